@@ -1,0 +1,95 @@
+//! `kiln check`: whether a configuration is right, and what its run would need. Writes nothing.
+
+mod speed;
+mod text;
+mod words;
+
+use std::io::{self, Write};
+
+use kiln_training::config::Config;
+use kiln_training::estimate::Estimate;
+use serde::Serialize;
+
+use self::text::{TextFacts, Vocabulary};
+use crate::arguments::CheckArguments;
+use crate::device;
+
+/// Everything the command found out; what is not known is left out.
+#[derive(Debug, Serialize)]
+struct Report {
+    config: String,
+    model: &'static str,
+    /// Trainable numbers.
+    parameters: Option<u64>,
+    /// Where the vocabulary is not known: trainable numbers for each token of it, beside [`Self::fixed_parameters`].
+    parameters_per_token: u64,
+    fixed_parameters: u64,
+    vocabulary: Vocabulary,
+    text: TextFacts,
+    needs: Option<Estimate>,
+    /// Tokens of the run over tokens of the training split, where the number of those is known.
+    epochs: Option<f64>,
+    time: Option<Time>,
+}
+
+/// The expected time of training, an estimate.
+#[derive(Debug, Serialize)]
+struct Time {
+    /// What was measured on.
+    device: String,
+    /// Measured for products of the size that the model multiplies most.
+    flops_per_second: f64,
+    product: [usize; 3],
+    seconds: f64,
+}
+
+/// How much longer training takes than its matrix products alone, from runs of the shipped configurations on processors.
+const BEYOND_PRODUCTS: f64 = 2.0;
+
+/// Runs the command.
+///
+/// # Errors
+/// When the configuration is wrong, or a file that it names is.
+pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
+    let config = Config::open(&arguments.config.config, &arguments.config.overrides)?;
+    let report = report(arguments, &config)?;
+    let mut stdout = io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut stdout, &report)?;
+        writeln!(stdout)?;
+    } else {
+        stdout.write_all(words::describe(&report, &config).as_bytes())?;
+    }
+    Ok(stdout.flush()?)
+}
+
+fn report(arguments: &CheckArguments, config: &Config) -> anyhow::Result<Report> {
+    let text = TextFacts::find(config)?;
+    let vocabulary = Vocabulary::find(config, &text)?;
+    text.fits(config)?;
+    let needs = vocabulary.size.map(|size| Estimate::new(config, size));
+    let parameters_of = |size| config.model.parameters(size, config.run.context).iter().map(|part| part.count).sum::<u64>();
+    let parameters_per_token = parameters_of(2) - parameters_of(1);
+    let tokens = text.training_tokens(config);
+    let time = needs.as_ref().map(|needs| expected_time(config, needs)).transpose()?;
+    Ok(Report {
+        config: arguments.config.config.display().to_string(),
+        model: config.model.name(),
+        parameters: needs.as_ref().map(|needs| needs.parameters),
+        parameters_per_token,
+        fixed_parameters: parameters_of(1) - parameters_per_token,
+        epochs: needs.as_ref().zip(tokens).map(|(needs, tokens)| needs.tokens as f64 / tokens.max(1) as f64),
+        vocabulary,
+        text,
+        needs,
+        time,
+    })
+}
+
+fn expected_time(config: &Config, needs: &Estimate) -> anyhow::Result<Time> {
+    let processor = device::choose("cpu")?;
+    let product = speed::typical_product(config);
+    let flops_per_second = speed::measure(&processor.device, product)?;
+    let seconds = BEYOND_PRODUCTS * needs.training_flops / flops_per_second;
+    Ok(Time { device: processor.description, flops_per_second, product, seconds })
+}

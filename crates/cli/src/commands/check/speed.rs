@@ -1,0 +1,46 @@
+//! How fast this machine multiplies matrices of the size that a run multiplies.
+
+use std::time::{Duration, Instant};
+
+use burn::tensor::{Device, Distribution, Tensor};
+use kiln_models::ModelConfig;
+use kiln_training::config::Config;
+
+/// How long the measurement takes.
+const BUDGET: Duration = Duration::from_millis(300);
+
+/// One product takes at most so many floating-point operations, so that even a slow processor does several.
+const MOST_OPERATIONS: u64 = 400_000_000;
+
+/// Rows, inner size and columns of the product that a run spends most of its time on.
+pub(super) fn typical_product(config: &Config) -> [usize; 3] {
+    let run = &config.run;
+    let (rows, inner, columns) = match &config.model {
+        ModelConfig::Transformer(model) => (run.batch.saturating_mul(run.context), model.width, 4 * model.width),
+        // The state's product, one for each time step, is small and therefore slow; it sets the pace.
+        ModelConfig::Rnn(model) => (run.batch, model.hidden, model.hidden),
+        ModelConfig::Lstm(model) => (run.batch, model.hidden, 4 * model.hidden),
+        ModelConfig::Gru(model) => (run.batch, model.hidden, 3 * model.hidden),
+    };
+    let (inner, columns) = (inner.min(8192), columns.min(8192));
+    let affordable = MOST_OPERATIONS / (2 * inner as u64 * columns as u64).max(1);
+    [rows.min(affordable.max(1) as usize), inner, columns]
+}
+
+/// Floating-point operations a second, a multiplication with its addition counted as two.
+pub(super) fn measure(device: &Device, [rows, inner, columns]: [usize; 3]) -> anyhow::Result<f64> {
+    let left = Tensor::<2>::random([rows, inner], Distribution::Uniform(-1.0, 1.0), device);
+    let right = Tensor::<2>::random([inner, columns], Distribution::Uniform(-1.0, 1.0), device);
+    // The first product pays for waking up threads and caches.
+    let _ = left.clone().matmul(right.clone());
+    device.sync()?;
+    let started = Instant::now();
+    let mut products = 0_u32;
+    while started.elapsed() < BUDGET {
+        let _ = left.clone().matmul(right.clone());
+        device.sync()?;
+        products += 1;
+    }
+    let operations = 2.0 * rows as f64 * inner as f64 * columns as f64;
+    Ok(operations * f64::from(products) / started.elapsed().as_secs_f64())
+}

@@ -1,0 +1,202 @@
+//! What `kiln check` can say about the text and the vocabulary without preparing them.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use kiln_models::{Tokenizer, TokenizerConfig, TokenizerError};
+use kiln_training::batches::{EvaluationPlan, Windows};
+use kiln_training::config::Config;
+use kiln_training::corpus::{Corpus, DataConfig, FileConfig, LocalFile, Piece, Split};
+use serde::Serialize;
+
+use crate::training_data;
+use crate::training_display::grouped;
+
+/// Files up to this size are read, to count characters.
+const MOST_BYTES_READ: u64 = 64 << 20;
+
+/// How long the characters of a text are collected.
+const COLLECTING: Duration = Duration::from_millis(600);
+
+/// What is known of the text.
+#[derive(Debug, Serialize)]
+pub(super) struct TextFacts {
+    source: &'static str,
+    files: Vec<PathBuf>,
+    bytes: Option<u64>,
+    training_characters: Option<u64>,
+    validation_characters: Option<u64>,
+    #[serde(skip)]
+    corpus: Option<Corpus>,
+}
+
+impl TextFacts {
+    /// Looks at the text: all of a short one, the size of a long one, nothing of one that has yet to be downloaded.
+    ///
+    /// # Errors
+    /// When a file is missing or no text.
+    pub(super) fn find(config: &Config) -> anyhow::Result<Self> {
+        let data = &config.data;
+        let cache = training_data::cache_folder()?;
+        let source = match (&data.file, &data.download) {
+            (Some(_), _) => "file",
+            (None, Some(_)) => "download",
+            (None, None) => "builtin",
+        };
+        let files = data.local_files(&cache)?;
+        let bytes = files.as_ref().map(|files| files.iter().map(|file| file.bytes).sum::<u64>());
+        let readable = match bytes {
+            Some(bytes) => bytes <= MOST_BYTES_READ,
+            None => source == "builtin",
+        };
+        let files = files.unwrap_or_default();
+        let corpus = readable.then(|| local(data, &files).open(&cache, &mut |_| {})).transpose()?;
+        let length = |split| corpus.as_ref().map(|corpus| corpus.range(split)).map(|range| range.end - range.start);
+        Ok(Self {
+            source,
+            files: files.into_iter().map(|file| file.path).collect(),
+            bytes: corpus.as_ref().map(Corpus::bytes).or(bytes),
+            training_characters: length(Split::Train),
+            validation_characters: length(Split::Validation),
+            corpus,
+        })
+    }
+
+    /// Tokens of a split, where each character or byte is one.
+    fn tokens(&self, config: &Config, split: Split) -> Option<u64> {
+        let corpus = self.corpus.as_ref()?;
+        let range = corpus.range(split);
+        match &config.tokenizer {
+            TokenizerConfig::Character(_) => Some(range.end - range.start),
+            TokenizerConfig::Byte(_) => Some(corpus.expected_bytes(split)),
+            TokenizerConfig::BytePair(_) | TokenizerConfig::File(_) => None,
+        }
+    }
+
+    /// Tokens of the training split, where that can be told without encoding it.
+    pub(super) fn training_tokens(&self, config: &Config) -> Option<u64> {
+        self.tokens(config, Split::Train)
+    }
+
+    /// Makes sure that both splits have a window.
+    ///
+    /// # Errors
+    /// When one is too short.
+    pub(super) fn fits(&self, config: &Config) -> anyhow::Result<()> {
+        // With documents there are tokens between them, which are not counted here.
+        if config.data.separator.is_some() {
+            return Ok(());
+        }
+        let run = &config.run;
+        if let Some(tokens) = self.tokens(config, Split::Train) {
+            Windows::check_length(run.windows, tokens, run.batch, run.context)?;
+        }
+        if let Some(tokens) = self.tokens(config, Split::Validation) {
+            EvaluationPlan::check_length(tokens, run.context)?;
+        }
+        Ok(())
+    }
+}
+
+/// The same text, taken from where it lies.
+fn local(data: &DataConfig, files: &[LocalFile]) -> DataConfig {
+    if data.download.is_none() {
+        return data.clone();
+    }
+    let paths = files.iter().map(|file| file.path.to_string_lossy().into_owned()).collect();
+    DataConfig { download: None, file: Some(FileConfig { paths }), ..data.clone() }
+}
+
+impl fmt::Display for TextFacts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.files.as_slice() {
+            [] if self.source == "download" => return write!(formatter, "not downloaded yet"),
+            [] => write!(formatter, "tales made up by kiln")?,
+            [file] => write!(formatter, "{}", file.display())?,
+            files => write!(formatter, "{} files", files.len())?,
+        }
+        match (self.training_characters, self.validation_characters, self.bytes) {
+            (Some(training), Some(validation), _) => {
+                write!(formatter, ": {} characters for training, {} for validation", grouped(training), grouped(validation))
+            }
+            (_, _, Some(bytes)) => write!(formatter, ": {} bytes, too many to be counted here", grouped(bytes)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How many tokens the model will know.
+#[derive(Debug, Serialize)]
+pub(super) struct Vocabulary {
+    /// None where it is not known.
+    pub(super) size: Option<usize>,
+    /// How the size is known, or why it is not.
+    how: String,
+}
+
+impl Vocabulary {
+    /// Finds the size of the vocabulary, in bounded time.
+    ///
+    /// # Errors
+    /// When a tokenizer's file cannot be used or the text cannot be read.
+    pub(super) fn find(config: &Config, text: &TextFacts) -> anyhow::Result<Self> {
+        let known = |size, how: &str| Self { size: Some(size), how: how.to_owned() };
+        match &config.tokenizer {
+            TokenizerConfig::Character(_) => characters(config, text),
+            TokenizerConfig::Byte(_) => Ok(known(learned(&config.tokenizer, String::new())?, "bytes and special tokens")),
+            TokenizerConfig::BytePair(config) => {
+                Ok(known(config.vocabulary_size, "as configured; a short text may give fewer"))
+            }
+            TokenizerConfig::File(file) => {
+                let tokenizer = Tokenizer::from_file(&file.path)?;
+                Ok(known(tokenizer.vocabulary_size(), "of the tokenizer's file"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Vocabulary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.size {
+            Some(size) => write!(formatter, "{} tokens, {}", grouped(size as u64), self.how),
+            None => write!(formatter, "unknown: {}", self.how),
+        }
+    }
+}
+
+/// The different characters of the training text.
+fn characters(config: &Config, text: &TextFacts) -> anyhow::Result<Vocabulary> {
+    let Some(corpus) = &text.corpus else {
+        let how = match text.bytes {
+            Some(_) => "the text is too long to collect its characters here",
+            None => "the characters are those of a text that is not downloaded yet",
+        };
+        return Ok(Vocabulary { size: None, how: how.to_owned() });
+    };
+    let started = Instant::now();
+    let mut found = std::collections::BTreeSet::new();
+    let mut read = 0_u64;
+    let mut is_all = true;
+    for piece in corpus.pieces(Split::Train) {
+        if let Piece::Text { text, .. } = piece? {
+            found.extend(text.chars());
+            read += text.chars().count() as u64;
+        }
+        if started.elapsed() > COLLECTING {
+            is_all = read >= text.training_characters.unwrap_or(0);
+            break;
+        }
+    }
+    let size = learned(&config.tokenizer, found.into_iter().collect())?;
+    let how = match is_all {
+        true => "the characters of the training text and special tokens".to_owned(),
+        false => format!("counted in its first {} characters, so it may be a few more", grouped(read)),
+    };
+    Ok(Vocabulary { size: Some(size), how })
+}
+
+/// The size of the vocabulary that a tokenizer learns from a text.
+fn learned(config: &TokenizerConfig, text: String) -> Result<usize, TokenizerError> {
+    Ok(Tokenizer::train(config, &mut std::iter::once(Ok(text)))?.vocabulary_size())
+}

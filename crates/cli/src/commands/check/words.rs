@@ -1,0 +1,121 @@
+//! The report of `kiln check` for people.
+
+use kiln_training::config::Config;
+use kiln_training::estimate::Estimate;
+
+use super::{Report, Time};
+use crate::training_display::{duration, grouped};
+
+/// The width of the first column.
+const LABELS: usize = 12;
+
+/// Lines with a label and what it is.
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, label: &str, what: &str) {
+        self.0 += &format!("{label:LABELS$}{what}\n");
+    }
+}
+
+/// The report, a label and a fact a line.
+pub(super) fn describe(report: &Report, config: &Config) -> String {
+    let mut lines = Lines(format!("{} is right\n\n", report.config));
+    lines.add("model", report.model);
+    match &report.needs {
+        Some(needs) => parameters(&mut lines, needs),
+        None => lines.add(
+            "parameters",
+            &format!("{} and {} for each token of the vocabulary", grouped(report.fixed_parameters), grouped(report.parameters_per_token)),
+        ),
+    }
+    lines.add("vocabulary", &report.vocabulary.to_string());
+    lines.add("text", &report.text.to_string());
+    let steps = format!(
+        "{} in {} steps of {}",
+        grouped(config.run.steps.saturating_mul(config.run.tokens_per_step())),
+        grouped(config.run.steps),
+        grouped(config.run.tokens_per_step())
+    );
+    let epochs = report.epochs.map(|epochs| format!(", {epochs:.2} epochs")).unwrap_or_default();
+    lines.add("tokens", &format!("{steps}{epochs}"));
+    match &report.needs {
+        Some(needs) => resources(&mut lines, needs, config, report.time.as_ref()),
+        None => lines.add("", "memory, compute, time and disk are told once the vocabulary is known"),
+    }
+    lines.0
+}
+
+fn parameters(lines: &mut Lines, needs: &Estimate) {
+    lines.add("parameters", &grouped(needs.parameters));
+    let width = needs.parts.iter().map(|part| grouped(part.count).len()).max().unwrap_or(0);
+    for part in &needs.parts {
+        lines.add("", &format!("{:>width$}  {}", grouped(part.count), part.name));
+    }
+}
+
+fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, time: Option<&Time>) {
+    let memory = &needs.memory;
+    lines.add(
+        "memory",
+        &format!(
+            "about {}: weights {}, gradients {}, optimizer {}, and an estimated {} of activations",
+            bytes(memory.total()),
+            bytes(memory.weights),
+            bytes(memory.gradients),
+            bytes(memory.optimizer),
+            bytes(memory.activations)
+        ),
+    );
+    let per_token = operations(needs.training_flops_per_token as f64);
+    lines.add("compute", &format!("{per_token} a token for training, {} in all", operations(needs.training_flops)));
+    if let Some(time) = time {
+        let [rows, inner, columns] = time.product;
+        let speed = operations(time.flops_per_second);
+        lines.add("time", &format!("about {} on this machine's processor, an estimate within a factor of two or so:", duration(time.seconds)));
+        lines.add("", &format!("products of {rows} x {inner} by {inner} x {columns} run at {speed}/s here; a GPU is faster"));
+    }
+    lines.add(
+        "disk",
+        &format!(
+            "up to {} for checkpoints of {} each (`keep = {}`, the best, and the one being written)",
+            bytes(needs.disk_bytes),
+            bytes(needs.checkpoint_bytes),
+            config.run.keep
+        ),
+    );
+}
+
+/// `12.5 MiB`
+fn bytes(count: u64) -> String {
+    scaled(count as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"])
+}
+
+/// `12.5 GFLOP`
+fn operations(count: f64) -> String {
+    scaled(count, 1000.0, &["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP"])
+}
+
+fn scaled(mut count: f64, base: f64, units: &[&str]) -> String {
+    let mut unit = 0;
+    while count >= base && unit + 1 < units.len() {
+        count /= base;
+        unit += 1;
+    }
+    let decimals = usize::from(unit > 0 && count < 100.0);
+    format!("{count:.decimals$} {}", units[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units_that_people_read() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(300 << 20), "300 MiB");
+        assert_eq!(operations(4.96e6), "5.0 MFLOP");
+        assert_eq!(operations(2e30), "2000000000000 EFLOP");
+    }
+}

@@ -1,0 +1,15 @@
+//! One file a command, one function a file.
+
+mod check;
+mod completions;
+mod devices;
+mod eval;
+mod sample;
+mod train;
+
+pub(crate) use check::check;
+pub(crate) use completions::completions;
+pub(crate) use devices::{DevicesArguments, devices};
+pub(crate) use eval::eval;
+pub(crate) use sample::{SampleArguments, sample};
+pub(crate) use train::train;

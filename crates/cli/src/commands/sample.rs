@@ -1,0 +1,269 @@
+//! `kiln sample RUN`: text written with a trained model.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context;
+use kiln_inference::{Finish, Generation, Request, SamplerConfig, generate};
+use kiln_models::saved::{SavedModel, Which};
+use serde::Serialize;
+
+use crate::device::choose;
+use crate::exit::UsageError;
+use crate::terminal::say;
+
+const PROMPT_HEADING: &str = "Prompt";
+const SAMPLER_HEADING: &str = "Choice of tokens";
+
+const ABOUT_THE_TEXT: &str =
+    "The prompt is written first, then its continuation as it comes. The same command writes the same text.";
+
+/// Arguments of `kiln sample`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = ABOUT_THE_TEXT)]
+pub(crate) struct SampleArguments {
+    /// A run folder, for example runs/quickstart, or a checkpoint in one
+    run: PathBuf,
+
+    /// Which checkpoint of the run: best, last, or a number of steps
+    #[arg(long, value_name = "WHICH", default_value = "best")]
+    checkpoint: Which,
+
+    /// Text to continue; `-` reads it from stdin [default: the beginning of a document]
+    #[arg(short, long, value_name = "TEXT", help_heading = PROMPT_HEADING, conflicts_with = "prompt_file")]
+    prompt: Option<String>,
+
+    /// UTF-8 file with the text to continue, read as it is, a line break at its end included; `-` is stdin
+    #[arg(long, value_name = "FILE", help_heading = PROMPT_HEADING)]
+    prompt_file: Option<PathBuf>,
+
+    /// Most tokens to write after the prompt
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 500)]
+    max_tokens: usize,
+
+    /// End where this text would come, without writing it; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+
+    /// Below 1 the likely becomes likelier, above 1 the rare; 0 always takes the likeliest token
+    #[arg(short, long, value_name = "T", help_heading = SAMPLER_HEADING, default_value_t = SamplerConfig::default().temperature, allow_negative_numbers = true)]
+    temperature: f32,
+
+    /// Choose among the K likeliest tokens only
+    #[arg(long, value_name = "K", help_heading = SAMPLER_HEADING)]
+    top_k: Option<usize>,
+
+    /// Choose among the fewest likeliest tokens that together have the probability P
+    #[arg(long, value_name = "P", help_heading = SAMPLER_HEADING, allow_negative_numbers = true)]
+    top_p: Option<f32>,
+
+    /// Choose among tokens that are at least P times as likely as the likeliest
+    #[arg(long, value_name = "P", help_heading = SAMPLER_HEADING, allow_negative_numbers = true)]
+    min_p: Option<f32>,
+
+    /// Above 1, tokens that came before become less likely
+    #[arg(long, value_name = "R", help_heading = SAMPLER_HEADING, allow_negative_numbers = true)]
+    repetition_penalty: Option<f32>,
+
+    /// Another seed writes another text
+    #[arg(short, long, value_name = "N", help_heading = SAMPLER_HEADING, default_value_t = SamplerConfig::default().seed)]
+    seed: u64,
+
+    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal
+    #[arg(long, default_value = "auto")]
+    device: String,
+
+    /// Print one JSON object at the end instead of the text as it comes
+    #[arg(long)]
+    json: bool,
+
+    /// Say on stderr what is used, and how fast it was (the speed is also said where stderr is a terminal)
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Sample<'a> {
+    prompt: &'a str,
+    text: &'a str,
+    tokens: usize,
+    finish: &'static str,
+    seed: u64,
+    checkpoint: &'a Path,
+    step: u64,
+    tokens_per_second: Option<f64>,
+}
+
+/// `kiln sample`.
+///
+/// # Errors
+/// Settings that make no sense, a prompt that cannot be read, a checkpoint that cannot be opened, a device that fails, or
+/// a closed stdout.
+pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
+    let request = request(arguments)?;
+    let chosen = choose(&arguments.device)?;
+    let saved = SavedModel::open(&arguments.run, arguments.checkpoint, &chosen.device)?;
+    if let Some(warning) = &saved.warning {
+        say(&format!("warning: {warning}"));
+    }
+    if arguments.verbose {
+        say(&format!("device: {}", chosen.description));
+        say(&format!("model: {}, step {}", saved.folder.display(), saved.step));
+    }
+    let mut generation = generate(&saved.model, &saved.tokenizer, &request)?;
+    let mut speed = Speed::new();
+    let mut stdout = io::stdout().lock();
+    if arguments.json {
+        let text = collect(&mut generation, &mut speed)?;
+        let sample = Sample {
+            prompt: &request.prompt,
+            text: &text,
+            tokens: speed.tokens,
+            finish: finish_word(&generation),
+            seed: request.sampler.seed,
+            checkpoint: &saved.folder,
+            step: saved.step,
+            tokens_per_second: speed.tokens_per_second(),
+        };
+        serde_json::to_writer(&mut stdout, &sample)?;
+        writeln!(stdout)?;
+    } else {
+        stream(&mut stdout, &request.prompt, &mut generation, &mut speed)?;
+    }
+    stdout.flush()?;
+    if arguments.verbose || io::stderr().is_terminal() {
+        say(&speed.words(finish_word(&generation)));
+    }
+    Ok(())
+}
+
+/// Writes the prompt and every piece as soon as it is there.
+fn stream(
+    stdout: &mut io::StdoutLock,
+    prompt: &str,
+    generation: &mut Generation,
+    speed: &mut Speed,
+) -> anyhow::Result<()> {
+    stdout.write_all(prompt.as_bytes())?;
+    stdout.flush()?;
+    let mut ends_line = prompt.is_empty() || prompt.ends_with('\n');
+    for piece in generation.by_ref() {
+        let piece = piece?;
+        speed.count();
+        if !piece.text.is_empty() {
+            stdout.write_all(piece.text.as_bytes())?;
+            stdout.flush()?;
+            ends_line = piece.text.ends_with('\n');
+        }
+    }
+    // A person's next prompt should stand on its own line; a program gets the text and nothing else.
+    if !ends_line && stdout.is_terminal() {
+        writeln!(stdout)?;
+    }
+    Ok(())
+}
+
+fn collect(generation: &mut Generation, speed: &mut Speed) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for piece in generation.by_ref() {
+        text += &piece?.text;
+        speed.count();
+    }
+    Ok(text)
+}
+
+fn finish_word(generation: &Generation) -> &'static str {
+    match generation.finish() {
+        Some(Finish::EndToken) => "end-token",
+        Some(Finish::StopText) => "stop-text",
+        Some(Finish::Length) | None => "length",
+    }
+}
+
+/// The request that the arguments ask for, checked before any file or device is touched.
+fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
+    let sampler = SamplerConfig {
+        repetition_penalty: arguments.repetition_penalty,
+        temperature: arguments.temperature,
+        top_k: arguments.top_k,
+        top_p: arguments.top_p,
+        min_p: arguments.min_p,
+        seed: arguments.seed,
+    };
+    let violations = sampler.validate();
+    if !violations.is_empty() {
+        let lines: Vec<_> = violations.iter().map(|broken| format!("--{} {}", broken.key, broken.message)).collect();
+        return Err(UsageError(lines.join("\n")).into());
+    }
+    if arguments.stop.iter().any(String::is_empty) {
+        return Err(UsageError("--stop must not be empty: every text contains the empty one".into()).into());
+    }
+    let prompt = prompt(arguments)?;
+    Ok(Request { prompt, max_tokens: arguments.max_tokens, stop: arguments.stop.clone(), sampler })
+}
+
+fn prompt(arguments: &SampleArguments) -> anyhow::Result<String> {
+    match (&arguments.prompt, &arguments.prompt_file) {
+        (Some(text), _) if text == "-" => from_stdin(),
+        (Some(text), _) => Ok(text.clone()),
+        (None, Some(path)) if path.as_os_str() == "-" => from_stdin(),
+        (None, Some(path)) => {
+            let bytes = std::fs::read(path).with_context(|| format!("cannot read the prompt `{}`", path.display()))?;
+            text(bytes).with_context(|| format!("the prompt `{}` is not UTF-8", path.display()))
+        }
+        (None, None) => Ok(String::new()),
+    }
+}
+
+fn from_stdin() -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().read_to_end(&mut bytes).context("cannot read the prompt from stdin")?;
+    text(bytes).context("the prompt on stdin is not UTF-8")
+}
+
+/// The bytes as text, or where they are none.
+fn text(bytes: Vec<u8>) -> anyhow::Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        anyhow::anyhow!(
+            "byte {place} (counted from 0) begins no character; convert it, for example with `iconv -t UTF-8`"
+        )
+    })
+}
+
+/// How fast tokens come. The first waits for the prompt to be read, and on a GPU for kernels to be compiled, so it is
+/// told apart.
+struct Speed {
+    started: Instant,
+    first: Option<Instant>,
+    latest: Instant,
+    tokens: usize,
+}
+
+impl Speed {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { started: now, first: None, latest: now, tokens: 0 }
+    }
+
+    fn count(&mut self) {
+        self.latest = Instant::now();
+        self.first.get_or_insert(self.latest);
+        self.tokens += 1;
+    }
+
+    /// Of the tokens after the first; nothing where there are none.
+    fn tokens_per_second(&self) -> Option<f64> {
+        let seconds = (self.latest - self.first?).as_secs_f64();
+        (self.tokens > 1 && seconds > 0.0).then(|| (self.tokens - 1) as f64 / seconds)
+    }
+
+    fn words(&self, finish: &str) -> String {
+        let first = self.first.map_or(0.0, |first| (first - self.started).as_secs_f64());
+        let rate = self.tokens_per_second().map_or(String::new(), |rate| format!(", then {rate:.0} tokens/s"));
+        let plural = if self.tokens == 1 { "" } else { "s" };
+        format!("{} token{plural}, the first after {first:.2} s{rate}; ended by {finish}", self.tokens)
+    }
+}

@@ -1,0 +1,81 @@
+//! Panics: a defect in the program or in a driver, told as one sentence instead of a panic's text.
+
+use std::any::Any;
+use std::panic::{self, UnwindSafe};
+use std::sync::{Mutex, PoisonError};
+
+use crate::exit::Exit;
+
+/// Where the last panic of any thread happened.
+static LAST_PLACE: Mutex<Option<String>> = Mutex::new(None);
+
+/// Runs the program; a panic becomes a message and an exit code.
+///
+/// With `RUST_BACKTRACE` set, who looks for the defect gets the panic's own text too.
+pub(crate) fn guard(program: impl FnOnce() -> Exit + UnwindSafe, tell: impl FnOnce(&str)) -> Exit {
+    let shown = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+    let default = panic::take_hook();
+    panic::set_hook(Box::new(move |information| {
+        let place = information.location().map(ToString::to_string);
+        *LAST_PLACE.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        if shown {
+            default(information);
+        }
+    }));
+    match panic::catch_unwind(program) {
+        Ok(exit) => exit,
+        Err(payload) => {
+            let place = LAST_PLACE.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let (message, exit) = explain(&message_of(&*payload), place.as_deref());
+            tell(&message);
+            exit
+        }
+    }
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or_default().to_owned()
+}
+
+/// What to tell, and the exit code. Burn has no other way than a panic to say that a device's memory is full or its driver
+/// gave up.
+fn explain(message: &str, place: Option<&str>) -> (String, Exit) {
+    let lower = message.to_lowercase();
+    if lower.contains("out of memory") || lower.contains("outofmemory") || lower.contains("memory allocation") {
+        let message = "the device has not enough memory for this run\n  \
+             help: halve `run.batch` and double `run.accumulate`, which gives the same updates; `kiln check` estimates the memory";
+        return (message.to_owned(), Exit::Device);
+    }
+    if lower.contains("device lost") || lower.contains("devicelost") || lower.contains("device is lost") {
+        let message = "the device stopped working while it computed\n  \
+             help: `kiln devices` tries every device; a run goes on from its last checkpoint with `--resume`";
+        return (message.to_owned(), Exit::Device);
+    }
+    let place = place.map(|place| format!(" (at {place})")).unwrap_or_default();
+    let message = format!(
+        "kiln met a defect of its own and stopped{place}\n  help: what was saved before is whole; please report this line with \
+         the command, and what the command prints with RUST_BACKTRACE=1 set"
+    );
+    (message, Exit::Internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_message_without_its_text() {
+        let mut told = String::new();
+        let exit = guard(|| panic!("index 3 of 2"), |message| told = message.to_owned());
+        assert_eq!(exit, Exit::Internal);
+        assert!(told.contains("defects.rs") && !told.contains("index 3 of 2"), "{told}");
+    }
+
+    #[test]
+    fn a_full_device_is_no_defect() {
+        let (message, exit) = explain("wgpu error: Out of Memory", None);
+        assert_eq!(exit, Exit::Device);
+        assert!(message.contains("run.batch"));
+    }
+}

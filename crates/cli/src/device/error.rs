@@ -1,0 +1,67 @@
+//! Why a device could not be had.
+
+/// Why no device could be handed out. Each message says what is wrong, what is here, and what to write instead.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeviceError {
+    /// Not the name of any device.
+    #[error("unknown device `{name}`: {reason}\n  possible: {}", super::name::SPELLINGS)]
+    UnknownName {
+        /// What was written.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A backend that this build was made without.
+    #[error(
+        "device `{name}`: this build of kiln has no such backend\n  here: {here}\n  \
+         help: build it with `cargo build --release --features {feature}`"
+    )]
+    NotCompiledIn {
+        /// What was asked for.
+        name: String,
+        /// The cargo feature that brings it.
+        feature: &'static str,
+        /// What can be asked for instead.
+        here: String,
+    },
+    /// A device that this machine does not have.
+    #[error("device `{name}` is not here: {reason}\n  here: {here}\n  help: `kiln devices` lists and tries all of them")]
+    NotHere {
+        /// What was asked for.
+        name: String,
+        /// What was found in its place.
+        reason: String,
+        /// What can be asked for instead.
+        here: String,
+    },
+    /// A device that is here and cannot be opened.
+    #[error(
+        "device `{name}` ({description}) does not start: {reason}\n  here: {here}\n  \
+         help: `kiln devices` tries each of them; `--device cpu` always works"
+    )]
+    DoesNotStart {
+        /// What was asked for.
+        name: String,
+        /// The hardware behind the name.
+        description: String,
+        /// What its driver said.
+        reason: String,
+        /// What can be asked for instead.
+        here: String,
+    },
+}
+
+impl DeviceError {
+    pub(super) fn unknown_name(name: &str, reason: String) -> Self {
+        Self::UnknownName { name: name.to_owned(), reason }
+    }
+
+    /// The exit code that this error ends the program with: 2 for a name that no machine has, 5 for a device that this one
+    /// has not.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::UnknownName { .. } => 2,
+            Self::NotCompiledIn { .. } | Self::NotHere { .. } | Self::DoesNotStart { .. } => 5,
+        }
+    }
+}

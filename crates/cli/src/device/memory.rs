@@ -1,0 +1,52 @@
+//! How much memory a device has, where the operating system says so.
+//!
+//! wgpu states no capacity, so this is read from where the drivers publish it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// The memory of this machine in bytes.
+pub(super) fn of_this_machine() -> Option<u64> {
+    total_of_meminfo(&fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+/// The memory of the card at a PCI address such as `0000:01:00.0`, in bytes.
+pub(super) fn of_card(pci_address: &str) -> Option<u64> {
+    if pci_address.is_empty() {
+        return None;
+    }
+    let published = Path::new("/sys/bus/pci/devices").join(pci_address).join("mem_info_vram_total");
+    match fs::read_to_string(published) {
+        Ok(bytes) => bytes.trim().parse().ok(),
+        Err(_) => of_nvidia_card(&nvidia_listing()?, pci_address),
+    }
+}
+
+/// What NVIDIA's own tool says: a line `00000000:01:00.0, 143771` for each card, the memory in MiB.
+fn nvidia_listing() -> Option<String> {
+    let output = Command::new("nvidia-smi")
+        .args(["--query-gpu=pci.bus_id,memory.total", "--format=csv,noheader,nounits"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    String::from_utf8(output.stdout).ok()
+}
+
+/// The `MemTotal` line of `/proc/meminfo`, in bytes.
+pub(super) fn total_of_meminfo(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+/// The line of a card in [`nvidia_listing`]; the tool writes the PCI domain with eight digits, Vulkan with four.
+pub(super) fn of_nvidia_card(listing: &str, pci_address: &str) -> Option<u64> {
+    listing.lines().find_map(|line| {
+        let (address, mebibytes) = line.split_once(',')?;
+        let same = address.trim().to_ascii_lowercase().ends_with(&pci_address.to_ascii_lowercase());
+        let mebibytes: u64 = mebibytes.trim().parse().ok()?;
+        same.then(|| mebibytes.checked_mul(1024 * 1024)).flatten()
+    })
+}

@@ -1,0 +1,83 @@
+//! How the program ends: the one place that turns an error into an exit code.
+
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+
+use kiln_inference::GenerateError;
+use kiln_models::saved::SavedModelError;
+use kiln_training::config::{ConfigErrors, ConfigFileError};
+use kiln_training::learning::TrainError;
+
+use crate::device::DeviceError;
+
+/// The exit codes, as the README documents them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done, also when whoever read our output had enough of it.
+    Done = 0,
+    /// Bad usage or configuration.
+    Usage = 2,
+    /// Bad file or data.
+    Data = 3,
+    /// The training diverged.
+    Diverged = 4,
+    /// No such device, or it failed.
+    Device = 5,
+    /// A defect of the program itself.
+    Internal = 70,
+    /// Stopped by Ctrl-C.
+    Interrupted = 130,
+    /// Stopped by SIGTERM.
+    Terminated = 143,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command line that is well formed and makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);
+
+impl Exit {
+    /// The code that an error ends the program with: the first in its chain that says what kind it is.
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        if is_broken_pipe(error) {
+            return Self::Done;
+        }
+        error.chain().find_map(Self::of_one).unwrap_or(Self::Data)
+    }
+
+    fn of_one(error: &(dyn Error + 'static)) -> Option<Self> {
+        if error.is::<ConfigErrors>() || error.is::<ConfigFileError>() || error.is::<UsageError>() {
+            return Some(Self::Usage);
+        }
+        if let Some(error) = error.downcast_ref::<DeviceError>() {
+            return Some(if error.exit_code() == Self::Usage as u8 { Self::Usage } else { Self::Device });
+        }
+        if let Some(TrainError::Diverged { .. }) = error.downcast_ref() {
+            return Some(Self::Diverged);
+        }
+        if let Some(SavedModelError::Device { .. }) = error.downcast_ref() {
+            return Some(Self::Device);
+        }
+        if let Some(GenerateError::Device(_)) = error.downcast_ref() {
+            return Some(Self::Device);
+        }
+        None
+    }
+}
+
+/// Whether the error is that stdout is closed. A broken pipe further down the chain, of a download say, is an error.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = match (error.downcast_ref::<io::Error>(), error.downcast_ref::<serde_json::Error>()) {
+        (Some(error), _) => Some(error.kind()),
+        (_, Some(error)) => error.io_error_kind(),
+        _ => None,
+    };
+    kind == Some(io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,98 @@
+//! How errors look on the screen.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str};
+use kiln_models::saved::SavedModelError;
+use kiln_training::config::{ConfigErrors, ConfigFileError, Problem};
+
+/// Prints an error to stderr, in colours if stderr is a terminal that wants them.
+pub(crate) fn print(error: &anyhow::Error) {
+    // Nobody is left to be told when stderr is closed.
+    let _ = io::stderr().write_all(render(error, stderr_has_colours()).as_bytes());
+}
+
+/// Whether what is written to stderr may be coloured (<https://no-color.org>).
+pub(crate) fn stderr_has_colours() -> bool {
+    let is_set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    io::stderr().is_terminal() && !is_set("NO_COLOR") && !is_dumb
+}
+
+/// The error as text: a configuration's problems each at their line, any other error with its causes and advice.
+pub(crate) fn render(error: &anyhow::Error, colours: bool) -> String {
+    let in_config = error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(ConfigFileError::Wrong(errors)) => Some(errors),
+        _ => cause.downcast_ref::<ConfigErrors>(),
+    });
+    match in_config {
+        Some(errors) => config_errors(errors, colours),
+        None => plain_error(error, colours),
+    }
+}
+
+fn config_errors(errors: &ConfigErrors, colours: bool) -> String {
+    let renderer = renderer(colours);
+    let mut text = String::new();
+    for problem in &errors.problems {
+        let (name, source) = errors.text_of(problem);
+        text += &renderer.render(&[problem_group(problem, name, &source)]);
+        text += "\n\n";
+    }
+    if errors.problems.len() > 1 {
+        let summary = format!("{} problems in {}", errors.problems.len(), errors.source.name);
+        text += &renderer.render(&[Group::with_title(Level::ERROR.primary_title(summary))]);
+        text.push('\n');
+    } else {
+        text.pop();
+    }
+    text
+}
+
+fn problem_group<'a>(problem: &'a Problem, name: &'a str, source: &'a str) -> Group<'a> {
+    let mut annotation = AnnotationKind::Primary.span(problem.span.clone());
+    if !problem.label.is_empty() {
+        annotation = annotation.label(normalize_untrusted_str(&problem.label));
+    }
+    let snippet = Snippet::source(source).path(name).annotation(annotation);
+    let group = Level::ERROR.primary_title(&problem.message).element(snippet);
+    problem.help.iter().fold(group, |group, help| group.element(Level::HELP.message(normalize_untrusted_str(help))))
+}
+
+fn plain_error(error: &anyhow::Error, colours: bool) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Many messages hold the message of their cause already.
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            let _ = write!(told, ": {cause}");
+        }
+    }
+    let mut lines = told.lines();
+    let title = normalize_untrusted_str(lines.next().unwrap_or_default());
+    let mut text = renderer(colours).render(&[Group::with_title(Level::ERROR.primary_title(title))]);
+    for line in lines {
+        let _ = write!(text, "\n{}", normalize_untrusted_str(line));
+    }
+    if let Some(help) = advice(error) {
+        let _ = write!(text, "\n  help: {}", normalize_untrusted_str(&help));
+    }
+    text.push('\n');
+    text
+}
+
+/// What the error itself advises.
+fn advice(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        if let Some(error) = cause.downcast_ref::<SavedModelError>() {
+            return error.help();
+        }
+        cause.downcast_ref::<ConfigFileError>().and_then(ConfigFileError::help)
+    })
+}
+
+fn renderer(colours: bool) -> Renderer {
+    if colours { Renderer::styled() } else { Renderer::plain() }
+}

@@ -1,0 +1,259 @@
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::reference::with_fixed_weights;
+use crate::recurrent::{Activation, GruConfig, LstmConfig, RnnConfig};
+use crate::transformer::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
+use crate::{LanguageModel, ModelConfig, State};
+
+mod fixtures;
+mod parameters;
+
+const VOCABULARY: usize = 11;
+const CONTEXT: usize = 12;
+const ROWS: usize = 2;
+
+/// Every kind of model, and every option at least once.
+fn configurations() -> Vec<(&'static str, ModelConfig)> {
+    let rnn = RnnConfig { hidden: 16, ..RnnConfig::default() };
+    let lstm = LstmConfig { hidden: 16, ..LstmConfig::default() };
+    let gru = GruConfig { hidden: 16, ..GruConfig::default() };
+    let gpt2 = TransformerConfig {
+        layers: 2,
+        heads: 4,
+        width: 16,
+        bias: true,
+        activation: FeedForwardActivation::GeluTanh,
+        ..TransformerConfig::default()
+    };
+    let nanogpt = TransformerConfig { bias: false, activation: FeedForwardActivation::Gelu, ..gpt2.clone() };
+    let llama = TransformerConfig {
+        key_value_heads: Some(2),
+        position: PositionKind::Rotary,
+        norm: NormKind::Rms,
+        activation: FeedForwardActivation::Swiglu,
+        tied: false,
+        ..nanogpt.clone()
+    };
+    let capped = TransformerConfig {
+        key_value_heads: Some(1),
+        activation: FeedForwardActivation::ReluSquared,
+        query_key_norm: true,
+        attention_soft_cap: Some(5.0),
+        logit_soft_cap: Some(2.0),
+        ..llama.clone()
+    };
+    let normed = TransformerConfig { query_key_norm: true, logit_soft_cap: Some(2.0), ..gpt2.clone() };
+    let rotary = TransformerConfig { position: PositionKind::Rotary, ..nanogpt.clone() };
+    vec![
+        ("rnn", ModelConfig::Rnn(RnnConfig { embedding: Some(8), ..rnn.clone() })),
+        ("rnn with relu", ModelConfig::Rnn(RnnConfig { activation: Activation::Relu, layers: 1, ..rnn })),
+        ("lstm", ModelConfig::Lstm(LstmConfig { embedding: Some(8), layers: 3, ..lstm.clone() })),
+        ("lstm with tied head and dropout", ModelConfig::Lstm(LstmConfig { tied: true, dropout: 0.5, output_dropout: 0.5, ..lstm })),
+        ("gru", ModelConfig::Gru(GruConfig { embedding: Some(8), ..gru.clone() })),
+        ("gru with tied head", ModelConfig::Gru(GruConfig { tied: true, ..gru })),
+        ("gpt-2", ModelConfig::Transformer(gpt2)),
+        ("nanogpt with dropout", ModelConfig::Transformer(TransformerConfig { dropout: 0.5, ..nanogpt })),
+        ("llama", ModelConfig::Transformer(llama)),
+        ("llama with norms, caps and squared relu", ModelConfig::Transformer(capped)),
+        ("gpt-2 with query-key norm", ModelConfig::Transformer(normed)),
+        ("gpt-2 with rotary positions", ModelConfig::Transformer(rotary)),
+    ]
+}
+
+/// Every configuration as a model with fixed weights, large enough that a mistake anywhere moves the logits.
+fn for_each_model(mut check: impl FnMut(&str, &LanguageModel)) {
+    for (name, config) in configurations() {
+        assert_eq!(config.validate(), Vec::new(), "{name}");
+        check(name, &with_fixed_weights(config.init(VOCABULARY, CONTEXT, &Device::flex())));
+    }
+}
+
+/// Every configuration without dropout as a model with fixed weights that can be trained.
+fn for_each_training_model(mut check: impl FnMut(&str, &LanguageModel)) {
+    for (name, config) in configurations().into_iter().filter(|(name, _)| !name.contains("dropout")) {
+        check(name, &with_fixed_weights(config.init(VOCABULARY, CONTEXT, &Device::flex().autodiff())));
+    }
+}
+
+/// A row of tokens for each row, `[ROWS, steps]`, the same at every call.
+fn tokens(steps: usize) -> Tensor<2, Int> {
+    let values: Vec<i32> = (0..ROWS * CONTEXT).map(|index| ((index * index + 3 * index) % VOCABULARY) as i32).collect();
+    let all = Tensor::<2, Int>::from_data(TensorData::new(values, [ROWS, CONTEXT]), &Device::flex());
+    all.narrow(1, 0, steps)
+}
+
+fn assert_close<const D: usize>(name: &str, actual: &Tensor<D>, expected: &Tensor<D>) {
+    let largest = (actual.clone() - expected.clone()).abs().max().into_scalar::<f32>();
+    assert!(largest < 1e-5, "{name}: off by {largest}");
+}
+
+/// The logits of `tokens` read one by one, `[ROWS, T, V]`.
+fn step_by_step(model: &LanguageModel, tokens: Tensor<2, Int>, mut state: State) -> Tensor<3> {
+    let mut logits = Vec::new();
+    for position in 0..tokens.dims()[1] {
+        let token = tokens.clone().narrow(1, position, 1).squeeze_dim(1);
+        let (next, after) = model.step(token, state);
+        logits.push(next);
+        state = after;
+    }
+    Tensor::stack(logits, 1)
+}
+
+#[test]
+fn one_step_at_a_time_equals_the_whole_window() {
+    for_each_model(|name, model| {
+        let (whole, _) = model.forward(tokens(CONTEXT), None);
+        let steps = step_by_step(model, tokens(CONTEXT), model.initial_state(ROWS, CONTEXT));
+        assert_close(name, &steps, &whole);
+    });
+}
+
+#[test]
+fn a_state_with_room_to_spare_gives_the_same_logits() {
+    for_each_model(|name, model| {
+        let (whole, _) = model.forward(tokens(5), None);
+        assert_close(name, &step_by_step(model, tokens(5), model.initial_state(ROWS, 9)), &whole);
+        let (window, state) = model.forward(tokens(5), Some(model.initial_state(ROWS, 9)));
+        assert_close(name, &window, &whole);
+        let expected = if model.is_recurrent() { None } else { Some(4) };
+        assert_eq!(state.expect("a state comes back for a state").remaining(), expected);
+    });
+}
+
+#[test]
+fn two_windows_with_carried_state_equal_one_long_window() {
+    for_each_model(|name, model| {
+        let (whole, _) = model.forward(tokens(CONTEXT), None);
+        for first in [1, 5, 11] {
+            let (before, state) = model.forward(tokens(first), Some(model.initial_state(ROWS, CONTEXT)));
+            let rest = tokens(CONTEXT).narrow(1, first, CONTEXT - first);
+            let (after, _) = model.forward(rest, state);
+            assert_close(name, &Tensor::cat(vec![before, after], 1), &whole);
+        }
+    });
+}
+
+#[test]
+fn a_window_and_then_single_steps_equal_one_long_window() {
+    for_each_model(|name, model| {
+        let (whole, _) = model.forward(tokens(CONTEXT), None);
+        let (before, state) = model.forward(tokens(7), Some(model.initial_state(ROWS, CONTEXT)));
+        let rest = tokens(CONTEXT).narrow(1, 7, CONTEXT - 7);
+        let after = step_by_step(model, rest, state.expect("a state comes back for a state"));
+        assert_close(name, &Tensor::cat(vec![before, after], 1), &whole);
+    });
+}
+
+#[test]
+fn later_tokens_never_change_earlier_logits() {
+    let (kept, rest) = (6, CONTEXT - 6);
+    for_each_training_model(|name, training| {
+        for model in [training.clone(), training.valid()] {
+            let tokens = tokens(CONTEXT).to_device(&model.device());
+            let other = (tokens.clone() + 1).remainder_scalar(VOCABULARY as i32).narrow(1, kept, rest);
+            let changed = Tensor::cat(vec![tokens.clone().narrow(1, 0, kept), other], 1);
+            let logits = model.forward(tokens, None).0;
+            let other_logits = model.forward(changed, None).0;
+            let before = |logits: &Tensor<3>| logits.clone().narrow(1, 0, kept).to_data();
+            assert_eq!(before(&logits), before(&other_logits), "{name}");
+            let difference = (logits - other_logits).narrow(1, kept, rest).abs();
+            let least = difference.max_dim(2).min().into_scalar::<f32>();
+            assert!(least > 1e-4, "{name}: the changed tokens count from their own position on, moved {least}");
+        }
+    });
+}
+
+#[test]
+fn rows_do_not_see_each_other() {
+    for_each_model(|name, model| {
+        let (both, _) = model.forward(tokens(CONTEXT), None);
+        let (second, _) = model.forward(tokens(CONTEXT).narrow(0, 1, 1), None);
+        assert_close(name, &second, &both.narrow(0, 1, 1));
+    });
+}
+
+#[test]
+fn autodiff_does_not_change_the_logits() {
+    for_each_training_model(|name, training| {
+        let (expected, _) = training.valid().forward(tokens(CONTEXT), None);
+        let (logits, _) = training.forward(tokens(CONTEXT).to_device(&training.device()), None);
+        assert_close(name, &logits.inner(), &expected);
+    });
+}
+
+#[test]
+fn dropout_acts_only_under_autodiff() {
+    for (name, config) in configurations().into_iter().filter(|(name, _)| name.contains("dropout")) {
+        let training = config.init(VOCABULARY, CONTEXT, &Device::flex().autodiff());
+        let evaluation = training.valid();
+        let logits = |model: &LanguageModel| model.forward(tokens(CONTEXT).to_device(&model.device()), None).0.to_data();
+        assert_eq!(logits(&evaluation), logits(&evaluation), "{name}");
+        assert_ne!(logits(&training), logits(&training), "{name}");
+    }
+}
+
+#[test]
+fn a_detached_state_keeps_its_numbers_and_cuts_the_gradient() {
+    for_each_training_model(|name, model| {
+        if !model.is_recurrent() {
+            return;
+        }
+        let device = model.device();
+        // Token 0 occurs in the first window only, so its embedding has a gradient only through the state.
+        let window = |token: i32| Tensor::<2, Int>::full([ROWS, 3], token, &device);
+        let gradient_of_first = |detached: bool| {
+            let state = model.forward(window(0), None).1.expect("a recurrent model returns its state");
+            let state = if detached { state.detach() } else { state };
+            let (logits, _) = model.forward(window(1), Some(state));
+            let gradients = logits.clone().narrow(2, 2, 3).sum().backward();
+            let embedding = parameters::embedding(model).grad(&gradients).expect("the embedding is used");
+            (logits.to_data(), embedding.narrow(0, 0, 1).abs().sum().into_scalar::<f32>())
+        };
+        let (through, some) = gradient_of_first(false);
+        let (cut, none) = gradient_of_first(true);
+        assert_eq!(through, cut, "{name}");
+        let tied = name.contains("tied");
+        assert!(some > 0.0 && (none == 0.0 || tied), "{name}: {some} and {none}");
+    });
+}
+
+#[test]
+#[should_panic(expected = "13 tokens after 0 are 13, but the model reads at most 12")]
+fn a_window_longer_than_the_context_is_refused() {
+    let model = ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
+    let model = model.init(VOCABULARY, CONTEXT, &Device::flex());
+    model.forward(Tensor::zeros([1, 13], &Device::flex()), None);
+}
+
+#[test]
+#[should_panic(expected = "2 tokens after 4 are 6, but the key-value cache holds at most 5")]
+fn tokens_beyond_the_caches_capacity_are_refused() {
+    let model = ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
+    let model = model.init(VOCABULARY, CONTEXT, &Device::flex());
+    let (_, state) = model.forward(tokens(4), Some(model.initial_state(ROWS, 5)));
+    model.forward(tokens(2), state);
+}
+
+#[test]
+#[should_panic(expected = "a key-value cache for 13 tokens was asked for, but the model reads between 1 and 12")]
+fn a_cache_beyond_the_context_is_refused() {
+    let model = ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
+    model.init(VOCABULARY, CONTEXT, &Device::flex()).initial_state(1, 13);
+}
+
+#[test]
+#[should_panic(expected = "the key-value cache is for 3 rows, the window has 2")]
+fn a_cache_for_another_number_of_rows_is_refused() {
+    let model = ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
+    let model = model.init(VOCABULARY, CONTEXT, &Device::flex());
+    model.forward(tokens(2), Some(model.initial_state(3, 5)));
+}
+
+#[test]
+#[should_panic(expected = "a transformer was given the state of a recurrent model")]
+fn the_state_of_another_kind_of_model_is_refused() {
+    let (recurrent, transformer) = (ModelConfig::Gru(GruConfig::default()), ModelConfig::Transformer(TransformerConfig::default()));
+    let state = recurrent.init(VOCABULARY, CONTEXT, &Device::flex()).initial_state(ROWS, CONTEXT);
+    transformer.init(VOCABULARY, CONTEXT, &Device::flex()).forward(tokens(2), Some(state));
+}

@@ -1,0 +1,11 @@
+//! Building blocks that both families of models share.
+
+mod activation;
+mod embedding;
+mod initial;
+mod projection;
+
+pub(crate) use activation::{sigmoid, tanh};
+pub use embedding::Embedding;
+pub(crate) use initial::{constant, normal, uniform};
+pub use projection::Projection;

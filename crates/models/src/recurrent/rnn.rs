@@ -1,0 +1,89 @@
+//! The Elman network's layer.
+
+use burn::module::{Module, Param};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, assert_shape};
+
+use super::config::{Activation, RnnConfig};
+use super::model::{RecurrentLayer, RecurrentModel, project_inputs};
+use super::state::LayerState;
+use super::steps::split_steps;
+use crate::layers::{tanh, uniform};
+
+/// One layer of an Elman network (Elman 1990, [Finding structure in time](https://doi.org/10.1207/s15516709cog1402_1)):
+///
+/// ```text
+/// h_t = phi(V h_(t-1) + U x_t + c)        phi = tanh or relu
+/// ```
+///
+/// with U the input weight, V the hidden weight and c the bias. The network's outputs o_t = W h_t + b belong to
+/// [`RecurrentModel`], whose head gives logits; the softmax psi is the loss's.
+#[derive(Module, Debug)]
+pub struct RnnLayer {
+    /// U, `[in, H]`.
+    pub input_weight: Param<Tensor<2>>,
+    /// V, `[H, H]`.
+    pub hidden_weight: Param<Tensor<2>>,
+    /// c, `[H]`.
+    pub bias: Param<Tensor<1>>,
+    /// phi.
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl RnnConfig {
+    /// The model with fresh weights, drawn at once.
+    pub(crate) fn init(&self, vocabulary: usize, device: &Device) -> RecurrentModel<RnnLayer> {
+        let sizes = self.sizes();
+        RecurrentModel::init(sizes, vocabulary, device, |input| {
+            RnnLayer::init(input, sizes.hidden, self.activation, device)
+        })
+    }
+}
+
+impl RnnLayer {
+    pub(crate) fn init(input: usize, hidden: usize, activation: Activation, device: &Device) -> Self {
+        let bound = 1.0 / (hidden as f64).sqrt();
+        Self {
+            input_weight: uniform([input, hidden], bound, device),
+            hidden_weight: uniform([hidden, hidden], bound, device),
+            bias: uniform([hidden], bound, device),
+            activation,
+        }
+    }
+
+    /// The time loop: U x_t + c for all steps `[T, B, H]` and h_0 `[B, H]` to all h_t.
+    fn time_loop(&self, projected: Tensor<3>, mut hidden: Tensor<2>) -> Vec<Tensor<2>> {
+        let weight = self.hidden_weight.val();
+        let mut outputs = Vec::with_capacity(projected.dims()[0]);
+        for step in split_steps::<3, 2>(projected) {
+            let sum = hidden.matmul(weight.clone()) + step;
+            hidden = match self.activation {
+                Activation::Tanh => tanh(sum),
+                Activation::Relu => relu(sum),
+            };
+            outputs.push(hidden.clone());
+        }
+        outputs
+    }
+}
+
+impl RecurrentLayer for RnnLayer {
+    fn hidden_size(&self) -> usize {
+        self.hidden_weight.dims()[0]
+    }
+
+    fn initial_state(&self, rows: usize) -> LayerState {
+        let hidden = Tensor::zeros([rows, self.hidden_size()], &self.hidden_weight.val().device());
+        LayerState { hidden, cell: None }
+    }
+
+    fn forward(&self, sequence: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
+        let [_, rows, _] = sequence.dims();
+        assert_shape!(state.hidden, [rows, self.hidden_size()]);
+        let projected = project_inputs(sequence, self.input_weight.val(), self.bias.val());
+        let outputs = self.time_loop(projected, state.hidden);
+        let hidden = outputs[outputs.len() - 1].clone();
+        (Tensor::stack(outputs, 0), LayerState { hidden, cell: None })
+    }
+}

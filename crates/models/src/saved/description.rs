@@ -1,0 +1,73 @@
+//! Which model a file of weights holds.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ModelConfig, Tokenizer};
+
+/// The key of the description in the header of the weights.
+const KEY: &str = "kiln";
+/// Largest vocabulary that a file may ask for.
+const LARGEST_VOCABULARY: usize = 1 << 24;
+/// Longest context that a file may ask for.
+const LONGEST_CONTEXT: usize = 1 << 20;
+
+/// Everything that is needed to build a model again before its weights are put in. Kept as JSON under `kiln` in the
+/// header of `model.safetensors`, so that one file says what it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ModelDescription {
+    /// The model and its sizes, as in the `[model]` table of a run.
+    pub model: ModelConfig,
+    /// Tokens that the model knows.
+    pub vocabulary_size: usize,
+    /// Tokens of context that it was trained with.
+    pub context: usize,
+    /// The hash of its tokenizer, in hexadecimal.
+    pub tokenizer_hash: String,
+    /// The version of Kiln that wrote it.
+    pub kiln: String,
+}
+
+impl ModelDescription {
+    /// The description of a model of this version of Kiln.
+    pub fn new(model: ModelConfig, tokenizer: &Tokenizer, context: usize) -> Self {
+        Self {
+            model,
+            vocabulary_size: tokenizer.vocabulary_size(),
+            context,
+            tokenizer_hash: hexadecimal(tokenizer.hash()),
+            kiln: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// The texts for the header: this description, and the `format` that other programs look for.
+    pub(super) fn to_metadata(&self) -> Result<BTreeMap<String, String>, String> {
+        let json = serde_json::to_string(self).map_err(|error| error.to_string())?;
+        Ok(BTreeMap::from([("format".to_owned(), "pt".to_owned()), (KEY.to_owned(), json)]))
+    }
+
+    /// The description in the texts of a header, checked as a configuration is.
+    pub(super) fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Self, String> {
+        let json = metadata.get(KEY).ok_or_else(|| format!("its header has no entry `{KEY}`"))?;
+        let description: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        // Rotary positions are no parameters, so no length of the file speaks against a context of any size.
+        for (what, tokens, most) in [
+            ("vocabulary", description.vocabulary_size, LARGEST_VOCABULARY),
+            ("context", description.context, LONGEST_CONTEXT),
+        ] {
+            if tokens == 0 || tokens > most {
+                return Err(format!("a {what} of {tokens} tokens, not between 1 and {most}"));
+            }
+        }
+        match description.model.validate().first() {
+            Some(violation) => Err(format!("`model.{}` {}", violation.key, violation.message)),
+            None => Ok(description),
+        }
+    }
+}
+
+pub(super) fn hexadecimal(hash: [u8; 32]) -> String {
+    blake3::Hash::from_bytes(hash).to_hex().to_string()
+}

@@ -1,0 +1,248 @@
+//! Where the checkpoints of a run are, and which one is meant.
+//!
+//! ```text
+//! runs/<name>/
+//!   tokenizer.json
+//!   checkpoints/step-00000500/    model.safetensors, manifest.json, and what training needs to go on
+//!   best, last                    each the name of a checkpoint
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::atomic::{remove_leftovers, write_file_atomically};
+use super::error::SavedModelError;
+use super::manifest::{MANIFEST_FILE, Manifest, read_small};
+
+/// The folder of the checkpoints in a run.
+const CHECKPOINTS: &str = "checkpoints";
+
+/// Which checkpoint of a run is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Which {
+    /// The one with the lowest validation loss.
+    #[default]
+    Best,
+    /// The newest.
+    Last,
+    /// The one after so many updates.
+    Step(u64),
+}
+
+impl FromStr for Which {
+    type Err = String;
+
+    /// `best`, `last`, or the number of a step.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "best" => Ok(Self::Best),
+            "last" => Ok(Self::Last),
+            number => number
+                .parse()
+                .map(Self::Step)
+                .map_err(|_| format!("`{number}` is neither `best`, nor `last`, nor the number of a step")),
+        }
+    }
+}
+
+/// The file in a run folder that names one of its checkpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pointer {
+    /// The one with the lowest validation loss.
+    Best,
+    /// The newest.
+    Last,
+}
+
+impl Pointer {
+    /// The name of the file.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Best => "best",
+            Self::Last => "last",
+        }
+    }
+
+    /// Makes the file name the checkpoint of `step`, as a whole or not at all.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(self, run: &Path, step: u64) -> Result<(), SavedModelError> {
+        write_file_atomically(&run.join(self.file_name()), format!("{}\n", checkpoint_name(step)).as_bytes())
+    }
+
+    /// The step of the checkpoint that the file names; nothing where it is missing or names none.
+    pub fn read(self, run: &Path) -> Option<u64> {
+        let content = read_small(&run.join(self.file_name()), 64).ok()?;
+        step_of(str::from_utf8(&content).ok()?.trim_end())
+    }
+}
+
+/// A checkpoint that was found, checked or not.
+#[derive(Debug)]
+pub struct CheckpointEntry {
+    /// Updates made before it was written.
+    pub step: u64,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its manifest, or why it does not count.
+    pub valid: Result<Manifest, SavedModelError>,
+}
+
+/// The checkpoint that was chosen.
+#[derive(Debug)]
+pub struct FoundCheckpoint {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its verified manifest.
+    pub manifest: Manifest,
+    /// Where `tokenizer.json` is looked for: the run folder.
+    pub run: PathBuf,
+    /// Why it is another one than was asked for; to be shown to the user.
+    pub warning: Option<String>,
+}
+
+/// The folder of the checkpoint of `step` in a run.
+pub fn checkpoint_folder(run: &Path, step: u64) -> PathBuf {
+    run.join(CHECKPOINTS).join(checkpoint_name(step))
+}
+
+/// Every checkpoint of a run, oldest first, each verified: this reads all their files.
+///
+/// # Errors
+/// The folder of the checkpoints cannot be listed.
+pub fn list_checkpoints(run: &Path) -> Result<Vec<CheckpointEntry>, SavedModelError> {
+    let entry = |step| {
+        let folder = checkpoint_folder(run, step);
+        let valid = verify_checkpoint(&folder);
+        CheckpointEntry { step, folder, valid }
+    };
+    Ok(steps(run)?.into_iter().map(entry).collect())
+}
+
+/// The steps of a run's checkpoints by their names, oldest first, without looking into them.
+///
+/// # Errors
+/// The folder of the checkpoints cannot be listed; where there is none, there are no checkpoints.
+pub fn steps(run: &Path) -> Result<Vec<u64>, SavedModelError> {
+    let folder = run.join(CHECKPOINTS);
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(SavedModelError::io("list", &folder))?,
+    };
+    let mut steps = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(SavedModelError::io("list", &folder))?;
+        let is_folder = entry.file_type().map_err(SavedModelError::io("list", &folder))?.is_dir();
+        steps.extend(entry.file_name().to_str().and_then(step_of).filter(|_| is_folder));
+    }
+    steps.sort_unstable();
+    Ok(steps)
+}
+
+/// The newest checkpoint of a run that verifies, leaving out `except`. Reads no more files than it must.
+///
+/// # Errors
+/// The folder of the checkpoints cannot be listed.
+pub fn newest_checkpoint(run: &Path, except: Option<u64>) -> Result<Option<FoundCheckpoint>, SavedModelError> {
+    for step in steps(run)?.into_iter().rev().filter(|&step| Some(step) != except) {
+        let folder = checkpoint_folder(run, step);
+        if let Ok(manifest) = verify_checkpoint(&folder) {
+            return Ok(Some(FoundCheckpoint { folder, manifest, run: run.to_path_buf(), warning: None }));
+        }
+    }
+    Ok(None)
+}
+
+/// The verified checkpoint that `which` means in `path`, a run folder or the folder of one checkpoint.
+///
+/// Where the file `best` or `last` is missing or names nothing, the newest checkpoint that verifies is taken and the
+/// result says so. A checkpoint that is named and damaged is an error: which other one to take is the user's choice.
+///
+/// # Errors
+/// There is no such checkpoint, or it is damaged.
+pub fn find_checkpoint(path: &Path, which: Which) -> Result<FoundCheckpoint, SavedModelError> {
+    if path.join(MANIFEST_FILE).exists() {
+        return open_one(path, which);
+    }
+    if !path.join(CHECKPOINTS).is_dir() {
+        return Err(SavedModelError::NotARun { path: path.to_path_buf() });
+    }
+    let pointer = match which {
+        Which::Step(step) => return open_step(path, step),
+        Which::Best => Pointer::Best,
+        Which::Last => Pointer::Last,
+    };
+    if let Some(step) = pointer.read(path).filter(|&step| checkpoint_folder(path, step).is_dir()) {
+        return open_step(path, step);
+    }
+    let newest = newest_checkpoint(path, None)?;
+    let mut found = newest.ok_or_else(|| SavedModelError::NoCheckpoint { run: path.to_path_buf() })?;
+    let (file, step) = (path.join(pointer.file_name()), found.manifest.step);
+    found.warning =
+        Some(format!("`{}` names no checkpoint, so the newest whole one is taken: step {step}", file.display()));
+    Ok(found)
+}
+
+/// Makes a run folder ready for writing: removes what a process that was killed left half written.
+/// To be called by the one process that may write there.
+///
+/// # Errors
+/// What the system says.
+pub fn clean_run(run: &Path) -> Result<(), SavedModelError> {
+    remove_leftovers(run)?;
+    remove_leftovers(&run.join(CHECKPOINTS))
+}
+
+fn open_one(folder: &Path, which: Which) -> Result<FoundCheckpoint, SavedModelError> {
+    let manifest = verify_checkpoint(folder)?;
+    if let Which::Step(step) = which
+        && step != manifest.step
+    {
+        return Err(SavedModelError::NoSuchStep { run: folder.to_path_buf(), step, available: vec![manifest.step] });
+    }
+    // `canonicalize` makes the folders above known when only `step-00000500` or `.` was given.
+    let full = fs::canonicalize(folder).map_err(SavedModelError::io("find", folder))?;
+    let run = full.parent().and_then(Path::parent).unwrap_or(folder).to_path_buf();
+    Ok(FoundCheckpoint { folder: folder.to_path_buf(), manifest, run, warning: None })
+}
+
+fn open_step(run: &Path, step: u64) -> Result<FoundCheckpoint, SavedModelError> {
+    let folder = checkpoint_folder(run, step);
+    if !folder.is_dir() {
+        return Err(SavedModelError::NoSuchStep { run: run.to_path_buf(), step, available: steps(run)? });
+    }
+    match verify_checkpoint(&folder) {
+        Ok(manifest) => Ok(FoundCheckpoint { folder, manifest, run: run.to_path_buf(), warning: None }),
+        Err(SavedModelError::Damaged { folder, problem, .. }) => {
+            let other = newest_checkpoint(run, Some(step))?.map(|found| found.manifest.step);
+            Err(SavedModelError::Damaged { folder, problem, other })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Verifies a checkpoint folder; one that is named after a step must be of that step.
+fn verify_checkpoint(folder: &Path) -> Result<Manifest, SavedModelError> {
+    if !folder.join(MANIFEST_FILE).exists() {
+        return Err(SavedModelError::damaged(folder, format!("`{MANIFEST_FILE}` is missing")));
+    }
+    let manifest = Manifest::verify(folder)?;
+    match folder.file_name().and_then(|name| name.to_str()).and_then(step_of) {
+        Some(step) if step != manifest.step => {
+            Err(SavedModelError::damaged(folder, format!("its manifest is that of step {}", manifest.step)))
+        }
+        _ => Ok(manifest),
+    }
+}
+
+fn checkpoint_name(step: u64) -> String {
+    format!("step-{step:08}")
+}
+
+/// The step in the name of a checkpoint, only where it is written as [`checkpoint_name`] writes it.
+fn step_of(name: &str) -> Option<u64> {
+    let step = name.strip_prefix("step-")?.parse().ok()?;
+    (checkpoint_name(step) == name).then_some(step)
+}

@@ -1,0 +1,51 @@
+mod folder;
+mod manifest;
+mod open;
+mod tensors;
+mod weights;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::TensorData;
+
+use super::{Manifest, SavedModelError, checkpoint_folder, write_folder_atomically, write_safetensors};
+
+/// Two small tensors with values that a decimal form would change.
+fn some_tensors() -> BTreeMap<String, TensorData> {
+    BTreeMap::from([
+        ("layer.bias".to_owned(), TensorData::new(vec![0.1_f32, -0.0, f32::MIN_POSITIVE], [3])),
+        ("layer.weight".to_owned(), TensorData::new(vec![1.0_f32 / 3.0, 2e-40, 3.5, -7.25, 1e30, 6.0], [2, 3])),
+    ])
+}
+
+/// A checkpoint of `step` in `run` with two files.
+fn write_checkpoint(run: &Path, step: u64) -> PathBuf {
+    let folder = checkpoint_folder(run, step);
+    write_folder_atomically::<SavedModelError>(&folder, step, |staging| {
+        let mut tensors = some_tensors();
+        tensors.insert("step".to_owned(), TensorData::new(vec![step as f32], [1]));
+        write_safetensors(&staging.join("model.safetensors"), &tensors, &BTreeMap::new())?;
+        fs::write(staging.join("loop.json"), format!("{{\"step\":{step}}}"))
+            .map_err(SavedModelError::io("write", staging))
+    })
+    .unwrap();
+    folder
+}
+
+/// The problem of a damaged checkpoint in words.
+fn damage(folder: &Path) -> String {
+    match Manifest::verify(folder) {
+        Err(SavedModelError::Damaged { problem, .. }) => problem,
+        other => panic!("expected a damaged checkpoint, got {other:?}"),
+    }
+}
+
+/// All names in a folder, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,110 @@
+//! Tokens to text, whole or one by one, never breaking a code point.
+
+use super::{Tokenizer, pipeline};
+
+/// How many tokens may wait for the rest of a character before what there is of them is given out as it is.
+const LONGEST_WAIT: usize = 16;
+
+/// The bytes of every token, one behind another.
+#[derive(Debug)]
+pub(super) struct Spelling {
+    bytes: Vec<u8>,
+    /// Where the bytes of each token start and end; `None` for numbers that are no token.
+    places: Vec<Option<(u32, u32)>>,
+}
+
+impl Spelling {
+    pub(super) fn new(tokens: impl Iterator<Item = Option<Vec<u8>>>) -> Self {
+        let mut bytes = Vec::new();
+        let places = tokens.map(|token| {
+            let start = bytes.len() as u32;
+            bytes.extend(token?);
+            Some((start, bytes.len() as u32))
+        });
+        let places = places.collect();
+        Self { bytes, places }
+    }
+
+    /// The bytes of `token`; of a number that is no token, those of U+FFFD.
+    fn bytes(&self, token: u32) -> &[u8] {
+        let place = self.places.get(token as usize).copied().flatten();
+        place.map_or("\u{FFFD}".as_bytes(), |(start, end)| &self.bytes[start as usize..end as usize])
+    }
+
+    pub(super) fn decode(&self, tokens: &[u32]) -> String {
+        let bytes: Vec<u8> = tokens.iter().flat_map(|token| self.bytes(*token)).copied().collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// Decodes tokens one by one: all texts it gives, joined, are what [`Tokenizer::decode`] gives for all tokens.
+#[derive(Debug, Clone)]
+pub struct StreamDecoder {
+    tokenizer: Tokenizer,
+    /// Bytes that are not yet a character.
+    pending: Vec<u8>,
+    /// Where tokens cannot be spelled one by one: those from the last text given out on, and how many of them gave it.
+    window: Vec<u32>,
+    given: usize,
+}
+
+impl StreamDecoder {
+    pub(super) fn new(tokenizer: &Tokenizer) -> Self {
+        Self { tokenizer: tokenizer.clone(), pending: Vec::new(), window: Vec::new(), given: 0 }
+    }
+
+    /// The text that `token` completes, if any: bytes of an unfinished character are held back.
+    pub fn push(&mut self, token: u32) -> Option<String> {
+        let text = match &self.tokenizer.0.spelling {
+            Some(spelling) => {
+                self.pending.extend_from_slice(spelling.bytes(token));
+                take_characters(&mut self.pending)
+            }
+            None => self.push_to_window(token),
+        };
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// What is held back at the end: an unfinished character is U+FFFD.
+    pub fn finish(mut self) -> String {
+        if self.tokenizer.0.spelling.is_some() {
+            return String::from_utf8_lossy(&std::mem::take(&mut self.pending)).into_owned();
+        }
+        let (before, all) = self.window_texts();
+        all.get(before.len()..).unwrap_or_default().to_owned()
+    }
+
+    /// Some decoders look at the neighbours of a token (spaces before words, for instance), so it is decoded behind the
+    /// tokens of the text given out last, and their text is taken off.
+    fn push_to_window(&mut self, token: u32) -> String {
+        self.window.push(token);
+        let (before, all) = self.window_texts();
+        let unfinished = all.ends_with(char::REPLACEMENT_CHARACTER) && self.window.len() - self.given < LONGEST_WAIT;
+        if unfinished || !all.starts_with(&before) || all.len() == before.len() {
+            return String::new();
+        }
+        self.window.drain(..self.given);
+        self.given = self.window.len();
+        all[before.len()..].to_owned()
+    }
+
+    fn window_texts(&self) -> (String, String) {
+        let library = &self.tokenizer.0.library;
+        (pipeline::decode(library, &self.window[..self.given]), pipeline::decode(library, &self.window))
+    }
+}
+
+/// Takes from `bytes` all but an unfinished character at the end; wrong bytes become U+FFFD as in `from_utf8_lossy`.
+fn take_characters(bytes: &mut Vec<u8>) -> String {
+    let unfinished = match bytes.utf8_chunks().last() {
+        // The last chunk ends in bytes that more bytes could complete only if nothing followed them.
+        Some(chunk) if std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none()) => {
+            chunk.invalid().len()
+        }
+        _ => 0,
+    };
+    let finished = bytes.len() - unfinished;
+    let text = String::from_utf8_lossy(&bytes[..finished]).into_owned();
+    bytes.drain(..finished);
+    text
+}

@@ -1,0 +1,229 @@
+//! `[model.transformer]`: its keys, defaults, rules and sizes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::PartCount;
+use crate::rules::{check_positive, check_probability, check_size};
+use crate::violation::Violation;
+
+/// How a token knows where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PositionKind {
+    /// A trained vector for each position, added to the token's.
+    #[default]
+    Learned,
+    /// Queries and keys rotated by an angle proportional to the position (Su et al. 2021, <https://arxiv.org/abs/2104.09864>).
+    Rotary,
+}
+
+/// How activations are brought to unit size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormKind {
+    /// Mean 0 and variance 1 (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>).
+    #[default]
+    Layer,
+    /// Mean square 1 (Zhang and Sennrich 2019, <https://arxiv.org/abs/1910.07467>).
+    Rms,
+}
+
+/// The function inside the feed-forward part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeedForwardActivation {
+    /// x Phi(x), exact (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>).
+    #[default]
+    Gelu,
+    /// The same with Phi approximated by a tanh, as GPT-2 has it.
+    GeluTanh,
+    /// max(x, 0)^2 (So et al. 2021, <https://arxiv.org/abs/2109.08668>).
+    ReluSquared,
+    /// silu(x G) * (x U), with a third matrix (Shazeer 2020, <https://arxiv.org/abs/2002.05202>).
+    Swiglu,
+}
+
+/// `[model.transformer]`: a decoder transformer. The defaults are nanoGPT's for characters, 10.8 million parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TransformerConfig {
+    /// Blocks, one above the other. Default 6.
+    pub layers: usize,
+    /// Heads of attention; must divide `width`. Default 6.
+    pub heads: usize,
+    /// Heads that keys and values have; must divide `heads`. Fewer than `heads` is grouped-query attention
+    /// (Ainslie et al. 2023, <https://arxiv.org/abs/2305.13245>). Default: the same as `heads`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_value_heads: Option<usize>,
+    /// Width of the residual stream. Default 384.
+    pub width: usize,
+    /// Width inside the feed-forward part. Default 4 `width`; with "swiglu" 8/3 `width` rounded up to a multiple of 8, which
+    /// costs as many parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feed_forward: Option<usize>,
+    /// "learned" or "rotary". Default "learned".
+    pub position: PositionKind,
+    /// Slowest wavelength of the rotation is 2 pi times about this many tokens; only with `position = "rotary"`. Default 10000.
+    pub rotary_base: f64,
+    /// "layer" or "rms". Default "layer".
+    pub norm: NormKind,
+    /// Added to the variance or mean square before its root. Default 1e-5.
+    pub norm_epsilon: f64,
+    /// "gelu", "gelu-tanh", "relu-squared" or "swiglu". Default "gelu".
+    pub activation: FeedForwardActivation,
+    /// Whether projections and layer norms have biases. Default false.
+    pub bias: bool,
+    /// Whether the head multiplies with the token embedding's table instead of its own weights. Default true.
+    pub tied: bool,
+    /// Whether queries and keys are normalised over each head before they meet (Dehghani et al. 2023,
+    /// <https://arxiv.org/abs/2302.05442>), by an RMS norm with weights. Default false.
+    pub query_key_norm: bool,
+    /// c in s -> c tanh(s / c) on attention scores (Gemma 2, <https://arxiv.org/abs/2408.00118>). Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention_soft_cap: Option<f64>,
+    /// The same on the logits. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logit_soft_cap: Option<f64>,
+    /// Probability that a number is dropped while training: after the embeddings, in the attention's weights, and at the end of
+    /// each attention and feed-forward part. Default 0.
+    pub dropout: f64,
+}
+
+impl Default for TransformerConfig {
+    fn default() -> Self {
+        Self {
+            layers: 6,
+            heads: 6,
+            key_value_heads: None,
+            width: 384,
+            feed_forward: None,
+            position: PositionKind::Learned,
+            rotary_base: 10000.0,
+            norm: NormKind::Layer,
+            norm_epsilon: 1e-5,
+            activation: FeedForwardActivation::Gelu,
+            bias: false,
+            tied: true,
+            query_key_norm: false,
+            attention_soft_cap: None,
+            logit_soft_cap: None,
+            dropout: 0.0,
+        }
+    }
+}
+
+impl TransformerConfig {
+    /// Every broken rule, with keys relative to `[model.transformer]`; the upper bounds keep every count within 64 bits.
+    pub fn validate(&self) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        check_size(&mut violations, "layers", self.layers, 1024);
+        check_size(&mut violations, "heads", self.heads, 1 << 12);
+        check_size(&mut violations, "width", self.width, 1 << 17);
+        if let Some(feed_forward) = self.feed_forward {
+            check_size(&mut violations, "feed-forward", feed_forward, 1 << 20);
+        }
+        check_positive(&mut violations, "rotary-base", self.rotary_base);
+        check_positive(&mut violations, "norm-epsilon", self.norm_epsilon);
+        check_probability(&mut violations, "dropout", self.dropout);
+        for (key, cap) in [("attention-soft-cap", self.attention_soft_cap), ("logit-soft-cap", self.logit_soft_cap)] {
+            if let Some(cap) = cap {
+                check_positive(&mut violations, key, cap);
+            }
+        }
+        self.check_heads(&mut violations);
+        violations
+    }
+
+    fn check_heads(&self, violations: &mut Vec<Violation>) {
+        let (heads, width) = (self.heads, self.width);
+        if heads == 0 || width == 0 {
+            return;
+        }
+        if !width.is_multiple_of(heads) {
+            let violation = Violation::new("heads", format!("must divide width ({width}), is {heads}"));
+            violations.push(violation.with_help(divisors_help(width, heads)));
+        } else if self.position == PositionKind::Rotary && !(width / heads).is_multiple_of(2) {
+            let message = format!("gives heads of width {}, but rotary positions need an even width", width / heads);
+            violations.push(Violation::new("heads", message).with_help("change heads or width, or use position = \"learned\""));
+        }
+        if let Some(key_value_heads) = self.key_value_heads
+            && (key_value_heads == 0 || !heads.is_multiple_of(key_value_heads))
+        {
+            let violation =
+                Violation::new("key-value-heads", format!("must divide heads ({heads}), is {key_value_heads}"));
+            violations.push(violation.with_help(divisors_help(heads, key_value_heads)));
+        }
+    }
+
+    /// Width of one head, D.
+    pub fn head_width(&self) -> usize {
+        self.width / self.heads
+    }
+
+    /// Heads of keys and values.
+    pub fn key_value_heads(&self) -> usize {
+        self.key_value_heads.unwrap_or(self.heads)
+    }
+
+    /// Width inside the feed-forward part, F.
+    pub fn feed_forward_width(&self) -> usize {
+        self.feed_forward.unwrap_or(match self.activation {
+            FeedForwardActivation::Swiglu => (8 * self.width).div_ceil(3).next_multiple_of(8),
+            _ => 4 * self.width,
+        })
+    }
+
+    /// Columns of the feed-forward part's first matrix: with SwiGLU gate and up side by side.
+    pub(super) fn feed_forward_columns(&self) -> usize {
+        match self.activation {
+            FeedForwardActivation::Swiglu => 2 * self.feed_forward_width(),
+            _ => self.feed_forward_width(),
+        }
+    }
+
+    /// Columns of the fused query, key and value product.
+    pub(super) fn query_key_value_columns(&self) -> usize {
+        (self.heads + 2 * self.key_value_heads()) * self.head_width()
+    }
+
+    /// Trainable numbers by part.
+    pub(crate) fn parameters(&self, vocabulary: usize, context: usize) -> Vec<PartCount> {
+        let [layers, width, vocabulary, context] = [self.layers, self.width, vocabulary, context].map(|n| n as u64);
+        let biases = |count: u64| if self.bias { count } else { 0 };
+        let norm = width + if self.norm == NormKind::Layer { biases(width) } else { 0 };
+        let (columns, inner) = (self.query_key_value_columns() as u64, self.feed_forward_columns() as u64);
+        let query_key_norms = if self.query_key_norm { 2 * self.head_width() as u64 } else { 0 };
+        let attention = width * columns + biases(columns) + width * width + biases(width) + query_key_norms;
+        let feed_forward = width * inner + biases(inner) + self.feed_forward_width() as u64 * width + biases(width);
+        let mut parts = vec![PartCount::new("token_embedding", vocabulary * width)];
+        if self.position == PositionKind::Learned {
+            parts.push(PartCount::new("position_embedding", context * width));
+        }
+        parts.push(PartCount::new("blocks.*.attention_norm", layers * norm));
+        parts.push(PartCount::new("blocks.*.attention", layers * attention));
+        parts.push(PartCount::new("blocks.*.feed_forward_norm", layers * norm));
+        parts.push(PartCount::new("blocks.*.feed_forward", layers * feed_forward));
+        parts.push(PartCount::new("final_norm", norm));
+        if !self.tied {
+            parts.push(PartCount::new("output", width * vocabulary));
+        }
+        parts
+    }
+
+    /// Multiply-additions of one token's forward pass in a window of `context` tokens, through the matrix products: the
+    /// projections, and for attention a query with `context` keys and `context` weights with values.
+    pub(crate) fn multiply_additions(&self, vocabulary: usize, context: usize) -> u64 {
+        let [layers, width, vocabulary, context] = [self.layers, self.width, vocabulary, context].map(|n| n as u64);
+        let attention = width * self.query_key_value_columns() as u64 + width * width + 2 * context * width;
+        let feed_forward = width * (self.feed_forward_columns() + self.feed_forward_width()) as u64;
+        layers * (attention + feed_forward) + width * vocabulary
+    }
+}
+
+/// The divisors of `number` on both sides of `near`, as advice.
+fn divisors_help(number: usize, near: usize) -> String {
+    let below = (1..near).rev().find(|&candidate| number.is_multiple_of(candidate));
+    let above = (near + 1..=number).find(|&candidate| number.is_multiple_of(candidate));
+    let choices: Vec<String> = below.into_iter().chain(above).map(|choice| choice.to_string()).collect();
+    format!("the nearest that do: {}", choices.join(" and "))
+}

@@ -1,0 +1,180 @@
+//! Embeddings, blocks, head.
+
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig};
+use burn::tensor::{Device, Int, Tensor};
+
+use super::attention::Window;
+use super::block::Block;
+use super::cache::KeyValueCache;
+use super::config::{PositionKind, TransformerConfig};
+use super::norm::Norm;
+use super::rotary::RotaryPositions;
+use crate::layers::{Embedding, Projection, constant, normal};
+
+/// Standard deviation of fresh weights, as in GPT-2.
+const DEVIATION: f64 = 0.02;
+
+/// A decoder transformer: tokens to logits for the token after each.
+#[derive(Module, Debug)]
+pub struct Transformer {
+    /// One row a token, `[V, C]`.
+    pub token_embedding: Embedding,
+    /// One row a position, `[context, C]`, with learned positions.
+    pub position_embedding: Option<Embedding>,
+    /// The lowest first.
+    pub blocks: Vec<Block>,
+    /// Before the head.
+    pub final_norm: Norm,
+    /// `[C, V]`; `None` when the head is tied to the token embedding.
+    pub output: Option<Projection>,
+    rotary: Option<RotaryPositions>,
+    dropout: Dropout,
+    context: usize,
+    #[module(skip)]
+    config: TransformerConfig,
+}
+
+impl TransformerConfig {
+    /// The model with fresh weights, drawn at once.
+    pub(crate) fn init(&self, vocabulary: usize, context: usize, device: &Device) -> Transformer {
+        let learned = self.position == PositionKind::Learned;
+        Transformer {
+            token_embedding: Embedding::init(vocabulary, self.width, DEVIATION, device),
+            position_embedding: learned.then(|| Embedding::init(context, self.width, DEVIATION, device)),
+            blocks: (0..self.layers).map(|_| Block::init(self, device)).collect(),
+            final_norm: self.norm(device),
+            output: (!self.tied)
+                .then(|| Projection { weight: normal([self.width, vocabulary], DEVIATION, device), bias: None }),
+            rotary: (!learned).then(|| RotaryPositions::new(context, self.head_width(), self.rotary_base, device)),
+            dropout: DropoutConfig::new(self.dropout).init(),
+            context,
+            config: self.clone(),
+        }
+    }
+
+    /// A norm of the residual stream.
+    pub(super) fn norm(&self, device: &Device) -> Norm {
+        Norm::init(self.norm, self.width, self.bias, self.norm_epsilon, device)
+    }
+
+    /// A projection that does not end in the residual stream.
+    pub(super) fn projection(&self, shape: [usize; 2], device: &Device) -> Projection {
+        self.projection_with(shape, DEVIATION, device)
+    }
+
+    /// A projection whose output is added to the residual stream: 2 layers of them add up to the variance of one.
+    pub(super) fn residual_projection(&self, shape: [usize; 2], device: &Device) -> Projection {
+        self.projection_with(shape, DEVIATION / (2.0 * self.layers as f64).sqrt(), device)
+    }
+
+    fn projection_with(&self, shape: [usize; 2], deviation: f64, device: &Device) -> Projection {
+        let bias = self.bias.then(|| constant([shape[1]], 0.0, device));
+        Projection { weight: normal(shape, deviation, device), bias }
+    }
+}
+
+impl Transformer {
+    /// Logits for the token after each token of a window; with a cache, the window goes on after the tokens in it.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[B, T]`
+    /// - output: `[B, T, V]`
+    ///
+    /// # Panics
+    /// When the window, with the tokens in the cache, is longer than the context or the cache's capacity, or the cache is for
+    /// another number of rows or blocks.
+    pub fn forward(&self, tokens: Tensor<2, Int>, cache: Option<KeyValueCache>) -> (Tensor<3>, Option<KeyValueCache>) {
+        let [rows, steps] = tokens.dims();
+        self.check(rows, steps, cache.as_ref());
+        let window = self.window(rows, steps, cache.as_ref());
+        let mut stream = self.embed(tokens, &window);
+        let mut layers = Vec::with_capacity(self.blocks.len());
+        let mut before = cache.as_ref().map(|cache| cache.layers.clone()).unwrap_or_default().into_iter();
+        for block in &self.blocks {
+            let (next, layer) = block.forward(stream, &window, before.next());
+            stream = next;
+            layers.extend(layer);
+        }
+        let logits = self.logits(self.final_norm.forward(stream)).reshape([rows, steps, self.vocabulary_size()]);
+        (logits, cache.map(|cache| cache.advanced(layers, steps)))
+    }
+
+    /// An empty cache for `rows` rows of up to `capacity` tokens.
+    ///
+    /// # Panics
+    /// When `capacity` is zero or beyond the context.
+    pub fn cache(&self, rows: usize, capacity: usize) -> KeyValueCache {
+        let context = self.context;
+        assert!(
+            (1..=context).contains(&capacity),
+            "a key-value cache for {capacity} tokens was asked for, but the model reads between 1 and {context}"
+        );
+        KeyValueCache::new(&self.config, rows, capacity, &self.token_embedding.weight.val().device())
+    }
+
+    /// Number of token ids, V.
+    pub fn vocabulary_size(&self) -> usize {
+        self.token_embedding.rows()
+    }
+
+    /// The longest window in tokens.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    fn check(&self, rows: usize, steps: usize, cache: Option<&KeyValueCache>) {
+        let start = cache.map_or(0, KeyValueCache::length);
+        let context = self.context;
+        assert!(steps > 0, "a window needs at least one token");
+        assert!(
+            start + steps <= context,
+            "{steps} tokens after {start} are {}, but the model reads at most {context}",
+            start + steps
+        );
+        if let Some(cache) = cache {
+            let (capacity, cached_rows) = (cache.capacity(), cache.batch_size());
+            assert!(
+                start + steps <= capacity,
+                "{steps} tokens after {start} are {}, but the key-value cache holds at most {capacity}",
+                start + steps
+            );
+            assert_eq!(cached_rows, rows, "the key-value cache is for {cached_rows} rows, the window has {rows}");
+            assert_eq!(cache.layers.len(), self.blocks.len(), "the key-value cache belongs to another model");
+        }
+    }
+
+    /// What all blocks need to know, computed once.
+    fn window(&self, rows: usize, steps: usize, cache: Option<&KeyValueCache>) -> Window {
+        let start = cache.map_or(0, KeyValueCache::length);
+        // The first window of a cache sees only itself; a later one the whole cache, whose unused tail is masked.
+        let keys = cache.filter(|_| start > 0).map_or(steps, KeyValueCache::capacity);
+        let device = self.token_embedding.weight.val().device();
+        let mask = self.blocks.first().and_then(|block| block.attention.mask(start, steps, keys, &device));
+        let rotation = self.rotary.as_ref().map(|rotary| rotary.at(start, steps));
+        Window { rows, steps, start, mask, rotation }
+    }
+
+    /// `[B, T]` to `[N, C]`.
+    fn embed(&self, tokens: Tensor<2, Int>, window: &Window) -> Tensor<2> {
+        let mut stream = self.token_embedding.forward(tokens);
+        if let Some(positions) = &self.position_embedding {
+            let positions = positions.weight.val().narrow(0, window.start, window.steps);
+            stream = stream + positions.unsqueeze();
+        }
+        let stream = self.dropout.forward(stream);
+        stream.reshape([window.rows * window.steps, self.config.width])
+    }
+
+    /// `[N, C]` to `[N, V]`.
+    fn logits(&self, stream: Tensor<2>) -> Tensor<2> {
+        let logits = match &self.output {
+            Some(output) => output.forward(stream),
+            None => self.token_embedding.transposed_product(stream),
+        };
+        match self.config.logit_soft_cap {
+            Some(cap) => (logits / cap).tanh() * cap,
+            None => logits,
+        }
+    }
+}

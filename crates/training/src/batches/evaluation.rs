@@ -1,0 +1,152 @@
+//! The windows of an evaluation: every token of the split predicted once, in order.
+
+use std::ops::Range;
+
+use super::TooShort;
+use crate::shards::{ShardError, TokenFile};
+
+/// A batch of an evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvaluationBatch {
+    /// Token ids of the inputs, [rows, columns].
+    pub inputs: Vec<i32>,
+    /// Token ids one place further, [rows, columns].
+    pub targets: Vec<i32>,
+    /// 1 where the prediction counts, 0 where it only warms the state up or fills the batch, [rows, columns].
+    pub weights: Vec<f32>,
+    /// Number of windows.
+    pub rows: usize,
+    /// Tokens in a window.
+    pub columns: usize,
+    /// Whether the state after the batch before goes in.
+    pub carries_state: bool,
+    /// How many predictions count.
+    pub scored: u64,
+}
+
+/// How a split is read: all batches have one shape, and each target among the first `targets` counts exactly once.
+///
+/// Without state, windows follow one another; the last is moved back to end with the text, and only what is new in it
+/// counts. With state, the text is cut into `rows` streams that are read side by side; each stream but the first starts
+/// [`EvaluationPlan::WARMUP`] tokens early, uncounted, so that no prediction is made from a cold state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EvaluationPlan {
+    rows: usize,
+    columns: usize,
+    targets: u64,
+    carries_state: bool,
+}
+
+impl EvaluationPlan {
+    /// Tokens that a stream reads before its predictions count.
+    pub const WARMUP: u64 = 512;
+
+    /// The plan for the first `fraction` of `file`, in batches of `rows` windows of `columns` tokens.
+    ///
+    /// # Errors
+    /// When the split has not even one window.
+    pub fn new(
+        file: &TokenFile,
+        fraction: f64,
+        rows: usize,
+        columns: usize,
+        carries_state: bool,
+    ) -> Result<Self, TooShort> {
+        Self::check_length(file.len(), columns)?;
+        let all = file.len() - 1;
+        let targets = ((all as f64 * fraction) as u64).clamp(columns as u64, all);
+        Ok(Self { rows, columns, targets, carries_state })
+    }
+
+    /// Whether a validation split of so many tokens has a window of `columns` tokens.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub fn check_length(tokens: u64, columns: usize) -> Result<(), TooShort> {
+        let needed = columns as u64 + 1;
+        let what = || format!("a window of {columns} and the token after it");
+        if tokens < needed { Err(TooShort { split: "validation", tokens, needed, what: what() }) } else { Ok(()) }
+    }
+
+    /// Predictions that count.
+    pub fn targets(&self) -> u64 {
+        self.targets
+    }
+
+    /// Number of batches.
+    pub fn batches(&self) -> u64 {
+        if self.carries_state { self.stream_windows() } else { self.windows().div_ceil(self.rows as u64) }
+    }
+
+    /// Batch number `index`.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds a token outside the vocabulary.
+    pub fn read(&self, file: &TokenFile, index: u64) -> Result<EvaluationBatch, ShardError> {
+        let rows = 0..self.rows as u64;
+        let windows: Vec<(u64, Range<u64>)> = if self.carries_state {
+            rows.map(|stream| self.stream_window(stream, index)).collect()
+        } else {
+            rows.map(|row| self.window(index * self.rows as u64 + row)).collect()
+        };
+        let mut batch = EvaluationBatch {
+            inputs: Vec::new(),
+            targets: Vec::new(),
+            weights: Vec::new(),
+            rows: self.rows,
+            columns: self.columns,
+            carries_state: self.carries_state && index > 0,
+            scored: windows.iter().map(|(_, counted)| counted.end - counted.start).sum(),
+        };
+        let mut window = vec![0_u32; self.columns + 1];
+        for (start, counted) in windows {
+            let available = (self.targets + 1).saturating_sub(start).min(window.len() as u64) as usize;
+            file.read(start, &mut window[..available])?;
+            window[available..].fill(0);
+            batch.inputs.extend(window[..self.columns].iter().map(|&token| token as i32));
+            batch.targets.extend(window[1..].iter().map(|&token| token as i32));
+            batch.weights.extend((0..self.columns as u64).map(|column| f32::from(u8::from(counted.contains(&column)))));
+        }
+        Ok(batch)
+    }
+
+    fn windows(&self) -> u64 {
+        self.targets.div_ceil(self.columns as u64)
+    }
+
+    /// Where window number `index` starts and which of its targets count; one past the last is empty.
+    fn window(&self, index: u64) -> (u64, Range<u64>) {
+        let columns = self.columns as u64;
+        if index >= self.windows() {
+            return (self.targets + 1, 0..0);
+        }
+        let first = index * columns;
+        let start = first.min(self.targets - columns);
+        (start, first - start..columns)
+    }
+
+    fn stream_length(&self) -> u64 {
+        self.targets.div_ceil(self.rows as u64)
+    }
+
+    fn stream_windows(&self) -> u64 {
+        (self.stream_length() + self.warmup()).div_ceil(self.columns as u64)
+    }
+
+    /// The warm-up of the streams; none where there is but one, which starts where the text does.
+    fn warmup(&self) -> u64 {
+        if self.rows == 1 { 0 } else { Self::WARMUP }
+    }
+
+    /// The same for window `index` of stream `stream`, whose own targets are [stream x length, (stream + 1) x length).
+    ///
+    /// A stream too near the start of the text for a whole warm-up starts with the text and is done before the others.
+    fn stream_window(&self, stream: u64, index: u64) -> (u64, Range<u64>) {
+        let (columns, length) = (self.columns as u64, self.stream_length());
+        let own = (stream * length).min(self.targets)..((stream + 1) * length).min(self.targets);
+        let start = own.start.saturating_sub(self.warmup()) + index * columns;
+        let from = own.start.clamp(start, start + columns);
+        let to = own.end.clamp(from, start + columns);
+        (start, from - start..to - start)
+    }
+}

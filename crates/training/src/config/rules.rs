@@ -1,0 +1,39 @@
+//! Rules between the sections of a configuration.
+
+use kiln_models::{ModelConfig, Violation};
+
+use super::Config;
+use crate::batches::Windows;
+
+/// Every broken rule that concerns more than one section, keys from the root.
+pub(super) fn between_sections(config: &Config) -> Vec<Violation> {
+    let others = [config.data.validate_with(&config.tokenizer), windows(config), tokens(config)];
+    seeds(config).into_iter().chain(others.into_iter().flatten()).collect()
+}
+
+/// TOML's integers have 64 bits with a sign; what is beyond could not be saved with the run.
+fn seeds(config: &Config) -> Vec<Violation> {
+    let builtin = config.data.builtin.as_ref().map(|builtin| ("data.builtin.seed", builtin.seed));
+    let seeds = [("seed", config.seed)].into_iter().chain(builtin);
+    let too_large = seeds.filter(|(_, seed)| i64::try_from(*seed).is_err());
+    too_large.map(|(key, seed)| Violation::new(key, format!("must be at most {}, is {seed}", i64::MAX))).collect()
+}
+
+/// Streams exist to carry a state from window to window, and a transformer has none.
+fn windows(config: &Config) -> Option<Violation> {
+    let has_no_state = matches!(config.model, ModelConfig::Transformer(_));
+    (has_no_state && config.run.windows == Windows::Streams).then(|| {
+        Violation::new("run.windows", "is \"streams\", which carries a state from window to window, but a transformer has none")
+            .with_help("write `windows = \"shuffled\"` or `windows = \"random\"`")
+    })
+}
+
+/// The loop counts tokens in 64 bits.
+fn tokens(config: &Config) -> Option<Violation> {
+    let run = &config.run;
+    let parts = [run.steps, run.batch as u64, run.context as u64, run.accumulate as u64];
+    parts.into_iter().try_fold(1_u64, u64::checked_mul).map_or_else(
+        || Some(Violation::new("run.steps", "times batch, context and accumulate is more tokens than can be counted")),
+        |_| None,
+    )
+}

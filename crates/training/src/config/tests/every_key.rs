@@ -1,0 +1,253 @@
+//! For every key of the schema: a typo, a wrong type, a value out of range, a wrong place, and its absence.
+
+use super::support::{choices, read, right_text, values, with_line};
+use crate::config::{Config, ConfigErrors, Kind, Problem, Schema};
+
+/// Values that are no choice of the key, or out of its range. Every number has an entry.
+const OUT_OF_RANGE: &[(&str, &[&str])] = &[
+    ("seed", &["9223372036854775808", "-1"]),
+    ("data.validation-fraction", &["0.0", "1.0", "-0.5"]),
+    ("data.builtin.characters", &["0"]),
+    ("data.builtin.seed", &["9223372036854775808", "-1"]),
+    ("data.file.paths", &["[]", "[\"a.txt\", \"\"]", "[\"a[.txt\"]"]),
+    ("data.download.url", &["\"ftp://example.org/a.txt\""]),
+    ("data.download.sha256", &["\"86c4\""]),
+    ("data.download.name", &["\"a/b\""]),
+    ("tokenizer.character.special-tokens", &["[\"a\"]", "[\"<|end|>\", \"<|end|>\"]"]),
+    ("tokenizer.file.path", &["\"\""]),
+    ("tokenizer.byte-pair.vocabulary-size", &["255", "2000000"]),
+    ("tokenizer.byte-pair.training-bytes", &["0"]),
+    ("model.rnn.layers", &["0", "2000"]),
+    ("model.rnn.hidden", &["0", "70000"]),
+    ("model.rnn.embedding", &["0", "70000"]),
+    ("model.rnn.dropout", &["1.0", "-0.1"]),
+    ("model.rnn.output-dropout", &["1.0", "-0.1"]),
+    ("model.lstm.layers", &["0", "2000"]),
+    ("model.lstm.hidden", &["0", "70000"]),
+    ("model.lstm.embedding", &["0", "70000"]),
+    ("model.lstm.forget-bias", &["inf", "nan"]),
+    ("model.lstm.dropout", &["1.0", "-0.1"]),
+    ("model.lstm.output-dropout", &["1.0", "-0.1"]),
+    ("model.gru.layers", &["0", "2000"]),
+    ("model.gru.hidden", &["0", "70000"]),
+    ("model.gru.embedding", &["0", "70000"]),
+    ("model.gru.dropout", &["1.0", "-0.1"]),
+    ("model.gru.output-dropout", &["1.0", "-0.1"]),
+    ("model.transformer.layers", &["0", "2000"]),
+    ("model.transformer.heads", &["0", "5", "10000"]),
+    ("model.transformer.key-value-heads", &["0", "4"]),
+    ("model.transformer.width", &["0", "200000"]),
+    ("model.transformer.feed-forward", &["0", "2000000"]),
+    ("model.transformer.rotary-base", &["0.0", "-1.0"]),
+    ("model.transformer.norm-epsilon", &["0.0", "-1e-5"]),
+    ("model.transformer.attention-soft-cap", &["0.0", "-1.0"]),
+    ("model.transformer.logit-soft-cap", &["0.0", "-1.0"]),
+    ("model.transformer.dropout", &["1.0", "-0.1"]),
+    ("optimizer.adamw.betas", &["[0.9, 1.0]", "[-0.1, 0.9]", "[0.9]", "[0.9, 0.99, 0.999]"]),
+    ("optimizer.adamw.epsilon", &["0.0", "-1e-8"]),
+    ("optimizer.adamw.weight-decay", &["-0.1"]),
+    ("optimizer.sgd.momentum", &["1.0", "-0.1"]),
+    ("optimizer.sgd.weight-decay", &["-0.1"]),
+    ("schedule.constant.rate", &["0.0", "-1.0"]),
+    ("schedule.constant.warmup", &["-1"]),
+    ("schedule.cosine.rate", &["0.0", "-1.0"]),
+    ("schedule.cosine.final-rate", &["-0.1", "1.0"]),
+    ("schedule.cosine.warmup", &["-1", "100"]),
+    ("schedule.cosine.steps", &["-1"]),
+    ("run.steps", &["0", "-1"]),
+    ("run.batch", &["0", "-1"]),
+    ("run.context", &["0", "-1"]),
+    ("run.accumulate", &["0", "-1"]),
+    ("run.clip-norm", &["0.0", "-1"]),
+    ("run.evaluate-every", &["0", "-1"]),
+    ("run.evaluate-fraction", &["0.0", "1.5"]),
+    ("run.checkpoint-every", &["0", "-1"]),
+    ("run.keep", &["0", "1"]),
+    ("run.log-every", &["0", "-1"]),
+    ("run.sample-every", &["0", "-1"]),
+    ("run.sample-tokens", &["0", "-1"]),
+];
+
+/// A right value of the kind.
+fn right_value(path: &str, kind: &Kind) -> String {
+    let resolved: toml::Table = read(&right_text(path)).expect("the text is right").to_toml().parse().expect("it is TOML");
+    let value = path.split('.').try_fold(&toml::Value::Table(resolved), |value, key| value.get(key)).map(ToString::to_string);
+    value.unwrap_or_else(|| match kind {
+        Kind::Whole { .. } => "1".into(),
+        Kind::Number => "0.5".into(),
+        Kind::Text => "\"text\"".into(),
+        Kind::Flag => "true".into(),
+        Kind::Word(words) => format!("{:?}", words[0]),
+        Kind::List => "[]".into(),
+        other => panic!("{path} is no value but {other:?}"),
+    })
+}
+
+/// A value of another type, with the words that must follow.
+fn wrong_value(kind: &Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Whole { .. } => ("\"seven\"", "must be a whole number"),
+        Kind::Number => ("\"seven\"", "must be a number"),
+        Kind::Text => ("7", "must be text in quotes"),
+        Kind::Flag => ("7", "must be true or false"),
+        Kind::Word(_) => ("\"zzzzzz\"", "cannot be \"zzzzzz\""),
+        Kind::List => ("7", "must be a list"),
+        other => panic!("{other:?} is no kind of value"),
+    }
+}
+
+/// The key with two letters swapped.
+fn typo(key: &str) -> String {
+    let mut letters: Vec<char> = key.chars().collect();
+    let place = (0..letters.len() - 1).rev().find(|&place| letters[place] != letters[place + 1]).expect("a key has letters");
+    letters.swap(place, place + 1);
+    letters.into_iter().collect()
+}
+
+/// The only problem of the text, after it was made sure that it points at the line that starts with `key = `.
+fn only_problem(path: &str, text: &str, key: &str) -> (ConfigErrors, Problem) {
+    let errors = read(text).expect_err(&format!("this is wrong in {path}:\n{text}"));
+    assert_eq!(errors.problems.len(), 1, "{path}: {errors}\n{text}");
+    let problem = errors.problems[0].clone();
+    let (line, column) = errors.position_of(&problem);
+    let pointed_at = text.lines().nth(line - 1).unwrap_or_default();
+    assert!(pointed_at.starts_with(&format!("{key} = ")), "{path}: line {line} is {pointed_at:?}: {errors}");
+    assert!(column <= pointed_at.chars().count(), "{path}: column {column} of {pointed_at:?}");
+    let told = errors.to_string();
+    assert!(told.starts_with(&format!("run.toml:{line}:{column}: ")), "{told}");
+    (errors, problem)
+}
+
+#[test]
+fn the_right_texts_are_right() {
+    for choice in choices() {
+        read(&right_text(choice)).unwrap_or_else(|errors| panic!("{choice}: {errors}"));
+    }
+    for (path, kind) in values() {
+        let key = path.rsplit('.').next().expect("a path has a key");
+        let text = with_line(&path, &format!("{key} = {}", right_value(&path, &kind)));
+        if let Err(errors) = read(&text) {
+            let about_relation = errors.problems.iter().all(|problem| !problem.message.contains("unknown"));
+            assert!(about_relation, "{path}: {errors}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_typo_in_any_key_is_told_with_what_was_meant() {
+    for (path, kind) in values() {
+        let key = path.rsplit('.').next().expect("a path has a key");
+        let mistyped = typo(key);
+        let text = with_line(&path, &format!("{mistyped} = {}", right_value(&path, &kind)));
+        let errors = read(&text).expect_err("a key is mistyped");
+        let problem = errors.problems.iter().find(|problem| problem.message.contains("unknown")).expect("it is told");
+        let (line, column) = errors.position_of(problem);
+        assert_eq!(column, 1, "{path}: {errors}");
+        assert!(text.lines().nth(line - 1).is_some_and(|line| line.starts_with(&mistyped)), "{path}: {errors}\n{text}");
+        assert!(problem.help.contains(&format!("did you mean `{key}`?")), "{path}: {errors}");
+        assert!(problem.help.iter().any(|help| help.contains(" takes ")), "{path}: {errors}");
+        assert!(!errors.to_string().contains("missing"), "a consequence is told as a mistake: {errors}");
+    }
+}
+
+#[test]
+fn a_wrong_type_of_any_key_is_told_with_the_right_one() {
+    for (path, kind) in values() {
+        let key = path.rsplit('.').next().expect("a path has a key");
+        let (value, words) = wrong_value(&kind);
+        let (errors, problem) = only_problem(&path, &with_line(&path, &format!("{key} = {value}")), key);
+        assert_eq!(problem.key, path);
+        assert!(problem.message.contains(&format!("`{path}` ")) && problem.message.contains(words), "{errors}");
+    }
+}
+
+#[test]
+fn a_value_out_of_range_is_told_with_the_range() {
+    for (path, bad_values) in OUT_OF_RANGE {
+        let key = path.rsplit('.').next().expect("a path has a key");
+        for value in *bad_values {
+            let text = with_line(path, &format!("{key} = {value}"));
+            let errors = read(&text).expect_err(&format!("{path} = {value} is out of range"));
+            let about = |problem: &&Problem| problem.key == *path || problem.key.starts_with(&format!("{path}["));
+            let problem = errors.problems.iter().find(about).unwrap_or_else(|| panic!("{path} = {value}: {errors}"));
+            let (line, column) = errors.position_of(problem);
+            let pointed_at = text.lines().nth(line - 1).unwrap_or_default();
+            assert!(pointed_at.starts_with(&format!("{key} = ")) && column > key.len(), "{path} = {value}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn every_number_has_a_value_out_of_range_in_these_tests() {
+    for (path, kind) in values() {
+        if matches!(kind, Kind::Whole { .. } | Kind::Number) {
+            assert!(OUT_OF_RANGE.iter().any(|(known, _)| *known == path), "add `{path}` to the list above");
+        }
+    }
+}
+
+#[test]
+fn a_key_in_the_wrong_section_is_told_where_it_belongs() {
+    let schema = Schema::of::<Config>();
+    for (path, kind) in values() {
+        let Some((table, key)) = path.rsplit_once('.') else { continue };
+        // A table that knows a key of this name would take it.
+        let wrong_table = if table == "run" { "optimizer.adamw" } else { "run" };
+        let known_there = schema.get(&format!("{wrong_table}.{key}")).is_some();
+        let misplaced = format!("{wrong_table}.{key}");
+        if known_there {
+            continue;
+        }
+        let errors = read(&with_line(&misplaced, &format!("{key} = {}", right_value(&path, &kind)))).expect_err("it is misplaced");
+        let help = errors.problems.iter().flat_map(|problem| &problem.help).cloned().collect::<Vec<_>>().join("\n");
+        assert!(help.contains(&format!("there is a `{key}` in ")) && help.contains(table), "{path}: {errors}");
+    }
+}
+
+#[test]
+fn every_needed_key_and_section_is_missed() {
+    for choice in choices().chain(["run"]) {
+        let right = right_text(choice);
+        for line in right.lines().filter(|line| !line.is_empty() && !line.starts_with("seed") && *line != "[data]") {
+            let without: String = right.lines().filter(|other| other != &line).map(|line| format!("{line}\n")).collect();
+            let Some((key, _)) = line.split_once(" = ") else { continue };
+            let errors = read(&without).expect_err(&format!("without {line} it is wrong:\n{without}"));
+            assert_eq!(errors.problems.len(), 1, "{errors}");
+            assert!(errors.problems[0].message.starts_with(&format!("`{key}` is missing in [")), "{errors}");
+            assert!(errors.problems[0].help[0].starts_with(&format!("write `{key} = …`")), "{errors}");
+        }
+    }
+    let errors = read("").expect_err("nothing is there");
+    for section in ["data", "tokenizer", "model", "optimizer", "schedule", "run"] {
+        assert!(errors.to_string().contains(&format!("section [{section}] is missing")), "{errors}");
+    }
+}
+
+#[test]
+fn the_resolved_file_reads_back_equal() {
+    for choice in choices() {
+        let config = read(&right_text(choice)).expect("the text is right");
+        let resolved = config.to_toml();
+        assert_eq!(read(&resolved).unwrap_or_else(|errors| panic!("{errors}\n{resolved}")), config, "{resolved}");
+    }
+}
+
+#[test]
+fn every_choice_twice_is_refused_at_the_second() {
+    for choice in choices() {
+        let (section, _) = choice.split_once('.').expect("a choice is in a section");
+        for other in choices().filter(|other| other.starts_with(&format!("{section}.")) && *other != choice) {
+            let other_text = right_text(other);
+            let start = other_text.find(&format!("[{other}]")).expect("the choice is in its text");
+            let table = other_text[start..].split("\n\n").next().expect("a table ends");
+            let text = format!("{}\n{table}\n", right_text(choice));
+            let errors = read(&text).expect_err("two are chosen");
+            assert_eq!(errors.problems.len(), 1, "{errors}");
+            let (line, _) = errors.position_of(&errors.problems[0]);
+            let header = text.lines().nth(line - 1).unwrap_or_default();
+            // The sources of `[data]` are no enum; the problem stands at one of the two.
+            let at_first = section == "data" && header == format!("[{choice}]");
+            assert!(header == format!("[{other}]") || at_first, "{errors}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+mod documentation;
+mod every_key;
+mod reading;
+mod shipped;
+mod support;

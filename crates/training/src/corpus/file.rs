@@ -1,0 +1,160 @@
+//! Text files: which ones, and their text in pieces of bounded size.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use super::{CorpusError, FileConfig};
+
+/// How much is read at a time, in bytes.
+const PIECE: usize = 256 << 10;
+
+/// What some editors write at the start of a file; it is no part of the text.
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
+
+/// One file of a corpus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TextFile {
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    /// When it was last written, in nanoseconds since 1970; 0 where the system does not tell.
+    pub(super) modified: u128,
+}
+
+impl TextFile {
+    /// The file at `path`, if it is a plain one.
+    pub(super) fn new(path: &Path) -> Result<Self, CorpusError> {
+        let failed = |source| CorpusError::Read { path: path.to_owned(), source };
+        let metadata = std::fs::metadata(path).map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(CorpusError::NotAFile { path: path.to_owned() });
+        }
+        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = modified.map_or(0, |since| since.as_nanos());
+        Ok(Self { path: path.to_owned(), bytes: metadata.len(), modified })
+    }
+}
+
+/// The files that `config` names, in its order, the files of a pattern in alphabetical order, each once.
+pub(super) fn find(config: &FileConfig) -> Result<Vec<TextFile>, CorpusError> {
+    let folder = || std::env::current_dir().unwrap_or_default();
+    let mut files = Vec::new();
+    let mut seen = HashSet::new();
+    for given in &config.paths {
+        let path = Path::new(given);
+        // A file may have a name that looks like a pattern.
+        let found = match path.exists() {
+            true => vec![path.to_owned()],
+            false => matches(given)?,
+        };
+        if found.is_empty() {
+            let pattern = given.contains(['*', '?', '[']);
+            return Err(match pattern {
+                true => CorpusError::NoMatch { pattern: given.clone(), folder: folder() },
+                false => CorpusError::Missing { path: given.clone(), folder: folder() },
+            });
+        }
+        for path in found {
+            if seen.insert(std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone())) {
+                files.push(TextFile::new(&path)?);
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// The files, not folders, that `pattern` matches, in alphabetical order.
+fn matches(pattern: &str) -> Result<Vec<PathBuf>, CorpusError> {
+    let Ok(found) = glob::glob(pattern) else { return Ok(Vec::new()) };
+    let mut paths = Vec::new();
+    for path in found {
+        match path {
+            Ok(path) if path.is_dir() => {}
+            Ok(path) => paths.push(path),
+            Err(error) => {
+                let path = error.path().to_owned();
+                return Err(CorpusError::Read { path, source: error.into() });
+            }
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// A piece of a file's text and where it starts, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FilePiece {
+    pub(super) text: String,
+    pub(super) offset: u64,
+}
+
+/// The text of one file in pieces of about [`PIECE`] bytes, none of them empty, never breaking a character.
+#[derive(Debug)]
+pub(super) struct FilePieces {
+    path: PathBuf,
+    file: File,
+    /// Bytes of a character that the last piece ended inside.
+    begun: Vec<u8>,
+    /// Where the next piece starts.
+    offset: u64,
+    done: bool,
+}
+
+impl FilePieces {
+    pub(super) fn open(path: &Path) -> Result<Self, CorpusError> {
+        let file = File::open(path).map_err(|source| CorpusError::Read { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file, begun: Vec::new(), offset: 0, done: false })
+    }
+
+    fn read(&mut self) -> Result<Option<FilePiece>, CorpusError> {
+        let mut bytes = std::mem::take(&mut self.begun);
+        let begun = bytes.len();
+        let limit = (PIECE - begun) as u64;
+        let failed = |source| CorpusError::Read { path: self.path.clone(), source };
+        let read = (&mut self.file).take(limit).read_to_end(&mut bytes).map_err(failed)?;
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                // What is unfinished at the end of a piece may go on in the next, but not after the end of the file.
+                if error.utf8_error().error_len().is_some() || read == 0 {
+                    return Err(CorpusError::NotUtf8 { path: self.path.clone(), offset: self.offset + valid as u64 });
+                }
+                let mut bytes = error.into_bytes();
+                self.begun = bytes.split_off(valid);
+                String::from_utf8(bytes).unwrap_or_default()
+            }
+        };
+        if text.is_empty() && read == 0 {
+            return Ok(None);
+        }
+        let offset = self.offset;
+        self.offset += text.len() as u64;
+        let text = match offset == 0 && text.starts_with(BYTE_ORDER_MARK) {
+            true => text[BYTE_ORDER_MARK.len_utf8()..].to_owned(),
+            false => text,
+        };
+        Ok(Some(FilePiece { offset: self.offset - text.len() as u64, text }))
+    }
+}
+
+impl Iterator for FilePieces {
+    type Item = Result<FilePiece, CorpusError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.done {
+            match self.read() {
+                Ok(Some(piece)) if piece.text.is_empty() => {}
+                Ok(Some(piece)) => return Some(Ok(piece)),
+                Ok(None) => self.done = true,
+                Err(error) => {
+                    self.done = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,141 @@
+//! Which files are read, and what is said about those that cannot be.
+
+use super::super::{CorpusError, Split};
+use super::{files, folder, open, text, write};
+
+fn all(corpus: &super::Corpus) -> String {
+    text(corpus, Split::Train) + &text(corpus, Split::Validation)
+}
+
+#[test]
+fn patterns_are_sorted_and_files_are_read_once() {
+    let folder = folder();
+    for name in ["b.txt", "a.txt", "c.md", "[x].txt"] {
+        write(folder.path(), name, format!("{name} "));
+    }
+    std::fs::create_dir(folder.path().join("d.txt")).expect("the temporary folder can be written");
+    let read = |paths: &[&str]| all(&open(&files(folder.path(), paths)).expect("there is text"));
+    assert_eq!(read(&["*.txt"]), "[x].txt a.txt b.txt ");
+    assert_eq!(read(&["c.md", "?.txt", "a.txt"]), "c.md a.txt b.txt ");
+    assert_eq!(read(&["[x].txt"]), "[x].txt ");
+}
+
+#[test]
+fn a_missing_file_and_a_pattern_without_match_are_named() {
+    let folder = folder();
+    let error = open(&files(folder.path(), &["no.txt"])).expect_err("there is no file");
+    assert!(matches!(&error, CorpusError::Missing { path, .. } if path.ends_with("no.txt")), "{error:?}");
+    let here = std::env::current_dir().expect("there is a current folder");
+    assert!(error.to_string().contains(&here.display().to_string()), "{error}");
+    let error = open(&files(folder.path(), &["*.txt"])).expect_err("nothing matches");
+    assert!(matches!(&error, CorpusError::NoMatch { pattern, .. } if pattern.ends_with("*.txt")), "{error:?}");
+}
+
+#[test]
+fn folders_pipes_and_devices_are_no_text() {
+    let folder = folder();
+    let error = open(&files(folder.path(), &["."])).expect_err("a folder is no text");
+    assert!(matches!(error, CorpusError::NotAFile { .. }), "{error:?}");
+    #[cfg(unix)]
+    {
+        let error = open(&files(std::path::Path::new("/dev"), &["zero"])).expect_err("a device is no text");
+        assert!(matches!(error, CorpusError::NotAFile { .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_found_wherever_they_are() {
+    let folder = folder();
+    // At the start, in the middle, around the end of a piece, unfinished at the end of the file.
+    for at in [0, 7, (256 << 10) - 1, 256 << 10, 300_000] {
+        let mut bytes = vec![b'a'; 300_001];
+        bytes[at] = 0xC3;
+        write(folder.path(), "bad.txt", &bytes);
+        let error = open(&files(folder.path(), &["bad.txt"])).expect_err("it is not UTF-8");
+        match &error {
+            CorpusError::NotUtf8 { path, offset } => {
+                assert_eq!((path.ends_with("bad.txt"), *offset), (true, at as u64))
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(error.to_string().contains(&format!("the first wrong byte is at offset {at}")), "{error}");
+    }
+}
+
+#[test]
+fn characters_across_pieces_are_whole() {
+    let folder = folder();
+    for shift in 0..4 {
+        let long = "a".repeat(shift) + &"🦊é".repeat(100_000);
+        write(folder.path(), "long.txt", &long);
+        let corpus = open(&files(folder.path(), &["long.txt"])).expect("there is text");
+        assert_eq!(corpus.characters(), 200_000 + shift as u64);
+        assert!(all(&corpus) == long);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_left_out_and_line_ends_are_kept() {
+    let folder = folder();
+    write(folder.path(), "a.txt", "\u{FEFF}one\r\ntwo\n");
+    write(folder.path(), "b.txt", "\u{FEFF}\u{FEFF}three\r");
+    let corpus = open(&files(folder.path(), &["a.txt", "b.txt"])).expect("there is text");
+    assert_eq!(all(&corpus), "one\r\ntwo\n\u{FEFF}three\r");
+    assert_eq!(corpus.characters(), 16);
+}
+
+#[test]
+fn a_corpus_without_text_is_an_error() {
+    let folder = folder();
+    write(folder.path(), "empty.txt", "");
+    write(folder.path(), "mark.txt", "\u{FEFF}");
+    let error = open(&files(folder.path(), &["*.txt"])).expect_err("there is no text");
+    assert!(matches!(error, CorpusError::Empty { .. }), "{error:?}");
+    assert!(error.to_string().contains("mark.txt"), "{error}");
+}
+
+#[test]
+fn a_corpus_too_short_to_be_split_is_an_error() {
+    let folder = folder();
+    write(folder.path(), "short.txt", "a");
+    let error = open(&files(folder.path(), &["short.txt"])).expect_err("one split is empty");
+    assert_eq!(
+        error.to_string(),
+        "the training split would be empty: the corpus has 1 characters and `data.validation-fraction` is 0.1"
+    );
+}
+
+#[test]
+fn a_file_that_changes_between_two_readings_is_noticed() {
+    let folder = folder();
+    write(folder.path(), "a.txt", "0123456789");
+    let corpus = open(&files(folder.path(), &["a.txt"])).expect("there is text");
+    write(folder.path(), "a.txt", "01234567890123456789");
+    let error = corpus.pieces(Split::Train).find_map(Result::err).expect("the file is longer now");
+    assert!(matches!(error, CorpusError::Changed { .. }), "{error:?}");
+    std::fs::remove_file(folder.path().join("a.txt")).expect("the file is there");
+    let error = corpus.pieces(Split::Train).find_map(Result::err).expect("the file is gone");
+    assert!(matches!(error, CorpusError::Read { .. }), "{error:?}");
+}
+
+#[test]
+fn an_identity_tells_corpora_apart_and_is_the_same_twice() {
+    let folder = folder();
+    write(folder.path(), "a.txt", "one");
+    write(folder.path(), "b.txt", "one");
+    let identity = |config: &super::DataConfig| config.identity().expect("the files are there");
+    let base = files(folder.path(), &["a.txt"]);
+    let mut all = vec![
+        identity(&base),
+        identity(&files(folder.path(), &["b.txt"])),
+        identity(&files(folder.path(), &["a.txt", "b.txt"])),
+        identity(&super::DataConfig { validation_fraction: 0.2, ..base.clone() }),
+        identity(&super::DataConfig { separator: Some(String::new()), ..base.clone() }),
+    ];
+    assert_eq!(identity(&base), all[0]);
+    write(folder.path(), "a.txt", "another");
+    all.push(identity(&base));
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 6);
+}

@@ -1,0 +1,113 @@
+//! What a run will need, computed without a device: parameters, memory, arithmetic, disk.
+
+use kiln_models::{ModelConfig, PartCount};
+use serde::Serialize;
+
+use crate::config::Config;
+
+/// Weights, gradients and states are 32-bit floats.
+const BYTES_PER_NUMBER: u64 = 4;
+
+/// What a run needs. Parameters, arithmetic and the first three sums of bytes are exact; activations are an estimate.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Trainable numbers by part.
+    pub parts: Vec<PartCount>,
+    /// Trainable numbers.
+    pub parameters: u64,
+    /// Bytes of memory.
+    pub memory: MemoryEstimate,
+    /// Floating-point operations for one trained token, forward and backward.
+    pub training_flops_per_token: u64,
+    /// Tokens of one update.
+    pub tokens_per_step: u64,
+    /// Tokens of the whole run, counted as often as they are read.
+    pub tokens: u64,
+    /// Floating-point operations of the whole run.
+    pub training_flops: f64,
+    /// Bytes of one checkpoint.
+    pub checkpoint_bytes: u64,
+    /// Bytes of all checkpoints that are kept at the same time: the newest, the best, and the one being written.
+    pub disk_bytes: u64,
+}
+
+/// Bytes of device memory that training holds at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MemoryEstimate {
+    /// The weights.
+    pub weights: u64,
+    /// One gradient for each weight; twice that while batches are accumulated.
+    pub gradients: u64,
+    /// The optimizer's state.
+    pub optimizer: u64,
+    /// What the forward pass keeps for the backward pass: an estimate.
+    pub activations: u64,
+}
+
+impl MemoryEstimate {
+    /// All together.
+    pub fn total(&self) -> u64 {
+        self.weights.saturating_add(self.gradients).saturating_add(self.optimizer).saturating_add(self.activations)
+    }
+}
+
+impl Estimate {
+    /// What a run of `config` with a vocabulary of so many tokens needs.
+    pub fn new(config: &Config, vocabulary: usize) -> Self {
+        let run = &config.run;
+        let parts = config.model.parameters(vocabulary, run.context);
+        let parameters = parts.iter().map(|part| part.count).sum::<u64>();
+        let weights = parameters.saturating_mul(BYTES_PER_NUMBER);
+        let optimizer = weights.saturating_mul(config.optimizer.slots() as u64);
+        let memory = MemoryEstimate {
+            weights,
+            gradients: weights.saturating_mul(if run.accumulate > 1 { 2 } else { 1 }),
+            optimizer,
+            activations: activations(config, vocabulary),
+        };
+        let training_flops_per_token = config.model.flops_per_token(vocabulary, run.context).training;
+        let tokens_per_step = run.tokens_per_step();
+        let tokens = tokens_per_step.saturating_mul(run.steps);
+        let checkpoint_bytes = weights.saturating_add(optimizer);
+        let written = (run.steps / run.checkpoint_every.max(1)).saturating_add(1);
+        let kept = (run.keep as u64).saturating_add(2).min(written);
+        Self {
+            parts,
+            parameters,
+            memory,
+            training_flops_per_token,
+            tokens_per_step,
+            tokens,
+            #[expect(clippy::cast_precision_loss, reason = "a figure for people; it may exceed 64 bits")]
+            training_flops: training_flops_per_token as f64 * tokens as f64,
+            checkpoint_bytes,
+            disk_bytes: checkpoint_bytes.saturating_mul(kept),
+        }
+    }
+}
+
+/// Bytes that the forward pass of one batch keeps, counted as numbers a token.
+///
+/// A transformer keeps for each layer about twenty vectors of its width (normalised inputs, queries, keys and values, attention,
+/// feed-forward before and after its function, residuals; compare Korthikanti et al. 2022,
+/// <https://arxiv.org/abs/2205.05198>, section 4.1) and three numbers for each head and position of the window; a recurrent
+/// model keeps each layer's gates before and after their functions and its states. All keep the logits three times (themselves,
+/// their normalisation, their gradient).
+fn activations(config: &Config, vocabulary: usize) -> u64 {
+    let tokens = (config.run.batch as u64).saturating_mul(config.run.context as u64);
+    let for_layers = match &config.model {
+        ModelConfig::Transformer(model) => {
+            let scores = 3 * (model.heads as u64).saturating_mul(config.run.context as u64);
+            (model.layers as u64).saturating_mul((20 * model.width as u64).saturating_add(scores))
+        }
+        ModelConfig::Rnn(model) => recurrent(model.layers, model.hidden, 1),
+        ModelConfig::Lstm(model) => recurrent(model.layers, model.hidden, 4),
+        ModelConfig::Gru(model) => recurrent(model.layers, model.hidden, 3),
+    };
+    let numbers = for_layers.saturating_add((vocabulary as u64).saturating_mul(3));
+    tokens.saturating_mul(numbers).saturating_mul(BYTES_PER_NUMBER)
+}
+
+fn recurrent(layers: usize, hidden: usize, gates: u64) -> u64 {
+    (layers as u64).saturating_mul(hidden as u64).saturating_mul(3 * gates + 4)
+}

@@ -1,0 +1,171 @@
+//! A session of training: everything put together and handed to burn-train.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::optim::SgdConfig;
+use burn::tensor::{Device, TensorData};
+use burn::train::metric::{LearningRateMetric, LossMetric};
+use burn::train::renderer::MetricsRenderer;
+use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
+use kiln_models::saved::{StateProblem, named_parameters, state_from_tensors};
+use kiln_models::{LanguageModel, RecurrentState, State};
+
+use super::dashboard::{NoFiles, Number, SampleText};
+use super::loader::{EvaluationLoader, TrainingLoader};
+use super::step_loop::{LoopParts, StepLoop};
+use super::{Observer, Stop, TrainError, TrainingModel};
+use crate::batches::{BatchOrder, EvaluationPlan, Windows};
+use crate::optimizers::OptimizerConfig;
+use crate::run::{Checkpoint, CheckpointError, LoopState, MetricsLog, RunConfig, RunFolder};
+use crate::schedules::{ScheduleConfig, SharedSchedule};
+use crate::shards::TokenFile;
+
+/// What a session trains, on what, and where it goes on.
+pub struct Session<'a> {
+    /// The seed of the data order and of dropout; the weights were drawn by whoever made the model.
+    pub seed: u64,
+    /// The model, on its device, without autodiff. With a checkpoint to resume it has that checkpoint's weights.
+    pub model: LanguageModel,
+    /// The device, without autodiff.
+    pub device: Device,
+    /// `[run]`.
+    pub run: &'a RunConfig,
+    /// `[optimizer]`.
+    pub optimizer: &'a OptimizerConfig,
+    /// `[schedule]`.
+    pub schedule: &'a ScheduleConfig,
+    /// The training split.
+    pub train: TokenFile,
+    /// The validation split.
+    pub validation: TokenFile,
+    /// The folder of the run, locked.
+    pub folder: RunFolder,
+    /// Where to go on; `None` starts at step 0.
+    pub resume: Option<Checkpoint>,
+    /// Follows the run.
+    pub observer: Box<dyn Observer>,
+    /// Shows burn-train's metrics: its dashboard, or nothing.
+    pub renderer: Box<dyn MetricsRenderer>,
+    /// Stops the run from outside.
+    pub interrupter: Interrupter,
+}
+
+/// How a session ended.
+pub struct Outcome {
+    /// The trained model, without autodiff.
+    pub model: LanguageModel,
+    /// Why it stopped.
+    pub stop: Stop,
+    /// Updates made in all sessions of the run.
+    pub step: u64,
+    /// The last evaluation, if there was one in this session.
+    pub evaluation: Option<crate::evaluation::Evaluation>,
+}
+
+/// Trains to the end, or until the interrupter stops it; the newest state is on disk when it comes back.
+///
+/// # Errors
+/// When the text is too short, when a loss or gradient is not finite, or when the run folder fails. Checkpoints written
+/// before stay.
+pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
+    let Session { seed, model, device, run, optimizer, schedule, train, validation, .. } = session;
+    let order = Arc::new(BatchOrder::new(train, run.windows, run.batch, run.context, seed)?);
+    let carries_state = model.is_recurrent() && run.windows == Windows::Streams;
+    let plan = EvaluationPlan::new(&validation, run.evaluate_fraction, run.batch, run.context, carries_state)?;
+    let mut optimizer = optimizer.build();
+    let schedule = SharedSchedule::new(schedule.build(run.steps));
+    let mut state = LoopState::default();
+    let mut carried = None;
+    if let Some(checkpoint) = session.resume {
+        let lengths = named_parameters(&model)
+            .into_iter()
+            .map(|parameter| (parameter.name, parameter.shape.iter().product()))
+            .collect();
+        optimizer.restore(checkpoint.optimizer, checkpoint.state.step, &lengths, &device)?;
+        schedule.get().restore(checkpoint.state.schedule.0.clone())?;
+        state = checkpoint.state;
+        carried = checkpoint.carried.map(|tensors| restored(&model, run.batch, tensors, &device)).transpose()?;
+    }
+    let log = MetricsLog::open(&session.folder.metrics_path(), state.step)?;
+    let accumulate = run.accumulate as u64;
+    let train_loader = Arc::new(TrainingLoader::new(order, state.step * accumulate, run.steps * accumulate));
+    let valid_loader = Arc::new(EvaluationLoader::new(validation.clone(), plan));
+    let parts = LoopParts {
+        seed,
+        device,
+        run: run.clone(),
+        optimizer,
+        schedule: schedule.clone(),
+        validation,
+        plan,
+        folder: session.folder,
+        log,
+        observer: session.observer,
+        state,
+        carried: carried.filter(|_| carries_state),
+        carries_state,
+    };
+    let step_loop = Arc::new(StepLoop::new(parts));
+    // Burn's optimizer is not used, see `optimizers`; a learner cannot be made without one.
+    let learner = Learner::new(TrainingModel { language_model: model }, SgdConfig::new().init(), schedule);
+    let result = SupervisedTraining::new("", train_loader, valid_loader)
+        .metric_train_numeric(LossMetric::new())
+        .metric_train_numeric(LearningRateMetric::new())
+        .metric_train_numeric(Number::gradient_norm())
+        .metric_train_numeric(Number::tokens_per_second())
+        .metric_train(SampleText::new())
+        .metric_valid_numeric(Number::valid_loss())
+        .num_epochs(run.steps.div_ceil(run.evaluate_every) as usize)
+        .with_interrupter(session.interrupter)
+        .with_application_logger(None)
+        .with_metric_logger(NoFiles)
+        .renderer(session.renderer)
+        .with_training_strategy(TrainingStrategy::Custom(step_loop.clone()))
+        .launch(learner);
+    if let Some(error) = result.error {
+        return Err(TrainError::Learner(error.to_string()));
+    }
+    let ended = step_loop.take_end().ok_or_else(|| TrainError::Learner("the loop did not run".to_string()))??;
+    Ok(Outcome { model: result.model.language_model, stop: ended.stop, step: ended.step, evaluation: ended.evaluation })
+}
+
+/// The recurrent state that a checkpoint holds.
+fn restored(
+    model: &LanguageModel,
+    batch: usize,
+    tensors: BTreeMap<String, TensorData>,
+    device: &Device,
+) -> Result<RecurrentState, TrainError> {
+    match model.initial_state(batch, 0) {
+        State::Recurrent(fresh) => Ok(state_from_tensors(&fresh, tensors, device).map_err(CheckpointError::State)?),
+        State::Transformer(_) => {
+            let names = tensors.into_keys().collect::<Vec<_>>().join(", ");
+            Err(CheckpointError::State(StateProblem::Unexpected(names)).into())
+        }
+    }
+}
+
+/// What the loop leaves behind for [`train`].
+pub(super) struct Ended {
+    pub(super) stop: Stop,
+    pub(super) step: u64,
+    pub(super) evaluation: Option<crate::evaluation::Evaluation>,
+}
+
+/// A place for one value that is put in on one side of burn-train and taken out on the other.
+pub(super) struct Handover<T>(Mutex<Option<T>>);
+
+impl<T> Handover<T> {
+    pub(super) fn new(value: Option<T>) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    pub(super) fn put(&self, value: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    }
+
+    pub(super) fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}

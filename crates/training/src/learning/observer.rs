@@ -1,0 +1,77 @@
+//! What the loop tells, and what it asks of whoever runs it.
+
+use std::path::Path;
+
+use kiln_models::LanguageModel;
+
+use crate::run::{EvaluationEntry, StepEntry};
+
+/// Something that happened in a run.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The loop begins after `step` updates of `steps`.
+    Started {
+        /// Updates made before.
+        step: u64,
+        /// Updates in all.
+        steps: u64,
+    },
+    /// An update that is logged.
+    Step {
+        /// What was measured.
+        entry: &'a StepEntry,
+        /// Updates in all.
+        steps: u64,
+        /// Seconds to the end, evaluations and saving included, from this session's pace.
+        remaining_seconds: f64,
+    },
+    /// An evaluation.
+    Evaluated {
+        /// What was measured.
+        entry: &'a EvaluationEntry,
+        /// Nats per character of the validation text.
+        nats_per_character: f64,
+        /// Whether it is the lowest loss of the run.
+        best: bool,
+    },
+    /// A sample.
+    Sampled {
+        /// Updates made.
+        step: u64,
+        /// What it goes on from.
+        prompt: &'a str,
+        /// The text, without the prompt.
+        text: &'a str,
+    },
+    /// A checkpoint is on disk, whole.
+    Saved {
+        /// Updates made.
+        step: u64,
+        /// Its folder.
+        folder: &'a Path,
+    },
+}
+
+/// Follows a run. The libraries print nothing; this does.
+pub trait Observer: Send {
+    /// Is told everything, in order.
+    fn observe(&mut self, event: Event<'_>);
+
+    /// Continues `prompt` by at most `tokens` tokens.
+    ///
+    /// # Errors
+    /// A message; the run goes on without the sample.
+    fn sample(&mut self, model: &LanguageModel, prompt: &str, tokens: usize) -> Result<String, String>;
+
+    /// Is told of something wrong that does not stop the run.
+    fn warn(&mut self, message: &str);
+}
+
+/// Why the loop came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// All steps are done.
+    Done,
+    /// It was asked to stop; the reason as given to the interrupter.
+    Interrupted(Option<String>),
+}

@@ -1,0 +1,111 @@
+//! What a checkpoint holds beside the weights: all that the loop needs to go on as if it had not stopped.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::TensorData;
+use kiln_models::saved::{SavedModelError, StateProblem, read_safetensors, write_safetensors};
+use serde::{Deserialize, Serialize};
+
+use super::folder::FolderError;
+
+const LOOP_STATE: &str = "training.json";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const CARRIED: &str = "recurrent-state.safetensors";
+
+/// Where the loop is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoopState {
+    /// Updates made. The position in the data follows from it.
+    pub step: u64,
+    /// Tokens trained on.
+    pub tokens: u64,
+    /// The lowest validation loss so far.
+    pub best: Option<Best>,
+    /// The state of the learning-rate schedule.
+    pub schedule: ScheduleEntry,
+}
+
+/// The best evaluation of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// After how many updates.
+    pub step: u64,
+    /// The validation loss, nats per token.
+    pub loss: f64,
+}
+
+/// The state of a schedule, which only the schedule understands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ScheduleEntry(pub serde_json::Value);
+
+/// The state of training, beside the weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Where the loop is.
+    pub state: LoopState,
+    /// The optimizer's state, by `parameter/slot`.
+    pub optimizer: BTreeMap<String, TensorData>,
+    /// The recurrent state after the last batch, where batches carry it.
+    pub carried: Option<BTreeMap<String, TensorData>>,
+}
+
+/// What can be wrong with a checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The files of the model, the manifest, or the tensors.
+    #[error(transparent)]
+    Saved(#[from] SavedModelError),
+    /// The folder around it.
+    #[error(transparent)]
+    Folder(Box<FolderError>),
+    /// `training.json` is not what this program writes.
+    #[error("`{}` is damaged: {message}", path.display())]
+    LoopState {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The saved recurrent state does not fit the model.
+    #[error("the saved recurrent state does not fit the model: {0}")]
+    State(#[source] StateProblem),
+}
+
+impl Checkpoint {
+    /// Writes the files into `folder`, which becomes a checkpoint when it is whole.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), CheckpointError> {
+        let path = folder.join(LOOP_STATE);
+        let bytes = serde_json::to_vec_pretty(&self.state)
+            .map_err(|error| CheckpointError::LoopState { path: path.clone(), message: error.to_string() })?;
+        fs::write(&path, bytes)
+            .map_err(|source| FolderError::Io { path: path.clone(), doing: "write", source })?;
+        write_safetensors(&folder.join(OPTIMIZER), &self.optimizer, &BTreeMap::new())?;
+        if let Some(carried) = &self.carried {
+            write_safetensors(&folder.join(CARRIED), carried, &BTreeMap::new())?;
+        }
+        Ok(())
+    }
+
+    /// Reads what [`Checkpoint::write`] wrote. The manifest was verified by whoever found the folder.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged.
+    pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
+        let path = folder.join(LOOP_STATE);
+        let bytes = fs::read(&path).map_err(|source| FolderError::Io { path: path.clone(), doing: "read", source })?;
+        let state = serde_json::from_slice(&bytes)
+            .map_err(|error| CheckpointError::LoopState { path: path.clone(), message: error.to_string() })?;
+        let optimizer = read_safetensors(&folder.join(OPTIMIZER))?.tensors;
+        let carried = folder.join(CARRIED);
+        let carried = if carried.exists() { Some(read_safetensors(&carried)?.tensors) } else { None };
+        Ok(Self { state, optimizer, carried })
+    }
+}

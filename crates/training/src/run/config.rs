@@ -1,0 +1,133 @@
+//! `[run]`: how long, on what, and what is looked at and kept on the way.
+
+use kiln_models::Violation;
+use serde::{Deserialize, Serialize};
+
+use crate::batches::Windows;
+
+/// The settings of the training loop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RunConfig {
+    /// Number of updates, >= 1.
+    pub steps: u64,
+    /// Windows in a batch, >= 1.
+    pub batch: usize,
+    /// Tokens in a window, >= 1.
+    pub context: usize,
+    /// How windows are picked: `random`, `shuffled` or `streams`. Default `shuffled`.
+    #[serde(default = "default_windows")]
+    pub windows: Windows,
+    /// Batches whose mean gradient makes one update, >= 1. Default `1`.
+    #[serde(default = "one")]
+    pub accumulate: usize,
+    /// The global gradient norm above which the gradient is scaled down to it, > 0. Default: no clipping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Updates between two evaluations on the validation split; the last step is always evaluated. Default `250`.
+    #[serde(default = "default_evaluate_every")]
+    pub evaluate_every: u64,
+    /// The part of the validation split that evaluations while training read, from its start, in (0, 1]. Default `1.0`.
+    #[serde(default = "default_fraction")]
+    pub evaluate_fraction: f64,
+    /// Updates between two checkpoints; the last step is always saved. Default `250`.
+    #[serde(default = "default_checkpoint_every")]
+    pub checkpoint_every: u64,
+    /// Checkpoints to keep, the newest ones, beside the best, >= 2. Default `3`.
+    #[serde(default = "default_keep")]
+    pub keep: usize,
+    /// Updates between two lines of the log, >= 1. Default `10`.
+    #[serde(default = "default_log_every")]
+    pub log_every: u64,
+    /// Updates between two samples. Default: no samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_every: Option<u64>,
+    /// Texts that the samples go on from. Default `["\n"]`.
+    #[serde(default = "default_prompts")]
+    pub prompts: Vec<String>,
+    /// Tokens in a sample, >= 1. Default `200`.
+    #[serde(default = "default_sample_tokens")]
+    pub sample_tokens: usize,
+}
+
+fn default_windows() -> Windows {
+    Windows::Shuffled
+}
+
+fn one() -> usize {
+    1
+}
+
+fn default_evaluate_every() -> u64 {
+    250
+}
+
+fn default_fraction() -> f64 {
+    1.0
+}
+
+fn default_checkpoint_every() -> u64 {
+    250
+}
+
+fn default_keep() -> usize {
+    3
+}
+
+fn default_log_every() -> u64 {
+    10
+}
+
+fn default_prompts() -> Vec<String> {
+    vec!["\n".to_string()]
+}
+
+fn default_sample_tokens() -> usize {
+    200
+}
+
+impl RunConfig {
+    /// Tokens in one update.
+    pub fn tokens_per_step(&self) -> u64 {
+        self.batch as u64 * self.context as u64 * self.accumulate as u64
+    }
+
+    /// Every broken rule, keys relative to `[run]`.
+    pub fn validate(&self) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        let counts = [
+            ("steps", self.steps),
+            ("batch", self.batch as u64),
+            ("context", self.context as u64),
+            ("accumulate", self.accumulate as u64),
+            ("evaluate-every", self.evaluate_every),
+            ("checkpoint-every", self.checkpoint_every),
+            ("log-every", self.log_every),
+            ("sample-every", self.sample_every.unwrap_or(1)),
+            ("sample-tokens", self.sample_tokens as u64),
+        ];
+        for (key, value) in counts {
+            if value == 0 {
+                violations.push(Violation::new(key, "must be 1 or more, is 0"));
+            }
+        }
+        if self.keep < 2 {
+            violations.push(
+                Violation::new("keep", format!("must be 2 or more, is {}", self.keep))
+                    .with_help("with one checkpoint, a crash while the next is written could leave none"),
+            );
+        }
+        if let Some(norm) = self.clip_norm
+            && !(norm > 0.0 && norm.is_finite())
+        {
+            violations.push(Violation::new("clip-norm", format!("must be above 0, is {norm}")).with_help("leave it out for no clipping"));
+        }
+        if !(self.evaluate_fraction > 0.0 && self.evaluate_fraction <= 1.0) {
+            violations.push(Violation::new("evaluate-fraction", format!("must be in (0, 1], is {}", self.evaluate_fraction)));
+        }
+        if self.sample_every.is_some() && self.prompts.is_empty() {
+            violations.push(Violation::new("prompts", "is empty, but `sample-every` asks for samples").with_help("use `prompts = [\"\\n\"]`"));
+        }
+        violations
+    }
+}

@@ -1,0 +1,197 @@
+//! A run on disk.
+//!
+//! ```text
+//! runs/<name>/
+//!   config.toml  tokenizer.json  run.json  metrics.jsonl
+//!   checkpoints/step-00000500/
+//!   best, last      which checkpoint
+//!   lock            held by the process that trains
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use kiln_models::saved::{
+    Pointer, SavedModelError, TOKENIZER_FILE, Which, checkpoint_folder, clean_run, find_checkpoint, steps,
+    write_file_atomically, write_folder_atomically,
+};
+use kiln_models::saved::{ModelDescription, save_model};
+use kiln_models::{LanguageModel, Tokenizer};
+
+use super::checkpoint::{Checkpoint, CheckpointError};
+use super::record::RunRecord;
+
+const CONFIG: &str = "config.toml";
+const RECORD: &str = "run.json";
+const METRICS: &str = "metrics.jsonl";
+const LOCK: &str = "lock";
+
+/// What can be wrong with a run folder.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The operating system refused.
+    #[error("cannot {doing} `{}`: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// There is a run of that name, and nobody said to go on with it.
+    #[error("the run `{}` exists already; go on with it by `--resume`, or give another name by `--run NAME`", path.display())]
+    Exists {
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// Another process trains there.
+    #[error("the run `{}` is being trained by another process{}", path.display(), owner.map_or_else(String::new, |id| format!(" (id {id})")))]
+    Locked {
+        /// The run folder.
+        path: PathBuf,
+        /// The other process.
+        owner: Option<u32>,
+    },
+    /// A checkpoint or one of the small files beside it.
+    #[error(transparent)]
+    Saved(#[from] SavedModelError),
+}
+
+/// The folder of a run, locked against a second trainer until it is dropped.
+pub struct RunFolder {
+    path: PathBuf,
+    description: ModelDescription,
+    /// The system frees the lock when the process ends, however it ends.
+    _lock: File,
+}
+
+/// What a run is, to be written into its folder when it starts.
+pub struct RunDocuments<'a> {
+    /// The resolved configuration, as TOML.
+    pub config: &'a str,
+    /// The tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// Where the run comes from.
+    pub record: &'a RunRecord,
+}
+
+impl RunFolder {
+    /// Makes a run folder, or with `resume` opens the one that is there, and locks it.
+    ///
+    /// # Errors
+    /// When it exists and `resume` is not set, when another process trains there, or when it cannot be written.
+    pub fn open(path: &Path, resume: bool, description: ModelDescription) -> Result<Self, FolderError> {
+        fs::create_dir_all(path).map_err(|source| io(path, "create the run folder", source))?;
+        let lock = lock(path)?;
+        if !resume && path.join(CONFIG).exists() {
+            return Err(FolderError::Exists { path: path.to_path_buf() });
+        }
+        clean_run(path)?;
+        Ok(Self { path: path.to_path_buf(), description, _lock: lock })
+    }
+
+    /// Writes what the run is. The configuration comes last: with it the run exists.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn write_documents(&self, documents: &RunDocuments<'_>) -> Result<(), FolderError> {
+        write_file_atomically(&self.path.join(TOKENIZER_FILE), documents.tokenizer.to_json().as_bytes())?;
+        let record = serde_json::to_vec_pretty(documents.record)
+            .map_err(|error| io(&self.path.join(RECORD), "write", error.into()))?;
+        write_file_atomically(&self.path.join(RECORD), &record)?;
+        write_file_atomically(&self.path.join(CONFIG), documents.config.as_bytes())?;
+        Ok(())
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file of the metrics.
+    pub fn metrics_path(&self) -> PathBuf {
+        self.path.join(METRICS)
+    }
+
+    /// The newest whole checkpoint, to go on from; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// When there are checkpoints and none is whole, or the newest cannot be read.
+    pub fn newest(&self) -> Result<Option<(PathBuf, Checkpoint)>, CheckpointError> {
+        if steps(&self.path)?.is_empty() {
+            return Ok(None);
+        }
+        let found = find_checkpoint(&self.path, Which::Last)?;
+        let checkpoint = Checkpoint::read(&found.folder)?;
+        Ok(Some((found.folder, checkpoint)))
+    }
+
+    /// Writes a checkpoint, points `last` (and `best`, where it is the best) at it, and removes what need not be kept:
+    /// the newest `keep` and the best stay. Gives the checkpoint's folder.
+    ///
+    /// # Errors
+    /// When it cannot be written; the checkpoints before it stay as they were.
+    pub fn save(&self, model: &LanguageModel, checkpoint: &Checkpoint, keep: usize) -> Result<PathBuf, CheckpointError> {
+        let step = checkpoint.state.step;
+        let folder = checkpoint_folder(&self.path, step);
+        write_folder_atomically(&folder, step, |staging| {
+            save_model(model, &self.description, staging)?;
+            checkpoint.write(staging)
+        })?;
+        Pointer::Last.write(&self.path, step)?;
+        let best = checkpoint.state.best.map(|best| best.step);
+        if best == Some(step) {
+            Pointer::Best.write(&self.path, step)?;
+        }
+        self.prune(keep, best)?;
+        Ok(folder)
+    }
+
+    fn prune(&self, keep: usize, best: Option<u64>) -> Result<(), FolderError> {
+        let steps = steps(&self.path)?;
+        let old = steps.len().saturating_sub(keep);
+        for &step in steps[..old].iter().filter(|step| Some(**step) != best) {
+            let folder = checkpoint_folder(&self.path, step);
+            fs::remove_dir_all(&folder).map_err(|source| io(&folder, "remove the old checkpoint", source))?;
+        }
+        Ok(())
+    }
+}
+
+impl From<FolderError> for CheckpointError {
+    fn from(error: FolderError) -> Self {
+        match error {
+            FolderError::Saved(error) => Self::Saved(error),
+            other => Self::Folder(Box::new(other)),
+        }
+    }
+}
+
+fn io(path: &Path, doing: &'static str, source: std::io::Error) -> FolderError {
+    FolderError::Io { path: path.to_path_buf(), doing, source }
+}
+
+fn lock(run: &Path) -> Result<File, FolderError> {
+    let path = run.join(LOCK);
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .map_err(|source| io(&path, "open", source))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let owner = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+            return Err(FolderError::Locked { path: run.to_path_buf(), owner });
+        }
+        Err(TryLockError::Error(source)) => return Err(io(&path, "lock", source)),
+    }
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(|source| io(&path, "write", source))?;
+    Ok(file)
+}

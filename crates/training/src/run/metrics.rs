@@ -1,0 +1,95 @@
+//! `metrics.jsonl`: one object a line, what a run measured.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::FolderError;
+
+/// The line of a logged training step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepEntry {
+    /// Updates made, this one included.
+    pub step: u64,
+    /// Tokens trained on, this step included.
+    pub tokens: u64,
+    /// Mean training loss of this step's batch, nats per token.
+    pub train_loss: f64,
+    /// The rate of this step's update.
+    pub learning_rate: f64,
+    /// The global gradient norm before clipping.
+    pub gradient_norm: f64,
+    /// Tokens per second since the last logged step, training alone, without evaluation, samples and saving.
+    pub tokens_per_second: f64,
+}
+
+/// The line of an evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationEntry {
+    /// Updates made.
+    pub step: u64,
+    /// Validation loss, nats per token.
+    pub valid_loss: f64,
+    /// exp(validation loss).
+    pub perplexity: f64,
+    /// Validation loss in bits per UTF-8 byte of the text.
+    pub bits_per_byte: f64,
+    /// Predictions that were scored.
+    pub tokens: u64,
+}
+
+/// The log of a run, appended to.
+pub struct MetricsLog {
+    path: PathBuf,
+    file: File,
+}
+
+impl MetricsLog {
+    /// Opens the log of a run that goes on after `step` updates: lines of later steps, and a torn last line, are cut off.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn open(path: &Path, step: u64) -> Result<Self, FolderError> {
+        let io = |source| FolderError::Io { path: path.to_path_buf(), doing: "open the metrics log", source };
+        let file = OpenOptions::new().create(true).read(true).append(true).open(path).map_err(io)?;
+        let kept = kept_bytes(&file, step).map_err(io)?;
+        file.set_len(kept).map_err(io)?;
+        Ok(Self { path: path.to_path_buf(), file })
+    }
+
+    /// Appends one line.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn append(&mut self, entry: &impl Serialize) -> Result<(), FolderError> {
+        let io = |source| FolderError::Io { path: self.path.clone(), doing: "append to the metrics log", source };
+        let mut line = serde_json::to_vec(entry).map_err(|error| io(error.into()))?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(io)
+    }
+}
+
+/// How many bytes from the start hold whole lines of steps up to `step`.
+fn kept_bytes(file: &File, step: u64) -> std::io::Result<u64> {
+    #[derive(Deserialize)]
+    struct AnyEntry {
+        step: u64,
+    }
+    /// No line that this program writes comes near; a longer one is damage.
+    const LONGEST_LINE: u64 = 1 << 20;
+    let mut reader = BufReader::new(file);
+    let mut kept = 0;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = std::io::Read::take(&mut reader, LONGEST_LINE).read_until(b'\n', &mut line)?;
+        let whole = line.last() == Some(&b'\n');
+        let belongs = serde_json::from_slice::<AnyEntry>(&line).is_ok_and(|entry| entry.step <= step);
+        if read == 0 || !whole || !belongs {
+            return Ok(kept);
+        }
+        kept += read as u64;
+    }
+}

@@ -1,0 +1,101 @@
+//! The run folder's small files.
+
+use std::fs;
+
+use kiln_models::Violation;
+
+use super::*;
+use crate::batches::Windows;
+
+fn config() -> RunConfig {
+    toml::from_str("steps = 10\nbatch = 2\ncontext = 8").unwrap()
+}
+
+fn keys(violations: Vec<Violation>) -> Vec<String> {
+    violations.into_iter().map(|violation| violation.key).collect()
+}
+
+#[test]
+fn what_is_left_out_has_its_documented_default() {
+    let config = config();
+    assert_eq!(config.windows, Windows::Shuffled);
+    assert_eq!((config.accumulate, config.clip_norm), (1, None));
+    assert_eq!((config.evaluate_every, config.checkpoint_every, config.keep, config.log_every), (250, 250, 3, 10));
+    assert_eq!((config.evaluate_fraction, config.sample_every, config.sample_tokens), (1.0, None, 200));
+    assert_eq!(config.tokens_per_step(), 16);
+    assert_eq!(config.validate(), []);
+}
+
+#[test]
+fn every_value_out_of_range_is_named() {
+    let wrong = RunConfig {
+        steps: 0,
+        batch: 0,
+        context: 0,
+        windows: Windows::Random,
+        accumulate: 0,
+        clip_norm: Some(0.0),
+        evaluate_every: 0,
+        evaluate_fraction: 1.5,
+        checkpoint_every: 0,
+        keep: 1,
+        log_every: 0,
+        sample_every: Some(0),
+        prompts: vec![],
+        sample_tokens: 0,
+    };
+    let found = keys(wrong.validate());
+    let expected = [
+        "steps", "batch", "context", "accumulate", "evaluate-every", "checkpoint-every", "log-every", "sample-every",
+        "sample-tokens", "keep", "clip-norm", "evaluate-fraction", "prompts",
+    ];
+    assert_eq!(found, expected);
+}
+
+fn entry(step: u64) -> StepEntry {
+    StepEntry { step, tokens: step * 16, train_loss: 1.5, learning_rate: 0.1, gradient_norm: 2.0, tokens_per_second: 3.0 }
+}
+
+#[test]
+fn the_log_is_cut_back_to_the_step_that_a_run_goes_on_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    let mut log = MetricsLog::open(&path, 0).unwrap();
+    for step in 1..=5 {
+        log.append(&entry(step)).unwrap();
+    }
+    drop(log);
+    let mut log = MetricsLog::open(&path, 3).unwrap();
+    log.append(&entry(4)).unwrap();
+    let steps: Vec<u64> = fs::read_to_string(&path)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<StepEntry>(line).unwrap().step)
+        .collect();
+    assert_eq!(steps, [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_torn_last_line_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    MetricsLog::open(&path, 0).unwrap().append(&entry(1)).unwrap();
+    let whole = fs::read(&path).unwrap();
+    for torn in [&b"{\"step\":2"[..], b"\xff\xfe", b"not json\n", b"{\"step\":2}"] {
+        fs::write(&path, [&whole[..], torn].concat()).unwrap();
+        drop(MetricsLog::open(&path, 9).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), whole, "after {torn:?}");
+    }
+}
+
+#[test]
+fn the_state_of_the_loop_survives_its_file() {
+    let state = LoopState {
+        step: 7,
+        tokens: 1 << 60,
+        best: Some(Best { step: 5, loss: 0.1 + 0.2 }),
+        schedule: ScheduleEntry(serde_json::json!({ "step": 7 })),
+    };
+    let text = serde_json::to_string(&state).unwrap();
+    assert_eq!(serde_json::from_str::<LoopState>(&text).unwrap(), state);
+}

@@ -1,0 +1,19 @@
+//! One writer at a time in a folder of the cache.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+
+/// Held while a folder is written. The system lets go of it when the process ends, however that happens.
+#[derive(Debug)]
+pub(crate) struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Waits until nobody else holds `folder`.
+    pub(crate) fn acquire(folder: &Path) -> std::io::Result<Self> {
+        let file = OpenOptions::new().create(true).write(true).truncate(false).open(folder.join("lock"))?;
+        file.lock()?;
+        Ok(Self { _file: file })
+    }
+}

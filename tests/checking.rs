@@ -1,0 +1,64 @@
+//! `kiln check`: what a run would need, told without starting it.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Workshop, repository};
+
+#[test]
+fn a_check_writes_nothing_and_takes_less_than_two_seconds() {
+    let workshop = Workshop::with_config("quickstart.toml");
+    let before = workshop.contents();
+    let started = Instant::now();
+    let finished = workshop.kiln(&["check", "quickstart.toml"]).success();
+    let elapsed = started.elapsed();
+    assert_eq!(workshop.contents(), before);
+    assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
+    for label in ["parameters", "vocabulary", "memory", "compute", "tokens", "epochs", "time", "disk"] {
+        assert!(finished.stdout.contains(label), "{label} is not in\n{}", finished.stdout);
+    }
+    assert_eq!(finished.stderr, "");
+}
+
+#[test]
+fn the_figures_are_those_of_the_model() {
+    let workshop = Workshop::new();
+    let config = "[data.file]\npaths = [\"text.txt\"]\n[tokenizer.byte]\n[model.transformer]\nlayers = 1\nheads = 1\nwidth = 8\n\
+        [optimizer.adamw]\n[schedule.constant]\nrate = 1e-3\n[run]\nsteps = 10\nbatch = 2\ncontext = 4\naccumulate = 3\n";
+    workshop.write("run.toml", config);
+    workshop.write("text.txt", "abcdefghi\n".repeat(100));
+    let finished = workshop.kiln(&["check", "run.toml", "--json"]).success();
+    let report: serde_json::Value = serde_json::from_str(&finished.stdout).expect("it is JSON");
+    // Token and position tables, one block of 12 w^2 weights and two norms, the last norm; the head is the token table.
+    let parameters = 256 * 8 + 4 * 8 + 12 * 64 + 2 * 8 + 8;
+    assert_eq!(report["parameters"], parameters);
+    assert_eq!(report["vocabulary"]["size"], 256);
+    assert_eq!(report["needs"]["memory"]["weights"], 4 * parameters);
+    assert_eq!(report["needs"]["memory"]["optimizer"], 8 * parameters);
+    assert_eq!(report["needs"]["checkpoint_bytes"], 12 * parameters);
+    assert_eq!(report["needs"]["tokens"], 10 * 2 * 4 * 3);
+    assert_eq!(report["epochs"].as_f64(), Some(240.0 / 900.0));
+    assert!(report["time"]["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0 && seconds < 10.0), "{report}");
+}
+
+#[test]
+fn what_is_not_known_is_not_guessed() {
+    let workshop = Workshop::with_config("shakespeare/lstm.toml");
+    let finished = workshop.kiln(&["check", "lstm.toml", "--json"]).success();
+    let report: serde_json::Value = serde_json::from_str(&finished.stdout).expect("it is JSON");
+    assert_eq!(report["parameters"], serde_json::Value::Null);
+    assert_eq!(report["needs"], serde_json::Value::Null);
+    // The table, the head and the head's bias; two layers of 4 * 128 * (128 + 128 + 1).
+    assert_eq!(report["parameters_per_token"], 128 + 128 + 1);
+    assert_eq!(report["fixed_parameters"], 2 * 4 * 128 * (128 + 128 + 1));
+    let words = workshop.kiln(&["check", "lstm.toml"]).success().stdout;
+    assert!(words.contains("not downloaded"), "{words}");
+}
+
+#[test]
+fn every_shipped_configuration_is_checked() {
+    let configs = repository().join("configs");
+    for file in ["quickstart.toml", "tiny/rnn.toml", "tiny/transformer.toml", "shakespeare/nanogpt-gpu.toml", "shakespeare/gru.toml"] {
+        let path = configs.join(file);
+        Workshop::new().kiln(&["check", &path.to_string_lossy()]).success();
+    }
+}
