@@ -1,6 +1,8 @@
 //! End-to-end tests through the binary.
 
+mod adapter;
 mod checking;
 mod command_line;
+mod devices;
 mod mistakes;
 mod support;

@@ -58,7 +58,7 @@ impl Workshop {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
         command.args(arguments).current_dir(self.folder.path());
-        command.env("XDG_CACHE_HOME", self.path("cache")).env("HOME", self.folder.path());
+        command.env("KILN_CACHE", self.path("cache")).env_remove("KILN_MIRROR").env("HOME", self.folder.path());
         command.env("NO_COLOR", "1").env_remove("RUST_BACKTRACE");
         command
     }

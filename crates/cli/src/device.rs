@@ -17,6 +17,7 @@ mod memory;
 mod name;
 mod open;
 mod probe;
+mod quiet;
 #[cfg(test)]
 mod tests;
 mod trial;

@@ -1,6 +1,8 @@
 //! One face for all models: tokens and a state in, logits and the next state out.
 
-use burn::module::{Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor};
+use burn::module::{
+    Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
+};
 use burn::tensor::{Device, Int, Tensor, assert_shape};
 
 use crate::recurrent::{GruLayer, LstmLayer, RecurrentModel, RecurrentState, RnnLayer};

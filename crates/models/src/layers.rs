@@ -5,7 +5,7 @@ mod embedding;
 mod initial;
 mod projection;
 
-pub(crate) use activation::{sigmoid, tanh};
+pub(crate) use activation::{gelu, gelu_tanh, sigmoid, silu, tanh};
 pub use embedding::Embedding;
 pub(crate) use initial::{constant, normal, uniform};
 pub use projection::Projection;

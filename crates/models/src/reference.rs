@@ -114,7 +114,8 @@ impl ModuleMapper for Weights<'_> {
         };
         self.set += 1;
         let value = |index: usize| (0.37 * ((index + 1) as f64).powi(2) + number as f64).sin();
-        let scaled = |index: usize| if path.ends_with("norm.weight") { 1.0 + 0.2 * value(index) } else { 0.5 * value(index) };
+        let scaled =
+            |index: usize| if path.ends_with("norm.weight") { 1.0 + 0.2 * value(index) } else { 0.5 * value(index) };
         let (id, old, mapper) = param.consume();
         let values: Vec<f32> = (0..old.shape().num_elements()).map(|index| scaled(index) as f32).collect();
         let tensor = Tensor::from_data(TensorData::new(values, old.shape()), &old.device());

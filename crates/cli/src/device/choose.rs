@@ -42,7 +42,10 @@ pub(crate) fn choose(name: &str) -> Result<Chosen, DeviceError> {
         wanted => {
             let listing = list();
             match listing.entries.iter().find(|entry| entry.answers_to(wanted)) {
-                Some(entry) => opened(entry, &wanted.to_string(), None, &listing),
+                Some(entry) => {
+                    withstands_us(entry, &listing)?;
+                    opened(entry, &wanted.to_string(), None, &listing)
+                }
                 None => Err(DeviceError::NotHere {
                     name: name.to_owned(),
                     reason: why_not_here(wanted, &listing),
@@ -70,6 +73,28 @@ pub(crate) fn pick(listing: &Listing, mut trial: impl FnMut(&DeviceEntry) -> Tri
         }
     }
     (DeviceEntry::cpu(), why_cpu(listing, &failures))
+}
+
+/// Software adapters are known to crash in their own compiler on kernels that every GPU takes, and no `Result` comes back
+/// from that. They are not for speed, so there is time to try each before it is trusted with the program.
+fn withstands_us(entry: &DeviceEntry, listing: &Listing) -> Result<(), DeviceError> {
+    if entry.kind != Kind::Software {
+        return Ok(());
+    }
+    let Trial::Fails { problem } = try_apart(entry, Depth::Full) else {
+        return Ok(());
+    };
+    let advice = if cfg!(feature = "wgpu") {
+        "; the build `--no-default-features --features wgsl`, without tuned kernels, gets along with such adapters"
+    } else {
+        ""
+    };
+    Err(DeviceError::DoesNotStart {
+        name: entry.device.clone(),
+        description: entry.to_string(),
+        reason: format!("{problem}{advice}"),
+        here: listing.names(),
+    })
 }
 
 /// Why `auto` falls back to the CPU.

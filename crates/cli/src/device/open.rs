@@ -5,11 +5,12 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Device;
 
-use super::entry::{DeviceEntry, Runtime};
+use super::entry::{DeviceEntry, Kind, Runtime};
+use super::quiet::without_stderr;
 
 /// What was opened so far. A second client of one device would have a memory pool of its own, and wgpu refuses to open one
 /// selector twice.
-static OPENED: Mutex<Vec<(Runtime, super::entry::Kind, usize, Device)>> = Mutex::new(Vec::new());
+static OPENED: Mutex<Vec<(Runtime, Kind, usize, Device)>> = Mutex::new(Vec::new());
 
 /// Opens a device, or hands out the handle of the first time.
 ///
@@ -23,7 +24,7 @@ pub(super) fn open(entry: &DeviceEntry) -> Result<Device, String> {
     if let Some((.., device)) = known {
         return Ok(device.clone());
     }
-    let device = without_panic(|| open_now(entry))??;
+    let device = without_panic(|| without_stderr(|| open_now(entry)))??;
     opened.push((entry.runtime, entry.kind, entry.index, device.clone()));
     Ok(device)
 }
@@ -51,7 +52,6 @@ fn ndarray() -> Result<Device, String> {
 
 #[cfg(feature = "wgsl")]
 fn wgpu(entry: &DeviceEntry) -> Result<Device, String> {
-    use super::entry::Kind;
     use burn::tensor::DeviceKind;
     use burn::tensor::wgpu::WgpuBackend;
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::child::{Silence, run_ourselves};
 use super::entry::{DeviceEntry, Kind};
+use super::quiet::without_stderr;
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 use super::name::DeviceName;
 
@@ -57,7 +58,7 @@ pub(crate) fn list() -> Listing {
             Err(error) => listing.problem = Some(format!("the answer of the probe cannot be read: {error}")),
         },
         // The program's file was moved or replaced under it: ask here, at the risk that the child is there to take.
-        Err(Silence::NotStarted(_)) => listing.entries.extend(probe_here()),
+        Err(Silence::NotStarted(_)) => listing.entries.extend(without_stderr(probe_here)),
         Err(silence) => listing.problem = Some(silence.to_string()),
     }
     listing

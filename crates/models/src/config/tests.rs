@@ -24,7 +24,8 @@ fn an_empty_table_is_the_defaults_and_a_written_one_reads_back() {
     let read = |text: &str| serde_json::from_str::<ModelConfig>(text).expect("a valid table");
     assert_eq!(read(r#"{"lstm": {}}"#), ModelConfig::Lstm(LstmConfig::default()));
     assert_eq!(read(r#"{"transformer": {}}"#), ModelConfig::Transformer(TransformerConfig::default()));
-    let config = read(r#"{"transformer": {"layers": 3, "key-value-heads": 2, "activation": "relu-squared", "norm": "rms"}}"#);
+    let config =
+        read(r#"{"transformer": {"layers": 3, "key-value-heads": 2, "activation": "relu-squared", "norm": "rms"}}"#);
     assert_eq!(
         config,
         ModelConfig::Transformer(TransformerConfig {
@@ -79,7 +80,10 @@ fn rules_between_keys_are_checked() {
     let tied = ModelConfig::Lstm(LstmConfig { embedding: Some(64), tied: true, ..LstmConfig::default() });
     assert_eq!(messages(&tied.validate()), ["lstm.tied: needs embedding = hidden, but they are 64 and 128"]);
     let single = ModelConfig::Gru(GruConfig { layers: 1, dropout: 0.1, ..GruConfig::default() });
-    assert_eq!(messages(&single.validate()), ["gru.dropout: is 0.1, but it acts between layers and there is one layer"]);
+    assert_eq!(
+        messages(&single.validate()),
+        ["gru.dropout: is 0.1, but it acts between layers and there is one layer"]
+    );
     let odd = TransformerConfig { width: 9, heads: 3, position: PositionKind::Rotary, ..TransformerConfig::default() };
     assert_eq!(
         messages(&ModelConfig::Transformer(odd).validate()),
@@ -121,7 +125,13 @@ fn floating_point_operations_follow_the_published_formulae() {
     assert_eq!(flops.training, 3 * flops.forward);
 
     // The largest sizes that pass the rules do not overflow.
-    let huge = TransformerConfig { layers: 1024, heads: 1, width: 1 << 17, feed_forward: Some(1 << 20), ..TransformerConfig::default() };
+    let huge = TransformerConfig {
+        layers: 1024,
+        heads: 1,
+        width: 1 << 17,
+        feed_forward: Some(1 << 20),
+        ..TransformerConfig::default()
+    };
     assert!(huge.validate().is_empty());
     assert!(ModelConfig::Transformer(huge).flops_per_token(1 << 32, 1 << 24).training > 1 << 50);
 

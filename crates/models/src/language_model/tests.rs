@@ -1,8 +1,8 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::reference::with_fixed_weights;
 use crate::recurrent::{Activation, GruConfig, LstmConfig, RnnConfig};
+use crate::reference::with_fixed_weights;
 use crate::transformer::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
 use crate::{LanguageModel, ModelConfig, State};
 
@@ -49,7 +49,10 @@ fn configurations() -> Vec<(&'static str, ModelConfig)> {
         ("rnn", ModelConfig::Rnn(RnnConfig { embedding: Some(8), ..rnn.clone() })),
         ("rnn with relu", ModelConfig::Rnn(RnnConfig { activation: Activation::Relu, layers: 1, ..rnn })),
         ("lstm", ModelConfig::Lstm(LstmConfig { embedding: Some(8), layers: 3, ..lstm.clone() })),
-        ("lstm with tied head and dropout", ModelConfig::Lstm(LstmConfig { tied: true, dropout: 0.5, output_dropout: 0.5, ..lstm })),
+        (
+            "lstm with tied head and dropout",
+            ModelConfig::Lstm(LstmConfig { tied: true, dropout: 0.5, output_dropout: 0.5, ..lstm }),
+        ),
         ("gru", ModelConfig::Gru(GruConfig { embedding: Some(8), ..gru.clone() })),
         ("gru with tied head", ModelConfig::Gru(GruConfig { tied: true, ..gru })),
         ("gpt-2", ModelConfig::Transformer(gpt2)),
@@ -187,7 +190,8 @@ fn dropout_acts_only_under_autodiff() {
     for (name, config) in configurations().into_iter().filter(|(name, _)| name.contains("dropout")) {
         let training = config.init(VOCABULARY, CONTEXT, &Device::flex().autodiff());
         let evaluation = training.valid();
-        let logits = |model: &LanguageModel| model.forward(tokens(CONTEXT).to_device(&model.device()), None).0.to_data();
+        let logits =
+            |model: &LanguageModel| model.forward(tokens(CONTEXT).to_device(&model.device()), None).0.to_data();
         assert_eq!(logits(&evaluation), logits(&evaluation), "{name}");
         assert_ne!(logits(&training), logits(&training), "{name}");
     }
@@ -221,7 +225,8 @@ fn a_detached_state_keeps_its_numbers_and_cuts_the_gradient() {
 #[test]
 #[should_panic(expected = "13 tokens after 0 are 13, but the model reads at most 12")]
 fn a_window_longer_than_the_context_is_refused() {
-    let model = ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
+    let model =
+        ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
     let model = model.init(VOCABULARY, CONTEXT, &Device::flex());
     model.forward(Tensor::zeros([1, 13], &Device::flex()), None);
 }
@@ -229,7 +234,8 @@ fn a_window_longer_than_the_context_is_refused() {
 #[test]
 #[should_panic(expected = "2 tokens after 4 are 6, but the key-value cache holds at most 5")]
 fn tokens_beyond_the_caches_capacity_are_refused() {
-    let model = ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
+    let model =
+        ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
     let model = model.init(VOCABULARY, CONTEXT, &Device::flex());
     let (_, state) = model.forward(tokens(4), Some(model.initial_state(ROWS, 5)));
     model.forward(tokens(2), state);
@@ -238,14 +244,16 @@ fn tokens_beyond_the_caches_capacity_are_refused() {
 #[test]
 #[should_panic(expected = "a key-value cache for 13 tokens was asked for, but the model reads between 1 and 12")]
 fn a_cache_beyond_the_context_is_refused() {
-    let model = ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
+    let model =
+        ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
     model.init(VOCABULARY, CONTEXT, &Device::flex()).initial_state(1, 13);
 }
 
 #[test]
 #[should_panic(expected = "the key-value cache is for 3 rows, the window has 2")]
 fn a_cache_for_another_number_of_rows_is_refused() {
-    let model = ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
+    let model =
+        ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
     let model = model.init(VOCABULARY, CONTEXT, &Device::flex());
     model.forward(tokens(2), Some(model.initial_state(3, 5)));
 }
@@ -253,7 +261,8 @@ fn a_cache_for_another_number_of_rows_is_refused() {
 #[test]
 #[should_panic(expected = "a transformer was given the state of a recurrent model")]
 fn the_state_of_another_kind_of_model_is_refused() {
-    let (recurrent, transformer) = (ModelConfig::Gru(GruConfig::default()), ModelConfig::Transformer(TransformerConfig::default()));
+    let (recurrent, transformer) =
+        (ModelConfig::Gru(GruConfig::default()), ModelConfig::Transformer(TransformerConfig::default()));
     let state = recurrent.init(VOCABULARY, CONTEXT, &Device::flex()).initial_state(ROWS, CONTEXT);
     transformer.init(VOCABULARY, CONTEXT, &Device::flex()).forward(tokens(2), Some(state));
 }

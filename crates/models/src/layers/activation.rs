@@ -1,7 +1,7 @@
-//! Sigmoid and tanh that remember their derivatives.
+//! Element-wise functions that remember their derivatives.
 //!
-//! Burn's own compute the function again in the backward pass, and on a CPU an exponential for each element is what a recurrent
-//! network spends most of its time on. Here the value and the derivative are computed once, outside the graph, and joined in it as
+//! Burn's own compute the function again in the backward pass, and on a CPU the exponentials are what a recurrent network spends
+//! most of its time on. Here the value and the derivative are computed once, outside the graph, and joined in it as
 //!
 //! ```text
 //! y = value + (x - x') * derivative        x' being x cut from the graph
@@ -9,16 +9,58 @@
 //!
 //! whose value is `value`, because the bracket is zero, and whose gradient with respect to x is `derivative`.
 
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI, FRAC_2_SQRT_PI};
+
 use burn::tensor::Tensor;
 
 /// 1 / (1 + exp(-x)).
 pub(crate) fn sigmoid<const D: usize>(input: Tensor<D>) -> Tensor<D> {
-    with_derivative(input, logistic, |value| (-value.clone() + 1.0) * value)
+    with_derivative(input, |input| {
+        let value = logistic(input);
+        (value.clone(), || value.clone() - value.clone() * value)
+    })
 }
 
 /// tanh(x) = 2 sigmoid(2 x) - 1, which has an absolute error of one rounding.
 pub(crate) fn tanh<const D: usize>(input: Tensor<D>) -> Tensor<D> {
-    with_derivative(input, |input| logistic(input * 2.0) * 2.0 - 1.0, |value| -(value.clone() * value) + 1.0)
+    with_derivative(input, |input| {
+        let value = logistic(input * 2.0) * 2.0 - 1.0;
+        (value.clone(), || -(value.clone() * value) + 1.0)
+    })
+}
+
+/// x sigmoid(x).
+pub(crate) fn silu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+    with_derivative(input, |input| {
+        let sigmoid = logistic(input.clone());
+        let value = input * sigmoid.clone();
+        (value.clone(), || value.clone() + sigmoid.clone() - value * sigmoid)
+    })
+}
+
+/// x Phi(x), with Phi the normal distribution's function.
+pub(crate) fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+    with_derivative(input, |input| {
+        let probability = (input.clone() * FRAC_1_SQRT_2).erf() * 0.5 + 0.5;
+        (input.clone() * probability.clone(), || {
+            (input.clone() * input.clone() * -0.5).exp() * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2) * input + probability
+        })
+    })
+}
+
+/// x Phi(x), with Phi(x) = (1 + tanh(u)) / 2 = sigmoid(2 u) and u = sqrt(2 / pi) (x + 0.044715 x^3).
+pub(crate) fn gelu_tanh<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+    let scale = 2.0 * FRAC_2_PI.sqrt();
+    let cubic = 0.044715 * scale;
+    with_derivative(input, |input| {
+        let square = input.clone() * input.clone();
+        let sigmoid = logistic((square.clone() * cubic + scale) * input.clone());
+        let value = input * sigmoid.clone();
+        (value.clone(), || {
+            let slope = square * (3.0 * cubic) + scale;
+            (value.clone() - value * sigmoid.clone()) * slope + sigmoid
+        })
+    })
 }
 
 /// Without the branch on the sign that guards other implementations against overflow: an infinite exponential gives 0 here, and
@@ -27,16 +69,12 @@ fn logistic<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     (input.neg().exp() + 1.0).recip()
 }
 
-fn with_derivative<const D: usize>(
+/// A function that gives its value at a point and the means to compute its derivative there.
+fn with_derivative<const D: usize, Derivative: FnOnce() -> Tensor<D>>(
     input: Tensor<D>,
-    function: impl Fn(Tensor<D>) -> Tensor<D>,
-    derivative: impl Fn(Tensor<D>) -> Tensor<D>,
+    function: impl FnOnce(Tensor<D>) -> (Tensor<D>, Derivative),
 ) -> Tensor<D> {
-    let constant = input.clone().detach();
-    let value = function(constant.clone());
-    if !input.is_tracked() {
-        return value;
-    }
-    let derivative = derivative(value.clone());
-    (input - constant) * derivative + value
+    let point = input.clone().detach();
+    let (value, derivative) = function(point.clone());
+    if input.is_tracked() { (input - point) * derivative() + value } else { value }
 }

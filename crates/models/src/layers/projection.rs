@@ -22,4 +22,20 @@ impl Projection {
         assert_shape!(input, [_, width]);
         burn::tensor::module::linear(input, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
+
+    /// Columns `start..start + count` of what [`forward`](Self::forward) gives.
+    ///
+    /// Several parts of one matrix are taken as several products with parts of the weights. Burn differentiates a slice into zeros
+    /// of the size of the whole, and the weights are smaller than the activations.
+    pub(crate) fn forward_columns(&self, input: Tensor<2>, start: usize, count: usize) -> Tensor<2> {
+        let [width, _] = self.weight.dims();
+        assert_shape!(input, [_, width]);
+        let bias = self.bias.as_ref().map(|bias| bias.val().narrow(0, start, count));
+        burn::tensor::module::linear(input, self.weight.val().narrow(1, start, count), bias)
+    }
+
+    /// Number of columns.
+    pub(crate) fn output_width(&self) -> usize {
+        self.weight.dims()[1]
+    }
 }

@@ -91,7 +91,15 @@ impl Default for RnnConfig {
 
 impl Default for LstmConfig {
     fn default() -> Self {
-        Self { layers: 2, hidden: 128, embedding: None, forget_bias: 1.0, dropout: 0.0, output_dropout: 0.0, tied: false }
+        Self {
+            layers: 2,
+            hidden: 128,
+            embedding: None,
+            forget_bias: 1.0,
+            dropout: 0.0,
+            output_dropout: 0.0,
+            tied: false,
+        }
     }
 }
 

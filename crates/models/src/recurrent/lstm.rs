@@ -56,7 +56,12 @@ impl LstmLayer {
     }
 
     /// The time loop: x_t W + b for all steps `[T, B, 4 H]`, h_0 and c_0 `[B, H]`, to all h_t and the last c_t.
-    fn time_loop(&self, projected: Tensor<3>, mut hidden: Tensor<2>, mut cell: Tensor<2>) -> (Vec<Tensor<2>>, Tensor<2>) {
+    fn time_loop(
+        &self,
+        projected: Tensor<3>,
+        mut hidden: Tensor<2>,
+        mut cell: Tensor<2>,
+    ) -> (Vec<Tensor<2>>, Tensor<2>) {
         let width = self.hidden_size();
         let [steps, rows, _] = projected.dims();
         // [4, H, H]

@@ -53,12 +53,7 @@ pub struct Head {
 }
 
 impl<L: RecurrentLayer> RecurrentModel<L> {
-    pub(crate) fn init(
-        sizes: RecurrentSizes,
-        vocabulary: usize,
-        device: &Device,
-        layer: impl Fn(usize) -> L,
-    ) -> Self {
+    pub(crate) fn init(sizes: RecurrentSizes, vocabulary: usize, device: &Device, layer: impl Fn(usize) -> L) -> Self {
         let embedding_deviation = if sizes.tied { 1.0 / (sizes.embedding as f64).sqrt() } else { 1.0 };
         let bound = 1.0 / (sizes.hidden as f64).sqrt();
         Self {

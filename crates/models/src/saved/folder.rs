@@ -177,8 +177,13 @@ pub fn find_checkpoint(path: &Path, which: Which) -> Result<FoundCheckpoint, Sav
     if let Some(step) = pointer.read(path).filter(|&step| checkpoint_folder(path, step).is_dir()) {
         return open_step(path, step);
     }
-    let newest = newest_checkpoint(path, None)?;
-    let mut found = newest.ok_or_else(|| SavedModelError::NoCheckpoint { run: path.to_path_buf() })?;
+    let Some(mut found) = newest_checkpoint(path, None)? else {
+        // None verifies: what is wrong with the newest says more than that there is none.
+        return match steps(path)?.last() {
+            Some(&step) => open_step(path, step),
+            None => Err(SavedModelError::NoCheckpoint { run: path.to_path_buf() }),
+        };
+    };
     let (file, step) = (path.join(pointer.file_name()), found.manifest.step);
     found.warning =
         Some(format!("`{}` names no checkpoint, so the newest whole one is taken: step {step}", file.display()));

@@ -41,7 +41,7 @@ pub(super) struct Inner {
 #[derive(Debug)]
 pub(super) enum Method {
     /// One token a character.
-    Characters(Characters),
+    Characters(Box<Characters>),
     /// One token a byte; `None` where a vocabulary lacks the byte.
     Bytes(Vec<Option<u32>>),
     /// Byte pairs inside the words of GPT-2.
@@ -206,7 +206,7 @@ fn method(library: &tokenizers::Tokenizer) -> Method {
                 && matches!(split.behavior, SplitDelimiterBehavior::Isolated)
                 && !split.invert =>
         {
-            Method::Characters(characters(library, &model.unk_token))
+            Method::Characters(Box::new(characters(library, &model.unk_token)))
         }
         (Some(PreTokenizerWrapper::ByteLevel(level)), ModelWrapper::BPE(model))
             if !level.add_prefix_space

@@ -85,10 +85,10 @@ impl Words {
     /// Length in bytes of the first word of `text`, which is not empty.
     fn first_length(&mut self, text: &str) -> usize {
         let bytes = text.as_bytes();
-        if bytes[0] == b'\'' {
-            if let Some(contraction) = CONTRACTIONS.iter().find(|contraction| text.starts_with(**contraction)) {
-                return contraction.len();
-            }
+        if bytes[0] == b'\''
+            && let Some(contraction) = CONTRACTIONS.iter().find(|contraction| text.starts_with(**contraction))
+        {
+            return contraction.len();
         }
         // A single space goes with the word behind it.
         let space = usize::from(bytes[0] == b' ');

@@ -54,9 +54,8 @@ pub(super) struct Window {
 impl Attention {
     pub(super) fn init(config: &TransformerConfig, device: &Device) -> Self {
         let (width, head_width) = (config.width, config.head_width());
-        let norm = || {
-            config.query_key_norm.then(|| Norm::init(NormKind::Rms, head_width, false, config.norm_epsilon, device))
-        };
+        let norm =
+            || config.query_key_norm.then(|| Norm::init(NormKind::Rms, head_width, false, config.norm_epsilon, device));
         Self {
             query_key_value: config.projection([width, config.query_key_value_columns()], device),
             output: config.residual_projection([width, width], device),
@@ -109,24 +108,23 @@ impl Attention {
     /// The product with W: queries `[B, heads, T, D]`, keys and values `[B, key-value heads, T, D]`.
     fn heads(&self, input: Tensor<2>, window: &Window) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
         let (heads, shared) = (self.heads, self.key_value_heads);
-        let all = self.query_key_value.forward(input);
-        let width = all.dims()[1] / (heads + 2 * shared);
-        let all = all.reshape([window.rows, window.steps, heads + 2 * shared, width]);
-        let value = all.clone().narrow(2, heads + shared, shared);
-        let (query, key) = match (&self.query_norm, &self.key_norm, &window.rotation) {
-            (None, None, None) => (all.clone().narrow(2, 0, heads), all.narrow(2, heads, shared)),
-            (None, None, Some(rotation)) => {
-                let both = rotation.apply(all.narrow(2, 0, heads + shared));
-                (both.clone().narrow(2, 0, heads), both.narrow(2, heads, shared))
-            }
-            (query_norm, key_norm, rotation) => {
-                let prepare = |part: Tensor<4>, norm: &Option<Norm>| {
-                    let part = norm.as_ref().map_or_else(|| part.clone(), |norm| norm.forward(part.clone()));
-                    rotation.as_ref().map_or_else(|| part.clone(), |rotation| rotation.apply(part.clone()))
-                };
-                (prepare(all.clone().narrow(2, 0, heads), query_norm), prepare(all.narrow(2, heads, shared), key_norm))
+        let width = self.query_key_value.output_width() / (heads + 2 * shared);
+        let part = |first: usize, count: usize| {
+            let columns = self.query_key_value.forward_columns(input.clone(), first * width, count * width);
+            columns.reshape([window.rows, window.steps, count, width])
+        };
+        let (query, key, value) = (part(0, heads), part(heads, shared), part(heads + shared, shared));
+        let prepare = |part: Tensor<4>, norm: &Option<Norm>| {
+            let part = match norm {
+                Some(norm) => norm.forward(part),
+                None => part,
+            };
+            match &window.rotation {
+                Some(rotation) => rotation.apply(part),
+                None => part,
             }
         };
+        let (query, key) = (prepare(query, &self.query_norm), prepare(key, &self.key_norm));
         (query.swap_dims(1, 2), key.swap_dims(1, 2), value.swap_dims(1, 2))
     }
 

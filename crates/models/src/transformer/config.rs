@@ -144,7 +144,9 @@ impl TransformerConfig {
             violations.push(violation.with_help(divisors_help(width, heads)));
         } else if self.position == PositionKind::Rotary && !(width / heads).is_multiple_of(2) {
             let message = format!("gives heads of width {}, but rotary positions need an even width", width / heads);
-            violations.push(Violation::new("heads", message).with_help("change heads or width, or use position = \"learned\""));
+            violations.push(
+                Violation::new("heads", message).with_help("change heads or width, or use position = \"learned\""),
+            );
         }
         if let Some(key_value_heads) = self.key_value_heads
             && (key_value_heads == 0 || !heads.is_multiple_of(key_value_heads))

@@ -1,11 +1,11 @@
 //! The feed-forward part of a block.
 
 use burn::module::Module;
-use burn::tensor::activation::{gelu, gelu_approximate, relu, silu};
+use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use super::config::{FeedForwardActivation, TransformerConfig};
-use crate::layers::Projection;
+use crate::layers::{Projection, gelu, gelu_tanh, silu};
 
 /// y = f(x W_in) W_out, or with SwiGLU y = (silu(x G) * (x U)) W_out, where `input` holds G and U side by side.
 #[derive(Module, Debug)]
@@ -30,14 +30,14 @@ impl FeedForward {
 
     /// `[N, C]` to `[N, C]`.
     pub(super) fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        let inner = self.input.forward(input);
         let inner = match self.activation {
-            FeedForwardActivation::Gelu => gelu(inner),
-            FeedForwardActivation::GeluTanh => gelu_approximate(inner),
-            FeedForwardActivation::ReluSquared => relu(inner).square(),
+            FeedForwardActivation::Gelu => gelu(self.input.forward(input)),
+            FeedForwardActivation::GeluTanh => gelu_tanh(self.input.forward(input)),
+            FeedForwardActivation::ReluSquared => relu(self.input.forward(input)).square(),
             FeedForwardActivation::Swiglu => {
-                let width = inner.dims()[1] / 2;
-                silu(inner.clone().narrow(1, 0, width)) * inner.narrow(1, width, width)
+                let width = self.input.output_width() / 2;
+                let gate = self.input.forward_columns(input.clone(), 0, width);
+                silu(gate) * self.input.forward_columns(input, width, width)
             }
         };
         self.output.forward(inner)

@@ -73,12 +73,26 @@ fn check_part<M: Module>(
 
 fn check_attention(config: &TransformerConfig, fixture_name: &str, names: &[&str]) {
     let attention = Attention::init(config, &Device::flex().autodiff());
-    check_part(attention, fixture_name, names, |part| part, config, |part, input, window| part.forward(input, window, None).0);
+    check_part(
+        attention,
+        fixture_name,
+        names,
+        |part| part,
+        config,
+        |part, input, window| part.forward(input, window, None).0,
+    );
 }
 
 fn check_block(config: &TransformerConfig, fixture_name: &str, names: &[&str]) {
     let block = Block::init(config, &Device::flex().autodiff());
-    check_part(block, fixture_name, names, |part| &part.attention, config, |part, input, window| part.forward(input, window, None).0);
+    check_part(
+        block,
+        fixture_name,
+        names,
+        |part| &part.attention,
+        config,
+        |part, input, window| part.forward(input, window, None).0,
+    );
 }
 
 const GPT2_BLOCK: [&str; 12] = [

@@ -13,7 +13,10 @@ impl FolderLock {
     /// Waits until nobody else holds `folder`.
     pub(crate) fn acquire(folder: &Path) -> std::io::Result<Self> {
         let file = OpenOptions::new().create(true).write(true).truncate(false).open(folder.join("lock"))?;
-        file.lock()?;
-        Ok(Self { _file: file })
+        match file.lock() {
+            // Some network file systems know no locks; two runs at once are rare enough to go on without.
+            Err(error) if error.kind() != std::io::ErrorKind::Unsupported => Err(error),
+            _ => Ok(Self { _file: file }),
+        }
     }
 }

@@ -3,10 +3,10 @@
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::Device;
 
+use crate::ModelConfig;
 use crate::recurrent::{GruConfig, LstmConfig, RnnConfig};
 use crate::reference::{Fixture, with_reference_weights};
 use crate::transformer::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
-use crate::ModelConfig;
 
 const BIASED_BLOCK: [&str; 12] = [
     "attention_norm.weight",

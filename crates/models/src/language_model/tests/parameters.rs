@@ -163,15 +163,14 @@ fn assert_spread(path: &str, values: &[f32], deviation: f64) {
 
 #[test]
 fn a_transformers_weights_start_as_the_table_says() {
-    let config = TransformerConfig {
-        layers: 8,
-        heads: 4,
-        width: 64,
-        bias: true,
-        tied: false,
-        ..TransformerConfig::default()
+    let config =
+        TransformerConfig { layers: 8, heads: 4, width: 64, bias: true, tied: false, ..TransformerConfig::default() };
+    let rms = TransformerConfig {
+        norm: NormKind::Rms,
+        position: PositionKind::Rotary,
+        query_key_norm: true,
+        ..config.clone()
     };
-    let rms = TransformerConfig { norm: NormKind::Rms, position: PositionKind::Rotary, query_key_norm: true, ..config.clone() };
     for config in [config, rms] {
         let model = ModelConfig::Transformer(config).init(100, 50, &Device::flex());
         for Parameter { path, values, .. } in parameters(&model, None) {

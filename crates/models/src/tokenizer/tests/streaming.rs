@@ -1,14 +1,15 @@
 //! Text and tokens that come in pieces: as if they had come whole.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::super::{Tokenizer, TokenizerConfig, TokenizerError, TokenizerFileConfig, Unknown};
 use super::properties::text;
 use super::{TALE, byte, byte_pair, character, learn};
 
-fn all() -> Vec<Tokenizer> {
-    [character(Unknown::Token), byte(), byte_pair(400)].iter().map(|config| learn(config, TALE)).collect()
-}
+static ALL: LazyLock<[Tokenizer; 3]> =
+    LazyLock::new(|| [character(Unknown::Token), byte(), byte_pair(400)].map(|config| learn(&config, TALE)));
 
 /// The tokens of `pieces` pushed one by one.
 fn stream(tokenizer: &Tokenizer, pieces: &[&str]) -> Result<Vec<u32>, TokenizerError> {
@@ -37,15 +38,15 @@ proptest! {
     fn pieces_of_text_give_the_tokens_of_the_whole(text in text(), places in prop::collection::vec(any::<prop::sample::Index>(), 0..8)) {
         let pieces = cut(&text, &places);
         let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
-        for tokenizer in all() {
+        for tokenizer in ALL.iter() {
             let whole = tokenizer.encode(&text).expect("all text is known");
-            prop_assert_eq!(stream(&tokenizer, &pieces).expect("all text is known"), whole);
+            prop_assert_eq!(stream(tokenizer, &pieces).expect("all text is known"), whole);
         }
     }
 
     #[test]
     fn tokens_one_by_one_decode_to_the_text_of_all(tokens in prop::collection::vec(0_u32..500, 0..80)) {
-        for tokenizer in all() {
+        for tokenizer in ALL.iter() {
             let mut decoder = tokenizer.decoder();
             let mut text: String = tokens.iter().filter_map(|token| decoder.push(*token)).collect();
             text.push_str(&decoder.finish());
@@ -85,7 +86,7 @@ fn an_unfinished_character_at_the_end_is_a_replacement_character() {
 
 #[test]
 fn tokens_out_of_range_decode_to_replacement_characters() {
-    for tokenizer in all() {
+    for tokenizer in ALL.iter() {
         assert_eq!(tokenizer.decode(&[u32::MAX, 5_000]), "\u{FFFD}\u{FFFD}");
         assert_eq!(tokenizer.decoder().push(u32::MAX).as_deref(), Some("\u{FFFD}"));
     }

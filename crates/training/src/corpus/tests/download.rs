@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::super::download::{DownloadError, fetch};
-use super::super::{CorpusError, DataConfig, DownloadConfig, Split};
+use super::super::{CorpusError, DataConfig, DownloadConfig, MIRROR_VARIABLE, Split};
 use super::server::{Answer, Server};
 use super::{folder, text, write};
 
@@ -221,4 +221,48 @@ fn a_download_is_a_corpus_like_any_file() {
     assert!((text(&corpus, Split::Train) + &text(&corpus, Split::Validation)).as_bytes() == content);
     let error = data(b"other").open(cache.path(), &mut |_| ()).expect_err("the hash differs");
     assert!(matches!(error, CorpusError::Download(DownloadError::WrongHash { .. })), "{error:?}");
+}
+
+/// Runs the test `fetch_in_this_environment` in a process of its own, whose environment can be set.
+fn fetched_with(variables: &[(&str, &str)], url: &str) -> bool {
+    let cache = folder();
+    let mut child = std::process::Command::new(std::env::current_exe().expect("it is running"));
+    for variable in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", MIRROR_VARIABLE] {
+        child.env_remove(variable).env_remove(variable.to_ascii_lowercase());
+    }
+    child.args(["--ignored", "--exact", "corpus::tests::download::fetch_in_this_environment"]);
+    child.env("KILN_TEST_URL", url).env("KILN_TEST_CACHE", cache.path()).envs(variables.iter().copied());
+    let output = child.output().expect("it can be started");
+    let ran = String::from_utf8_lossy(&output.stdout).contains("running 1 test");
+    assert!(ran, "the test is not there under that name");
+    output.status.success()
+}
+
+#[test]
+#[ignore = "run by the tests of the environment"]
+fn fetch_in_this_environment() {
+    let variable = |name| std::env::var(name).expect("the test that runs this one sets it");
+    let data = DataConfig { download: Some(config(&variable("KILN_TEST_URL"), &content())), ..DataConfig::default() };
+    data.open(Path::new(&variable("KILN_TEST_CACHE")), &mut |_| ()).expect("the environment leads to the file");
+}
+
+#[test]
+fn proxies_of_the_environment_are_respected() {
+    let server = Server::new(&content(), &[Answer::Well]);
+    // There is no such host: only a proxy can know it.
+    let url = "http://text.invalid/text.txt";
+    assert!(fetched_with(&[("http_proxy", &server.url)], url));
+    assert!(!fetched_with(&[("http_proxy", &server.url), ("no_proxy", "text.invalid")], url));
+    assert!(!fetched_with(&[], url));
+    // What is on this machine is fetched from it.
+    assert!(fetched_with(&[("http_proxy", "http://127.0.0.1:1")], &server.url));
+}
+
+#[test]
+fn the_environment_names_the_mirror() {
+    let mirror = folder();
+    write(mirror.path(), "text.txt", content());
+    let path = mirror.path().display().to_string();
+    assert!(fetched_with(&[(MIRROR_VARIABLE, &path)], "http://127.0.0.1:1/text.txt"));
+    assert!(!fetched_with(&[(MIRROR_VARIABLE, "")], "http://127.0.0.1:1/text.txt"));
 }

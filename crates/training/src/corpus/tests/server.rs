@@ -19,11 +19,13 @@ pub(super) enum Answer {
     OtherRange,
 }
 
+/// The `Range` of each request so far, or nothing.
+type Ranges = Mutex<Vec<Option<String>>>;
+
 /// A server of one file under any name; the last answer is repeated.
 pub(super) struct Server {
     pub(super) url: String,
-    /// The `Range` of each request so far, or nothing.
-    pub(super) ranges: Arc<Mutex<Vec<Option<String>>>>,
+    ranges: Arc<Ranges>,
 }
 
 impl Server {
@@ -35,8 +37,8 @@ impl Server {
         std::thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
                 let answer = answers[number.min(answers.len() - 1)];
-                let served = stream.and_then(|stream| serve(stream, &content, answer));
-                seen.lock().expect("nobody panics with it").push(served.unwrap_or_default());
+                // A client that goes away is its own business.
+                let _ = stream.and_then(|stream| serve(stream, &content, answer, &seen));
             }
         });
         Self { url: format!("http://{address}"), ranges }
@@ -48,18 +50,26 @@ impl Server {
     }
 }
 
-/// Answers one request and closes the connection; gives the `Range` asked for.
-fn serve(stream: TcpStream, content: &[u8], answer: Answer) -> std::io::Result<Option<String>> {
+/// Answers one request, notes the `Range` asked for, and closes the connection. Asked to be a proxy, it says yes, and is
+/// itself what is behind it.
+fn serve(stream: TcpStream, content: &[u8], answer: Answer, seen: &Ranges) -> std::io::Result<()> {
+    let mut stream = stream;
     let mut range = None;
+    let mut connect = false;
     for line in BufReader::new(stream.try_clone()?).lines() {
         let line = line?.to_ascii_lowercase();
-        if line.is_empty() {
+        connect |= line.starts_with("connect ");
+        if line.is_empty() && connect {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+            connect = false;
+        } else if line.is_empty() {
             break;
         }
         range = line.strip_prefix("range: ").map(str::to_owned).or(range);
     }
     let asked =
         range.as_deref().and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    seen.lock().expect("nobody panics with it").push(range);
     let total = content.len();
     let (head, body) = match (answer, asked) {
         (Answer::Status(status), _) => (format!("{status} No\r\nContent-Length: 0"), &content[..0]),
@@ -81,10 +91,8 @@ fn serve(stream: TcpStream, content: &[u8], answer: Answer) -> std::io::Result<O
         Answer::Truncated(length) => &body[..length.min(body.len())],
         _ => body,
     };
-    let mut stream = stream;
     stream.write_all(format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n").as_bytes())?;
     stream.write_all(body)?;
     stream.flush()?;
-    stream.shutdown(std::net::Shutdown::Both)?;
-    Ok(range)
+    stream.shutdown(std::net::Shutdown::Both)
 }

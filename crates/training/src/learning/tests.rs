@@ -1,0 +1,226 @@
+//! The loss, and the loop end to end on small models.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use burn::train::Interrupter;
+use burn::train::renderer::CliMetricsRenderer;
+use kiln_models::saved::{ModelDescription, Which, find_checkpoint};
+use kiln_models::{LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
+
+use super::*;
+use crate::batches::EvaluationPlan;
+use crate::evaluation::evaluate;
+use crate::optimizers::{AdamConfig, OptimizerConfig};
+use crate::run::{Checkpoint, RunConfig, RunFolder, StepEntry};
+use crate::schedules::{CosineConfig, ScheduleConfig};
+use crate::shards::{TextIdentity, TokenFile, TokenFileWriter};
+
+#[test]
+fn the_loss_is_the_cross_entropy_worked_by_hand() {
+    let device = Device::flex();
+    // Probabilities 1/4, 3/4 and 1/2, 1/2: -ln of the targets' are ln 4 and ln 2.
+    let logits = Tensor::from_data(TensorData::new(vec![0.0_f32, 3.0_f32.ln(), 5.0, 5.0], [1, 2, 2]), &device);
+    let targets = Tensor::from_data(TensorData::new(vec![0_i32, 1], [1, 2]), &device);
+    let losses: Vec<f64> = token_losses(logits, targets).into_data().iter::<f64>().collect();
+    assert!((losses[0] - 4.0_f64.ln()).abs() < 1e-6 && (losses[1] - 2.0_f64.ln()).abs() < 1e-6, "{losses:?}");
+}
+
+/// What a run was told, and a way to stop it.
+#[derive(Clone, Default)]
+struct Notes {
+    steps: Arc<Mutex<Vec<StepEntry>>>,
+    stop_after: Option<u64>,
+    interrupter: Interrupter,
+}
+
+impl Observer for Notes {
+    fn observe(&mut self, event: Event<'_>) {
+        if let Event::Step { entry, .. } = event {
+            self.steps.lock().unwrap().push(entry.clone());
+            if self.stop_after == Some(entry.step) {
+                self.interrupter.stop(Some("test"));
+            }
+        }
+    }
+
+    fn sample(&mut self, _model: &LanguageModel, _prompt: &str, _tokens: usize) -> Result<String, String> {
+        Ok("text".to_string())
+    }
+
+    fn warn(&mut self, message: &str) {
+        panic!("{message}");
+    }
+}
+
+/// A small world: text, tokens, a model configuration, settings.
+struct World {
+    folder: tempfile::TempDir,
+    tokenizer: Tokenizer,
+    train: TokenFile,
+    validation: TokenFile,
+    model: ModelConfig,
+    run: RunConfig,
+}
+
+impl World {
+    fn new(model: &str, run: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "the quick brown fox jumps over the lazy dog. ".repeat(40);
+        let config: TokenizerConfig = toml::from_str("[character]").unwrap();
+        let tokenizer = Tokenizer::train(&config, &mut std::iter::once(Ok(text.clone()))).unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            let mut writer = TokenFileWriter::create(&path, tokenizer.hash(), tokenizer.vocabulary_size()).unwrap();
+            writer.push(&tokenizer.encode(text).unwrap()).unwrap();
+            let length = text.len() as u64;
+            writer.finish(TextIdentity { bytes: length, characters: length, hash: [0; 32] }).unwrap()
+        };
+        let (train, validation) = (write("train", &text), write("validation", &text[..300]));
+        let run = format!("steps = 12\nbatch = 4\ncontext = 8\nevaluate-every = 5\ncheckpoint-every = 4\nlog-every = 1\n{run}");
+        Self { model: toml::from_str(model).unwrap(), run: toml::from_str(&run).unwrap(), tokenizer, train, validation, folder }
+    }
+
+    /// Trains in the run folder `name`, going on where it stopped if it did.
+    fn train(&self, name: &str, notes: &Notes) -> Result<Outcome, TrainError> {
+        let device = Device::flex();
+        device.seed(3);
+        let fresh = self.model.init(self.tokenizer.vocabulary_size(), self.run.context, &device);
+        let description = ModelDescription::new(self.model.clone(), &self.tokenizer, self.run.context);
+        let folder = RunFolder::open(&self.folder.path().join(name), true, description)?;
+        let newest = folder.newest()?;
+        let (model, resume) = match newest {
+            Some((path, checkpoint)) => {
+                (kiln_models::saved::load_weights(fresh, &path.join("model.safetensors")).unwrap(), Some(checkpoint))
+            }
+            None => (fresh, None),
+        };
+        train(Session {
+            seed: 11,
+            model,
+            device,
+            run: &self.run,
+            optimizer: &OptimizerConfig::Adamw(AdamConfig::default()),
+            schedule: &ScheduleConfig::Cosine(CosineConfig { rate: 0.01, final_rate: 0.0, warmup: 3, steps: None }),
+            train: self.train.clone(),
+            validation: self.validation.clone(),
+            folder,
+            resume,
+            observer: Box::new(notes.clone()),
+            renderer: Box::new(CliMetricsRenderer::new()),
+            interrupter: notes.interrupter.clone(),
+        })
+    }
+
+    fn newest(&self, name: &str) -> (std::path::PathBuf, Checkpoint) {
+        let found = find_checkpoint(&self.folder.path().join(name), Which::Last).unwrap();
+        let checkpoint = Checkpoint::read(&found.folder).unwrap();
+        (found.folder, checkpoint)
+    }
+}
+
+fn weights(folder: &Path) -> Vec<u8> {
+    std::fs::read(folder.join("model.safetensors")).unwrap()
+}
+
+const TRANSFORMER: &str = "[transformer]\nlayers = 2\nheads = 2\nwidth = 16\ndropout = 0.1";
+const LSTM: &str = "[lstm]\nlayers = 2\nhidden = 12\nembedding = 8\ndropout = 0.1";
+
+#[test]
+fn a_model_learns_and_its_loss_falls() {
+    let world = World::new(LSTM, "windows = \"streams\"\nclip-norm = 1.0");
+    let notes = Notes::default();
+    let outcome = world.train("run", &notes).unwrap();
+    assert_eq!((outcome.step, outcome.stop), (12, Stop::Done));
+    let steps = notes.steps.lock().unwrap();
+    assert_eq!(steps.len(), 12);
+    assert!(steps[11].train_loss < steps[0].train_loss - 0.1, "{} to {}", steps[0].train_loss, steps[11].train_loss);
+}
+
+#[test]
+fn a_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
+    for (model, windows) in [(TRANSFORMER, "random"), (TRANSFORMER, "shuffled"), (LSTM, "streams")] {
+        let world = World::new(model, &format!("windows = \"{windows}\"\naccumulate = 2\nclip-norm = 0.5"));
+        let whole = Notes::default();
+        world.train("whole", &whole).unwrap();
+        for stop in [1, 4, 7] {
+            let name = format!("stopped-{stop}");
+            let first = Notes { stop_after: Some(stop), ..Notes::default() };
+            let outcome = world.train(&name, &first).unwrap();
+            assert_eq!((outcome.step, outcome.stop), (stop, Stop::Interrupted(Some("test".to_string()))));
+            world.train(&name, &Notes::default()).unwrap();
+            let ((expected_folder, expected), (folder, found)) = (world.newest("whole"), world.newest(&name));
+            assert_eq!(found, expected, "{windows}, stopped after {stop}");
+            assert_eq!(weights(&folder), weights(&expected_folder), "{windows}, stopped after {stop}");
+        }
+    }
+}
+
+#[test]
+fn accumulating_halves_of_a_batch_gives_the_whole_batchs_gradient() {
+    let whole = World::new(LSTM.replace("dropout = 0.1", "").as_str(), "windows = \"shuffled\"");
+    let mut halves = World::new(LSTM.replace("dropout = 0.1", "").as_str(), "windows = \"shuffled\"\naccumulate = 2");
+    halves.run.batch = 2;
+    let (one, two) = (Notes::default(), Notes::default());
+    whole.train("run", &one).unwrap();
+    halves.train("run", &two).unwrap();
+    let (one, two) = (one.steps.lock().unwrap(), two.steps.lock().unwrap());
+    for (one, two) in one.iter().zip(two.iter()) {
+        assert!((one.train_loss - two.train_loss).abs() < 1e-5, "step {}: {} and {}", one.step, one.train_loss, two.train_loss);
+        assert!((one.gradient_norm - two.gradient_norm).abs() < 1e-5 * one.gradient_norm.max(1.0), "step {}", one.step);
+    }
+}
+
+#[test]
+fn an_evaluation_gives_the_same_bits_twice_and_does_not_depend_on_the_batch() {
+    for (model, carries_state) in [(TRANSFORMER, false), (LSTM, true)] {
+        let world = World::new(model, "");
+        let device = Device::flex();
+        device.seed(1);
+        let language_model = world.model.init(world.tokenizer.vocabulary_size(), 8, &device);
+        let model = TrainingModel { language_model };
+        let loss = |rows| {
+            let plan = EvaluationPlan::new(&world.validation, 1.0, rows, 8, carries_state).unwrap();
+            evaluate(&model, &world.validation, &plan, &mut |_| true).unwrap().unwrap().loss
+        };
+        assert_eq!(loss(3).to_bits(), loss(3).to_bits());
+        // 300 tokens: all streams are warmed up by everything before them, so they see what one stream sees.
+        assert!((loss(1) - loss(4)).abs() < 1e-5, "{} and {}", loss(1), loss(4));
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
+    let mut world = World::new(TRANSFORMER.replace("dropout = 0.1", "").as_str(), "windows = \"random\"");
+    world.run.steps = 4;
+    world.train("run", &Notes::default()).unwrap();
+    let before = weights(&world.newest("run").0);
+    world.run.steps = 400;
+    let device = Device::flex();
+    let description = ModelDescription::new(world.model.clone(), &world.tokenizer, world.run.context);
+    let folder = RunFolder::open(&world.folder.path().join("run"), true, description).unwrap();
+    let (path, checkpoint) = folder.newest().unwrap().unwrap();
+    let fresh = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &device);
+    let model = kiln_models::saved::load_weights(fresh, &path.join("model.safetensors")).unwrap();
+    let notes = Notes::default();
+    let schedule = ScheduleConfig::Cosine(CosineConfig { rate: 1e30, final_rate: 0.0, warmup: 0, steps: None });
+    let error = train(Session {
+        seed: 11,
+        model,
+        device,
+        run: &world.run,
+        optimizer: &OptimizerConfig::Adamw(AdamConfig::default()),
+        schedule: &schedule,
+        train: world.train.clone(),
+        validation: world.validation.clone(),
+        folder,
+        resume: Some(checkpoint),
+        observer: Box::new(notes.clone()),
+        renderer: Box::new(CliMetricsRenderer::new()),
+        interrupter: notes.interrupter.clone(),
+    });
+    let Err(TrainError::Diverged { step, .. }) = error else { panic!("a rate of 1e30 did not diverge") };
+    assert!(step > 4);
+    assert_eq!(weights(&world.newest("run").0), before);
+}
