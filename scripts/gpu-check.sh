@@ -90,7 +90,8 @@ fi
 
 # The memory in use on all cards, in MiB; nothing where there is no NVIDIA tool.
 memory_in_use() {
-  nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits 2>/dev/null | awk '{ sum += $1 } END { if (NR) print sum }'
+  { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits 2>/dev/null || true; } |
+    awk '{ sum += $1 } END { if (NR) print sum }'
 }
 
 # watched LOG COMMAND...: runs the command with its output in LOG and sets `peak` to the most memory, in MiB, that the cards
@@ -118,7 +119,7 @@ watched() {
 
 # values FILE KEY: the numbers under a key, one a line, from JSON with a number to a key.
 values() {
-  grep -o "\"$2\": *-\{0,1\}[0-9][0-9.eE+-]*" "$1" | sed 's/.*: *//'
+  { grep -o "\"$2\": *-\{0,1\}[0-9][0-9.eE+-]*" "$1" || true; } | sed 's/.*: *//'
 }
 
 # The median of the second half of the numbers on stdin: the first half pays for compiling and tuning kernels.

@@ -5,4 +5,5 @@ mod checking;
 mod command_line;
 mod devices;
 mod mistakes;
+mod sampling;
 mod support;

@@ -46,10 +46,11 @@ impl PartCount {
 
 /// Floating-point operations for one token, a multiplication with its addition counted as two.
 ///
-/// Matrix products only, as they are executed: element-wise work is left out, and attention multiplies every position of the
-/// window with every other, masked or not. Training is three times the forward pass, because the backward pass multiplies each
-/// gradient with the weights and with the inputs (Kaplan et al. 2020, <https://arxiv.org/abs/2001.08361>, section 2.1;
-/// attention as in Chowdhery et al. 2022, <https://arxiv.org/abs/2204.02311>, appendix B).
+/// Matrix products only, as they are executed: element-wise work is left out, and attention multiplies every position
+/// of the window with every other, masked or not. Training is three times the forward pass, because the backward pass
+/// multiplies each gradient with the weights and with the inputs (Kaplan et al. 2020,
+/// <https://arxiv.org/abs/2001.08361>, section 2.1; attention as in Chowdhery et al. 2022,
+/// <https://arxiv.org/abs/2204.02311>, appendix B).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct FlopsPerToken {
     /// Forward pass alone.
@@ -89,9 +90,10 @@ impl ModelConfig {
 
     /// The model with fresh weights, every one drawn before this returns, in the order of the parameters.
     ///
-    /// Burn draws from one generator for all devices of a backend, so weights are a function of a seed when the caller does
-    /// `device.seed(seed)` first and nothing else draws meanwhile. `vocabulary` is the number of token ids, `context` the longest
-    /// window in tokens (recurrent models ignore it). On an autodiff device the weights require gradients and dropout is active.
+    /// Burn draws from one generator for all devices of a backend, so weights are a function of a seed when the caller
+    /// does `device.seed(seed)` first and nothing else draws meanwhile. `vocabulary` is the number of token ids,
+    /// `context` the longest window in tokens (recurrent models ignore it). On an autodiff device the weights require
+    /// gradients and dropout is active.
     ///
     /// # Panics
     /// When [`validate`](Self::validate) is not empty, or `vocabulary` or `context` is zero.

@@ -10,8 +10,9 @@ use crate::transformer::{KeyValueCache, Transformer};
 
 /// A language model: for each token of a window the logits of the next token.
 ///
-/// Made by [`ModelConfig::init`](crate::ModelConfig::init). Dropout acts only on an autodiff device; `model.valid()` is the same
-/// model without. Parameters are named as in the tables of initialisations, without a prefix for the kind of model.
+/// Made by [`ModelConfig::init`](crate::ModelConfig::init). Dropout acts only on an autodiff device; `model.valid()` is
+/// the same model without. Parameters are named as in the tables of initialisations, without a prefix for the kind of
+/// model.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "a program holds a handful of models, each far larger on its device")]
 pub enum LanguageModel {
@@ -88,16 +89,16 @@ macro_rules! map_each {
 impl LanguageModel {
     /// Logits for the token after each token of a window, and the state after the window.
     ///
-    /// Without a state the window starts cold. A recurrent model always returns its state; a transformer returns one when it was
-    /// given one, and then reads the window after the tokens in it.
+    /// Without a state the window starts cold. A recurrent model always returns its state; a transformer returns one
+    /// when it was given one, and then reads the window after the tokens in it.
     ///
     /// # Shapes
     /// - `tokens`: `[B, T]`
     /// - output: `[B, T, V]`
     ///
     /// # Panics
-    /// When the state belongs to another kind of model or another number of rows, or a transformer is asked to read beyond its
-    /// context or its state's capacity.
+    /// When the state belongs to another kind of model or another number of rows, or a transformer is asked to read
+    /// beyond its context or its state's capacity.
     pub fn forward(&self, tokens: Tensor<2, Int>, state: Option<State>) -> (Tensor<3>, Option<State>) {
         let (logits, state) = match self {
             Self::Rnn(model) => recurrent(model.forward(tokens, state.map(recurrent_state))),
@@ -126,8 +127,8 @@ impl LanguageModel {
         (logits.squeeze_dim(1), state)
     }
 
-    /// The state before the first token, for `rows` rows; `capacity` is how many tokens a transformer's may take in, and ignored
-    /// by recurrent models.
+    /// The state before the first token, for `rows` rows; `capacity` is how many tokens a transformer's may take in,
+    /// and ignored by recurrent models.
     ///
     /// # Panics
     /// When a transformer's `capacity` is zero or beyond its context.
@@ -188,8 +189,8 @@ fn key_value_cache(state: State) -> KeyValueCache {
     }
 }
 
-// By hand, because the derived implementation puts the variant's name in front of every parameter's path, and the names in a
-// saved model should be those of its own parts.
+// By hand, because the derived implementation puts the variant's name in front of every parameter's path, and the names
+// in a saved model should be those of its own parts.
 impl Module for LanguageModel {
     fn collect_devices(&self, devices: Devices) -> Devices {
         each!(self, model => model.collect_devices(devices))

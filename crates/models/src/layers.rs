@@ -4,6 +4,8 @@ mod activation;
 mod embedding;
 mod initial;
 mod projection;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use activation::{gelu, gelu_tanh, sigmoid, silu, tanh};
 pub use embedding::Embedding;

@@ -1,7 +1,7 @@
 //! Recurrent language models: Elman RNN, LSTM and GRU, stacked, with an embedding below and a head above.
 //!
-//! Shape letters: B rows of a batch, T tokens of a window, E width of the embedding, H width of the state, V vocabulary.
-//! Inside, sequences are time-major, `[T, B, width]`, so that one time step is one contiguous block.
+//! Shape letters: B rows of a batch, T tokens of a window, E width of the embedding, H width of the state, V
+//! vocabulary. Inside, sequences are time-major, `[T, B, width]`, so that one time step is one contiguous block.
 //!
 //! # Initialisation
 //!

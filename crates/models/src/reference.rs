@@ -1,4 +1,5 @@
-//! Figures from PyTorch: what `scripts/reference/cells.py` wrote into `fixtures/`, and the weights that both sides compute.
+//! Figures from PyTorch: what `scripts/reference/cells.py` wrote into `fixtures/`, and the weights that both sides
+//! compute.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -70,7 +71,8 @@ fn check(what: &str, expected: &Numbers, actual: &TensorData) {
     }
 }
 
-/// `module` with the weights that the fixtures were made with; `names` are the parameters' paths in the fixture's order.
+/// `module` with the weights that the fixtures were made with; `names` are the parameters' paths in the fixture's
+/// order.
 pub(crate) fn with_reference_weights<M: Module>(module: M, names: &[&str]) -> M {
     let mut mapper = Weights { names: Some(names), path: Vec::new(), set: 0 };
     let module = module.map(&mut mapper);
@@ -78,12 +80,14 @@ pub(crate) fn with_reference_weights<M: Module>(module: M, names: &[&str]) -> M 
     module
 }
 
-/// `module` with weights by the same formula, numbered in the order of its own parameters: a model that needs no generator.
+/// `module` with weights by the same formula, numbered in the order of its own parameters: a model that needs no
+/// generator.
 pub(crate) fn with_fixed_weights<M: Module>(module: M) -> M {
     module.map(&mut Weights { names: None, path: Vec::new(), set: 0 })
 }
 
-/// The objective whose gradients are in the fixtures: the sum of o[i] cos(i + 1 + m) over the outputs o, `number` being m.
+/// The objective whose gradients are in the fixtures: the sum of o[i] cos(i + 1 + m) over the outputs o, `number` being
+/// m.
 pub(crate) fn objective<const D: usize>(output: Tensor<D>, number: usize) -> Tensor<1> {
     let shape = output.shape();
     let cosines: Vec<f32> = (0..shape.num_elements()).map(|i| ((i + 1 + number) as f64).cos() as f32).collect();

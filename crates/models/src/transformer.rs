@@ -11,8 +11,8 @@
 //! | `tied` | true | true | false |
 //! | `key-value-heads` | = `heads` | = `heads` | fewer |
 //!
-//! Sources: Radford et al. 2019 (GPT-2); Karpathy, nanoGPT; Touvron et al. 2023, <https://arxiv.org/abs/2302.13971> (Llama).
-//! Blocks are pre-norm: x + attention(norm(x)), then x + feed-forward(norm(x)).
+//! Sources: Radford et al. 2019 (GPT-2); Karpathy, nanoGPT; Touvron et al. 2023, <https://arxiv.org/abs/2302.13971>
+//! (Llama). Blocks are pre-norm: x + attention(norm(x)), then x + feed-forward(norm(x)).
 //!
 //! # Initialisation
 //!

@@ -198,6 +198,30 @@ fn dropout_acts_only_under_autodiff() {
 }
 
 #[test]
+fn dropout_acts_between_layers_and_before_the_head_but_never_on_the_state() {
+    let between = LstmConfig { hidden: 16, dropout: 0.5, ..LstmConfig::default() };
+    let at_the_end = LstmConfig { hidden: 16, output_dropout: 0.5, ..LstmConfig::default() };
+    for (config, moved) in [(between, [false, true]), (at_the_end, [false, false])] {
+        let model = ModelConfig::Lstm(config).init(VOCABULARY, CONTEXT, &Device::flex().autodiff());
+        let read = |model: &LanguageModel| {
+            let (logits, state) = model.forward(tokens(CONTEXT).to_device(&model.device()), None);
+            let Some(State::Recurrent(state)) = state else { panic!("a recurrent model returns its state") };
+            (logits.to_data(), state.layers.into_iter().map(|layer| layer.hidden.to_data()).collect::<Vec<_>>())
+        };
+        let ((logits, dropped), (expected_logits, kept)) = (read(&model), read(&model.valid()));
+        assert_ne!(logits, expected_logits);
+        for (layer, moved) in moved.into_iter().enumerate() {
+            let change = largest_difference(&dropped[layer], &kept[layer]);
+            assert_eq!(change > 1e-5, moved, "layer {layer} is off by {change}");
+        }
+    }
+}
+
+fn largest_difference(left: &TensorData, right: &TensorData) -> f64 {
+    left.iter::<f64>().zip(right.iter::<f64>()).map(|(left, right)| (left - right).abs()).fold(0.0, f64::max)
+}
+
+#[test]
 fn a_detached_state_keeps_its_numbers_and_cuts_the_gradient() {
     for_each_training_model(|name, model| {
         if !model.is_recurrent() {

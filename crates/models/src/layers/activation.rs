@@ -1,7 +1,8 @@
 //! Element-wise functions that remember their derivatives.
 //!
-//! Burn's own compute the function again in the backward pass, and on a CPU the exponentials are what a recurrent network spends
-//! most of its time on. Here the value and the derivative are computed once, outside the graph, and joined in it as
+//! Burn's own compute the function again in the backward pass, and on a CPU the exponentials are what a recurrent
+//! network spends most of its time on. Here the value and the derivative are computed once, outside the graph, and
+//! joined in it as
 //!
 //! ```text
 //! y = value + (x - x') * derivative        x' being x cut from the graph
@@ -34,16 +35,18 @@ pub(crate) fn silu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     with_derivative(input, |input| {
         let sigmoid = logistic(input.clone());
         let value = input * sigmoid.clone();
-        (value.clone(), || value.clone() + sigmoid.clone() - value * sigmoid)
+        (value.clone(), || value.clone() - value * sigmoid.clone() + sigmoid)
     })
 }
 
 /// x Phi(x), with Phi the normal distribution's function.
 pub(crate) fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+    let peak = 0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
     with_derivative(input, |input| {
         let probability = (input.clone() * FRAC_1_SQRT_2).erf() * 0.5 + 0.5;
         (input.clone() * probability.clone(), || {
-            (input.clone() * input.clone() * -0.5).exp() * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2) * input + probability
+            let density = (input.clone() * input.clone() * -0.5).exp() * peak;
+            density * input + probability
         })
     })
 }
@@ -63,8 +66,8 @@ pub(crate) fn gelu_tanh<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     })
 }
 
-/// Without the branch on the sign that guards other implementations against overflow: an infinite exponential gives 0 here, and
-/// no gradient runs through it.
+/// Without the branch on the sign that guards other implementations against overflow: an infinite exponential gives 0
+/// here, and no gradient runs through it.
 fn logistic<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     (input.neg().exp() + 1.0).recip()
 }

@@ -1,7 +1,7 @@
 //! First values of parameters.
 //!
-//! Burn's own initialisers draw when a parameter is first used. These draw at once, so that the order of the draws is the order
-//! of construction.
+//! Burn's own initialisers draw when a parameter is first used. These draw at once, so that the order of the draws is
+//! the order of construction.
 
 use burn::module::Param;
 use burn::tensor::{Device, Distribution, Tensor};

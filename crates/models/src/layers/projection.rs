@@ -25,8 +25,8 @@ impl Projection {
 
     /// Columns `start..start + count` of what [`forward`](Self::forward) gives.
     ///
-    /// Several parts of one matrix are taken as several products with parts of the weights. Burn differentiates a slice into zeros
-    /// of the size of the whole, and the weights are smaller than the activations.
+    /// Several parts of one matrix are taken as several products with parts of the weights. Burn differentiates a slice
+    /// into zeros of the size of the whole, and the weights are smaller than the activations.
     pub(crate) fn forward_columns(&self, input: Tensor<2>, start: usize, count: usize) -> Tensor<2> {
         let [width, _] = self.weight.dims();
         assert_shape!(input, [_, width]);

@@ -185,7 +185,8 @@ impl RecurrentSizes {
         if index == 0 { self.embedding } else { self.hidden }
     }
 
-    /// Trainable numbers by part, for cells with `gates` blocks of columns and `extra_biases` more biases of width `hidden`.
+    /// Trainable numbers by part, for cells with `gates` blocks of columns and `extra_biases` more biases of width
+    /// `hidden`.
     pub(crate) fn parameters(&self, vocabulary: usize, gates: u64, extra_biases: u64) -> Vec<PartCount> {
         let (hidden, embedding, vocabulary) = (self.hidden as u64, self.embedding as u64, vocabulary as u64);
         let layer = |input: u64| gates * hidden * (input + hidden + 1) + extra_biases * hidden;

@@ -10,8 +10,8 @@ use super::state::LayerState;
 use super::steps::split_steps;
 use crate::layers::{sigmoid, tanh, uniform};
 
-/// One layer of gated recurrent units (Cho et al. 2014, <https://arxiv.org/abs/1406.1078>), in the variant that PyTorch and cuDNN
-/// compute, with the reset gate applied after the product and its bias:
+/// One layer of gated recurrent units (Cho et al. 2014, <https://arxiv.org/abs/1406.1078>), in the variant that PyTorch
+/// and cuDNN compute, with the reset gate applied after the product and its bias:
 ///
 /// ```text
 /// (r, z) = sigmoid(x_t W + h_(t-1) R + b)              reset and update gate

@@ -10,8 +10,8 @@ use super::state::LayerState;
 use super::steps::split_steps;
 use crate::layers::{sigmoid, tanh, uniform};
 
-/// One layer of long short-term memory (Hochreiter and Schmidhuber 1997, <https://doi.org/10.1162/neco.1997.9.8.1735>, with the
-/// forget gate of Gers, Schmidhuber and Cummins 2000, <https://doi.org/10.1162/089976600300015015>):
+/// One layer of long short-term memory (Hochreiter and Schmidhuber 1997, <https://doi.org/10.1162/neco.1997.9.8.1735>,
+/// with the forget gate of Gers, Schmidhuber and Cummins 2000, <https://doi.org/10.1162/089976600300015015>):
 ///
 /// ```text
 /// (i, f, o) = sigmoid(x_t W + h_(t-1) R + b)   input, forget and output gate
@@ -20,8 +20,8 @@ use crate::layers::{sigmoid, tanh, uniform};
 ///       h_t = o * tanh(c_t)
 /// ```
 ///
-/// The columns of W, R and b are four blocks of width H in the order i, f, o, g, so that the three sigmoids are one operation
-/// (PyTorch's order is i, f, g, o, with a second bias that adds to the first).
+/// The columns of W, R and b are four blocks of width H in the order i, f, o, g, so that the three sigmoids are one
+/// operation (PyTorch's order is i, f, g, o, with a second bias that adds to the first).
 #[derive(Module, Debug)]
 pub struct LstmLayer {
     /// W, `[in, 4 H]`.

@@ -29,8 +29,8 @@ pub trait RecurrentLayer: Module + ModuleDisplay {
 
 /// A stack of recurrent layers between an embedding and a head: o_t = h_t W + b.
 ///
-/// Dropout (Zaremba et al. 2014, <https://arxiv.org/abs/1409.2329>) acts on what goes up from layer to layer and, separately
-/// configured, to the head; never on what a layer hands to its own next step.
+/// Dropout (Zaremba et al. 2014, <https://arxiv.org/abs/1409.2329>) acts on what goes up from layer to layer and,
+/// separately configured, to the head; never on what a layer hands to its own next step.
 #[derive(Module, Debug)]
 pub struct RecurrentModel<L> {
     /// One row a token, `[V, E]`.
@@ -119,7 +119,8 @@ impl<L: RecurrentLayer> RecurrentModel<L> {
     }
 }
 
-/// The part of a layer that needs no state, for all steps in one product: `[T, B, in]` with W `[in, F]` and b `[F]` to `[T, B, F]`.
+/// The part of a layer that needs no state, for all steps in one product: `[T, B, in]` with W `[in, F]` and b `[F]` to
+/// `[T, B, F]`.
 pub(super) fn project_inputs(sequence: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<3> {
     let [steps, rows, input] = sequence.dims();
     let [_, width] = weight.dims();

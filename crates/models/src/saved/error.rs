@@ -28,6 +28,12 @@ pub enum SavedModelError {
         /// The path.
         path: PathBuf,
     },
+    /// Nothing is at the path.
+    #[error("there is no `{path}`")]
+    NotThere {
+        /// The path that was given.
+        path: PathBuf,
+    },
     /// The path holds neither `checkpoints` nor `manifest.json`.
     #[error("`{path}` is neither a run folder (no `checkpoints` in it) nor a checkpoint (no `manifest.json` in it)")]
     NotARun {
@@ -143,7 +149,9 @@ impl SavedModelError {
                 }
                 _ => return None,
             },
-            Self::NotARun { .. } => "give the folder that `kiln train` made, for example `runs/NAME`".into(),
+            Self::NotThere { .. } | Self::NotARun { .. } => {
+                "give the folder that `kiln train` made, for example `runs/NAME`".into()
+            }
             Self::NoCheckpoint { run } => format!(
                 "training saves every `run.checkpoint-every` steps and when it stops; train first, or list `{}`",
                 run.join("checkpoints").display()

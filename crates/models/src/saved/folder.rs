@@ -166,6 +166,9 @@ pub fn find_checkpoint(path: &Path, which: Which) -> Result<FoundCheckpoint, Sav
     if path.join(MANIFEST_FILE).exists() {
         return open_one(path, which);
     }
+    if !path.exists() {
+        return Err(SavedModelError::NotThere { path: path.to_path_buf() });
+    }
     if !path.join(CHECKPOINTS).is_dir() {
         return Err(SavedModelError::NotARun { path: path.to_path_buf() });
     }

@@ -19,8 +19,8 @@ use crate::layers::Projection;
 /// (Q, K, V) = x W      for each head: y = softmax(Q K^T / sqrt(D) + mask) V      out = (y_1 .. y_heads) W_out
 /// ```
 ///
-/// With fewer key-value heads than heads, `heads / key-value heads` neighbouring query heads share one key-value head. Query and
-/// key norms come before the rotation, the soft cap before the mask.
+/// With fewer key-value heads than heads, `heads / key-value heads` neighbouring query heads share one key-value head.
+/// Query and key norms come before the rotation, the soft cap before the mask.
 #[derive(Module, Debug)]
 pub struct Attention {
     /// `[C, (heads + 2 key-value heads) D]`: the columns of all query heads, of all key heads, of all value heads.
@@ -68,7 +68,8 @@ impl Attention {
         }
     }
 
-    /// `[N, C]` to `[N, C]`; with a cache its tokens come before the window's, and it is returned with the window's added.
+    /// `[N, C]` to `[N, C]`; with a cache its tokens come before the window's, and it is returned with the window's
+    /// added.
     pub(super) fn forward(
         &self,
         input: Tensor<2>,
@@ -99,8 +100,8 @@ impl Attention {
         needed.then(|| causal_mask(start, steps, keys, self.heads / self.key_value_heads, device))
     }
 
-    /// Whether Burn's fused operation computes what is asked for. Under autodiff it would fall back on a composition that keeps
-    /// more intermediate results than ours.
+    /// Whether Burn's fused operation computes what is asked for. Under autodiff it would fall back on a composition
+    /// that keeps more intermediate results than ours.
     fn is_fused(&self, device: &Device) -> bool {
         !device.is_autodiff() && self.soft_cap.is_none() && self.heads == self.key_value_heads
     }
@@ -137,7 +138,8 @@ impl Attention {
             let options = AttentionModuleOptions { is_causal: steps > 1, ..Default::default() };
             return attention(query, key, value, None, None, options);
         }
-        // Query heads that share a key-value head stand below one another, as more rows of one product: nothing is repeated.
+        // Query heads that share a key-value head stand below one another, as more rows of one product: nothing is
+        // repeated.
         let (shared, groups) = (self.key_value_heads, heads / self.key_value_heads);
         let query = (query * (width as f64).powf(-0.5)).reshape([rows, shared, groups * steps, width]);
         let mut scores = query.matmul(key.transpose());
@@ -147,7 +149,8 @@ impl Attention {
         if let Some(mask) = &window.mask {
             scores = scores + mask.clone().unsqueeze();
         }
-        // softmax(s) V = (exp(s - max) V) / sum exp(s - max): the division runs over D columns instead of as many as keys.
+        // softmax(s) V = (exp(s - max) V) / sum exp(s - max): the division runs over D columns instead of as many as
+        // keys.
         let weights = (scores.clone() - scores.detach().max_dim(3)).exp();
         let sums = weights.clone().sum_dim(3);
         let mixed = self.dropout.forward(weights).matmul(value) / sums;

@@ -1,5 +1,7 @@
 //! The keys and values of the tokens that a transformer has read.
 
+use std::collections::VecDeque;
+
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use super::config::TransformerConfig;
@@ -46,6 +48,11 @@ impl KeyValueCache {
     pub fn detach(self) -> Self {
         let detach = |layer: LayerCache| LayerCache { keys: layer.keys.detach(), values: layer.values.detach() };
         Self { layers: self.layers.into_iter().map(detach).collect(), ..self }
+    }
+
+    /// What the blocks hold, the lowest first, and the cache without it.
+    pub(super) fn take_layers(mut self) -> (VecDeque<LayerCache>, Option<Self>) {
+        (std::mem::take(&mut self.layers).into(), Some(self))
     }
 
     /// The cache after `steps` more tokens, whose keys and values are in `layers`.

@@ -13,7 +13,8 @@ pub enum PositionKind {
     /// A trained vector for each position, added to the token's.
     #[default]
     Learned,
-    /// Queries and keys rotated by an angle proportional to the position (Su et al. 2021, <https://arxiv.org/abs/2104.09864>).
+    /// Queries and keys rotated by an angle proportional to the position (Su et al. 2021,
+    /// <https://arxiv.org/abs/2104.09864>).
     Rotary,
 }
 
@@ -57,13 +58,14 @@ pub struct TransformerConfig {
     pub key_value_heads: Option<usize>,
     /// Width of the residual stream. Default 384.
     pub width: usize,
-    /// Width inside the feed-forward part. Default 4 `width`; with "swiglu" 8/3 `width` rounded up to a multiple of 8, which
-    /// costs as many parameters.
+    /// Width inside the feed-forward part. Default 4 `width`; with "swiglu" 8/3 `width` rounded up to a multiple of 8,
+    /// which costs as many parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feed_forward: Option<usize>,
     /// "learned" or "rotary". Default "learned".
     pub position: PositionKind,
-    /// Slowest wavelength of the rotation is 2 pi times about this many tokens; only with `position = "rotary"`. Default 10000.
+    /// Slowest wavelength of the rotation is 2 pi times about this many tokens; only with `position = "rotary"`.
+    /// Default 10000.
     pub rotary_base: f64,
     /// "layer" or "rms". Default "layer".
     pub norm: NormKind,
@@ -84,8 +86,8 @@ pub struct TransformerConfig {
     /// The same on the logits. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logit_soft_cap: Option<f64>,
-    /// Probability that a number is dropped while training: after the embeddings, in the attention's weights, and at the end of
-    /// each attention and feed-forward part. Default 0.
+    /// Probability that a number is dropped while training: after the embeddings, in the attention's weights, and at
+    /// the end of each attention and feed-forward part. Default 0.
     pub dropout: f64,
 }
 
@@ -113,7 +115,8 @@ impl Default for TransformerConfig {
 }
 
 impl TransformerConfig {
-    /// Every broken rule, with keys relative to `[model.transformer]`; the upper bounds keep every count within 64 bits.
+    /// Every broken rule, with keys relative to `[model.transformer]`; the upper bounds keep every count within 64
+    /// bits.
     pub fn validate(&self) -> Vec<Violation> {
         let mut violations = Vec::new();
         check_size(&mut violations, "layers", self.layers, 1024);

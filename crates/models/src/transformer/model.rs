@@ -82,22 +82,23 @@ impl Transformer {
     /// - output: `[B, T, V]`
     ///
     /// # Panics
-    /// When the window, with the tokens in the cache, is longer than the context or the cache's capacity, or the cache is for
-    /// another number of rows or blocks.
+    /// When the window, with the tokens in the cache, is longer than the context or the cache's capacity, or the cache
+    /// is for another number of rows or blocks.
     pub fn forward(&self, tokens: Tensor<2, Int>, cache: Option<KeyValueCache>) -> (Tensor<3>, Option<KeyValueCache>) {
         let [rows, steps] = tokens.dims();
         self.check(rows, steps, cache.as_ref());
         let window = self.window(rows, steps, cache.as_ref());
         let mut stream = self.embed(tokens, &window);
-        let mut layers = Vec::with_capacity(self.blocks.len());
-        let mut before = cache.as_ref().map(|cache| cache.layers.clone()).unwrap_or_default().into_iter();
+        // Taken out of the cache, so that each block owns its part alone and writes into it in place.
+        let (mut before, cache) = cache.map_or_else(Default::default, |cache| cache.take_layers());
+        let mut after = Vec::with_capacity(before.len());
         for block in &self.blocks {
-            let (next, layer) = block.forward(stream, &window, before.next());
+            let (next, layer) = block.forward(stream, &window, before.pop_front());
             stream = next;
-            layers.extend(layer);
+            after.extend(layer);
         }
         let logits = self.logits(self.final_norm.forward(stream)).reshape([rows, steps, self.vocabulary_size()]);
-        (logits, cache.map(|cache| cache.advanced(layers, steps)))
+        (logits, cache.map(|cache| cache.advanced(after, steps)))
     }
 
     /// An empty cache for `rows` rows of up to `capacity` tokens.

@@ -3,9 +3,9 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, assert_shape};
 
-/// Rotates each pair (x_j, x_(j + D/2)) of a head by the angle p base^(-2j/D), p being the position
-/// (Su et al. 2021, <https://arxiv.org/abs/2104.09864>; pairs half a head apart, as in GPT-NeoX and Hugging Face's Llama, not
-/// neighbours as in Meta's own code):
+/// Rotates each pair (x_j, x_(j + D/2)) of a head by the angle p base^(-2j/D), p being the position (Su et al. 2021,
+/// <https://arxiv.org/abs/2104.09864>; pairs half a head apart, as in GPT-NeoX and Hugging Face's Llama, not neighbours
+/// as in Meta's own code):
 ///
 /// ```text
 /// y_j         = x_j cos - x_(j + D/2) sin

@@ -101,7 +101,9 @@ impl EvaluationPlan {
         let mut window = vec![0_u32; self.columns + 1];
         for (start, counted) in windows {
             let available = (self.targets + 1).saturating_sub(start).min(window.len() as u64) as usize;
-            file.read(start, &mut window[..available])?;
+            if available > 0 {
+                file.read(start, &mut window[..available])?;
+            }
             window[available..].fill(0);
             batch.inputs.extend(window[..self.columns].iter().map(|&token| token as i32));
             batch.targets.extend(window[1..].iter().map(|&token| token as i32));

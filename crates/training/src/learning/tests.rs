@@ -1,7 +1,7 @@
 //! The loss, and the loop end to end on small models.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use burn::train::Interrupter;
@@ -25,6 +25,12 @@ fn the_loss_is_the_cross_entropy_worked_by_hand() {
     let targets = Tensor::from_data(TensorData::new(vec![0_i32, 1], [1, 2]), &device);
     let losses: Vec<f64> = token_losses(logits, targets).into_data().iter::<f64>().collect();
     assert!((losses[0] - 4.0_f64.ln()).abs() < 1e-6 && (losses[1] - 2.0_f64.ln()).abs() < 1e-6, "{losses:?}");
+}
+
+/// Burn's random numbers come from one generator of the whole process: tests that draw must not run side by side.
+fn alone() -> MutexGuard<'static, ()> {
+    static DRAWING: Mutex<()> = Mutex::new(());
+    DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a run was told, and a way to stop it.
@@ -129,6 +135,7 @@ const LSTM: &str = "[lstm]\nlayers = 2\nhidden = 12\nembedding = 8\ndropout = 0.
 
 #[test]
 fn a_model_learns_and_its_loss_falls() {
+    let _alone = alone();
     let world = World::new(LSTM, "windows = \"streams\"\nclip-norm = 1.0");
     let notes = Notes::default();
     let outcome = world.train("run", &notes).unwrap();
@@ -140,6 +147,7 @@ fn a_model_learns_and_its_loss_falls() {
 
 #[test]
 fn a_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
+    let _alone = alone();
     for (model, windows) in [(TRANSFORMER, "random"), (TRANSFORMER, "shuffled"), (LSTM, "streams")] {
         let world = World::new(model, &format!("windows = \"{windows}\"\naccumulate = 2\nclip-norm = 0.5"));
         let whole = Notes::default();
@@ -159,6 +167,7 @@ fn a_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
 
 #[test]
 fn accumulating_halves_of_a_batch_gives_the_whole_batchs_gradient() {
+    let _alone = alone();
     let whole = World::new(LSTM.replace("dropout = 0.1", "").as_str(), "windows = \"shuffled\"");
     let mut halves = World::new(LSTM.replace("dropout = 0.1", "").as_str(), "windows = \"shuffled\"\naccumulate = 2");
     halves.run.batch = 2;
@@ -174,6 +183,7 @@ fn accumulating_halves_of_a_batch_gives_the_whole_batchs_gradient() {
 
 #[test]
 fn an_evaluation_gives_the_same_bits_twice_and_does_not_depend_on_the_batch() {
+    let _alone = alone();
     for (model, carries_state) in [(TRANSFORMER, false), (LSTM, true)] {
         let world = World::new(model, "");
         let device = Device::flex();
@@ -192,6 +202,7 @@ fn an_evaluation_gives_the_same_bits_twice_and_does_not_depend_on_the_batch() {
 
 #[test]
 fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
+    let _alone = alone();
     let mut world = World::new(TRANSFORMER.replace("dropout = 0.1", "").as_str(), "windows = \"random\"");
     world.run.steps = 4;
     world.train("run", &Notes::default()).unwrap();

@@ -214,8 +214,8 @@ fn a_seed_gives_the_same_weights() {
         parameters(&model, None).into_iter().map(|parameter| parameter.values).collect()
     };
     for (name, config) in configurations() {
-        // The generator belongs to the process, and other tests draw from it on other threads: they may come between, so one
-        // undisturbed pair among many is what must be found.
+        // The generator belongs to the process, and other tests draw from it on other threads: they may come between,
+        // so one undisturbed pair among many is what must be found.
         let repeats = (0..200).any(|_| drawn(&config, 7) == drawn(&config, 7));
         assert!(repeats, "{name}: the same seed gave other weights each time");
         assert_ne!(drawn(&config, 7), drawn(&config, 8), "{name}");

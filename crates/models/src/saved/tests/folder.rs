@@ -99,7 +99,7 @@ fn what_is_no_run_what_is_empty_and_what_lacks_the_step_are_told_apart() {
     let error = find_checkpoint(run.path(), Which::Best).unwrap_err();
     assert!(matches!(error, SavedModelError::NotARun { .. }), "{error}");
     let error = find_checkpoint(&run.path().join("none"), Which::Best).unwrap_err();
-    assert!(matches!(error, SavedModelError::NotARun { .. }), "{error}");
+    assert!(matches!(error, SavedModelError::NotThere { .. }), "{error}");
 
     fs::create_dir(run.path().join("checkpoints")).unwrap();
     let error = find_checkpoint(run.path(), Which::Best).unwrap_err();

@@ -1,0 +1,188 @@
+//! `kiln sample`, on a model of every kind.
+
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::support::{Finished, Workshop};
+
+/// A workshop in which a model of this kind was trained for a few steps, as `run`: well under a second.
+fn train(kind: &str) -> Workshop {
+    let workshop = Workshop::with_config(&format!("tiny/{kind}.toml"));
+    let config = format!("{kind}.toml");
+    let few = ["--set", "run.steps=8", "--set", "run.checkpoint-every=4", "--set", "schedule.cosine.warmup=2"];
+    let train = ["train", &config, "--device", "cpu", "--run", "run"];
+    workshop.kiln(&[&train[..], &few[..]].concat()).success();
+    workshop
+}
+
+/// `kiln sample runs/run` on the processor with these arguments.
+fn sample(workshop: &Workshop, arguments: &[&str]) -> Finished {
+    workshop.kiln(&[&["sample", "runs/run", "--device", "cpu"], arguments].concat())
+}
+
+fn json(workshop: &Workshop, arguments: &[&str]) -> serde_json::Value {
+    let stdout = sample(workshop, &[arguments, &["--json"]].concat()).success().stdout;
+    serde_json::from_str(&stdout).expect("it is one JSON object")
+}
+
+#[test]
+fn the_same_command_writes_the_same_text_and_another_seed_another() {
+    let workshop = train("transformer");
+    let write =
+        |seed| sample(&workshop, &["--max-tokens", "200", "--temperature", "1", "--seed", seed]).success().stdout;
+    assert_eq!(write("1"), write("1"));
+    assert_ne!(write("1"), write("2"));
+    let greedy = |seed| sample(&workshop, &["-n", "50", "--temperature", "0", "--seed", seed]).success().stdout;
+    assert_eq!(greedy("1"), greedy("2"));
+}
+
+#[test]
+fn every_kind_of_model_writes_as_much_as_was_asked_for() {
+    for kind in ["rnn", "lstm", "gru"] {
+        let stdout = sample(&train(kind), &["-p", "the ", "-n", "100"]).success().stdout;
+        assert_eq!(stdout.chars().count(), 104, "{kind}: {stdout}");
+    }
+    // Three times the context of the transformer.
+    let workshop = train("transformer");
+    let stdout = sample(&workshop, &["-p", "the ", "-n", "100"]).success().stdout;
+    assert_eq!(stdout.chars().count(), 104, "{stdout}");
+}
+
+#[test]
+fn the_prompt_stands_first_and_comes_from_the_argument_a_file_or_stdin() {
+    let workshop = train("transformer");
+    let file = tempfile::NamedTempFile::new().expect("a file can be made");
+    fs::write(file.path(), "the").expect("it can be written");
+    let path = file.path().to_string_lossy();
+    let expected = sample(&workshop, &["-p", "the", "-n", "30"]).success();
+
+    assert!(expected.stdout.starts_with("the"));
+    assert_eq!(expected.stderr, "", "there is nothing to say where stderr is no terminal");
+    assert_eq!(sample(&workshop, &["--prompt-file", &path, "-n", "30"]).success().stdout, expected.stdout);
+    for arguments in [["--prompt", "-"], ["--prompt-file", "-"]] {
+        let all = [&["sample", "runs/run", "--device", "cpu", "-n", "30"], &arguments[..]].concat();
+        let mut child = workshop
+            .command(&all)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kiln can be started");
+        child.stdin.take().expect("stdin is a pipe").write_all(b"the").expect("kiln reads");
+        let finished = Finished::from(child.wait_with_output().expect("kiln ends"));
+        assert_eq!(finished.success().stdout, expected.stdout);
+    }
+}
+
+#[test]
+fn json_is_one_object_that_says_it_all() {
+    let workshop = train("transformer");
+    let plain = sample(&workshop, &["-p", "the", "-n", "40", "--top-k", "5", "--checkpoint", "4"]).success().stdout;
+    let object = json(&workshop, &["-p", "the", "-n", "40", "--top-k", "5", "--checkpoint", "4"]);
+    assert_eq!(object["prompt"], "the");
+    assert_eq!(plain, format!("the{}", object["text"].as_str().expect("a text")));
+    assert_eq!((&object["tokens"], &object["step"], &object["seed"]), (&40.into(), &4.into(), &0.into()));
+    assert_eq!(object["finish"], "length");
+    assert!(object["tokens_per_second"].as_f64().is_some_and(|speed| speed > 0.0));
+}
+
+#[test]
+fn nothing_may_be_asked_for_and_a_stop_text_ends_the_writing() {
+    let workshop = train("transformer");
+    assert_eq!(sample(&workshop, &["-n", "0"]).success().stdout, "");
+    let whole = json(&workshop, &["-p", "the", "-n", "300"])["text"].as_str().expect("a text").to_owned();
+    let stop: String = whole.chars().skip(20).take(2).collect();
+    let object = json(&workshop, &["-p", "the", "-n", "300", "--stop", &stop]);
+    assert_eq!(object["finish"], "stop-text");
+    assert_eq!(object["text"], whole[..whole.find(&stop).expect("it was taken from there")]);
+}
+
+#[test]
+fn verbose_says_what_is_used_and_how_fast_it_was() {
+    let workshop = train("transformer");
+    let stderr = sample(&workshop, &["-n", "20", "-v"]).success().stderr;
+    for words in ["device: cpu", "checkpoints", "step ", "20 tokens", "tokens/s", "ended by length"] {
+        assert!(stderr.contains(words), "{words:?} is not in {stderr}");
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_told_all_at_once_before_anything_is_opened() {
+    let workshop = Workshop::new();
+    let finished = workshop.kiln(&[
+        "sample",
+        "runs/none",
+        "--temperature",
+        "-1",
+        "--top-k",
+        "0",
+        "--top-p",
+        "1.5",
+        "--min-p",
+        "nan",
+        "--repetition-penalty",
+        "0",
+    ]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""));
+    for key in ["--temperature", "--top-k", "--top-p", "--min-p", "--repetition-penalty"] {
+        assert!(finished.stderr.contains(&format!("{key} must be")), "{key} is not in {}", finished.stderr);
+    }
+    for wrong in [&["--stop", ""][..], &["--checkpoint", "newest"], &["-p", "a", "--prompt-file", "b"]] {
+        assert_eq!(workshop.kiln(&[&["sample", "runs/none"], wrong].concat()).code, Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_prompt_that_cannot_be_read_is_told_with_its_place() {
+    let workshop = train("transformer");
+    let unknown = sample(&workshop, &["-p", "the ☃"]);
+    assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(3), ""));
+    assert!(unknown.stderr.contains('☃') && unknown.stderr.contains("byte 4"), "{}", unknown.stderr);
+
+    let file = tempfile::NamedTempFile::new().expect("a file can be made");
+    fs::write(file.path(), b"the \xFF").expect("it can be written");
+    let broken = sample(&workshop, &["--prompt-file", &file.path().to_string_lossy()]);
+    assert_eq!(broken.code, Some(3));
+    assert!(broken.stderr.contains("not UTF-8") && broken.stderr.contains("byte 4"), "{}", broken.stderr);
+    assert_eq!(sample(&workshop, &["--prompt-file", "none.txt"]).code, Some(3));
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_failure() {
+    let workshop = train("transformer");
+    let mut child = workshop
+        .command(&["sample", "runs/run", "--device", "cpu", "-n", "100000000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("kiln can be started");
+    drop(child.stdout.take());
+    let finished = Finished::from(child.wait_with_output().expect("kiln ends"));
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_run_that_is_not_whole_is_told_with_its_file_and_loses_nothing() {
+    let workshop = train("rnn");
+    let checkpoint = workshop.path("runs/run/checkpoints/step-00000008/model.safetensors");
+    let whole = fs::read(&checkpoint).expect("training wrote it");
+    fs::write(&checkpoint, &whole[..whole.len() / 2]).expect("it can be cut");
+    let before = workshop.contents();
+
+    let cut = sample(&workshop, &["--checkpoint", "last"]);
+
+    assert_eq!((cut.code, cut.stdout.as_str()), (Some(3), ""));
+    assert!(cut.stderr.contains("model.safetensors") && cut.stderr.contains("--checkpoint 4"), "{}", cut.stderr);
+    assert!(workshop.contents() == before, "sampling changed a file");
+    sample(&workshop, &["--checkpoint", "4", "-n", "3"]).success();
+
+    fs::write(workshop.path("runs/run/tokenizer.json"), "{}").expect("it can be written");
+    let tokenizer = sample(&workshop, &["--checkpoint", "4"]);
+    assert_eq!(tokenizer.code, Some(3));
+    assert!(tokenizer.stderr.contains("tokenizer.json"), "{}", tokenizer.stderr);
+
+    let none = workshop.kiln(&["sample", "runs/none", "--device", "cpu"]);
+    assert_eq!(none.code, Some(3));
+    assert!(none.stderr.contains("runs/none") && none.stderr.contains("help"), "{}", none.stderr);
+}
