@@ -7,3 +7,4 @@ mod devices;
 mod mistakes;
 mod sampling;
 mod support;
+mod training;

@@ -2,7 +2,7 @@
 //!
 //! After a wanted change of a message: `SNAPSHOTS=overwrite cargo test --release --workspace mistakes`, and read the difference.
 
-use crate::support::{Finished, Workshop, repository};
+use crate::support::{Workshop, repository};
 
 /// A right configuration that the mistakes are made in; its text is short, so that the snapshots are.
 const RIGHT: &str = r#"seed = 1
@@ -37,12 +37,22 @@ fn workshop(mistake: impl FnOnce(&str) -> String) -> Workshop {
     workshop
 }
 
-/// Compares what a command printed with `snapshots/mistakes/NAME.txt`.
-fn compare(name: &str, arguments: &[&str], finished: &Finished) {
+/// Compares what a command prints with `snapshots/mistakes/NAME.txt`.
+fn compare(name: &str, arguments: &[&str], workshop: &Workshop) {
+    let finished = workshop.kiln(arguments);
     assert_eq!(finished.stdout, "", "a mistake writes nothing to stdout");
+    assert!(!finished.stderr.contains("panicked"), "the text of a panic reached the user: {}", finished.stderr);
     let code = finished.code.map_or("none, ended by a signal".into(), |code| code.to_string());
-    let told = format!("$ kiln {}\n\n{}\nexit code {code}\n", arguments.join(" "), finished.stderr);
-    assert!(!told.contains("panicked"), "the text of a panic reached the user: {told}");
+    // What a run says before its mistake, speeds and times, is not part of the tour; nor are the devices of this machine.
+    let start = finished.stderr.find("error: ").unwrap_or(0);
+    let error = finished.stderr[start..].replace(&workshop.path("").display().to_string(), "/home/you/");
+    let error = error.replace(workshop.path("").to_string_lossy().trim_end_matches('/'), "/home/you");
+    let lines = error.lines().map(|line| match line.split_once(" is not here: ") {
+        Some((device, _)) => format!("{device} is not here: ..."),
+        None if line.starts_with("  here: ") => "  here: ...".to_owned(),
+        None => line.to_owned(),
+    });
+    let told = format!("$ kiln {}\n\n{}\n\nexit code {code}\n", arguments.join(" "), lines.collect::<Vec<_>>().join("\n"));
     let path = repository().join("tests/snapshots/mistakes").join(format!("{name}.txt"));
     let expected = snapbox::Data::read_from(&path, Some(snapbox::data::DataFormat::Text));
     snapbox::assert_data_eq!(told, expected);
@@ -51,12 +61,12 @@ fn compare(name: &str, arguments: &[&str], finished: &Finished) {
 /// Makes a mistake in the configuration and compares what `kiln check` says to it.
 fn check(name: &str, mistake: impl FnOnce(&str) -> String) {
     let arguments = ["check", "config.toml"];
-    compare(name, &arguments, &workshop(mistake).kiln(&arguments));
+    compare(name, &arguments, &workshop(mistake));
 }
 
 /// Compares what a command says to the right configuration.
 fn command(name: &str, arguments: &[&str]) {
-    compare(name, arguments, &workshop(str::to_owned).kiln(arguments));
+    compare(name, arguments, &workshop(str::to_owned));
 }
 
 #[test]
@@ -113,7 +123,7 @@ fn a_file_that_is_no_toml() {
 fn a_file_that_is_no_text() {
     let workshop = workshop(str::to_owned);
     workshop.write("config.toml", b"seed = 1\n# caf\xe9\n");
-    compare("config-not-utf8", &["check", "config.toml"], &workshop.kiln(&["check", "config.toml"]));
+    compare("config-not-utf8", &["check", "config.toml"], &workshop);
 }
 
 #[test]
@@ -155,4 +165,156 @@ fn an_override_of_an_unknown_key_and_one_of_the_wrong_type() {
 #[test]
 fn an_override_without_a_value() {
     command("set-without-value", &["check", "config.toml", "--set", "run.steps"]);
+}
+
+/// A workshop with a run of two steps in `runs/fired`.
+fn fired() -> Workshop {
+    let workshop = workshop(str::to_owned);
+    let train = ["train", "config.toml", "--run", "fired", "--device", "cpu", "--set", "run.steps=2", "--set", "schedule.cosine.warmup=0"];
+    workshop.kiln(&train).success();
+    workshop
+}
+
+const TRAIN: [&str; 4] = ["train", "config.toml", "--device", "cpu"];
+const SAMPLE: [&str; 4] = ["sample", "runs/fired", "--device", "cpu"];
+
+/// Makes a mistake in the files and compares what `kiln train` says to it.
+fn train(name: &str, mistake: impl FnOnce(&Workshop)) {
+    let workshop = workshop(str::to_owned);
+    mistake(&workshop);
+    compare(name, &TRAIN, &workshop);
+}
+
+#[test]
+fn a_text_that_is_not_there() {
+    train("missing-text", |workshop| std::fs::remove_file(workshop.path("tales.txt")).expect("it was there"));
+}
+
+#[test]
+fn a_text_that_is_not_utf8() {
+    train("text-not-utf8", |workshop| workshop.write("tales.txt", b"Once upon a time there was a caf\xe9.\n"));
+}
+
+#[test]
+fn a_text_that_is_empty() {
+    train("empty-text", |workshop| workshop.write("tales.txt", ""));
+}
+
+#[test]
+fn a_context_longer_than_the_split() {
+    train("short-text", |workshop| workshop.write("tales.txt", "Once upon a time there was a kiln.\n".repeat(4)));
+    let workshop = workshop(|text| text.replace("context = 16", "context = 1000"));
+    let arguments = ["check", "config.toml"];
+    compare("long-context", &arguments, &workshop);
+}
+
+#[test]
+fn a_character_that_only_the_validation_split_has() {
+    train("unknown-character", |workshop| {
+        workshop.write("tales.txt", "Once upon a time there was a kiln.\n".repeat(40) + "It cost 3 \u{20ac}.");
+    });
+}
+
+#[test]
+fn a_download_that_is_another_file() {
+    let workshop = workshop(|text| {
+        let hash = "0123456789abcdef".repeat(4);
+        text.replace("[data.file]\npaths = [\"tales.txt\"]", &format!("[data.download]\nurl = \"URL\"\nsha256 = \"{hash}\""))
+    });
+    let url = format!("file://{}", workshop.path("tales.txt").display());
+    let text = std::fs::read_to_string(workshop.path("config.toml")).expect("it was written").replace("URL", &url);
+    workshop.write("config.toml", text);
+    compare("wrong-download", &TRAIN, &workshop);
+}
+
+#[test]
+fn a_tokenizer_that_is_none() {
+    let workshop = workshop(|text| text.replace("[tokenizer.character]", "[tokenizer.file]\npath = \"tokenizer.json\""));
+    compare("missing-tokenizer", &TRAIN, &workshop);
+    workshop.write("tokenizer.json", "{\"version\": \"1.0\"}");
+    compare("broken-tokenizer", &TRAIN, &workshop);
+}
+
+#[test]
+fn a_run_folder_that_cannot_be_written() {
+    train("unwritable-run", |workshop| workshop.write("runs", "a file where the folder should be"));
+}
+
+#[test]
+fn a_name_of_a_run_that_leads_elsewhere() {
+    command("run-name", &["train", "config.toml", "--run", "../elsewhere"]);
+}
+
+#[test]
+fn a_run_that_exists() {
+    let arguments = ["train", "config.toml", "--run", "fired", "--device", "cpu"];
+    compare("existing-run", &arguments, &fired());
+}
+
+#[test]
+fn a_resumed_run_with_another_model() {
+    let arguments = [
+        "train", "config.toml", "--run", "fired", "--device", "cpu", "--resume", "--set", "model.transformer.width=64",
+    ];
+    compare("resume-other-model", &arguments, &fired());
+}
+
+#[test]
+fn a_device_that_no_machine_has() {
+    command("unknown-device", &["train", "config.toml", "--device", "gpu"]);
+}
+
+#[test]
+fn a_device_that_is_not_here() {
+    if cfg!(feature = "wgpu") {
+        command("missing-device", &["train", "config.toml", "--device", "wgpu:99"]);
+    }
+}
+
+#[test]
+fn a_rate_that_makes_training_diverge() {
+    let arguments = ["train", "config.toml", "--device", "cpu", "--set", "schedule.cosine.rate=1e30"];
+    compare("diverged", &arguments, &workshop(str::to_owned));
+}
+
+#[test]
+fn a_run_that_is_not_there() {
+    command("missing-run", &SAMPLE);
+}
+
+#[test]
+fn a_checkpoint_that_is_not_there() {
+    let arguments = ["sample", "runs/fired", "--device", "cpu", "--checkpoint", "7"];
+    compare("missing-checkpoint", &arguments, &fired());
+}
+
+#[test]
+fn weights_that_were_cut_off() {
+    let workshop = fired();
+    let weights = "runs/fired/checkpoints/step-00000002/model.safetensors";
+    let bytes = std::fs::read(workshop.path(weights)).expect("the run was saved");
+    workshop.write(weights, &bytes[..bytes.len() / 2]);
+    compare("truncated-weights", &SAMPLE, &workshop);
+}
+
+#[test]
+fn a_vocabulary_that_does_not_match_the_checkpoint() {
+    let workshop = fired();
+    let other = ["train", "config.toml", "--run", "other", "--device", "cpu", "--set", "run.steps=1", "--set", "schedule.cosine.warmup=0"];
+    workshop.write("tales.txt", "Another text, with other characters!\n".repeat(40));
+    workshop.kiln(&other).success();
+    std::fs::copy(workshop.path("runs/other/tokenizer.json"), workshop.path("runs/fired/tokenizer.json")).expect("both are there");
+    compare("other-vocabulary", &SAMPLE, &workshop);
+}
+
+#[test]
+fn a_prompt_with_a_character_that_the_model_never_saw() {
+    let arguments = ["sample", "runs/fired", "--device", "cpu", "--prompt", "Once \u{20ac}"];
+    compare("unknown-prompt", &arguments, &fired());
+}
+
+#[test]
+fn a_temperature_below_zero() {
+    let arguments = ["sample", "runs/fired", "--device", "cpu", "--temperature=-1", "--top-p=2"];
+    compare("temperature", &arguments, &fired());
 }

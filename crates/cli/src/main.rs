@@ -24,6 +24,7 @@ use crate::exit::Exit;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    defects::silence();
     defects::guard(run, |message| report::print(&anyhow::Error::msg(message.to_owned()))).into()
 }
 

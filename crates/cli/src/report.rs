@@ -96,3 +96,38 @@ fn advice(error: &anyhow::Error) -> Option<String> {
 fn renderer(colours: bool) -> Renderer {
     if colours { Renderer::styled() } else { Renderer::plain() }
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_training::config::{Config, Override, Source};
+
+    use super::*;
+
+    fn wrong() -> anyhow::Error {
+        let overrides = [Override::parse("run.steps=\u{1b}[31mred").unwrap()];
+        Config::read(&Source::new("a.toml", "sed = 1\n"), &overrides).unwrap_err().into()
+    }
+
+    #[test]
+    fn a_problem_is_shown_at_its_line() {
+        let text = render(&wrong(), false);
+        assert!(text.contains(" --> a.toml:1:1\n  |\n1 | sed = 1\n  | ^^^ unknown\n"), "{text}");
+        assert!(text.contains("= help: did you mean `seed`?"), "{text}");
+    }
+
+    #[test]
+    fn escape_characters_reach_the_terminal_only_as_colours() {
+        assert!(!render(&wrong(), false).contains('\u{1b}'));
+        assert!(render(&wrong(), true).contains('\u{1b}'));
+        assert!(!render(&wrong(), true).contains("\u{1b}[31mred"));
+        let hostile = anyhow::anyhow!("a file named \u{1b}[2J").context("cannot read");
+        assert!(!render(&hostile, false).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let cause = io::Error::other("no space");
+        let error = anyhow::Error::new(cause).context("cannot write: no space").context("cannot save");
+        assert_eq!(render(&error, false), "error: cannot save: cannot write: no space\n");
+    }
+}

@@ -107,7 +107,7 @@ pub(crate) fn wrong_type(schema: &Schema, path: &str, node: &Node, expected: &st
     let (origin, span) = node.place();
     let is = match &node.value {
         Value::Whole(number) => number.to_string(),
-        Value::Number(number) if number.is_finite() => number.to_string(),
+        Value::Number(number) if number.is_finite() => format!("{number:?}"),
         Value::Number(number) if number.is_nan() => "not a number".to_owned(),
         Value::Number(_) => "too large".to_owned(),
         Value::Text(text) => format!("the text \"{}\"", shortened(text)),

@@ -11,8 +11,8 @@ use crate::shards::ShardError;
 pub enum TrainError {
     /// A loss or a gradient is not a finite number; the weights were not touched.
     #[error(
-        "training diverged at step {step}: the {what} is {value}; the weights of step {} are kept. \
-         Try a smaller learning rate, a warm-up, or `run.clip-norm = 1.0`", step - 1
+        "training diverged at step {step}: the {what} is {value}; no weights were changed by it, and the checkpoints \
+         before it are kept. Try a smaller learning rate, a warm-up, or `run.clip-norm = 1.0`"
     )]
     Diverged {
         /// The update that was not made, counted from 1.

@@ -64,7 +64,9 @@ impl ScheduleConfig {
 impl CosineConfig {
     fn validate(&self, run_steps: u64) -> Vec<Violation> {
         let mut violations: Vec<_> = positive_rate(self.rate).into_iter().collect();
-        if !(self.final_rate >= 0.0 && self.final_rate <= self.rate) {
+        // A broken rate is told already.
+        let rate_is_right = violations.is_empty();
+        if !(self.final_rate >= 0.0 && (self.final_rate <= self.rate || !rate_is_right)) {
             violations.push(Violation::new(
                 "final-rate",
                 format!("must be between 0 and the rate ({}), is {}", self.rate, self.final_rate),

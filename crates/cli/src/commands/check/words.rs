@@ -72,7 +72,8 @@ fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, time: Option<
     if let Some(time) = time {
         let [rows, inner, columns] = time.product;
         let speed = operations(time.flops_per_second);
-        lines.add("time", &format!("about {} on this machine's processor, an estimate within a factor of two or so:", duration(time.seconds)));
+        let expected = if time.seconds < 1.0 { "less than a second".to_owned() } else { format!("about {}", duration(time.seconds)) };
+        lines.add("time", &format!("{expected} on this machine's processor, an estimate within a factor of two or so:"));
         lines.add("", &format!("products of {rows} x {inner} by {inner} x {columns} run at {speed}/s here; a GPU is faster"));
     }
     lines.add(
@@ -84,6 +85,21 @@ fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, time: Option<
             config.run.keep
         ),
     );
+    if let Some(free) = free_bytes().filter(|free| *free < needs.disk_bytes) {
+        lines.add("", &format!("but only {} are free in this folder", bytes(free)));
+    }
+}
+
+/// What is free on the disk of the current folder.
+#[cfg(unix)]
+fn free_bytes() -> Option<u64> {
+    let disk = rustix::fs::statvfs(".").ok()?;
+    disk.f_bavail.checked_mul(disk.f_frsize)
+}
+
+#[cfg(not(unix))]
+fn free_bytes() -> Option<u64> {
+    None
 }
 
 /// `12.5 MiB`

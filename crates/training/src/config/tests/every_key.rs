@@ -126,10 +126,8 @@ fn the_right_texts_are_right() {
     for (path, kind) in values() {
         let key = path.rsplit('.').next().expect("a path has a key");
         let text = with_line(&path, &format!("{key} = {}", right_value(&path, &kind)));
-        if let Err(errors) = read(&text) {
-            let about_relation = errors.problems.iter().all(|problem| !problem.message.contains("unknown"));
-            assert!(about_relation, "{path}: {errors}\n{text}");
-        }
+        // A separator needs a tokenizer that has a token for it.
+        assert_eq!(read(&text).is_ok(), path != "data.separator", "{path}: {:?}\n{text}", read(&text).err());
     }
 }
 
