@@ -57,7 +57,13 @@ fn what_is_not_known_is_not_guessed() {
 #[test]
 fn every_shipped_configuration_is_checked() {
     let configs = repository().join("configs");
-    for file in ["quickstart.toml", "tiny/rnn.toml", "tiny/transformer.toml", "shakespeare/nanogpt-gpu.toml", "shakespeare/gru.toml"] {
+    for file in [
+        "quickstart.toml",
+        "tiny/rnn.toml",
+        "tiny/transformer.toml",
+        "shakespeare/nanogpt-gpu.toml",
+        "shakespeare/gru.toml",
+    ] {
         let path = configs.join(file);
         Workshop::new().kiln(&["check", &path.to_string_lossy()]).success();
     }

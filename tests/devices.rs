@@ -21,7 +21,9 @@ pub(crate) fn listed<'listing>(listing: &'listing Value, device: &str) -> Option
 
 /// Makes this machine one without any graphics adapter: the loaders of Vulkan and EGL are sent to where no driver is.
 fn hide_adapters(command: &mut Command) {
-    for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES", "__EGL_VENDOR_LIBRARY_DIRS"] {
+    for variable in
+        ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES", "__EGL_VENDOR_LIBRARY_DIRS"]
+    {
         command.env(variable, "/nonexistent");
     }
     command.env_remove("VK_ADD_DRIVER_FILES");
@@ -114,7 +116,8 @@ fn every_processor_backend_is_listed_and_computes() {
     let workshop = Workshop::new();
     let listing = listing(&workshop, hide_adapters);
     let expected: &[&str] = if cfg!(feature = "ndarray") { &["cpu", "ndarray"] } else { &["cpu"] };
-    let names: Vec<_> = listing["devices"].as_array().unwrap().iter().map(|entry| entry["device"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        listing["devices"].as_array().unwrap().iter().map(|entry| entry["device"].as_str().unwrap()).collect();
     assert_eq!(names, expected);
     for name in names {
         let entry = listed(&listing, name).unwrap();
@@ -129,7 +132,11 @@ fn every_processor_backend_is_listed_and_computes() {
     let table = Finished::from(command.output().unwrap()).success();
     assert_eq!(table.stderr, "", "nobody sits at a terminal");
     for name in expected {
-        assert!(table.stdout.lines().any(|line| line.starts_with(name) && line.contains("works: ")), "{}", table.stdout);
+        assert!(
+            table.stdout.lines().any(|line| line.starts_with(name) && line.contains("works: ")),
+            "{}",
+            table.stdout
+        );
     }
     assert!(table.stdout.contains("\nauto picks cpu: "), "{}", table.stdout);
 }

@@ -52,7 +52,8 @@ fn compare(name: &str, arguments: &[&str], workshop: &Workshop) {
         None if line.starts_with("  here: ") => "  here: ...".to_owned(),
         None => line.to_owned(),
     });
-    let told = format!("$ kiln {}\n\n{}\n\nexit code {code}\n", arguments.join(" "), lines.collect::<Vec<_>>().join("\n"));
+    let told =
+        format!("$ kiln {}\n\n{}\n\nexit code {code}\n", arguments.join(" "), lines.collect::<Vec<_>>().join("\n"));
     let path = repository().join("tests/snapshots/mistakes").join(format!("{name}.txt"));
     let expected = snapbox::Data::read_from(&path, Some(snapbox::data::DataFormat::Text));
     snapbox::assert_data_eq!(told, expected);
@@ -170,7 +171,18 @@ fn an_override_without_a_value() {
 /// A workshop with a run of two steps in `runs/fired`.
 fn fired() -> Workshop {
     let workshop = workshop(str::to_owned);
-    let train = ["train", "config.toml", "--run", "fired", "--device", "cpu", "--set", "run.steps=2", "--set", "schedule.cosine.warmup=0"];
+    let train = [
+        "train",
+        "config.toml",
+        "--run",
+        "fired",
+        "--device",
+        "cpu",
+        "--set",
+        "run.steps=2",
+        "--set",
+        "schedule.cosine.warmup=0",
+    ];
     workshop.kiln(&train).success();
     workshop
 }
@@ -219,7 +231,10 @@ fn a_character_that_only_the_validation_split_has() {
 fn a_download_that_is_another_file() {
     let workshop = workshop(|text| {
         let hash = "0123456789abcdef".repeat(4);
-        text.replace("[data.file]\npaths = [\"tales.txt\"]", &format!("[data.download]\nurl = \"URL\"\nsha256 = \"{hash}\""))
+        text.replace(
+            "[data.file]\npaths = [\"tales.txt\"]",
+            &format!("[data.download]\nurl = \"URL\"\nsha256 = \"{hash}\""),
+        )
     });
     let url = format!("file://{}", workshop.path("tales.txt").display());
     let text = std::fs::read_to_string(workshop.path("config.toml")).expect("it was written").replace("URL", &url);
@@ -229,7 +244,8 @@ fn a_download_that_is_another_file() {
 
 #[test]
 fn a_tokenizer_that_is_none() {
-    let workshop = workshop(|text| text.replace("[tokenizer.character]", "[tokenizer.file]\npath = \"tokenizer.json\""));
+    let workshop =
+        workshop(|text| text.replace("[tokenizer.character]", "[tokenizer.file]\npath = \"tokenizer.json\""));
     compare("missing-tokenizer", &TRAIN, &workshop);
     workshop.write("tokenizer.json", "{\"version\": \"1.0\"}");
     compare("broken-tokenizer", &TRAIN, &workshop);
@@ -254,7 +270,15 @@ fn a_run_that_exists() {
 #[test]
 fn a_resumed_run_with_another_model() {
     let arguments = [
-        "train", "config.toml", "--run", "fired", "--device", "cpu", "--resume", "--set", "model.transformer.width=64",
+        "train",
+        "config.toml",
+        "--run",
+        "fired",
+        "--device",
+        "cpu",
+        "--resume",
+        "--set",
+        "model.transformer.width=64",
     ];
     compare("resume-other-model", &arguments, &fired());
 }
@@ -300,10 +324,22 @@ fn weights_that_were_cut_off() {
 #[test]
 fn a_vocabulary_that_does_not_match_the_checkpoint() {
     let workshop = fired();
-    let other = ["train", "config.toml", "--run", "other", "--device", "cpu", "--set", "run.steps=1", "--set", "schedule.cosine.warmup=0"];
+    let other = [
+        "train",
+        "config.toml",
+        "--run",
+        "other",
+        "--device",
+        "cpu",
+        "--set",
+        "run.steps=1",
+        "--set",
+        "schedule.cosine.warmup=0",
+    ];
     workshop.write("tales.txt", "Another text, with other characters!\n".repeat(40));
     workshop.kiln(&other).success();
-    std::fs::copy(workshop.path("runs/other/tokenizer.json"), workshop.path("runs/fired/tokenizer.json")).expect("both are there");
+    std::fs::copy(workshop.path("runs/other/tokenizer.json"), workshop.path("runs/fired/tokenizer.json"))
+        .expect("both are there");
     compare("other-vocabulary", &SAMPLE, &workshop);
 }
 

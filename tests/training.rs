@@ -35,7 +35,9 @@ fn last_checkpoint(workshop: &Workshop) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder)
         .expect("the checkpoint can be listed")
         .map(|entry| entry.expect("the checkpoint can be listed"))
-        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path()).expect("a file can be read")))
+        .map(|entry| {
+            (entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path()).expect("a file can be read"))
+        })
         .collect();
     files.sort();
     files
@@ -46,7 +48,13 @@ fn a_run_leaves_everything_that_the_readme_promises() {
     let workshop = Workshop::with_config("tiny/gru.toml");
     let finished = workshop.kiln(&training("gru.toml", &[])).success();
     assert_eq!(finished.stdout, "");
-    for words in ["step 60/60", "validation after step 40", "--- sample at step 30 ---", "the best possible is", "kiln sample runs/run"] {
+    for words in [
+        "step 60/60",
+        "validation after step 40",
+        "--- sample at step 30 ---",
+        "the best possible is",
+        "kiln sample runs/run",
+    ] {
         assert!(finished.stderr.contains(words), "{words:?} is not in\n{}", finished.stderr);
     }
     for file in ["config.toml", "tokenizer.json", "run.json", "metrics.jsonl", "best", "last"] {
@@ -60,7 +68,9 @@ fn a_run_leaves_everything_that_the_readme_promises() {
     let losses: Vec<f64> = lines.iter().filter_map(|line| line["train_loss"].as_f64()).collect();
     assert!(losses[losses.len() - 1] < losses[0] - 0.3, "{losses:?}");
     assert_eq!(lines.iter().filter(|line| line.get("valid_loss").is_some()).count(), 3);
-    let record: Value = serde_json::from_slice(&fs::read(workshop.path("runs/run/run.json")).expect("there is a record")).expect("it is JSON");
+    let record: Value =
+        serde_json::from_slice(&fs::read(workshop.path("runs/run/run.json")).expect("there is a record"))
+            .expect("it is JSON");
     assert!(record["entropy"].as_f64().is_some_and(|entropy| (entropy - 0.140_889).abs() < 1e-6), "{record}");
 }
 
@@ -95,7 +105,14 @@ fn a_longer_run_goes_on_from_a_shorter_one_with_the_bits_of_one_run() {
     for kind in ["lstm", "transformer"] {
         let file = format!("{kind}.toml");
         // The cosine's end is fixed, so that the rates of the two runs are the same.
-        let settings = |steps| ["--set".to_string(), format!("run.steps={steps}"), "--set".to_string(), "schedule.cosine.steps=30".to_string()];
+        let settings = |steps| {
+            [
+                "--set".to_string(),
+                format!("run.steps={steps}"),
+                "--set".to_string(),
+                "schedule.cosine.steps=30".to_string(),
+            ]
+        };
         let run = |workshop: &Workshop, steps: u32, more: &[&str]| {
             let settings = settings(steps);
             let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
@@ -112,7 +129,10 @@ fn a_longer_run_goes_on_from_a_shorter_one_with_the_bits_of_one_run() {
 
 /// Starts a run that would take long, and waits until it has logged some steps.
 fn start_long(workshop: &Workshop) -> (Child, BufReader<std::process::ChildStderr>) {
-    let mut command = workshop.command(&training("transformer.toml", &["--set", "run.steps=1000000", "--set", "run.checkpoint-every=1000000"]));
+    let mut command = workshop.command(&training(
+        "transformer.toml",
+        &["--set", "run.steps=1000000", "--set", "run.checkpoint-every=1000000"],
+    ));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("kiln can be started");
     let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped"));
     let mut line = String::new();
@@ -150,7 +170,8 @@ fn a_signal_saves_prints_the_line_that_resumes_and_that_line_works() {
             .last()
             .and_then(|rest| rest.split(';').next()?.trim().parse().ok())
             .unwrap_or_else(|| panic!("it does not say where it stopped:\n{}", finished.stderr));
-        let resume = finished.stderr.lines().last().and_then(|line| line.split_once("kiln ")).expect("the last line resumes").1;
+        let resume =
+            finished.stderr.lines().last().and_then(|line| line.split_once("kiln ")).expect("the last line resumes").1;
         let steps = format!("run.steps={}", step + 5);
         let words: Vec<&str> = resume
             .split_whitespace()
@@ -158,8 +179,11 @@ fn a_signal_saves_prints_the_line_that_resumes_and_that_line_works() {
             .collect();
         let resumed = workshop.kiln(&words).success();
         assert!(resumed.stderr.contains(&format!("going on after step {step} ")), "{}", resumed.stderr);
-        let steps: Vec<u64> =
-            metrics(&workshop).iter().filter(|line| line.get("train_loss").is_some()).filter_map(|line| line["step"].as_u64()).collect();
+        let steps: Vec<u64> = metrics(&workshop)
+            .iter()
+            .filter(|line| line.get("train_loss").is_some())
+            .filter_map(|line| line["step"].as_u64())
+            .collect();
         assert!(steps.windows(2).all(|pair| pair[0] < pair[1]), "a step is logged twice: {steps:?}");
     }
 }
@@ -185,9 +209,12 @@ fn an_evaluation_gives_the_same_number_twice_to_the_last_bit() {
             workshop.kiln(&arguments).success().stdout
         };
         assert_eq!(eval(&[]), eval(&[]));
-        let number = |json: &str, key: &str| serde_json::from_str::<Value>(json).expect("it is JSON")[key].as_f64().expect("it is a number");
+        let number = |json: &str, key: &str| {
+            serde_json::from_str::<Value>(json).expect("it is JSON")[key].as_f64().expect("it is a number")
+        };
         let (whole, logged) = (eval(&[]), metrics(&workshop));
-        let logged = logged.iter().rev().find_map(|line| line["valid_loss"].as_f64()).expect("the last step is evaluated");
+        let logged =
+            logged.iter().rev().find_map(|line| line["valid_loss"].as_f64()).expect("the last step is evaluated");
         assert_eq!(number(&whole, "loss"), logged);
         assert!((number(&whole, "perplexity") - logged.exp()).abs() < 1e-12);
         // A character is a byte and a token here, and every token but the first is predicted.
@@ -203,8 +230,14 @@ fn an_evaluation_gives_the_same_number_twice_to_the_last_bit() {
 #[test]
 fn a_rate_that_is_too_high_ends_as_divergence_and_keeps_what_was_saved() {
     let workshop = Workshop::with_config("tiny/transformer.toml");
-    let settings =
-        ["--set", "schedule.cosine.rate=1e30", "--set", "schedule.cosine.final-rate=0", "--set", "run.checkpoint-every=1"];
+    let settings = [
+        "--set",
+        "schedule.cosine.rate=1e30",
+        "--set",
+        "schedule.cosine.final-rate=0",
+        "--set",
+        "run.checkpoint-every=1",
+    ];
     let finished = workshop.kiln(&training("transformer.toml", &settings));
     assert_eq!(finished.code, Some(4), "{}", finished.stderr);
     assert!(finished.stderr.contains("training diverged at step"), "{}", finished.stderr);

@@ -47,7 +47,9 @@ pub(crate) fn validation_split(
 /// A text file, encoded by the tokenizer of a model.
 pub(crate) fn tokenize_file(path: &Path, tokenizer: &Tokenizer) -> anyhow::Result<TokenFile> {
     let bar = Bar::new();
-    Ok(shards::prepare_evaluation(&[path.to_path_buf()], tokenizer, &cache_folder()?, &mut |progress| bar.show(progress))?)
+    Ok(shards::prepare_evaluation(&[path.to_path_buf()], tokenizer, &cache_folder()?, &mut |progress| {
+        bar.show(progress)
+    })?)
 }
 
 /// The run folder that a saved model lies in: the one with its tokenizer.

@@ -8,9 +8,9 @@ use burn::train::renderer::MetricsRenderer;
 use burn::train::renderer::tui::TuiMetricsRendererWrapper;
 use kiln_inference::{Request, SamplerConfig, generate};
 use kiln_models::{LanguageModel, Tokenizer};
-use kiln_training::shards::EntropyFloor;
 use kiln_training::learning::{Event, Observer};
 use kiln_training::run::{EvaluationEntry, StepEntry};
+use kiln_training::shards::EntropyFloor;
 
 use crate::quiet_renderer::QuietRenderer;
 use crate::terminal;

@@ -16,16 +16,15 @@ pub use config::{FlopsPerToken, ModelConfig, PartCount};
 pub use language_model::{LanguageModel, State};
 pub use layers::{Embedding, Projection};
 pub use recurrent::{
-    Activation, GruConfig, GruLayer, Head, LayerState, LstmConfig, LstmLayer, RecurrentLayer, RecurrentModel, RecurrentState,
-    RnnConfig, RnnLayer,
+    Activation, GruConfig, GruLayer, Head, LayerState, LstmConfig, LstmLayer, RecurrentLayer, RecurrentModel,
+    RecurrentState, RnnConfig, RnnLayer,
 };
 pub use tokenizer::{
-    BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, END_TOKEN, StreamDecoder, TextEncoder, TextError,
-    Tokenizer, TokenizerConfig, TokenizerError, TokenizerFileConfig, UNKNOWN_TOKEN, Unknown,
+    BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, END_TOKEN, StreamDecoder, TextEncoder,
+    TextError, Tokenizer, TokenizerConfig, TokenizerError, TokenizerFileConfig, UNKNOWN_TOKEN, Unknown,
 };
 pub use transformer::{
     Attention, Block, FeedForward, FeedForwardActivation, KeyValueCache, Norm, NormKind, PositionKind, RotaryPositions,
     Transformer, TransformerConfig,
 };
 pub use violation::Violation;
-

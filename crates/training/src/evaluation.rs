@@ -1,12 +1,13 @@
 //! The loss of a model on a split: deterministic, token-weighted.
 
+use burn::data::dataloader::DataLoader;
+use burn::data::dataset::DatasetError;
 use burn::train::InferenceStep;
 use kiln_models::State;
 use serde::{Deserialize, Serialize};
 
-use crate::batches::EvaluationPlan;
 use crate::learning::{EvaluationInput, TrainingModel};
-use crate::shards::{ShardError, TokenFile};
+use crate::shards::TokenFile;
 
 /// The loss of a model on a text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -37,7 +38,7 @@ impl Evaluation {
     }
 }
 
-/// Evaluates `model`, which must not be on an autodiff device, on what `plan` reads of `file`.
+/// Evaluates `model`, which must not be on an autodiff device, on the batches of a plan for `file`.
 ///
 /// Losses are summed on the host in double precision and in order, so that two evaluations of one model on one device
 /// agree to the last bit. `proceed` is told the batches done and may stop the evaluation, which then gives `None`.
@@ -46,25 +47,26 @@ impl Evaluation {
 /// When the file cannot be read or holds a token outside the vocabulary.
 pub fn evaluate(
     model: &TrainingModel,
+    loader: &dyn DataLoader<EvaluationInput>,
     file: &TokenFile,
-    plan: &EvaluationPlan,
     proceed: &mut dyn FnMut(u64) -> bool,
-) -> Result<Option<Evaluation>, ShardError> {
+) -> Result<Option<Evaluation>, DatasetError> {
     let mut nats = 0.0_f64;
     let mut scored = 0_u64;
     let mut state: Option<State> = None;
-    for index in 0..plan.batches() {
-        if !proceed(index) {
+    for (done, input) in loader.iter().enumerate() {
+        if !proceed(done as u64) {
             return Ok(None);
         }
-        let batch = plan.read(file, index)?;
-        let weights = batch.weights.clone();
-        scored += batch.scored;
-        let state_before = if batch.carries_state { state.take() } else { None };
-        let output = InferenceStep::step(model, EvaluationInput { batch, state: state_before });
+        let mut input = input?;
+        let weights = input.batch.weights.clone();
+        scored += input.batch.scored;
+        input.state = state.take().filter(|_| input.batch.carries_state);
+        let output = InferenceStep::step(model, input);
         state = output.state;
-        let losses = output.losses.into_data().iter::<f64>().collect::<Vec<_>>();
-        nats += losses.iter().zip(&weights).filter(|(_, weight)| **weight > 0.0).map(|(loss, _)| loss).sum::<f64>();
+        let losses = output.losses.into_data();
+        let counted = losses.iter::<f64>().zip(&weights).filter(|(_, weight)| **weight > 0.0);
+        nats += counted.map(|(loss, _)| loss).sum::<f64>();
     }
     Ok(Some(Evaluation::new(nats / scored as f64, scored, file)))
 }

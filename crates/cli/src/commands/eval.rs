@@ -8,7 +8,7 @@ use kiln_models::saved::SavedModel;
 use kiln_training::batches::{EvaluationPlan, Windows};
 use kiln_training::config::Config;
 use kiln_training::evaluation::{Evaluation, evaluate};
-use kiln_training::learning::TrainingModel;
+use kiln_training::learning::{EvaluationLoader, TrainingModel};
 use kiln_training::shards::TokenFile;
 
 use crate::arguments::EvalArguments;
@@ -49,7 +49,8 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
 fn measure(model: &TrainingModel, file: &TokenFile, plan: &EvaluationPlan) -> anyhow::Result<Evaluation> {
     // indicatif hides the bar by itself where stderr is no terminal.
     let bar = ProgressBar::new(plan.batches());
-    let evaluation = evaluate(model, file, plan, &mut |done| {
+    let loader = EvaluationLoader::new(file.clone(), *plan);
+    let evaluation = evaluate(model, &loader, file, &mut |done| {
         bar.set_position(done);
         true
     })?;

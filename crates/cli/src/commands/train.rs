@@ -3,21 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
+use burn::tensor::Device;
 use burn::train::Interrupter;
-use kiln_models::saved::{ModelDescription, SavedModel, Which, steps};
 use kiln_models::LanguageModel;
+use kiln_models::saved::{ModelDescription, SavedModel, Which, steps};
 use kiln_training::config::Config;
-use kiln_training::shards::PreparedData;
 use kiln_training::learning::{self, Outcome, Session, Stop};
 use kiln_training::run::{Checkpoint, RunDocuments, RunFolder, RunRecord};
+use kiln_training::shards::PreparedData;
 
 use crate::arguments::TrainArguments;
 use crate::device::{Chosen, choose};
 use crate::exit::{Exit, UsageError};
 use crate::signals::{self, Received};
 use crate::terminal::say;
-use crate::training_display::{duration, floor_words, grouped};
 use crate::training_data;
+use crate::training_display::{duration, floor_words, grouped};
 
 /// `kiln train`.
 pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
@@ -31,16 +32,18 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
     let model = match &resumed {
         Some((model, _)) => model.clone(),
         None => {
-            chosen.device.seed(config.seed);
-            config.model.init(data.tokenizer.vocabulary_size(), config.run.context, &chosen.device)
+            // Every backend draws other numbers from a seed; drawn on the CPU, the first weights are the same on all devices.
+            let processor = Device::flex();
+            processor.seed(config.seed);
+            let model = config.model.init(data.tokenizer.vocabulary_size(), config.run.context, &processor);
+            model.to_device(&chosen.device)
         }
     };
     describe(&config, &data, &model, &run_path);
 
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
-    let (renderer, observer) =
-        arguments.progress.displays(&interrupter, data.tokenizer.clone(), data.floor);
+    let (renderer, observer) = arguments.progress.displays(&interrupter, data.tokenizer.clone(), data.floor);
     let session = Session {
         seed: config.seed,
         model,
@@ -118,7 +121,11 @@ fn resume_words(arguments: &TrainArguments, device: &str, run_path: &Path) -> St
 /// The word as a shell would need it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_string() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_string()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// The folder of the run: the given name; else the configuration's, with a number if that is taken. With `--resume` it is
@@ -128,7 +135,10 @@ fn run_path(arguments: &TrainArguments) -> anyhow::Result<PathBuf> {
     if let Some(name) = &arguments.run {
         let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0']);
         if !plain {
-            return Err(UsageError(format!("--run {name}: a run's name is the name of a folder in `runs`, without `/`")).into());
+            return Err(UsageError(format!(
+                "--run {name}: a run's name is the name of a folder in `runs`, without `/`"
+            ))
+            .into());
         }
         return Ok(runs.join(name));
     }

@@ -152,12 +152,7 @@ pub(super) fn missing_feature(name: DeviceName) -> Option<&'static str> {
 }
 
 /// Opens an entry and describes it under `name`.
-fn opened(
-    entry: &DeviceEntry,
-    name: &str,
-    reason: Option<String>,
-    listing: &Listing,
-) -> Result<Chosen, DeviceError> {
+fn opened(entry: &DeviceEntry, name: &str, reason: Option<String>, listing: &Listing) -> Result<Chosen, DeviceError> {
     let device = open(entry).map_err(|reason| DeviceError::DoesNotStart {
         name: name.to_owned(),
         description: entry.to_string(),

@@ -25,7 +25,9 @@ pub(crate) enum DeviceError {
         here: String,
     },
     /// A device that this machine does not have.
-    #[error("device `{name}` is not here: {reason}\n  here: {here}\n  help: `kiln devices` lists and tries all of them")]
+    #[error(
+        "device `{name}` is not here: {reason}\n  here: {here}\n  help: `kiln devices` lists and tries all of them"
+    )]
     NotHere {
         /// What was asked for.
         name: String,

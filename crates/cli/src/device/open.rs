@@ -18,9 +18,9 @@ static OPENED: Mutex<Vec<(Runtime, Kind, usize, Device)>> = Mutex::new(Vec::new(
 /// What the driver said when it refused.
 pub(super) fn open(entry: &DeviceEntry) -> Result<Device, String> {
     let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = opened.iter().find(|(runtime, kind, index, _)| {
-        (*runtime, *kind, *index) == (entry.runtime, entry.kind, entry.index)
-    });
+    let known = opened
+        .iter()
+        .find(|(runtime, kind, index, _)| (*runtime, *kind, *index) == (entry.runtime, entry.kind, entry.index));
     if let Some((.., device)) = known {
         return Ok(device.clone());
     }
@@ -40,7 +40,10 @@ fn open_now(entry: &DeviceEntry) -> Result<Device, String> {
 }
 
 #[cfg(feature = "ndarray")]
-#[allow(deprecated, reason = "deprecated by Burn in favour of Flex; kept here as a choice, to compare with and to check by")]
+#[allow(
+    deprecated,
+    reason = "deprecated by Burn in favour of Flex; kept here as a choice, to compare with and to check by"
+)]
 fn ndarray() -> Result<Device, String> {
     Ok(Device::ndarray())
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::child::{Silence, run_ourselves};
 use super::entry::{DeviceEntry, Kind};
-use super::quiet::without_stderr;
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 use super::name::DeviceName;
+use super::quiet::without_stderr;
 
 #[cfg(feature = "wgsl")]
 pub(super) mod adapters;

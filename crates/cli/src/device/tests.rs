@@ -125,10 +125,8 @@ fn a_backend_that_was_not_compiled_in_is_an_error_with_the_feature_to_add() {
 
 #[test]
 fn auto_takes_the_first_gpu_that_works() {
-    let listing = listing(vec![
-        gpu(Kind::DiscreteGpu, Runtime::Vulkan, 0),
-        gpu(Kind::IntegratedGpu, Runtime::Vulkan, 1),
-    ]);
+    let listing =
+        listing(vec![gpu(Kind::DiscreteGpu, Runtime::Vulkan, 0), gpu(Kind::IntegratedGpu, Runtime::Vulkan, 1)]);
     let (entry, reason) = pick(&listing, |_| works());
     assert_eq!((entry.device.as_str(), reason.as_str()), ("wgpu:0", "the best GPU here"));
 
@@ -198,7 +196,8 @@ fn adapters_are_numbered_from_the_best_on_and_indexed_within_their_kind() {
         adapter(Runtime::Vulkan, Kind::OtherGpu, "undeclared"),
         adapter(Runtime::OpenGl, Kind::Software, "llvmpipe again"),
     ]);
-    let summary: Vec<_> = entries.iter().map(|entry| (entry.device.as_str(), entry.name.as_str(), entry.index)).collect();
+    let summary: Vec<_> =
+        entries.iter().map(|entry| (entry.device.as_str(), entry.name.as_str(), entry.index)).collect();
     assert_eq!(
         summary,
         [

@@ -113,10 +113,9 @@ fn compare(what: &str, expected: &[f32], computed: &[f32]) -> Result<(), String>
     match expected.iter().zip(computed).position(|(expected, computed)| expected != computed) {
         None if expected.len() == computed.len() => Ok(()),
         None => Err(format!("{what} has {} elements instead of {}", computed.len(), expected.len())),
-        Some(place) => Err(format!(
-            "{what} is wrong: element {place} is {} instead of {}",
-            computed[place], expected[place]
-        )),
+        Some(place) => {
+            Err(format!("{what} is wrong: element {place} is {} instead of {}", computed[place], expected[place]))
+        }
     }
 }
 

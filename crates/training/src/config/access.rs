@@ -224,11 +224,7 @@ impl<'de> serde::de::VariantAccess<'de> for Variant<'_> {
         serde::Deserializer::deserialize_tuple(self.table_contents(), length, visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Failure> {
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Failure> {
         serde::Deserializer::deserialize_struct(self.table_contents(), "", fields, visitor)
     }
 }

@@ -28,7 +28,8 @@ pub fn read<T: DeserializeOwned>(
     problems.extend(mistakes);
     if let Some(value) = &value {
         let violations = validate(value).into_iter().filter(|violation| !depends_on_any(violation, &broken));
-        problems.extend(violations.map(|violation| mistakes::violation(renamed.nearest(&root, &violation.key), violation)));
+        problems
+            .extend(violations.map(|violation| mistakes::violation(renamed.nearest(&root, &violation.key), violation)));
     }
     match value {
         Some(value) if problems.is_empty() => Ok(value),
@@ -37,7 +38,9 @@ pub fn read<T: DeserializeOwned>(
 }
 
 fn depends_on_any(violation: &Violation, broken: &BTreeSet<String>) -> bool {
-    let inside = |path: &str, outer: &str| path == outer || path.strip_prefix(outer).is_some_and(|rest| rest.starts_with(['.', '[']));
+    let inside = |path: &str, outer: &str| {
+        path == outer || path.strip_prefix(outer).is_some_and(|rest| rest.starts_with(['.', '[']))
+    };
     broken.iter().any(|path| {
         let name = path.rsplit('.').next().unwrap_or(path);
         inside(&violation.key, path)

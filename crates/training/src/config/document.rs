@@ -113,7 +113,11 @@ fn line_start(text: &str, byte: usize) -> usize {
 
 /// Puts the overrides into the tree, later ones over earlier ones.
 pub(crate) fn apply(root: &mut Node, overrides: &[Override]) -> Vec<Problem> {
-    overrides.iter().enumerate().filter_map(|(index, set)| apply_one(root, set, Origin::Override(index)).err()).collect()
+    overrides
+        .iter()
+        .enumerate()
+        .filter_map(|(index, set)| apply_one(root, set, Origin::Override(index)).err())
+        .collect()
 }
 
 fn apply_one(root: &mut Node, set: &Override, origin: Origin) -> Result<(), Problem> {
@@ -123,8 +127,13 @@ fn apply_one(root: &mut Node, set: &Override, origin: Origin) -> Result<(), Prob
     let mut table = root;
     for (depth, part) in parts.iter().enumerate() {
         if table.entry(part).is_none() {
-            let node =
-                Node { value: Value::Table(Vec::new()), origin, span: key_span.clone(), key_span: key_span.clone(), typed: None };
+            let node = Node {
+                value: Value::Table(Vec::new()),
+                origin,
+                span: key_span.clone(),
+                key_span: key_span.clone(),
+                typed: None,
+            };
             insert(table, part, node);
         }
         table = match table.entry(part) {
@@ -194,7 +203,8 @@ fn from_value(value: &DeValue<'_>, origin: Origin, offset: usize) -> Value {
         DeValue::Boolean(flag) => Value::Flag(*flag),
         DeValue::Datetime(_) => Value::Date,
         DeValue::Array(items) => {
-            let item = |item: &toml::Spanned<DeValue<'_>>| from_spanned(item, origin, offset, moved(item.span(), offset));
+            let item =
+                |item: &toml::Spanned<DeValue<'_>>| from_spanned(item, origin, offset, moved(item.span(), offset));
             Value::List(items.iter().map(item).collect())
         }
         DeValue::Table(table) => from_table(table, origin, offset),

@@ -48,7 +48,9 @@ impl ConfigFileError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => Some(suggest_file(path)),
-            Self::Io { .. } | Self::TooLarge { .. } => Some("give a TOML file, for example `configs/quickstart.toml`".into()),
+            Self::Io { .. } | Self::TooLarge { .. } => {
+                Some("give a TOML file, for example `configs/quickstart.toml`".into())
+            }
             Self::NotText { .. } => Some("save the file as UTF-8".into()),
             Self::Wrong(_) => None,
         }
@@ -79,7 +81,8 @@ fn suggest_file(path: &Path) -> String {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let wanted = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let mut files: Vec<String> = files.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".toml")).collect();
+    let mut files: Vec<String> =
+        files.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".toml")).collect();
     files.sort();
     let names: Vec<&str> = files.iter().map(String::as_str).collect();
     match super::suggestion::nearest(&wanted, &names) {

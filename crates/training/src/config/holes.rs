@@ -31,7 +31,9 @@ impl Holes {
 
     /// The keys to complain about: not those inside something that is itself missing or broken.
     pub(super) fn missing_in_file(&self, broken: &BTreeSet<String>) -> Vec<(String, &'static str)> {
-        let inside = |path: &str, outer: &str| path == outer || path.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+        let inside = |path: &str, outer: &str| {
+            path == outer || path.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
+        };
         let whole = |path: &str| {
             !self.missing.iter().any(|(table, key)| inside(path, &join(table, key)))
                 && !broken.iter().any(|outer| inside(path, outer))

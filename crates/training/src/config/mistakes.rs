@@ -129,12 +129,12 @@ fn shortened(text: &str) -> String {
 fn corrections(schema: &Schema, path: &str, node: &Node) -> Option<String> {
     let entry = schema.get(path)?;
     let key = path.rsplit('.').next().unwrap_or(path);
-    let write = |value: String| if key.ends_with(']') { format!("write `{value}`") } else { format!("write `{key} = {value}`") };
+    let write = |value: String| {
+        if key.ends_with(']') { format!("write `{value}`") } else { format!("write `{key} = {value}`") }
+    };
     match (&entry.kind, &node.value) {
         (Kind::Whole { .. }, Value::Text(text)) if text.parse::<u64>().is_ok() => Some(write(text.clone())),
-        (Kind::Number, Value::Text(text)) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
-            Some(write(text.clone()))
-        }
+        (Kind::Number, Value::Text(text)) if text.parse::<f64>().is_ok_and(f64::is_finite) => Some(write(text.clone())),
         (Kind::Whole { .. }, Value::Number(number)) if number.fract() == 0.0 && number.abs() < 1e15 => {
             Some(write(format!("{number:.0}")))
         }
@@ -162,7 +162,11 @@ pub(crate) fn missing(place: &Node, schema: &Schema, table: &str, key: &str, nee
         }
         Some(Kind::Table(keys)) if needed.is_empty() => {
             let inner = inner_tables(schema, &path, keys);
-            let help = if inner.is_empty() { format!("write `[{path}]`") } else { format!("write one of {}", tables(&path, &inner)) };
+            let help = if inner.is_empty() {
+                format!("write `[{path}]`")
+            } else {
+                format!("write one of {}", tables(&path, &inner))
+            };
             (format!("section [{path}] is missing"), help)
         }
         Some(Kind::Table(_)) => {

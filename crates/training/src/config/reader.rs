@@ -131,7 +131,9 @@ impl<'a> Reader<'a> {
     pub(super) fn whole(&self, least: i128, most: i128) -> i128 {
         match self.value() {
             Some(Value::Whole(number)) if (least..=most).contains(number) => *number,
-            Some(Value::Whole(_)) if least == 0 && most > i128::from(u32::MAX) => self.dummy("a whole number, 0 or more", 1),
+            Some(Value::Whole(_)) if least == 0 && most > i128::from(u32::MAX) => {
+                self.dummy("a whole number, 0 or more", 1)
+            }
             Some(Value::Whole(_)) => self.dummy(&format!("a whole number from {least} to {most}"), 1),
             _ => self.dummy("a whole number", 1),
         }
@@ -141,7 +143,10 @@ impl<'a> Reader<'a> {
         match self.value() {
             Some(Value::Number(number)) if number.is_finite() => *number,
             Some(Value::Number(_)) => self.dummy("a finite number", 1.0),
-            #[expect(clippy::cast_precision_loss, reason = "a whole number beyond 2^53 is rounded, as TOML's own floats are")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a whole number beyond 2^53 is rounded, as TOML's own floats are"
+            )]
             Some(Value::Whole(number)) => *number as f64,
             _ => self.dummy("a number", 1.0),
         }
@@ -190,7 +195,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The key, or for an unknown one (which is told) the free key that was probably meant.
-    fn known(&self, key: &str, node: &Node, known: &'static [&'static str], table: &[(String, Node)]) -> Option<&'static str> {
+    fn known(
+        &self,
+        key: &str,
+        node: &Node,
+        known: &'static [&'static str],
+        table: &[(String, Node)],
+    ) -> Option<&'static str> {
         if let Some(known) = known.iter().find(|known| **known == key) {
             return Some(known);
         }
@@ -204,7 +215,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The one table of a choice.
-    pub(super) fn chosen(&self, variants: &'static [&'static str], table: &'a [(String, Node)]) -> Option<(&'static str, Self)> {
+    pub(super) fn chosen(
+        &self,
+        variants: &'static [&'static str],
+        table: &'a [(String, Node)],
+    ) -> Option<(&'static str, Self)> {
         let mut chosen: Option<(&'static str, &Node)> = None;
         for (key, node) in table {
             let Some(variant) = self.known(key, node, variants, table) else { continue };

@@ -23,8 +23,11 @@ fn seeds(config: &Config) -> Vec<Violation> {
 fn windows(config: &Config) -> Option<Violation> {
     let has_no_state = matches!(config.model, ModelConfig::Transformer(_));
     (has_no_state && config.run.windows == Windows::Streams).then(|| {
-        Violation::new("run.windows", "is \"streams\", which carries a state from window to window, but a transformer has none")
-            .with_help("write `windows = \"shuffled\"` or `windows = \"random\"`")
+        Violation::new(
+            "run.windows",
+            "is \"streams\", which carries a state from window to window, but a transformer has none",
+        )
+        .with_help("write `windows = \"shuffled\"` or `windows = \"random\"`")
     })
 }
 

@@ -78,7 +78,8 @@ impl Schema {
         findings.borrow_mut().plans.push(Plan::new());
         loop {
             let Some(plan) = findings.borrow_mut().plans.pop() else { break };
-            let probe = Probe { path: String::new(), optional: false, plan: Rc::new(plan), findings: Rc::clone(&findings) };
+            let probe =
+                Probe { path: String::new(), optional: false, plan: Rc::new(plan), findings: Rc::clone(&findings) };
             // A dummy value that a hand-written implementation refuses ends this pass early; what was seen before stays.
             let _ = T::deserialize(probe);
         }
@@ -312,7 +313,8 @@ impl Variant {
     /// A choice with one table of contents anywhere is written as tables.
     fn found(&self, has_contents: bool) {
         let path = &self.parent.path;
-        let was_choice = matches!(self.parent.findings.borrow().entries.get(path), Some(Entry { kind: Kind::Choice(_), .. }));
+        let was_choice =
+            matches!(self.parent.findings.borrow().entries.get(path), Some(Entry { kind: Kind::Choice(_), .. }));
         let names = self.variants.to_vec();
         self.parent.found(if has_contents || was_choice { Kind::Choice(names) } else { Kind::Word(names) });
     }
@@ -349,11 +351,7 @@ impl<'de> serde::de::VariantAccess<'de> for Variant {
         serde::Deserializer::deserialize_tuple(self.contents(), length, visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Failure> {
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Failure> {
         serde::Deserializer::deserialize_struct(self.contents(), "", fields, visitor)
     }
 }

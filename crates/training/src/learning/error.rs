@@ -4,7 +4,6 @@ use crate::batches::TooShort;
 use crate::optimizers::OptimizerStateError;
 use crate::run::{CheckpointError, FolderError};
 use crate::schedules::ScheduleStateError;
-use crate::shards::ShardError;
 
 /// Why training ended without being done.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +25,8 @@ pub enum TrainError {
     #[error(transparent)]
     TooShort(#[from] TooShort),
     /// The tokens cannot be read.
-    #[error(transparent)]
-    Shard(#[from] ShardError),
+    #[error("{0}")]
+    Data(String),
     /// The run folder cannot be written.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -40,7 +39,7 @@ pub enum TrainError {
     /// A checkpoint's schedule state does not fit.
     #[error(transparent)]
     ScheduleState(#[from] ScheduleStateError),
-    /// burn-train or the data loader stopped the loop.
+    /// burn-train stopped the loop.
     #[error("training stopped: {0}")]
     Learner(String),
 }

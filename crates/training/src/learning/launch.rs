@@ -98,7 +98,6 @@ pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
         optimizer,
         schedule: schedule.clone(),
         validation,
-        plan,
         folder: session.folder,
         log,
         observer: session.observer,

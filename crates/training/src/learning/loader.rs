@@ -47,7 +47,7 @@ impl DataLoader<TrainingInput> for TrainingLoader {
 
 /// The batches of an evaluation, in order.
 #[derive(Clone)]
-pub(super) struct EvaluationLoader {
+pub struct EvaluationLoader {
     file: TokenFile,
     plan: EvaluationPlan,
     first: u64,
@@ -55,7 +55,8 @@ pub(super) struct EvaluationLoader {
 }
 
 impl EvaluationLoader {
-    pub(super) fn new(file: TokenFile, plan: EvaluationPlan) -> Self {
+    /// All batches of `plan` for `file`.
+    pub fn new(file: TokenFile, plan: EvaluationPlan) -> Self {
         Self { file, plan, first: 0, end: plan.batches() }
     }
 }

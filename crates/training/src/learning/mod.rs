@@ -13,6 +13,7 @@ mod tests;
 
 pub use error::TrainError;
 pub use launch::{Outcome, Session, train};
+pub use loader::EvaluationLoader;
 pub use loss::token_losses;
 pub use model::{EvaluationInput, EvaluationOutput, TrainingInput, TrainingModel, TrainingOutput};
 pub use observer::{Event, Observer, Stop};

@@ -6,8 +6,8 @@ use burn::train::metric::{Adaptor, LossInput};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use kiln_models::{LanguageModel, State};
 
-use super::loss::token_losses;
 use super::dashboard::DashboardValues;
+use super::loss::token_losses;
 use crate::batches::{EvaluationBatch, HostBatch};
 
 /// A language model with the loss that it is trained on: mean cross-entropy in nats per token.

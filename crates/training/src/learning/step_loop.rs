@@ -13,12 +13,12 @@ use burn::train::{
 use kiln_models::saved::state_tensors;
 use kiln_models::{RecurrentState, State};
 
+use super::TrainError;
 use super::dashboard::DashboardValues;
 use super::launch::{Ended, Handover};
 use super::model::{EvaluationOutput, TrainingInput, TrainingModel, TrainingOutput};
 use super::observer::{Event, Observer, Stop};
-use super::TrainError;
-use crate::batches::{EvaluationPlan, mix};
+use crate::batches::mix;
 use crate::evaluation::{Evaluation, evaluate};
 use crate::optimizers::{Optimizer, clip_coefficient, global_norm};
 use crate::run::{Checkpoint, EvaluationEntry, LoopState, MetricsLog, RunConfig, RunFolder, ScheduleEntry, StepEntry};
@@ -33,7 +33,6 @@ pub(super) struct LoopParts {
     pub(super) optimizer: Optimizer,
     pub(super) schedule: SharedSchedule,
     pub(super) validation: TokenFile,
-    pub(super) plan: EvaluationPlan,
     pub(super) folder: RunFolder,
     pub(super) log: MetricsLog,
     pub(super) observer: Box<dyn Observer>,
@@ -70,7 +69,7 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
         components: TrainingComponents<TrainingModel>,
         learner: Learner<TrainingModel>,
         train_loader: TrainLoader<TrainingModel>,
-        _valid_loader: ValidLoader<TrainingModel>,
+        valid_loader: ValidLoader<TrainingModel>,
         _starting_epoch: usize,
     ) -> (TrainingModel, SupervisedTrainingEventProcessor<TrainingModel>) {
         let model = learner.model();
@@ -79,7 +78,7 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
             return (model, components.event_processor);
         };
         let model = model.train();
-        let mut session = Running::new(parts, model, components.event_processor, components.interrupter);
+        let mut session = Running::new(parts, model, valid_loader, components.event_processor, components.interrupter);
         let end = session.run(&mut *train_loader.iter());
         self.end.put(end);
         (session.model, session.events)
@@ -90,6 +89,7 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
 struct Running {
     parts: LoopParts,
     model: TrainingModel,
+    valid_loader: ValidLoader<TrainingModel>,
     events: SupervisedTrainingEventProcessor<TrainingModel>,
     interrupter: Interrupter,
     clock: Clock,
@@ -112,6 +112,7 @@ impl Running {
     fn new(
         parts: LoopParts,
         model: TrainingModel,
+        valid_loader: ValidLoader<TrainingModel>,
         events: SupervisedTrainingEventProcessor<TrainingModel>,
         interrupter: Interrupter,
     ) -> Self {
@@ -121,7 +122,7 @@ impl Running {
             training: Duration::ZERO,
             logged_tokens: parts.state.tokens,
         };
-        Self { parts, model, events, interrupter, clock, evaluation: None, sample: None, saved_at: None }
+        Self { parts, model, valid_loader, events, interrupter, clock, evaluation: None, sample: None, saved_at: None }
     }
 
     fn run(&mut self, batches: &mut Batches<'_>) -> Result<Ended, TrainError> {
@@ -194,7 +195,7 @@ impl Running {
         let mut mean: Option<Tensor<1>> = None;
         for _ in 0..count {
             let ended = || TrainError::Learner("the training data ended before the last step".to_string());
-            let mut input = batches.next().ok_or_else(ended)?.map_err(|error| TrainError::Learner(error.to_string()))?;
+            let mut input = batches.next().ok_or_else(ended)?.map_err(|error| TrainError::Data(error.to_string()))?;
             if self.parts.carries_state && input.batch.carries_state {
                 input.state = self.parts.carried.take().map(State::Recurrent);
             }
@@ -250,10 +251,10 @@ impl Running {
         let epoch = self.interval(self.parts.state.step - 1);
         let model = self.model.valid();
         let interrupter = self.interrupter.clone();
-        let (validation, plan) = (&self.parts.validation, &self.parts.plan);
-        let Some(evaluation) = evaluate(&model, validation, plan, &mut |_| !interrupter.should_stop())? else {
-            return Ok(());
-        };
+        let proceed = &mut |_| !interrupter.should_stop();
+        let evaluation = evaluate(&model, &*self.valid_loader, &self.parts.validation, proceed)
+            .map_err(|error| TrainError::Data(error.to_string()))?;
+        let Some(evaluation) = evaluation else { return Ok(()) };
         if !evaluation.loss.is_finite() {
             let step = self.parts.state.step + 1;
             return Err(TrainError::Diverged { step, what: "validation loss", value: evaluation.loss });
@@ -343,8 +344,11 @@ impl Running {
             values: DashboardValues { valid_loss, ..DashboardValues::default() },
         };
         let item = TrainingItem::new(output, Progress::new(1, 1, None), Some(self.parts.state.step as usize), None);
-        let events =
-            [LearnerEvent::StartSplit { epoch_number: epoch, total_items: 1 }, LearnerEvent::ProcessedItem(item), LearnerEvent::EndSplit(epoch)];
+        let events = [
+            LearnerEvent::StartSplit { epoch_number: epoch, total_items: 1 },
+            LearnerEvent::ProcessedItem(item),
+            LearnerEvent::EndSplit(epoch),
+        ];
         for event in events {
             self.interrupter.fail_on_error(self.events.process_valid(event));
         }
@@ -358,7 +362,8 @@ impl Running {
 
 /// Two numbers from the device in one go, which waits for it only once.
 fn read_both(first: Tensor<1>, second: Tensor<1>) -> Result<(f64, f64), TrainError> {
-    let data = Tensor::cat(vec![first, second], 0).try_into_data().map_err(|error| TrainError::Learner(error.to_string()))?;
+    let data =
+        Tensor::cat(vec![first, second], 0).try_into_data().map_err(|error| TrainError::Learner(error.to_string()))?;
     let values: Vec<f64> = data.iter::<f64>().collect();
     Ok((values[0], values[1]))
 }

@@ -84,8 +84,17 @@ impl World {
             writer.finish(TextIdentity { bytes: length, characters: length, hash: [0; 32] }).unwrap()
         };
         let (train, validation) = (write("train", &text), write("validation", &text[..300]));
-        let run = format!("steps = 12\nbatch = 4\ncontext = 8\nevaluate-every = 5\ncheckpoint-every = 4\nlog-every = 1\n{run}");
-        Self { model: toml::from_str(model).unwrap(), run: toml::from_str(&run).unwrap(), tokenizer, train, validation, folder }
+        let run = format!(
+            "steps = 12\nbatch = 4\ncontext = 8\nevaluate-every = 5\ncheckpoint-every = 4\nlog-every = 1\n{run}"
+        );
+        Self {
+            model: toml::from_str(model).unwrap(),
+            run: toml::from_str(&run).unwrap(),
+            tokenizer,
+            train,
+            validation,
+            folder,
+        }
     }
 
     /// Trains in the run folder `name`, going on where it stopped if it did.
@@ -176,7 +185,13 @@ fn accumulating_halves_of_a_batch_gives_the_whole_batchs_gradient() {
     halves.train("run", &two).unwrap();
     let (one, two) = (one.steps.lock().unwrap(), two.steps.lock().unwrap());
     for (one, two) in one.iter().zip(two.iter()) {
-        assert!((one.train_loss - two.train_loss).abs() < 1e-5, "step {}: {} and {}", one.step, one.train_loss, two.train_loss);
+        assert!(
+            (one.train_loss - two.train_loss).abs() < 1e-5,
+            "step {}: {} and {}",
+            one.step,
+            one.train_loss,
+            two.train_loss
+        );
         assert!((one.gradient_norm - two.gradient_norm).abs() < 1e-5 * one.gradient_norm.max(1.0), "step {}", one.step);
     }
 }
@@ -192,7 +207,10 @@ fn an_evaluation_gives_the_same_bits_twice_and_does_not_depend_on_the_batch() {
         let model = TrainingModel { language_model };
         let loss = |rows| {
             let plan = EvaluationPlan::new(&world.validation, 1.0, rows, 8, carries_state).unwrap();
-            evaluate(&model, &world.validation, &plan, &mut |_| true).unwrap().unwrap().loss
+            evaluate(&model, &EvaluationLoader::new(world.validation.clone(), plan), &world.validation, &mut |_| true)
+                .unwrap()
+                .unwrap()
+                .loss
         };
         assert_eq!(loss(3).to_bits(), loss(3).to_bits());
         // 300 tokens: all streams are warmed up by everything before them, so they see what one stream sees.

@@ -98,8 +98,10 @@ impl SgdConfig {
             violations.push(Violation::new("momentum", format!("must be in [0, 1), is {}", self.momentum)));
         }
         if self.nesterov && self.momentum == 0.0 {
-            violations
-                .push(Violation::new("nesterov", "needs a momentum above 0").with_help("set `momentum = 0.9`, or drop `nesterov`"));
+            violations.push(
+                Violation::new("nesterov", "needs a momentum above 0")
+                    .with_help("set `momentum = 0.9`, or drop `nesterov`"),
+            );
         }
         violations.extend(non_negative("weight-decay", self.weight_decay));
         violations

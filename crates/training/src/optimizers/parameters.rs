@@ -83,8 +83,15 @@ impl Optimizer {
     /// Moves every parameter that has a gradient, which is multiplied by `scale` first (clipping).
     pub fn update<M: Module>(&mut self, model: M, gradients: GradientsParams, scale: f64, rate: f64) -> M {
         self.step += 1;
-        let mut mapper =
-            UpdateMapper { rule: &*self.rule, slots: &mut self.slots, step: self.step, gradients, scale, rate, path: Vec::new() };
+        let mut mapper = UpdateMapper {
+            rule: &*self.rule,
+            slots: &mut self.slots,
+            step: self.step,
+            gradients,
+            scale,
+            rate,
+            path: Vec::new(),
+        };
         model.map(&mut mapper)
     }
 
@@ -97,7 +104,9 @@ impl Optimizer {
     pub fn state(&self) -> BTreeMap<String, TensorData> {
         self.slots
             .iter()
-            .flat_map(|(path, slots)| slots.iter().map(move |(slot, tensor)| (format!("{path}/{slot}"), tensor.to_data())))
+            .flat_map(|(path, slots)| {
+                slots.iter().map(move |(slot, tensor)| (format!("{path}/{slot}"), tensor.to_data()))
+            })
             .collect()
     }
 

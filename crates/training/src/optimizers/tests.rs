@@ -170,7 +170,10 @@ fn a_state_that_does_not_fit_is_refused_by_name() {
     let longer = restore(state.clone(), &[("matrix", 7), ("vector", 3)]);
     assert_eq!(longer, "the optimizer state `matrix/first_moment` has 6 numbers, its parameter 7");
     let left_over = restore(state, &[("matrix", 6)]);
-    assert_eq!(left_over, "the optimizer state holds `vector/first_moment`, which is no slot of a parameter of this model");
+    assert_eq!(
+        left_over,
+        "the optimizer state holds `vector/first_moment`, which is no slot of a parameter of this model"
+    );
 }
 
 #[test]
@@ -180,9 +183,14 @@ fn gradients_are_clipped_by_their_norm_together_as_pytorch_does() {
         let pieces = Pieces::new(&case.gradients);
         let gradients = pieces.gradients(&case.gradients);
         let norm = global_norm(&pieces, &gradients).unwrap().0.into_scalar::<f64>();
-        assert!((norm - case.norm).abs() <= 1e-6 * case.norm.max(1e-6), "{name}: norm {norm}, PyTorch has {}", case.norm);
+        assert!(
+            (norm - case.norm).abs() <= 1e-6 * case.norm.max(1e-6),
+            "{name}: norm {norm}, PyTorch has {}",
+            case.norm
+        );
         let scale = clip_coefficient(norm, Some(case.max_norm));
-        for (before, after) in [(&case.gradients.matrix, &case.clipped.matrix), (&case.gradients.vector, &case.clipped.vector)]
+        for (before, after) in
+            [(&case.gradients.matrix, &case.clipped.matrix), (&case.gradients.vector, &case.clipped.vector)]
         {
             for (before, after) in before.data.iter().zip(&after.data) {
                 assert!((before * scale - after).abs() <= 1e-6 * after.abs().max(1e-6), "{name}");

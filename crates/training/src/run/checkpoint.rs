@@ -85,8 +85,7 @@ impl Checkpoint {
         let path = folder.join(LOOP_STATE);
         let bytes = serde_json::to_vec_pretty(&self.state)
             .map_err(|error| CheckpointError::LoopState { path: path.clone(), message: error.to_string() })?;
-        fs::write(&path, bytes)
-            .map_err(|source| FolderError::Io { path: path.clone(), doing: "write", source })?;
+        fs::write(&path, bytes).map_err(|source| FolderError::Io { path: path.clone(), doing: "write", source })?;
         write_safetensors(&folder.join(OPTIMIZER), &self.optimizer, &BTreeMap::new())?;
         if let Some(carried) = &self.carried {
             write_safetensors(&folder.join(CARRIED), carried, &BTreeMap::new())?;

@@ -120,13 +120,20 @@ impl RunConfig {
         if let Some(norm) = self.clip_norm
             && !(norm > 0.0 && norm.is_finite())
         {
-            violations.push(Violation::new("clip-norm", format!("must be above 0, is {norm}")).with_help("leave it out for no clipping"));
+            violations.push(
+                Violation::new("clip-norm", format!("must be above 0, is {norm}"))
+                    .with_help("leave it out for no clipping"),
+            );
         }
         if !(self.evaluate_fraction > 0.0 && self.evaluate_fraction <= 1.0) {
-            violations.push(Violation::new("evaluate-fraction", format!("must be in (0, 1], is {}", self.evaluate_fraction)));
+            violations
+                .push(Violation::new("evaluate-fraction", format!("must be in (0, 1], is {}", self.evaluate_fraction)));
         }
         if self.sample_every.is_some() && self.prompts.is_empty() {
-            violations.push(Violation::new("prompts", "is empty, but `sample-every` asks for samples").with_help("use `prompts = [\"\\n\"]`"));
+            violations.push(
+                Violation::new("prompts", "is empty, but `sample-every` asks for samples")
+                    .with_help("use `prompts = [\"\\n\"]`"),
+            );
         }
         violations
     }

@@ -12,11 +12,11 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use kiln_models::saved::{ModelDescription, save_model};
 use kiln_models::saved::{
     Pointer, SavedModelError, TOKENIZER_FILE, Which, checkpoint_folder, clean_run, find_checkpoint, steps,
     write_file_atomically, write_folder_atomically,
 };
-use kiln_models::saved::{ModelDescription, save_model};
 use kiln_models::{LanguageModel, Tokenizer};
 
 use super::checkpoint::{Checkpoint, CheckpointError};
@@ -133,7 +133,12 @@ impl RunFolder {
     ///
     /// # Errors
     /// When it cannot be written; the checkpoints before it stay as they were.
-    pub fn save(&self, model: &LanguageModel, checkpoint: &Checkpoint, keep: usize) -> Result<PathBuf, CheckpointError> {
+    pub fn save(
+        &self,
+        model: &LanguageModel,
+        checkpoint: &Checkpoint,
+        keep: usize,
+    ) -> Result<PathBuf, CheckpointError> {
         let step = checkpoint.state.step;
         let folder = checkpoint_folder(&self.path, step);
         write_folder_atomically(&folder, step, |staging| {

@@ -46,14 +46,32 @@ fn every_value_out_of_range_is_named() {
     };
     let found = keys(wrong.validate());
     let expected = [
-        "steps", "batch", "context", "accumulate", "evaluate-every", "checkpoint-every", "log-every", "sample-every",
-        "sample-tokens", "keep", "clip-norm", "evaluate-fraction", "prompts",
+        "steps",
+        "batch",
+        "context",
+        "accumulate",
+        "evaluate-every",
+        "checkpoint-every",
+        "log-every",
+        "sample-every",
+        "sample-tokens",
+        "keep",
+        "clip-norm",
+        "evaluate-fraction",
+        "prompts",
     ];
     assert_eq!(found, expected);
 }
 
 fn entry(step: u64) -> StepEntry {
-    StepEntry { step, tokens: step * 16, train_loss: 1.5, learning_rate: 0.1, gradient_norm: 2.0, tokens_per_second: 3.0 }
+    StepEntry {
+        step,
+        tokens: step * 16,
+        train_loss: 1.5,
+        learning_rate: 0.1,
+        gradient_norm: 2.0,
+        tokens_per_second: 3.0,
+    }
 }
 
 #[test]

@@ -27,6 +27,17 @@ pub(super) fn typical_product(config: &Config) -> [usize; 3] {
     [rows.min(affordable.max(1) as usize), inner, columns]
 }
 
+/// How many operations one batch starts, forward and backward, about.
+pub(super) fn operations_started(config: &Config) -> f64 {
+    let of_time_steps = |layers: usize| 9.0 * layers as f64 * config.run.context as f64;
+    match &config.model {
+        ModelConfig::Transformer(model) => 90.0 * model.layers as f64,
+        ModelConfig::Rnn(model) => of_time_steps(model.layers),
+        ModelConfig::Lstm(model) => of_time_steps(model.layers),
+        ModelConfig::Gru(model) => of_time_steps(model.layers),
+    }
+}
+
 /// Floating-point operations a second, a multiplication with its addition counted as two.
 pub(super) fn measure(device: &Device, [rows, inner, columns]: [usize; 3]) -> anyhow::Result<f64> {
     let left = Tensor::<2>::random([rows, inner], Distribution::Uniform(-1.0, 1.0), device);

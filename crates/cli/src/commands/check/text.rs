@@ -118,7 +118,12 @@ impl fmt::Display for TextFacts {
         }
         match (self.training_characters, self.validation_characters, self.bytes) {
             (Some(training), Some(validation), _) => {
-                write!(formatter, ": {} characters for training, {} for validation", grouped(training), grouped(validation))
+                write!(
+                    formatter,
+                    ": {} characters for training, {} for validation",
+                    grouped(training),
+                    grouped(validation)
+                )
             }
             (_, _, Some(bytes)) => write!(formatter, ": {} bytes, too many to be counted here", grouped(bytes)),
             _ => Ok(()),
@@ -144,7 +149,9 @@ impl Vocabulary {
         let known = |size, how: &str| Self { size: Some(size), how: how.to_owned() };
         match &config.tokenizer {
             TokenizerConfig::Character(_) => characters(config, text),
-            TokenizerConfig::Byte(_) => Ok(known(learned(&config.tokenizer, String::new())?, "bytes and special tokens")),
+            TokenizerConfig::Byte(_) => {
+                Ok(known(learned(&config.tokenizer, String::new())?, "bytes and special tokens"))
+            }
             TokenizerConfig::BytePair(config) => {
                 Ok(known(config.vocabulary_size, "as configured; a short text may give fewer"))
             }

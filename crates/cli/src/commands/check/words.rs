@@ -26,7 +26,11 @@ pub(super) fn describe(report: &Report, config: &Config) -> String {
         Some(needs) => parameters(&mut lines, needs),
         None => lines.add(
             "parameters",
-            &format!("{} and {} for each token of the vocabulary", grouped(report.fixed_parameters), grouped(report.parameters_per_token)),
+            &format!(
+                "{} and {} for each token of the vocabulary",
+                grouped(report.fixed_parameters),
+                grouped(report.parameters_per_token)
+            ),
         ),
     }
     lines.add("vocabulary", &report.vocabulary.to_string());
@@ -72,9 +76,17 @@ fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, time: Option<
     if let Some(time) = time {
         let [rows, inner, columns] = time.product;
         let speed = operations(time.flops_per_second);
-        let expected = if time.seconds < 1.0 { "less than a second".to_owned() } else { format!("about {}", duration(time.seconds)) };
-        lines.add("time", &format!("{expected} on this machine's processor, an estimate within a factor of two or so:"));
-        lines.add("", &format!("products of {rows} x {inner} by {inner} x {columns} run at {speed}/s here; a GPU is faster"));
+        let expected = if time.seconds < 1.0 {
+            "less than a second".to_owned()
+        } else {
+            format!("about {}", duration(time.seconds))
+        };
+        lines
+            .add("time", &format!("{expected} on this machine's processor, an estimate within a factor of two or so:"));
+        lines.add(
+            "",
+            &format!("products of {rows} x {inner} by {inner} x {columns} run at {speed}/s here; a GPU is faster"),
+        );
     }
     lines.add(
         "disk",

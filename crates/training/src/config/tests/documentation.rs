@@ -36,19 +36,26 @@ fn every_key_is_in_the_readme_and_nothing_else() {
     let known: BTreeSet<String> = values().into_iter().map(|(path, _)| path).collect();
     let missing: Vec<_> = known.difference(&documented).collect();
     let unknown: Vec<_> = documented.difference(&known).collect();
-    assert!(missing.is_empty() && unknown.is_empty(), "missing in configs/README.md: {missing:?}; no such key: {unknown:?}");
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "missing in configs/README.md: {missing:?}; no such key: {unknown:?}"
+    );
     assert!(rows().iter().all(|(path, unit, _)| !unit.is_empty() || panic!("`{path}` has no unit or values")));
 }
 
 #[test]
 fn the_defaults_in_the_readme_are_the_defaults() {
     for (path, _, documented) in rows() {
-        let resolved: toml::Table = read(&right_text(&path)).expect("the text is right").to_toml().parse().expect("it is TOML");
+        let resolved: toml::Table =
+            read(&right_text(&path)).expect("the text is right").to_toml().parse().expect("it is TOML");
         let value = path.split('.').try_fold(&toml::Value::Table(resolved), |value, key| value.get(key)).cloned();
-        let needed = right_text(&path).lines().any(|line| line.starts_with(&format!("{} = ", path.rsplit('.').next().unwrap_or(&path))));
+        let needed = right_text(&path)
+            .lines()
+            .any(|line| line.starts_with(&format!("{} = ", path.rsplit('.').next().unwrap_or(&path))));
         match documented.strip_prefix('`').and_then(|text| text.strip_suffix('`')) {
             Some(text) if !text.contains('.') || text.parse::<f64>().is_ok() || text.starts_with(['[', '"']) => {
-                let documented: toml::Table = format!("value = {text}").parse().unwrap_or_else(|error| panic!("{path}: {error}"));
+                let documented: toml::Table =
+                    format!("value = {text}").parse().unwrap_or_else(|error| panic!("{path}: {error}"));
                 if path != "seed" {
                     assert_eq!(value.as_ref(), documented.get("value"), "the default of `{path}`");
                 }

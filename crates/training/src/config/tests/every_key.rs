@@ -70,8 +70,10 @@ const OUT_OF_RANGE: &[(&str, &[&str])] = &[
 
 /// A right value of the kind.
 fn right_value(path: &str, kind: &Kind) -> String {
-    let resolved: toml::Table = read(&right_text(path)).expect("the text is right").to_toml().parse().expect("it is TOML");
-    let value = path.split('.').try_fold(&toml::Value::Table(resolved), |value, key| value.get(key)).map(ToString::to_string);
+    let resolved: toml::Table =
+        read(&right_text(path)).expect("the text is right").to_toml().parse().expect("it is TOML");
+    let value =
+        path.split('.').try_fold(&toml::Value::Table(resolved), |value, key| value.get(key)).map(ToString::to_string);
     value.unwrap_or_else(|| match kind {
         Kind::Whole { .. } => "1".into(),
         Kind::Number => "0.5".into(),
@@ -99,7 +101,8 @@ fn wrong_value(kind: &Kind) -> (&'static str, &'static str) {
 /// The key with two letters swapped.
 fn typo(key: &str) -> String {
     let mut letters: Vec<char> = key.chars().collect();
-    let place = (0..letters.len() - 1).rev().find(|&place| letters[place] != letters[place + 1]).expect("a key has letters");
+    let place =
+        (0..letters.len() - 1).rev().find(|&place| letters[place] != letters[place + 1]).expect("a key has letters");
     letters.swap(place, place + 1);
     letters.into_iter().collect()
 }
@@ -196,7 +199,8 @@ fn a_key_in_the_wrong_section_is_told_where_it_belongs() {
         if known_there {
             continue;
         }
-        let errors = read(&with_line(&misplaced, &format!("{key} = {}", right_value(&path, &kind)))).expect_err("it is misplaced");
+        let errors = read(&with_line(&misplaced, &format!("{key} = {}", right_value(&path, &kind))))
+            .expect_err("it is misplaced");
         let help = errors.problems.iter().flat_map(|problem| &problem.help).cloned().collect::<Vec<_>>().join("\n");
         assert!(help.contains(&format!("there is a `{key}` in ")) && help.contains(table), "{path}: {errors}");
     }
@@ -207,7 +211,8 @@ fn every_needed_key_and_section_is_missed() {
     for choice in choices().chain(["run"]) {
         let right = right_text(choice);
         for line in right.lines().filter(|line| !line.is_empty() && !line.starts_with("seed") && *line != "[data]") {
-            let without: String = right.lines().filter(|other| other != &line).map(|line| format!("{line}\n")).collect();
+            let without: String =
+                right.lines().filter(|other| other != &line).map(|line| format!("{line}\n")).collect();
             let Some((key, _)) = line.split_once(" = ") else { continue };
             let errors = read(&without).expect_err(&format!("without {line} it is wrong:\n{without}"));
             assert_eq!(errors.problems.len(), 1, "{errors}");

@@ -77,7 +77,8 @@ fn check(kitchen: &Kitchen) -> Vec<Violation> {
     if let Oven::Gas(Gas { lighter: None, flame, .. }) = &kitchen.oven
         && *flame > 3.0
     {
-        violations.push(Violation::new("oven.gas.lighter", "is needed for a flame above 3").with_help("write `lighter = 1`"));
+        violations
+            .push(Violation::new("oven.gas.lighter", "is needed for a flame above 3").with_help("write `lighter = 1`"));
     }
     violations
 }
@@ -106,7 +107,10 @@ fn problems(text: &str, set: &[&str]) -> Vec<String> {
 fn a_right_file_is_read() {
     let kitchen = read_kitchen(GOOD, &[]).expect("the file is right");
     let shelf = Shelf { jars: vec!["rye".into(), "salt".into()], height: [1.5, 2.0], top_most: 4, label: None };
-    assert_eq!(kitchen, Kitchen { seed: 7, oven: Oven::Gas(Gas { flame: 2.0, colour: Colour::DeepBlue, lighter: None }), shelf });
+    assert_eq!(
+        kitchen,
+        Kitchen { seed: 7, oven: Oven::Gas(Gas { flame: 2.0, colour: Colour::DeepBlue, lighter: None }), shelf }
+    );
 }
 
 #[test]
@@ -160,11 +164,15 @@ fn a_choice_is_made_exactly_once() {
     let twice = format!("{GOOD}[oven.stone]\n");
     assert_eq!(
         problems(&twice, &[]),
-        ["9:7 [oven.stone] stands beside [oven.gas], but exactly one may be chosen | remove [oven.stone] or [oven.gas]"]
+        [
+            "9:7 [oven.stone] stands beside [oven.gas], but exactly one may be chosen | remove [oven.stone] or [oven.gas]"
+        ]
     );
     assert_eq!(
         problems(GOOD, &["oven.electric.watts=5"]),
-        ["--set:1:1 [oven.electric] stands beside [oven.gas], but exactly one may be chosen | remove [oven.electric] or [oven.gas]"]
+        [
+            "--set:1:1 [oven.electric] stands beside [oven.gas], but exactly one may be chosen | remove [oven.electric] or [oven.gas]"
+        ]
     );
     let never = GOOD.replace("[oven.gas]\nflame = 2", "[oven]");
     assert_eq!(
@@ -172,12 +180,17 @@ fn a_choice_is_made_exactly_once() {
         ["3:2 [oven] chooses nothing | write exactly one of `[oven.gas]`, `[oven.electric]`, `[oven.stone]`"]
     );
     let word = GOOD.replace("[oven.gas]\nflame = 2", "oven = \"gas\"");
-    assert!(problems(&word, &[])[0].contains("`oven` must be a table, `[oven.gas]`, is the text \"gas\""), "{:?}", problems(&word, &[]));
+    assert!(
+        problems(&word, &[])[0].contains("`oven` must be a table, `[oven.gas]`, is the text \"gas\""),
+        "{:?}",
+        problems(&word, &[])
+    );
 }
 
 #[test]
 fn overrides_go_through_the_same_checks_and_name_themselves() {
-    let kitchen = read_kitchen(GOOD, &["shelf.top-most=5", "shelf.label=12", "oven.gas.colour=yellow"]).expect("all are right");
+    let kitchen =
+        read_kitchen(GOOD, &["shelf.top-most=5", "shelf.label=12", "oven.gas.colour=yellow"]).expect("all are right");
     assert_eq!((kitchen.shelf.top_most, kitchen.shelf.label.as_deref()), (5, Some("12")));
     assert_eq!(kitchen.oven, Oven::Gas(Gas { flame: 2.0, colour: Colour::Yellow, lighter: None }));
     assert_eq!(
@@ -230,7 +243,10 @@ fn numbers_that_no_type_holds_are_refused() {
     let huge = GOOD.replace("seed = 7", "seed = 99999999999999999999999999999999999999999999");
     assert_eq!(problems(&huge, &[]).len(), 1);
     let wide = GOOD.replace("[oven.gas]\nflame = 2", "[oven.electric]\nwatts = 5_000_000_000");
-    assert_eq!(problems(&wide, &[]), ["4:9 `oven.electric.watts` must be a whole number from 0 to 4294967295, is 5000000000"]);
+    assert_eq!(
+        problems(&wide, &[]),
+        ["4:9 `oven.electric.watts` must be a whole number from 0 to 4294967295, is 5000000000"]
+    );
     let endless = GOOD.replace("flame = 2", "flame = nan");
     assert_eq!(problems(&endless, &[]), ["4:9 `oven.gas.flame` must be a finite number, is not a number"]);
 }
@@ -240,13 +256,34 @@ fn the_schema_knows_every_key_of_every_choice() {
     let schema = Schema::of::<Kitchen>();
     let paths: Vec<&str> = schema.entries().map(|(path, _)| path).collect();
     let expected = [
-        "", "oven", "oven.electric", "oven.electric.fan", "oven.electric.watts", "oven.gas", "oven.gas.colour", "oven.gas.flame",
-        "oven.gas.lighter", "oven.stone", "seed", "shelf", "shelf.height", "shelf.height[]", "shelf.jars", "shelf.jars[]",
-        "shelf.label", "shelf.top-most",
+        "",
+        "oven",
+        "oven.electric",
+        "oven.electric.fan",
+        "oven.electric.watts",
+        "oven.gas",
+        "oven.gas.colour",
+        "oven.gas.flame",
+        "oven.gas.lighter",
+        "oven.stone",
+        "seed",
+        "shelf",
+        "shelf.height",
+        "shelf.height[]",
+        "shelf.jars",
+        "shelf.jars[]",
+        "shelf.label",
+        "shelf.top-most",
     ];
     assert_eq!(paths, expected);
-    assert_eq!(schema.get("oven").map(|entry| entry.kind.clone()), Some(Kind::Choice(vec!["gas", "electric", "stone"])));
-    assert_eq!(schema.get("oven.gas.colour").map(|entry| entry.kind.clone()), Some(Kind::Word(vec!["deep-blue", "yellow"])));
+    assert_eq!(
+        schema.get("oven").map(|entry| entry.kind.clone()),
+        Some(Kind::Choice(vec!["gas", "electric", "stone"]))
+    );
+    assert_eq!(
+        schema.get("oven.gas.colour").map(|entry| entry.kind.clone()),
+        Some(Kind::Word(vec!["deep-blue", "yellow"]))
+    );
     assert_eq!(schema.get("shelf.jars[3]").map(|entry| entry.kind.clone()), Some(Kind::Text));
 }
 

@@ -32,7 +32,8 @@ pub(super) fn right_text(path: &str) -> String {
         let belongs = |(table, _): &&(&str, &str)| table.split('.').next() == Some(section);
         let wanted = |(table, _): &&(&str, &str)| path == *table || path.starts_with(&format!("{table}."));
         let of_section = || choices.iter().filter(belongs);
-        let (table, keys) = of_section().find(wanted).or_else(|| of_section().next()).expect("every section has a choice");
+        let (table, keys) =
+            of_section().find(wanted).or_else(|| of_section().next()).expect("every section has a choice");
         if section == "data" {
             text += "[data]\n\n";
         }
