@@ -151,7 +151,7 @@ impl Running {
             }
         }
         let step = self.parts.state.step;
-        let stop = if step == steps { Stop::Done } else { Stop::Interrupted(self.interrupter.get_message()) };
+        let stop = if step >= steps { Stop::Done } else { Stop::Interrupted(self.interrupter.get_message()) };
         // An error that burn-train noted goes before; what was trained so far is kept in any case.
         self.save()?;
         Ok(Ended { stop, step, evaluation: self.evaluation })
