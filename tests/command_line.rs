@@ -57,7 +57,12 @@ fn a_closed_stdout_is_no_failure() {
 fn an_output_that_is_full_is_told() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has this device");
     let workshop = Workshop::new();
-    let output = workshop.command(&["completions", "bash"]).stdout(full).stderr(Stdio::piped()).output().expect("kiln can be started");
+    let output = workshop
+        .command(&["completions", "bash"])
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output()
+        .expect("kiln can be started");
     assert_eq!(output.status.code(), Some(3));
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("No space left") && !told.contains("panicked"), "{told}");
