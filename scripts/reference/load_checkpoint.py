@@ -70,7 +70,14 @@ def through(tokenizer, text):
 
 def known_characters(tokenizer):
     """The printable ASCII characters that survive the way there and back; not a space, which a decoder may trim."""
-    return "".join(character for character in map(chr, range(33, 127)) if through(tokenizer, character)[1] == character)
+
+    def survives(character):
+        try:
+            return through(tokenizer, character)[1] == character
+        except Exception:  # a vocabulary of characters without a token for unknown ones; nothing narrower is raised
+            return False
+
+    return "".join(filter(survives, map(chr, range(33, 127))))
 
 
 def show_tokenizer(file, text):

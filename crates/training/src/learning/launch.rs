@@ -89,7 +89,8 @@ pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
     }
     let log = MetricsLog::open(&session.folder.metrics_path(), state.step)?;
     let accumulate = run.accumulate as u64;
-    let train_loader = Arc::new(TrainingLoader::new(order, state.step.min(run.steps) * accumulate, run.steps * accumulate));
+    let train_loader =
+        Arc::new(TrainingLoader::new(order, state.step.min(run.steps) * accumulate, run.steps * accumulate));
     let valid_loader = Arc::new(EvaluationLoader::new(validation.clone(), plan));
     let parts = LoopParts {
         seed,

@@ -67,7 +67,11 @@ fn burns_learner_and_the_loop_share_one_schedule() {
 
 #[test]
 fn mistakes_in_the_settings_are_named() {
-    let config = ScheduleConfig::Cosine(CosineConfig { rate: 0.0, final_rate: 1.0, warmup: 10, steps: Some(10) });
-    let keys: Vec<_> = config.validate(1000).into_iter().map(|violation| violation.key).collect();
-    assert_eq!(keys, ["cosine.rate", "cosine.final-rate", "cosine.warmup"]);
+    let keys = |rate, final_rate| -> Vec<String> {
+        let config = ScheduleConfig::Cosine(CosineConfig { rate, final_rate, warmup: 10, steps: Some(10) });
+        config.validate(1000).into_iter().map(|violation| violation.key).collect()
+    };
+    assert_eq!(keys(0.5, 1.0), ["cosine.final-rate", "cosine.warmup"]);
+    // What a broken rate is compared with is not told beside it.
+    assert_eq!(keys(0.0, 1.0), ["cosine.rate", "cosine.warmup"]);
 }
