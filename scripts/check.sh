@@ -43,5 +43,5 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}-wgsl"
 # of WGSL shaders without tuning.
 step cargo test --release --package kiln --no-default-features --features wgsl --test end_to_end adapter
 # A machine without a GPU gets a small build.
-step cargo check --release --package kiln --no-default-features
+step cargo clippy --release --package kiln --no-default-features -- -D warnings
 echo "== all checks passed"

@@ -13,6 +13,7 @@ mod child;
 mod choose;
 mod entry;
 mod error;
+#[cfg_attr(not(feature = "wgsl"), allow(dead_code, reason = "a build for CPUs alone looks for no card"))]
 mod memory;
 mod name;
 mod open;

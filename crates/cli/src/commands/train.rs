@@ -10,7 +10,7 @@ use kiln_models::saved::{ModelDescription, SavedModel, Which, steps};
 use kiln_training::config::Config;
 use kiln_training::learning::{self, Outcome, Session, Stop};
 use kiln_training::run::{Checkpoint, RunDocuments, RunFolder, RunRecord};
-use kiln_training::shards::PreparedData;
+use kiln_training::shards::{EntropyFloor, PreparedData};
 
 use crate::arguments::TrainArguments;
 use crate::device::{Chosen, choose};
@@ -28,6 +28,8 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
     let chosen = choose(&arguments.device)?;
     say(&format!("device: {}", chosen.description));
     let data = training_data::prepare(&config)?;
+    // The floor is that of the whole validation split: a loss on a part of it is not comparable.
+    let floor = data.floor.filter(|_| config.run.evaluate_fraction == 1.0);
     let (folder, resumed) = open_run(arguments, &config, &run_path, &data, &chosen)?;
     let model = match &resumed {
         Some((model, _)) => model.clone(),
@@ -43,7 +45,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
 
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
-    let (renderer, observer) = arguments.progress.displays(&interrupter, data.tokenizer.clone(), data.floor);
+    let (renderer, observer) = arguments.progress.displays(&interrupter, data.tokenizer.clone(), floor);
     let session = Session {
         seed: config.seed,
         model,
@@ -65,7 +67,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
         }
     })?;
     let seconds = started.elapsed().as_secs_f64();
-    Ok(finish(arguments, &chosen.name, &outcome, &data, &run_path, seconds, &received))
+    Ok(finish(arguments, &chosen.name, &outcome, floor, &run_path, seconds, &received))
 }
 
 /// The last words of a run: what came out and what to type next.
@@ -73,7 +75,7 @@ fn finish(
     arguments: &TrainArguments,
     device: &str,
     outcome: &Outcome,
-    data: &PreparedData,
+    floor: Option<EntropyFloor>,
     run_path: &Path,
     seconds: f64,
     received: &Received,
@@ -87,8 +89,8 @@ fn finish(
                     "validation loss {:.4} nats/token, perplexity {:.2}, {:.4} bits/byte",
                     evaluation.loss, evaluation.perplexity, evaluation.bits_per_byte
                 );
-                if let Some(floor) = &data.floor {
-                    line.push_str(&format!("\n{}", floor_words(evaluation.nats_per_character, floor)));
+                if let Some(floor) = floor {
+                    line.push_str(&format!("\n{}", floor_words(evaluation.nats_per_character, &floor)));
                 }
                 say(&line);
             }

@@ -110,12 +110,6 @@ impl DeviceEntry {
             _ => self.device == name.to_string(),
         }
     }
-
-    /// What to write after `--device` for wgpu's adapter of this kind, the number `number` of its GPUs.
-    pub(crate) fn wgpu_spelling(kind: Kind, number: usize) -> String {
-        let adapter = if kind.is_gpu() { Adapter::Gpu(number) } else { Adapter::Software };
-        DeviceName::Wgpu(adapter).to_string()
-    }
 }
 
 /// `NVIDIA H200, discrete GPU, Vulkan`.

@@ -12,7 +12,7 @@ use super::trial::{Depth, Trial, column_shift, product_on_host, try_here, whole_
 
 fn gpu(kind: Kind, runtime: Runtime, number: usize) -> DeviceEntry {
     DeviceEntry {
-        device: DeviceEntry::wgpu_spelling(kind, number),
+        device: if kind.is_gpu() { format!("wgpu:{number}") } else { "wgpu:software".to_owned() },
         kind,
         runtime,
         index: number,

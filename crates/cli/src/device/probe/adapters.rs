@@ -8,6 +8,7 @@ use burn::tensor::wgpu::wgpu;
 
 use crate::device::entry::{DeviceEntry, Kind, Runtime};
 use crate::device::memory;
+use crate::device::name::{self, DeviceName};
 
 /// An adapter as its graphics API presents it.
 #[derive(Clone, Debug)]
@@ -102,7 +103,7 @@ pub(in crate::device) fn numbered(adapters: Vec<Adapter>) -> Vec<DeviceEntry> {
     let mut software_seen = false;
     indexed.retain(|(_, adapter)| adapter.kind != Kind::Software || !std::mem::replace(&mut software_seen, true));
     let entry = |(number, (index, adapter)): (usize, (usize, Adapter))| DeviceEntry {
-        device: DeviceEntry::wgpu_spelling(adapter.kind, number),
+        device: spelling(adapter.kind, number),
         kind: adapter.kind,
         runtime: adapter.runtime,
         index,
@@ -115,4 +116,10 @@ pub(in crate::device) fn numbered(adapters: Vec<Adapter>) -> Vec<DeviceEntry> {
         driver: (!adapter.driver.is_empty()).then_some(adapter.driver),
     };
     indexed.into_iter().enumerate().map(entry).collect()
+}
+
+/// What to write after `--device` for an adapter of this kind, the number `number` among the GPUs.
+fn spelling(kind: Kind, number: usize) -> String {
+    let adapter = if kind.is_gpu() { name::Adapter::Gpu(number) } else { name::Adapter::Software };
+    DeviceName::Wgpu(adapter).to_string()
 }
