@@ -4,8 +4,9 @@
 #   scripts/check.sh            everything
 #   scripts/check.sh --quick    without the second build for the adapter tests and without the one for CPUs alone
 #
-# Each command is one of at most four builds of the dependencies, which the target folders keep: checked (clippy), compiled
-# (test, and every `cargo run --release`), compiled for the adapter tests, checked for CPUs alone.
+# Each command is one of at most four builds of the dependencies, which one target folder keeps side by side:
+# checked (clippy), compiled (test, and every `cargo run --release`), compiled for the adapter tests (a third of the units; the
+# rest is shared), checked for CPUs alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -37,8 +38,6 @@ else
 fi
 $quick && exit 0
 
-# Other features of the dependencies: a folder of their own, so that neither build waits for the other's lock.
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}-wgsl"
 # Burn's Vulkan compiler and its autotuning do not get along with software adapters, so these tests have their own build,
 # of WGSL shaders without tuning.
 step cargo test --release --package kiln --no-default-features --features wgsl --test end_to_end adapter

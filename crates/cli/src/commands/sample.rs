@@ -70,7 +70,7 @@ pub(crate) struct SampleArguments {
     #[arg(short, long, value_name = "N", help_heading = SAMPLER_HEADING, default_value_t = SamplerConfig::default().seed)]
     seed: u64,
 
-    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal
+    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an adapter that computes on the CPU
     #[arg(long, default_value = "auto")]
     device: String,
 
