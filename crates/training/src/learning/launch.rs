@@ -59,7 +59,7 @@ pub struct Outcome {
     pub stop: Stop,
     /// Updates made in all sessions of the run.
     pub step: u64,
-    /// The last evaluation, if there was one in this session.
+    /// The last evaluation since the start or resumption, if there was one.
     pub evaluation: Option<crate::evaluation::Evaluation>,
 }
 

@@ -22,7 +22,7 @@ pub enum Event<'a> {
         entry: &'a StepEntry,
         /// Updates in all.
         steps: u64,
-        /// Seconds to the end, evaluations and saving included, from this session's pace.
+        /// Seconds to the end, evaluations and saving included, from the pace since the start or resumption.
         remaining_seconds: f64,
     },
     /// An evaluation.
