@@ -1,0 +1,1 @@
+//! Gradient descent on convex problems, against its theorems.
