@@ -36,7 +36,7 @@ mod suggestion;
 mod tests;
 
 pub use checked::read;
-pub use file::ConfigFileError;
+pub use file::{ConfigFileError, read_source};
 pub use problem::{ConfigErrors, Origin, Override, Problem, Source};
 pub use schema::{Entry, Kind, Schema};
 

@@ -22,7 +22,24 @@ const CHOICES: [(&str, &str); 13] = [
 const DOWNLOAD: &str = "url = \"https://example.org/tales.txt\"\n\
     sha256 = \"86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed\"";
 
-const SCHEDULES: [(&str, &str); 2] = [("schedule.constant", "rate = 0.001"), ("schedule.cosine", "rate = 0.001")];
+const SCHEDULES: [(&str, &str); 16] = [
+    ("schedule.constant", "rate = 0.001"),
+    ("schedule.inverse-time", "rate = 0.001"),
+    ("schedule.inverse-square-root", "rate = 0.001"),
+    ("schedule.step", "rate = 0.001\nevery = 10"),
+    ("schedule.exponential", "rate = 0.001\nfactor = 0.999"),
+    ("schedule.polynomial", "rate = 0.001"),
+    ("schedule.linear", "rate = 0.001"),
+    ("schedule.cosine", "rate = 0.001"),
+    ("schedule.cosine-restarts", "rate = 0.001\nperiod = 10"),
+    ("schedule.one-cycle", "rate = 0.001"),
+    ("schedule.noam", "width = 128"),
+    ("schedule.warmup-stable-decay", "rate = 0.001"),
+    ("schedule.piecewise", "rates = [0.001, 0.0001]\nboundaries = [50]"),
+    ("schedule.error-floor", "rate = 0.001"),
+    ("schedule.reduce-on-plateau", "rate = 0.001"),
+    ("schedule.non-monotone", "rate = 0.001"),
+];
 
 /// The text of a right configuration whose choices are those that `path` needs, else the first of each section.
 pub(super) fn right_text(path: &str) -> String {
