@@ -9,11 +9,13 @@ mod constant;
 mod cosine;
 #[cfg(test)]
 mod tests;
+mod trigger;
 
 pub use adapter::SharedSchedule;
 pub use config::{ConstantConfig, CosineConfig, ScheduleConfig};
 pub use constant::Constant;
 pub use cosine::Cosine;
+pub use trigger::NonMonotoneTrigger;
 
 /// A learning-rate schedule.
 ///
