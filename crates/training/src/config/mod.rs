@@ -45,6 +45,7 @@ use std::path::Path;
 use kiln_models::{ModelConfig, TokenizerConfig, Violation};
 use serde::{Deserialize, Serialize};
 
+use crate::averaging::AveragingConfig;
 use crate::corpus::DataConfig;
 use crate::optimizers::OptimizerConfig;
 use crate::run::RunConfig;
@@ -67,6 +68,9 @@ pub struct Config {
     pub optimizer: OptimizerConfig,
     /// The learning rate over time.
     pub schedule: ScheduleConfig,
+    /// Which average of the weights is evaluated, sampled and saved. Default: none, the weights themselves are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub averaging: Option<AveragingConfig>,
     /// How long, in which portions, and what is looked at and kept on the way.
     pub run: RunConfig,
 }
@@ -101,6 +105,10 @@ impl Config {
             ("model", self.model.validate()),
             ("optimizer", self.optimizer.validate()),
             ("schedule", self.schedule.validate(self.run.steps)),
+            (
+                "averaging",
+                self.averaging.as_ref().map_or_else(Vec::new, |averaging| averaging.validate(self.run.steps)),
+            ),
             ("run", self.run.validate()),
         ];
         let of_sections = sections

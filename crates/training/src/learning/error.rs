@@ -1,5 +1,6 @@
 //! Why training ended without being done.
 
+use crate::averaging::AveragingStateError;
 use crate::batches::TooShort;
 use crate::optimizers::OptimizerStateError;
 use crate::run::{CheckpointError, FolderError};
@@ -36,6 +37,9 @@ pub enum TrainError {
     /// A checkpoint's optimizer state does not fit.
     #[error(transparent)]
     OptimizerState(#[from] OptimizerStateError),
+    /// A checkpoint's average does not fit.
+    #[error(transparent)]
+    AveragingState(#[from] AveragingStateError),
     /// A checkpoint's schedule state does not fit.
     #[error(transparent)]
     ScheduleState(#[from] ScheduleStateError),

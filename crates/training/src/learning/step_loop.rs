@@ -10,18 +10,21 @@ use burn::train::{
     EventProcessorTraining, Interrupter, Learner, LearnerEvent, SupervisedLearningStrategy,
     SupervisedTrainingEventProcessor, TrainLoader, TrainStep, TrainingComponents, TrainingItem, ValidLoader,
 };
-use kiln_models::saved::state_tensors;
-use kiln_models::{RecurrentState, State};
+use kiln_models::saved::{collect_tensors, state_tensors};
+use kiln_models::{LanguageModel, RecurrentState, State};
 
 use super::TrainError;
 use super::dashboard::DashboardValues;
 use super::launch::{Ended, Handover};
 use super::model::{EvaluationOutput, TrainingInput, TrainingModel, TrainingOutput};
 use super::observer::{Event, Observer, Stop};
+use crate::averaging::Averaging;
 use crate::batches::mix;
 use crate::evaluation::{Evaluation, evaluate};
 use crate::optimizers::{Optimizer, clip_coefficient, global_norm};
-use crate::run::{Checkpoint, EvaluationEntry, LoopState, MetricsLog, RunConfig, RunFolder, ScheduleEntry, StepEntry};
+use crate::run::{
+    Checkpoint, CheckpointError, EvaluationEntry, LoopState, MetricsLog, RunConfig, RunFolder, ScheduleEntry, StepEntry,
+};
 use crate::schedules::SharedSchedule;
 use crate::shards::TokenFile;
 
@@ -31,6 +34,7 @@ pub(super) struct LoopParts {
     pub(super) device: Device,
     pub(super) run: RunConfig,
     pub(super) optimizer: Optimizer,
+    pub(super) averaging: Averaging,
     pub(super) schedule: SharedSchedule,
     pub(super) validation: TokenFile,
     pub(super) folder: RunFolder,
@@ -81,7 +85,7 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
         let mut session = Running::new(parts, model, valid_loader, components.event_processor, components.interrupter);
         let end = session.run(&mut *train_loader.iter());
         self.end.put(end);
-        (session.model, session.events)
+        (TrainingModel { language_model: session.finished_model().train() }, session.events)
     }
 }
 
@@ -179,6 +183,7 @@ impl Running {
         };
         let language_model = self.model.language_model.clone();
         self.model.language_model = self.parts.optimizer.update(language_model, gradients, scale, learning_rate);
+        self.parts.averaging.observe_update(&self.model.language_model, step);
         self.parts.state.step = step;
         self.parts.state.tokens += self.parts.run.tokens_per_step();
         self.clock.training += started.elapsed();
@@ -249,7 +254,7 @@ impl Running {
     /// Evaluates; the best evaluation of the run is saved at once.
     fn evaluate(&mut self) -> Result<(), TrainError> {
         let epoch = self.interval(self.parts.state.step - 1);
-        let model = self.model.valid();
+        let model = TrainingModel { language_model: self.finished_model() };
         let interrupter = self.interrupter.clone();
         let proceed = &mut |_| !interrupter.should_stop();
         let evaluation = evaluate(&model, &*self.valid_loader, &self.parts.validation, proceed)
@@ -268,6 +273,7 @@ impl Running {
             tokens: evaluation.tokens,
         };
         self.parts.schedule.get().observe_validation(evaluation.loss);
+        self.parts.averaging.observe_validation(&self.model.language_model, evaluation.loss);
         self.evaluation = Some(evaluation);
         self.show_evaluation(epoch, evaluation.loss);
         self.parts.log.append(&entry)?;
@@ -285,7 +291,7 @@ impl Running {
     }
 
     fn sample(&mut self) {
-        let model = self.model.valid().language_model;
+        let model = self.finished_model();
         let (step, tokens) = (self.parts.state.step, self.parts.run.sample_tokens);
         for prompt in &self.parts.run.prompts {
             match self.parts.observer.sample(&model, prompt, tokens) {
@@ -305,16 +311,26 @@ impl Running {
             return Ok(());
         }
         self.parts.state.schedule = ScheduleEntry(self.parts.schedule.get().state());
+        self.parts.state.averaging = self.parts.averaging.state();
+        let differs = self.parts.averaging.has_average() || self.parts.optimizer.has_evaluation_weights();
+        let training_weights = differs.then(|| collect_tensors(&self.model.valid().language_model)).transpose();
         let checkpoint = Checkpoint {
             state: self.parts.state.clone(),
             optimizer: self.parts.optimizer.state(),
+            training_weights: training_weights.map_err(CheckpointError::Saved)?,
             carried: self.parts.carried.as_ref().map(state_tensors),
         };
-        let model = self.model.valid().language_model;
+        let model = self.finished_model();
         let folder = self.parts.folder.save(&model, &checkpoint, self.parts.run.keep)?;
         self.saved_at = Some(step);
         self.parts.observer.observe(Event::Saved { step, folder: &folder });
         Ok(())
+    }
+
+    /// The model as it is evaluated, sampled and saved: without autodiff, and with averaged weights where there are such.
+    fn finished_model(&self) -> LanguageModel {
+        let model = self.model.language_model.valid();
+        self.parts.averaging.applied(self.parts.optimizer.for_evaluation(model))
     }
 
     /// Which interval between two evaluations the update after `step` belongs to, from 1: the dashboard's epoch.

@@ -10,9 +10,10 @@ use kiln_models::saved::{ModelDescription, Which, find_checkpoint};
 use kiln_models::{LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
 
 use super::*;
+use crate::averaging::{AveragingConfig, ExponentialConfig, NonMonotoneConfig, PolyakConfig};
 use crate::batches::EvaluationPlan;
 use crate::evaluation::evaluate;
-use crate::optimizers::{AdamConfig, OptimizerConfig};
+use crate::optimizers::{AdamwConfig, OptimizerConfig, ScheduleFreeAdamwConfig, ScheduleFreeSgdConfig};
 use crate::run::{Checkpoint, RunConfig, RunFolder, StepEntry};
 use crate::schedules::{CosineConfig, ScheduleConfig};
 use crate::shards::{TextIdentity, TokenFile, TokenFileWriter};
@@ -67,6 +68,9 @@ struct World {
     train: TokenFile,
     validation: TokenFile,
     model: ModelConfig,
+    optimizer: OptimizerConfig,
+    averaging: Option<AveragingConfig>,
+    rate: f64,
     run: RunConfig,
 }
 
@@ -89,6 +93,9 @@ impl World {
         );
         Self {
             model: toml::from_str(model).unwrap(),
+            optimizer: OptimizerConfig::Adamw(AdamwConfig::default()),
+            averaging: None,
+            rate: 0.01,
             run: toml::from_str(&run).unwrap(),
             tokenizer,
             train,
@@ -116,8 +123,14 @@ impl World {
             model,
             device,
             run: &self.run,
-            optimizer: &OptimizerConfig::Adamw(AdamConfig::default()),
-            schedule: &ScheduleConfig::Cosine(CosineConfig { rate: 0.01, final_rate: 0.0, warmup: 3, steps: None }),
+            optimizer: &self.optimizer,
+            averaging: self.averaging.as_ref(),
+            schedule: &ScheduleConfig::Cosine(CosineConfig {
+                rate: self.rate,
+                final_rate: 0.0,
+                warmup: 3,
+                steps: None,
+            }),
             train: self.train.clone(),
             validation: self.validation.clone(),
             folder,
@@ -171,6 +184,74 @@ fn a_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
             assert_eq!(found, expected, "{windows}, stopped after {stop}");
             assert_eq!(weights(&folder), weights(&expected_folder), "{windows}, stopped after {stop}");
         }
+    }
+}
+
+/// Worlds whose saved weights are not those that training goes on from.
+fn averaging_worlds() -> Vec<World> {
+    let averages = [
+        AveragingConfig::Polyak(PolyakConfig { start: 3 }),
+        AveragingConfig::Exponential(ExponentialConfig::default()),
+        AveragingConfig::NonMonotone(NonMonotoneConfig { patience: 1 }),
+    ];
+    let free = [
+        OptimizerConfig::ScheduleFreeSgd(ScheduleFreeSgdConfig { momentum: 0.9, weight_decay: 0.1 }),
+        OptimizerConfig::ScheduleFreeAdamw(ScheduleFreeAdamwConfig::default()),
+    ];
+    let world = |change: &dyn Fn(&mut World)| {
+        let mut world = World::new(TRANSFORMER, "windows = \"shuffled\"");
+        world.run.evaluate_every = 2;
+        change(&mut world);
+        world
+    };
+    let averages = averages.map(|average| {
+        world(&|world| {
+            // A rate at which the validation loss rises, so that the third kind begins too.
+            world.rate = 1.0;
+            world.averaging = Some(average.clone());
+        })
+    });
+    let free = free.map(|optimizer| world(&|world| world.optimizer = optimizer.clone()));
+    averages.into_iter().chain(free).collect()
+}
+
+#[test]
+fn a_run_that_averages_and_was_stopped_ends_with_the_bits_of_one_that_was_not() {
+    let _alone = alone();
+    for world in averaging_worlds() {
+        world.train("whole", &Notes::default()).unwrap();
+        let (expected_folder, expected) = world.newest("whole");
+        assert!(expected.training_weights.is_some(), "{:?}: no average began", world.averaging);
+        for stop in [1, 5, 9] {
+            let name = format!("stopped-{stop}");
+            world.train(&name, &Notes { stop_after: Some(stop), ..Notes::default() }).unwrap();
+            world.train(&name, &Notes::default()).unwrap();
+            let (folder, found) = world.newest(&name);
+            assert_eq!(found, expected, "{:?}, {:?}, stopped after {stop}", world.averaging, world.optimizer);
+            assert_eq!(weights(&folder), weights(&expected_folder));
+        }
+    }
+}
+
+#[test]
+fn the_saved_model_is_the_one_that_was_evaluated_and_not_the_one_that_is_trained() {
+    let _alone = alone();
+    for world in averaging_worlds() {
+        let outcome = world.train("run", &Notes::default()).unwrap();
+        let (folder, checkpoint) = world.newest("run");
+        let fresh = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &Device::flex());
+        let saved = kiln_models::saved::load_weights(fresh, &folder.join("model.safetensors")).unwrap();
+        let trained = kiln_models::saved::apply_tensors(saved.clone(), checkpoint.training_weights.unwrap()).unwrap();
+        let loss = |language_model| {
+            let plan = EvaluationPlan::new(&world.validation, 1.0, world.run.batch, world.run.context, false).unwrap();
+            let loader = EvaluationLoader::new(world.validation.clone(), plan);
+            let model = TrainingModel { language_model };
+            evaluate(&model, &loader, &world.validation, &mut |_| true).unwrap().unwrap().loss
+        };
+        let evaluated = outcome.evaluation.unwrap().loss;
+        assert_eq!(loss(saved).to_bits(), evaluated.to_bits(), "{:?}, {:?}", world.averaging, world.optimizer);
+        assert_eq!(loss(outcome.model).to_bits(), evaluated.to_bits());
+        assert!((loss(trained) - evaluated).abs() > 1e-6, "{:?}, {:?}", world.averaging, world.optimizer);
     }
 }
 
@@ -239,8 +320,9 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
         model,
         device,
         run: &world.run,
-        optimizer: &OptimizerConfig::Adamw(AdamConfig::default()),
+        optimizer: &OptimizerConfig::Adamw(AdamwConfig::default()),
         schedule: &schedule,
+        averaging: None,
         train: world.train.clone(),
         validation: world.validation.clone(),
         folder,

@@ -8,6 +8,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use checkpoint::TRAINING_WEIGHTS;
 pub use checkpoint::{Best, Checkpoint, CheckpointError, LoopState, ScheduleEntry};
 pub use config::RunConfig;
 pub use folder::{FolderError, RunDocuments, RunFolder};

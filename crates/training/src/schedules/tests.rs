@@ -317,3 +317,26 @@ fn mistakes_in_the_settings_are_named() {
     let piecewise = keys("[piecewise]\nrates = [1.0, -1.0]\nboundaries = [7, 7]");
     assert_eq!(piecewise, ["piecewise.rates[1]", "piecewise.boundaries", "piecewise.boundaries[1]"]);
 }
+
+#[test]
+fn the_trigger_waits_for_a_loss_worse_than_an_old_one() {
+    // Worked by hand for a patience of 2: the fifth loss is compared with 5 and 4, the sixth with 5, 4 and 3.
+    let losses = [5.0, 4.0, 3.0, 3.5, 3.2, 3.1, 2.9, 3.15, 2.0];
+    let triggered = [false, false, false, false, false, true, false, true, false];
+    let mut trigger = NonMonotoneTrigger::new(2);
+    for (index, (loss, expected)) in losses.into_iter().zip(triggered).enumerate() {
+        assert_eq!(trigger.observe(loss), expected, "loss {index}");
+        let text = serde_json::to_string(&trigger).unwrap();
+        trigger = serde_json::from_str(&text).unwrap();
+    }
+    trigger.reset();
+    assert!(!trigger.observe(9.0) && trigger.losses() == [9.0]);
+}
+
+#[test]
+fn a_trigger_does_not_fire_before_it_has_more_losses_than_its_patience() {
+    let mut trigger = NonMonotoneTrigger::new(5);
+    let fired = (0..7).map(|index| trigger.observe(f64::from(index))).position(|fired| fired);
+    // The first loss is the first that is older than the last five.
+    assert_eq!(fired, Some(6));
+}

@@ -1,5 +1,6 @@
 mod documentation;
 mod every_key;
 mod reading;
+mod rules;
 mod shipped;
 mod support;
