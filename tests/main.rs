@@ -3,6 +3,7 @@
 mod adapter;
 mod checking;
 mod command_line;
+mod converging;
 mod devices;
 mod mistakes;
 mod sampling;

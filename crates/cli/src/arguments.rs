@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Eval(EvalArguments),
     /// Check a configuration and say what the run will need, without starting it
     Check(CheckArguments),
+    /// Run gradient descent on a problem whose constants are known, and hold it against its theorems
+    Converge(ConvergeArguments),
     /// List the devices of this machine and try each
     Devices(DevicesArguments),
     /// Print a completion script for a shell
@@ -115,6 +117,21 @@ pub(crate) struct CheckArguments {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Arguments of `kiln converge`.
+#[derive(Debug, Args)]
+pub(crate) struct ConvergeArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+
+    /// Where to compute; only the processor has double precision: cpu, ndarray, auto, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+
+    /// Folder of the report, the figures and the numbers [default: runs/ and the configuration file's name]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Arguments of `kiln completions`.

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use kiln_convergence::LabError;
 use kiln_inference::GenerateError;
 use kiln_models::saved::SavedModelError;
 use kiln_training::config::{ConfigErrors, ConfigFileError};
@@ -59,6 +60,11 @@ impl Exit {
         }
         if let Some(error) = error.downcast_ref::<DeviceError>() {
             return Some(if error.exit_code() == Self::Usage as u8 { Self::Usage } else { Self::Device });
+        }
+        match error.downcast_ref() {
+            Some(LabError::BatchTooLarge { .. }) => return Some(Self::Usage),
+            Some(LabError::Device(_)) => return Some(Self::Device),
+            _ => {}
         }
         if let Some(FolderError::Exists { .. }) = error.downcast_ref() {
             return Some(Self::Usage);

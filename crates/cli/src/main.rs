@@ -55,6 +55,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Sample(arguments) => commands::sample(&arguments).map(|()| Exit::Done),
         Command::Eval(arguments) => commands::eval(&arguments),
         Command::Check(arguments) => commands::check(&arguments).map(|()| Exit::Done),
+        Command::Converge(arguments) => commands::converge(&arguments),
         Command::Devices(arguments) => commands::devices(&arguments).map(|()| Exit::Done),
         Command::Completions(arguments) => commands::completions(&arguments).map(|()| Exit::Done),
     }

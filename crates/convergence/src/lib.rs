@@ -1,1 +1,32 @@
-//! Gradient descent on convex problems, against its theorems.
+//! The lab: gradient descent and mini-batch stochastic gradient descent on problems whose constants are known, with the very
+//! schedules and optimizers that train the language models, held against their theorems.
+//!
+//! An [`Experiment`] is one TOML file: a problem and some curves. Data goes one way: [`data`] to a [`problem`], its
+//! [`Constants`] and a descent in R independent repeats to a mean with its band, the bound that the theorems give, fits, and a
+//! [`CurveOutcome`] with all of it. Nothing here prints or draws.
+
+mod config;
+mod constants;
+pub mod data;
+mod descent;
+mod device;
+mod error;
+mod fits;
+mod iterations;
+mod outcome;
+pub mod problem;
+mod statistics;
+#[cfg(test)]
+mod tests;
+mod theorems;
+
+pub use config::{Axes, CurveConfig, Experiment, LabFile, Lecture};
+pub use constants::{Constants, Variance};
+pub use descent::{Descent, Trace, descend};
+pub use device::Arithmetic;
+pub use error::LabError;
+pub use fits::{Estimate, power_law, rate_per_step, steps_to};
+pub use iterations::{IterationsTo, iterations_to};
+pub use outcome::{CurveOutcome, ExperimentOutcome, Progress, Verdict, run};
+pub use statistics::{Band, confidence_half_width};
+pub use theorems::{Bound, Theorem, exact_quadratic};

@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod converge;
 mod devices;
 mod eval;
 mod sample;
@@ -9,6 +10,7 @@ mod train;
 
 pub(crate) use check::check;
 pub(crate) use completions::completions;
+pub(crate) use converge::converge;
 pub(crate) use devices::{DevicesArguments, devices};
 pub(crate) use eval::eval;
 pub(crate) use sample::{SampleArguments, sample};

@@ -1,0 +1,110 @@
+//! `kiln converge CONFIG`: gradient descent on problems whose constants are known, held against its theorems.
+
+mod files;
+mod page;
+mod pictures;
+mod words;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use kiln_convergence::{Arithmetic, Experiment, ExperimentOutcome, LabFile, Lecture, Verdict};
+
+use crate::arguments::ConvergeArguments;
+use crate::device::choose;
+use crate::exit::{Exit, UsageError};
+use crate::terminal::say;
+
+/// An experiment that was made, under the name of its file.
+pub(super) struct Made {
+    pub(super) name: String,
+    pub(super) experiment: Experiment,
+    pub(super) outcome: ExperimentOutcome,
+}
+
+/// `kiln converge`.
+pub(crate) fn converge(arguments: &ConvergeArguments) -> anyhow::Result<Exit> {
+    let path = &arguments.config.config;
+    let (title, experiments) = match LabFile::open(path, &arguments.config.overrides)? {
+        LabFile::Experiment(experiment) => (experiment.title.clone(), vec![(stem(path), *experiment)]),
+        LabFile::Lecture(lecture) => (lecture.title.clone(), experiments_of(&lecture, path)?),
+    };
+    let chosen = choose(&arguments.device)?;
+    say(&format!("device: {}", chosen.description));
+    let arithmetic = Arithmetic::of(chosen.device);
+    if !arithmetic.is_double() {
+        say("this device has no double precision: errors below about 1e-7 of the first one are rounding");
+    }
+    let folder = arguments.output.clone().unwrap_or_else(|| Path::new("runs").join(stem(path)));
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    let made = make(experiments, &arithmetic)?;
+    let mut diverged = false;
+    for made in &made {
+        print(&words::report(made))?;
+        diverged |= diverged_unasked(made);
+    }
+    files::write(&folder, &title, &made)?;
+    say(&format!("report:  {}", folder.join(files::REPORT).display()));
+    Ok(if diverged { Exit::Diverged } else { Exit::Done })
+}
+
+/// The experiments of a lecture, in its order.
+fn experiments_of(lecture: &Lecture, path: &Path) -> anyhow::Result<Vec<(String, Experiment)>> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let open = |file: &String| -> anyhow::Result<(String, Experiment)> {
+        let path = folder.join(file);
+        match LabFile::open(&path, &[])? {
+            LabFile::Experiment(experiment) => Ok((stem(&path), *experiment)),
+            LabFile::Lecture(_) => {
+                Err(UsageError(format!("{} is a list of experiments itself; name experiments", path.display())).into())
+            }
+        }
+    };
+    lecture.experiments.iter().map(open).collect()
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Makes the experiments one after the other, with a bar on a terminal and a line each elsewhere.
+fn make(experiments: Vec<(String, Experiment)>, arithmetic: &Arithmetic) -> anyhow::Result<Vec<Made>> {
+    let style = ProgressStyle::with_template("{msg:>28} [{bar:30}] {percent:>3} % {eta}");
+    let total = experiments.iter().map(|(_, experiment)| updates(experiment)).sum();
+    let bar = ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let mut before = 0;
+    let mut made = Vec::new();
+    for (name, experiment) in experiments {
+        bar.set_message(name.clone());
+        let outcome =
+            kiln_convergence::run(&experiment, arithmetic, &mut |progress| bar.set_position(before + progress.done))
+                .with_context(|| name.clone())?;
+        before += updates(&experiment);
+        made.push(Made { name, experiment, outcome });
+    }
+    bar.finish_and_clear();
+    Ok(made)
+}
+
+fn updates(experiment: &Experiment) -> u64 {
+    experiment.steps * experiment.curves.len() as u64
+}
+
+/// Whether a curve diverged that was not meant to.
+fn diverged_unasked(made: &Made) -> bool {
+    let curves = made.experiment.curves.iter().zip(&made.outcome.curves);
+    curves.into_iter().any(|(config, curve)| !config.diverges && matches!(curve.verdict, Verdict::Diverged { .. }))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
+/// Where a file of an experiment goes.
+pub(super) fn file(folder: &Path, name: &str, ending: &str) -> PathBuf {
+    folder.join(format!("{name}{ending}"))
+}

@@ -1,0 +1,35 @@
+//! The report of all experiments as one page.
+
+use super::pictures::Picture;
+use super::{Made, words};
+use crate::figures::{Block, Page, Section, Table};
+
+/// The page, from the pictures of each experiment as drawn.
+pub(super) fn page(title: &str, made: &[(&Made, Vec<(Picture, String)>)]) -> Page {
+    Page {
+        title: title.into(),
+        introduction: vec![
+            "F is strongly convex with constant c, its gradient Lipschitz continuous with constant L, and the gradient of a \
+             mini-batch of b samples has variance σ²/b. At a constant rate η ≤ 1/L the expected error is at most \
+             (1 − ηc)^t (F(w₀) − F* − floor) + floor with floor = ηLσ²/(2cb) (Bottou, Curtis and Nocedal, \
+             “Optimization Methods for Large-Scale Machine Learning”, 2018, Theorem 4.6); without noise the floor is 0."
+                .into(),
+        ],
+        sections: made.iter().map(|(made, pictures)| section(made, pictures)).collect(),
+    }
+}
+
+fn section(made: &Made, pictures: &[(Picture, String)]) -> Section {
+    let mut blocks: Vec<Block> = made.experiment.explanation.iter().cloned().map(Block::Paragraph).collect();
+    for (picture, svg) in pictures {
+        blocks.push(Block::Picture { svg: svg.clone(), caption: picture.caption.clone() });
+    }
+    blocks.extend(words::facts(made).into_iter().map(Block::Paragraph));
+    let header = words::COLUMNS.map(str::to_string).to_vec();
+    blocks.push(Block::Table(Table { caption: String::new(), header, rows: words::rows(made) }));
+    if let Some((header, rows)) = words::iterations(made) {
+        let caption = "Updates until the mean error is at most epsilon".into();
+        blocks.push(Block::Table(Table { caption, header, rows }));
+    }
+    Section { heading: made.experiment.title.clone(), blocks }
+}

@@ -1,0 +1,159 @@
+//! The figures of an experiment.
+
+use kiln_convergence::{Axes, CurveOutcome};
+
+use super::Made;
+use crate::figures::{Axis, Chart, Line, Series};
+
+/// A figure, its ending after the experiment's name, and what it shows.
+pub(super) struct Picture {
+    pub(super) ending: &'static str,
+    pub(super) caption: String,
+    pub(super) charts: Vec<Chart>,
+    /// Charts side by side.
+    pub(super) columns: usize,
+}
+
+/// From this many curves on, rates are drawn apart.
+const CROWDED: usize = 7;
+
+/// Every figure of an experiment.
+pub(super) fn pictures(made: &Made) -> Vec<Picture> {
+    let mut pictures = vec![errors(made)];
+    pictures.extend(rates(made));
+    pictures.extend(iterations(made));
+    pictures
+}
+
+fn time_axis(made: &Made) -> Axis {
+    match made.experiment.axes {
+        Axes::SemiLogarithmic => Axis::linear("update t"),
+        Axes::Logarithmic => Axis::logarithmic("update t"),
+    }
+}
+
+fn errors(made: &Made) -> Picture {
+    let is_convex = made.outcome.curves.iter().any(|curve| curve.constants.is_some());
+    let label = if is_convex { "F(w) − F*" } else { "F(w)" };
+    let curves = &made.outcome.curves;
+    let measured = curves.iter().enumerate().map(|(colour, curve)| error_curve(curve, colour));
+    let bounds = curves.iter().enumerate().filter_map(|(colour, curve)| bound_curve(curve, colour));
+    let exact = curves.iter().enumerate().filter_map(|(colour, curve)| exact_curve(curve, colour));
+    let mut series: Vec<Series> = measured.chain(bounds).chain(exact).collect();
+    // What a dash and a dot mean is said once.
+    for (line, label) in [(Line::Dashed, "bound of the theorem"), (Line::Dotted, "exact expectation")] {
+        if let Some(first) = series.iter_mut().find(|series| series.line == line) {
+            first.label = label.into();
+        }
+    }
+    let repeats = curves.iter().map(|curve| curve.trace.repeats).max().unwrap_or(1);
+    let what = if repeats > 1 {
+        format!("Mean of {repeats} repeats with its 95 % confidence band (solid)")
+    } else {
+        "Measured error (solid)".into()
+    };
+    Picture {
+        ending: "",
+        caption: format!("{what}; the theorem's bound dashed and the exact expectation dotted, where there is one."),
+        charts: vec![Chart {
+            title: made.experiment.title.clone(),
+            x: time_axis(made),
+            y: Axis { range: error_range(curves), ..Axis::logarithmic(label) },
+            series,
+            note: None,
+        }],
+        columns: 1,
+    }
+}
+
+/// What is worth seeing: down to the smallest measured error, but not below the digits of the arithmetic, and not far above
+/// the start, where divergence leaves the picture.
+fn error_range(curves: &[CurveOutcome]) -> Option<(f64, f64)> {
+    let means = || curves.iter().flat_map(|curve| curve.trace.error.iter().map(|band| band.mean));
+    let start = curves.iter().filter_map(|curve| curve.trace.error.first()).map(|band| band.mean).fold(0.0, f64::max);
+    let smallest = means().filter(|mean| *mean > 0.0).fold(f64::INFINITY, f64::min);
+    let largest = means().fold(0.0, f64::max).min(start * 1e3);
+    (smallest < largest).then(|| (smallest.max(start * 1e-14) * 0.5, largest * 2.0))
+}
+
+fn points(curve: &CurveOutcome, at: impl Fn(usize) -> f64) -> Vec<(f64, f64)> {
+    (0..curve.trace.error.len()).map(|t| (t as f64, at(t))).collect()
+}
+
+fn error_curve(curve: &CurveOutcome, colour: usize) -> Series {
+    let errors = &curve.trace.error;
+    let band = errors.iter().map(|band| (band.mean - band.half_width, band.mean + band.half_width)).collect();
+    let is_noisy = errors.iter().any(|band| band.half_width > 0.0);
+    Series {
+        band: is_noisy.then_some(band),
+        ..Series::curve(curve.label.clone(), colour, points(curve, |t| errors[t].mean))
+    }
+}
+
+fn bound_curve(curve: &CurveOutcome, colour: usize) -> Option<Series> {
+    let bound = curve.bound.as_ref().ok()?;
+    Some(Series { line: Line::Dashed, ..Series::curve("", colour, points(curve, |t| bound.at(t as u64))) })
+}
+
+fn exact_curve(curve: &CurveOutcome, colour: usize) -> Option<Series> {
+    let exact = curve.exact.as_ref()?;
+    // Without noise the measured curve lies on it.
+    curve.floor?;
+    Some(Series { line: Line::Dotted, ..Series::curve("", colour, points(curve, |t| exact[t])) })
+}
+
+/// The learning rates, where any of them changes.
+fn rates(made: &Made) -> Option<Picture> {
+    let curves = &made.outcome.curves;
+    let changes = |curve: &CurveOutcome| curve.trace.rates.windows(2).any(|pair| pair[0] != pair[1]);
+    if !curves.iter().any(changes) {
+        return None;
+    }
+    let series = |curve: &CurveOutcome, colour: usize| {
+        let points = curve.trace.rates.iter().enumerate().map(|(t, rate)| (t as f64, *rate)).collect();
+        Series::curve(curve.label.clone(), colour, points)
+    };
+    let chart = |title: String, rate: Axis, series: Vec<Series>| Chart {
+        title,
+        x: time_axis(made),
+        y: rate,
+        series,
+        note: None,
+    };
+    let caption = "Learning rate of each update; the mean over the repeats where it depends on what each of them sees.";
+    let charts: Vec<Chart> = if curves.len() >= CROWDED {
+        let small = |curve: &CurveOutcome| {
+            let series = Series { label: String::new(), ..series(curve, 0) };
+            chart(curve.label.clone(), Axis::linear("rate"), vec![series])
+        };
+        curves.iter().map(small).collect()
+    } else {
+        let all = curves.iter().enumerate().map(|(colour, curve)| series(curve, colour)).collect();
+        vec![chart(format!("{}: learning rates", made.experiment.title), Axis::logarithmic("learning rate"), all)]
+    };
+    let columns = if charts.len() == 1 { 1 } else { 4 };
+    Some(Picture { ending: "-rates", caption: caption.into(), charts, columns })
+}
+
+/// Updates against 1 / epsilon.
+fn iterations(made: &Made) -> Option<Picture> {
+    let series = |(colour, curve): (usize, &CurveOutcome)| {
+        let reached = &curve.iterations.as_ref()?.reached;
+        let points =
+            reached.iter().filter_map(|(epsilon, steps)| Some((1.0 / epsilon, steps.filter(|t| *t > 0)? as f64)));
+        Some(Series { line: Line::Solid, ..Series::curve(curve.label.clone(), colour, points.collect()) })
+    };
+    let series: Vec<Series> = made.outcome.curves.iter().enumerate().filter_map(series).collect();
+    (!series.is_empty()).then(|| Picture {
+        ending: "-iterations",
+        caption: "Updates until the mean error is at most epsilon.".into(),
+        charts: vec![Chart {
+            title: format!("{}: updates to reach epsilon", made.experiment.title),
+            x: Axis::logarithmic("1 / ε"),
+            y: Axis::logarithmic("updates"),
+            series,
+            note: None,
+        }],
+        columns: 1,
+    })
+}

@@ -1,0 +1,237 @@
+//! The configuration of an experiment: TOML in, one checked [`Experiment`] out, or all mistakes at once.
+
+use std::path::Path;
+
+use kiln_models::Violation;
+use kiln_training::config::{ConfigErrors, ConfigFileError, Override, Source, read, read_source};
+use kiln_training::optimizers::OptimizerConfig;
+use kiln_training::schedules::ScheduleConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::problem::ProblemConfig;
+
+/// What a file of the lab is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LabFile {
+    /// One experiment.
+    Experiment(Box<Experiment>),
+    /// Several.
+    Lecture(Lecture),
+}
+
+/// Several experiments, made by one command into one report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Lecture {
+    /// The title of the report.
+    pub title: String,
+    /// The files of the experiments, relative to the folder of this file.
+    pub experiments: Vec<String>,
+}
+
+/// One problem, some curves, one figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Experiment {
+    /// The title of the figure.
+    pub title: String,
+    /// What is to be seen in it, for the report. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<String>,
+    /// Seed of the data, the samples and the noise; at most 2^63 - 1. Default `1`.
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// R, independent repeats of every curve whose gradients are random, >= 1. Default `200`.
+    #[serde(default = "default_repeats")]
+    pub repeats: usize,
+    /// Updates, >= 10.
+    pub steps: u64,
+    /// The problem of every curve that has none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<ProblemConfig>,
+    /// The curves.
+    pub curves: Vec<CurveConfig>,
+    /// How the axes of the figure are divided. Default `semi-logarithmic`.
+    #[serde(default)]
+    pub axes: Axes,
+    /// Errors epsilon, each > 0 and below the one before: also count the updates until each is reached. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub iterations_to: Vec<f64>,
+    /// Updates between two losses that schedules are told as validation losses: the objective itself. Default `10`.
+    #[serde(default = "ten")]
+    pub validate_every: u64,
+}
+
+/// How the axes of a figure are divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Axes {
+    /// A logarithmic error over a linear number of updates: geometric convergence is a straight line.
+    #[default]
+    SemiLogarithmic,
+    /// Both logarithmic: a power law is a straight line.
+    Logarithmic,
+}
+
+/// One curve: how it descends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CurveConfig {
+    /// Its name in the legend.
+    pub label: String,
+    /// b, samples in a mini-batch, >= 1. Default: none, every update takes the full gradient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
+    /// Its learning rates.
+    pub schedule: ScheduleConfig,
+    /// How gradients become updates. Default: plain gradient descent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimizer: Option<OptimizerConfig>,
+    /// A problem of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<ProblemConfig>,
+    /// Whether the schedule is told the problem's constants; without them it has to estimate, as on a network. Default `true`.
+    #[serde(default = "yes")]
+    pub tell_constants: bool,
+    /// Whether it is meant to diverge; another curve's divergence is a failure of the run. Default `false`.
+    #[serde(default)]
+    pub diverges: bool,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn ten() -> u64 {
+    10
+}
+
+fn default_repeats() -> usize {
+    200
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl LabFile {
+    /// Reads a file of the lab, with keys set on the command line.
+    ///
+    /// # Errors
+    /// When it cannot be read or is wrong.
+    pub fn open(path: &Path, overrides: &[Override]) -> Result<Self, ConfigFileError> {
+        let source = read_source(path)?;
+        // A file that is not TOML is told as an experiment's mistake.
+        let is_lecture = source.text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("experiments"));
+        Ok(if is_lecture {
+            Self::Lecture(read(&source, overrides, Lecture::validate)?)
+        } else {
+            Self::Experiment(Box::new(Experiment::read(&source, overrides)?))
+        })
+    }
+}
+
+impl Lecture {
+    fn validate(&self) -> Vec<Violation> {
+        let empty = self.experiments.is_empty().then(|| {
+            Violation::new("experiments", "is empty").with_help("name files, for example `[\"mini-batch.toml\"]`")
+        });
+        empty.into_iter().collect()
+    }
+}
+
+impl Experiment {
+    /// Reads an experiment from its text, with keys set on the command line.
+    ///
+    /// # Errors
+    /// Every problem that the text and the overrides have.
+    pub fn read(source: &Source, overrides: &[Override]) -> Result<Self, ConfigErrors> {
+        read(source, overrides, Self::validate)
+    }
+
+    /// The experiment as TOML with every default spelled out.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_else(|error| format!("# this experiment has no form in TOML: {error}\n"))
+    }
+
+    /// The problem of a curve.
+    pub fn problem_of<'a>(&'a self, curve: &'a CurveConfig) -> Option<&'a ProblemConfig> {
+        curve.problem.as_ref().or(self.problem.as_ref())
+    }
+
+    /// Every broken rule.
+    pub fn validate(&self) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        if i64::try_from(self.seed).is_err() {
+            violations.push(Violation::new("seed", format!("must be at most {}, is {}", i64::MAX, self.seed)));
+        }
+        if self.repeats == 0 {
+            violations.push(
+                Violation::new("repeats", "must be 1 or more, is 0")
+                    .with_help("a mean with a band that means something needs 30 or more"),
+            );
+        }
+        if !(10..=MOST_STEPS).contains(&self.steps) {
+            violations.push(Violation::new("steps", format!("must be from 10 to {MOST_STEPS}, is {}", self.steps)));
+        }
+        if self.validate_every == 0 {
+            violations.push(Violation::new("validate-every", "must be 1 or more, is 0"));
+        }
+        violations.extend(self.thresholds());
+        violations.extend(self.problem.iter().flat_map(ProblemConfig::validate).map(|v| v.under("problem")));
+        if self.curves.is_empty() {
+            violations.push(Violation::new("curves", "is empty").with_help("write a table `[[curves]]`"));
+        }
+        let curves = self.curves.iter().enumerate();
+        violations.extend(curves.flat_map(|(index, curve)| self.of_curve(curve, &format!("curves[{index}]"))));
+        violations
+    }
+
+    fn thresholds(&self) -> Option<Violation> {
+        let right = self.iterations_to.iter().all(|epsilon| *epsilon > 0.0 && epsilon.is_finite())
+            && self.iterations_to.windows(2).all(|pair| pair[0] > pair[1]);
+        (!right).then(|| Violation::new("iterations-to", "must be errors above 0, each below the one before"))
+    }
+
+    fn of_curve(&self, curve: &CurveConfig, path: &str) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        if curve.batch == Some(0) {
+            violations.push(
+                Violation::new("batch", "must be 1 or more, is 0").with_help("leave it out for the full gradient"),
+            );
+        }
+        violations.extend(curve.schedule.validate(self.steps).into_iter().map(|v| v.under("schedule")));
+        violations.extend(curve.optimizer.iter().flat_map(rules_of_optimizer).map(|v| v.under("optimizer")));
+        violations.extend(curve.problem.iter().flat_map(ProblemConfig::validate).map(|v| v.under("problem")));
+        match self.problem_of(curve) {
+            None => violations.push(
+                Violation::new("problem", "is missing, and the file has no `[problem]` for all curves")
+                    .with_help("write `[problem.quadratic]` with `spectrum = [1.0, 2.0]`"),
+            ),
+            Some(problem) => violations.extend(batch_fits(curve.batch, problem)),
+        }
+        violations.into_iter().map(|violation| violation.under(path)).collect()
+    }
+}
+
+/// Every error of every update is kept.
+const MOST_STEPS: u64 = 1_000_000;
+
+fn rules_of_optimizer(optimizer: &OptimizerConfig) -> Vec<Violation> {
+    let mut violations = optimizer.validate();
+    if !optimizer.is_elementwise() {
+        violations.push(
+            Violation::new(optimizer.name(), "is for the matrices of a network; the weights of a problem are a vector")
+                .with_help("choose another optimizer"),
+        );
+    }
+    violations
+}
+
+fn batch_fits(batch: Option<usize>, problem: &ProblemConfig) -> Option<Violation> {
+    let (batch, samples) = (batch?, problem.known_samples()?);
+    (batch > samples).then(|| {
+        Violation::new("batch", format!("must be at most the number of samples ({samples}), is {batch}"))
+            .with_help("leave `batch` out for the full gradient")
+    })
+}

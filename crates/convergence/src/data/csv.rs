@@ -1,0 +1,160 @@
+//! Samples in a CSV file.
+
+use std::path::{Path, PathBuf};
+
+use csv::{ReaderBuilder, StringRecord};
+use kiln_models::Violation;
+use nalgebra::{DMatrix, DVector};
+use serde::{Deserialize, Serialize};
+
+use super::{Samples, Targets};
+use crate::LabError;
+
+/// `csv`: a file of numbers with a line of names first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CsvConfig {
+    /// The file, relative to the folder where `kiln` is started.
+    pub path: String,
+    /// The column of the target; all others are features. Default: the last column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Whether features, and targets that are numbers, are brought to mean 0 and variance 1. Default `true`.
+    #[serde(default = "yes")]
+    pub standardise: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A file with more samples was named by mistake.
+const MOST_SAMPLES: usize = 1_000_000;
+
+impl CsvConfig {
+    pub(super) fn validate(&self) -> Vec<Violation> {
+        let empty = self.path.is_empty().then(|| Violation::new("path", "is empty").with_help("name a CSV file"));
+        empty.into_iter().collect()
+    }
+
+    pub(super) fn samples(&self, targets: Targets) -> Result<Samples, LabError> {
+        let table = Table::read(Path::new(&self.path))?;
+        let target = table.column(self.target.as_deref())?;
+        let d = table.names.len() - 1;
+        let columns: Vec<usize> = (0..=d).filter(|column| *column != target).collect();
+        let mut features = DMatrix::from_fn(table.rows.len(), d, |row, feature| table.rows[row].1[columns[feature]]);
+        let mut values = DVector::from_iterator(table.rows.len(), table.rows.iter().map(|(_, row)| row[target]));
+        if targets == Targets::Classes {
+            table.to_classes(&mut values, target)?;
+        }
+        if self.standardise {
+            for (feature, column) in columns.iter().enumerate() {
+                table.standardise(features.column_mut(feature).as_mut_slice(), *column)?;
+            }
+            if targets == Targets::Numbers {
+                table.standardise(values.as_mut_slice(), target)?;
+            }
+        }
+        Ok(Samples { features, targets: values })
+    }
+}
+
+/// The numbers of a file, each row with its line.
+struct Table {
+    path: PathBuf,
+    names: StringRecord,
+    rows: Vec<(u64, Vec<f64>)>,
+}
+
+impl Table {
+    fn read(path: &Path) -> Result<Self, LabError> {
+        let mut reader =
+            ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(|error| unreadable(path, error))?;
+        let names = reader.headers().map_err(|error| unreadable(path, error))?.clone();
+        let mut table = Self { path: path.to_path_buf(), names, rows: Vec::new() };
+        if table.names.len() < 2 {
+            return Err(table.wrong(1, "needs a column for the target and one for a feature at least".into()));
+        }
+        for record in reader.records() {
+            let record = record.map_err(|error| unreadable(path, error))?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let row: Result<Vec<f64>, LabError> =
+                record.iter().enumerate().map(|(column, field)| table.number(field, column, line)).collect();
+            table.rows.push((line, row?));
+            if table.rows.len() > MOST_SAMPLES {
+                return Err(table.wrong(line, format!("has more than {MOST_SAMPLES} samples")));
+            }
+        }
+        if table.rows.len() < 2 {
+            return Err(table.wrong(1, format!("needs 2 samples at least, has {}", table.rows.len())));
+        }
+        Ok(table)
+    }
+
+    fn number(&self, field: &str, column: usize, line: u64) -> Result<f64, LabError> {
+        let number = field.parse::<f64>().ok().filter(|number| number.is_finite());
+        number.ok_or_else(|| {
+            let name = self.names.get(column).unwrap_or_default();
+            self.wrong(line, format!("`{field}` in column `{name}` is no finite number"))
+        })
+    }
+
+    fn column(&self, name: Option<&str>) -> Result<usize, LabError> {
+        let Some(name) = name else { return Ok(self.names.len() - 1) };
+        self.names.iter().position(|column| column == name).ok_or_else(|| {
+            let names = self.names.iter().collect::<Vec<_>>().join("`, `");
+            self.wrong(1, format!("has no column `{name}`, only `{names}`"))
+        })
+    }
+
+    /// Two different values become -1, the smaller one, and 1.
+    fn to_classes(&self, values: &mut DVector<f64>, column: usize) -> Result<(), LabError> {
+        let (low, high) = (values.min(), values.max());
+        let name = self.names.get(column).unwrap_or_default();
+        if low == high {
+            return Err(self.wrong(1, format!("the target `{name}` is always {low}; two classes are needed")));
+        }
+        if let Some(row) = values.iter().position(|value| *value != low && *value != high) {
+            let message = format!("the target `{name}` has a third value, {}, beside {low} and {high}", values[row]);
+            return Err(self.wrong(self.rows[row].0, message));
+        }
+        values.apply(|value| *value = if *value == high { 1.0 } else { -1.0 });
+        Ok(())
+    }
+
+    /// Mean 0, variance 1.
+    fn standardise(&self, values: &mut [f64], column: usize) -> Result<(), LabError> {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n).sqrt();
+        if deviation <= 1e-12 * mean.abs().max(f64::MIN_POSITIVE) {
+            let name = self.names.get(column).unwrap_or_default();
+            let message = format!("column `{name}` is always {mean}; leave it out, or set `standardise = false`");
+            return Err(self.wrong(1, message));
+        }
+        values.iter_mut().for_each(|value| *value = (*value - mean) / deviation);
+        Ok(())
+    }
+
+    fn wrong(&self, line: u64, message: String) -> LabError {
+        LabError::Data { path: self.path.clone(), line, message }
+    }
+}
+
+/// What the CSV reader says, with the line where it says one.
+fn unreadable(path: &Path, error: csv::Error) -> LabError {
+    let path = path.to_path_buf();
+    let line = error.position().map_or(1, csv::Position::line);
+    match error.into_kind() {
+        csv::ErrorKind::Io(source) => LabError::Io { path, source },
+        csv::ErrorKind::UnequalLengths { expected_len, len, pos } => {
+            let line = pos.map_or(line, |position| position.line());
+            LabError::Data { path, line, message: format!("has {len} columns, the lines before have {expected_len}") }
+        }
+        csv::ErrorKind::Utf8 { pos, .. } => {
+            let line = pos.map_or(line, |position| position.line());
+            LabError::Data { path, line, message: "is not UTF-8 text".into() }
+        }
+        other => LabError::Data { path, line, message: format!("cannot be read: {other:?}") },
+    }
+}

@@ -1,0 +1,234 @@
+//! R descents side by side, as one batched tensor.
+
+use burn::tensor::Tensor;
+use kiln_training::optimizers::{OptimizerConfig, Parameter, Rate, SgdConfig, Slots, UpdateRule};
+use kiln_training::schedules::{Schedule, Theory};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::device::numbers;
+use crate::problem::{Problem, Sampled};
+use crate::statistics::{Band, confidence_half_width};
+use crate::theorems::floor_per_rate;
+use crate::{Arithmetic, CurveConfig, LabError, Variance};
+
+/// Errors this many times the first one are no convergence.
+const DIVERGED: f64 = 1e6;
+
+/// Repeats are also averaged in so many groups, whose scatter tells the error of what is fitted to the mean.
+const GROUPS: usize = 10;
+
+/// What descends, and how.
+pub struct Descent<'a> {
+    /// The objective.
+    pub problem: &'a dyn Problem,
+    /// The curve.
+    pub curve: &'a CurveConfig,
+    /// Seed of the samples and the noise.
+    pub seed: u64,
+    /// Which curve of its experiment it is: each has draws of its own.
+    pub index: u64,
+    /// R. Where nothing is random one is enough, and is made.
+    pub repeats: usize,
+    /// Updates.
+    pub steps: u64,
+    /// Updates between two losses that schedules are told as validation losses.
+    pub validate_every: u64,
+    /// Where to compute.
+    pub arithmetic: &'a Arithmetic,
+}
+
+/// The path of a curve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trace {
+    /// R.
+    pub repeats: usize,
+    /// The mean of F(w_t) - F* over the repeats with its 95 % confidence, t = 0, 1, ...
+    pub error: Vec<Band>,
+    /// The same means over groups of repeats, `[group][t]`.
+    pub groups: Vec<Vec<f64>>,
+    /// The mean over the repeats of the rate of each update.
+    pub rates: Vec<f64>,
+    /// F(w_t) - F* of each repeat, averaged over the last quarter of the updates.
+    pub late_errors: Vec<f64>,
+    /// sigma²: exact, or the largest value met on the paths; `None` where no theorem asks for it.
+    pub variance: Option<f64>,
+    /// After how many updates the error left every bound, if it did.
+    pub diverged: Option<u64>,
+}
+
+/// Descends from the problem's start; `proceed` is told the updates made.
+///
+/// # Errors
+/// When a mini-batch is larger than the data, or the device fails.
+pub fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64)) -> Result<Trace, LabError> {
+    if let (Some(batch), Some(samples)) = (descent.curve.batch, descent.problem.samples())
+        && batch > samples
+    {
+        return Err(LabError::BatchTooLarge { label: descent.curve.label.clone(), batch, samples });
+    }
+    let mut walk = Walk::new(descent);
+    for t in 0..=descent.steps {
+        let errors = numbers(descent.problem.excess(walk.evaluated()))?;
+        walk.record(&errors, t);
+        if walk.trace.diverged.is_some() || t == descent.steps {
+            break;
+        }
+        walk.update(&errors, t)?;
+        proceed(t + 1);
+    }
+    let quarter = (descent.steps - descent.steps * 3 / 4 + 1) as f64;
+    walk.trace.late_errors.iter_mut().for_each(|sum| *sum /= quarter);
+    Ok(walk.trace)
+}
+
+/// A descent on its way.
+struct Walk<'a> {
+    descent: &'a Descent<'a>,
+    /// `[R, d]`.
+    weights: Tensor<2>,
+    /// One for all repeats where the rates do not depend on what is seen, else one for each.
+    schedules: Vec<Box<dyn Schedule>>,
+    rule: Box<dyn UpdateRule>,
+    slots: Slots,
+    draws: ChaCha8Rng,
+    quantile: f64,
+    trace: Trace,
+}
+
+impl<'a> Walk<'a> {
+    fn new(descent: &'a Descent<'a>) -> Self {
+        let curve = descent.curve;
+        let rows = if curve.batch.is_some() { descent.repeats } else { 1 };
+        let schedules = if curve.schedule.is_by_time() { 1 } else { rows };
+        let plain = OptimizerConfig::Sgd(SgdConfig::default());
+        let mut draws = ChaCha8Rng::seed_from_u64(descent.seed);
+        // Stream 0 made the data.
+        draws.set_stream(descent.index + 2);
+        let weights = descent.problem.start().repeat(rows);
+        let variance = descent.problem.constants().and_then(|constants| match constants.variance {
+            Variance::Exact(variance) => Some(variance),
+            Variance::Sampled => Some(0.0),
+        });
+        Self {
+            descent,
+            weights: descent.arithmetic.tensor(weights, [rows, descent.problem.dimension()]),
+            schedules: (0..schedules).map(|_| curve.schedule.build(descent.steps)).collect(),
+            rule: curve.optimizer.as_ref().unwrap_or(&plain).rule(),
+            slots: Slots::new(),
+            draws,
+            quantile: confidence_half_width(rows),
+            trace: Trace {
+                repeats: rows,
+                error: Vec::new(),
+                groups: vec![Vec::new(); rows.min(GROUPS)],
+                rates: Vec::new(),
+                late_errors: vec![0.0; rows],
+                variance,
+                diverged: None,
+            },
+        }
+    }
+
+    /// The weights whose error counts: those that move, unless the optimizer averages.
+    fn evaluated(&self) -> Tensor<2> {
+        if !self.rule.has_evaluation_weights() || self.slots.is_empty() {
+            return self.weights.clone();
+        }
+        let [rows, d] = self.weights.dims();
+        let flat = self.weights.clone().reshape([rows * d]);
+        self.rule.evaluation_weights(flat, &self.slots).reshape([rows, d])
+    }
+
+    fn record(&mut self, errors: &[f64], t: u64) {
+        let trace = &mut self.trace;
+        let band = Band::of(errors, self.quantile);
+        let first = trace.error.first().map_or(band.mean, |first| first.mean);
+        let limit = DIVERGED * first.abs().max(f64::MIN_POSITIVE);
+        if errors.iter().any(|error| !error.is_finite() || error.abs() > limit) {
+            trace.diverged = Some(t);
+            return;
+        }
+        trace.error.push(band);
+        let groups = trace.groups.len();
+        for (index, group) in trace.groups.iter_mut().enumerate() {
+            let members = &errors[index * errors.len() / groups..(index + 1) * errors.len() / groups];
+            group.push(members.iter().sum::<f64>() / members.len() as f64);
+        }
+        if t >= self.descent.steps * 3 / 4 {
+            trace.late_errors.iter_mut().zip(errors).for_each(|(sum, error)| *sum += error);
+        }
+    }
+
+    fn update(&mut self, errors: &[f64], t: u64) -> Result<(), LabError> {
+        let Descent { problem, curve, validate_every, .. } = *self.descent;
+        let weights = self.weights.clone();
+        let (gradient, losses) = match curve.batch {
+            None => (problem.gradient(weights), errors.to_vec()),
+            Some(batch) => {
+                let Sampled { gradient, loss } = problem.sampled(weights, batch, &mut self.draws);
+                let losses = if curve.schedule.is_by_time() { Vec::new() } else { numbers(loss)? };
+                (gradient, losses)
+            }
+        };
+        if t.is_multiple_of(validate_every) {
+            self.measure_variance()?;
+        }
+        self.tell(errors, &losses, t);
+        let rate = self.rate();
+        let shape = self.weights.dims();
+        let length = [shape[0] * shape[1]];
+        let parameter = Parameter { path: "weights", shape: &shape[1..], step: t + 1 };
+        let weights = self.weights.clone().reshape(length);
+        let updated = self.rule.update(parameter, weights, gradient.reshape(length), &mut self.slots, &rate);
+        self.weights = updated.reshape(shape);
+        Ok(())
+    }
+
+    /// The largest variance on the paths so far, where it is not the same everywhere.
+    fn measure_variance(&mut self) -> Result<(), LabError> {
+        let problem = self.descent.problem;
+        let is_sampled = problem.constants().is_some_and(|constants| constants.variance == Variance::Sampled);
+        if is_sampled && let Some(variance) = problem.variance(self.weights.clone()) {
+            let largest = numbers(variance)?.into_iter().fold(0.0, f64::max);
+            self.trace.variance = self.trace.variance.map(|before| before.max(largest));
+        }
+        Ok(())
+    }
+
+    /// Tells the schedules what they would be told on a network and, if they are to know it, what theory says.
+    fn tell(&mut self, errors: &[f64], losses: &[f64], t: u64) {
+        let Descent { problem, curve, validate_every, .. } = *self.descent;
+        if curve.schedule.is_by_time() {
+            return;
+        }
+        let constants = problem.constants();
+        let minimum = constants.map_or(0.0, |constants| constants.minimum);
+        let floor_per_rate =
+            constants.zip(self.trace.variance).filter(|_| curve.tell_constants).map(|(constants, variance)| {
+                floor_per_rate(constants, curve.batch.map_or(0.0, |batch| variance / batch as f64))
+            });
+        for (row, schedule) in self.schedules.iter_mut().enumerate() {
+            if t > 0 && t.is_multiple_of(validate_every) {
+                schedule.observe_validation(errors[row] + minimum);
+            }
+            schedule.observe_training(losses[row] + minimum);
+            if let Some(floor_per_rate) = floor_per_rate {
+                schedule.observe_theory(Theory { excess: errors[row], floor_per_rate });
+            }
+        }
+    }
+
+    /// The rate of this update, for each weight where repeats differ.
+    fn rate(&mut self) -> Rate {
+        let rates: Vec<f64> = self.schedules.iter_mut().map(|schedule| schedule.next_rate()).collect();
+        self.trace.rates.push(rates.iter().sum::<f64>() / rates.len() as f64);
+        if let [rate] = rates[..] {
+            return Rate::Same(rate);
+        }
+        let d = self.descent.problem.dimension();
+        let each: Vec<f64> = rates.into_iter().flat_map(|rate| std::iter::repeat_n(rate, d)).collect();
+        let length = [each.len()];
+        Rate::Each(self.descent.arithmetic.tensor(each, length))
+    }
+}

@@ -1,0 +1,58 @@
+//! Why an experiment could not be made.
+
+use std::path::PathBuf;
+
+/// Why an experiment could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// The data file cannot be read.
+    #[error("cannot read the data `{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The data file is wrong in a place.
+    #[error("{}:{line}: {message}", path.display())]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong there.
+        message: String,
+    },
+    /// The data do not determine a minimum.
+    #[error(
+        "the data are singular: the smallest eigenvalue of the Hessian is {smallest:.3e}, the largest {largest:.3e}, so there \
+         is no single minimum and c is 0. Leave out features that others determine, or set `l2` above 0"
+    )]
+    Singular {
+        /// The smallest eigenvalue.
+        smallest: f64,
+        /// The largest one.
+        largest: f64,
+    },
+    /// A mini-batch with more samples than there are.
+    #[error("curve `{label}`: a mini-batch of {batch} is larger than the data, which has {samples} samples")]
+    BatchTooLarge {
+        /// The curve.
+        label: String,
+        /// b.
+        batch: usize,
+        /// n.
+        samples: usize,
+    },
+    /// Newton's method did not come to the minimum.
+    #[error("no minimum was found: after {steps} steps of Newton's method the gradient's norm is still {norm:.3e}")]
+    NoMinimum {
+        /// Steps made.
+        steps: usize,
+        /// The norm of the gradient.
+        norm: f64,
+    },
+    /// The device failed.
+    #[error("the device failed: {0}")]
+    Device(String),
+}

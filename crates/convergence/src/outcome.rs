@@ -1,0 +1,206 @@
+//! An experiment, made: every curve with its constants, its bound, its fits and a verdict.
+
+use std::collections::BTreeMap;
+
+use crate::fits::floor;
+use crate::problem::{Problem, ProblemConfig};
+use crate::theorems::Theorem;
+use crate::{
+    Arithmetic, Bound, Constants, CurveConfig, Descent, Estimate, Experiment, IterationsTo, LabError, Trace, descend,
+    exact_quadratic, iterations_to, power_law, rate_per_step,
+};
+
+/// What came of an experiment.
+pub struct ExperimentOutcome {
+    /// The curves, in the order of the file.
+    pub curves: Vec<CurveOutcome>,
+}
+
+/// What came of a curve.
+pub struct CurveOutcome {
+    /// Its name.
+    pub label: String,
+    /// Its problem, in words.
+    pub problem: String,
+    /// The problem's constants; `None` where no theorem holds.
+    pub constants: Option<Constants>,
+    /// Its path.
+    pub trace: Trace,
+    /// The bound, or why there is none.
+    pub bound: Result<Bound, String>,
+    /// What theory gives exactly, where it does: E F(w_t) - F* of a quadratic at a constant rate.
+    pub exact: Option<Vec<f64>>,
+    /// What the bound and the path say together.
+    pub verdict: Verdict,
+    /// The factor of the error with each update; where geometric convergence is measured.
+    pub rate_per_step: Option<Estimate>,
+    /// What that factor is by the arithmetic of a quadratic in its slowest direction, (1 - eta c)².
+    pub exact_rate_per_step: Option<f64>,
+    /// The exponent of a power law; where rates fall.
+    pub exponent: Option<Estimate>,
+    /// The mean error over the last quarter of the updates; where the gradient is noisy.
+    pub floor: Option<Estimate>,
+    /// The floor that a quadratic has exactly.
+    pub exact_floor: Option<f64>,
+    /// Updates to given errors, if they were asked for.
+    pub iterations: Option<IterationsTo>,
+}
+
+/// What a bound and a path say together.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// At every update the mean, or the lower end of its confidence interval, lies under the bound.
+    Holds {
+        /// How many times the measured mean the bound is after the last update.
+        tightness: f64,
+    },
+    /// It does not, from this update on.
+    Broken {
+        /// The first such update.
+        step: u64,
+        /// The mean there.
+        error: f64,
+        /// The bound there.
+        bound: f64,
+    },
+    /// There is no bound to compare with.
+    NoTheorem,
+    /// The error left every bound.
+    Diverged {
+        /// After so many updates.
+        step: u64,
+        /// The rate then.
+        rate: f64,
+        /// 2 / L, beyond which the steepest direction of F grows with each update; `None` where L is not known.
+        limit: Option<f64>,
+    },
+}
+
+/// How far an experiment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Updates made, of all curves.
+    pub done: u64,
+    /// Updates to make.
+    pub total: u64,
+}
+
+/// Makes an experiment; `proceed` is told how far it is.
+///
+/// # Errors
+/// When data cannot be read or do not determine a minimum, when a mini-batch is larger than the data, or the device fails.
+pub fn run(
+    experiment: &Experiment,
+    arithmetic: &Arithmetic,
+    proceed: &mut dyn FnMut(Progress),
+) -> Result<ExperimentOutcome, LabError> {
+    let total = experiment.steps * experiment.curves.len() as u64;
+    let mut problems: BTreeMap<String, Box<dyn Problem>> = BTreeMap::new();
+    let mut curves = Vec::new();
+    for (index, curve) in experiment.curves.iter().enumerate() {
+        // A valid experiment has a problem for every curve.
+        let Some(config) = experiment.problem_of(curve) else { continue };
+        let problem = problem(&mut problems, config, experiment, arithmetic)?;
+        let descent = Descent {
+            problem,
+            curve,
+            seed: experiment.seed,
+            index: index as u64,
+            repeats: experiment.repeats,
+            steps: experiment.steps,
+            validate_every: experiment.validate_every,
+            arithmetic,
+        };
+        let before = experiment.steps * index as u64;
+        let trace = descend(&descent, &mut |made| proceed(Progress { done: before + made, total }))?;
+        curves.push(CurveOutcome::new(experiment, curve, problem, trace, arithmetic));
+        proceed(Progress { done: before + experiment.steps, total });
+    }
+    Ok(ExperimentOutcome { curves })
+}
+
+/// The problem of a configuration, built once.
+fn problem<'a>(
+    problems: &'a mut BTreeMap<String, Box<dyn Problem>>,
+    config: &ProblemConfig,
+    experiment: &Experiment,
+    arithmetic: &Arithmetic,
+) -> Result<&'a dyn Problem, LabError> {
+    let key = format!("{config:?}");
+    if !problems.contains_key(&key) {
+        problems.insert(key.clone(), config.build(experiment.seed, arithmetic)?);
+    }
+    Ok(&*problems[&key])
+}
+
+impl CurveOutcome {
+    fn new(
+        experiment: &Experiment,
+        curve: &CurveConfig,
+        problem: &dyn Problem,
+        trace: Trace,
+        arithmetic: &Arithmetic,
+    ) -> Self {
+        let constants = problem.constants().cloned();
+        let start = trace.error.first().map_or(0.0, |band| band.mean);
+        let bound = Bound::of(curve, constants.as_ref(), trace.variance.unwrap_or(0.0), start);
+        let verdict = verdict(&trace, bound.as_ref().ok(), constants.as_ref(), arithmetic);
+        let converged = trace.diverged.is_none() && constants.is_some();
+        let rate = curve.schedule.constant_rate().filter(|_| converged);
+        let quadratic = rate.zip(problem.spectrum()).filter(|_| bound.is_ok() || curve.optimizer.is_none());
+        let noise = curve.batch.map_or(0.0, |batch| trace.variance.unwrap_or(0.0) / batch as f64);
+        let at = |t: f64| quadratic.map(|(rate, spectrum)| exact_quadratic(spectrum, rate, noise, start, t));
+        let is_noisy = curve.batch.is_some();
+        let iterations =
+            (!experiment.iterations_to.is_empty()).then(|| iterations_to(&trace, &experiment.iterations_to));
+        Self {
+            label: curve.label.clone(),
+            problem: problem.describe(),
+            exact: quadratic.map(|_| (0..trace.error.len()).filter_map(|t| at(t as f64)).collect()),
+            rate_per_step: rate.filter(|_| !is_noisy).and_then(|_| rate_per_step(&trace)),
+            exact_rate_per_step: quadratic.filter(|_| !is_noisy).map(|(rate, spectrum)| slowest(spectrum, rate)),
+            exponent: if converged && rate.is_none() { power_law(&trace) } else { None },
+            floor: (converged && is_noisy).then(|| floor(&trace)),
+            exact_floor: at(f64::INFINITY).filter(|_| is_noisy),
+            iterations,
+            constants,
+            bound,
+            verdict,
+            trace,
+        }
+    }
+
+    /// The floor that the theorem gives, where it gives one.
+    pub fn bound_floor(&self) -> Option<f64> {
+        match self.bound.as_ref().ok()?.theorem {
+            Theorem::ConstantRate { floor, .. } => Some(floor),
+            Theorem::FullGradient { .. } | Theorem::DecreasingRate { .. } => None,
+        }
+    }
+}
+
+/// The largest factor of the error in any direction: (1 - eta lambda)².
+fn slowest(spectrum: &[f64], rate: f64) -> f64 {
+    spectrum.iter().map(|eigenvalue| (1.0 - rate * eigenvalue).powi(2)).fold(0.0, f64::max)
+}
+
+fn verdict(trace: &Trace, bound: Option<&Bound>, constants: Option<&Constants>, arithmetic: &Arithmetic) -> Verdict {
+    if let Some(step) = trace.diverged {
+        let rate = trace.rates.last().copied().unwrap_or_default();
+        return Verdict::Diverged { step, rate, limit: constants.map(|constants| 2.0 / constants.smoothness) };
+    }
+    let Some(bound) = bound else { return Verdict::NoTheorem };
+    // Below this the digits of the arithmetic have ended, and the error with them.
+    let digits = bound.start * if arithmetic.is_double() { 1e-15 } else { 1e-6 };
+    let broken = trace
+        .error
+        .iter()
+        .enumerate()
+        .find(|(t, band)| band.mean - band.half_width > bound.at(*t as u64) * (1.0 + 1e-9) + digits);
+    if let Some((t, band)) = broken {
+        return Verdict::Broken { step: t as u64, error: band.mean, bound: bound.at(t as u64) };
+    }
+    let last = trace.error.len().saturating_sub(1) as u64;
+    let error = trace.error.last().map_or(0.0, |band| band.mean);
+    Verdict::Holds { tightness: bound.at(last) / error.max(f64::MIN_POSITIVE) }
+}

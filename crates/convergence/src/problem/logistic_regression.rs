@@ -1,0 +1,212 @@
+//! Logistic regression with an L2 penalty, strongly convex by the penalty.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::{sigmoid, softplus_with_threshold};
+use kiln_models::Violation;
+use nalgebra::{DMatrix, DVector};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::least_squares::{OnDevice, mean_of, products, variance_of};
+use super::{Problem, Sampled};
+use crate::constants::{extreme_eigenvalues, solve};
+use crate::data::{DataConfig, Samples, Targets};
+use crate::{Arithmetic, Constants, LabError, Variance};
+
+/// `[problem.logistic-regression]`: F(w) = mean of ln(1 + exp(-y_i x_iᵀ w)) + l2 |w|² / 2 with y_i = -1 or 1, started from w = 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LogisticRegressionConfig {
+    /// The samples.
+    pub data: DataConfig,
+    /// The weight of the penalty, > 0, which is c. Default `0.1`.
+    #[serde(default = "tenth")]
+    pub l2: f64,
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+/// Newton's method doubles the digits with each step; damped at first, it needs some more.
+const MOST_NEWTON_STEPS: usize = 100;
+
+impl LogisticRegressionConfig {
+    pub(super) fn validate(&self) -> Vec<Violation> {
+        let l2 = (!(self.l2 > 0.0 && self.l2.is_finite())).then(|| {
+            Violation::new("l2", format!("must be above 0, is {}", self.l2))
+                .with_help("without the penalty logistic regression is not strongly convex: l2 is its c")
+        });
+        self.data.validate().into_iter().chain(l2).collect()
+    }
+
+    /// c = l2, since the loss alone may be flat; L = l2 + lambda_max(Xᵀ X) / (4 n), since the logistic function's slope is at
+    /// most 1/4; w* by Newton's method.
+    pub(super) fn build(&self, seed: u64, arithmetic: &Arithmetic) -> Result<LogisticRegression, LabError> {
+        let samples = self.data.samples(Targets::Classes, seed)?;
+        let (n, d) = samples.features.shape();
+        let (_, largest) = extreme_eigenvalues(&(samples.features.transpose() * &samples.features / n as f64));
+        let minimizer = self.minimize(&samples)?;
+        let (minimum, gradient) = self.value(&samples, &minimizer);
+        let constants = Constants {
+            strong_convexity: self.l2,
+            smoothness: self.l2 + largest / 4.0,
+            minimizer: minimizer.as_slice().to_vec(),
+            minimum,
+            minimizer_error: gradient.norm() / self.l2,
+            variance: Variance::Sampled,
+        };
+        // y_i x_i is all that the loss needs.
+        let mut signed = samples.features.clone();
+        for (mut row, target) in signed.row_iter_mut().zip(samples.targets.iter()) {
+            row *= *target;
+        }
+        let signed = Samples { features: signed, targets: DVector::zeros(n) };
+        let minimizer_row = arithmetic.tensor(minimizer.as_slice().to_vec(), [1, d]);
+        let data = OnDevice::new(&signed, arithmetic);
+        let margins_at_minimum = minimizer_row.clone().matmul(data.features.clone().transpose());
+        Ok(LogisticRegression { config: self.clone(), data, minimizer: minimizer_row, margins_at_minimum, constants })
+    }
+
+    /// F and its gradient at one point.
+    fn value(&self, samples: &Samples, weights: &DVector<f64>) -> (f64, DVector<f64>) {
+        let n = samples.targets.len() as f64;
+        let margins = (&samples.features * weights).component_mul(&samples.targets);
+        let losses = margins.map(|margin| (-margin).max(0.0) + (-margin.abs()).exp().ln_1p());
+        let factors = margins.map(|margin| -1.0 / (1.0 + margin.exp())).component_mul(&samples.targets);
+        let gradient = samples.features.transpose() * factors / n + weights * self.l2;
+        (losses.sum() / n + self.l2 * weights.norm_squared() / 2.0, gradient)
+    }
+
+    /// Newton's method with backtracking, until the gradient is as small as the arithmetic lets it become.
+    fn minimize(&self, samples: &Samples) -> Result<DVector<f64>, LabError> {
+        let (n, d) = samples.features.shape();
+        let mut weights = DVector::zeros(d);
+        let (mut value, mut gradient) = self.value(samples, &weights);
+        for _ in 0..MOST_NEWTON_STEPS {
+            let margins = (&samples.features * &weights).component_mul(&samples.targets);
+            let curvature = margins.map(|margin| {
+                let p = 1.0 / (1.0 + (-margin).exp());
+                p * (1.0 - p) / n as f64
+            });
+            let mut scaled = samples.features.clone();
+            for (mut row, weight) in scaled.row_iter_mut().zip(curvature.iter()) {
+                row *= *weight;
+            }
+            let hessian = samples.features.transpose() * scaled + DMatrix::identity(d, d) * self.l2;
+            let Some(step) = solve(&hessian, &gradient) else { break };
+            let mut length = 1.0;
+            let (next, next_value, next_gradient) = loop {
+                let next = &weights - &step * length;
+                let (next_value, next_gradient) = self.value(samples, &next);
+                if next_gradient.norm() < gradient.norm() || next_value < value || length < 1e-10 {
+                    break (next, next_value, next_gradient);
+                }
+                length *= 0.5;
+            };
+            // The last digits only tremble.
+            if next_gradient.norm() >= gradient.norm() && gradient.norm() <= 1e-12 * self.l2.min(1.0) {
+                return Ok(weights);
+            }
+            (weights, value, gradient) = (next, next_value, next_gradient);
+        }
+        let norm = gradient.norm();
+        if norm <= 1e-12 * self.l2.min(1.0) {
+            Ok(weights)
+        } else {
+            Err(LabError::NoMinimum { steps: MOST_NEWTON_STEPS, norm })
+        }
+    }
+}
+
+/// Logistic regression on a device; its features are y_i x_i.
+pub(super) struct LogisticRegression {
+    config: LogisticRegressionConfig,
+    data: OnDevice,
+    minimizer: Tensor<2>,
+    /// y_i x_iᵀ w*, `[1, n]`.
+    margins_at_minimum: Tensor<2>,
+    constants: Constants,
+}
+
+impl LogisticRegression {
+    /// y_i x_iᵀ w of every sample, `[R, n]`.
+    fn margins(&self, weights: &Tensor<2>) -> Tensor<2> {
+        weights.clone().matmul(self.data.features.clone().transpose())
+    }
+
+    /// ln(1 + exp(-m)).
+    fn losses(margins: Tensor<2>) -> Tensor<2> {
+        // From 40 on, exp(-m) is below the last digit of 1.
+        softplus_with_threshold(margins.neg(), 1.0, 40.0)
+    }
+
+    /// The derivative of ln(1 + exp(-m)): -1 / (1 + exp(m)).
+    fn factors(margins: Tensor<2>) -> Tensor<2> {
+        sigmoid(margins.neg()).neg()
+    }
+}
+
+impl Problem for LogisticRegression {
+    fn dimension(&self) -> usize {
+        self.data.dimension()
+    }
+
+    fn samples(&self) -> Option<usize> {
+        Some(self.data.samples())
+    }
+
+    fn start(&self) -> Vec<f64> {
+        vec![0.0; self.dimension()]
+    }
+
+    fn constants(&self) -> Option<&Constants> {
+        Some(&self.constants)
+    }
+
+    /// The difference to F* is taken sample by sample and its first-order part, which is 0 at w*, left out of it, so that
+    /// little is lost near the minimum: with m_i at w and m*_i at w*, and e = w - w*,
+    /// mean of \[l(m_i) - l(m*_i) - l'(m*_i) (m_i - m*_i)\] + l2 |e|² / 2.
+    fn excess(&self, weights: Tensor<2>) -> Tensor<1> {
+        let margins = self.margins(&weights);
+        let at_minimum = self.margins_at_minimum.clone();
+        let losses = Self::losses(margins.clone()).sub(Self::losses(at_minimum.clone()));
+        let linear = Self::factors(at_minimum.clone()).mul(margins.sub(at_minimum));
+        let error = weights.sub(self.minimizer.clone());
+        let penalty = error.square().sum_dim(1).squeeze_dim::<1>(1).mul_scalar(self.config.l2 / 2.0);
+        losses.sub(linear).mean_dim(1).squeeze_dim::<1>(1).add(penalty)
+    }
+
+    fn gradient(&self, weights: Tensor<2>) -> Tensor<2> {
+        let n = self.data.samples() as f64;
+        let factors = Self::factors(self.margins(&weights));
+        factors.matmul(self.data.features.clone()).div_scalar(n).add(weights.mul_scalar(self.config.l2))
+    }
+
+    fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled {
+        let (features, _) = self.data.draw(weights.dims()[0], batch, draws);
+        let margins = products(&features, &weights);
+        let penalty = weights.clone().square().sum_dim(1).squeeze_dim::<1>(1).mul_scalar(self.config.l2 / 2.0);
+        let losses = Self::losses(margins.clone()).mean_dim(1).squeeze_dim::<1>(1);
+        Sampled {
+            loss: losses.add(penalty).sub_scalar(self.constants.minimum),
+            gradient: mean_of(Self::factors(margins), features).add(weights.mul_scalar(self.config.l2)),
+        }
+    }
+
+    fn variance(&self, weights: Tensor<2>) -> Option<Tensor<1>> {
+        let factors = Self::factors(self.margins(&weights));
+        let common = weights.clone().mul_scalar(self.config.l2);
+        Some(variance_of(factors, &self.data, common, self.gradient(weights)))
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "logistic regression on {}: n = {}, d = {}, l2 = {}; c from the penalty, L from the data",
+            self.config.data.describe(),
+            self.data.samples(),
+            self.dimension(),
+            self.config.l2
+        )
+    }
+}

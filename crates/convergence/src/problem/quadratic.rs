@@ -1,0 +1,171 @@
+//! A quadratic with a given spectrum, so that c and L are exact, and additive noise, so that sigma² is.
+
+use burn::tensor::Tensor;
+use kiln_models::Violation;
+use nalgebra::{DMatrix, DVector};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use serde::{Deserialize, Serialize};
+
+use super::{Problem, Sampled};
+use crate::constants::extreme_eigenvalues;
+use crate::{Arithmetic, Constants, Variance};
+
+/// `[problem.quadratic]`: F(w) = (w - w*)ᵀ A (w - w*) / 2 + F*, where A has the given spectrum in directions drawn at random,
+/// w* is drawn and F* = 1. A stochastic gradient is grad F + xi with xi ~ N(0, sigma² / (d b) I).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct QuadraticConfig {
+    /// The eigenvalues of the Hessian, each > 0; the smallest is c, the largest L.
+    pub spectrum: Vec<f64>,
+    /// sigma², the variance of the gradient at a single sample, E |g - grad F|², >= 0. Default `1.0`.
+    #[serde(default = "one")]
+    pub variance: f64,
+    /// F(w_0) - F*, of which each direction has the same part, > 0. Default `1.0`.
+    #[serde(default = "one")]
+    pub start_error: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// F* of every quadratic.
+const MINIMUM: f64 = 1.0;
+
+impl QuadraticConfig {
+    pub(super) fn validate(&self) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        if self.spectrum.is_empty() || self.spectrum.len() > 1000 {
+            let message = format!("must have 1 to 1000 eigenvalues, has {}", self.spectrum.len());
+            violations.push(Violation::new("spectrum", message));
+        }
+        for (index, eigenvalue) in self.spectrum.iter().enumerate() {
+            if !(*eigenvalue > 0.0 && eigenvalue.is_finite()) {
+                let message = format!("must be above 0, is {eigenvalue}");
+                violations.push(
+                    Violation::new(format!("spectrum[{index}]"), message)
+                        .with_help("the theorems need strong convexity: the smallest eigenvalue is c, and c > 0"),
+                );
+            }
+        }
+        if !(self.variance >= 0.0 && self.variance.is_finite()) {
+            violations.push(Violation::new("variance", format!("must be 0 or more, is {}", self.variance)));
+        }
+        if !(self.start_error > 0.0 && self.start_error.is_finite()) {
+            violations.push(Violation::new("start-error", format!("must be above 0, is {}", self.start_error)));
+        }
+        violations
+    }
+
+    pub(super) fn build(&self, seed: u64, arithmetic: &Arithmetic) -> Quadratic {
+        let d = self.spectrum.len();
+        let mut draws = ChaCha8Rng::seed_from_u64(seed);
+        let directions = DMatrix::from_fn(d, d, |_, _| StandardNormal.sample(&mut draws)).qr().q();
+        let minimizer = DVector::from_fn(d, |_, _| StandardNormal.sample(&mut draws));
+        let diagonal = DMatrix::from_diagonal(&DVector::from_column_slice(&self.spectrum));
+        let product = &directions * diagonal * directions.transpose();
+        let hessian = (&product + product.transpose()) * 0.5;
+        // lambda e² / 2 is the same for every direction.
+        let along = DVector::from_iterator(
+            d,
+            self.spectrum.iter().map(|eigenvalue| (2.0 * self.start_error / d as f64 / eigenvalue).sqrt()),
+        );
+        let start = &minimizer + &directions * along;
+        let (c, l) = extreme_eigenvalues(&hessian);
+        let constants = Constants {
+            strong_convexity: c,
+            smoothness: l,
+            minimizer: minimizer.as_slice().to_vec(),
+            minimum: MINIMUM,
+            minimizer_error: 0.0,
+            variance: Variance::Exact(self.variance),
+        };
+        Quadratic {
+            config: self.clone(),
+            hessian: arithmetic.tensor(hessian.as_slice().to_vec(), [d, d]),
+            minimizer: arithmetic.tensor(minimizer.as_slice().to_vec(), [1, d]),
+            start: start.as_slice().to_vec(),
+            constants,
+            arithmetic: arithmetic.clone(),
+        }
+    }
+}
+
+/// A quadratic on a device.
+pub(crate) struct Quadratic {
+    config: QuadraticConfig,
+    hessian: Tensor<2>,
+    minimizer: Tensor<2>,
+    start: Vec<f64>,
+    constants: Constants,
+    arithmetic: Arithmetic,
+}
+
+impl Quadratic {
+    fn error(&self, weights: Tensor<2>) -> Tensor<2> {
+        weights.sub(self.minimizer.clone())
+    }
+
+    /// xi of each row for a mini-batch, `[R, d]`.
+    fn noise(&self, rows: usize, batch: usize, draws: &mut ChaCha8Rng) -> Tensor<2> {
+        let d = self.dimension();
+        // The mean of b independent normal numbers is a normal number of variance 1 / b.
+        let deviation = (self.config.variance / (d * batch) as f64).sqrt();
+        let values = (0..rows * d).map(|_| deviation * Distribution::<f64>::sample(&StandardNormal, draws)).collect();
+        self.arithmetic.tensor(values, [rows, d])
+    }
+}
+
+impl Problem for Quadratic {
+    fn dimension(&self) -> usize {
+        self.config.spectrum.len()
+    }
+
+    fn samples(&self) -> Option<usize> {
+        None
+    }
+
+    fn start(&self) -> Vec<f64> {
+        self.start.clone()
+    }
+
+    fn constants(&self) -> Option<&Constants> {
+        Some(&self.constants)
+    }
+
+    fn excess(&self, weights: Tensor<2>) -> Tensor<1> {
+        let error = self.error(weights);
+        error.clone().matmul(self.hessian.clone()).mul(error).sum_dim(1).squeeze_dim::<1>(1).mul_scalar(0.5)
+    }
+
+    fn gradient(&self, weights: Tensor<2>) -> Tensor<2> {
+        self.error(weights).matmul(self.hessian.clone())
+    }
+
+    /// The loss of a mini-batch whose gradient is grad F + xi: F(w) - F* + xiᵀ (w - w*).
+    fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled {
+        let error = self.error(weights);
+        let noise = self.noise(error.dims()[0], batch, draws);
+        let gradient = error.clone().matmul(self.hessian.clone());
+        let loss = error.mul(gradient.clone().mul_scalar(0.5).add(noise.clone())).sum_dim(1).squeeze_dim::<1>(1);
+        Sampled { gradient: gradient.add(noise), loss }
+    }
+
+    fn variance(&self, weights: Tensor<2>) -> Option<Tensor<1>> {
+        let rows = weights.dims()[0];
+        Some(self.arithmetic.tensor(vec![self.config.variance; rows], [rows]))
+    }
+
+    fn spectrum(&self) -> Option<&[f64]> {
+        Some(&self.config.spectrum)
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "quadratic in {} dimensions with a given spectrum; noise is added to the gradient, so sigma² is exact",
+            self.dimension()
+        )
+    }
+}

@@ -1,0 +1,59 @@
+//! Means over independent repeats, with their confidence.
+
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// A mean with the half-width of its 95 % confidence interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Band {
+    /// The mean.
+    pub mean: f64,
+    /// From the mean to either end; 0 where there is one value and nothing to tell a spread from.
+    pub half_width: f64,
+}
+
+impl Band {
+    /// The mean of `values`, its interval `quantile` standard errors wide on either side.
+    pub(crate) fn of(values: &[f64], quantile: f64) -> Self {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        if values.len() < 2 {
+            return Self { mean, half_width: 0.0 };
+        }
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        Self { mean, half_width: quantile * (variance / n).sqrt() }
+    }
+}
+
+/// How many standard errors the half-width of a 95 % interval for the mean of `count` values is: the 0.975 quantile of
+/// Student's distribution with count - 1 degrees of freedom.
+pub fn confidence_half_width(count: usize) -> f64 {
+    let freedom = count.saturating_sub(1).max(1) as f64;
+    StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |distribution| distribution.inverse_cdf(0.975))
+}
+
+/// A straight line through points by least squares.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Line {
+    pub(crate) slope: f64,
+    pub(crate) intercept: f64,
+    /// The standard error of the slope, if the points' deviations were independent.
+    pub(crate) slope_error: f64,
+}
+
+impl Line {
+    /// The line through at least two points of different x.
+    pub(crate) fn through(points: &[(f64, f64)]) -> Option<Self> {
+        let n = points.len() as f64;
+        let mean_x = points.iter().map(|(x, _)| x).sum::<f64>() / n;
+        let mean_y = points.iter().map(|(_, y)| y).sum::<f64>() / n;
+        let spread = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum::<f64>();
+        if points.len() < 2 || spread == 0.0 {
+            return None;
+        }
+        let slope = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>() / spread;
+        let intercept = mean_y - slope * mean_x;
+        let residuals = points.iter().map(|(x, y)| (y - intercept - slope * x).powi(2)).sum::<f64>();
+        let slope_error = if points.len() > 2 { (residuals / (n - 2.0) / spread).sqrt() } else { 0.0 };
+        Some(Self { slope, intercept, slope_error })
+    }
+}

@@ -1,0 +1,8 @@
+//! The lab against its theorems, against outside figures, and against wrong input.
+
+mod configuration;
+mod constants;
+mod data;
+mod gradients;
+mod support;
+mod theory;

@@ -1,0 +1,146 @@
+//! What the theory says must happen.
+//!
+//! F is strongly convex with constant c and its gradient Lipschitz continuous with constant L; a mini-batch of b samples gives an
+//! unbiased gradient of variance sigma² / b. The theorems are those of Bottou, Curtis and Nocedal, "Optimization Methods for
+//! Large-Scale Machine Learning", 2018, with mu = M_G = 1 and M = sigma² / b.
+
+use kiln_training::optimizers::OptimizerConfig;
+use kiln_training::schedules::{InverseTimeConfig, ScheduleConfig};
+
+use crate::{Constants, CurveConfig};
+
+/// A theorem, with what it says for a curve.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Theorem {
+    /// The full gradient at a constant rate eta <= 1 / L: F(w_t) - F* <= (1 - eta c)^t (F(w_0) - F*).
+    FullGradient {
+        /// 1 - eta c.
+        factor: f64,
+    },
+    /// Mini-batches at a constant rate eta <= 1 / L (Theorem 4.6):
+    /// E F(w_t) - F* <= (1 - eta c)^t (F(w_0) - F* - floor) + floor with floor = eta L sigma² / (2 c b).
+    ConstantRate {
+        /// 1 - eta c.
+        factor: f64,
+        /// eta L sigma² / (2 c b).
+        floor: f64,
+    },
+    /// Rates beta / (gamma + t), t from 0, with beta > 1 / c and beta / gamma <= 1 / L (Theorem 4.7): E F(w_t) - F* <= nu /
+    /// (gamma + t) with nu = max(beta² L sigma² / (2 b (beta c - 1)), gamma (F(w_0) - F*)).
+    DecreasingRate {
+        /// nu.
+        numerator: f64,
+        /// gamma.
+        offset: f64,
+    },
+}
+
+/// A theorem for a curve that starts at some error.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bound {
+    /// The theorem.
+    pub theorem: Theorem,
+    /// F(w_0) - F*.
+    pub start: f64,
+}
+
+impl Bound {
+    /// The bound of `curve`, or why no theorem holds for it. `variance` is sigma², `start` F(w_0) - F*.
+    ///
+    /// # Errors
+    /// The reason, as a clause.
+    pub fn of(curve: &CurveConfig, constants: Option<&Constants>, variance: f64, start: f64) -> Result<Self, String> {
+        let constants = constants.ok_or("F is not convex")?;
+        if !is_plain(curve.optimizer.as_ref()) {
+            return Err("the theorems are about plain gradient descent".into());
+        }
+        let noise = curve.batch.map_or(0.0, |batch| variance / batch as f64);
+        let theorem = match &curve.schedule {
+            ScheduleConfig::InverseTime(schedule) => decreasing(schedule, constants, noise, start)?,
+            schedule => match schedule.constant_rate() {
+                Some(rate) => constant(rate, constants, curve.batch.is_some().then_some(noise))?,
+                None => return Err(format!("there is no theorem for the schedule `{}`", schedule.name())),
+            },
+        };
+        Ok(Self { theorem, start })
+    }
+
+    /// The bound after t updates.
+    pub fn at(&self, t: u64) -> f64 {
+        let t_or_more = |t: u64| i32::try_from(t).unwrap_or(i32::MAX);
+        match self.theorem {
+            Theorem::FullGradient { factor } => factor.powi(t_or_more(t)) * self.start,
+            Theorem::ConstantRate { factor, floor } => factor.powi(t_or_more(t)) * (self.start - floor) + floor,
+            Theorem::DecreasingRate { numerator, offset } => numerator / (offset + t as f64),
+        }
+    }
+}
+
+fn is_plain(optimizer: Option<&OptimizerConfig>) -> bool {
+    match optimizer {
+        None => true,
+        Some(OptimizerConfig::Sgd(sgd)) => sgd.momentum == 0.0,
+        Some(_) => false,
+    }
+}
+
+/// The assumption on the largest rate.
+fn at_most_inverse_smoothness(rate: f64, constants: &Constants) -> Result<(), String> {
+    let limit = 1.0 / constants.smoothness;
+    // A rate of 1 / L that was rounded when it was written is meant to be 1 / L.
+    if rate <= limit * (1.0 + 1e-9) {
+        return Ok(());
+    }
+    Err(format!("the rate {rate} is above 1/L = {limit:.4}"))
+}
+
+fn constant(rate: f64, constants: &Constants, noise: Option<f64>) -> Result<Theorem, String> {
+    at_most_inverse_smoothness(rate, constants)?;
+    let factor = 1.0 - rate * constants.strong_convexity;
+    Ok(match noise {
+        None => Theorem::FullGradient { factor },
+        Some(noise) => Theorem::ConstantRate { factor, floor: rate * floor_per_rate(constants, noise) },
+    })
+}
+
+fn decreasing(schedule: &InverseTimeConfig, constants: &Constants, noise: f64, start: f64) -> Result<Theorem, String> {
+    if schedule.warmup > 0 {
+        return Err("the theorem knows no warm-up".into());
+    }
+    at_most_inverse_smoothness(schedule.rate, constants)?;
+    let offset = schedule.time_constant.unwrap_or(1.0);
+    let beta = schedule.rate * offset;
+    let progress = beta * constants.strong_convexity - 1.0;
+    if progress <= 0.0 {
+        let limit = 1.0 / constants.strong_convexity;
+        return Err(format!("the rates fall as {beta:.4} / t, and {beta:.4} is not above 1/c = {limit:.4}"));
+    }
+    let of_noise = beta * beta * constants.smoothness * noise / (2.0 * progress);
+    Ok(Theorem::DecreasingRate { numerator: of_noise.max(offset * start), offset })
+}
+
+/// The error floor of a rate over that rate: L sigma² / (2 c b), `noise` = sigma² / b.
+pub(crate) fn floor_per_rate(constants: &Constants, noise: f64) -> f64 {
+    constants.smoothness * noise / (2.0 * constants.strong_convexity)
+}
+
+/// The exact E F(w_t) - F* of a quadratic with eigenvalues `spectrum` under w_{t+1} = w_t - eta (grad F + xi), xi of variance
+/// `noise` spread evenly over the d directions, from an error `start` spread evenly over them:
+///
+/// sum over i of (1 - eta lambda_i)^(2 t) start / d + (1 - (1 - eta lambda_i)^(2 t)) eta noise / (2 d (2 - eta lambda_i)).
+///
+/// In one direction the error e has variance V_{t+1} = (1 - eta lambda)² V_t + eta² noise / d, whose solution this is.
+pub fn exact_quadratic(spectrum: &[f64], rate: f64, noise: f64, start: f64, t: f64) -> f64 {
+    let d = spectrum.len() as f64;
+    let of_direction = |eigenvalue: &f64| {
+        let factor = (1.0 - rate * eigenvalue).powi(2);
+        if factor == 1.0 {
+            // At eta = 2 / lambda nothing is forgotten and every update adds its noise.
+            return start / d + eigenvalue * rate * rate * noise * t / (2.0 * d);
+        }
+        let kept = factor.powf(t);
+        let stationary = rate * noise / (2.0 * d * (2.0 - rate * eigenvalue));
+        kept * start / d + (1.0 - kept) * stationary
+    };
+    spectrum.iter().map(of_direction).sum()
+}

@@ -1,0 +1,126 @@
+//! `kiln converge` through the binary.
+
+use std::fs;
+
+use crate::support::{Workshop, repository};
+
+const QUADRATIC: &str = "\
+title = \"a small experiment\"
+repeats = 20
+steps = 60
+iterations-to = [0.5, 0.1]
+
+[problem.quadratic]
+spectrum = [0.5, 1.0]
+
+[[curves]]
+label = \"mini-batches\"
+batch = 4
+[curves.schedule.constant]
+rate = 0.2
+
+[[curves]]
+label = \"halved\"
+batch = 4
+[curves.schedule.error-floor]
+rate = 0.4
+";
+
+#[test]
+fn an_experiment_prints_its_table_and_leaves_figures_numbers_and_a_report() {
+    let workshop = Workshop::new();
+    workshop.write("small.toml", QUADRATIC);
+    let finished = workshop.kiln(&["converge", "small.toml"]).success();
+    for words in ["a small experiment", "c = 0.5, L = 1, L/c = 2", "sigma² = 1 (exact)", "under the bound at every step"] {
+        assert!(finished.stdout.contains(words), "{words} is not in\n{}", finished.stdout);
+    }
+    assert!(!finished.stdout.contains("NaN"), "{}", finished.stdout);
+    let files = ["report.html", "small.csv", "small.toml", "small.svg", "small.png", "small-rates.svg", "small-iterations.svg"];
+    for file in files {
+        assert!(fs::metadata(workshop.path(&format!("runs/small/{file}"))).is_ok_and(|file| file.len() > 100), "{file}");
+    }
+    let numbers = fs::read_to_string(workshop.path("runs/small/small.csv")).unwrap();
+    assert_eq!(numbers.lines().next(), Some("curve,update,error,half_width,bound,exact,rate"));
+    assert_eq!(numbers.lines().count(), 1 + 2 * 61);
+    let report = fs::read_to_string(workshop.path("runs/small/report.html")).unwrap();
+    assert!(report.contains("<svg") && !report.contains("src=\"http"));
+}
+
+#[test]
+fn the_same_file_gives_the_same_numbers_and_pictures() {
+    let made = || {
+        let workshop = Workshop::new();
+        workshop.write("small.toml", QUADRATIC);
+        workshop.kiln(&["converge", "small.toml", "--output", "out"]).success();
+        ["small.csv", "small.svg", "small.png", "report.html"].map(|file| fs::read(workshop.path(&format!("out/{file}"))).unwrap())
+    };
+    assert!(made() == made());
+}
+
+#[test]
+fn a_lecture_makes_its_experiments_into_one_report() {
+    let workshop = Workshop::new();
+    workshop.write("small.toml", QUADRATIC);
+    workshop.write("other.toml", QUADRATIC.replace("a small experiment", "another"));
+    workshop.write("all.toml", "title = \"both\"\nexperiments = [\"small.toml\", \"other.toml\"]\n");
+    workshop.kiln(&["converge", "all.toml"]).success();
+    let report = fs::read_to_string(workshop.path("runs/all/report.html")).unwrap();
+    assert!(report.contains("a small experiment") && report.contains("another"));
+}
+
+#[test]
+fn a_divergence_is_told_with_its_step_and_ends_with_exit_code_4() {
+    let workshop = Workshop::new();
+    let text = QUADRATIC.replace("rate = 0.2", "rate = 2.5");
+    workshop.write("small.toml", &text);
+    let finished = workshop.kiln(&["converge", "small.toml"]);
+    assert_eq!(finished.code, Some(4), "{}", finished.stderr);
+    assert!(finished.stdout.contains("diverged at step"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("the rate 2.5 is beyond 2/L = 2"), "{}", finished.stdout);
+    assert!(!finished.stdout.contains("NaN") && !finished.stdout.contains("inf"), "{}", finished.stdout);
+    // Unless it was meant to.
+    workshop.write("small.toml", text.replace("label = \"mini-batches\"", "label = \"mini-batches\"\ndiverges = true"));
+    workshop.kiln(&["converge", "small.toml"]).success();
+}
+
+#[test]
+fn wrong_files_end_with_the_exit_code_of_their_kind() {
+    let workshop = Workshop::new();
+    let regression = |data: &str, batch: usize| {
+        format!(
+            "title = \"data\"\nsteps = 20\n[problem.linear-regression]\ndata.csv = {{ path = \"{data}\" }}\n\
+             [[curves]]\nlabel = \"b\"\nbatch = {batch}\n[curves.schedule.constant]\nrate = 0.1\n"
+        )
+    };
+    workshop.write("singular.csv", "a,b,y\n1,2,1\n2,4,0\n3,6,5\n4,8,2\n");
+    workshop.write("torn.csv", "a,b,y\n1,2,1\n2,x,0\n");
+    workshop.write("few.csv", "a,y\n1,1\n2,0\n3,5\n");
+    let cases = [
+        (QUADRATIC.replace("repeats = 20", "repeats = 0"), 2, "`repeats` must be 1 or more, is 0"),
+        (QUADRATIC.replace("[0.5, 1.0]", "[0.5, -1.0]"), 2, "`problem.quadratic.spectrum[1]` must be above 0, is -1"),
+        (regression("singular.csv", 1), 3, "the data are singular"),
+        (regression("torn.csv", 1), 3, "torn.csv:3: `x` in column `b` is no finite number"),
+        (regression("absent.csv", 1), 3, "cannot read the data `absent.csv`"),
+        (regression("few.csv", 4), 2, "a mini-batch of 4 is larger than the data, which has 3 samples"),
+        ("title = \"none\"\nexperiments = [\"absent.toml\"]\n".to_string(), 2, "cannot read the configuration `absent.toml`"),
+        ("title = \"none\"\nexperiments = []\n".to_string(), 2, "`experiments` is empty"),
+    ];
+    for (text, code, words) in cases {
+        workshop.write("wrong.toml", &text);
+        let finished = workshop.kiln(&["converge", "wrong.toml"]);
+        assert_eq!(finished.code, Some(code), "{text}\n{}", finished.stderr);
+        assert!(finished.stderr.contains(words), "{words} is not in\n{}", finished.stderr);
+    }
+}
+
+#[test]
+fn the_shipped_experiments_run_when_cut_short() {
+    let workshop = Workshop::new();
+    for entry in fs::read_dir(repository().join("configs/convergence")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") && !path.ends_with("lecture.toml") {
+            let name = path.to_str().unwrap();
+            workshop.kiln(&["converge", name, "--set", "steps=12", "--set", "repeats=3", "--output", "out"]).success();
+        }
+    }
+}
