@@ -137,7 +137,8 @@ impl UpdateRule for MuonRule {
     /// For a hidden matrix `[in, out]` with gradient G_t, momentum mu, rate eta, decay lambda, B_0 = 0:
     ///
     /// B_t = mu B_{t-1} + (1 - mu) G_t, O_t = NS(B_t), or with Nesterov's look-ahead NS((1 - mu) G_t + mu B_t),
-    /// W_t = (1 - eta lambda) W_{t-1} - eta s O_t, where s is the adjustment and NS [`orthogonalised`].
+    /// W_t = (1 - eta lambda) W_{t-1} - eta s O_t, where s is the adjustment and NS five Newton-Schulz
+    /// steps, which bring all singular values to about 1.
     ///
     /// All else as [`AdamwRule`], with the rate times `rest-rate`.
     fn update(

@@ -1,6 +1,6 @@
 //! One rate for each element, and rules in double precision on bare vectors.
 
-use super::support::{Array, assert_close, double, fixture};
+use super::support::{Array, Fixture, Pair, assert_close, double, fixture};
 use crate::optimizers::*;
 
 /// The values, and those to evaluate with, after each of the fixture's steps, in double precision.
@@ -20,25 +20,26 @@ fn steps(config: &OptimizerConfig, path: &str, parts: &[&Array], rates: impl Fn(
     parts[1..].iter().enumerate().map(update).collect()
 }
 
+/// The initial values and then the gradients of one of the fixture's parameters.
+fn parts(fixture: &Fixture, of: fn(&Pair) -> &Array) -> Vec<&Array> {
+    std::iter::once(&fixture.initial).chain(&fixture.gradients).map(of).collect()
+}
+
 #[test]
 fn a_rule_alone_takes_the_references_steps_in_double_precision() {
     let fixture = fixture();
+    let parameters: [(&str, fn(&Pair) -> &Array); 2] =
+        [("matrix", |pair| &pair.matrix), ("vector", |pair| &pair.vector)];
     for (name, case) in &fixture.cases {
         let config = case.config(name);
-        for (path, pick) in [("matrix", 0), ("vector", 1)] {
-            let pick = |pair: &'static str, index: usize| -> &Array {
-                let pair = if pair == "initial" { &fixture.initial } else { &fixture.gradients[index] };
-                if pick == 0 { &pair.matrix } else { &pair.vector }
-            };
-            let mut parts = vec![pick("initial", 0)];
-            parts.extend((0..8).map(|index| pick("gradient", index)));
-            for (step, [value, evaluated]) in steps(&config, path, &parts, Rate::Same).into_iter().enumerate() {
-                let evaluation = case.evaluation.as_ref().unwrap_or(&case.steps);
+        let evaluation = case.evaluation.as_ref().unwrap_or(&case.steps);
+        for (path, of) in parameters {
+            let found = steps(&config, path, &parts(&fixture, of), Rate::Same);
+            for (step, [value, evaluated]) in found.into_iter().enumerate() {
                 for (found, expected) in [(value, &case.steps[step]), (evaluated, &evaluation[step])] {
-                    let expected = if path == "matrix" { &expected.matrix } else { &expected.vector };
+                    // The fixture has twelve digits, also of what is divided by something as small as itself.
                     let data = double(&found).into_data();
-                    // The fixture has twelve digits, of gradients as small as 1e-8 too.
-                    assert_close(&data, &expected.data, 1e-10, &format!("{name}, {path}, step {step}"));
+                    assert_close(&data, &of(expected).data, 1e-10, &format!("{name}, {path}, step {step}"));
                 }
             }
         }
@@ -48,8 +49,7 @@ fn a_rule_alone_takes_the_references_steps_in_double_precision() {
 #[test]
 fn equal_rates_for_each_element_are_one_rate() {
     let fixture = fixture();
-    let mut parts = vec![&fixture.initial.matrix];
-    parts.extend(fixture.gradients.iter().map(|pair| &pair.matrix));
+    let parts = parts(&fixture, |pair| &pair.matrix);
     for (name, case) in fixture.cases.iter().filter(|(name, _)| !name.starts_with("muon")) {
         let config = case.config(name);
         let same = steps(&config, "matrix", &parts, Rate::Same);
@@ -65,8 +65,7 @@ fn equal_rates_for_each_element_are_one_rate() {
 #[test]
 fn each_element_moves_by_its_own_rate() {
     let fixture = fixture();
-    let mut parts = vec![&fixture.initial.matrix];
-    parts.extend(fixture.gradients.iter().map(|pair| &pair.matrix));
+    let parts = parts(&fixture, |pair| &pair.matrix);
     let factors = [1.0, 0.5, 0.0, 2.0, 1.5, 0.25];
     for (name, case) in fixture.cases.iter().filter(|(name, _)| !name.starts_with("muon")) {
         let config = case.config(name);
