@@ -1,0 +1,19 @@
+//! Charts as pictures. Data in, pictures out: nothing here knows what the curves are of.
+
+mod axis;
+mod chart;
+mod draw;
+mod legend;
+mod numbers;
+mod palette;
+mod panel;
+mod points;
+mod style;
+mod terminal;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub(crate) use chart::{Axis, Chart, Line, Scale, Series};
+pub(crate) use draw::{DrawError, png, png_grid, svg, svg_grid};
+pub(crate) use terminal::terminal;
