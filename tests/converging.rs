@@ -31,13 +31,19 @@ fn an_experiment_prints_its_table_and_leaves_figures_numbers_and_a_report() {
     let workshop = Workshop::new();
     workshop.write("small.toml", QUADRATIC);
     let finished = workshop.kiln(&["converge", "small.toml"]).success();
-    for words in ["a small experiment", "c = 0.5, L = 1, L/c = 2", "sigma² = 1 (exact)", "under the bound at every step"] {
+    for words in
+        ["a small experiment", "c = 0.5, L = 1, L/c = 2", "sigma² = 1 (exact)", "under the bound at every step"]
+    {
         assert!(finished.stdout.contains(words), "{words} is not in\n{}", finished.stdout);
     }
     assert!(!finished.stdout.contains("NaN"), "{}", finished.stdout);
-    let files = ["report.html", "small.csv", "small.toml", "small.svg", "small.png", "small-rates.svg", "small-iterations.svg"];
+    let files =
+        ["report.html", "small.csv", "small.toml", "small.svg", "small.png", "small-rates.svg", "small-iterations.svg"];
     for file in files {
-        assert!(fs::metadata(workshop.path(&format!("runs/small/{file}"))).is_ok_and(|file| file.len() > 100), "{file}");
+        assert!(
+            fs::metadata(workshop.path(&format!("runs/small/{file}"))).is_ok_and(|file| file.len() > 100),
+            "{file}"
+        );
     }
     let numbers = fs::read_to_string(workshop.path("runs/small/small.csv")).unwrap();
     assert_eq!(numbers.lines().next(), Some("curve,update,error,half_width,bound,exact,rate"));
@@ -52,7 +58,8 @@ fn the_same_file_gives_the_same_numbers_and_pictures() {
         let workshop = Workshop::new();
         workshop.write("small.toml", QUADRATIC);
         workshop.kiln(&["converge", "small.toml", "--output", "out"]).success();
-        ["small.csv", "small.svg", "small.png", "report.html"].map(|file| fs::read(workshop.path(&format!("out/{file}"))).unwrap())
+        ["small.csv", "small.svg", "small.png", "report.html"]
+            .map(|file| fs::read(workshop.path(&format!("out/{file}"))).unwrap())
     };
     assert!(made() == made());
 }
@@ -102,7 +109,11 @@ fn wrong_files_end_with_the_exit_code_of_their_kind() {
         (regression("torn.csv", 1), 3, "torn.csv:3: `x` in column `b` is no finite number"),
         (regression("absent.csv", 1), 3, "cannot read the data `absent.csv`"),
         (regression("few.csv", 4), 2, "a mini-batch of 4 is larger than the data, which has 3 samples"),
-        ("title = \"none\"\nexperiments = [\"absent.toml\"]\n".to_string(), 2, "cannot read the configuration `absent.toml`"),
+        (
+            "title = \"none\"\nexperiments = [\"absent.toml\"]\n".to_string(),
+            2,
+            "cannot read the configuration `absent.toml`",
+        ),
         ("title = \"none\"\nexperiments = []\n".to_string(), 2, "`experiments` is empty"),
     ];
     for (text, code, words) in cases {

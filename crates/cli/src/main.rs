@@ -5,6 +5,7 @@ mod commands;
 mod defects;
 mod device;
 mod exit;
+mod figures;
 mod quiet_renderer;
 mod report;
 mod signals;

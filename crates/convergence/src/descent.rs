@@ -115,7 +115,7 @@ impl<'a> Walk<'a> {
             weights: descent.arithmetic.tensor(weights, [rows, descent.problem.dimension()]),
             schedules: (0..schedules).map(|_| curve.schedule.build(descent.steps)).collect(),
             rule: curve.optimizer.as_ref().unwrap_or(&plain).rule(),
-            slots: Slots::new(),
+            slots: Slots::default(),
             draws,
             quantile: confidence_half_width(rows),
             trace: Trace {
@@ -132,7 +132,7 @@ impl<'a> Walk<'a> {
 
     /// The weights whose error counts: those that move, unless the optimizer averages.
     fn evaluated(&self) -> Tensor<2> {
-        if !self.rule.has_evaluation_weights() || self.slots.is_empty() {
+        if !self.rule.has_evaluation_weights() || self.trace.rates.is_empty() {
             return self.weights.clone();
         }
         let [rows, d] = self.weights.dims();

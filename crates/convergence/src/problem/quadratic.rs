@@ -62,10 +62,10 @@ impl QuadraticConfig {
     pub(super) fn build(&self, seed: u64, arithmetic: &Arithmetic) -> Quadratic {
         let d = self.spectrum.len();
         let mut draws = ChaCha8Rng::seed_from_u64(seed);
-        let directions = DMatrix::from_fn(d, d, |_, _| StandardNormal.sample(&mut draws)).qr().q();
-        let minimizer = DVector::from_fn(d, |_, _| StandardNormal.sample(&mut draws));
+        let directions: DMatrix<f64> = DMatrix::from_fn(d, d, |_, _| StandardNormal.sample(&mut draws)).qr().q();
+        let minimizer: DVector<f64> = DVector::from_fn(d, |_, _| StandardNormal.sample(&mut draws));
         let diagonal = DMatrix::from_diagonal(&DVector::from_column_slice(&self.spectrum));
-        let product = &directions * diagonal * directions.transpose();
+        let product: DMatrix<f64> = &directions * diagonal * directions.transpose();
         let hessian = (&product + product.transpose()) * 0.5;
         // lambda e² / 2 is the same for every direction.
         let along = DVector::from_iterator(
