@@ -32,7 +32,7 @@ fn an_experiment_prints_its_table_and_leaves_figures_numbers_and_a_report() {
     workshop.write("small.toml", QUADRATIC);
     let finished = workshop.kiln(&["converge", "small.toml"]).success();
     for words in
-        ["a small experiment", "c = 0.5, L = 1, L/c = 2", "sigma² = 1 (exact)", "under the bound at every step"]
+        ["a small experiment", "c = 0.5, L = 1, L/c = 2", "sigma² = 1 (exact)", "under the bound at every update"]
     {
         assert!(finished.stdout.contains(words), "{words} is not in\n{}", finished.stdout);
     }

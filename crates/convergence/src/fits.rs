@@ -13,7 +13,7 @@ pub struct Estimate {
 }
 
 /// Errors below this part of the first one are not fitted: the arithmetic has no more digits.
-const LAST_DIGITS: f64 = 1e-20;
+const LAST_DIGITS: f64 = 1e-14;
 
 /// The factor by which the error shrinks with each update, from a line through its logarithm over the second half of the
 /// updates (of those before the digits end).
@@ -43,11 +43,16 @@ pub fn power_law(trace: &Trace) -> Option<Estimate> {
     over_groups(trace, slope)
 }
 
-/// The mean error over the last quarter of the updates, with its standard error over the repeats.
-pub(crate) fn floor(trace: &Trace) -> Estimate {
+/// The mean error over the last quarter of the updates, with its standard error over the repeats; `None` where the error still
+/// falls, which shows in the quarter before: its mean is above by more than 5 % and two standard errors.
+pub(crate) fn floor(trace: &Trace) -> Option<Estimate> {
     let quantile = confidence_half_width(trace.late_errors.len());
     let Band { mean, half_width } = Band::of(&trace.late_errors, quantile);
-    Estimate { value: mean, error: half_width / quantile }
+    let error = half_width / quantile;
+    let steps = trace.error.len();
+    let before = &trace.error[steps / 2..steps * 3 / 4];
+    let mean_before = before.iter().map(|band| band.mean).sum::<f64>() / before.len() as f64;
+    (mean_before <= mean * 1.05 + 2.0 * error).then_some(Estimate { value: mean, error })
 }
 
 /// A slope of the mean curve, its error from the slopes of the groups.

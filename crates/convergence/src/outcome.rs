@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use kiln_training::schedules::ScheduleConfig;
+
 use crate::fits::floor;
 use crate::problem::{Problem, ProblemConfig};
 use crate::theorems::Theorem;
@@ -36,9 +38,9 @@ pub struct CurveOutcome {
     pub rate_per_step: Option<Estimate>,
     /// What that factor is by the arithmetic of a quadratic in its slowest direction, (1 - eta c)².
     pub exact_rate_per_step: Option<f64>,
-    /// The exponent of a power law; where rates fall.
+    /// The exponent of a power law; where the rates fall as a power of the updates or follow the error.
     pub exponent: Option<Estimate>,
-    /// The mean error over the last quarter of the updates; where the gradient is noisy.
+    /// The mean error over the last quarter of the updates; where the rate is constant, the gradient noisy, and the error at rest.
     pub floor: Option<Estimate>,
     /// The floor that a quadratic has exactly.
     pub exact_floor: Option<f64>,
@@ -51,7 +53,7 @@ pub struct CurveOutcome {
 pub enum Verdict {
     /// At every update the mean, or the lower end of its confidence interval, lies under the bound.
     Holds {
-        /// How many times the measured mean the bound is after the last update.
+        /// How many times the measured mean the bound is after the last update (whose error is not mere rounding).
         tightness: f64,
     },
     /// It does not, from this update on.
@@ -159,8 +161,8 @@ impl CurveOutcome {
             exact: quadratic.map(|_| (0..trace.error.len()).filter_map(|t| at(t as f64)).collect()),
             rate_per_step: rate.filter(|_| !is_noisy).and_then(|_| rate_per_step(&trace)),
             exact_rate_per_step: quadratic.filter(|_| !is_noisy).map(|(rate, spectrum)| slowest(spectrum, rate)),
-            exponent: if converged && rate.is_none() { power_law(&trace) } else { None },
-            floor: (converged && is_noisy).then(|| floor(&trace)),
+            exponent: if converged && has_a_power(&curve.schedule) { power_law(&trace) } else { None },
+            floor: if rate.is_some() && is_noisy { floor(&trace) } else { None },
             exact_floor: at(f64::INFINITY).filter(|_| is_noisy),
             iterations,
             constants,
@@ -177,6 +179,11 @@ impl CurveOutcome {
             Theorem::FullGradient { .. } | Theorem::DecreasingRate { .. } => None,
         }
     }
+}
+
+/// Whether the error is to be expected to fall as a power of the updates: the rates do, or follow the error.
+fn has_a_power(schedule: &ScheduleConfig) -> bool {
+    !schedule.is_by_time() || matches!(schedule, ScheduleConfig::InverseTime(_) | ScheduleConfig::InverseSquareRoot(_))
 }
 
 /// The largest factor of the error in any direction: (1 - eta lambda)².
@@ -200,7 +207,7 @@ fn verdict(trace: &Trace, bound: Option<&Bound>, constants: Option<&Constants>, 
     if let Some((t, band)) = broken {
         return Verdict::Broken { step: t as u64, error: band.mean, bound: bound.at(t as u64) };
     }
-    let last = trace.error.len().saturating_sub(1) as u64;
-    let error = trace.error.last().map_or(0.0, |band| band.mean);
-    Verdict::Holds { tightness: bound.at(last) / error.max(f64::MIN_POSITIVE) }
+    // Where the digits have ended, the ratio would be one of rounding.
+    let measured = trace.error.iter().enumerate().rfind(|(_, band)| band.mean > digits);
+    Verdict::Holds { tightness: measured.map_or(1.0, |(t, band)| bound.at(t as u64) / band.mean) }
 }

@@ -59,51 +59,49 @@ impl CsvConfig {
     }
 }
 
-/// The numbers of a file, each row with its line.
+/// The numbers of a file, each row with the byte that it begins at.
 struct Table {
     path: PathBuf,
+    bytes: Vec<u8>,
     names: StringRecord,
     rows: Vec<(u64, Vec<f64>)>,
 }
 
 impl Table {
     fn read(path: &Path) -> Result<Self, LabError> {
-        let mut reader =
-            ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(|error| unreadable(path, error))?;
-        let names = reader.headers().map_err(|error| unreadable(path, error))?.clone();
-        let mut table = Self { path: path.to_path_buf(), names, rows: Vec::new() };
-        if table.names.len() < 2 {
-            return Err(table.wrong(1, "needs a column for the target and one for a feature at least".into()));
+        let bytes = std::fs::read(path).map_err(|source| LabError::Io { path: path.to_path_buf(), source })?;
+        let mut table = Self { path: path.to_path_buf(), bytes, names: StringRecord::new(), rows: Vec::new() };
+        let mut reader = ReaderBuilder::new().trim(csv::Trim::All).from_reader(&table.bytes[..]);
+        let names = reader.headers().map_err(|error| table.unreadable(&error))?.clone();
+        if names.len() < 2 {
+            return Err(table.wrong(0, "needs a column for the target and one for a feature at least".into()));
         }
+        let mut rows = Vec::new();
         for record in reader.records() {
-            let record = record.map_err(|error| unreadable(path, error))?;
-            let line = record.position().map_or(0, csv::Position::line);
-            let row: Result<Vec<f64>, LabError> =
-                record.iter().enumerate().map(|(column, field)| table.number(field, column, line)).collect();
-            table.rows.push((line, row?));
-            if table.rows.len() > MOST_SAMPLES {
-                return Err(table.wrong(line, format!("has more than {MOST_SAMPLES} samples")));
+            let record = record.map_err(|error| table.unreadable(&error))?;
+            let start = record.position().map_or(0, csv::Position::byte);
+            let number = |(column, field)| {
+                let number = parsed(field);
+                let name = names.get(column).unwrap_or_default();
+                number.ok_or_else(|| table.wrong(start, format!("`{field}` in column `{name}` is no finite number")))
+            };
+            rows.push((start, record.iter().enumerate().map(number).collect::<Result<_, _>>()?));
+            if rows.len() > MOST_SAMPLES {
+                return Err(table.wrong(start, format!("has more than {MOST_SAMPLES} samples")));
             }
         }
-        if table.rows.len() < 2 {
-            return Err(table.wrong(1, format!("needs 2 samples at least, has {}", table.rows.len())));
+        if rows.len() < 2 {
+            return Err(table.wrong(0, format!("needs 2 samples at least, has {}", rows.len())));
         }
+        (table.names, table.rows) = (names, rows);
         Ok(table)
-    }
-
-    fn number(&self, field: &str, column: usize, line: u64) -> Result<f64, LabError> {
-        let number = field.parse::<f64>().ok().filter(|number| number.is_finite());
-        number.ok_or_else(|| {
-            let name = self.names.get(column).unwrap_or_default();
-            self.wrong(line, format!("`{field}` in column `{name}` is no finite number"))
-        })
     }
 
     fn column(&self, name: Option<&str>) -> Result<usize, LabError> {
         let Some(name) = name else { return Ok(self.names.len() - 1) };
         self.names.iter().position(|column| column == name).ok_or_else(|| {
             let names = self.names.iter().collect::<Vec<_>>().join("`, `");
-            self.wrong(1, format!("has no column `{name}`, only `{names}`"))
+            self.wrong(0, format!("has no column `{name}`, only `{names}`"))
         })
     }
 
@@ -112,7 +110,7 @@ impl Table {
         let (low, high) = (values.min(), values.max());
         let name = self.names.get(column).unwrap_or_default();
         if low == high {
-            return Err(self.wrong(1, format!("the target `{name}` is always {low}; two classes are needed")));
+            return Err(self.wrong(0, format!("the target `{name}` is always {low}; two classes are needed")));
         }
         if let Some(row) = values.iter().position(|value| *value != low && *value != high) {
             let message = format!("the target `{name}` has a third value, {}, beside {low} and {high}", values[row]);
@@ -130,31 +128,41 @@ impl Table {
         if deviation <= 1e-12 * mean.abs().max(f64::MIN_POSITIVE) {
             let name = self.names.get(column).unwrap_or_default();
             let message = format!("column `{name}` is always {mean}; leave it out, or set `standardise = false`");
-            return Err(self.wrong(1, message));
+            return Err(self.wrong(0, message));
         }
         values.iter_mut().for_each(|value| *value = (*value - mean) / deviation);
         Ok(())
     }
 
-    fn wrong(&self, line: u64, message: String) -> LabError {
-        LabError::Data { path: self.path.clone(), line, message }
+    /// A mistake in the record that begins at the byte `start`.
+    fn wrong(&self, start: u64, message: String) -> LabError {
+        LabError::Data { path: self.path.clone(), line: self.line(start), message }
+    }
+
+    /// The line, from 1, of the first record at or after a byte: the reader passes over empty lines before it.
+    fn line(&self, start: u64) -> u64 {
+        let start = usize::try_from(start).unwrap_or(usize::MAX).min(self.bytes.len());
+        let blank = self.bytes[start..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+        let before = if start + blank < self.bytes.len() { start + blank } else { start };
+        1 + self.bytes[..before].iter().filter(|byte| **byte == b'\n').count() as u64
+    }
+
+    /// What the reader says of a record.
+    fn unreadable(&self, error: &csv::Error) -> LabError {
+        let start = error.position().map_or(0, csv::Position::byte);
+        self.wrong(
+            start,
+            match error.kind() {
+                csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                    format!("has {len} columns, the lines before have {expected_len}")
+                }
+                csv::ErrorKind::Utf8 { .. } => "is not UTF-8 text".into(),
+                other => format!("cannot be read: {other:?}"),
+            },
+        )
     }
 }
 
-/// What the CSV reader says, with the line where it says one.
-fn unreadable(path: &Path, error: csv::Error) -> LabError {
-    let path = path.to_path_buf();
-    let line = error.position().map_or(1, csv::Position::line);
-    match error.into_kind() {
-        csv::ErrorKind::Io(source) => LabError::Io { path, source },
-        csv::ErrorKind::UnequalLengths { expected_len, len, pos } => {
-            let line = pos.map_or(line, |position| position.line());
-            LabError::Data { path, line, message: format!("has {len} columns, the lines before have {expected_len}") }
-        }
-        csv::ErrorKind::Utf8 { pos, .. } => {
-            let line = pos.map_or(line, |position| position.line());
-            LabError::Data { path, line, message: "is not UTF-8 text".into() }
-        }
-        other => LabError::Data { path, line, message: format!("cannot be read: {other:?}") },
-    }
+fn parsed(field: &str) -> Option<f64> {
+    field.parse::<f64>().ok().filter(|number| number.is_finite())
 }

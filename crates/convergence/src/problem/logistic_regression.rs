@@ -174,7 +174,7 @@ impl Problem for LogisticRegression {
         let linear = Self::factors(at_minimum.clone()).mul(margins.sub(at_minimum));
         let error = weights.sub(self.minimizer.clone());
         let penalty = error.square().sum_dim(1).squeeze_dim::<1>(1).mul_scalar(self.config.l2 / 2.0);
-        losses.sub(linear).mean_dim(1).squeeze_dim::<1>(1).add(penalty)
+        losses.sub(linear).mean_dim(1).squeeze_dim::<1>(1).add(penalty).clamp_min(0.0)
     }
 
     fn gradient(&self, weights: Tensor<2>) -> Tensor<2> {

@@ -81,10 +81,8 @@ impl ScheduleConfig {
     pub fn build(&self, steps: u64) -> Box<dyn Schedule> {
         let (_, settings) = self.settings();
         let (first_rate, schedule) = settings.build(steps);
-        match settings.warmup() {
-            0 => schedule,
-            warmup => Box::new(WarmUp::new(first_rate, warmup, schedule)),
-        }
+        // Also without a warm-up, so that states have one form and a run can go on with another warm-up.
+        Box::new(WarmUp::new(first_rate, settings.warmup(), schedule))
     }
 
     /// Its name in a configuration.

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use kiln_models::saved::write_file_atomically;
 
-use super::pictures::{Picture, pictures};
+use super::pictures::{COLUMNS, Picture, pictures};
 use super::{Made, file, page};
 use crate::figures::{png, png_grid, svg, svg_grid};
 
@@ -22,10 +22,9 @@ pub(super) fn write(folder: &Path, title: &str, made: &[Made]) -> anyhow::Result
         let pictures: Vec<(Picture, String)> = pictures(made)
             .into_iter()
             .map(|picture| {
-                let title = format!("{}{}", made.experiment.title, ": learning rates");
                 let (svg, png) = match &picture.charts[..] {
                     [chart] => (svg(chart), png(chart)),
-                    charts => (svg_grid(charts, picture.columns, &title), png_grid(charts, picture.columns, &title)),
+                    charts => (svg_grid(charts, COLUMNS, &picture.title), png_grid(charts, COLUMNS, &picture.title)),
                 };
                 let name = format!("{}{}", made.name, picture.ending);
                 write_file_atomically(&file(folder, &name, ".svg"), svg.as_bytes())?;

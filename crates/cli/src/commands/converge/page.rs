@@ -27,6 +27,7 @@ fn section(made: &Made, pictures: &[(Picture, String)]) -> Section {
     blocks.extend(words::facts(made).into_iter().map(Block::Paragraph));
     let header = words::COLUMNS.map(str::to_string).to_vec();
     blocks.push(Block::Table(Table { caption: String::new(), header, rows: words::rows(made) }));
+    blocks.extend(words::reasons(made).into_iter().map(Block::Paragraph));
     if let Some((header, rows)) = words::iterations(made) {
         let caption = "Updates until the mean error is at most epsilon".into();
         blocks.push(Block::Table(Table { caption, header, rows }));

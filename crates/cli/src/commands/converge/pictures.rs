@@ -9,13 +9,18 @@ use crate::figures::{Axis, Chart, Line, Series};
 pub(super) struct Picture {
     pub(super) ending: &'static str,
     pub(super) caption: String,
+    /// What stands above the charts where there are several.
+    pub(super) title: String,
     pub(super) charts: Vec<Chart>,
-    /// Charts side by side.
-    pub(super) columns: usize,
 }
 
-/// From this many curves on, rates are drawn apart.
+/// Charts side by side where there are several.
+pub(super) const COLUMNS: usize = 4;
+
+/// From this many curves on, rates are drawn apart,
 const CROWDED: usize = 7;
+/// and from this many on errors too.
+const TOO_MANY: usize = 10;
 
 /// Every figure of an experiment.
 pub(super) fn pictures(made: &Made) -> Vec<Picture> {
@@ -36,44 +41,61 @@ fn errors(made: &Made) -> Picture {
     let is_convex = made.outcome.curves.iter().any(|curve| curve.constants.is_some());
     let label = if is_convex { "F(w) − F*" } else { "F(w)" };
     let curves = &made.outcome.curves;
-    let measured = curves.iter().enumerate().map(|(colour, curve)| error_curve(curve, colour));
-    let bounds = curves.iter().enumerate().filter_map(|(colour, curve)| bound_curve(curve, colour));
-    let exact = curves.iter().enumerate().filter_map(|(colour, curve)| exact_curve(curve, colour));
-    let mut series: Vec<Series> = measured.chain(bounds).chain(exact).collect();
-    // What a dash and a dot mean is said once.
-    for (line, label) in [(Line::Dashed, "bound of the theorem"), (Line::Dotted, "exact expectation")] {
-        if let Some(first) = series.iter_mut().find(|series| series.line == line) {
-            first.label = label.into();
-        }
-    }
+    let y = Axis { range: error_range(curves), ..Axis::logarithmic(label) };
+    let chart =
+        |title: String, series: Vec<Series>| Chart { title, x: time_axis(made), y: y.clone(), series, note: None };
     let repeats = curves.iter().map(|curve| curve.trace.repeats).max().unwrap_or(1);
     let what = if repeats > 1 {
         format!("Mean of {repeats} repeats with its 95 % confidence band (solid)")
     } else {
         "Measured error (solid)".into()
     };
-    Picture {
-        ending: "",
-        caption: format!("{what}; the theorem's bound dashed and the exact expectation dotted, where there is one."),
-        charts: vec![Chart {
-            title: made.experiment.title.clone(),
-            x: time_axis(made),
-            y: Axis { range: error_range(curves), ..Axis::logarithmic(label) },
-            series,
-            note: None,
-        }],
-        columns: 1,
+    let caption = format!("{what}; the theorem's bound dashed and the exact expectation dotted, where there is one.");
+    if curves.len() >= TOO_MANY {
+        let apart = |curve: &CurveOutcome| {
+            let of_one =
+                series(std::slice::from_ref(curve)).into_iter().map(|series| Series { label: String::new(), ..series });
+            chart(curve.label.clone(), of_one.collect())
+        };
+        let charts = curves.iter().map(apart).collect();
+        return Picture { ending: "", caption, title: made.experiment.title.clone(), charts };
     }
+    let charts = vec![chart(made.experiment.title.clone(), named(series(curves)))];
+    Picture { ending: "", caption, title: made.experiment.title.clone(), charts }
 }
 
-/// What is worth seeing: down to the smallest measured error, but not below the digits of the arithmetic, and not far above
-/// the start, where divergence leaves the picture.
+/// The measured curves, their bounds, and what is exact.
+fn series(curves: &[CurveOutcome]) -> Vec<Series> {
+    let measured = curves.iter().enumerate().map(|(colour, curve)| error_curve(curve, colour));
+    let bounds = curves.iter().enumerate().filter_map(|(colour, curve)| bound_curve(curve, colour));
+    let exact = curves.iter().enumerate().filter_map(|(colour, curve)| exact_curve(curve, colour));
+    measured.chain(bounds).chain(exact).collect()
+}
+
+/// What a dash and a dot mean is said once.
+fn named(mut series: Vec<Series>) -> Vec<Series> {
+    for (line, label) in [(Line::Dashed, "bound of the theorem"), (Line::Dotted, "exact expectation")] {
+        if let Some(first) = series.iter_mut().find(|series| series.line == line) {
+            first.label = label.into();
+        }
+    }
+    series
+}
+
+/// What is worth seeing: from far enough below the noisy curves (or, where none is, from where the digits of the arithmetic end) to
+/// the bounds, but not far above the start, where divergence leaves the picture.
 fn error_range(curves: &[CurveOutcome]) -> Option<(f64, f64)> {
-    let means = || curves.iter().flat_map(|curve| curve.trace.error.iter().map(|band| band.mean));
+    let means = |curve: &CurveOutcome| curve.trace.error.iter().map(|band| band.mean).collect::<Vec<_>>();
     let start = curves.iter().filter_map(|curve| curve.trace.error.first()).map(|band| band.mean).fold(0.0, f64::max);
-    let smallest = means().filter(|mean| *mean > 0.0).fold(f64::INFINITY, f64::min);
-    let largest = means().fold(0.0, f64::max).min(start * 1e3);
-    (smallest < largest).then(|| (smallest.max(start * 1e-14) * 0.5, largest * 2.0))
+    let smallest_of = |curves: &mut dyn Iterator<Item = &CurveOutcome>| {
+        curves.flat_map(means).filter(|mean| *mean > 0.0).fold(f64::INFINITY, f64::min)
+    };
+    let noisy = smallest_of(&mut curves.iter().filter(|curve| curve.trace.repeats > 1)) / 10.0;
+    let smallest = smallest_of(&mut curves.iter()).max(start * 1e-14).max(if noisy.is_finite() { noisy } else { 0.0 });
+    let last =
+        |curve: &CurveOutcome| curve.bound.as_ref().map_or(0.0, |bound| bound.at(curve.trace.error.len() as u64));
+    let largest = curves.iter().flat_map(means).chain(curves.iter().map(last)).fold(0.0, f64::max).min(start * 1e3);
+    (smallest < largest).then_some((smallest * 0.5, largest * 2.0))
 }
 
 fn points(curve: &CurveOutcome, at: impl Fn(usize) -> f64) -> Vec<(f64, f64)> {
@@ -120,6 +142,7 @@ fn rates(made: &Made) -> Option<Picture> {
         series,
         note: None,
     };
+    let title = format!("{}: learning rates", made.experiment.title);
     let caption = "Learning rate of each update; the mean over the repeats where it depends on what each of them sees.";
     let charts: Vec<Chart> = if curves.len() >= CROWDED {
         let small = |curve: &CurveOutcome| {
@@ -129,10 +152,9 @@ fn rates(made: &Made) -> Option<Picture> {
         curves.iter().map(small).collect()
     } else {
         let all = curves.iter().enumerate().map(|(colour, curve)| series(curve, colour)).collect();
-        vec![chart(format!("{}: learning rates", made.experiment.title), Axis::logarithmic("learning rate"), all)]
+        vec![chart(title.clone(), Axis::logarithmic("learning rate"), all)]
     };
-    let columns = if charts.len() == 1 { 1 } else { 4 };
-    Some(Picture { ending: "-rates", caption: caption.into(), charts, columns })
+    Some(Picture { ending: "-rates", caption: caption.into(), title, charts })
 }
 
 /// Updates against 1 / epsilon.
@@ -144,16 +166,12 @@ fn iterations(made: &Made) -> Option<Picture> {
         Some(Series { line: Line::Solid, ..Series::curve(curve.label.clone(), colour, points.collect()) })
     };
     let series: Vec<Series> = made.outcome.curves.iter().enumerate().filter_map(series).collect();
+    let title = made.experiment.title.clone();
+    let (x, y) = (Axis::logarithmic("1 / ε"), Axis::logarithmic("updates"));
     (!series.is_empty()).then(|| Picture {
         ending: "-iterations",
         caption: "Updates until the mean error is at most epsilon.".into(),
-        charts: vec![Chart {
-            title: format!("{}: updates to reach epsilon", made.experiment.title),
-            x: Axis::logarithmic("1 / ε"),
-            y: Axis::logarithmic("updates"),
-            series,
-            note: None,
-        }],
-        columns: 1,
+        title: title.clone(),
+        charts: vec![Chart { title, x, y, series, note: None }],
     })
 }

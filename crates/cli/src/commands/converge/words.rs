@@ -15,6 +15,9 @@ pub(super) fn report(made: &Made) -> String {
         text.push_str(&format!("{line}\n"));
     }
     text.push_str(&format!("{}\n", table(&COLUMNS, rows(made))));
+    for line in reasons(made) {
+        text.push_str(&format!("{line}\n"));
+    }
     if let Some((columns, rows)) = iterations(made) {
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         text.push_str(&format!("updates until the mean error is at most epsilon\n{}\n", table(&columns, rows)));
@@ -24,7 +27,7 @@ pub(super) fn report(made: &Made) -> String {
 
 fn table(columns: &[&str], rows: Vec<Vec<String>>) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns);
     table.add_rows(rows);
     table
@@ -34,7 +37,10 @@ fn table(columns: &[&str], rows: Vec<Vec<String>>) -> Table {
 pub(super) fn facts(made: &Made) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for curve in &made.outcome.curves {
-        let line = format!("{}\n  {}", curve.problem, constants(curve));
+        let line = match &curve.constants {
+            Some(known) => format!("{}\n  {}; {}", curve.problem, constants(known), variance(made, known)),
+            None => format!("{}\n  no theorem holds: c, L and F* are not known", curve.problem),
+        };
         if !lines.contains(&line) {
             lines.push(line);
         }
@@ -42,26 +48,32 @@ pub(super) fn facts(made: &Made) -> Vec<String> {
     lines
 }
 
-fn constants(curve: &CurveOutcome) -> String {
-    let Some(constants) = &curve.constants else {
-        return "no theorem holds: F is not convex, and c, L and F* are not known".into();
-    };
-    let Constants { strong_convexity: c, smoothness: l, minimum, minimizer_error, minimizer, .. } = constants;
+fn constants(known: &Constants) -> String {
+    let Constants { strong_convexity: c, smoothness: l, minimum, minimizer_error, minimizer, .. } = known;
     let at = minimizer.iter().take(4).map(|weight| format!("{weight:.4}")).collect::<Vec<_>>().join(", ");
     let more = if minimizer.len() > 4 { ", ..." } else { "" };
-    let variance = match (constants.variance, curve.trace.variance) {
-        (Variance::Exact(variance), _) => format!("sigma² = {} (exact)", number(variance)),
-        (Variance::Sampled, Some(variance)) if curve.trace.variance > Some(0.0) => {
-            format!("sigma² = {} (an estimate: the largest met on the paths of `{}`)", number(variance), curve.label)
-        }
-        (Variance::Sampled, _) => "sigma² is measured along the path".into(),
+    let certificate = match minimizer_error {
+        0.0 => "by construction".to_string(),
+        error => format!("to within {error:.0e}"),
     };
     format!(
-        "c = {}, L = {}, L/c = {}, F* = {minimum:.12} at w* = ({at}{more}) to within {minimizer_error:.0e}; {variance}",
+        "c = {}, L = {}, L/c = {}, F* = {minimum:.12} at w* = ({at}{more}) {certificate}",
         number(*c),
         number(*l),
-        number(constants.condition()),
+        number(known.condition()),
     )
+}
+
+/// sigma², and how it is known.
+fn variance(made: &Made, known: &Constants) -> String {
+    if let Variance::Exact(variance) = known.variance {
+        return format!("sigma² = {} (exact)", number(variance));
+    }
+    let of_problem = made.outcome.curves.iter().filter(|curve| curve.constants.as_ref() == Some(known));
+    let met: Vec<f64> = of_problem.filter_map(|curve| curve.trace.variance).collect();
+    let (least, most) = (met.iter().copied().fold(f64::INFINITY, f64::min), met.iter().copied().fold(0.0, f64::max));
+    let range = if least < most { format!("{} to {}", number(least), number(most)) } else { number(most) };
+    format!("sigma² = {range} (an estimate: the largest met on the paths of each curve, which its bound takes)")
 }
 
 /// A row of the table for each curve.
@@ -108,23 +120,36 @@ fn measured(curve: &CurveOutcome) -> String {
     parts.join("; ")
 }
 
-/// What a curve says of its theorem.
-pub(super) fn verdict(curve: &CurveOutcome) -> String {
+/// What a curve says of its theorem, in a word or two.
+fn verdict(curve: &CurveOutcome) -> String {
+    match &curve.verdict {
+        Verdict::Holds { .. } => "under the bound at every update".into(),
+        Verdict::Broken { step, .. } => format!("ABOVE the bound from update {step} on"),
+        Verdict::NoTheorem => "no bound".into(),
+        Verdict::Diverged { step, .. } => format!("diverged at step {step}"),
+    }
+}
+
+/// Why there is no bound, where one was broken, and which bound a divergence broke: a line for each such curve.
+pub(super) fn reasons(made: &Made) -> Vec<String> {
+    made.outcome.curves.iter().filter_map(|curve| Some(format!("{}: {}", curve.label, reason(curve)?))).collect()
+}
+
+fn reason(curve: &CurveOutcome) -> Option<String> {
     match (&curve.verdict, &curve.bound) {
-        (Verdict::Holds { .. }, _) => "under the bound at every step".into(),
         (Verdict::Broken { step, error, bound }, _) => {
-            format!("ABOVE the bound from step {step} on: {} > {}", number(*error), number(*bound))
+            Some(format!("at update {step} the mean is {}, the bound {}", number(*error), number(*bound)))
         }
-        (Verdict::NoTheorem, Err(reason)) => format!("no bound: {reason}"),
-        (Verdict::NoTheorem, Ok(_)) => "no bound".into(),
-        (Verdict::Diverged { step, rate, limit }, _) => match limit {
-            Some(limit) if rate > limit => {
-                format!("diverged at step {step}: the rate {} is beyond 2/L = {}", number(*rate), number(*limit))
-            }
-            _ => {
-                format!("diverged at step {step}: the error is a million times what it was, at rate {}", number(*rate))
-            }
-        },
+        (Verdict::NoTheorem, Err(reason)) => Some(format!("no bound, since {reason}")),
+        (Verdict::Diverged { rate, limit: Some(limit), .. }, _) if rate > limit => Some(format!(
+            "diverged, since the rate {} is beyond 2/L = {}: the steepest direction grows with every update",
+            number(*rate),
+            number(*limit)
+        )),
+        (Verdict::Diverged { rate, .. }, _) => {
+            Some(format!("diverged: at rate {} the error became a million times what it was", number(*rate)))
+        }
+        _ => None,
     }
 }
 
