@@ -14,6 +14,7 @@ use kiln_models::{LanguageModel, RecurrentState, State};
 use super::dashboard::{NoFiles, Number, SampleText};
 use super::loader::{EvaluationLoader, TrainingLoader};
 use super::step_loop::{LoopParts, StepLoop};
+use super::update::UpdateParts;
 use super::{Observer, Stop, TrainError, TrainingModel};
 use crate::batches::{BatchOrder, EvaluationPlan, Windows};
 use crate::optimizers::OptimizerConfig;
@@ -92,20 +93,18 @@ pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
     let train_loader =
         Arc::new(TrainingLoader::new(order, state.step.min(run.steps) * accumulate, run.steps * accumulate));
     let valid_loader = Arc::new(EvaluationLoader::new(validation.clone(), plan));
-    let parts = LoopParts {
+    let update = UpdateParts {
         seed,
         device,
-        run: run.clone(),
+        accumulate: run.accumulate,
+        clip_norm: run.clip_norm,
         optimizer,
         schedule: schedule.clone(),
-        validation,
-        folder: session.folder,
-        log,
-        observer: session.observer,
-        state,
         carried: carried.filter(|_| carries_state),
         carries_state,
     };
+    let (run_config, folder, observer) = (run.clone(), session.folder, session.observer);
+    let parts = LoopParts { update, run: run_config, validation, folder, log, observer, state };
     let step_loop = Arc::new(StepLoop::new(parts));
     // Burn's optimizer is not used, see `optimizers`; a learner cannot be made without one.
     let learner = Learner::new(TrainingModel { language_model: model }, SgdConfig::new().init(), schedule);

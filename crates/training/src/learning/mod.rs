@@ -10,6 +10,7 @@ mod observer;
 mod step_loop;
 #[cfg(test)]
 mod tests;
+mod update;
 
 pub use error::TrainError;
 pub use launch::{Outcome, Session, train};
