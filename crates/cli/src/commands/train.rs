@@ -53,6 +53,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
         run: &config.run,
         optimizer: &config.optimizer,
         schedule: &config.schedule,
+        estimates: config.estimates.as_ref(),
         train: data.train.clone(),
         validation: data.validation.clone(),
         folder,

@@ -46,6 +46,7 @@ use kiln_models::{ModelConfig, TokenizerConfig, Violation};
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::DataConfig;
+use crate::live_estimates::EstimatesConfig;
 use crate::optimizers::OptimizerConfig;
 use crate::run::RunConfig;
 use crate::schedules::ScheduleConfig;
@@ -69,6 +70,9 @@ pub struct Config {
     pub schedule: ScheduleConfig,
     /// How long, in which portions, and what is looked at and kept on the way.
     pub run: RunConfig,
+    /// What is measured while training. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimates: Option<EstimatesConfig>,
 }
 
 fn default_seed() -> u64 {
@@ -102,6 +106,7 @@ impl Config {
             ("optimizer", self.optimizer.validate()),
             ("schedule", self.schedule.validate(self.run.steps)),
             ("run", self.run.validate()),
+            ("estimates", self.estimates.as_ref().map(EstimatesConfig::validate).unwrap_or_default()),
         ];
         let of_sections = sections
             .into_iter()

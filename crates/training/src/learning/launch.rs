@@ -17,6 +17,7 @@ use super::step_loop::{LoopParts, StepLoop};
 use super::update::UpdateParts;
 use super::{Observer, Stop, TrainError, TrainingModel};
 use crate::batches::{BatchOrder, EvaluationPlan, Windows};
+use crate::live_estimates::EstimatesConfig;
 use crate::optimizers::OptimizerConfig;
 use crate::run::{Checkpoint, CheckpointError, LoopState, MetricsLog, RunConfig, RunFolder};
 use crate::schedules::{ScheduleConfig, SharedSchedule};
@@ -36,6 +37,8 @@ pub struct Session<'a> {
     pub optimizer: &'a OptimizerConfig,
     /// `[schedule]`.
     pub schedule: &'a ScheduleConfig,
+    /// `[estimates]`.
+    pub estimates: Option<&'a EstimatesConfig>,
     /// The training split.
     pub train: TokenFile,
     /// The validation split.
@@ -103,8 +106,9 @@ pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
         carried: carried.filter(|_| carries_state),
         carries_state,
     };
+    let estimates = session.estimates.cloned().unwrap_or_default();
     let (run_config, folder, observer) = (run.clone(), session.folder, session.observer);
-    let parts = LoopParts { update, run: run_config, validation, folder, log, observer, state };
+    let parts = LoopParts { update, run: run_config, estimates, validation, folder, log, observer, state };
     let step_loop = Arc::new(StepLoop::new(parts));
     // Burn's optimizer is not used, see `optimizers`; a learner cannot be made without one.
     let learner = Learner::new(TrainingModel { language_model: model }, SgdConfig::new().init(), schedule);

@@ -16,8 +16,9 @@ use super::dashboard::DashboardValues;
 use super::launch::{Ended, Handover};
 use super::model::{EvaluationOutput, TrainingModel, TrainingOutput};
 use super::observer::{Event, Observer, Stop};
-use super::update::{Batches, UpdateParts, Updater};
+use super::update::{Batches, Measure, UpdateParts, Updater};
 use crate::evaluation::{Evaluation, evaluate};
+use crate::live_estimates::EstimatesConfig;
 use crate::run::{Checkpoint, EvaluationEntry, LoopState, MetricsLog, RunConfig, RunFolder, ScheduleEntry, StepEntry};
 use crate::shards::TokenFile;
 
@@ -25,6 +26,7 @@ use crate::shards::TokenFile;
 pub(super) struct LoopParts {
     pub(super) update: UpdateParts,
     pub(super) run: RunConfig,
+    pub(super) estimates: EstimatesConfig,
     pub(super) validation: TokenFile,
     pub(super) folder: RunFolder,
     pub(super) log: MetricsLog,
@@ -63,13 +65,15 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
     ) -> (TrainingModel, SupervisedTrainingEventProcessor<TrainingModel>) {
         let model = learner.model();
         drop(learner);
-        let Some(LoopParts { update, run, validation, folder, log, observer, state }) = self.parts.take() else {
+        let Some(LoopParts { update, run, estimates, validation, folder, log, observer, state }) = self.parts.take()
+        else {
             return (model, components.event_processor);
         };
         let mut session = Running {
             updater: Updater { model: model.train(), parts: update },
             clock: Clock::starting(&state),
             run,
+            estimates,
             validation,
             folder,
             log,
@@ -92,6 +96,7 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
 struct Running {
     updater: Updater,
     run: RunConfig,
+    estimates: EstimatesConfig,
     validation: TokenFile,
     folder: RunFolder,
     log: MetricsLog,
@@ -158,10 +163,16 @@ impl Running {
     fn update(&mut self, batches: &mut Batches<'_>) -> Result<StepEntry, TrainError> {
         let started = Instant::now();
         let step = self.state.step + 1;
-        let update = self.updater.update(step, batches)?;
+        let (noise, sharpness) = (self.estimates.measures_noise(step), self.estimates.measures_sharpness(step));
+        let update = self.updater.update(step, batches, Measure { noise, sharpness })?;
         self.state.step = step;
         self.state.tokens += self.run.tokens_per_step();
-        self.clock.training += started.elapsed();
+        self.clock.training += started.elapsed().saturating_sub(update.measuring);
+        let noise_scale = update.noise.and_then(|noise| {
+            let averages = self.state.noise.get_or_insert_default();
+            averages.add(&noise, self.estimates.noise_decay);
+            averages.noise_scale()
+        });
         let tokens = self.state.tokens;
         let tokens_per_second = (tokens - self.clock.logged_tokens) as f64 / self.clock.training.as_secs_f64();
         Ok(StepEntry {
@@ -171,10 +182,13 @@ impl Running {
             learning_rate: update.learning_rate,
             gradient_norm: update.gradient_norm,
             tokens_per_second,
+            gradient_noise: update.noise.map(|noise| noise.of_update()),
+            noise_scale,
+            sharpness: update.sharpness,
         })
     }
 
-    /// Tells the dashboard each step, the log and the observer every `log-every` steps.
+    /// Tells the dashboard each step, the log and the observer every `log-every` steps and wherever something was measured.
     fn report(&mut self, entry: &StepEntry) -> Result<(), TrainError> {
         let output = TrainingOutput {
             loss: Tensor::from_floats([entry.train_loss as f32], &Device::flex()),
@@ -193,7 +207,9 @@ impl Running {
         self.send_train(LearnerEvent::ProcessedItem(item));
 
         let (step, steps) = (entry.step, self.run.steps);
-        if step % self.run.log_every == 0 || step == steps || step == self.clock.first_step + 1 {
+        let measured = entry.gradient_noise.is_some() || entry.sharpness.is_some();
+        let is_due = step % self.run.log_every == 0 || step == steps || step == self.clock.first_step + 1;
+        if is_due || measured {
             self.log.append(entry)?;
             let made = step - self.clock.first_step;
             let pace = self.clock.started.elapsed().as_secs_f64() / made as f64;

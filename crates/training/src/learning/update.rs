@@ -1,5 +1,7 @@
 //! One update: batches to mean loss and gradients to checks to clipping to the rate to new weights.
 
+use std::time::{Duration, Instant};
+
 use burn::data::dataloader::DataLoaderIterator;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
@@ -9,6 +11,7 @@ use kiln_models::{RecurrentState, State};
 use super::TrainError;
 use super::model::{TrainingInput, TrainingModel};
 use crate::batches::mix;
+use crate::live_estimates::{NoiseMeasurement, PartNorm, sharpness};
 use crate::optimizers::{Optimizer, clip_coefficient, global_norm};
 use crate::schedules::SharedSchedule;
 
@@ -40,6 +43,16 @@ pub(super) struct Updater {
     pub(super) parts: UpdateParts,
 }
 
+/// What is measured in an update, beside what it needs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Measure {
+    /// The noise of the gradient. A single batch is then worked through in two halves, which may change the last bits of
+    /// its gradient, and its dropout; several batches are worked through as ever.
+    pub(super) noise: bool,
+    /// The sharpness along the gradient; it changes nothing.
+    pub(super) sharpness: bool,
+}
+
 /// What one update was made of.
 pub(super) struct Update {
     /// Mean loss of its batches before it, nats per token.
@@ -48,6 +61,10 @@ pub(super) struct Update {
     pub(super) gradient_norm: f64,
     /// The rate that the schedule gave.
     pub(super) learning_rate: f64,
+    pub(super) noise: Option<NoiseMeasurement>,
+    pub(super) sharpness: Option<f64>,
+    /// The time that went into measuring alone.
+    pub(super) measuring: Duration,
 }
 
 impl Updater {
@@ -55,17 +72,27 @@ impl Updater {
     ///
     /// # Errors
     /// When the data cannot be read, or when the loss or the gradient is not finite; the weights are then as before.
-    pub(super) fn update(&mut self, step: u64, batches: &mut Batches<'_>) -> Result<Update, TrainError> {
+    pub(super) fn update(
+        &mut self,
+        step: u64,
+        batches: &mut Batches<'_>,
+        measure: Measure,
+    ) -> Result<Update, TrainError> {
+        let seed = mix(self.parts.seed, step);
         // Dropout draws from the seed of its step, so that a resumed run draws what it would have drawn.
-        self.parts.device.seed(mix(self.parts.seed, step));
-        let (loss, gradients) = self.gradients(batches)?;
-        let norm = global_norm(&self.model, &gradients).map_or_else(|| loss.zeros_like(), |norm| norm.0);
-        let (loss, gradient_norm) = read_both(loss, norm)?;
+        self.parts.device.seed(seed);
+        let Mean { loss, mut accumulator, parts, inputs } = self.work_through(batches, measure)?;
+        let gradients = accumulator.grads();
+        let numbers = Numbers::read(&self.model, loss, &gradients, &parts)?;
+        let Numbers { loss, gradient_norm, .. } = numbers;
         for (what, value) in [("loss", loss), ("gradient norm", gradient_norm)] {
             if !value.is_finite() {
                 return Err(TrainError::Diverged { step, what, value });
             }
         }
+        let started = Instant::now();
+        let sharpness = if measure.sharpness { self.sharpness(&gradients, &inputs, seed)? } else { None };
+        let measuring = started.elapsed();
         let scale = clip_coefficient(gradient_norm, self.parts.clip_norm);
         let learning_rate = {
             let mut schedule = self.parts.schedule.get();
@@ -74,42 +101,114 @@ impl Updater {
         };
         let language_model = self.model.language_model.clone();
         self.model.language_model = self.parts.optimizer.update(language_model, gradients, scale, learning_rate);
-        Ok(Update { loss, gradient_norm, learning_rate })
+        Ok(Update { loss, gradient_norm, learning_rate, noise: numbers.noise(), sharpness, measuring })
     }
 
-    /// Mean loss and mean gradients of the batches of one update.
-    fn gradients(&mut self, batches: &mut Batches<'_>) -> Result<(Tensor<1>, GradientsParams), TrainError> {
+    /// Mean loss and mean gradients of the batches of one update, and what measurements need of them.
+    fn work_through(&mut self, batches: &mut Batches<'_>, measure: Measure) -> Result<Mean, TrainError> {
         let count = self.parts.accumulate;
-        let share = 1.0 / count as f64;
-        let mut accumulator = GradientsAccumulator::new();
-        let mut mean: Option<Tensor<1>> = None;
+        let mut mean = Mean::default();
         for _ in 0..count {
             let ended = || TrainError::Learner("the training data ended before the last step".to_string());
             let mut input = batches.next().ok_or_else(ended)?.map_err(|error| TrainError::Data(error.to_string()))?;
             if self.parts.carries_state && input.batch.carries_state {
                 input.state = self.parts.carried.take().map(State::Recurrent);
             }
-            input.share = share;
-            let output = TrainStep::step(&self.model, input);
-            self.parts.carried = match output.item.state {
-                Some(State::Recurrent(state)) if self.parts.carries_state => Some(state),
-                _ => None,
-            };
-            let loss = output.item.loss.mul_scalar(share);
-            mean = Some(mean.map_or_else(|| loss.clone(), |mean| mean.add(loss.clone())));
-            if count == 1 {
-                return Ok((loss, output.grads));
-            }
-            accumulator.accumulate(&self.model, output.grads);
+            input.share = 1.0 / count as f64;
+            let pieces = if measure.noise && count == 1 { input.halves() } else { vec![input] };
+            let states: Vec<_> = pieces.into_iter().map(|piece| mean.add(&self.model, piece, measure)).collect();
+            self.parts.carried = if self.parts.carries_state { joined(states) } else { None };
         }
-        mean.map(|mean| (mean, accumulator.grads())).ok_or_else(|| TrainError::Learner("no batch".to_string()))
+        Ok(mean)
+    }
+
+    /// The sharpness along `gradients`, from the gradients of the same inputs with the same dropout nearby.
+    fn sharpness(
+        &self,
+        gradients: &GradientsParams,
+        inputs: &[TrainingInput],
+        seed: u64,
+    ) -> Result<Option<f64>, TrainError> {
+        sharpness(&self.model, gradients, |model: &TrainingModel| {
+            self.parts.device.seed(seed);
+            let mut mean = Mean::default();
+            for input in inputs {
+                mean.add(model, input.clone(), Measure::default());
+            }
+            Ok(mean.accumulator.grads())
+        })
     }
 }
 
-/// Two numbers from the device in one go, which waits for it only once.
-fn read_both(first: Tensor<1>, second: Tensor<1>) -> Result<(f64, f64), TrainError> {
-    let data =
-        Tensor::cat(vec![first, second], 0).try_into_data().map_err(|error| TrainError::Learner(error.to_string()))?;
-    let values: Vec<f64> = data.iter::<f64>().collect();
-    Ok((values[0], values[1]))
+/// Sums over the pieces of an update; each comes in with its share, so that the sums are means.
+#[derive(Default)]
+struct Mean {
+    loss: Option<Tensor<1>>,
+    accumulator: GradientsAccumulator<TrainingModel>,
+    /// For the noise: windows and share of each piece, and the norm of its gradient times that share.
+    parts: Vec<(usize, f64, Tensor<1>)>,
+    /// For the sharpness: the pieces again.
+    inputs: Vec<TrainingInput>,
+}
+
+impl Mean {
+    /// Takes in a piece and gives the recurrent state after it.
+    fn add(&mut self, model: &TrainingModel, input: TrainingInput, measure: Measure) -> Option<RecurrentState> {
+        let (rows, share) = (input.batch.rows, input.share);
+        if measure.sharpness {
+            self.inputs.push(input.clone());
+        }
+        let output = TrainStep::step(model, input);
+        let loss = output.item.loss.mul_scalar(share);
+        if measure.noise
+            && let Some(norm) = global_norm(model, &output.grads)
+        {
+            self.parts.push((rows, share, norm.0));
+        }
+        self.loss = Some(self.loss.take().map_or_else(|| loss.clone(), |mean| mean.add(loss.clone())));
+        self.accumulator.accumulate(model, output.grads);
+        match output.item.state {
+            Some(State::Recurrent(state)) => Some(state),
+            Some(State::Transformer(_)) | None => None,
+        }
+    }
+}
+
+/// The state of all rows from those of parts of them.
+fn joined(states: Vec<Option<RecurrentState>>) -> Option<RecurrentState> {
+    let states: Option<Vec<_>> = states.into_iter().collect();
+    states?.into_iter().reduce(RecurrentState::joined)
+}
+
+/// What an update needs to know on the host.
+struct Numbers {
+    loss: f64,
+    gradient_norm: f64,
+    parts: Vec<PartNorm>,
+}
+
+impl Numbers {
+    /// Reads all numbers from the device in one go, which waits for it only once.
+    fn read(
+        model: &TrainingModel,
+        loss: Option<Tensor<1>>,
+        gradients: &GradientsParams,
+        parts: &[(usize, f64, Tensor<1>)],
+    ) -> Result<Self, TrainError> {
+        let loss = loss.ok_or_else(|| TrainError::Learner("no batch".to_string()))?;
+        let norm = global_norm(model, gradients).map_or_else(|| loss.zeros_like(), |norm| norm.0);
+        let norms = parts.iter().map(|(.., norm)| norm.clone());
+        let tensors: Vec<Tensor<1>> = [loss, norm].into_iter().chain(norms).collect();
+        let values: Vec<f64> = Tensor::cat(tensors, 0).try_into_data()?.iter::<f64>().collect();
+        // The gradient of a part came in multiplied by its share of the update.
+        let squared = |value: f64, share: f64| (value / share).powi(2);
+        let parts = parts.iter().zip(&values[2..]);
+        let parts =
+            parts.map(|((windows, share, _), value)| PartNorm { windows: *windows, squared: squared(*value, *share) });
+        Ok(Self { loss: values[0], gradient_norm: values[1], parts: parts.collect() })
+    }
+
+    fn noise(&self) -> Option<NoiseMeasurement> {
+        NoiseMeasurement::new(&self.parts, self.gradient_norm.powi(2))
+    }
 }

@@ -9,6 +9,7 @@ use kiln_models::saved::{SavedModelError, StateProblem, read_safetensors, write_
 use serde::{Deserialize, Serialize};
 
 use super::folder::FolderError;
+use crate::live_estimates::NoiseAverages;
 
 const LOOP_STATE: &str = "training.json";
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -26,6 +27,9 @@ pub struct LoopState {
     pub best: Option<Best>,
     /// The state of the learning-rate schedule.
     pub schedule: ScheduleEntry,
+    /// The running means of the gradient's noise, once it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseAverages>,
 }
 
 /// The best evaluation of a run.

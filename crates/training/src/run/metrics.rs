@@ -23,6 +23,15 @@ pub struct StepEntry {
     pub gradient_norm: f64,
     /// Tokens per second since the last logged step, training alone, without evaluation, samples and saving.
     pub tokens_per_second: f64,
+    /// Where the noise was measured: the variance of this update's gradient, summed over all parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_noise: Option<f64>,
+    /// Where the noise was measured and has a scale so far: the simple noise scale, in windows, of the running means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise_scale: Option<f64>,
+    /// Where it was measured: the curvature of the loss along the gradient, before the update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharpness: Option<f64>,
 }
 
 /// The line of an evaluation.

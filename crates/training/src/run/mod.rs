@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod config;
+mod exact;
 mod folder;
 mod metrics;
 mod record;
@@ -10,6 +11,7 @@ mod tests;
 
 pub use checkpoint::{Best, Checkpoint, CheckpointError, LoopState, ScheduleEntry};
 pub use config::RunConfig;
+pub(crate) use exact::exact_number;
 pub use folder::{FolderError, RunDocuments, RunFolder};
 pub use metrics::{EvaluationEntry, MetricsLog, StepEntry};
 pub use record::RunRecord;

@@ -71,6 +71,9 @@ fn entry(step: u64) -> StepEntry {
         learning_rate: 0.1,
         gradient_norm: 2.0,
         tokens_per_second: 3.0,
+        gradient_noise: None,
+        noise_scale: None,
+        sharpness: None,
     }
 }
 
@@ -116,4 +119,14 @@ fn the_state_of_the_loop_survives_its_file() {
     };
     let text = serde_json::to_string(&state).unwrap();
     assert_eq!(serde_json::from_str::<LoopState>(&text).unwrap(), state);
+}
+
+#[test]
+fn what_was_not_measured_is_not_in_the_log() {
+    let mut entry = entry(1);
+    assert!(!serde_json::to_string(&entry).unwrap().contains("sharpness"));
+    entry.sharpness = Some(2.5);
+    let line = serde_json::to_string(&entry).unwrap();
+    assert!(line.ends_with("\"sharpness\":2.5}"), "{line}");
+    assert_eq!(serde_json::from_str::<StepEntry>(&line).unwrap(), entry);
 }

@@ -1,4 +1,5 @@
 mod documentation;
+mod estimates;
 mod every_key;
 mod reading;
 mod shipped;

@@ -39,7 +39,12 @@ pub(super) fn right_text(path: &str) -> String {
         }
         text += &format!("[{table}]\n{keys}\n\n");
     }
-    text + "[run]\nsteps = 100\nbatch = 4\ncontext = 16\n"
+    text += "[run]\nsteps = 100\nbatch = 4\ncontext = 16\n";
+    // A section that may be left out.
+    if path.starts_with("estimates.") {
+        text += "\n[estimates]\n";
+    }
+    text
 }
 
 /// The text with `line` under the header of the table of `path`, which may be the root, instead of what it has for that key.
