@@ -4,6 +4,7 @@ mod adapter;
 mod checking;
 mod command_line;
 mod devices;
+mod finding_rates;
 mod mistakes;
 mod sampling;
 mod support;

@@ -7,6 +7,7 @@ mod device;
 mod exit;
 mod quiet_renderer;
 mod report;
+mod runs;
 mod signals;
 mod terminal;
 mod training_data;
@@ -54,6 +55,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Train(arguments) => commands::train(&arguments),
         Command::Sample(arguments) => commands::sample(&arguments).map(|()| Exit::Done),
         Command::Eval(arguments) => commands::eval(&arguments),
+        Command::FindRate(arguments) => commands::find_rate(&arguments),
         Command::Check(arguments) => commands::check(&arguments).map(|()| Exit::Done),
         Command::Devices(arguments) => commands::devices(&arguments).map(|()| Exit::Done),
         Command::Completions(arguments) => commands::completions(&arguments).map(|()| Exit::Done),

@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod devices;
 mod eval;
+mod find_rate;
 mod sample;
 mod train;
 
@@ -11,5 +12,6 @@ pub(crate) use check::check;
 pub(crate) use completions::completions;
 pub(crate) use devices::{DevicesArguments, devices};
 pub(crate) use eval::eval;
+pub(crate) use find_rate::{FindRateArguments, find_rate};
 pub(crate) use sample::{SampleArguments, sample};
 pub(crate) use train::train;

@@ -15,8 +15,8 @@ use super::dashboard::{NoFiles, Number, SampleText};
 use super::loader::{EvaluationLoader, TrainingLoader};
 use super::step_loop::{LoopParts, StepLoop};
 use super::update::UpdateParts;
-use super::{Observer, Stop, TrainError, TrainingModel};
-use crate::batches::{BatchOrder, EvaluationPlan, Windows};
+use super::{Observer, Stop, TrainError, TrainingModel, carries_state};
+use crate::batches::{BatchOrder, EvaluationPlan};
 use crate::live_estimates::EstimatesConfig;
 use crate::optimizers::OptimizerConfig;
 use crate::run::{Checkpoint, CheckpointError, LoopState, MetricsLog, RunConfig, RunFolder};
@@ -75,7 +75,7 @@ pub struct Outcome {
 pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
     let Session { seed, model, device, run, optimizer, schedule, train, validation, .. } = session;
     let order = Arc::new(BatchOrder::new(train, run.windows, run.batch, run.context, seed)?);
-    let carries_state = model.is_recurrent() && run.windows == Windows::Streams;
+    let carries_state = carries_state(&model, run);
     let plan = EvaluationPlan::new(&validation, run.evaluate_fraction, run.batch, run.context, carries_state)?;
     let mut optimizer = optimizer.build();
     let schedule = SharedSchedule::new(schedule.build(run.steps));

@@ -340,3 +340,28 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
     assert!(step > 4);
     assert_eq!(weights(&world.newest("run").0), before);
 }
+
+#[test]
+fn a_range_test_stops_where_a_model_diverges_and_suggests_a_rate_that_trains() {
+    let _alone = alone();
+    let world = World::new("[rnn]\nlayers = 1\nhidden = 16", "windows = \"streams\"");
+    let device = Device::flex();
+    let optimizer = OptimizerConfig::Sgd(Default::default());
+    let fresh = || {
+        device.seed(3);
+        world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &device)
+    };
+    let test = |range, proceed: &mut dyn FnMut(&RatePoint) -> bool| {
+        let (seed, model, device, train) = (11, fresh(), device.clone(), world.train.clone());
+        find_rate(RateTest { seed, model, device, run: &world.run, optimizer: &optimizer, train, range }, proceed)
+            .unwrap()
+    };
+    let range = RateRange::new(1e-3, 1e4, 100).unwrap();
+    let findings = test(range, &mut |_| true);
+    let (diverged, suggestion) = (findings.stop.diverged_at().unwrap(), findings.suggestion.unwrap());
+    assert!(suggestion < diverged && diverged < 1e4, "{suggestion}, {diverged}");
+    assert_eq!(findings, test(range, &mut |_| true), "the same test finds something else");
+    let stopped = test(range, &mut |point| point.step < 10);
+    assert_eq!((stopped.stop, stopped.points.len()), (RateStop::Interrupted, 10));
+    assert_eq!(stopped.points, findings.points[..10]);
+}

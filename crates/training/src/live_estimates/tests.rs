@@ -1,6 +1,6 @@
 //! The estimators on problems with known answers.
 
-use burn::module::{AutodiffModule, Module, Param};
+use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
 use burn::train::TrainStep;

@@ -1,0 +1,159 @@
+//! `kiln find-rate CONFIG`: a learning-rate range test. Keeps nothing.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use burn::train::Interrupter;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use kiln_training::config::Config;
+use kiln_training::learning::{RateFindings, RatePoint, RateRange, RateStop, RateTest, find_rate as test_rates};
+use kiln_training::optimizers::OptimizerConfig;
+use serde::Serialize;
+
+use crate::arguments::ConfigArguments;
+use crate::device::choose;
+use crate::exit::{Exit, UsageError};
+use crate::runs;
+use crate::signals;
+use crate::terminal::say;
+use crate::training_data;
+
+/// About how many lines the table has.
+const ROWS: usize = 20;
+
+/// Arguments of `kiln find-rate`.
+#[derive(Debug, Args)]
+pub(crate) struct FindRateArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+
+    /// The first rate [default: 1e-6, with plain gradient descent 1e-4]
+    #[arg(long, value_name = "RATE")]
+    from: Option<f64>,
+
+    /// The last rate [default: 1, with plain gradient descent 100]
+    #[arg(long, value_name = "RATE")]
+    to: Option<f64>,
+
+    /// How many rates are tried, one update each
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    steps: u64,
+
+    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an adapter that computes on the CPU
+    #[arg(long, default_value = "auto")]
+    device: String,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a program reads.
+#[derive(Serialize)]
+struct Report<'a> {
+    config: String,
+    from: f64,
+    to: f64,
+    #[serde(flatten)]
+    findings: &'a RateFindings,
+}
+
+/// `kiln find-rate`.
+pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
+    let config = Config::open(&arguments.config.config, &arguments.config.overrides)?;
+    let range = range(arguments, &config.optimizer)?;
+    let chosen = choose(&arguments.device)?;
+    say(&format!("device: {}", chosen.description));
+    let data = training_data::prepare(&config)?;
+    let test = RateTest {
+        seed: config.seed,
+        model: runs::first_model(&config, &data, &chosen),
+        device: chosen.device.clone(),
+        run: &config.run,
+        optimizer: &config.optimizer,
+        train: data.train.clone(),
+        range,
+    };
+    let interrupter = Interrupter::new();
+    let received = signals::watch(interrupter.clone())?;
+    let bar = bar(arguments.steps);
+    let findings = test_rates(test, &mut |point| {
+        bar.set_position(point.step);
+        bar.set_message(format!("rate {:.2e}, loss {:.4}", point.rate, point.smoothed));
+        !interrupter.should_stop()
+    })?;
+    bar.finish_and_clear();
+    show(arguments, range, &findings)?;
+    Ok(if findings.stop == RateStop::Interrupted { received.exit() } else { Exit::Done })
+}
+
+/// The range as asked for, or one in which the optimizer's usual rates lie.
+fn range(arguments: &FindRateArguments, optimizer: &OptimizerConfig) -> Result<RateRange, UsageError> {
+    // An update of plain gradient descent is as long as the gradient is; others bring it to unit size first.
+    let (from, to) = if matches!(optimizer, OptimizerConfig::Sgd(_)) { (1e-4, 100.0) } else { (1e-6, 1.0) };
+    RateRange::new(arguments.from.unwrap_or(from), arguments.to.unwrap_or(to), arguments.steps).map_err(UsageError)
+}
+
+/// indicatif hides the bar by itself where stderr is no terminal.
+fn bar(steps: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {eta}");
+    ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn show(arguments: &FindRateArguments, range: RateRange, findings: &RateFindings) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    if arguments.json {
+        let config = arguments.config.config.display().to_string();
+        serde_json::to_writer(&mut stdout, &Report { config, from: range.from(), to: range.to(), findings })?;
+        writeln!(stdout)?;
+    } else {
+        say(&table(&findings.points));
+        stdout.write_all(words(range, findings).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Some of the points, evenly spaced, the last one among them.
+fn table(points: &[RatePoint]) -> String {
+    let mut table = format!("{:>6}  {:>9}  {:>9}  {:>9}\n", "step", "rate", "loss", "smoothed");
+    let every = points.len().div_ceil(ROWS).max(1);
+    for (index, point) in points.iter().enumerate() {
+        if (index + 1).is_multiple_of(every) || index + 1 == points.len() {
+            let RatePoint { step, rate, loss, smoothed } = point;
+            let _ = writeln!(table, "{step:>6}  {rate:>9.2e}  {loss:>9.4}  {smoothed:>9.4}");
+        }
+    }
+    table
+}
+
+/// What was found, and what to do with it.
+fn words(range: RateRange, findings: &RateFindings) -> String {
+    let mut lines = Vec::new();
+    lines.push(match findings.stop {
+        RateStop::Risen { rate } => {
+            format!("diverged     {rate:.2e}, where the loss had risen by half of the first loss")
+        }
+        RateStop::NotFinite { rate: Some(rate) } => {
+            format!("diverged     {rate:.2e}, after which the loss was no number")
+        }
+        RateStop::NotFinite { rate: None } => "diverged     before the first update: the loss is no number".to_string(),
+        RateStop::LastRate => format!("diverged     nowhere up to {:.2e}", range.to()),
+        RateStop::Interrupted => "stopped before the last rate".to_string(),
+    });
+    if let Some(lowest) = findings.lowest {
+        lines.push(format!("lowest loss  {lowest:.2e}"));
+    }
+    if let Some(steepest) = findings.steepest {
+        lines.push(format!("steepest     {steepest:.2e}, where the loss falls fastest"));
+    }
+    lines.push(match (findings.suggestion, findings.lowest) {
+        (Some(rate), _) => format!("suggestion   {rate:.2e}, a tenth of the rate of the lowest loss"),
+        (None, None) => "suggestion   none: the loss never fell; try a smaller `--from`".to_string(),
+        (None, Some(lowest)) if lowest / 10.0 < range.from() => {
+            "suggestion   none: the loss was lowest near the first rate; try a smaller `--from`".to_string()
+        }
+        (None, Some(_)) => "suggestion   none: the loss was still falling at the end; try a larger `--to`".to_string(),
+    });
+    lines.join("\n") + "\n"
+}
