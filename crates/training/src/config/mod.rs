@@ -28,6 +28,7 @@ mod file;
 mod holes;
 mod mistakes;
 mod problem;
+mod race;
 mod reader;
 mod rules;
 mod schema;
@@ -38,6 +39,7 @@ mod tests;
 pub use checked::read;
 pub use file::ConfigFileError;
 pub use problem::{ConfigErrors, Origin, Override, Problem, Source};
+pub use race::{Entrant, RaceConfig};
 pub use schema::{Entry, Kind, Schema};
 
 use std::path::Path;
@@ -85,7 +87,10 @@ impl Config {
     /// # Errors
     /// Every problem that the text and the overrides have.
     pub fn read(source: &Source, overrides: &[Override]) -> Result<Self, ConfigErrors> {
-        read(source, overrides, Self::validate)
+        match race::is_no_run(source) {
+            Some(problem) => Err(ConfigErrors::new(source, overrides, vec![problem])),
+            None => read(source, overrides, Self::validate),
+        }
     }
 
     /// Reads a configuration file, with keys set on the command line.

@@ -7,9 +7,10 @@ use burn::tensor::{ExecutionError, Tensor};
 /// h over the norm of all weights: how far the two gradients of a difference are taken from the weights.
 ///
 /// A difference of gradients in single precision errs in two ways. Rounding: a gradient carries a relative error of some
-/// 1e-6, which the division by 2 h makes about 1e-6 |g| / h; it falls as h grows. Truncation: h^2 / 6 times the second
-/// derivative of the curvature along the line; it grows with h^2. Measured figures stand with the test
-/// `the_sharpness_of_a_language_model_hardly_depends_on_the_step`.
+/// 1e-7, which the division by 2 h makes about 1e-7 |g| / h; it falls as h grows. Truncation: h^2 / 6 times the second
+/// derivative of the curvature along the line; it grows with h^2. Measured on fresh small models (the test
+/// `the_sharpness_of_a_language_model_hardly_depends_on_the_step`, on a processor), with h of 1e-3, 3e-4 and 1e-4 of |w|: a
+/// transformer 1.7628, 1.7500, 1.7488; an LSTM 0.078358, 0.078356, 0.078368. So at 3e-4 the error is about a thousandth.
 pub const RELATIVE_STEP: f64 = 3e-4;
 
 /// u^T H u for the unit vector u along `gradient`, H being the Hessian of the loss: the curvature that a step of gradient

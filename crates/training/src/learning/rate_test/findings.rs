@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::RateRange;
 
-/// How much of the running mean of the loss is kept at each step.
-const DECAY: f64 = 0.9;
+/// The running mean of the loss looks back over one of so many parts of the range, however many steps that is: its lag
+/// shifts what is read off it by a known part of the range, 0.3 decades in six.
+const PARTS: f64 = 20.0;
 
 /// The loss after an update with some rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -74,7 +75,8 @@ pub struct Recorder {
     range: RateRange,
     first_loss: Option<f64>,
     points: Vec<RatePoint>,
-    /// The running mean before correction, and DECAY^n.
+    /// How much of the running mean is kept at each step; the mean before correction; decay^n.
+    decay: f64,
     mean: f64,
     left: f64,
     lowest: f64,
@@ -84,13 +86,22 @@ pub struct Recorder {
 impl Recorder {
     /// Before the first loss.
     pub fn new(range: RateRange) -> Self {
-        Self { range, first_loss: None, points: Vec::new(), mean: 0.0, left: 1.0, lowest: f64::INFINITY, stop: None }
+        Self {
+            range,
+            first_loss: None,
+            points: Vec::new(),
+            decay: 1.0 - PARTS / range.steps as f64,
+            mean: 0.0,
+            left: 1.0,
+            lowest: f64::INFINITY,
+            stop: None,
+        }
     }
 
     /// Takes the next loss, the first being that before any update; whether there is more to try.
     ///
-    /// With L_0 the first loss: s_k = 0.9 s_{k-1} + 0.1 L_k from 0, smoothed_k = s_k / (1 - 0.9^(k+1)). It is over when
-    /// smoothed_k > min_j smoothed_j + L_0 / 2. Half of L_0 is far more than the scatter of a batch, and a loss that had sunk
+    /// With L_0 the first loss, n rates and d = 1 - 20 / n: s_k = d s_{k-1} + (1 - d) L_k from 0 and
+    /// smoothed_k = s_k / (1 - d^(k+1)). It is over when smoothed_k > min_j smoothed_j + L_0 / 2. Half of L_0 is far more than the scatter of a batch, and a loss that had sunk
     /// to any value and rises by so much does not come back at a rate that goes on growing.
     pub fn add(&mut self, loss: f64) -> bool {
         let step = self.points.len() as u64 + u64::from(self.first_loss.is_some());
@@ -99,8 +110,8 @@ impl Recorder {
             self.stop = Some(RateStop::NotFinite { rate: (step > 0).then_some(rate) });
             return false;
         }
-        self.mean = DECAY * self.mean + (1.0 - DECAY) * loss;
-        self.left *= DECAY;
+        self.mean = self.decay * self.mean + (1.0 - self.decay) * loss;
+        self.left *= self.decay;
         let smoothed = self.mean / (1.0 - self.left);
         self.lowest = self.lowest.min(smoothed);
         let Some(first) = self.first_loss else {

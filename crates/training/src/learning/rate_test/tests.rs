@@ -1,5 +1,8 @@
 //! The range and the rule by hand; a test on a real model in `learning/tests.rs`.
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 use super::*;
 
 #[test]
@@ -24,15 +27,17 @@ fn what_is_no_range_is_told() {
     }
 }
 
-/// Gradient descent on w^2 / 2 from w = 4 by hand: w <- (1 - rate) w, which diverges where the rate stays above 2.
+/// Gradient descent on w^2 / 2 from w = 4 with noise in its gradient, by hand: w <- (1 - rate) w - rate n. It diverges where
+/// the rate stays above 2.
 fn quadratic(range: RateRange) -> RateFindings {
+    let mut random = ChaCha8Rng::seed_from_u64(3);
     let mut recorder = Recorder::new(range);
     let mut w = 4.0_f64;
     for step in 1..=range.steps + 1 {
         if !recorder.add(w * w / 2.0) {
             break;
         }
-        w *= 1.0 - range.rate(step);
+        w -= range.rate(step) * (w + random.random_range(-0.1..0.1));
     }
     recorder.finish()
 }
@@ -52,7 +57,7 @@ fn on_a_quadratic_it_stops_above_the_rate_of_divergence_and_suggests_one_below()
 
 #[test]
 fn the_smoothed_loss_is_the_corrected_running_mean() {
-    let mut recorder = Recorder::new(RateRange::new(0.1, 1.0, 20).unwrap());
+    let mut recorder = Recorder::new(RateRange::new(0.1, 1.0, 200).unwrap());
     for loss in [4.0, 2.0, 3.0] {
         assert!(recorder.add(loss));
     }
