@@ -41,6 +41,25 @@ fn the_figures_are_those_of_the_model() {
 }
 
 #[test]
+fn averages_and_the_state_of_each_matrix_are_counted() {
+    let workshop = Workshop::new();
+    let config = "[data.file]\npaths = [\"text.txt\"]\n[tokenizer.byte]\n[model.transformer]\nlayers = 1\nheads = 1\nwidth = 8\n\
+        [optimizer.muon]\n[averaging.exponential]\n[schedule.constant]\nrate = 1e-3\n[run]\nsteps = 10\nbatch = 2\ncontext = 4\n";
+    workshop.write("run.toml", config);
+    workshop.write("text.txt", "abcdefghi\n".repeat(100));
+    let finished = workshop.kiln(&["check", "run.toml", "--json"]).success();
+    let report: serde_json::Value = serde_json::from_str(&finished.stdout).expect("it is JSON");
+    // As above; Muon keeps one number of each weight inside the block, AdamW two of all others.
+    let (hidden, rest) = (12 * 64, 256 * 8 + 4 * 8 + 2 * 8 + 8);
+    let (weights, optimizer) = (4 * (hidden + rest), 4 * (hidden + 2 * rest));
+    assert_eq!(report["needs"]["memory"]["optimizer"], optimizer);
+    assert_eq!(report["needs"]["memory"]["average"], weights);
+    assert_eq!(report["needs"]["checkpoint_bytes"], 2 * weights + optimizer);
+    let words = workshop.kiln(&["check", "run.toml"]).success().stdout;
+    assert!(words.contains(", average "), "{words}");
+}
+
+#[test]
 fn what_is_not_known_is_not_guessed() {
     let workshop = Workshop::with_config("shakespeare/lstm.toml");
     let finished = workshop.kiln(&["check", "lstm.toml", "--json"]).success();

@@ -1,21 +1,26 @@
 #!/usr/bin/env python3
-"""Parameters after every step of PyTorch's optimizers, gradients after its clipping, and nanoGPT's learning rates.
+"""Parameters after every step of optimizers, averages of weights, and gradients after clipping.
 
-    python3 scripts/reference/optimizers.py            # writes crates/training/fixtures/{optimizers,clipping,schedules}.json
+    python3 scripts/reference/optimizers.py            # writes crates/training/fixtures/*.json
     python3 scripts/reference/optimizers.py --check    # compares with what is there
 
 All in double precision. In `optimizers.json` a matrix and a vector take eight steps with given gradients and a rate that
 changes at each; one entry's gradients are of the size of Adam's epsilon, so that a misplaced epsilon shows, and one entry's
 are always zero, so that decay and nothing else moves it.
+
+PyTorch has most of the optimizers. Lion is `lion-pytorch`'s, the schedule-free ones are `schedulefree`'s. Muon is written out
+here, because PyTorch's orthogonalises in half precision; it is compared with PyTorch's as closely as that allows.
 """
 
 import math
 import sys
 
 import torch
+from lion_pytorch import Lion
+from schedulefree import AdamWScheduleFree, SGDScheduleFree
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fixture_files import command_line, number, source, store, tensor
-from recipes import cosine_with_warmup
 
 RATES = [0.1, 0.05, 0.2, 0.01, 0.1, 0.03, 0.15, 0.02]
 SHAPES = {"matrix": (2, 3), "vector": (3,)}
@@ -46,32 +51,112 @@ def initial(k, name):
 CASES = {
     "adamw": (torch.optim.AdamW, 0.1, {"betas": (0.9, 0.99), "eps": 1e-8}),
     "adam": (torch.optim.Adam, 0.0, {"betas": (0.9, 0.999), "eps": 1e-8}),
+    "adam_weight_decay": (torch.optim.Adam, 0.1, {"betas": (0.9, 0.99), "eps": 1e-8}),
     "sgd": (torch.optim.SGD, 0.0, {}),
     "sgd_weight_decay": (torch.optim.SGD, 0.1, {}),
     "sgd_momentum": (torch.optim.SGD, 0.0, {"momentum": 0.9, "dampening": 0.0}),
     "sgd_momentum_weight_decay": (torch.optim.SGD, 0.1, {"momentum": 0.9, "dampening": 0.0}),
     "sgd_nesterov": (torch.optim.SGD, 0.0, {"momentum": 0.9, "dampening": 0.0, "nesterov": True}),
     "sgd_nesterov_weight_decay": (torch.optim.SGD, 0.1, {"momentum": 0.9, "dampening": 0.0, "nesterov": True}),
+    "rmsprop": (torch.optim.RMSprop, 0.0, {"alpha": 0.99, "eps": 1e-8}),
+    "rmsprop_weight_decay": (torch.optim.RMSprop, 0.1, {"alpha": 0.9, "eps": 1e-8}),
+    "rmsprop_momentum": (torch.optim.RMSprop, 0.0, {"alpha": 0.9, "eps": 1e-8, "momentum": 0.5}),
+    "rmsprop_centered": (torch.optim.RMSprop, 0.0, {"alpha": 0.9, "eps": 1e-8, "centered": True}),
+    "rmsprop_all": (torch.optim.RMSprop, 0.1, {"alpha": 0.9, "eps": 1e-8, "momentum": 0.5, "centered": True}),
+    "lion": (Lion, 0.1, {"betas": (0.9, 0.99)}),
+    "schedule_free_sgd": (SGDScheduleFree, 0.1, {"momentum": 0.9}),
+    "schedule_free_adamw": (AdamWScheduleFree, 0.1, {"betas": (0.9, 0.99), "eps": 1e-8}),
 }
 
 
-def run(optimizer_class, decay, options):
-    """The parameters after each step."""
+def parameters_and_groups(decay):
     parameters = {name: initial(k, name).requires_grad_() for k, name in enumerate(SHAPES)}
     groups = [
         {"params": [parameter], "weight_decay": decay if name == DECAYED else 0.0}
         for name, parameter in parameters.items()
     ]
+    return parameters, groups
+
+
+def values(parameters):
+    return {name: tensor(parameter) for name, parameter in parameters.items()}
+
+
+def run(optimizer_class, decay, options):
+    """The parameters after each step, and those to evaluate with where the optimizer has others for that."""
+    parameters, groups = parameters_and_groups(decay)
     optimizer = optimizer_class(groups, lr=RATES[0], **options)
-    steps = []
+    schedule_free = hasattr(optimizer, "eval")
+    steps, evaluation = [], []
     for step, rate in enumerate(RATES):
+        if schedule_free:
+            optimizer.train()
         for group in optimizer.param_groups:
             group["lr"] = rate
         for k, (name, parameter) in enumerate(parameters.items()):
             parameter.grad = gradient(step, k, name)
         optimizer.step()
-        steps.append({name: tensor(parameter) for name, parameter in parameters.items()})
-    return steps
+        steps.append(values(parameters))
+        if schedule_free:
+            optimizer.eval()
+            evaluation.append(values(parameters))
+    return {"steps": steps} | ({"evaluation": evaluation} if schedule_free else {})
+
+
+# Muon as its authors publish it (https://kellerjordan.github.io/posts/muon/), in double precision.
+
+MUON_CASES = {
+    "muon_original": {"adjustment": "original", "nesterov": True, "rest_rate": 0.5},
+    "muon_match_rms_adamw": {"adjustment": "match-rms-adamw", "nesterov": True, "rest_rate": 1.0},
+    "muon_without_look_ahead": {"adjustment": "original", "nesterov": False, "rest_rate": 1.0},
+}
+MUON_CONSTANTS = {"momentum": 0.95, "weight_decay": 0.1, "betas": [0.9, 0.99], "eps": 1e-8}
+
+
+def orthogonalised(matrix):
+    """Five steps of the quintic Newton-Schulz iteration; an odd polynomial, so that the transpose commutes with it."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrix / matrix.norm()
+    for _ in range(5):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x
+
+
+def run_muon(settings):
+    """The matrix, in Kiln's layout [in, out], by Muon; the vector by AdamW."""
+    parameters, _ = parameters_and_groups(0.0)
+    matrix, vector = parameters["matrix"].detach(), parameters["vector"]
+    # PyTorch's layout is [out, in].
+    theirs = torch.nn.Parameter(matrix.T.clone())
+    muon = torch.optim.Muon(
+        [theirs],
+        weight_decay=MUON_CONSTANTS["weight_decay"],
+        momentum=MUON_CONSTANTS["momentum"],
+        nesterov=settings["nesterov"],
+        adjust_lr_fn=settings["adjustment"].replace("-", "_"),
+    )
+    rest = torch.optim.AdamW([vector], betas=MUON_CONSTANTS["betas"], eps=MUON_CONSTANTS["eps"], weight_decay=0.0)
+    inputs, outputs = matrix.shape
+    original = settings["adjustment"] == "original"
+    factor = math.sqrt(max(1, outputs / inputs)) if original else 0.2 * math.sqrt(max(outputs, inputs))
+    mu, decay = MUON_CONSTANTS["momentum"], MUON_CONSTANTS["weight_decay"]
+    mean, steps, largest = torch.zeros_like(matrix), [], 0.0
+    for step, rate in enumerate(RATES):
+        g = gradient(step, 0, "matrix")
+        mean = mu * mean + (1 - mu) * g
+        direction = (1 - mu) * g + mu * mean if settings["nesterov"] else mean
+        matrix = (1 - rate * decay) * matrix - rate * factor * orthogonalised(direction)
+        muon.param_groups[0]["lr"], rest.param_groups[0]["lr"] = rate, rate * settings["rest_rate"]
+        theirs.grad, vector.grad = g.T.clone(), gradient(step, 1, "vector")
+        muon.step()
+        rest.step()
+        steps.append(values({"matrix": matrix, "vector": vector}))
+        largest = max(largest, (matrix - theirs.detach().T).abs().max().item())
+    # Half precision has three digits; the steps add up to 0.66 times the factor.
+    if largest > 0.01 * factor:
+        raise ValueError(f"Muon parts from PyTorch's by {largest}")
+    return {"steps": steps}
 
 
 def optimizers():
@@ -79,8 +164,12 @@ def optimizers():
     for name, (optimizer_class, decay, options) in CASES.items():
         settings = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
         settings |= {"weight_decay": decay}
-        steps = run(optimizer_class, decay, options)
-        cases[name] = {"class": f"torch.optim.{optimizer_class.__name__}", "settings": settings, "steps": steps}
+        module = optimizer_class.__module__.split(".")[0]
+        origin = "torch.optim" if module == "torch" else module
+        cases[name] = {"class": f"{origin}.{optimizer_class.__name__}", "settings": settings}
+        cases[name] |= run(optimizer_class, decay, options)
+    for name, settings in MUON_CASES.items():
+        cases[name] = {"class": "optimizers.py: run_muon", "settings": settings | MUON_CONSTANTS} | run_muon(settings)
     return {
         "source": source("optimizers.py"),
         "weight_decay_applies_to": DECAYED,
@@ -91,6 +180,57 @@ def optimizers():
             {name: tensor(gradient(step, k, name)) for k, name in enumerate(SHAPES)} for step in range(len(RATES))
         ],
         "cases": cases,
+    }
+
+
+# --- averages of the weights ------------------------------------------------------------------------------------------
+
+POLYAK_START = 3
+DECAY = 0.9
+
+
+class Iterates(torch.nn.Module):
+    """A model whose parameters are whatever they are set to; step s, counted from 1."""
+
+    def __init__(self):
+        super().__init__()
+        for name, shape in SHAPES.items():
+            self.register_parameter(name, torch.nn.Parameter(torch.zeros(shape, dtype=torch.float64)))
+
+    def at(self, step):
+        with torch.no_grad():
+            for k, (name, parameter) in enumerate(self.named_parameters()):
+                parameter.copy_(gradient(step, k, name))
+        return self
+
+
+def averages_of(model, averaged, first):
+    found = []
+    for step in range(first, len(RATES) + 1):
+        averaged.update_parameters(model.at(step))
+        found.append(values(dict(averaged.module.named_parameters())))
+    return found
+
+
+def mean_with_decay(step):
+    """The mean of the iterates up to `step`, weighted by DECAY to the power of their age."""
+    weights = [DECAY ** (step - earlier) for earlier in range(1, step + 1)]
+    return {
+        name: tensor(sum(w * gradient(s, k, name) for s, w in enumerate(weights, 1)) / sum(weights))
+        for k, name in enumerate(SHAPES)
+    }
+
+
+def averaging():
+    model = Iterates()
+    steps = range(1, len(RATES) + 1)
+    exponential = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(DECAY))
+    return {
+        "source": source("optimizers.py") + ": torch.optim.swa_utils.AveragedModel",
+        "iterates": [values(dict(model.at(step).named_parameters())) for step in steps],
+        "polyak": {"start": POLYAK_START, "averages": averages_of(model, AveragedModel(model), POLYAK_START)},
+        "exponential": {"decay": DECAY, "averages": averages_of(model, exponential, 1)},
+        "bias_corrected": {"decay": DECAY, "averages": [mean_with_decay(step) for step in steps]},
     }
 
 
@@ -131,25 +271,17 @@ def clipping():
     return {"source": source("optimizers.py") + ": torch.nn.utils.clip_grad_norm_", "cases": cases}
 
 
-# --- schedules --------------------------------------------------------------------------------------------------------
-
-
-def schedules():
-    settings = {"warmup": 100, "steps": 2000, "peak": 1e-3, "floor": 1e-4}
-    steps = [0, 1, 2, 49, 50, 98, 99, 100, 101, 102, 500, 1000, 1049, 1050, 1051, 1500, 1900, 1998, 1999, 2000, 2001, 5000]
-    rates = [number(cosine_with_warmup(step, **settings)) for step in steps]
-    return {
-        "source": "scripts/reference/optimizers.py: the learning rate of nanoGPT's train.py, steps counted from 0",
-        "cosine_with_warmup": {"settings": settings, "steps": steps, "rates": rates},
-    }
-
-
 def main():
     options = command_line(__doc__)
     torch.set_num_threads(1)
     folder = "crates/training/fixtures"
     agree = True
-    for name, content in (("optimizers", optimizers()), ("clipping", clipping()), ("schedules", schedules())):
+    contents = {
+        "optimizers": optimizers(),
+        "averaging": averaging(),
+        "clipping": clipping(),
+    }
+    for name, content in contents.items():
         agree &= store(f"{folder}/{name}.json", content, options.check)
     sys.exit(0 if agree else 1)
 

@@ -36,11 +36,15 @@ pub struct PartCount {
     pub name: String,
     /// Number of trainable numbers in it.
     pub count: u64,
+    /// How many of them are in matrices; the others are biases and gains.
+    #[serde(skip)]
+    pub matrices: u64,
 }
 
 impl PartCount {
-    pub(crate) fn new(name: &str, count: u64) -> Self {
-        Self { name: name.to_owned(), count }
+    /// A part with so many numbers in matrices and so many in vectors.
+    pub(crate) fn new(name: &str, matrices: u64, vectors: u64) -> Self {
+        Self { name: name.to_owned(), count: matrices + vectors, matrices }
     }
 }
 

@@ -8,7 +8,8 @@ use crate::config::Config;
 /// Weights, gradients and states are 32-bit floats.
 const BYTES_PER_NUMBER: u64 = 4;
 
-/// What a run needs. Parameters, arithmetic and the first three sums of bytes are exact; activations are an estimate.
+/// What a run needs. Parameters, arithmetic and the sums of bytes are exact; only the
+/// activations are an estimate.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Estimate {
     /// Trainable numbers by part.
@@ -40,6 +41,8 @@ pub struct MemoryEstimate {
     pub gradients: u64,
     /// The optimizer's state.
     pub optimizer: u64,
+    /// The average of the weights, where one is configured.
+    pub average: u64,
     /// What the forward pass keeps for the backward pass, with what that needs for a moment: an estimate.
     pub activations: u64,
 }
@@ -47,7 +50,8 @@ pub struct MemoryEstimate {
 impl MemoryEstimate {
     /// All together.
     pub fn total(&self) -> u64 {
-        self.weights.saturating_add(self.gradients).saturating_add(self.optimizer).saturating_add(self.activations)
+        let parts = [self.weights, self.gradients, self.optimizer, self.average, self.activations];
+        parts.into_iter().fold(0, u64::saturating_add)
     }
 }
 
@@ -58,17 +62,21 @@ impl Estimate {
         let parts = config.model.parameters(vocabulary, run.context);
         let parameters = parts.iter().map(|part| part.count).sum::<u64>();
         let weights = parameters.saturating_mul(BYTES_PER_NUMBER);
-        let optimizer = weights.saturating_mul(config.optimizer.slots() as u64);
+        let optimizer = config.optimizer.state_numbers(&parts).saturating_mul(BYTES_PER_NUMBER);
         let memory = MemoryEstimate {
             weights,
             gradients: weights.saturating_mul(if run.accumulate > 1 { 2 } else { 1 }),
             optimizer,
+            average: if config.averaging.is_some() { weights } else { 0 },
             activations: activations(config, vocabulary),
         };
         let training_flops_per_token = config.model.flops_per_token(vocabulary, run.context).training;
         let tokens_per_step = run.tokens_per_step();
         let tokens = tokens_per_step.saturating_mul(run.steps);
-        let checkpoint_bytes = weights.saturating_add(optimizer);
+        // The saved model has averaged weights then, and the weights that training goes on from lie beside it.
+        let averages = config.averaging.is_some() || config.optimizer.rule().has_evaluation_weights();
+        let saved_weights = weights.saturating_mul(if averages { 2 } else { 1 });
+        let checkpoint_bytes = saved_weights.saturating_add(optimizer);
         let written = (run.steps / run.checkpoint_every.max(1)).saturating_add(1);
         let kept = (run.keep as u64).saturating_add(2).min(written);
         Self {

@@ -91,7 +91,8 @@ pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
 /// The range as asked for, or one in which the optimizer's usual rates lie.
 fn range(arguments: &FindRateArguments, optimizer: &OptimizerConfig) -> Result<RateRange, UsageError> {
     // An update of plain gradient descent is as long as the gradient is; others bring it to unit size first.
-    let (from, to) = if matches!(optimizer, OptimizerConfig::Sgd(_)) { (1e-4, 100.0) } else { (1e-6, 1.0) };
+    let is_plain = matches!(optimizer, OptimizerConfig::Sgd(_) | OptimizerConfig::ScheduleFreeSgd(_));
+    let (from, to) = if is_plain { (1e-4, 100.0) } else { (1e-6, 1.0) };
     RateRange::new(arguments.from.unwrap_or(from), arguments.to.unwrap_or(to), arguments.steps).map_err(UsageError)
 }
 

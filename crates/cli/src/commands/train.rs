@@ -48,6 +48,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
         optimizer: &config.optimizer,
         schedule: &config.schedule,
         estimates: config.estimates.as_ref(),
+        averaging: config.averaging.as_ref(),
         train: data.train.clone(),
         validation: data.validation.clone(),
         folder,

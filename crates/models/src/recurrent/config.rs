@@ -189,13 +189,13 @@ impl RecurrentSizes {
     /// `hidden`.
     pub(crate) fn parameters(&self, vocabulary: usize, gates: u64, extra_biases: u64) -> Vec<PartCount> {
         let (hidden, embedding, vocabulary) = (self.hidden as u64, self.embedding as u64, vocabulary as u64);
-        let layer = |input: u64| gates * hidden * (input + hidden + 1) + extra_biases * hidden;
-        let layers = (0..self.layers).map(|index| layer(self.input_of(index) as u64)).sum();
+        let layers: u64 = (0..self.layers).map(|index| gates * hidden * (self.input_of(index) as u64 + hidden)).sum();
+        let biases = self.layers as u64 * (gates + extra_biases) * hidden;
         let output_weight = if self.tied { 0 } else { hidden * vocabulary };
         vec![
-            PartCount::new("embedding", vocabulary * embedding),
-            PartCount::new("layers.*", layers),
-            PartCount::new("output", output_weight + vocabulary),
+            PartCount::new("embedding", vocabulary * embedding, 0),
+            PartCount::new("layers.*", layers, biases),
+            PartCount::new("output", output_weight, vocabulary),
         ]
     }
 

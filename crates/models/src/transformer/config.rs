@@ -198,19 +198,22 @@ impl TransformerConfig {
         let norm = width + if self.norm == NormKind::Layer { biases(width) } else { 0 };
         let (columns, inner) = (self.query_key_value_columns() as u64, self.feed_forward_columns() as u64);
         let query_key_norms = if self.query_key_norm { 2 * self.head_width() as u64 } else { 0 };
-        let attention = width * columns + biases(columns) + width * width + biases(width) + query_key_norms;
-        let feed_forward = width * inner + biases(inner) + self.feed_forward_width() as u64 * width + biases(width);
-        let mut parts = vec![PartCount::new("token_embedding", vocabulary * width)];
+        let attention = [width * (columns + width), biases(columns + width) + query_key_norms];
+        let feed_forward = [width * (inner + self.feed_forward_width() as u64), biases(inner + width)];
+        let block = |name: &str, [matrices, vectors]: [u64; 2]| {
+            PartCount::new(&format!("blocks.*.{name}"), layers * matrices, layers * vectors)
+        };
+        let mut parts = vec![PartCount::new("token_embedding", vocabulary * width, 0)];
         if self.position == PositionKind::Learned {
-            parts.push(PartCount::new("position_embedding", context * width));
+            parts.push(PartCount::new("position_embedding", context * width, 0));
         }
-        parts.push(PartCount::new("blocks.*.attention_norm", layers * norm));
-        parts.push(PartCount::new("blocks.*.attention", layers * attention));
-        parts.push(PartCount::new("blocks.*.feed_forward_norm", layers * norm));
-        parts.push(PartCount::new("blocks.*.feed_forward", layers * feed_forward));
-        parts.push(PartCount::new("final_norm", norm));
+        parts.push(block("attention_norm", [0, norm]));
+        parts.push(block("attention", attention));
+        parts.push(block("feed_forward_norm", [0, norm]));
+        parts.push(block("feed_forward", feed_forward));
+        parts.push(PartCount::new("final_norm", 0, norm));
         if !self.tied {
-            parts.push(PartCount::new("output", width * vocabulary));
+            parts.push(PartCount::new("output", width * vocabulary, 0));
         }
         parts
     }

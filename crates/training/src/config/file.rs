@@ -57,8 +57,11 @@ impl ConfigFileError {
     }
 }
 
-/// Reads a configuration file.
-pub(super) fn read_source(path: &Path) -> Result<Source, ConfigFileError> {
+/// Reads a configuration file, whatever it configures.
+///
+/// # Errors
+/// When it cannot be read, is too large or is no UTF-8.
+pub fn read_source(path: &Path) -> Result<Source, ConfigFileError> {
     let failed = |source| ConfigFileError::Io { path: path.to_path_buf(), source };
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;

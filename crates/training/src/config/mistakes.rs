@@ -53,12 +53,17 @@ fn elsewhere<'a>(schema: &'a Schema, table: &str, key: &str) -> Vec<&'a str> {
     let mut tables = schema.tables_with(&key.to_lowercase().replace('_', "-"));
     let parent = |path: &str| path.rsplit_once('.').map(|(parent, _)| parent.to_owned());
     tables.retain(|other| *other != table && parent(other) != Some(table.to_owned()));
-    tables.truncate(4);
     tables
 }
 
+/// The tables; of many the first, and how many more there are.
 fn listed_tables(tables: &[&str]) -> String {
-    tables.iter().map(|table| header(table)).collect::<Vec<_>>().join(", ")
+    const SHOWN: usize = 4;
+    let shown = tables.iter().take(SHOWN).map(|table| header(table)).collect::<Vec<_>>().join(", ");
+    match tables.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// `[model.rnn]`, `[model.lstm]`, ...

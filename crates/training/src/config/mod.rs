@@ -37,7 +37,7 @@ mod suggestion;
 mod tests;
 
 pub use checked::read;
-pub use file::ConfigFileError;
+pub use file::{ConfigFileError, read_source};
 pub use problem::{ConfigErrors, Origin, Override, Problem, Source};
 pub use race::{Entrant, RaceConfig};
 pub use schema::{Entry, Kind, Schema};
@@ -47,6 +47,7 @@ use std::path::Path;
 use kiln_models::{ModelConfig, TokenizerConfig, Violation};
 use serde::{Deserialize, Serialize};
 
+use crate::averaging::AveragingConfig;
 use crate::corpus::DataConfig;
 use crate::live_estimates::EstimatesConfig;
 use crate::optimizers::OptimizerConfig;
@@ -70,6 +71,9 @@ pub struct Config {
     pub optimizer: OptimizerConfig,
     /// The learning rate over time.
     pub schedule: ScheduleConfig,
+    /// Which average of the weights is evaluated, sampled and saved. Default: none, the weights themselves are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub averaging: Option<AveragingConfig>,
     /// How long, in which portions, and what is looked at and kept on the way.
     pub run: RunConfig,
     /// What is measured while training. Default: nothing.
@@ -110,6 +114,10 @@ impl Config {
             ("model", self.model.validate()),
             ("optimizer", self.optimizer.validate()),
             ("schedule", self.schedule.validate(self.run.steps)),
+            (
+                "averaging",
+                self.averaging.as_ref().map_or_else(Vec::new, |averaging| averaging.validate(self.run.steps)),
+            ),
             ("run", self.run.validate()),
             ("estimates", self.estimates.as_ref().map(EstimatesConfig::validate).unwrap_or_default()),
         ];

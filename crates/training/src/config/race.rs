@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::{ConfigErrors, Override, Problem, Source};
 use super::{Config, ConfigFileError, default_seed, document, file, read};
+use crate::averaging::AveragingConfig;
 use crate::corpus::DataConfig;
 use crate::live_estimates::EstimatesConfig;
 use crate::optimizers::OptimizerConfig;
@@ -45,6 +46,9 @@ pub struct RaceConfig {
     pub optimizer: OptimizerConfig,
     /// As in a run.
     pub run: RunConfig,
+    /// As in a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub averaging: Option<AveragingConfig>,
     /// As in a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimates: Option<EstimatesConfig>,
@@ -100,6 +104,7 @@ impl RaceConfig {
             optimizer: entrant.optimizer.as_ref().unwrap_or(&self.optimizer).clone(),
             schedule: entrant.schedule.clone(),
             run: RunConfig { sample_every: None, ..self.run.clone() },
+            averaging: self.averaging.clone(),
             estimates: self.estimates.clone(),
         }
     }

@@ -7,7 +7,13 @@ use crate::batches::Windows;
 
 /// Every broken rule that concerns more than one section, keys from the root.
 pub(super) fn between_sections(config: &Config) -> Vec<Violation> {
-    let others = [config.data.validate_with(&config.tokenizer), windows(config), tokens(config), noise(config)];
+    let others = [
+        config.data.validate_with(&config.tokenizer),
+        windows(config),
+        averages(config),
+        tokens(config),
+        noise(config),
+    ];
     seeds(config).into_iter().chain(others.into_iter().flatten()).collect()
 }
 
@@ -28,6 +34,19 @@ fn windows(config: &Config) -> Option<Violation> {
             "is \"streams\", which carries a state from window to window, but a transformer has none",
         )
         .with_help("write `windows = \"shuffled\"` or `windows = \"random\"`")
+    })
+}
+
+/// A schedule-free optimizer has an average of its own, and the weights that it moves are not iterates of a descent.
+fn averages(config: &Config) -> Option<Violation> {
+    let averages_itself = config.optimizer.rule().has_evaluation_weights();
+    (config.averaging.is_some() && averages_itself).then(|| {
+        let name = config.optimizer.name();
+        Violation::new(
+            "averaging",
+            format!("cannot be used with [optimizer.{name}], which averages the weights itself"),
+        )
+        .with_help("drop the table, or take an optimizer with a schedule")
     })
 }
 

@@ -2,6 +2,7 @@
 
 use burn::tensor::ExecutionError;
 
+use crate::averaging::AveragingStateError;
 use crate::batches::TooShort;
 use crate::optimizers::OptimizerStateError;
 use crate::run::{CheckpointError, FolderError};
@@ -38,6 +39,9 @@ pub enum TrainError {
     /// A checkpoint's optimizer state does not fit.
     #[error(transparent)]
     OptimizerState(#[from] OptimizerStateError),
+    /// A checkpoint's average does not fit.
+    #[error(transparent)]
+    AveragingState(#[from] AveragingStateError),
     /// A checkpoint's schedule state does not fit.
     #[error(transparent)]
     ScheduleState(#[from] ScheduleStateError),

@@ -8,7 +8,7 @@ use burn::tensor::{Device, TensorData};
 use burn::train::metric::{LearningRateMetric, LossMetric};
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
-use kiln_models::saved::{StateProblem, named_parameters, state_from_tensors};
+use kiln_models::saved::{SavedModelError, StateProblem, apply_tensors, named_parameters, state_from_tensors};
 use kiln_models::{LanguageModel, RecurrentState, State};
 
 use super::dashboard::{NoFiles, Number, SampleText};
@@ -16,10 +16,11 @@ use super::loader::{EvaluationLoader, TrainingLoader};
 use super::step_loop::{LoopParts, StepLoop};
 use super::update::UpdateParts;
 use super::{Observer, Stop, TrainError, TrainingModel, carries_state};
+use crate::averaging::{Averaging, AveragingConfig};
 use crate::batches::{BatchOrder, EvaluationPlan};
 use crate::live_estimates::EstimatesConfig;
 use crate::optimizers::OptimizerConfig;
-use crate::run::{Checkpoint, CheckpointError, LoopState, MetricsLog, RunConfig, RunFolder};
+use crate::run::{Checkpoint, CheckpointError, LoopState, MetricsLog, RunConfig, RunFolder, TRAINING_WEIGHTS};
 use crate::schedules::{ScheduleConfig, SharedSchedule};
 use crate::shards::TokenFile;
 
@@ -27,7 +28,8 @@ use crate::shards::TokenFile;
 pub struct Session<'a> {
     /// The seed of the data order and of dropout; the weights were drawn by whoever made the model.
     pub seed: u64,
-    /// The model, on its device, without autodiff. With a checkpoint to resume it has that checkpoint's weights.
+    /// The model, on its device, without autodiff. With a checkpoint to resume it has that checkpoint's saved weights, also
+    /// where they are an average: the weights to go on from are in the checkpoint then.
     pub model: LanguageModel,
     /// The device, without autodiff.
     pub device: Device,
@@ -39,6 +41,8 @@ pub struct Session<'a> {
     pub schedule: &'a ScheduleConfig,
     /// `[estimates]`.
     pub estimates: Option<&'a EstimatesConfig>,
+    /// `[averaging]`.
+    pub averaging: Option<&'a AveragingConfig>,
     /// The training split.
     pub train: TokenFile,
     /// The validation split.
@@ -57,7 +61,7 @@ pub struct Session<'a> {
 
 /// How a session ended.
 pub struct Outcome {
-    /// The trained model, without autodiff.
+    /// The trained model, without autodiff, as it was saved: with averaged weights where there are such.
     pub model: LanguageModel,
     /// Why it stopped.
     pub stop: Stop,
@@ -73,21 +77,23 @@ pub struct Outcome {
 /// When the text is too short, when a loss or gradient is not finite, or when the run folder fails. Checkpoints written
 /// before stay.
 pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
-    let Session { seed, model, device, run, optimizer, schedule, train, validation, .. } = session;
+    let Session { seed, mut model, device, run, optimizer, schedule, averaging, train, validation, .. } = session;
     let order = Arc::new(BatchOrder::new(train, run.windows, run.batch, run.context, seed)?);
     let carries_state = carries_state(&model, run);
     let plan = EvaluationPlan::new(&validation, run.evaluate_fraction, run.batch, run.context, carries_state)?;
     let mut optimizer = optimizer.build();
+    let mut averaging = Averaging::new(averaging);
     let schedule = SharedSchedule::new(schedule.build(run.steps));
     let mut state = LoopState::default();
     let mut carried = None;
     if let Some(checkpoint) = session.resume {
-        let lengths = named_parameters(&model)
-            .into_iter()
-            .map(|parameter| (parameter.name, parameter.shape.iter().product()))
-            .collect();
-        optimizer.restore(checkpoint.optimizer, checkpoint.state.step, &lengths, &device)?;
+        let shapes = named_parameters(&model).into_iter().map(|parameter| (parameter.name, parameter.shape)).collect();
+        optimizer.restore(checkpoint.optimizer, checkpoint.state.step, &shapes, &device)?;
         schedule.get().restore(checkpoint.state.schedule.0.clone())?;
+        averaging.restore(checkpoint.state.averaging.clone(), &model)?;
+        if let Some(weights) = checkpoint.training_weights {
+            model = training_weights(model, weights)?;
+        }
         state = checkpoint.state;
         carried = checkpoint.carried.map(|tensors| restored(&model, run.batch, tensors, &device)).transpose()?;
     }
@@ -102,6 +108,7 @@ pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
         accumulate: run.accumulate,
         clip_norm: run.clip_norm,
         optimizer,
+        averaging,
         schedule: schedule.clone(),
         carried: carried.filter(|_| carries_state),
         carries_state,
@@ -131,6 +138,12 @@ pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
     }
     let ended = step_loop.take_end().ok_or_else(|| TrainError::Learner("the loop did not run".to_string()))??;
     Ok(Outcome { model: result.model.language_model, stop: ended.stop, step: ended.step, evaluation: ended.evaluation })
+}
+
+/// The model with the weights that training goes on from.
+fn training_weights(model: LanguageModel, tensors: BTreeMap<String, TensorData>) -> Result<LanguageModel, TrainError> {
+    let refused = |problems| SavedModelError::Weights { path: TRAINING_WEIGHTS.into(), problems };
+    Ok(apply_tensors(model, tensors).map_err(refused).map_err(CheckpointError::Saved)?)
 }
 
 /// The recurrent state that a checkpoint holds.

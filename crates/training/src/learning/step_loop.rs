@@ -19,7 +19,9 @@ use super::observer::{Event, Observer, Stop};
 use super::update::{Batches, Measure, UpdateParts, Updater};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::live_estimates::EstimatesConfig;
-use crate::run::{Checkpoint, EvaluationEntry, LoopState, MetricsLog, RunConfig, RunFolder, ScheduleEntry, StepEntry};
+use crate::run::{
+    Checkpoint, CheckpointError, EvaluationEntry, LoopState, MetricsLog, RunConfig, RunFolder, ScheduleEntry, StepEntry,
+};
 use crate::shards::TokenFile;
 
 /// What the loop works with, beside the model.
@@ -88,7 +90,7 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
         };
         let end = session.run(&mut *train_loader.iter());
         self.end.put(end);
-        (session.updater.model, session.events)
+        (TrainingModel { language_model: session.updater.finished_model().train() }, session.events)
     }
 }
 
@@ -224,7 +226,7 @@ impl Running {
     /// Evaluates; the best evaluation of the run is saved at once.
     fn evaluate(&mut self) -> Result<(), TrainError> {
         let epoch = self.interval(self.state.step - 1);
-        let model = self.updater.model.valid();
+        let model = TrainingModel { language_model: self.updater.finished_model() };
         let interrupter = self.interrupter.clone();
         let proceed = &mut |_| !interrupter.should_stop();
         let evaluation = evaluate(&model, &*self.valid_loader, &self.validation, proceed)
@@ -242,7 +244,7 @@ impl Running {
             bits_per_byte: evaluation.bits_per_byte,
             tokens: evaluation.tokens,
         };
-        self.updater.parts.schedule.get().observe_validation(evaluation.loss);
+        self.updater.observe_validation(evaluation.loss);
         self.evaluation = Some(evaluation);
         self.show_evaluation(epoch, evaluation.loss);
         self.log.append(&entry)?;
@@ -260,7 +262,7 @@ impl Running {
     }
 
     fn sample(&mut self) {
-        let model = self.updater.model.valid().language_model;
+        let model = self.updater.finished_model();
         let (step, tokens) = (self.state.step, self.run.sample_tokens);
         for prompt in &self.run.prompts {
             match self.observer.sample(&model, prompt, tokens) {
@@ -279,14 +281,16 @@ impl Running {
         if self.saved_at == Some(step) || (step == self.clock.first_step && step > 0) {
             return Ok(());
         }
-        self.state.schedule = ScheduleEntry(self.updater.parts.schedule.get().state());
+        let updater = &self.updater;
+        self.state.schedule = ScheduleEntry(updater.parts.schedule.get().state());
+        self.state.averaging = updater.parts.averaging.state();
         let checkpoint = Checkpoint {
             state: self.state.clone(),
-            optimizer: self.updater.parts.optimizer.state(),
-            carried: self.updater.parts.carried.as_ref().map(state_tensors),
+            optimizer: updater.parts.optimizer.state(),
+            training_weights: updater.training_weights().map_err(CheckpointError::Saved)?,
+            carried: updater.parts.carried.as_ref().map(state_tensors),
         };
-        let model = self.updater.model.valid().language_model;
-        let folder = self.folder.save(&model, &checkpoint, self.run.keep)?;
+        let folder = self.folder.save(&updater.finished_model(), &checkpoint, self.run.keep)?;
         self.saved_at = Some(step);
         self.observer.observe(Event::Saved { step, folder: &folder });
         Ok(())

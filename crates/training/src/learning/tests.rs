@@ -1,5 +1,7 @@
 //! The loss, and the loop end to end on small models.
 
+mod measuring;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,10 +12,11 @@ use kiln_models::saved::{ModelDescription, Which, find_checkpoint};
 use kiln_models::{LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
 
 use super::*;
+use crate::averaging::{AveragingConfig, ExponentialConfig, NonMonotoneConfig, PolyakConfig};
 use crate::batches::EvaluationPlan;
 use crate::evaluation::evaluate;
 use crate::live_estimates::EstimatesConfig;
-use crate::optimizers::{AdamConfig, OptimizerConfig};
+use crate::optimizers::{AdamwConfig, OptimizerConfig, ScheduleFreeAdamwConfig, ScheduleFreeSgdConfig};
 use crate::run::{Checkpoint, RunConfig, RunFolder, StepEntry};
 use crate::schedules::{CosineConfig, ScheduleConfig};
 use crate::shards::{TextIdentity, TokenFile, TokenFileWriter};
@@ -68,6 +71,9 @@ struct World {
     train: TokenFile,
     validation: TokenFile,
     model: ModelConfig,
+    optimizer: OptimizerConfig,
+    averaging: Option<AveragingConfig>,
+    rate: f64,
     run: RunConfig,
     estimates: EstimatesConfig,
 }
@@ -91,6 +97,9 @@ impl World {
         );
         Self {
             model: toml::from_str(model).unwrap(),
+            optimizer: OptimizerConfig::Adamw(AdamwConfig::default()),
+            averaging: None,
+            rate: 0.01,
             run: toml::from_str(&run).unwrap(),
             estimates: EstimatesConfig::default(),
             tokenizer,
@@ -119,9 +128,15 @@ impl World {
             model,
             device,
             run: &self.run,
-            optimizer: &OptimizerConfig::Adamw(AdamConfig::default()),
-            schedule: &ScheduleConfig::Cosine(CosineConfig { rate: 0.01, final_rate: 0.0, warmup: 3, steps: None }),
             estimates: Some(&self.estimates),
+            optimizer: &self.optimizer,
+            averaging: self.averaging.as_ref(),
+            schedule: &ScheduleConfig::Cosine(CosineConfig {
+                rate: self.rate,
+                final_rate: 0.0,
+                warmup: 3,
+                steps: None,
+            }),
             train: self.train.clone(),
             validation: self.validation.clone(),
             folder,
@@ -178,85 +193,71 @@ fn a_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
     }
 }
 
+/// Worlds whose saved weights are not those that training goes on from.
+fn averaging_worlds() -> Vec<World> {
+    let averages = [
+        AveragingConfig::Polyak(PolyakConfig { start: 3 }),
+        AveragingConfig::Exponential(ExponentialConfig::default()),
+        AveragingConfig::NonMonotone(NonMonotoneConfig { patience: 1 }),
+    ];
+    let free = [
+        OptimizerConfig::ScheduleFreeSgd(ScheduleFreeSgdConfig { momentum: 0.9, weight_decay: 0.1 }),
+        OptimizerConfig::ScheduleFreeAdamw(ScheduleFreeAdamwConfig::default()),
+    ];
+    let world = |change: &dyn Fn(&mut World)| {
+        let mut world = World::new(TRANSFORMER, "windows = \"shuffled\"");
+        world.run.evaluate_every = 2;
+        change(&mut world);
+        world
+    };
+    let averages = averages.map(|average| {
+        world(&|world| {
+            // A rate at which the validation loss rises, so that the third kind begins too.
+            world.rate = 1.0;
+            world.averaging = Some(average.clone());
+        })
+    });
+    let free = free.map(|optimizer| world(&|world| world.optimizer = optimizer.clone()));
+    averages.into_iter().chain(free).collect()
+}
+
 #[test]
-fn a_measured_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
+fn a_run_that_averages_and_was_stopped_ends_with_the_bits_of_one_that_was_not() {
     let _alone = alone();
-    for accumulate in [1, 2] {
-        let settings = format!("windows = \"streams\"\naccumulate = {accumulate}");
-        let mut world = World::new(LSTM, &settings);
-        world.estimates = EstimatesConfig { noise_every: Some(2), sharpness_every: Some(3), ..Default::default() };
+    for world in averaging_worlds() {
         world.train("whole", &Notes::default()).unwrap();
-        for stop in [3, 8] {
+        let (expected_folder, expected) = world.newest("whole");
+        assert!(expected.training_weights.is_some(), "{:?}: no average began", world.averaging);
+        for stop in [1, 5, 9] {
             let name = format!("stopped-{stop}");
             world.train(&name, &Notes { stop_after: Some(stop), ..Notes::default() }).unwrap();
             world.train(&name, &Notes::default()).unwrap();
-            let ((expected_folder, expected), (folder, found)) = (world.newest("whole"), world.newest(&name));
-            assert!(expected.state.noise.is_some());
-            assert_eq!(found, expected, "stopped after {stop}");
-            assert_eq!(weights(&folder), weights(&expected_folder), "stopped after {stop}");
+            let (folder, found) = world.newest(&name);
+            assert_eq!(found, expected, "{:?}, {:?}, stopped after {stop}", world.averaging, world.optimizer);
+            assert_eq!(weights(&folder), weights(&expected_folder));
         }
     }
 }
 
 #[test]
-fn steps_with_a_measurement_are_logged_with_it() {
+fn the_saved_model_is_the_one_that_was_evaluated_and_not_the_one_that_is_trained() {
     let _alone = alone();
-    for (model, windows) in [(TRANSFORMER, "random"), (LSTM, "streams")] {
-        let mut world = World::new(model, &format!("windows = \"{windows}\""));
-        world.run.log_every = 5;
-        world.estimates = EstimatesConfig { noise_every: Some(3), sharpness_every: Some(4), ..Default::default() };
-        let notes = Notes::default();
-        world.train("run", &notes).unwrap();
-        let steps = notes.steps.lock().unwrap();
-        assert_eq!(steps.iter().map(|entry| entry.step).collect::<Vec<_>>(), [1, 3, 4, 5, 6, 8, 9, 10, 12]);
-        for entry in steps.iter() {
-            assert_eq!(entry.gradient_noise.is_some(), entry.step.is_multiple_of(3), "{entry:?}");
-            assert_eq!(entry.sharpness.is_some(), entry.step.is_multiple_of(4), "{entry:?}");
-            assert!(entry.gradient_noise.is_none_or(|noise| noise > 0.0));
-            assert!(entry.noise_scale.is_none_or(|scale| scale > 0.0));
-        }
-        let log = std::fs::read_to_string(world.folder.path().join("run/metrics.jsonl")).unwrap();
-        assert_eq!(log.matches("gradient_noise").count(), 4, "{log}");
-        assert_eq!(log.matches("sharpness").count(), 3, "{log}");
-    }
-}
-
-#[test]
-fn measuring_changes_no_bit_of_a_run_that_accumulates() {
-    let _alone = alone();
-    for (model, windows) in [(TRANSFORMER, "random"), (LSTM, "streams")] {
-        let mut world = World::new(model, &format!("windows = \"{windows}\"\naccumulate = 3\nclip-norm = 0.5"));
-        world.train("plain", &Notes::default()).unwrap();
-        world.estimates = EstimatesConfig { noise_every: Some(1), sharpness_every: Some(1), ..Default::default() };
-        world.train("measured", &Notes::default()).unwrap();
-        let ((plain_folder, plain), (folder, measured)) = (world.newest("plain"), world.newest("measured"));
-        assert_eq!(weights(&folder), weights(&plain_folder));
-        assert_eq!((measured.optimizer, measured.carried), (plain.optimizer, plain.carried));
-    }
-}
-
-#[test]
-fn measuring_the_sharpness_changes_no_bit_and_measuring_the_noise_only_rounding() {
-    let _alone = alone();
-    let without_dropout = LSTM.replace("dropout = 0.1", "");
-    for model in [LSTM, &without_dropout] {
-        let mut world = World::new(model, "windows = \"streams\"");
-        // Halves of unequal size.
-        world.run.batch = 5;
-        let (plain, halved) = (Notes::default(), Notes::default());
-        world.train("plain", &plain).unwrap();
-        world.estimates.sharpness_every = Some(1);
-        world.train("sharpness", &Notes::default()).unwrap();
-        assert_eq!(weights(&world.newest("sharpness").0), weights(&world.newest("plain").0));
-        if model == LSTM {
-            continue;
-        }
-        world.estimates.noise_every = Some(1);
-        world.train("noise", &halved).unwrap();
-        for (plain, halved) in plain.steps.lock().unwrap().iter().zip(halved.steps.lock().unwrap().iter()) {
-            assert!((plain.train_loss - halved.train_loss).abs() < 1e-5, "{plain:?} and {halved:?}");
-            assert!((plain.gradient_norm - halved.gradient_norm).abs() < 1e-5, "{plain:?} and {halved:?}");
-        }
+    for world in averaging_worlds() {
+        let outcome = world.train("run", &Notes::default()).unwrap();
+        let (folder, checkpoint) = world.newest("run");
+        let fresh = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &Device::flex());
+        let saved = kiln_models::saved::load_weights(fresh, &folder.join("model.safetensors")).unwrap();
+        let trained = kiln_models::saved::apply_tensors(saved.clone(), checkpoint.training_weights.unwrap()).unwrap();
+        let loss = |language_model| {
+            let plan = EvaluationPlan::new(&world.validation, 1.0, world.run.batch, world.run.context, false).unwrap();
+            let loader = EvaluationLoader::new(world.validation.clone(), plan);
+            let model = TrainingModel { language_model };
+            evaluate(&model, &loader, &world.validation, &mut |_| true).unwrap().unwrap().loss
+        };
+        let evaluated = outcome.evaluation.unwrap().loss;
+        assert_eq!(loss(saved).to_bits(), evaluated.to_bits(), "{:?}, {:?}", world.averaging, world.optimizer);
+        assert_eq!(loss(outcome.model).to_bits(), evaluated.to_bits());
+        assert!((loss(trained) - evaluated).abs() > 1e-6, "{:?}, {:?}", world.averaging, world.optimizer);
     }
 }
 
@@ -325,9 +326,10 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
         model,
         device,
         run: &world.run,
-        optimizer: &OptimizerConfig::Adamw(AdamConfig::default()),
+        optimizer: &OptimizerConfig::Adamw(AdamwConfig::default()),
         schedule: &schedule,
         estimates: None,
+        averaging: None,
         train: world.train.clone(),
         validation: world.validation.clone(),
         folder,
@@ -339,29 +341,4 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
     let Err(TrainError::Diverged { step, .. }) = error else { panic!("a rate of 1e30 did not diverge") };
     assert!(step > 4);
     assert_eq!(weights(&world.newest("run").0), before);
-}
-
-#[test]
-fn a_range_test_stops_where_a_model_diverges_and_suggests_a_rate_that_trains() {
-    let _alone = alone();
-    let world = World::new("[rnn]\nlayers = 1\nhidden = 16", "windows = \"streams\"");
-    let device = Device::flex();
-    let optimizer = OptimizerConfig::Sgd(Default::default());
-    let fresh = || {
-        device.seed(3);
-        world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &device)
-    };
-    let test = |range, proceed: &mut dyn FnMut(&RatePoint) -> bool| {
-        let (seed, model, device, train) = (11, fresh(), device.clone(), world.train.clone());
-        find_rate(RateTest { seed, model, device, run: &world.run, optimizer: &optimizer, train, range }, proceed)
-            .unwrap()
-    };
-    let range = RateRange::new(1e-3, 1e4, 100).unwrap();
-    let findings = test(range, &mut |_| true);
-    let (diverged, suggestion) = (findings.stop.diverged_at().unwrap(), findings.suggestion.unwrap());
-    assert!(suggestion < diverged && diverged < 1e4, "{suggestion}, {diverged}");
-    assert_eq!(findings, test(range, &mut |_| true), "the same test finds something else");
-    let stopped = test(range, &mut |point| point.step < 10);
-    assert_eq!((stopped.stop, stopped.points.len()), (RateStop::Interrupted, 10));
-    assert_eq!(stopped.points, findings.points[..10]);
 }

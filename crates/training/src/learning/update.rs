@@ -1,15 +1,19 @@
 //! One update: batches to mean loss and gradients to checks to clipping to the rate to new weights.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use burn::data::dataloader::DataLoaderIterator;
+use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use burn::train::TrainStep;
-use kiln_models::{RecurrentState, State};
+use kiln_models::saved::{SavedModelError, collect_tensors};
+use kiln_models::{LanguageModel, RecurrentState, State};
 
 use super::TrainError;
 use super::model::{TrainingInput, TrainingModel};
+use crate::averaging::Averaging;
 use crate::batches::mix;
 use crate::live_estimates::{NoiseMeasurement, PartNorm, sharpness};
 use crate::optimizers::{Optimizer, clip_coefficient, global_norm};
@@ -29,6 +33,8 @@ pub(super) struct UpdateParts {
     /// The global gradient norm above which gradients are scaled down to it.
     pub(super) clip_norm: Option<f64>,
     pub(super) optimizer: Optimizer,
+    /// What is evaluated and saved instead of the newest weights.
+    pub(super) averaging: Averaging,
     pub(super) schedule: SharedSchedule,
     /// The recurrent state after the last batch.
     pub(super) carried: Option<RecurrentState>,
@@ -101,7 +107,29 @@ impl Updater {
         };
         let language_model = self.model.language_model.clone();
         self.model.language_model = self.parts.optimizer.update(language_model, gradients, scale, learning_rate);
+        self.parts.averaging.observe_update(&self.model.language_model, step);
         Ok(Update { loss, gradient_norm, learning_rate, noise: numbers.noise(), sharpness, measuring })
+    }
+
+    /// Tells the schedule and the average a validation loss.
+    pub(super) fn observe_validation(&mut self, loss: f64) {
+        self.parts.schedule.get().observe_validation(loss);
+        self.parts.averaging.observe_validation(&self.model.language_model, loss);
+    }
+
+    /// The model as it is evaluated, sampled and saved: without autodiff, and with averaged weights where there are such.
+    pub(super) fn finished_model(&self) -> LanguageModel {
+        let model = self.model.language_model.valid();
+        self.parts.averaging.applied(self.parts.optimizer.for_evaluation(model))
+    }
+
+    /// The weights that training goes on from, where [`Updater::finished_model`] has others.
+    ///
+    /// # Errors
+    /// When they cannot be read from the device.
+    pub(super) fn training_weights(&self) -> Result<Option<BTreeMap<String, TensorData>>, SavedModelError> {
+        let differs = self.parts.averaging.has_average() || self.parts.optimizer.has_evaluation_weights();
+        differs.then(|| collect_tensors(&self.model.language_model.valid())).transpose()
     }
 
     /// Mean loss and mean gradients of the batches of one update, and what measurements need of them.

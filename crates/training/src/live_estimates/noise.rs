@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::exact_number;
-
 /// A part of a batch and the gradient of its mean loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PartNorm {
@@ -68,10 +66,8 @@ impl NoiseMeasurement {
 #[serde(deny_unknown_fields)]
 pub struct NoiseAverages {
     /// The mean of |G|^2, times 1 - decay^n after n measurements.
-    #[serde(with = "exact_number")]
     gradient_squared: f64,
     /// The mean of tr(Sigma), with the same factor.
-    #[serde(with = "exact_number")]
     variance: f64,
 }
 

@@ -1,113 +1,119 @@
 //! `[optimizer.*]`: which optimizer, with which constants.
 
-use kiln_models::Violation;
+use kiln_models::{PartCount, Violation};
 use serde::{Deserialize, Serialize};
 
-use super::{AdamRule, Optimizer, SgdRule};
+use super::{
+    AdamConfig, AdamRule, AdamwConfig, AdamwRule, LionConfig, LionRule, MuonConfig, MuonRule, Optimizer, Parameter,
+    RmspropConfig, RmspropRule, ScheduleFreeAdamwConfig, ScheduleFreeAdamwRule, ScheduleFreeSgdConfig,
+    ScheduleFreeSgdRule, SgdConfig, SgdRule, UpdateRule,
+};
 
 /// The optimizer of a run: exactly one table under `[optimizer]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum OptimizerConfig {
     /// AdamW, with decay decoupled from the gradient.
-    Adamw(AdamConfig),
+    Adamw(AdamwConfig),
     /// Stochastic gradient descent, with or without momentum.
     Sgd(SgdConfig),
-}
-
-/// `[optimizer.adamw]`. Adam without decay is `weight-decay = 0.0`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct AdamConfig {
-    /// Decay rates of the running means of the gradient and of its square, each in [0, 1). Default `[0.9, 0.999]`.
-    pub betas: [f64; 2],
-    /// Added to the root of the second moment, > 0. Default `1e-8`.
-    pub epsilon: f64,
-    /// Decoupled weight decay per unit of rate, on matrices only, >= 0. Default `0.01`.
-    pub weight_decay: f64,
-}
-
-impl Default for AdamConfig {
-    fn default() -> Self {
-        Self { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.01 }
-    }
-}
-
-/// `[optimizer.sgd]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct SgdConfig {
-    /// Momentum in [0, 1). Default `0.0`.
-    pub momentum: f64,
-    /// Whether the momentum looks ahead (Nesterov); needs `momentum > 0`. Default `false`.
-    pub nesterov: bool,
-    /// L2 penalty added to the gradient, on matrices only, >= 0. Default `0.0`.
-    pub weight_decay: f64,
-}
-
-impl Default for SgdConfig {
-    fn default() -> Self {
-        Self { momentum: 0.0, nesterov: false, weight_decay: 0.0 }
-    }
+    /// Adam, with decay as a penalty in the gradient.
+    Adam(AdamConfig),
+    /// RMSprop.
+    Rmsprop(RmspropConfig),
+    /// Lion.
+    Lion(LionConfig),
+    /// Muon for hidden matrices, AdamW for the rest.
+    Muon(MuonConfig),
+    /// Stochastic gradient descent with averaging in place of a schedule.
+    ScheduleFreeSgd(ScheduleFreeSgdConfig),
+    /// AdamW with averaging in place of a schedule.
+    ScheduleFreeAdamw(ScheduleFreeAdamwConfig),
 }
 
 impl OptimizerConfig {
-    /// The optimizer, with no state yet.
+    /// The optimizer of a module, with no state yet.
     pub fn build(&self) -> Optimizer {
+        Optimizer::new(self.rule())
+    }
+
+    /// The rule alone, for who moves single vectors.
+    pub fn rule(&self) -> Box<dyn UpdateRule> {
         match self {
-            Self::Adamw(config) => Optimizer::new(AdamRule::new(config)),
-            Self::Sgd(config) => Optimizer::new(SgdRule::new(config)),
+            Self::Adamw(config) => Box::new(AdamwRule::new(config)),
+            Self::Sgd(config) => Box::new(SgdRule::new(config)),
+            Self::Adam(config) => Box::new(AdamRule::new(config)),
+            Self::Rmsprop(config) => Box::new(RmspropRule::new(config)),
+            Self::Lion(config) => Box::new(LionRule::new(config)),
+            Self::Muon(config) => Box::new(MuonRule::new(config)),
+            Self::ScheduleFreeSgd(config) => Box::new(ScheduleFreeSgdRule::new(config)),
+            Self::ScheduleFreeAdamw(config) => Box::new(ScheduleFreeAdamwRule::new(config)),
         }
     }
 
-    /// How many numbers of state one parameter needs.
-    pub fn slots(&self) -> usize {
+    /// The name of the table: `adamw`, `sgd`, ...
+    pub fn name(&self) -> &'static str {
         match self {
-            Self::Adamw(_) => 2,
-            Self::Sgd(config) => usize::from(config.momentum > 0.0),
+            Self::Adamw(_) => "adamw",
+            Self::Sgd(_) => "sgd",
+            Self::Adam(_) => "adam",
+            Self::Rmsprop(_) => "rmsprop",
+            Self::Lion(_) => "lion",
+            Self::Muon(_) => "muon",
+            Self::ScheduleFreeSgd(_) => "schedule-free-sgd",
+            Self::ScheduleFreeAdamw(_) => "schedule-free-adamw",
         }
+    }
+
+    /// Whether it moves each number by itself, so that it can move any vector; Muon sees matrices.
+    pub fn is_elementwise(&self) -> bool {
+        !matches!(self, Self::Muon(_))
+    }
+
+    /// How many numbers of state the parameters of a model need, whose parts are these. The few numbers that a rule keeps
+    /// of a whole parameter are not counted.
+    pub fn state_numbers(&self, parts: &[PartCount]) -> u64 {
+        let rule = self.rule();
+        let slots =
+            |path: &str, shape: &[usize]| rule.slot_names(Parameter { path, shape, step: 1 }).vectors.len() as u64;
+        let of_part = |part: &PartCount| {
+            let matrices = part.matrices.saturating_mul(slots(&part.name, &[1, 1]));
+            matrices.saturating_add((part.count - part.matrices).saturating_mul(slots(&part.name, &[1])))
+        };
+        parts.iter().map(of_part).fold(0, u64::saturating_add)
     }
 
     /// Every broken rule, keys relative to `[optimizer]`.
     pub fn validate(&self) -> Vec<Violation> {
-        match self {
-            Self::Adamw(config) => config.validate().into_iter().map(|v| v.under("adamw")).collect(),
-            Self::Sgd(config) => config.validate().into_iter().map(|v| v.under("sgd")).collect(),
-        }
+        let violations = match self {
+            Self::Adamw(config) => config.validate(),
+            Self::Sgd(config) => config.validate(),
+            Self::Adam(config) => config.validate(),
+            Self::Rmsprop(config) => config.validate(),
+            Self::Lion(config) => config.validate(),
+            Self::Muon(config) => config.validate(),
+            Self::ScheduleFreeSgd(config) => config.validate(),
+            Self::ScheduleFreeAdamw(config) => config.validate(),
+        };
+        violations.into_iter().map(|violation| violation.under(self.name())).collect()
     }
 }
 
-impl AdamConfig {
-    fn validate(&self) -> Vec<Violation> {
-        let mut violations = Vec::new();
-        if let Some(beta) = self.betas.iter().find(|beta| !(0.0..1.0).contains(*beta)) {
-            violations.push(Violation::new("betas", format!("each must be in [0, 1), is {beta}")));
-        }
-        if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
-            violations.push(Violation::new("epsilon", format!("must be above 0, is {}", self.epsilon)));
-        }
-        violations.extend(non_negative("weight-decay", self.weight_decay));
-        violations
-    }
+/// A rule broken by the first value that is not in [0, 1).
+pub(super) fn below_one(key: &str, values: &[f64]) -> Option<Violation> {
+    let wrong = values.iter().find(|value| !(0.0..1.0).contains(*value))?;
+    let which = if values.len() > 1 { "each must" } else { "must" };
+    Some(Violation::new(key, format!("{which} be in [0, 1), is {wrong}")))
 }
 
-impl SgdConfig {
-    fn validate(&self) -> Vec<Violation> {
-        let mut violations = Vec::new();
-        if !(0.0..1.0).contains(&self.momentum) {
-            violations.push(Violation::new("momentum", format!("must be in [0, 1), is {}", self.momentum)));
-        }
-        if self.nesterov && self.momentum == 0.0 {
-            violations.push(
-                Violation::new("nesterov", "needs a momentum above 0")
-                    .with_help("set `momentum = 0.9`, or drop `nesterov`"),
-            );
-        }
-        violations.extend(non_negative("weight-decay", self.weight_decay));
-        violations
-    }
+pub(super) fn inside_unit(key: &str, value: f64) -> Option<Violation> {
+    (!(value > 0.0 && value < 1.0)).then(|| Violation::new(key, format!("must be above 0 and below 1, is {value}")))
 }
 
-fn non_negative(key: &str, value: f64) -> Option<Violation> {
+pub(super) fn positive(key: &str, value: f64) -> Option<Violation> {
+    (!(value > 0.0 && value.is_finite())).then(|| Violation::new(key, format!("must be above 0, is {value}")))
+}
+
+pub(super) fn non_negative(key: &str, value: f64) -> Option<Violation> {
     (!(value >= 0.0 && value.is_finite())).then(|| Violation::new(key, format!("must be 0 or more, is {value}")))
 }

@@ -2,18 +2,40 @@
 //!
 //! Burn's own optimizers are not used. Their record is keyed by random parameter ids and is restored on the default
 //! device, which may not exist (ARCHITECTURE.md, "What is taken from burn-train"); their defaults differ from PyTorch's.
-//! Here a rule sees one parameter at a time, flattened, with its state under the parameter's path in the module.
+//! Here a rule ([`UpdateRule`]) sees one parameter at a time, flattened, with its state under the parameter's path in the
+//! module. [`Optimizer`] applies a rule to a module; [`OptimizerConfig::rule`] gives the rule alone, which moves any vector.
 
 mod adam;
+mod adamw;
 mod clipping;
 mod config;
+mod lion;
+mod muon;
 mod parameters;
+mod rate;
+mod rmsprop;
+mod rule;
+mod schedule_free;
+mod schedule_free_adamw;
+mod schedule_free_sgd;
 mod sgd;
+mod slots;
 #[cfg(test)]
 mod tests;
+mod walk;
 
-pub use adam::AdamRule;
+pub use adam::{AdamConfig, AdamRule};
+pub use adamw::{AdamwConfig, AdamwRule};
 pub use clipping::{GlobalNorm, clip_coefficient, global_norm};
-pub use config::{AdamConfig, OptimizerConfig, SgdConfig};
-pub use parameters::{Optimizer, OptimizerStateError, Parameter, Slots, UpdateRule};
-pub use sgd::SgdRule;
+pub use config::OptimizerConfig;
+pub use lion::{LionConfig, LionRule};
+pub use muon::{MuonAdjustment, MuonConfig, MuonRule};
+pub use parameters::{Optimizer, OptimizerStateError};
+pub use rate::Rate;
+pub use rmsprop::{RmspropConfig, RmspropRule};
+pub use rule::{Parameter, UpdateRule};
+pub use schedule_free_adamw::{ScheduleFreeAdamwConfig, ScheduleFreeAdamwRule};
+pub use schedule_free_sgd::{ScheduleFreeSgdConfig, ScheduleFreeSgdRule};
+pub use sgd::{SgdConfig, SgdRule};
+pub use slots::{SlotNames, Slots};
+pub(crate) use walk::{map_parameters, visit_parameters};

@@ -6,42 +6,8 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// What a rule may know of the parameter that it updates.
-#[derive(Debug, Clone, Copy)]
-pub struct Parameter<'a> {
-    /// Path in the module, for example `blocks.0.attention.query_key_value.weight`.
-    pub path: &'a str,
-    /// The shape before flattening; a rule decays matrices only.
-    pub shape: &'a [usize],
-    /// Which update this is, counted from 1.
-    pub step: u64,
-}
-
-impl Parameter<'_> {
-    /// Whether the parameter is a matrix (or more), not a bias or a gain.
-    pub fn is_matrix(&self) -> bool {
-        self.shape.len() >= 2
-    }
-}
-
-/// The state of one parameter: named vectors of its length.
-pub type Slots = BTreeMap<String, Tensor<1>>;
-
-/// How one parameter moves.
-pub trait UpdateRule: Send {
-    /// The new value from the old one, its gradient and the learning rate; `slots` is read and written.
-    fn update(
-        &self,
-        parameter: Parameter<'_>,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        slots: &mut Slots,
-        rate: f64,
-    ) -> Tensor<1>;
-
-    /// The names of the slots that every parameter has after its first update.
-    fn slot_names(&self) -> &'static [&'static str];
-}
+use super::walk::map_parameters;
+use super::{Parameter, Rate, Slots, UpdateRule};
 
 /// A rule with the state of all parameters, keyed by path.
 pub struct Optimizer {
@@ -59,25 +25,30 @@ pub enum OptimizerStateError {
     /// A parameter without its state.
     #[error("the optimizer state lacks `{0}`")]
     Missing(String),
-    /// A state of another size than its parameter.
-    #[error("the optimizer state `{name}` has {found} numbers, its parameter {expected}")]
+    /// A state of another size than it must have.
+    #[error("the optimizer state `{name}` has {found} numbers instead of {expected}")]
     Length {
         /// Which slot.
         name: String,
         /// The length in the file.
         found: usize,
-        /// The parameter's number of elements.
+        /// The parameter's number of elements, or 1.
         expected: usize,
     },
-    /// Numbers that are not 32-bit floats.
-    #[error("the optimizer state `{0}` does not hold 32-bit floats")]
-    NumberType(String),
+    /// Another type of numbers.
+    #[error("the optimizer state `{name}` does not hold {expected}-bit floats")]
+    NumberType {
+        /// Which slot.
+        name: String,
+        /// How many bits the numbers must have.
+        expected: u32,
+    },
 }
 
 impl Optimizer {
     /// An optimizer that follows `rule`, before its first update.
-    pub fn new(rule: impl UpdateRule + 'static) -> Self {
-        Self { rule: Box::new(rule), slots: BTreeMap::new(), step: 0 }
+    pub fn new(rule: Box<dyn UpdateRule>) -> Self {
+        Self { rule, slots: BTreeMap::new(), step: 0 }
     }
 
     /// Moves every parameter that has a gradient, which is multiplied by `scale` first (clipping).
@@ -89,7 +60,7 @@ impl Optimizer {
             step: self.step,
             gradients,
             scale,
-            rate,
+            rate: Rate::Same(rate),
             path: Vec::new(),
         };
         model.map(&mut mapper)
@@ -100,17 +71,31 @@ impl Optimizer {
         self.step
     }
 
+    /// Whether a model is evaluated, and used after training, with other weights than those that move.
+    pub fn has_evaluation_weights(&self) -> bool {
+        self.rule.has_evaluation_weights()
+    }
+
+    /// The model, which is without autodiff, with the weights that it is to be evaluated with.
+    pub fn for_evaluation<M: Module>(&self, model: M) -> M {
+        if !self.has_evaluation_weights() {
+            return model;
+        }
+        map_parameters(model, |path, value| match self.slots.get(path) {
+            Some(slots) => self.rule.evaluation_weights(value, slots),
+            None => value,
+        })
+    }
+
     /// The state as data, named `path/slot`.
     pub fn state(&self) -> BTreeMap<String, TensorData> {
         self.slots
             .iter()
-            .flat_map(|(path, slots)| {
-                slots.iter().map(move |(slot, tensor)| (format!("{path}/{slot}"), tensor.to_data()))
-            })
+            .flat_map(|(path, slots)| slots.to_data().map(move |(slot, data)| (format!("{path}/{slot}"), data)))
             .collect()
     }
 
-    /// Puts back what [`Optimizer::state`] gave, after `step` updates of `model`.
+    /// Puts back what [`Optimizer::state`] gave, after `step` updates of a model whose parameters have these shapes.
     ///
     /// # Errors
     /// When a slot is missing, left over, or of another length than its parameter: nothing is restored in part.
@@ -118,22 +103,15 @@ impl Optimizer {
         &mut self,
         mut state: BTreeMap<String, TensorData>,
         step: u64,
-        lengths: &BTreeMap<String, usize>,
+        shapes: &BTreeMap<String, Vec<usize>>,
         device: &Device,
     ) -> Result<(), OptimizerStateError> {
         let mut restored: BTreeMap<String, Slots> = BTreeMap::new();
         if step > 0 {
-            for (path, &expected) in lengths {
-                for slot in self.rule.slot_names() {
-                    let name = format!("{path}/{slot}");
-                    let data = state.remove(&name).ok_or_else(|| OptimizerStateError::Missing(name.clone()))?;
-                    let values = data.try_to_vec::<f32>().map_err(|_| OptimizerStateError::NumberType(name.clone()))?;
-                    if values.len() != expected {
-                        return Err(OptimizerStateError::Length { name, found: values.len(), expected });
-                    }
-                    let tensor = Tensor::from_data(TensorData::new(values, [expected]), device);
-                    restored.entry(path.clone()).or_default().insert((*slot).to_string(), tensor);
-                }
+            for (path, shape) in shapes {
+                let names = self.rule.slot_names(Parameter { path, shape, step });
+                let length = shape.iter().product();
+                restored.insert(path.clone(), Slots::from_data(names, path, length, &mut state, device)?);
             }
         }
         if let Some(name) = state.into_keys().next() {
@@ -151,7 +129,7 @@ struct UpdateMapper<'a> {
     step: u64,
     gradients: GradientsParams,
     scale: f64,
-    rate: f64,
+    rate: Rate,
     path: Vec<String>,
 }
 
@@ -178,7 +156,7 @@ impl ModuleMapper for UpdateMapper<'_> {
         let parameter = Parameter { path: &path, shape: &shape, step: self.step };
         let slots = self.slots.entry(path.clone()).or_default();
         let value = tensor.inner().reshape(length);
-        let updated = self.rule.update(parameter, value, gradient.reshape(length), slots, self.rate).reshape(shape);
+        let updated = self.rule.update(parameter, value, gradient.reshape(length), slots, &self.rate).reshape(shape);
         let mut updated = Tensor::from_inner(updated);
         if let Some(strategy) = checkpointing {
             updated = updated.with_gradient_checkpointing_strategy(strategy);

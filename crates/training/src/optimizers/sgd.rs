@@ -1,10 +1,46 @@
 //! Stochastic gradient descent with momentum.
 
 use burn::tensor::Tensor;
+use kiln_models::Violation;
+use serde::{Deserialize, Serialize};
 
-use super::{Parameter, SgdConfig, Slots, UpdateRule};
+use super::adam::penalised;
+use super::config::{below_one, non_negative};
+use super::{Parameter, Rate, SlotNames, Slots, UpdateRule};
 
 const VELOCITY: &str = "velocity";
+
+/// `[optimizer.sgd]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct SgdConfig {
+    /// Momentum in [0, 1). Default `0.0`.
+    pub momentum: f64,
+    /// Whether the momentum looks ahead (Nesterov); needs `momentum > 0`. Default `false`.
+    pub nesterov: bool,
+    /// L2 penalty added to the gradient, on matrices only, >= 0. Default `0.0`.
+    pub weight_decay: f64,
+}
+
+impl Default for SgdConfig {
+    fn default() -> Self {
+        Self { momentum: 0.0, nesterov: false, weight_decay: 0.0 }
+    }
+}
+
+impl SgdConfig {
+    pub(super) fn validate(&self) -> Vec<Violation> {
+        let mut violations: Vec<_> = below_one("momentum", &[self.momentum]).into_iter().collect();
+        if self.nesterov && self.momentum == 0.0 {
+            violations.push(
+                Violation::new("nesterov", "needs a momentum above 0")
+                    .with_help("set `momentum = 0.9`, or drop `nesterov`"),
+            );
+        }
+        violations.extend(non_negative("weight-decay", self.weight_decay));
+        violations
+    }
+}
 
 /// Stochastic gradient descent as `torch.optim.SGD` defines it, with dampening 0; momentum after Sutskever et al., "On
 /// the importance of initialization and momentum in deep learning", 2013.
@@ -32,26 +68,22 @@ impl UpdateRule for SgdRule {
         value: Tensor<1>,
         gradient: Tensor<1>,
         slots: &mut Slots,
-        rate: f64,
+        rate: &Rate,
     ) -> Tensor<1> {
-        let g = if parameter.is_matrix() && self.weight_decay != 0.0 {
-            gradient.add(value.clone().mul_scalar(self.weight_decay))
-        } else {
-            gradient
-        };
+        let g = penalised(parameter, gradient, &value, self.weight_decay);
         if self.momentum == 0.0 {
-            return value.sub(g.mul_scalar(rate));
+            return value.sub(rate.times(g));
         }
-        let b = match slots.remove(VELOCITY) {
+        let b = match slots.take(VELOCITY) {
             Some(b) => b.mul_scalar(self.momentum).add(g.clone()),
             None => g.clone(),
         };
-        slots.insert(VELOCITY.to_string(), b.clone());
+        slots.put(VELOCITY, b.clone());
         let direction = if self.nesterov { g.add(b.mul_scalar(self.momentum)) } else { b };
-        value.sub(direction.mul_scalar(rate))
+        value.sub(rate.times(direction))
     }
 
-    fn slot_names(&self) -> &'static [&'static str] {
-        if self.momentum == 0.0 { &[] } else { &[VELOCITY] }
+    fn slot_names(&self, _parameter: Parameter<'_>) -> SlotNames {
+        if self.momentum == 0.0 { SlotNames::NONE } else { SlotNames::vectors(&[VELOCITY]) }
     }
 }

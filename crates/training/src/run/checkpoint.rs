@@ -9,11 +9,14 @@ use kiln_models::saved::{SavedModelError, StateProblem, read_safetensors, write_
 use serde::{Deserialize, Serialize};
 
 use super::folder::FolderError;
+use crate::averaging::AveragingState;
 use crate::live_estimates::NoiseAverages;
 
 const LOOP_STATE: &str = "training.json";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const CARRIED: &str = "recurrent-state.safetensors";
+/// The weights that training goes on from, where `model.safetensors` holds an average.
+pub(crate) const TRAINING_WEIGHTS: &str = "training-weights.safetensors";
 
 /// Where the loop is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +30,9 @@ pub struct LoopState {
     pub best: Option<Best>,
     /// The state of the learning-rate schedule.
     pub schedule: ScheduleEntry,
+    /// The state of the average of the weights, where one is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub averaging: Option<AveragingState>,
     /// The running means of the gradient's noise, once it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseAverages>,
@@ -54,6 +60,8 @@ pub struct Checkpoint {
     pub state: LoopState,
     /// The optimizer's state, by `parameter/slot`.
     pub optimizer: BTreeMap<String, TensorData>,
+    /// The weights that training goes on from, by parameter, where they are not those of the saved model.
+    pub training_weights: Option<BTreeMap<String, TensorData>>,
     /// The recurrent state after the last batch, where batches carry it.
     pub carried: Option<BTreeMap<String, TensorData>>,
 }
@@ -91,8 +99,10 @@ impl Checkpoint {
             .map_err(|error| CheckpointError::LoopState { path: path.clone(), message: error.to_string() })?;
         fs::write(&path, bytes).map_err(|source| FolderError::Io { path: path.clone(), doing: "write", source })?;
         write_safetensors(&folder.join(OPTIMIZER), &self.optimizer, &BTreeMap::new())?;
-        if let Some(carried) = &self.carried {
-            write_safetensors(&folder.join(CARRIED), carried, &BTreeMap::new())?;
+        for (name, tensors) in [(TRAINING_WEIGHTS, &self.training_weights), (CARRIED, &self.carried)] {
+            if let Some(tensors) = tensors {
+                write_safetensors(&folder.join(name), tensors, &BTreeMap::new())?;
+            }
         }
         Ok(())
     }
@@ -107,8 +117,12 @@ impl Checkpoint {
         let state = serde_json::from_slice(&bytes)
             .map_err(|error| CheckpointError::LoopState { path: path.clone(), message: error.to_string() })?;
         let optimizer = read_safetensors(&folder.join(OPTIMIZER))?.tensors;
-        let carried = folder.join(CARRIED);
-        let carried = if carried.exists() { Some(read_safetensors(&carried)?.tensors) } else { None };
-        Ok(Self { state, optimizer, carried })
+        let training_weights = read_where_there(&folder.join(TRAINING_WEIGHTS))?;
+        let carried = read_where_there(&folder.join(CARRIED))?;
+        Ok(Self { state, optimizer, training_weights, carried })
     }
+}
+
+fn read_where_there(path: &Path) -> Result<Option<BTreeMap<String, TensorData>>, SavedModelError> {
+    if path.exists() { Ok(Some(read_safetensors(path)?.tensors)) } else { Ok(None) }
 }

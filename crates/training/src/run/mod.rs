@@ -2,16 +2,15 @@
 
 mod checkpoint;
 mod config;
-mod exact;
 mod folder;
 mod metrics;
 mod record;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use checkpoint::TRAINING_WEIGHTS;
 pub use checkpoint::{Best, Checkpoint, CheckpointError, LoopState, ScheduleEntry};
 pub use config::RunConfig;
-pub(crate) use exact::exact_number;
 pub use folder::{FolderError, RunDocuments, RunFolder};
 pub use metrics::{EvaluationEntry, MetricsLog, StepEntry};
 pub use record::RunRecord;

@@ -116,6 +116,7 @@ fn the_state_of_the_loop_survives_its_file() {
         tokens: 1 << 60,
         best: Some(Best { step: 5, loss: 0.1 + 0.2 }),
         schedule: ScheduleEntry(serde_json::json!({ "step": 7 })),
+        averaging: None,
         noise: None,
     };
     let text = serde_json::to_string(&state).unwrap();

@@ -3,86 +3,111 @@
 use kiln_models::Violation;
 use serde::{Deserialize, Serialize};
 
-use super::{Constant, Cosine, Schedule};
+use super::warm_up::WarmUp;
+use super::{
+    ConstantConfig, CosineConfig, CosineRestartsConfig, ErrorFloorConfig, ExponentialConfig, InverseSquareRootConfig,
+    InverseTimeConfig, LinearConfig, NoamConfig, NonMonotoneConfig, OneCycleConfig, PiecewiseConfig, PolynomialConfig,
+    ReduceOnPlateauConfig, Schedule, StepConfig, WarmupStableDecayConfig,
+};
 
-/// The schedule of a run: exactly one table under `[schedule]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum ScheduleConfig {
-    /// One rate, after an optional warm-up.
-    Constant(ConstantConfig),
-    /// Warm-up, then half a cosine down to the final rate.
-    Cosine(CosineConfig),
+/// What the settings of every schedule can do.
+pub(super) trait Settings {
+    /// The updates before the schedule proper, over which the rate rises to its first one.
+    fn warmup(&self) -> u64;
+
+    /// The first rate after the warm-up, and the schedule from there on, in a run of `steps` updates, the warm-up included.
+    fn build(&self, steps: u64) -> (f64, Box<dyn Schedule>);
+
+    /// Every broken rule in a run of `steps` updates.
+    fn validate(&self, steps: u64) -> Vec<Violation>;
 }
 
-/// `[schedule.constant]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct ConstantConfig {
-    /// The learning rate, > 0 (rates above 1 are legal).
-    pub rate: f64,
-    /// Steps over which the rate rises linearly to its value. Default `0`.
-    #[serde(default)]
-    pub warmup: u64,
+macro_rules! schedules {
+    ($($(#[doc = $doc:literal])* $variant:ident($settings:ident) $name:literal,)*) => {
+        /// The schedule of a run: exactly one table under `[schedule]`.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        pub enum ScheduleConfig {
+            $($(#[doc = $doc])* $variant($settings),)*
+        }
+
+        impl ScheduleConfig {
+            fn settings(&self) -> (&'static str, &dyn Settings) {
+                match self {
+                    $(Self::$variant(settings) => ($name, settings),)*
+                }
+            }
+        }
+    };
 }
 
-/// `[schedule.cosine]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct CosineConfig {
-    /// The highest rate, reached after the warm-up, > 0.
-    pub rate: f64,
-    /// The rate at the end, in [0, rate]. Default `0.0`.
-    #[serde(default)]
-    pub final_rate: f64,
-    /// Steps over which the rate rises linearly to `rate`. Default `0`.
-    #[serde(default)]
-    pub warmup: u64,
-    /// The step at which `final-rate` is reached, above `warmup`. Default: `run.steps`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steps: Option<u64>,
+schedules! {
+    /// One rate.
+    Constant(ConstantConfig) "constant",
+    /// eta / t or eta / (1 + t / tau).
+    InverseTime(InverseTimeConfig) "inverse-time",
+    /// eta / sqrt(t) or eta / sqrt(1 + t / tau).
+    InverseSquareRoot(InverseSquareRootConfig) "inverse-square-root",
+    /// A factor every so many updates.
+    Step(StepConfig) "step",
+    /// A factor every update.
+    Exponential(ExponentialConfig) "exponential",
+    /// A power of what is left of the run.
+    Polynomial(PolynomialConfig) "polynomial",
+    /// A straight line.
+    Linear(LinearConfig) "linear",
+    /// Half a cosine.
+    Cosine(CosineConfig) "cosine",
+    /// Half a cosine, again and again.
+    CosineRestarts(CosineRestartsConfig) "cosine-restarts",
+    /// Up and down once.
+    OneCycle(OneCycleConfig) "one-cycle",
+    /// The schedule of the first transformer.
+    Noam(NoamConfig) "noam",
+    /// Up, flat, down.
+    WarmupStableDecay(WarmupStableDecayConfig) "warmup-stable-decay",
+    /// Rates between given updates.
+    Piecewise(PiecewiseConfig) "piecewise",
+    /// Halved when the loss has come down to the error floor of the rate.
+    ErrorFloor(ErrorFloorConfig) "error-floor",
+    /// A factor when the loss has not become better for a while.
+    ReduceOnPlateau(ReduceOnPlateauConfig) "reduce-on-plateau",
+    /// A factor when a validation loss is worse than those of a while ago.
+    NonMonotone(NonMonotoneConfig) "non-monotone",
 }
 
 impl ScheduleConfig {
     /// The schedule of a run of `steps` updates, before its first one.
     pub fn build(&self, steps: u64) -> Box<dyn Schedule> {
-        match self {
-            Self::Constant(config) => Box::new(Constant::new(config)),
-            Self::Cosine(config) => Box::new(Cosine::new(config, steps)),
+        let (_, settings) = self.settings();
+        let (first_rate, schedule) = settings.build(steps);
+        match settings.warmup() {
+            0 => schedule,
+            warmup => Box::new(WarmUp::new(first_rate, warmup, schedule)),
         }
+    }
+
+    /// Its name in a configuration.
+    pub fn name(&self) -> &'static str {
+        self.settings().0
     }
 
     /// Every broken rule, keys relative to `[schedule]`, for a run of `steps` updates.
     pub fn validate(&self, steps: u64) -> Vec<Violation> {
+        let (name, settings) = self.settings();
+        settings.validate(steps).into_iter().map(|violation| violation.under(name)).collect()
+    }
+
+    /// Whether the rates depend on nothing but time, not on any loss.
+    pub fn is_by_time(&self) -> bool {
+        !matches!(self, Self::ErrorFloor(_) | Self::ReduceOnPlateau(_) | Self::NonMonotone(_))
+    }
+
+    /// The rate where it is the same at every update: a constant schedule without a warm-up.
+    pub fn constant_rate(&self) -> Option<f64> {
         match self {
-            Self::Constant(config) => positive_rate(config.rate).into_iter().map(|v| v.under("constant")).collect(),
-            Self::Cosine(config) => config.validate(steps).into_iter().map(|v| v.under("cosine")).collect(),
+            Self::Constant(ConstantConfig { rate, warmup: 0 }) => Some(*rate),
+            _ => None,
         }
     }
-}
-
-impl CosineConfig {
-    fn validate(&self, run_steps: u64) -> Vec<Violation> {
-        let mut violations: Vec<_> = positive_rate(self.rate).into_iter().collect();
-        // A broken rate is told already.
-        let rate_is_right = violations.is_empty();
-        if !(self.final_rate >= 0.0 && (self.final_rate <= self.rate || !rate_is_right)) {
-            violations.push(Violation::new(
-                "final-rate",
-                format!("must be between 0 and the rate ({}), is {}", self.rate, self.final_rate),
-            ));
-        }
-        let steps = self.steps.unwrap_or(run_steps);
-        if self.warmup >= steps {
-            violations.push(
-                Violation::new("warmup", format!("must be below the steps of the decay ({steps}), is {}", self.warmup))
-                    .with_help("a warm-up of 1 to 10 % of the steps is usual"),
-            );
-        }
-        violations
-    }
-}
-
-fn positive_rate(rate: f64) -> Option<Violation> {
-    (!(rate > 0.0 && rate.is_finite())).then(|| Violation::new("rate", format!("must be above 0, is {rate}")))
 }

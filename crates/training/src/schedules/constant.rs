@@ -1,47 +1,33 @@
-//! A constant rate.
+//! One rate.
 
+use kiln_models::Violation;
 use serde::{Deserialize, Serialize};
 
-use super::{ConstantConfig, Schedule, ScheduleStateError};
+use super::by_time::RateByTime;
+use super::rules;
 
-/// One rate eta, after a linear warm-up of W updates: eta_t = eta min(1, (t + 1) / (W + 1)), t from 0.
-pub struct Constant {
-    rate: f64,
-    warmup: u64,
-    progress: Progress,
+/// `[schedule.constant]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ConstantConfig {
+    /// The learning rate, > 0 (rates above 1 are legal).
+    pub rate: f64,
+    /// Updates over which the rate rises linearly to its value. Default `0`.
+    #[serde(default)]
+    pub warmup: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Progress {
-    step: u64,
-}
-
-impl Constant {
-    /// The schedule of `config` before its first update.
-    pub fn new(config: &ConstantConfig) -> Self {
-        Self { rate: config.rate, warmup: config.warmup, progress: Progress { step: 0 } }
-    }
-}
-
-impl Schedule for Constant {
-    fn next_rate(&mut self) -> f64 {
-        let t = self.progress.step;
-        self.progress.step += 1;
-        warmed(self.rate, t, self.warmup)
+impl RateByTime for ConstantConfig {
+    /// eta_t = eta.
+    fn rate_at(&self, _t: u64, _updates: u64) -> f64 {
+        self.rate
     }
 
-    fn state(&self) -> serde_json::Value {
-        serde_json::json!({ "step": self.progress.step })
+    fn warmup(&self) -> u64 {
+        self.warmup
     }
 
-    fn restore(&mut self, state: serde_json::Value) -> Result<(), ScheduleStateError> {
-        self.progress = serde_json::from_value(state)?;
-        Ok(())
+    fn validate(&self, _steps: u64) -> Vec<Violation> {
+        rules::positive("rate", self.rate).into_iter().collect()
     }
-}
-
-/// The rate of update t (from 0) of a linear warm-up of W updates to `rate`: rate (t + 1) / (W + 1), then `rate`.
-pub(super) fn warmed(rate: f64, t: u64, warmup: u64) -> f64 {
-    if t >= warmup { rate } else { rate * (t + 1) as f64 / (warmup + 1) as f64 }
 }

@@ -1,67 +1,44 @@
-//! Cosine annealing with a warm-up.
+//! A rate that falls along half a cosine.
 
-use std::f64::consts::PI;
-
+use kiln_models::Violation;
 use serde::{Deserialize, Serialize};
 
-use super::constant::warmed;
-use super::{CosineConfig, Schedule, ScheduleStateError};
+use super::by_time::{RateByTime, fraction, half_cosine};
+use super::rules;
 
-/// Cosine annealing (Loshchilov and Hutter, "SGDR", 2017, equation 5, without restarts) after a linear warm-up.
-pub struct Cosine {
-    rate: f64,
-    final_rate: f64,
-    warmup: u64,
-    steps: u64,
-    progress: Progress,
+/// `[schedule.cosine]`: cosine annealing (Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017,
+/// equation 5, without restarts).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CosineConfig {
+    /// The highest rate, reached after the warm-up, > 0.
+    pub rate: f64,
+    /// The rate at the end and after it, in [0, rate]. Default `0.0`.
+    #[serde(default)]
+    pub final_rate: f64,
+    /// Updates over which the rate rises linearly to `rate`. Default `0`.
+    #[serde(default)]
+    pub warmup: u64,
+    /// The update at which `final-rate` is reached, above `warmup`. Default: `run.steps`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Progress {
-    step: u64,
-}
-
-impl Cosine {
-    /// The schedule of `config` in a run of `run_steps` updates, before the first one.
-    pub fn new(config: &CosineConfig, run_steps: u64) -> Self {
-        Self {
-            rate: config.rate,
-            final_rate: config.final_rate,
-            warmup: config.warmup,
-            steps: config.steps.unwrap_or(run_steps),
-            progress: Progress { step: 0 },
-        }
+impl RateByTime for CosineConfig {
+    /// With t from 0 after the warm-up, T updates: eta_t = eta_T + (eta - eta_T) (1 + cos(pi min(1, t / T))) / 2.
+    fn rate_at(&self, t: u64, updates: u64) -> f64 {
+        half_cosine(self.rate, self.final_rate, fraction(t, updates))
     }
 
-    /// The rate of update t, counted from 0, with warm-up W, end S, highest rate eta and final rate eta_S:
-    ///
-    /// eta (t + 1) / (W + 1) for t < W; eta_S + (eta - eta_S) (1 + cos(pi (t - W) / (S - W))) / 2 up to S; then eta_S.
-    fn rate_at(&self, t: u64) -> f64 {
-        if t < self.warmup {
-            return warmed(self.rate, t, self.warmup);
-        }
-        if t >= self.steps {
-            return self.final_rate;
-        }
-        let fraction = (t - self.warmup) as f64 / (self.steps - self.warmup) as f64;
-        self.final_rate + (self.rate - self.final_rate) * 0.5 * (1.0 + (PI * fraction).cos())
-    }
-}
-
-impl Schedule for Cosine {
-    fn next_rate(&mut self) -> f64 {
-        let t = self.progress.step;
-        self.progress.step += 1;
-        self.rate_at(t)
+    fn warmup(&self) -> u64 {
+        self.warmup
     }
 
-    fn state(&self) -> serde_json::Value {
-        serde_json::json!({ "step": self.progress.step })
+    fn last_step(&self) -> Option<u64> {
+        self.steps
     }
 
-    fn restore(&mut self, state: serde_json::Value) -> Result<(), ScheduleStateError> {
-        self.progress = serde_json::from_value(state)?;
-        Ok(())
+    fn validate(&self, steps: u64) -> Vec<Violation> {
+        rules::decay(self.rate, self.final_rate, self.warmup, self.steps.unwrap_or(steps))
     }
 }

@@ -1,30 +1,72 @@
 //! Learning-rate schedules: what happened so far to the next rate.
 //!
 //! A schedule is told every training loss and every validation loss and gives the rate of the next update. Schedules by
-//! time ignore the losses. The same objects drive language models and, through the same trait, convex problems.
+//! time ignore the losses. The same objects, out of the same TOML tables, drive language models and, through the same
+//! trait, convex problems, which can tell more: how far the loss is above its minimum, and the error floor of a rate.
+//!
+//! One file a schedule: its settings are its formula. `by_time` makes a schedule of a formula, `warm_up` goes before any.
 
 mod adapter;
+mod by_time;
 mod config;
 mod constant;
 mod cosine;
+mod cosine_restarts;
+mod error_floor;
+mod exponential;
+mod inverse_square_root;
+mod inverse_time;
+mod linear;
+mod noam;
+mod non_monotone;
+mod one_cycle;
+mod piecewise;
+mod polynomial;
+mod reduce_on_plateau;
+mod rules;
+mod stall;
+mod step;
 #[cfg(test)]
 mod tests;
+mod trigger;
+mod warm_up;
+mod warmup_stable_decay;
 
 pub use adapter::SharedSchedule;
-pub use config::{ConstantConfig, CosineConfig, ScheduleConfig};
-pub use constant::Constant;
-pub use cosine::Cosine;
+pub use config::ScheduleConfig;
+pub use constant::ConstantConfig;
+pub use cosine::CosineConfig;
+pub use cosine_restarts::CosineRestartsConfig;
+pub use error_floor::ErrorFloorConfig;
+pub use exponential::ExponentialConfig;
+pub use inverse_square_root::InverseSquareRootConfig;
+pub use inverse_time::InverseTimeConfig;
+pub use linear::LinearConfig;
+pub use noam::NoamConfig;
+pub use non_monotone::NonMonotoneConfig;
+pub use one_cycle::OneCycleConfig;
+pub use piecewise::PiecewiseConfig;
+pub use polynomial::PolynomialConfig;
+pub use reduce_on_plateau::{ReduceOnPlateauConfig, Watched};
+pub use stall::StallTest;
+pub use step::StepConfig;
+pub use trigger::NonMonotoneTrigger;
+pub use warmup_stable_decay::{DecayShape, WarmupStableDecayConfig};
 
 /// A learning-rate schedule.
 ///
-/// The order within one update is fixed: [`Schedule::observe_training`] with the loss of the batch, then
-/// [`Schedule::next_rate`]. [`Schedule::observe_validation`] comes between two updates.
+/// The order within one update is fixed: [`Schedule::observe_training`] with the loss of the batch (and
+/// [`Schedule::observe_theory`] where the problem's constants are known), then [`Schedule::next_rate`].
+/// [`Schedule::observe_validation`] comes between two updates.
 pub trait Schedule: Send {
     /// Tells the mean training loss of the batch whose update comes next, in nats per token.
     fn observe_training(&mut self, _loss: f64) {}
 
     /// Tells a validation loss, in nats per token.
     fn observe_validation(&mut self, _loss: f64) {}
+
+    /// Tells where the weights stand against the theory, before the update that comes next.
+    fn observe_theory(&mut self, _theory: Theory) {}
 
     /// The rate of the next update; counts it as made.
     fn next_rate(&mut self) -> f64;
@@ -37,6 +79,17 @@ pub trait Schedule: Send {
     /// # Errors
     /// When `state` is not one of this schedule.
     fn restore(&mut self, state: serde_json::Value) -> Result<(), ScheduleStateError>;
+}
+
+/// What only a problem with known constants can tell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Theory {
+    /// F(w) - F*, how far the objective is above its minimum.
+    pub excess: f64,
+    /// The error floor of a rate divided by that rate, L sigma² / (2 c b): smoothness L, strong convexity c, variance sigma²
+    /// of the gradient at one sample, batch size b (Bottou, Curtis and Nocedal, "Optimization Methods for Large-Scale
+    /// Machine Learning", 2018, Theorem 4.6).
+    pub floor_per_rate: f64,
 }
 
 /// A saved state that does not belong to the schedule.

@@ -1,77 +1,342 @@
-//! Schedules against outside figures, and their restoration.
+//! Schedules against outside figures and hand-worked sequences, and their restoration.
 
 use burn::optim::lr_scheduler::LrScheduler;
+use serde::Deserialize;
+use std::collections::BTreeMap;
 
 use super::*;
 
-fn cosine() -> ScheduleConfig {
-    ScheduleConfig::Cosine(CosineConfig { rate: 1e-3, final_rate: 1e-4, warmup: 100, steps: None })
+#[derive(Deserialize)]
+struct Fixture {
+    rate: f64,
+    by_time: BTreeMap<String, Vec<f64>>,
+    plateau: BTreeMap<String, Plateau>,
+    cosine_with_warmup: NanoGpt,
+}
+
+#[derive(Deserialize)]
+struct Plateau {
+    settings: BTreeMap<String, f64>,
+    losses: Vec<f64>,
+    rates: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct NanoGpt {
+    steps: Vec<usize>,
+    rates: Vec<f64>,
+}
+
+fn fixture() -> Fixture {
+    serde_json::from_str(include_str!("../../fixtures/schedules.json")).unwrap()
+}
+
+/// The schedule that a table under `[schedule]` means, in a run of `steps` updates.
+fn schedule(table: &str, steps: u64) -> Box<dyn Schedule> {
+    let config: ScheduleConfig = toml::from_str(table).unwrap_or_else(|error| panic!("{table}: {error}"));
+    assert_eq!(config.validate(steps), [], "{table}");
+    config.build(steps)
 }
 
 fn rates(schedule: &mut dyn Schedule, count: usize) -> Vec<f64> {
     (0..count).map(|_| schedule.next_rate()).collect()
 }
 
+fn assert_rates(found: &[f64], expected: &[f64], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (step, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (found - expected).abs() <= 1e-11 * expected.abs().max(1e-3),
+            "{what}, update {step}: {found}, not {expected}"
+        );
+    }
+}
+
+#[test]
+fn schedules_by_time_give_pytorchs_rates() {
+    let fixture = fixture();
+    let tables = [
+        ("step", "[step]\nrate = 0.8\nevery = 7\nfactor = 0.3"),
+        ("exponential", "[exponential]\nrate = 0.8\nfactor = 0.97"),
+        ("polynomial", "[polynomial]\nrate = 0.8\npower = 1.5\nsteps = 50"),
+        ("linear", "[linear]\nrate = 0.8\nfinal-rate = 0.04\nsteps = 50"),
+        ("cosine", "[cosine]\nrate = 0.8\nfinal-rate = 0.01"),
+        ("cosine_restarts", "[cosine-restarts]\nrate = 0.8\nfinal-rate = 0.01\nperiod = 5\nperiod-growth = 2"),
+        ("one_cycle", "[one-cycle]\nrate = 0.8"),
+        ("piecewise", "[piecewise]\nrates = [0.8, 0.2, 0.05]\nboundaries = [11, 40]"),
+    ];
+    assert_eq!(fixture.rate, 0.8);
+    assert_eq!(fixture.by_time.len(), tables.len());
+    for (name, table) in tables {
+        let expected = &fixture.by_time[name];
+        let found = rates(&mut *schedule(table, expected.len() as u64), expected.len());
+        assert_rates(&found, expected, name);
+    }
+}
+
+#[test]
+fn reduce_on_plateau_gives_pytorchs_rates() {
+    for (name, case) in fixture().plateau {
+        let setting = |key: &str| case.settings.get(key).copied().unwrap_or(0.0);
+        let config = ReduceOnPlateauConfig {
+            rate: 0.8,
+            factor: setting("factor"),
+            patience: setting("patience") as u64,
+            threshold: setting("threshold"),
+            cooldown: setting("cooldown") as u64,
+            minimum_rate: setting("min_lr"),
+            watch: Watched::Validation,
+            warmup: 0,
+        };
+        let mut schedule = ScheduleConfig::ReduceOnPlateau(config).build(100);
+        let mut found = Vec::new();
+        for loss in &case.losses {
+            schedule.observe_training(1e9);
+            schedule.observe_validation(*loss);
+            found.push(schedule.next_rate());
+        }
+        assert_rates(&found, &case.rates, &name);
+        assert!(found.windows(2).filter(|pair| pair[0] != pair[1]).count() >= 3, "{name} never cuts");
+    }
+}
+
 #[test]
 fn cosine_with_warmup_gives_nanogpts_rates() {
-    #[derive(serde::Deserialize)]
-    struct Fixture {
-        cosine_with_warmup: Case,
-    }
-    #[derive(serde::Deserialize)]
-    struct Case {
-        steps: Vec<usize>,
-        rates: Vec<f64>,
-    }
-    let fixture: Fixture = serde_json::from_str(include_str!("../../fixtures/schedules.json")).unwrap();
-    let case = fixture.cosine_with_warmup;
-    let found = rates(&mut *cosine().build(2000), 5001);
+    let case = fixture().cosine_with_warmup;
+    let mut cosine = schedule("[cosine]\nrate = 1e-3\nfinal-rate = 1e-4\nwarmup = 100", 2000);
+    let found = rates(&mut *cosine, 5001);
     for (step, expected) in case.steps.iter().zip(case.rates) {
         assert!((found[*step] - expected).abs() < 1e-13, "step {step}: {} instead of {expected}", found[*step]);
     }
 }
 
 #[test]
-fn constant_rises_in_equal_parts_and_stays() {
-    let config = ScheduleConfig::Constant(ConstantConfig { rate: 20.0, warmup: 3 });
-    assert_eq!(rates(&mut *config.build(10), 6), [5.0, 10.0, 15.0, 20.0, 20.0, 20.0]);
+fn schedules_by_time_give_the_rates_worked_by_hand() {
+    let half = 0.5_f64.sqrt();
+    let cases: [(&str, u64, &[f64]); 11] = [
+        ("[constant]\nrate = 20.0\nwarmup = 3", 10, &[5.0, 10.0, 15.0, 20.0, 20.0, 20.0]),
+        ("[inverse-time]\nrate = 6.0", 10, &[6.0, 3.0, 2.0, 1.5]),
+        ("[inverse-time]\nrate = 6.0\ntime-constant = 2.0", 10, &[6.0, 4.0, 3.0, 2.4]),
+        ("[inverse-square-root]\nrate = 6.0", 10, &[6.0, 6.0 * half, 6.0 / 3.0_f64.sqrt(), 3.0]),
+        ("[inverse-square-root]\nrate = 6.0\ntime-constant = 1.0\nwarmup = 1", 10, &[3.0, 6.0, 6.0 * half]),
+        // 16^(-1/2) = 1/4, and s W^(-3/2) = s / 8 up to s = 4.
+        ("[noam]\nfactor = 4.0\nwidth = 16\nwarmup = 4", 10, &[0.125, 0.25, 0.375, 0.5, 0.2_f64.sqrt()]),
+        (
+            "[warmup-stable-decay]\nrate = 8.0\nfinal-rate = 2.0\nwarmup = 1\ndecay-fraction = 0.5",
+            9,
+            &[4.0, 8.0, 8.0, 8.0, 8.0, 8.0, 6.5, 5.0, 3.5, 2.0, 2.0],
+        ),
+        (
+            "[warmup-stable-decay]\nrate = 8.0\ndecay-fraction = 1.0\nshape = \"square-root\"",
+            4,
+            &[8.0, 4.0, 8.0 * (1.0 - half), 8.0 * (1.0 - 0.75_f64.sqrt()), 0.0],
+        ),
+        (
+            "[warmup-stable-decay]\nrate = 8.0\ndecay-fraction = 1.0\nshape = \"cosine\"",
+            4,
+            &[8.0, 4.0 + 4.0 * half, 4.0, 4.0 - 4.0 * half, 0.0],
+        ),
+        // Boundaries count from the start of the run, the warm-up included.
+        ("[piecewise]\nrates = [4.0, 1.0]\nboundaries = [3]\nwarmup = 1", 9, &[2.0, 4.0, 4.0, 1.0, 1.0]),
+        // A cycle of one update is at its end at once, as PyTorch's is.
+        ("[one-cycle]\nrate = 1.0", 1, &[1.0 / 25.0 / 1e4, 1.0 / 25.0 / 1e4]),
+    ];
+    for (table, steps, expected) in cases {
+        assert_rates(&rates(&mut *schedule(table, steps), expected.len()), expected, table);
+    }
+}
+
+/// Theory with a floor of 2 for each unit of the rate.
+fn excess(excess: f64) -> Theory {
+    Theory { excess, floor_per_rate: 2.0 }
+}
+
+#[test]
+fn error_floor_halves_at_twice_the_known_floor() {
+    let mut schedule = schedule("[error-floor]\nrate = 1.0\nwarmup = 1", 100);
+    // Twice the floor is 4 at rate 1, 2 at rate 1/2, 1 at rate 1/4. What is seen in the warm-up does not count.
+    let seen = [(0.0, 0.5), (9.0, 1.0), (4.1, 1.0), (4.0, 0.5), (3.0, 0.5), (2.0, 0.25), (1.0, 0.125), (1.0, 0.125)];
+    for (step, (above, expected)) in seen.into_iter().enumerate() {
+        schedule.observe_training(0.0);
+        schedule.observe_theory(excess(above));
+        assert_eq!(schedule.next_rate(), expected, "update {step}");
+    }
+}
+
+#[test]
+fn non_monotone_cuts_when_a_loss_is_worse_than_the_best_of_a_while_ago() {
+    let mut schedule = schedule("[non-monotone]\nrate = 1.0\nfactor = 0.5\npatience = 2", 100);
+    // 4.5 is worse than 4 but that is among the newest two; the second 4.5 is worse than 4. Then it counts anew.
+    let losses = [5.0, 4.0, 4.5, 4.2, 4.5, 9.0, 9.0, 9.0, 9.1];
+    let expected = [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25];
+    for (step, (loss, expected)) in losses.into_iter().zip(expected).enumerate() {
+        schedule.observe_validation(loss);
+        assert_eq!(schedule.next_rate(), expected, "loss {step}");
+    }
+}
+
+#[test]
+fn a_stalled_loss_is_told_from_a_falling_one_by_hand() {
+    // Halves 4, 2 and 2, 0: means 3 and 1, variances 2 and 2, standard error sqrt(2/2 + 2/2) = sqrt(2); a fall of 2.
+    let window = |standard_errors| {
+        let mut test = StallTest::new(4);
+        let verdicts: Vec<_> = [4.0, 2.0, 2.0, 0.0].map(|loss| test.observe(loss, standard_errors)).to_vec();
+        assert_eq!(verdicts[..3], [None; 3]);
+        verdicts[3]
+    };
+    let sqrt_2 = 2.0_f64.sqrt();
+    assert_eq!(window(sqrt_2 - 1e-9), Some(false));
+    assert_eq!(window(sqrt_2 + 1e-9), Some(true));
+}
+
+#[test]
+fn error_floor_with_the_floor_estimated_cuts_when_the_loss_stalls() {
+    let table = "[error-floor]\nrate = 8.0\nfactor = 0.25\nwindow = 4\nwindow-growth = 2.0";
+    let mut schedule = schedule(table, 100);
+    // Falling, falling, level; then windows of 8: falling, level; then of 16.
+    let falling = |from: f64, count: usize| (0..count).map(move |i| from - i as f64).collect::<Vec<_>>();
+    let losses = [falling(50.0, 4), falling(46.0, 4), vec![9.0; 4], falling(40.0, 8), vec![9.0; 8], falling(40.0, 16)];
+    let mut found = Vec::new();
+    for loss in losses.concat() {
+        schedule.observe_training(loss);
+        found.push(schedule.next_rate());
+    }
+    let mut expected = vec![8.0; 11];
+    expected.extend([2.0; 16]);
+    expected.extend([0.5; 17]);
+    assert_eq!(found, expected);
+}
+
+/// One table of each schedule, each with a warm-up where it has one.
+const EACH: [&str; 17] = [
+    "[constant]\nrate = 20.0\nwarmup = 5",
+    "[inverse-time]\nrate = 1.0\ntime-constant = 10.0\nwarmup = 5",
+    "[inverse-square-root]\nrate = 1.0\nwarmup = 5",
+    "[step]\nrate = 1.0\nevery = 7\nwarmup = 5",
+    "[exponential]\nrate = 1.0\nfactor = 0.99\nwarmup = 5",
+    "[polynomial]\nrate = 1.0\nwarmup = 5",
+    "[linear]\nrate = 1.0\nwarmup = 5",
+    "[cosine]\nrate = 1.0\nwarmup = 5",
+    "[cosine-restarts]\nrate = 1.0\nperiod = 9\nperiod-growth = 2\nwarmup = 5",
+    "[one-cycle]\nrate = 1.0\nwarmup = 5",
+    "[noam]\nwidth = 64\nwarmup = 20",
+    "[warmup-stable-decay]\nrate = 1.0\nwarmup = 5",
+    "[piecewise]\nrates = [1.0, 0.1]\nboundaries = [50]\nwarmup = 5",
+    "[error-floor]\nrate = 1.0\nwindow = 6\nwarmup = 5",
+    "[reduce-on-plateau]\nrate = 1.0\npatience = 2\nwarmup = 5",
+    "[reduce-on-plateau]\nrate = 1.0\npatience = 8\nwatch = \"training\"",
+    "[non-monotone]\nrate = 1.0\npatience = 2\nwarmup = 5",
+];
+
+/// A hundred updates, with losses that fall and stall, from `start` on.
+fn watched_rates(schedule: &mut dyn Schedule, updates: std::ops::Range<u32>) -> Vec<f64> {
+    let loss = |step: u32| 3.0 / (1.0 + f64::from(step % 40)) + f64::from(step * 7919 % 13) * 0.05;
+    updates
+        .map(|step| {
+            if step.is_multiple_of(3) {
+                schedule.observe_validation(loss(step));
+            }
+            schedule.observe_training(loss(step));
+            schedule.next_rate()
+        })
+        .collect()
 }
 
 #[test]
 fn a_restored_schedule_goes_on_without_a_changed_rate() {
-    let mut whole = cosine().build(2000);
-    let expected = rates(&mut *whole, 2000);
-    for stop in [0, 1, 57, 100, 1234] {
-        let mut first = cosine().build(2000);
-        rates(&mut *first, stop);
-        let mut second = cosine().build(2000);
-        second.restore(first.state()).unwrap();
-        assert_eq!(rates(&mut *second, 2000 - stop), expected[stop..]);
+    for table in EACH {
+        let expected = watched_rates(&mut *schedule(table, 100), 0..100);
+        let changes = expected.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        assert!(changes > 0 && expected.iter().all(|rate| *rate >= 0.0 && rate.is_finite()), "{table}: {expected:?}");
+        for stop in [0, 1, 4, 5, 6, 17, 50, 93] {
+            let mut first = schedule(table, 100);
+            watched_rates(&mut *first, 0..stop);
+            let text = first.state().to_string();
+            let mut second = schedule(table, 100);
+            second.restore(serde_json::from_str(&text).unwrap()).unwrap();
+            let found = watched_rates(&mut *second, stop..100);
+            assert_eq!(found, expected[stop as usize..], "{table}, stopped after {stop}");
+        }
+    }
+}
+
+#[test]
+fn a_warm_up_rises_in_equal_parts_to_the_first_rate_of_any_schedule() {
+    for table in EACH.iter().filter(|table| table.contains("warmup = 5")) {
+        let found = watched_rates(&mut *schedule(table, 100), 0..6);
+        let without = watched_rates(&mut *schedule(&table.replace("warmup = 5", "warmup = 0"), 95), 0..1);
+        let parts: Vec<f64> = (1..=6).map(|part| without[0] * f64::from(part) / 6.0).collect();
+        assert_rates(&found, &parts, table);
     }
 }
 
 #[test]
 fn a_state_of_something_else_is_refused() {
-    let error = cosine().build(10).restore(serde_json::json!({ "floor": 1.0 })).unwrap_err();
-    assert!(error.to_string().contains("does not fit the configured schedule"), "{error}");
+    for table in EACH {
+        let error = schedule(table, 100).restore(serde_json::json!({ "heat": 1.0 })).unwrap_err();
+        assert!(error.to_string().contains("does not fit the configured schedule"), "{error}");
+    }
 }
 
 #[test]
 fn burns_learner_and_the_loop_share_one_schedule() {
-    let shared = SharedSchedule::new(ScheduleConfig::Constant(ConstantConfig { rate: 4.0, warmup: 1 }).build(10));
+    let shared = SharedSchedule::new(schedule("[constant]\nrate = 4.0\nwarmup = 1", 10));
     let mut of_the_learner = shared.clone();
     assert_eq!(of_the_learner.step(), 2.0);
     assert_eq!(shared.get().next_rate(), 4.0);
-    assert_eq!(shared.get().state(), serde_json::json!({ "step": 2 }));
+}
+
+#[test]
+fn burns_record_restores_every_schedule() {
+    for table in EACH {
+        let expected = watched_rates(&mut *schedule(table, 100), 0..100);
+        let first = SharedSchedule::new(schedule(table, 100));
+        watched_rates(&mut **first.get(), 0..61);
+        // Through Burn's file format.
+        let bytes = first.to_record().into_bytes().unwrap();
+        let record = burn::optim::lr_scheduler::LrSchedulerRecord::from_bytes(bytes).unwrap();
+        let mut second = SharedSchedule::new(schedule(table, 100));
+        second.load_record(record);
+        let mut restored = watched_rates(&mut **second.get(), 61..80);
+        restored.extend(watched_rates(&mut **second.get(), 80..100));
+        assert_eq!(restored, expected[61..], "{table}");
+    }
 }
 
 #[test]
 fn mistakes_in_the_settings_are_named() {
-    let keys = |rate, final_rate| -> Vec<String> {
-        let config = ScheduleConfig::Cosine(CosineConfig { rate, final_rate, warmup: 10, steps: Some(10) });
-        config.validate(1000).into_iter().map(|violation| violation.key).collect()
+    let keys = |table: &str| -> Vec<String> {
+        let config: ScheduleConfig = toml::from_str(table).unwrap();
+        config.validate(100).into_iter().map(|violation| violation.key).collect()
     };
-    assert_eq!(keys(0.5, 1.0), ["cosine.final-rate", "cosine.warmup"]);
+    let cosine = "[cosine]\nfinal-rate = 1.0\nwarmup = 10\nsteps = 10";
+    assert_eq!(keys(&format!("{cosine}\nrate = 0.5")), ["cosine.final-rate", "cosine.warmup"]);
     // What a broken rate is compared with is not told beside it.
-    assert_eq!(keys(0.0, 1.0), ["cosine.rate", "cosine.warmup"]);
+    assert_eq!(keys(&format!("{cosine}\nrate = 0.0")), ["cosine.rate", "cosine.warmup"]);
+    assert_eq!(keys("[piecewise]\nrates = []\nboundaries = []"), ["piecewise.rates"]);
+    let piecewise = keys("[piecewise]\nrates = [1.0, -1.0]\nboundaries = [7, 7]");
+    assert_eq!(piecewise, ["piecewise.rates[1]", "piecewise.boundaries", "piecewise.boundaries[1]"]);
+}
+
+#[test]
+fn the_trigger_waits_for_a_loss_worse_than_an_old_one() {
+    // Worked by hand for a patience of 2: the fifth loss is compared with 5 and 4, the sixth with 5, 4 and 3.
+    let losses = [5.0, 4.0, 3.0, 3.5, 3.2, 3.1, 2.9, 3.15, 2.0];
+    let triggered = [false, false, false, false, false, true, false, true, false];
+    let mut trigger = NonMonotoneTrigger::new(2);
+    for (index, (loss, expected)) in losses.into_iter().zip(triggered).enumerate() {
+        assert_eq!(trigger.observe(loss), expected, "loss {index}");
+        let text = serde_json::to_string(&trigger).unwrap();
+        trigger = serde_json::from_str(&text).unwrap();
+    }
+    trigger.reset();
+    assert!(!trigger.observe(9.0) && trigger.losses() == [9.0]);
+}
+
+#[test]
+fn a_trigger_does_not_fire_before_it_has_more_losses_than_its_patience() {
+    let mut trigger = NonMonotoneTrigger::new(5);
+    let fired = (0..7).map(|index| trigger.observe(f64::from(index))).position(|fired| fired);
+    // The first loss is the first that is older than the last five.
+    assert_eq!(fired, Some(6));
 }

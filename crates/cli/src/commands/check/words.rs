@@ -60,10 +60,11 @@ fn parameters(lines: &mut Lines, needs: &Estimate) {
 
 fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, time: Option<&Time>) {
     let memory = &needs.memory;
+    let average = if memory.average > 0 { format!("average {}, ", bytes(memory.average)) } else { String::new() };
     lines.add(
         "memory",
         &format!(
-            "about {}: weights {}, gradients {}, optimizer {}, and an estimated {} of activations",
+            "about {}: weights {}, gradients {}, optimizer {}, {average}and an estimated {} of activations",
             bytes(memory.total()),
             bytes(memory.weights),
             bytes(memory.gradients),

@@ -11,6 +11,7 @@ use crate::{LanguageModel, ModelConfig};
 /// One parameter: its path in the model, its numbers, and its gradient where there is one.
 struct Parameter {
     path: String,
+    is_matrix: bool,
     values: Vec<f32>,
     gradient: Option<Vec<f32>>,
 }
@@ -35,6 +36,7 @@ impl ModuleVisitor for Collector<'_> {
         let gradient = self.gradients.and_then(|gradients| tensor.grad(gradients));
         self.found.push(Parameter {
             path: self.path.join("."),
+            is_matrix: D >= 2,
             values: tensor.to_data().iter().collect(),
             gradient: gradient.map(|gradient| gradient.to_data().iter().collect()),
         });
@@ -70,9 +72,11 @@ fn counts_by_part_are_those_of_the_module() {
         let all = parameters(&model, None);
         let counts = config.parameters(VOCABULARY, CONTEXT);
         for part in &counts {
-            let in_part = all.iter().filter(|parameter| belongs(&parameter.path, &part.name));
-            let count: usize = in_part.map(|parameter| parameter.values.len()).sum();
-            assert_eq!(part.count, count as u64, "{name}: {}", part.name);
+            let in_part = || all.iter().filter(|parameter| belongs(&parameter.path, &part.name));
+            let count: usize = in_part().map(|parameter| parameter.values.len()).sum();
+            let matrices = in_part().filter(|parameter| parameter.is_matrix);
+            let matrices: usize = matrices.map(|parameter| parameter.values.len()).sum();
+            assert_eq!((part.count, part.matrices), (count as u64, matrices as u64), "{name}: {}", part.name);
         }
         assert_eq!(config.parameter_count(VOCABULARY, CONTEXT), model.num_params() as u64, "{name}");
     }

@@ -24,6 +24,7 @@ use super::loader::TrainingLoader;
 use super::model::TrainingModel;
 use super::update::{Measure, UpdateParts, Updater};
 use super::{TrainError, carries_state};
+use crate::averaging::Averaging;
 use crate::batches::BatchOrder;
 use crate::optimizers::OptimizerConfig;
 use crate::run::RunConfig;
@@ -65,6 +66,7 @@ pub fn find_rate(test: RateTest<'_>, proceed: &mut dyn FnMut(&RatePoint) -> bool
         accumulate: run.accumulate,
         clip_norm: run.clip_norm,
         optimizer: optimizer.build(),
+        averaging: Averaging::new(None),
         schedule: SharedSchedule::new(Box::new(Rise::new(range))),
         carried: None,
         carries_state: carries_state(&model, run),

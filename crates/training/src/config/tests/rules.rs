@@ -1,0 +1,21 @@
+//! Rules between sections.
+
+use super::support::{read, right_text};
+
+#[test]
+fn an_average_of_an_average_is_refused() {
+    for (name, refused) in [("schedule-free-sgd", true), ("schedule-free-adamw", true), ("sgd", false), ("muon", false)]
+    {
+        let text = right_text(&format!("optimizer.{name}")) + "[averaging.exponential]\n";
+        match read(&text) {
+            Ok(_) => assert!(!refused, "{name}"),
+            Err(errors) => {
+                let told = errors.to_string();
+                assert!(refused, "{told}");
+                let words =
+                    format!("`averaging` cannot be used with [optimizer.{name}], which averages the weights itself");
+                assert!(told.contains(&words), "{told}");
+            }
+        }
+    }
+}

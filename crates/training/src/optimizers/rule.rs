@@ -1,0 +1,55 @@
+//! What an optimizer is: a rule for one parameter.
+
+use burn::tensor::Tensor;
+
+use super::{Rate, SlotNames, Slots};
+
+/// What a rule may know of the parameter that it updates.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter<'a> {
+    /// Path in the module, for example `blocks.0.attention.query_key_value.weight`.
+    pub path: &'a str,
+    /// The shape before flattening; a rule decays matrices only.
+    pub shape: &'a [usize],
+    /// Which update this is, counted from 1.
+    pub step: u64,
+}
+
+impl Parameter<'_> {
+    /// Whether the parameter is a matrix (or more), not a bias or a gain.
+    pub fn is_matrix(&self) -> bool {
+        self.shape.len() >= 2
+    }
+}
+
+/// How one parameter moves.
+///
+/// A rule works in whatever type of numbers and on whatever device its tensors are, and draws nothing at random.
+pub trait UpdateRule: Send + Sync {
+    /// The new value from the old one, its gradient and the learning rate; `slots` is read and written.
+    ///
+    /// # Shapes
+    /// Value, gradient and result are the flattened parameter, so are the vectors in `slots` and the rates, where there is
+    /// one for each element.
+    fn update(
+        &self,
+        parameter: Parameter<'_>,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        slots: &mut Slots,
+        rate: &Rate,
+    ) -> Tensor<1>;
+
+    /// The names of the slots that the parameter has after its first update, with one rate for all elements.
+    fn slot_names(&self, parameter: Parameter<'_>) -> SlotNames;
+
+    /// Whether a model is to be evaluated, and used after training, with other weights than those that move.
+    fn has_evaluation_weights(&self) -> bool {
+        false
+    }
+
+    /// The weights to evaluate with, from those that move and the state that goes with them.
+    fn evaluation_weights(&self, value: Tensor<1>, _slots: &Slots) -> Tensor<1> {
+        value
+    }
+}

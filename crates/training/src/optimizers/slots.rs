@@ -1,0 +1,111 @@
+//! The state that a rule keeps of one parameter.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::{OptimizerStateError, Rate};
+
+/// The state of one parameter: named vectors of the parameter's length, and named numbers.
+///
+/// A number lies on the host in double precision. With one rate for each element it is a vector like the others.
+#[derive(Debug, Clone, Default)]
+pub struct Slots {
+    vectors: BTreeMap<&'static str, Tensor<1>>,
+    numbers: BTreeMap<&'static str, f64>,
+}
+
+/// Which slots a rule gives a parameter with its first update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotNames {
+    /// The vectors.
+    pub vectors: &'static [&'static str],
+    /// The numbers.
+    pub numbers: &'static [&'static str],
+}
+
+impl SlotNames {
+    /// No state.
+    pub const NONE: Self = Self::vectors(&[]);
+
+    /// Vectors alone.
+    pub const fn vectors(vectors: &'static [&'static str]) -> Self {
+        Self { vectors, numbers: &[] }
+    }
+}
+
+impl Slots {
+    /// The vector of this name.
+    pub fn vector(&self, name: &str) -> Option<&Tensor<1>> {
+        self.vectors.get(name)
+    }
+
+    /// Takes the vector of this name out.
+    pub fn take(&mut self, name: &str) -> Option<Tensor<1>> {
+        self.vectors.remove(name)
+    }
+
+    /// Puts a vector in.
+    pub fn put(&mut self, name: &'static str, vector: Tensor<1>) {
+        self.vectors.insert(name, vector);
+    }
+
+    /// Takes out what [`Slots::put_rate`] put in.
+    pub fn take_rate(&mut self, name: &str) -> Option<Rate> {
+        self.numbers.remove(name).map(Rate::Same).or_else(|| self.vectors.remove(name).map(Rate::Each))
+    }
+
+    /// Puts a rate in, or what was made of rates: a number, or a vector where there is one for each element.
+    pub fn put_rate(&mut self, name: &'static str, rate: Rate) {
+        match rate {
+            Rate::Same(number) => {
+                self.numbers.insert(name, number);
+            }
+            Rate::Each(vector) => {
+                self.vectors.insert(name, vector);
+            }
+        }
+    }
+
+    /// Every slot as data: vectors as they are, numbers as one 64-bit float each.
+    pub(super) fn to_data(&self) -> impl Iterator<Item = (&'static str, TensorData)> + '_ {
+        let vectors = self.vectors.iter().map(|(name, vector)| (*name, vector.to_data()));
+        vectors.chain(self.numbers.iter().map(|(name, number)| (*name, TensorData::new(vec![*number], [1]))))
+    }
+
+    /// The slots `names` of the parameter `path`, which has `length` elements, taken out of a saved state.
+    pub(super) fn from_data(
+        names: SlotNames,
+        path: &str,
+        length: usize,
+        state: &mut BTreeMap<String, TensorData>,
+        device: &Device,
+    ) -> Result<Self, OptimizerStateError> {
+        let mut slots = Self::default();
+        for name in names.vectors {
+            let values = taken::<f32>(state, format!("{path}/{name}"), length, 32)?;
+            slots.put(name, Tensor::from_data(TensorData::new(values, [length]), device));
+        }
+        for name in names.numbers {
+            let values = taken::<f64>(state, format!("{path}/{name}"), 1, 64)?;
+            slots.numbers.insert(name, values[0]);
+        }
+        Ok(slots)
+    }
+}
+
+/// The numbers of one saved slot, which must be as many as `expected`.
+fn taken<E: burn::tensor::Element>(
+    state: &mut BTreeMap<String, TensorData>,
+    name: String,
+    expected: usize,
+    bits: u32,
+) -> Result<Vec<E>, OptimizerStateError> {
+    let data = state.remove(&name).ok_or_else(|| OptimizerStateError::Missing(name.clone()))?;
+    let values =
+        data.try_to_vec::<E>().map_err(|_| OptimizerStateError::NumberType { name: name.clone(), expected: bits })?;
+    if values.len() != expected {
+        return Err(OptimizerStateError::Length { name, found: values.len(), expected });
+    }
+    Ok(values)
+}

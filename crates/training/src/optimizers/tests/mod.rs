@@ -1,0 +1,132 @@
+//! Optimizers and clipping against outside figures (scripts/reference/optimizers.py).
+
+mod muon;
+mod rates;
+mod schedule_free;
+mod settings;
+mod support;
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use serde::Deserialize;
+
+use self::support::{Pair, Pieces, fixture};
+use super::*;
+
+#[derive(Deserialize)]
+struct ClippingFixture {
+    cases: BTreeMap<String, ClippingCase>,
+}
+
+#[derive(Deserialize)]
+struct ClippingCase {
+    max_norm: f64,
+    gradients: Pair,
+    norm: f64,
+    clipped: Pair,
+}
+
+/// The names of the cases of which there must be one at least, so that none is lost.
+const RULES: [&str; 8] =
+    ["adamw", "adam", "sgd", "rmsprop", "lion", "muon", "schedule_free_sgd", "schedule_free_adamw"];
+
+#[test]
+fn every_optimizer_takes_the_references_steps() {
+    let fixture = fixture();
+    for rule in RULES {
+        assert!(fixture.cases.keys().any(|name| name.starts_with(rule)), "no case of {rule}");
+    }
+    for (name, case) in &fixture.cases {
+        let mut optimizer = case.config(name).build();
+        let mut pieces = Pieces::new(&fixture.initial);
+        assert_eq!(case.steps.len(), 8, "{name}");
+        for (step, expected) in case.steps.iter().enumerate() {
+            let gradients = pieces.gradients(&fixture.gradients[step]);
+            pieces = optimizer.update(pieces, gradients, 1.0, fixture.rates[step]);
+            pieces.assert_close(expected, &format!("{name}, step {step}"));
+            let evaluated = optimizer.for_evaluation(pieces.valid());
+            let expected = case.evaluation.as_ref().map_or(expected, |evaluation| &evaluation[step]);
+            evaluated.assert_close(expected, &format!("{name}, evaluated after step {step}"));
+        }
+        assert_eq!(optimizer.has_evaluation_weights(), case.evaluation.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn a_restored_optimizer_takes_the_same_steps() {
+    let fixture = fixture();
+    let shapes = BTreeMap::from([("matrix".to_string(), vec![2, 3]), ("vector".to_string(), vec![3])]);
+    for (name, case) in &fixture.cases {
+        let config = case.config(name);
+        for stop in [1, 4] {
+            let mut optimizer = config.build();
+            let mut pieces = Pieces::new(&fixture.initial);
+            for step in 0..stop {
+                let gradients = pieces.gradients(&fixture.gradients[step]);
+                pieces = optimizer.update(pieces, gradients, 1.0, fixture.rates[step]);
+            }
+            let mut restored = config.build();
+            restored.restore(optimizer.state(), optimizer.step(), &shapes, &Device::flex()).unwrap();
+            assert_eq!(restored.state(), optimizer.state(), "{name}");
+            for step in stop..case.steps.len() {
+                let gradients = pieces.gradients(&fixture.gradients[step]);
+                pieces = restored.update(pieces, gradients, 1.0, fixture.rates[step]);
+                pieces.assert_close(&case.steps[step], &format!("{name}, step {step}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_state_that_does_not_fit_is_refused_by_name() {
+    let fixture = fixture();
+    let config = OptimizerConfig::Adamw(AdamwConfig::default());
+    let mut optimizer = config.build();
+    let pieces = Pieces::new(&fixture.initial);
+    let gradients = pieces.gradients(&fixture.gradients[0]);
+    optimizer.update(pieces, gradients, 1.0, 0.1);
+    let state = optimizer.state();
+    let restore = |state, lengths: &[(&str, usize)]| {
+        let shapes = lengths.iter().map(|(path, length)| ((*path).to_string(), vec![*length])).collect();
+        config.build().restore(state, 1, &shapes, &Device::flex()).unwrap_err().to_string()
+    };
+    let missing = restore(state.clone(), &[("matrix", 6), ("vector", 3), ("other", 2)]);
+    assert_eq!(missing, "the optimizer state lacks `other/first_moment`");
+    let longer = restore(state.clone(), &[("matrix", 7), ("vector", 3)]);
+    assert_eq!(longer, "the optimizer state `matrix/first_moment` has 6 numbers instead of 7");
+    let left_over = restore(state, &[("matrix", 6)]);
+    assert_eq!(
+        left_over,
+        "the optimizer state holds `vector/first_moment`, which is no slot of a parameter of this model"
+    );
+}
+
+#[test]
+fn gradients_are_clipped_by_their_norm_together_as_pytorch_does() {
+    let fixture: ClippingFixture = serde_json::from_str(include_str!("../../../fixtures/clipping.json")).unwrap();
+    for (name, case) in &fixture.cases {
+        let pieces = Pieces::new(&case.gradients);
+        let gradients = pieces.gradients(&case.gradients);
+        let norm = global_norm(&pieces, &gradients).unwrap().0.into_scalar::<f64>();
+        assert!(
+            (norm - case.norm).abs() <= 1e-6 * case.norm.max(1e-6),
+            "{name}: norm {norm}, PyTorch has {}",
+            case.norm
+        );
+        let scale = clip_coefficient(norm, Some(case.max_norm));
+        for (before, after) in
+            [(&case.gradients.matrix, &case.clipped.matrix), (&case.gradients.vector, &case.clipped.vector)]
+        {
+            for (before, after) in before.data.iter().zip(&after.data) {
+                assert!((before * scale - after).abs() <= 1e-6 * after.abs().max(1e-6), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_limit_nothing_is_scaled() {
+    assert_eq!(clip_coefficient(1e9, None), 1.0);
+}
