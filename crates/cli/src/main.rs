@@ -5,6 +5,8 @@ mod commands;
 mod defects;
 mod device;
 mod exit;
+#[expect(dead_code, unused_imports, reason = "the commands that draw come next")]
+mod figures;
 mod quiet_renderer;
 mod report;
 mod runs;
