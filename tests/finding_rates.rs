@@ -44,6 +44,19 @@ fn the_words_tell_the_same() {
         assert!(finished.stdout.lines().any(|line| line.starts_with(label)), "{label} is not in\n{}", finished.stdout);
     }
     assert!(finished.stderr.contains("smoothed"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("Learning-rate range test"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_picture_is_drawn_where_it_is_asked_for() {
+    let workshop = Workshop::with_config("tiny/rnn.toml");
+    let few = ["find-rate", "rnn.toml", "--device", "cpu", "--steps", "20", "--json", "--output"];
+    workshop.kiln(&[&few[..], &["rate.svg"]].concat()).success();
+    let picture = std::fs::read_to_string(workshop.path("rate.svg")).expect("it is there");
+    assert!(picture.starts_with("<svg") && picture.contains("smoothed"), "{picture}");
+    workshop.kiln(&[&few[..], &["rate.png"]].concat()).success();
+    assert!(std::fs::read(workshop.path("rate.png")).expect("it is there").starts_with(b"\x89PNG"));
+    assert_eq!(workshop.kiln(&[&few[..], &["rate.jpeg"]].concat()).code, Some(2));
 }
 
 #[test]

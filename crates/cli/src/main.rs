@@ -58,6 +58,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Sample(arguments) => commands::sample(&arguments).map(|()| Exit::Done),
         Command::Eval(arguments) => commands::eval(&arguments),
         Command::FindRate(arguments) => commands::find_rate(&arguments),
+        Command::Race(arguments) => commands::race(&arguments),
         Command::Check(arguments) => commands::check(&arguments).map(|()| Exit::Done),
         Command::Devices(arguments) => commands::devices(&arguments).map(|()| Exit::Done),
         Command::Completions(arguments) => commands::completions(&arguments).map(|()| Exit::Done),

@@ -1,6 +1,6 @@
 //! What commands that train have in common: the first weights, the run folder, the line that goes on with a run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -76,8 +76,22 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The folder of a run: the given name; else the configuration's, with a number if that is taken. With `resume` it is the
+/// newest of those.
+pub(crate) fn run_path(config: &Path, name: Option<&str>, resume: bool) -> Result<PathBuf, UsageError> {
+    let folder = Path::new("runs");
+    if let Some(name) = name {
+        check_name(name)?;
+        return Ok(folder.join(name));
+    }
+    let stem = config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let named = |number: u32| if number == 1 { folder.join(&stem) } else { folder.join(format!("{stem}-{number}")) };
+    let free = (1..).find(|number| !named(*number).exists()).unwrap_or(1);
+    Ok(named(if resume && free > 1 { free - 1 } else { free }))
+}
+
 /// Makes sure that a name given by `--run` is that of a folder in `runs`.
-pub(crate) fn check_name(name: &str) -> Result<(), UsageError> {
+fn check_name(name: &str) -> Result<(), UsageError> {
     let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0']);
     if plain {
         return Ok(());

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,9 +16,10 @@ use serde::Serialize;
 use crate::arguments::ConfigArguments;
 use crate::device::choose;
 use crate::exit::{Exit, UsageError};
+use crate::figures::{Axis, Chart, Line, Series, png, svg, terminal};
 use crate::runs;
 use crate::signals;
-use crate::terminal::say;
+use crate::terminal::{say, width};
 use crate::training_data;
 
 /// About how many lines the table has.
@@ -44,6 +47,10 @@ pub(crate) struct FindRateArguments {
     #[arg(long, default_value = "auto")]
     device: String,
 
+    /// Draw the losses into this file, an .svg or a .png
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -63,6 +70,7 @@ struct Report<'a> {
 pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
     let config = Config::open(&arguments.config.config, &arguments.config.overrides)?;
     let range = range(arguments, &config.optimizer)?;
+    let picture = arguments.output.as_deref().map(Picture::named).transpose()?;
     let chosen = choose(&arguments.device)?;
     say(&format!("device: {}", chosen.description));
     let data = training_data::prepare(&config)?;
@@ -84,7 +92,11 @@ pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
         !interrupter.should_stop()
     })?;
     bar.finish_and_clear();
-    show(arguments, range, &findings)?;
+    let chart = chart(range, &findings);
+    if let Some(picture) = picture {
+        picture.draw(&chart)?;
+    }
+    show(arguments, range, &findings, &chart)?;
     Ok(if findings.stop == RateStop::Interrupted { received.exit() } else { Exit::Done })
 }
 
@@ -102,7 +114,52 @@ fn bar(steps: u64) -> ProgressBar {
     ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn show(arguments: &FindRateArguments, range: RateRange, findings: &RateFindings) -> anyhow::Result<()> {
+/// Where to draw, and how.
+struct Picture<'a> {
+    path: &'a Path,
+    is_svg: bool,
+}
+
+impl<'a> Picture<'a> {
+    fn named(path: &'a Path) -> Result<Self, UsageError> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("svg") => Ok(Self { path, is_svg: true }),
+            Some("png") => Ok(Self { path, is_svg: false }),
+            _ => Err(UsageError(format!("--output {}: the name must end in .svg or .png", path.display()))),
+        }
+    }
+
+    fn draw(&self, chart: &Chart) -> anyhow::Result<()> {
+        let bytes = if self.is_svg { svg(chart).into_bytes() } else { png(chart)? };
+        std::fs::write(self.path, bytes).with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+/// The losses over the rates; what rose far above the first loss is cut off.
+fn chart(range: RateRange, findings: &RateFindings) -> Chart {
+    let curve = |loss: fn(&RatePoint) -> f64| findings.points.iter().map(|point| (point.rate, loss(point))).collect();
+    let losses = || findings.points.iter().map(|point| point.loss);
+    let lowest = losses().fold(f64::INFINITY, f64::min);
+    let highest = losses().fold(f64::NEG_INFINITY, f64::max).min(1.5 * findings.first_loss.unwrap_or(f64::INFINITY));
+    let mut series = vec![
+        Series { line: Line::Points, ..Series::curve("loss", 5, curve(|point| point.loss)) },
+        Series::curve("smoothed", 0, curve(|point| point.smoothed)),
+    ];
+    let marks = [("suggestion", findings.suggestion, 2), ("diverged", findings.stop.diverged_at(), 1)];
+    for (label, rate, colour) in marks {
+        if let Some(rate) = rate {
+            let upright = vec![(rate, lowest), (rate, highest)];
+            series
+                .push(Series { line: Line::Dashed, ..Series::curve(format!("{label}, {rate:.2e}"), colour, upright) });
+        }
+    }
+    let x = Axis { range: Some((range.from(), range.to())), ..Axis::logarithmic("learning rate") };
+    let mut y = Axis::linear("loss, nats per token");
+    y.range = (lowest < highest).then_some((lowest, highest));
+    Chart { title: "Learning-rate range test".to_string(), x, y, series, note: None }
+}
+
+fn show(arguments: &FindRateArguments, range: RateRange, findings: &RateFindings, chart: &Chart) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     if arguments.json {
         let config = arguments.config.config.display().to_string();
@@ -110,6 +167,9 @@ fn show(arguments: &FindRateArguments, range: RateRange, findings: &RateFindings
         writeln!(stdout)?;
     } else {
         say(&table(&findings.points));
+        if !findings.points.is_empty() {
+            say(&terminal(chart, width()));
+        }
         stdout.write_all(words(range, findings).as_bytes())?;
     }
     Ok(())

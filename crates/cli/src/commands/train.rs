@@ -1,6 +1,6 @@
 //! `kiln train CONFIG`: trains, and goes on where a run stopped.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::module::Module;
 use burn::train::Interrupter;
@@ -23,7 +23,7 @@ use crate::training_display::{duration, floor_words, grouped};
 pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
     let started = std::time::Instant::now();
     let config = Config::open(&arguments.config.config, &arguments.config.overrides)?;
-    let run_path = run_path(arguments)?;
+    let run_path = runs::run_path(&arguments.config.config, arguments.run.as_deref(), arguments.resume)?;
     let chosen = choose(&arguments.device)?;
     say(&format!("device: {}", chosen.description));
     let data = training_data::prepare(&config)?;
@@ -106,20 +106,6 @@ fn finish(
 /// The line that goes on with this run.
 fn resume_words(arguments: &TrainArguments, device: &str, run: &Path) -> String {
     runs::resume_words("train", &arguments.config.config, &arguments.config.overrides, device, run)
-}
-
-/// The folder of the run: the given name; else the configuration's, with a number if that is taken. With `--resume` it is
-/// the newest of those.
-fn run_path(arguments: &TrainArguments) -> anyhow::Result<PathBuf> {
-    let folder = Path::new("runs");
-    if let Some(name) = &arguments.run {
-        runs::check_name(name)?;
-        return Ok(folder.join(name));
-    }
-    let stem = arguments.config.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let named = |number: u32| if number == 1 { folder.join(&stem) } else { folder.join(format!("{stem}-{number}")) };
-    let free = (1..).find(|number| !named(*number).exists()).unwrap_or(1);
-    Ok(named(if arguments.resume && free > 1 { free - 1 } else { free }))
 }
 
 /// What is about to be trained, in a few lines.

@@ -109,6 +109,11 @@ impl RaceConfig {
         }
     }
 
+    /// Every entrant with the configuration of its run.
+    pub fn runs(&self) -> impl Iterator<Item = (&Entrant, Config)> {
+        self.entrants.iter().map(|entrant| (entrant, self.config_of(entrant)))
+    }
+
     /// Every broken rule, keys from the root of the file: those of each entrant's configuration, once where they are shared.
     pub fn validate(&self) -> Vec<Violation> {
         let mut violations = Vec::new();

@@ -80,6 +80,39 @@ impl MetricsLog {
     }
 }
 
+/// The lines of a log, in order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Metrics {
+    /// Logged training steps.
+    pub steps: Vec<StepEntry>,
+    /// Evaluations.
+    pub evaluations: Vec<EvaluationEntry>,
+}
+
+impl Metrics {
+    /// Reads a log, up to a torn last line. Where there is no file, nothing was logged.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(path: &Path) -> Result<Self, FolderError> {
+        let io = |source| FolderError::Io { path: path.to_path_buf(), doing: "read the metrics log", source };
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(io(error)),
+        };
+        let mut metrics = Self::default();
+        for line in text.split_inclusive('\n').take_while(|line| line.ends_with('\n')) {
+            if let Ok(entry) = serde_json::from_str(line) {
+                metrics.steps.push(entry);
+            } else if let Ok(entry) = serde_json::from_str(line) {
+                metrics.evaluations.push(entry);
+            }
+        }
+        Ok(metrics)
+    }
+}
+
 /// How many bytes from the start hold whole lines of steps up to `step`.
 fn kept_bytes(file: &File, step: u64) -> std::io::Result<u64> {
     #[derive(Deserialize)]
