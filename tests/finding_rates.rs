@@ -81,7 +81,7 @@ fn what_makes_no_sense_is_refused() {
         assert_eq!(finished.code, Some(2), "{}", finished.stderr);
         assert!(finished.stderr.contains(words), "{}", finished.stderr);
     }
-    let short = ["--set", "data.builtin.characters=100"];
+    let short = ["--set", "run.context=100000"];
     let finished = workshop.kiln(&[&["find-rate", "rnn.toml", "--device", "cpu"], &short[..]].concat());
     assert_eq!(finished.code, Some(3), "{}", finished.stderr);
     assert!(finished.stderr.contains("are needed for one batch"), "{}", finished.stderr);

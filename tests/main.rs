@@ -6,6 +6,7 @@ mod command_line;
 mod devices;
 mod finding_rates;
 mod mistakes;
+mod racing;
 mod sampling;
 mod support;
 mod training;

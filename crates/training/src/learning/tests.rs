@@ -320,7 +320,7 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
     let fresh = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &device);
     let model = kiln_models::saved::load_weights(fresh, &path.join("model.safetensors")).unwrap();
     let notes = Notes::default();
-    let schedule = ScheduleConfig::Cosine(CosineConfig { rate: 1e30, final_rate: 0.0, warmup: 0, steps: None });
+    let schedule = ScheduleConfig::Cosine(CosineConfig { rate: 1e30, final_rate: 0.0, warmup: 3, steps: None });
     let error = train(Session {
         seed: 11,
         model,
@@ -338,7 +338,9 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
         renderer: Box::new(CliMetricsRenderer::new()),
         interrupter: notes.interrupter.clone(),
     });
-    let Err(TrainError::Diverged { step, .. }) = error else { panic!("a rate of 1e30 did not diverge") };
+    let Err(TrainError::Diverged { step, .. }) = error else {
+        panic!("a rate of 1e30 did not diverge: {:?}", error.err());
+    };
     assert!(step > 4);
     assert_eq!(weights(&world.newest("run").0), before);
 }
