@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use kiln_models::saved::Which;
 use kiln_training::config::Override;
 
-use crate::commands::{DevicesArguments, SampleArguments};
+use crate::commands::{DevicesArguments, FindRateArguments, RaceArguments, SampleArguments};
 use crate::training_display::Progress;
 
 const STYLES: Styles = Styles::styled()
@@ -37,6 +37,10 @@ pub(crate) enum Command {
     Sample(SampleArguments),
     /// Measure a trained model on a text
     Eval(EvalArguments),
+    /// Find a learning rate for a configuration by trying growing ones
+    FindRate(FindRateArguments),
+    /// Train one model once for each of several learning-rate schedules, and compare them
+    Race(RaceArguments),
     /// Check a configuration and say what the run will need, without starting it
     Check(CheckArguments),
     /// Run gradient descent on a problem whose constants are known, and hold it against its theorems

@@ -8,6 +8,7 @@ mod exit;
 mod figures;
 mod quiet_renderer;
 mod report;
+mod runs;
 mod signals;
 mod terminal;
 mod training_data;
@@ -55,6 +56,8 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Train(arguments) => commands::train(&arguments),
         Command::Sample(arguments) => commands::sample(&arguments).map(|()| Exit::Done),
         Command::Eval(arguments) => commands::eval(&arguments),
+        Command::FindRate(arguments) => commands::find_rate(&arguments),
+        Command::Race(arguments) => commands::race(&arguments),
         Command::Check(arguments) => commands::check(&arguments).map(|()| Exit::Done),
         Command::Converge(arguments) => commands::converge(&arguments),
         Command::Devices(arguments) => commands::devices(&arguments).map(|()| Exit::Done),

@@ -100,10 +100,11 @@ impl Observer for TrainingDisplay {
     }
 }
 
-/// `step  500/2000  25.0 %  loss 2.1034  rate 1.0e-3  norm 0.61  18,400 tokens/s  2 min 41 s left`
+/// `step  500/2000  25.0 %  loss 2.1034  rate 1.0e-3  norm 0.61  18,400 tokens/s  2 min 41 s left`, and where it was
+/// measured `  noise 1.2e-1  noise scale 34.1 windows  sharpness 12.9`
 fn step_line(entry: &StepEntry, steps: u64, remaining_seconds: f64) -> String {
     let width = steps.to_string().len();
-    format!(
+    let mut line = format!(
         "step {:>width$}/{steps}  {:>5.1} %  loss {:.4}  rate {:.2e}  norm {:.2}  {} tokens/s  {} left",
         entry.step,
         100.0 * entry.step as f64 / steps as f64,
@@ -112,7 +113,17 @@ fn step_line(entry: &StepEntry, steps: u64, remaining_seconds: f64) -> String {
         entry.gradient_norm,
         grouped(entry.tokens_per_second as u64),
         duration(remaining_seconds),
-    )
+    );
+    if let Some(noise) = entry.gradient_noise {
+        line.push_str(&format!("  noise {noise:.2e}"));
+    }
+    if let Some(scale) = entry.noise_scale {
+        line.push_str(&format!("  noise scale {scale:.1} windows"));
+    }
+    if let Some(sharpness) = entry.sharpness {
+        line.push_str(&format!("  sharpness {sharpness:.2}"));
+    }
+    line
 }
 
 fn evaluation_line(

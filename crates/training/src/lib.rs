@@ -11,6 +11,7 @@ pub mod corpus;
 pub mod estimate;
 pub mod evaluation;
 pub mod learning;
+pub mod live_estimates;
 pub mod optimizers;
 pub mod run;
 pub mod schedules;

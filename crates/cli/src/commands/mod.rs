@@ -5,6 +5,8 @@ mod completions;
 mod converge;
 mod devices;
 mod eval;
+mod find_rate;
+mod race;
 mod sample;
 mod train;
 
@@ -13,5 +15,7 @@ pub(crate) use completions::completions;
 pub(crate) use converge::converge;
 pub(crate) use devices::{DevicesArguments, devices};
 pub(crate) use eval::eval;
+pub(crate) use find_rate::{FindRateArguments, find_rate};
+pub(crate) use race::{RaceArguments, race};
 pub(crate) use sample::{SampleArguments, sample};
 pub(crate) use train::train;

@@ -24,6 +24,19 @@ impl LayerState {
     pub fn detach(self) -> Self {
         Self { hidden: self.hidden.detach(), cell: self.cell.map(Tensor::detach) }
     }
+
+    fn rows(&self, start: usize, end: usize) -> Self {
+        let of = |state: &Tensor<2>| state.clone().narrow(0, start, end - start);
+        Self { hidden: of(&self.hidden), cell: self.cell.as_ref().map(of) }
+    }
+
+    fn joined(self, other: Self) -> Self {
+        let both = |first: Tensor<2>, second: Tensor<2>| Tensor::cat(vec![first, second], 0);
+        Self {
+            hidden: both(self.hidden, other.hidden),
+            cell: self.cell.zip(other.cell).map(|(first, second)| both(first, second)),
+        }
+    }
 }
 
 impl RecurrentState {
@@ -31,6 +44,21 @@ impl RecurrentState {
     #[must_use]
     pub fn detach(self) -> Self {
         Self { layers: self.layers.into_iter().map(LayerState::detach).collect() }
+    }
+
+    /// What it remembers for the rows from `start` up to, but not, `end`.
+    ///
+    /// # Panics
+    /// When it has not so many rows.
+    #[must_use]
+    pub fn rows(&self, start: usize, end: usize) -> Self {
+        Self { layers: self.layers.iter().map(|layer| layer.rows(start, end)).collect() }
+    }
+
+    /// These rows and then those of another state of the same model.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        Self { layers: self.layers.into_iter().zip(other.layers).map(|(first, second)| first.joined(second)).collect() }
     }
 
     /// Rows that it remembers for, B.

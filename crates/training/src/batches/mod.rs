@@ -47,6 +47,19 @@ pub struct HostBatch {
     pub carries_state: bool,
 }
 
+impl HostBatch {
+    /// The first `rows` windows, and the others.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    pub fn split(mut self, rows: usize) -> (Self, Self) {
+        let inputs = self.inputs.split_off(rows * self.columns);
+        let targets = self.targets.split_off(rows * self.columns);
+        let others = Self { inputs, targets, rows: self.rows - rows, ..self };
+        (Self { rows, ..self }, others)
+    }
+}
+
 /// Reads windows of `columns` tokens, and their successors, that start at `starts`.
 pub(crate) fn read_windows(
     file: &crate::shards::TokenFile,

@@ -26,17 +26,26 @@ pub(crate) fn unknown_key(
     }
     let (message, label) = match (table, is_choice) {
         ("", _) => (format!("unknown section or key `{key}`"), "unknown"),
-        (_, true) => (format!("unknown `[{table}.{key}]`"), "no such table"),
-        _ => (format!("unknown key `{key}` in [{table}]"), "unknown key"),
+        (_, true) => (format!("unknown `{}`", header(&join(table, key))), "no such table"),
+        _ => (format!("unknown key `{key}` in {}", header(table)), "unknown key"),
     };
     help.push(match (table, is_choice) {
-        _ if known.is_empty() => format!("[{table}] takes no keys"),
+        _ if known.is_empty() => format!("{} takes no keys", header(table)),
         ("", _) => format!("the file takes {}", listed(known, "`")),
         (_, true) => format!("choose one of {}", tables(table, known)),
-        _ => format!("[{table}] takes {}", listed(known, "`")),
+        _ => format!("{} takes {}", header(table), listed(known, "`")),
     });
     let (origin, span) = (node.origin, node.key_span.clone());
     Problem { key: join(table, key), message, label: label.into(), help, origin, span }
+}
+
+/// The path of a table as its header would be written: `[run]`, `[entrants.schedule]`, and `[[entrants]]` for an item of a list
+/// of tables.
+fn header(path: &str) -> String {
+    let mut parts = path.split('[');
+    let start = parts.next().unwrap_or_default().to_owned();
+    let plain = parts.fold(start, |plain, part| plain + part.split_once(']').map_or("", |(_, rest)| rest));
+    if path.ends_with(']') { format!("[[{plain}]]") } else { format!("[{plain}]") }
 }
 
 /// Other tables with a key of this name; sister tables of a choice come last.
@@ -50,7 +59,7 @@ fn elsewhere<'a>(schema: &'a Schema, table: &str, key: &str) -> Vec<&'a str> {
 /// The tables; of many the first, and how many more there are.
 fn listed_tables(tables: &[&str]) -> String {
     const SHOWN: usize = 4;
-    let shown = tables.iter().take(SHOWN).map(|table| format!("[{table}]")).collect::<Vec<_>>().join(", ");
+    let shown = tables.iter().take(SHOWN).map(|table| header(table)).collect::<Vec<_>>().join(", ");
     match tables.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
@@ -59,16 +68,17 @@ fn listed_tables(tables: &[&str]) -> String {
 
 /// `[model.rnn]`, `[model.lstm]`, ...
 fn tables(choice: &str, names: &[&str]) -> String {
-    names.iter().map(|name| format!("`[{choice}.{name}]`")).collect::<Vec<_>>().join(", ")
+    names.iter().map(|name| format!("`{}`", header(&join(choice, name)))).collect::<Vec<_>>().join(", ")
 }
 
 /// A second table of a choice.
 pub(crate) fn second_choice(choice: &str, first: &str, second: &str, node: &Node) -> Problem {
+    let (first, second_header) = (header(&join(choice, first)), header(&join(choice, second)));
     Problem {
         key: join(choice, second),
-        message: format!("[{choice}.{second}] stands beside [{choice}.{first}], but exactly one may be chosen"),
-        label: format!("the second [{choice}.…]"),
-        help: vec![format!("remove [{choice}.{second}] or [{choice}.{first}]")],
+        message: format!("{second_header} stands beside {first}, but exactly one may be chosen"),
+        label: format!("the second {}", header(&join(choice, "…"))),
+        help: vec![format!("remove {second_header} or {first}")],
         origin: node.origin,
         span: node.key_span.clone(),
     }
@@ -78,7 +88,7 @@ pub(crate) fn second_choice(choice: &str, first: &str, second: &str, node: &Node
 pub(crate) fn empty_choice(choice: &str, node: &Node, names: &[&str]) -> Problem {
     Problem {
         key: choice.to_owned(),
-        message: format!("[{choice}] chooses nothing"),
+        message: format!("{} chooses nothing", header(choice)),
         label: "empty".into(),
         help: vec![format!("write exactly one of {}", tables(choice, names))],
         origin: node.origin,
@@ -151,7 +161,7 @@ fn corrections(schema: &Schema, path: &str, node: &Node) -> Option<String> {
         (Kind::Flag, _) => Some(format!("write `{key} = true` or `{key} = false`")),
         (Kind::List, Value::Text(text)) => Some(write(format!("[\"{}\"]", shortened(text)))),
         (Kind::Choice(names), _) => Some(format!("write exactly one of {}", tables(path, names))),
-        (Kind::Table(_), _) => Some(format!("write `[{path}]` and its keys under it")),
+        (Kind::Table(_), _) => Some(format!("write `{}` and its keys under it", header(path))),
         _ => None,
     }
 }
@@ -163,19 +173,24 @@ pub(crate) fn missing(place: &Node, schema: &Schema, table: &str, key: &str, nee
     let kind = schema.get(&path).map(|entry| &entry.kind);
     let (message, help) = match kind {
         Some(Kind::Choice(names)) => {
-            (format!("section [{path}] is missing"), format!("write exactly one of {}", tables(&path, names)))
+            (format!("section {} is missing", header(&path)), format!("write exactly one of {}", tables(&path, names)))
         }
         Some(Kind::Table(keys)) if needed.is_empty() => {
             let inner = inner_tables(schema, &path, keys);
             let help = if inner.is_empty() {
-                format!("write `[{path}]`")
+                format!("write `{}`", header(&path))
             } else {
                 format!("write one of {}", tables(&path, &inner))
             };
-            (format!("section [{path}] is missing"), help)
+            (format!("section {} is missing", header(&path)), help)
         }
         Some(Kind::Table(_)) => {
-            (format!("section [{path}] is missing"), format!("write `[{path}]` with {}", listed(needed, "`")))
+            let (header, needed) = (header(&path), listed(needed, "`"));
+            (format!("section {header} is missing"), format!("write `{header}` with {needed}"))
+        }
+        Some(Kind::List) if let Some(Kind::Table(keys)) = schema.get(&format!("{path}[]")).map(|entry| &entry.kind) => {
+            let keys = listed(keys, "`");
+            (format!("there is no [[{path}]]"), format!("write `[[{path}]]` once or more, with {keys}"))
         }
         other => {
             let what = other.map_or_else(|| "a value".to_owned(), Kind::description);
@@ -192,7 +207,7 @@ fn inner_tables<'a>(schema: &Schema, table: &str, keys: &[&'a str]) -> Vec<&'a s
 }
 
 fn place_name(table: &str) -> String {
-    if table.is_empty() { "the file".into() } else { format!("[{table}]") }
+    if table.is_empty() { "the file".into() } else { header(table) }
 }
 
 /// A value that a type's own rule refuses.

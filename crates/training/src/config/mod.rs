@@ -28,6 +28,7 @@ mod file;
 mod holes;
 mod mistakes;
 mod problem;
+mod race;
 mod reader;
 mod rules;
 mod schema;
@@ -38,6 +39,7 @@ mod tests;
 pub use checked::read;
 pub use file::{ConfigFileError, read_source};
 pub use problem::{ConfigErrors, Origin, Override, Problem, Source};
+pub use race::{Entrant, RaceConfig};
 pub use schema::{Entry, Kind, Schema};
 
 use std::path::Path;
@@ -47,6 +49,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::averaging::AveragingConfig;
 use crate::corpus::DataConfig;
+use crate::live_estimates::EstimatesConfig;
 use crate::optimizers::OptimizerConfig;
 use crate::run::RunConfig;
 use crate::schedules::ScheduleConfig;
@@ -73,6 +76,9 @@ pub struct Config {
     pub averaging: Option<AveragingConfig>,
     /// How long, in which portions, and what is looked at and kept on the way.
     pub run: RunConfig,
+    /// What is measured while training. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimates: Option<EstimatesConfig>,
 }
 
 fn default_seed() -> u64 {
@@ -85,7 +91,10 @@ impl Config {
     /// # Errors
     /// Every problem that the text and the overrides have.
     pub fn read(source: &Source, overrides: &[Override]) -> Result<Self, ConfigErrors> {
-        read(source, overrides, Self::validate)
+        match race::is_no_run(source) {
+            Some(problem) => Err(ConfigErrors::new(source, overrides, vec![problem])),
+            None => read(source, overrides, Self::validate),
+        }
     }
 
     /// Reads a configuration file, with keys set on the command line.
@@ -110,6 +119,7 @@ impl Config {
                 self.averaging.as_ref().map_or_else(Vec::new, |averaging| averaging.validate(self.run.steps)),
             ),
             ("run", self.run.validate()),
+            ("estimates", self.estimates.as_ref().map(EstimatesConfig::validate).unwrap_or_default()),
         ];
         let of_sections = sections
             .into_iter()

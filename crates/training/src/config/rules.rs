@@ -7,7 +7,13 @@ use crate::batches::Windows;
 
 /// Every broken rule that concerns more than one section, keys from the root.
 pub(super) fn between_sections(config: &Config) -> Vec<Violation> {
-    let others = [config.data.validate_with(&config.tokenizer), windows(config), averages(config), tokens(config)];
+    let others = [
+        config.data.validate_with(&config.tokenizer),
+        windows(config),
+        averages(config),
+        tokens(config),
+        noise(config),
+    ];
     seeds(config).into_iter().chain(others.into_iter().flatten()).collect()
 }
 
@@ -52,4 +58,13 @@ fn tokens(config: &Config) -> Option<Violation> {
         || Some(Violation::new("run.steps", "times batch, context and accumulate is more tokens than can be counted")),
         |_| None,
     )
+}
+
+/// Noise is seen in how the parts of an update differ, and one window has no parts.
+fn noise(config: &Config) -> Option<Violation> {
+    let measures = config.estimates.as_ref().is_some_and(|estimates| estimates.noise_every.is_some());
+    (measures && config.run.batch == 1 && config.run.accumulate == 1).then(|| {
+        Violation::new("estimates.noise-every", "needs at least two windows in an update, but `run.batch` is 1")
+            .with_help("use a larger `run.batch`, or `run.accumulate = 2`, or leave `noise-every` out")
+    })
 }

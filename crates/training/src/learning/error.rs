@@ -1,5 +1,7 @@
 //! Why training ended without being done.
 
+use burn::tensor::ExecutionError;
+
 use crate::averaging::AveragingStateError;
 use crate::batches::TooShort;
 use crate::optimizers::OptimizerStateError;
@@ -46,4 +48,11 @@ pub enum TrainError {
     /// burn-train stopped the loop.
     #[error("training stopped: {0}")]
     Learner(String),
+}
+
+impl From<ExecutionError> for TrainError {
+    /// The device did not give what was computed on it.
+    fn from(error: ExecutionError) -> Self {
+        Self::Learner(error.to_string())
+    }
 }

@@ -14,9 +14,11 @@ use kiln_models::{LanguageModel, RecurrentState, State};
 use super::dashboard::{NoFiles, Number, SampleText};
 use super::loader::{EvaluationLoader, TrainingLoader};
 use super::step_loop::{LoopParts, StepLoop};
-use super::{Observer, Stop, TrainError, TrainingModel};
+use super::update::UpdateParts;
+use super::{Observer, Stop, TrainError, TrainingModel, carries_state};
 use crate::averaging::{Averaging, AveragingConfig};
-use crate::batches::{BatchOrder, EvaluationPlan, Windows};
+use crate::batches::{BatchOrder, EvaluationPlan};
+use crate::live_estimates::EstimatesConfig;
 use crate::optimizers::OptimizerConfig;
 use crate::run::{Checkpoint, CheckpointError, LoopState, MetricsLog, RunConfig, RunFolder, TRAINING_WEIGHTS};
 use crate::schedules::{ScheduleConfig, SharedSchedule};
@@ -37,6 +39,8 @@ pub struct Session<'a> {
     pub optimizer: &'a OptimizerConfig,
     /// `[schedule]`.
     pub schedule: &'a ScheduleConfig,
+    /// `[estimates]`.
+    pub estimates: Option<&'a EstimatesConfig>,
     /// `[averaging]`.
     pub averaging: Option<&'a AveragingConfig>,
     /// The training split.
@@ -75,7 +79,7 @@ pub struct Outcome {
 pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
     let Session { seed, mut model, device, run, optimizer, schedule, averaging, train, validation, .. } = session;
     let order = Arc::new(BatchOrder::new(train, run.windows, run.batch, run.context, seed)?);
-    let carries_state = model.is_recurrent() && run.windows == Windows::Streams;
+    let carries_state = carries_state(&model, run);
     let plan = EvaluationPlan::new(&validation, run.evaluate_fraction, run.batch, run.context, carries_state)?;
     let mut optimizer = optimizer.build();
     let mut averaging = Averaging::new(averaging);
@@ -98,21 +102,20 @@ pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
     let train_loader =
         Arc::new(TrainingLoader::new(order, state.step.min(run.steps) * accumulate, run.steps * accumulate));
     let valid_loader = Arc::new(EvaluationLoader::new(validation.clone(), plan));
-    let parts = LoopParts {
+    let update = UpdateParts {
         seed,
         device,
-        run: run.clone(),
+        accumulate: run.accumulate,
+        clip_norm: run.clip_norm,
         optimizer,
         averaging,
         schedule: schedule.clone(),
-        validation,
-        folder: session.folder,
-        log,
-        observer: session.observer,
-        state,
         carried: carried.filter(|_| carries_state),
         carries_state,
     };
+    let estimates = session.estimates.cloned().unwrap_or_default();
+    let (run_config, folder, observer) = (run.clone(), session.folder, session.observer);
+    let parts = LoopParts { update, run: run_config, estimates, validation, folder, log, observer, state };
     let step_loop = Arc::new(StepLoop::new(parts));
     // Burn's optimizer is not used, see `optimizers`; a learner cannot be made without one.
     let learner = Learner::new(TrainingModel { language_model: model }, SgdConfig::new().init(), schedule);

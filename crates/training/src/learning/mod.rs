@@ -7,9 +7,11 @@ mod loader;
 mod loss;
 mod model;
 mod observer;
+mod rate_test;
 mod step_loop;
 #[cfg(test)]
 mod tests;
+mod update;
 
 pub use error::TrainError;
 pub use launch::{Outcome, Session, train};
@@ -17,3 +19,14 @@ pub use loader::EvaluationLoader;
 pub use loss::token_losses;
 pub use model::{EvaluationInput, EvaluationOutput, TrainingInput, TrainingModel, TrainingOutput};
 pub use observer::{Event, Observer, Stop};
+pub use rate_test::{RateFindings, RatePoint, RateRange, RateStop, RateTest, Recorder, find_rate};
+
+use kiln_models::LanguageModel;
+
+use crate::batches::Windows;
+use crate::run::RunConfig;
+
+/// Whether batches go on from the state that the batch before left.
+pub(crate) fn carries_state(model: &LanguageModel, run: &RunConfig) -> bool {
+    model.is_recurrent() && run.windows == Windows::Streams
+}

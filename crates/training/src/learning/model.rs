@@ -18,6 +18,7 @@ pub struct TrainingModel {
 }
 
 /// A batch, and the recurrent state that it goes on from.
+#[derive(Clone)]
 pub struct TrainingInput {
     /// The token windows.
     pub batch: HostBatch,
@@ -31,6 +32,29 @@ impl TrainingInput {
     /// A batch that starts cold and makes an update alone.
     pub fn new(batch: HostBatch) -> Self {
         Self { batch, state: None, share: 1.0 }
+    }
+
+    /// The first half of the rows and the others, each with its part of the state and of the share. Their losses and
+    /// gradients add up to those of the whole, but for dropout, which draws anew, and rounding.
+    ///
+    /// A batch of one row stays whole.
+    pub(super) fn halves(self) -> Vec<Self> {
+        let Self { batch, state, share } = self;
+        let (rows, first) = (batch.rows, batch.rows / 2);
+        if first == 0 {
+            return vec![Self { batch, state, share }];
+        }
+        let state_of = |start: usize, end: usize| match &state {
+            Some(State::Recurrent(state)) => Some(State::Recurrent(state.rows(start, end))),
+            // Keys and values are not carried from batch to batch.
+            Some(State::Transformer(_)) | None => None,
+        };
+        let share_of = |part: usize| share * part as f64 / rows as f64;
+        let (upper, lower) = batch.split(first);
+        vec![
+            Self { state: state_of(0, first), share: share_of(upper.rows), batch: upper },
+            Self { state: state_of(first, rows), share: share_of(lower.rows), batch: lower },
+        ]
     }
 }
 

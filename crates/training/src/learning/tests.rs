@@ -1,5 +1,7 @@
 //! The loss, and the loop end to end on small models.
 
+mod measuring;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +15,7 @@ use super::*;
 use crate::averaging::{AveragingConfig, ExponentialConfig, NonMonotoneConfig, PolyakConfig};
 use crate::batches::EvaluationPlan;
 use crate::evaluation::evaluate;
+use crate::live_estimates::EstimatesConfig;
 use crate::optimizers::{AdamwConfig, OptimizerConfig, ScheduleFreeAdamwConfig, ScheduleFreeSgdConfig};
 use crate::run::{Checkpoint, RunConfig, RunFolder, StepEntry};
 use crate::schedules::{CosineConfig, ScheduleConfig};
@@ -72,6 +75,7 @@ struct World {
     averaging: Option<AveragingConfig>,
     rate: f64,
     run: RunConfig,
+    estimates: EstimatesConfig,
 }
 
 impl World {
@@ -97,6 +101,7 @@ impl World {
             averaging: None,
             rate: 0.01,
             run: toml::from_str(&run).unwrap(),
+            estimates: EstimatesConfig::default(),
             tokenizer,
             train,
             validation,
@@ -123,6 +128,7 @@ impl World {
             model,
             device,
             run: &self.run,
+            estimates: Some(&self.estimates),
             optimizer: &self.optimizer,
             averaging: self.averaging.as_ref(),
             schedule: &ScheduleConfig::Cosine(CosineConfig {
@@ -314,7 +320,7 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
     let fresh = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &device);
     let model = kiln_models::saved::load_weights(fresh, &path.join("model.safetensors")).unwrap();
     let notes = Notes::default();
-    let schedule = ScheduleConfig::Cosine(CosineConfig { rate: 1e30, final_rate: 0.0, warmup: 0, steps: None });
+    let schedule = ScheduleConfig::Cosine(CosineConfig { rate: 1e30, final_rate: 0.0, warmup: 3, steps: None });
     let error = train(Session {
         seed: 11,
         model,
@@ -322,6 +328,7 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
         run: &world.run,
         optimizer: &OptimizerConfig::Adamw(AdamwConfig::default()),
         schedule: &schedule,
+        estimates: None,
         averaging: None,
         train: world.train.clone(),
         validation: world.validation.clone(),
@@ -331,7 +338,9 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
         renderer: Box::new(CliMetricsRenderer::new()),
         interrupter: notes.interrupter.clone(),
     });
-    let Err(TrainError::Diverged { step, .. }) = error else { panic!("a rate of 1e30 did not diverge") };
+    let Err(TrainError::Diverged { step, .. }) = error else {
+        panic!("a rate of 1e30 did not diverge: {:?}", error.err());
+    };
     assert!(step > 4);
     assert_eq!(weights(&world.newest("run").0), before);
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::FolderError;
 use crate::averaging::AveragingState;
+use crate::live_estimates::NoiseAverages;
 
 const LOOP_STATE: &str = "training.json";
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -32,6 +33,9 @@ pub struct LoopState {
     /// The state of the average of the weights, where one is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averaging: Option<AveragingState>,
+    /// The running means of the gradient's noise, once it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseAverages>,
 }
 
 /// The best evaluation of a run.

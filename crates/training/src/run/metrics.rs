@@ -23,6 +23,15 @@ pub struct StepEntry {
     pub gradient_norm: f64,
     /// Tokens per second since the last logged step, training alone, without evaluation, samples and saving.
     pub tokens_per_second: f64,
+    /// Where the noise was measured: the variance of this update's gradient, summed over all parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_noise: Option<f64>,
+    /// Where the noise was measured and has a scale so far: the simple noise scale, in windows, of the running means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise_scale: Option<f64>,
+    /// Where it was measured: the curvature of the loss along the gradient, before the update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharpness: Option<f64>,
 }
 
 /// The line of an evaluation.
@@ -68,6 +77,39 @@ impl MetricsLog {
         let mut line = serde_json::to_vec(entry).map_err(|error| io(error.into()))?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(io)
+    }
+}
+
+/// The lines of a log, in order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Metrics {
+    /// Logged training steps.
+    pub steps: Vec<StepEntry>,
+    /// Evaluations.
+    pub evaluations: Vec<EvaluationEntry>,
+}
+
+impl Metrics {
+    /// Reads a log, up to a torn last line. Where there is no file, nothing was logged.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(path: &Path) -> Result<Self, FolderError> {
+        let io = |source| FolderError::Io { path: path.to_path_buf(), doing: "read the metrics log", source };
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(io(error)),
+        };
+        let mut metrics = Self::default();
+        for line in text.split_inclusive('\n').take_while(|line| line.ends_with('\n')) {
+            if let Ok(entry) = serde_json::from_str(line) {
+                metrics.steps.push(entry);
+            } else if let Ok(entry) = serde_json::from_str(line) {
+                metrics.evaluations.push(entry);
+            }
+        }
+        Ok(metrics)
     }
 }
 

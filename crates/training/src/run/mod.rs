@@ -12,5 +12,5 @@ pub(crate) use checkpoint::TRAINING_WEIGHTS;
 pub use checkpoint::{Best, Checkpoint, CheckpointError, LoopState, ScheduleEntry};
 pub use config::RunConfig;
 pub use folder::{FolderError, RunDocuments, RunFolder};
-pub use metrics::{EvaluationEntry, MetricsLog, StepEntry};
+pub use metrics::{EvaluationEntry, Metrics, MetricsLog, StepEntry};
 pub use record::RunRecord;

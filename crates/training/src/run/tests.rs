@@ -71,6 +71,9 @@ fn entry(step: u64) -> StepEntry {
         learning_rate: 0.1,
         gradient_norm: 2.0,
         tokens_per_second: 3.0,
+        gradient_noise: None,
+        noise_scale: None,
+        sharpness: None,
     }
 }
 
@@ -114,7 +117,37 @@ fn the_state_of_the_loop_survives_its_file() {
         best: Some(Best { step: 5, loss: 0.1 + 0.2 }),
         schedule: ScheduleEntry(serde_json::json!({ "step": 7 })),
         averaging: None,
+        noise: None,
     };
     let text = serde_json::to_string(&state).unwrap();
     assert_eq!(serde_json::from_str::<LoopState>(&text).unwrap(), state);
+}
+
+#[test]
+fn what_was_not_measured_is_not_in_the_log() {
+    let mut entry = entry(1);
+    assert!(!serde_json::to_string(&entry).unwrap().contains("sharpness"));
+    entry.sharpness = Some(2.5);
+    let line = serde_json::to_string(&entry).unwrap();
+    assert!(line.ends_with("\"sharpness\":2.5}"), "{line}");
+    assert_eq!(serde_json::from_str::<StepEntry>(&line).unwrap(), entry);
+}
+
+#[test]
+fn a_log_is_read_back_up_to_a_torn_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    assert_eq!(Metrics::read(&path).unwrap(), Metrics::default());
+    let evaluation = EvaluationEntry { step: 2, valid_loss: 0.1 + 0.2, perplexity: 1.0, bits_per_byte: 2.0, tokens: 3 };
+    let mut log = MetricsLog::open(&path, 0).unwrap();
+    for step in 1..=2 {
+        log.append(&entry(step)).unwrap();
+    }
+    log.append(&evaluation).unwrap();
+    drop(log);
+    let mut text = fs::read_to_string(&path).unwrap();
+    text.push_str("{\"step\":3,\"train_lo");
+    fs::write(&path, text).unwrap();
+    let expected = Metrics { steps: vec![entry(1), entry(2)], evaluations: vec![evaluation] };
+    assert_eq!(Metrics::read(&path).unwrap(), expected);
 }

@@ -150,6 +150,9 @@ const OUT_OF_RANGE: &[(&str, &[&str])] = &[
     ("run.log-every", &["0", "-1"]),
     ("run.sample-every", &["0", "-1"]),
     ("run.sample-tokens", &["0", "-1"]),
+    ("estimates.noise-every", &["0", "-1"]),
+    ("estimates.noise-decay", &["1.0", "-0.1"]),
+    ("estimates.sharpness-every", &["0", "-1"]),
 ];
 
 /// A right value of the kind.

@@ -70,7 +70,12 @@ pub(super) fn right_text(path: &str) -> String {
     if let Some((table, keys)) = AVERAGES.iter().find(|(table, _)| is_in(path, table)) {
         text += &format!("[{table}]\n{keys}\n\n");
     }
-    text + "[run]\nsteps = 100\nbatch = 4\ncontext = 16\n"
+    text += "[run]\nsteps = 100\nbatch = 4\ncontext = 16\n";
+    // A section that may be left out.
+    if path.starts_with("estimates.") {
+        text += "\n[estimates]\n";
+    }
+    text
 }
 
 fn is_in(path: &str, table: &str) -> bool {

@@ -1,0 +1,162 @@
+//! `kiln race CONFIG`: trains one model once for each entrant, each an ordinary run, and compares them.
+
+mod progress;
+mod results;
+mod written;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use burn::train::Interrupter;
+use clap::Args;
+use kiln_training::config::{Config, Entrant, RaceConfig};
+use kiln_training::learning::{self, Session, Stop, TrainError};
+use kiln_training::run::{FolderError, Metrics};
+use kiln_training::shards::PreparedData;
+
+use self::progress::RaceProgress;
+use self::results::{Diverged, Finish};
+use crate::arguments::ConfigArguments;
+use crate::device::{Chosen, choose};
+use crate::exit::{Exit, UsageError};
+use crate::quiet_renderer::QuietRenderer;
+use crate::runs;
+use crate::signals;
+use crate::terminal::say;
+use crate::training_data;
+use crate::training_display::grouped;
+
+/// The resolved file of the race, in its folder.
+const RACE: &str = "race.toml";
+
+/// Arguments of `kiln race`.
+#[derive(Debug, Args)]
+pub(crate) struct RaceArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+
+    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an adapter that computes on the CPU
+    #[arg(long, default_value = "auto")]
+    device: String,
+
+    /// Name of the race, a folder under `runs/` [default: the configuration file's name, numbered if it is taken]
+    #[arg(long, value_name = "NAME")]
+    run: Option<String>,
+
+    /// Go on where the race stopped: whoever has finished stays, and a half-done run goes on
+    #[arg(long)]
+    resume: bool,
+}
+
+/// What every entrant runs with.
+struct Track<'a> {
+    file: &'a Path,
+    folder: &'a Path,
+    data: &'a PreparedData,
+    chosen: &'a Chosen,
+    interrupter: Interrupter,
+}
+
+/// `kiln race`.
+pub(crate) fn race(arguments: &RaceArguments) -> anyhow::Result<Exit> {
+    let file = arguments.config.config.as_path();
+    let race = RaceConfig::open(file, &arguments.config.overrides)?;
+    let folder = runs::run_path(file, arguments.run.as_deref(), arguments.resume)?;
+    let chosen = choose(&arguments.device)?;
+    say(&format!("device: {}", chosen.description));
+    let (_, first) = race.runs().next().context("a race needs an entrant")?;
+    let data = training_data::prepare(&first)?;
+    open_folder(&folder, &race, arguments.resume)?;
+    let tokens = first.run.steps.saturating_mul(first.run.tokens_per_step());
+    say(&format!("race: {}, {} entrants, {} tokens each", folder.display(), race.entrants.len(), grouped(tokens)));
+
+    let interrupter = Interrupter::new();
+    let received = signals::watch(interrupter.clone())?;
+    let track = Track { file, folder: &folder, data: &data, chosen: &chosen, interrupter };
+    let resume_words = || say(&runs::resume_words("race", file, &arguments.config.overrides, &chosen.name, &folder));
+    let mut finishes = Vec::new();
+    for (entrant, config) in race.runs() {
+        match run(&track, entrant, &config).inspect_err(|_| resume_words())? {
+            Some(finish) => {
+                say(&finish.words());
+                finishes.push(finish);
+            }
+            None => {
+                say(&format!("stopped while {} was running; what is done is in {}", entrant.label, folder.display()));
+                resume_words();
+                return Ok(received.exit());
+            }
+        }
+    }
+    written::write(&folder, &finishes)?;
+    written::show(&folder, &finishes)?;
+    Ok(if finishes.iter().all(|finish| finish.diverged.is_some()) { Exit::Diverged } else { Exit::Done })
+}
+
+/// Makes the folder of a new race, or makes sure that there is one to go on with.
+fn open_folder(folder: &Path, race: &RaceConfig, resume: bool) -> anyhow::Result<()> {
+    let file = folder.join(RACE);
+    if folder.join("config.toml").exists() {
+        return Err(UsageError(format!("{} is a run, not a race; give another name by --run", folder.display())).into());
+    }
+    if file.exists() && !resume {
+        return Err(FolderError::Exists { path: folder.to_path_buf() }.into());
+    }
+    let write = || -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(&file, race.to_toml())
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Trains an entrant to its end, unless that was done before; `None` when it was stopped on the way.
+fn run(track: &Track<'_>, entrant: &Entrant, config: &Config) -> anyhow::Result<Option<Finish>> {
+    let path = track.folder.join(entrant.folder_name());
+    if let Some(diverged) = Diverged::read(&path, config.run.steps)? {
+        return finish(entrant, config, path, Some(diverged)).map(Some);
+    }
+    let (folder, resumed) = runs::open_run(&path, true, config, track.file, track.data, track.chosen)?;
+    if resumed.as_ref().is_some_and(|(_, checkpoint)| checkpoint.state.step >= config.run.steps) {
+        return finish(entrant, config, path, None).map(Some);
+    }
+    let (model, resume) = match resumed {
+        Some((model, checkpoint)) => (model, Some(checkpoint)),
+        None => (runs::first_model(config, track.data, track.chosen), None),
+    };
+    let progress = RaceProgress::new(&entrant.label);
+    let session = Session {
+        seed: config.seed,
+        model,
+        device: track.chosen.device.clone(),
+        run: &config.run,
+        optimizer: &config.optimizer,
+        schedule: &config.schedule,
+        averaging: config.averaging.as_ref(),
+        estimates: config.estimates.as_ref(),
+        train: track.data.train.clone(),
+        validation: track.data.validation.clone(),
+        folder,
+        resume,
+        observer: Box::new(progress.clone()),
+        renderer: Box::new(QuietRenderer),
+        interrupter: track.interrupter.clone(),
+    };
+    let outcome = learning::train(session);
+    progress.finish();
+    match outcome {
+        Ok(outcome) if outcome.stop == Stop::Done => finish(entrant, config, path, None).map(Some),
+        Ok(_) => Ok(None),
+        Err(TrainError::Diverged { step, what, .. }) => {
+            let diverged = Diverged { step, what: what.to_string() };
+            diverged.write(&path)?;
+            finish(entrant, config, path, Some(diverged)).map(Some)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn finish(entrant: &Entrant, config: &Config, folder: PathBuf, diverged: Option<Diverged>) -> anyhow::Result<Finish> {
+    let metrics = Metrics::read(&folder.join("metrics.jsonl"))?;
+    let tokens_per_step = config.run.tokens_per_step();
+    Ok(Finish { label: entrant.label.clone(), folder, diverged, metrics, tokens_per_step })
+}

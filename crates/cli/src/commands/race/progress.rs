@@ -1,0 +1,70 @@
+//! How far an entrant is: a bar on a terminal, lines elsewhere.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use kiln_models::LanguageModel;
+use kiln_training::learning::{Event, Observer};
+
+use crate::terminal::say;
+
+/// Follows the run of one entrant.
+#[derive(Clone)]
+pub(super) struct RaceProgress {
+    label: String,
+    bar: ProgressBar,
+    losses: [String; 2],
+}
+
+impl RaceProgress {
+    pub(super) fn new(label: &str) -> Self {
+        let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {msg} {eta}");
+        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(label.to_string());
+        Self { label: label.to_string(), bar, losses: [String::new(), String::new()] }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// A line where there is no bar.
+    fn say(&self, words: &str) {
+        if self.bar.is_hidden() {
+            say(&format!("{}: {words}", self.label));
+        }
+    }
+}
+
+impl Observer for RaceProgress {
+    fn observe(&mut self, event: Event<'_>) {
+        match event {
+            Event::Started { step, steps } => {
+                self.bar.set_length(steps);
+                self.bar.set_position(step);
+                self.bar.reset_eta();
+                if step > 0 {
+                    self.say(&format!("going on after step {step} of {steps}"));
+                }
+            }
+            Event::Step { entry, .. } => {
+                self.bar.set_position(entry.step);
+                self.losses[0] = format!("loss {:.4}", entry.train_loss);
+            }
+            Event::Evaluated { entry, .. } => {
+                self.losses[1] = format!("validation loss {:.4}", entry.valid_loss);
+                self.say(&format!("{} after step {}", self.losses[1], entry.step));
+            }
+            Event::Sampled { .. } | Event::Saved { .. } => {}
+        }
+        self.bar.set_message(self.losses.join(" "));
+    }
+
+    /// A race asks for no samples.
+    fn sample(&mut self, _model: &LanguageModel, _prompt: &str, _tokens: usize) -> Result<String, String> {
+        Err("no samples are drawn in a race".to_string())
+    }
+
+    fn warn(&mut self, message: &str) {
+        self.bar.suspend(|| say(&format!("warning: {}: {message}", self.label)));
+    }
+}

@@ -1,0 +1,123 @@
+//! What commands that train have in common: the first weights, the run folder, the line that goes on with a run.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::Device;
+use kiln_models::LanguageModel;
+use kiln_models::saved::{ModelDescription, SavedModel, Which};
+use kiln_training::config::{Config, Override};
+use kiln_training::run::{Checkpoint, RunDocuments, RunFolder, RunRecord};
+use kiln_training::shards::PreparedData;
+
+use crate::device::Chosen;
+use crate::exit::UsageError;
+
+/// The model of a configuration with its first weights, on the chosen device.
+pub(crate) fn first_model(config: &Config, data: &PreparedData, chosen: &Chosen) -> LanguageModel {
+    // Every backend draws other numbers from a seed; drawn on the CPU, the first weights are the same on all devices.
+    let processor = Device::flex();
+    processor.seed(config.seed);
+    let model = config.model.init(data.tokenizer.vocabulary_size(), config.run.context, &processor);
+    model.to_device(&chosen.device)
+}
+
+/// Opens the folder of a run and, where there is something to go on from, the model and the state of training. `name` is
+/// the configuration file, for words.
+pub(crate) fn open_run(
+    path: &Path,
+    resume: bool,
+    config: &Config,
+    name: &Path,
+    data: &PreparedData,
+    chosen: &Chosen,
+) -> anyhow::Result<(RunFolder, Option<(LanguageModel, Checkpoint)>)> {
+    let description = ModelDescription::new(config.model.clone(), &data.tokenizer, config.run.context);
+    let folder = RunFolder::open(path, resume, description.clone())?;
+    let Some((checkpoint_folder, checkpoint)) = folder.newest()? else {
+        let record = record(config, data, chosen);
+        let resolved = config.to_toml();
+        folder.write_documents(&RunDocuments { config: &resolved, tokenizer: &data.tokenizer, record: &record })?;
+        return Ok((folder, None));
+    };
+    let saved = SavedModel::open(&checkpoint_folder, Which::Last, &chosen.device)?;
+    let same = saved.description.model == description.model
+        && saved.description.tokenizer_hash == description.tokenizer_hash
+        && saved.description.context == description.context;
+    if !same {
+        return Err(UsageError(format!(
+            "the run {} was started with another model, tokenizer or context than {} has; \
+             its own configuration is {}",
+            path.display(),
+            name.display(),
+            path.join("config.toml").display(),
+        ))
+        .into());
+    }
+    Ok((folder, Some((saved.model, checkpoint))))
+}
+
+fn record(config: &Config, data: &PreparedData, chosen: &Chosen) -> RunRecord {
+    RunRecord {
+        kiln: env!("CARGO_PKG_VERSION").to_string(),
+        burn: "0.22.1".to_string(),
+        git_commit: option_env!("KILN_GIT_COMMIT").map(str::to_string),
+        device: chosen.description.clone(),
+        seed: config.seed,
+        tokenizer_hash: hexadecimal(&data.tokenizer.hash()),
+        train_text_hash: hexadecimal(&data.train.text_hash()),
+        validation_text_hash: hexadecimal(&data.validation.text_hash()),
+        entropy: data.floor.map(|floor| floor.nats_per_character),
+        validation_floor: data.floor.map(|floor| floor.validation_nats_per_character),
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The folder of a run: the given name; else the configuration's, with a number if that is taken. With `resume` it is the
+/// newest of those.
+pub(crate) fn run_path(config: &Path, name: Option<&str>, resume: bool) -> Result<PathBuf, UsageError> {
+    let folder = Path::new("runs");
+    if let Some(name) = name {
+        check_name(name)?;
+        return Ok(folder.join(name));
+    }
+    let stem = config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let named = |number: u32| if number == 1 { folder.join(&stem) } else { folder.join(format!("{stem}-{number}")) };
+    let free = (1..).find(|number| !named(*number).exists()).unwrap_or(1);
+    Ok(named(if resume && free > 1 { free - 1 } else { free }))
+}
+
+/// Makes sure that a name given by `--run` is that of a folder in `runs`.
+fn check_name(name: &str) -> Result<(), UsageError> {
+    let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0']);
+    if plain {
+        return Ok(());
+    }
+    Err(UsageError(format!("--run {name}: a run's name is the name of a folder in `runs`, without `/`")))
+}
+
+/// The line that goes on with a run, as it would be typed.
+pub(crate) fn resume_words(command: &str, config: &Path, overrides: &[Override], device: &str, run: &Path) -> String {
+    let mut words = vec!["kiln".to_string(), command.to_string(), quoted(&config.to_string_lossy())];
+    for setting in overrides {
+        words.extend(["--set".to_string(), quoted(&setting.text())]);
+    }
+    // The device by its own name: `auto` might choose another one the next time.
+    words.extend(["--device".to_string(), quoted(device)]);
+    let name = run.file_name().map_or_else(|| run.to_string_lossy(), |name| name.to_string_lossy());
+    words.extend(["--run".to_string(), quoted(&name), "--resume".to_string()]);
+    format!("go on with it:    {}", words.join(" "))
+}
+
+/// The word as a shell would need it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_string()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
