@@ -15,7 +15,7 @@ mod terminal;
 mod tests;
 mod text;
 
-pub(crate) use chart::{Axis, Chart, Line, Scale, Series};
+pub(crate) use chart::{Axis, Chart, Line, Series};
 pub(crate) use draw::{png, png_grid, svg, svg_grid};
 pub(crate) use page::{Block, Page, Section, Table};
 pub(crate) use terminal::terminal;

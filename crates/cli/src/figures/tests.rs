@@ -2,6 +2,7 @@
 
 use std::slice;
 
+use super::chart::Scale;
 use super::*;
 
 fn series(label: &str, points: Vec<(f64, f64)>) -> Series {
