@@ -131,7 +131,7 @@ fn the_shipped_experiments_run_when_cut_short() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "toml") && !path.ends_with("lecture.toml") {
             let name = path.to_str().unwrap();
-            workshop.kiln(&["converge", name, "--set", "steps=12", "--set", "repeats=3", "--output", "out"]).success();
+            workshop.kiln(&["converge", name, "--set", "steps=60", "--set", "repeats=3", "--output", "out"]).success();
         }
     }
 }
