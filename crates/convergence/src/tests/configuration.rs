@@ -38,7 +38,7 @@ fn every_mistake_is_told_with_its_line_and_what_is_wrong() {
         ("batch = 4", "batch = 0", "lab.toml:13:9: `curves[0].batch` must be 1 or more, is 0"),
         ("rate = 0.1", "rate = 0.0", "lab.toml:15:8: `curves[0].schedule.constant.rate` must be above 0, is 0"),
         ("rate = 0.1", "rte = 0.1", "unknown key `rte` in [curves.schedule.constant]"),
-        ("label", "lable", "unknown key `lable` in [curves]"),
+        ("label", "lable", "unknown key `lable` in [[curves]]"),
         ("constant]", "konstant]", "unknown `[curves.schedule.konstant]`"),
         (
             "rate = 0.1",
