@@ -12,4 +12,4 @@ for seed in 1 2 3; do
 done
 mkdir -p docs/figures
 cp runs/error-floor-1/validation-loss.svg docs/figures/error-floor.svg
-cp runs/error-floor-1/rates.svg docs/figures/error-floor-rates.svg
+cp runs/error-floor-1/learning-rate.svg docs/figures/error-floor-rates.svg

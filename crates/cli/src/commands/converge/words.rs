@@ -38,8 +38,8 @@ pub(super) fn facts(made: &Made) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for curve in &made.outcome.curves {
         let line = match &curve.constants {
-            Some(known) => format!("{}\n  {}; {}", curve.problem, constants(known), variance(made, known)),
-            None => format!("{}\n  no theorem holds: c, L and F* are not known", curve.problem),
+            Some(known) => format!("{}:\n  {}; {}", curve.problem, constants(known), variance(made, known)),
+            None => format!("{}:\n  c, L and F* are not known", curve.problem),
         };
         if !lines.contains(&line) {
             lines.push(line);
