@@ -106,9 +106,9 @@ impl<'a> Walk<'a> {
         // Stream 0 made the data.
         draws.set_stream(descent.index + 2);
         let weights = descent.problem.start().repeat(rows);
-        let variance = descent.problem.constants().and_then(|constants| match constants.variance {
-            Variance::Exact(variance) => Some(variance),
-            Variance::Sampled => Some(0.0),
+        let variance = descent.problem.constants().map(|constants| match constants.variance {
+            Variance::Exact(variance) => variance,
+            Variance::Sampled => 0.0,
         });
         Self {
             descent,

@@ -8,6 +8,7 @@ use burn::tensor::Tensor;
 /// of its own, there is one for each element. Arithmetic with [`Rate::Same`] is done on the host in double precision, so
 /// that one rate costs a rule nothing but a multiplication by a number.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one or a few live at a time, for one update")]
 pub enum Rate {
     /// The same for every element.
     Same(f64),

@@ -28,8 +28,8 @@ fn parts(fixture: &Fixture, of: fn(&Pair) -> &Array) -> Vec<&Array> {
 #[test]
 fn a_rule_alone_takes_the_references_steps_in_double_precision() {
     let fixture = fixture();
-    let parameters: [(&str, fn(&Pair) -> &Array); 2] =
-        [("matrix", |pair| &pair.matrix), ("vector", |pair| &pair.vector)];
+    type Part = fn(&Pair) -> &Array;
+    let parameters: [(&str, Part); 2] = [("matrix", |pair| &pair.matrix), ("vector", |pair| &pair.vector)];
     for (name, case) in &fixture.cases {
         let config = case.config(name);
         let evaluation = case.evaluation.as_ref().unwrap_or(&case.steps);
