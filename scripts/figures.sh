@@ -1,12 +1,32 @@
 #!/usr/bin/env bash
-# Draws the figures of the documentation again: docs/figures/*.svg. Takes a minute, without those of language models, which take
-# an hour (scripts/error-floor.sh).
+# Draws every figure of the documentation again, into docs/figures.
+#
+#   scripts/figures.sh            all of them: some 40 minutes on two cores, nearly all of it for the three races on tiny Shakespeare
+#   scripts/figures.sh --quick    those of the lab alone: half a minute
+#
+# KILN_MIRROR may name a folder with tinyshakespeare.txt, which is downloaded otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cargo run --release -- converge configs/convergence/lecture.toml --output "$folder"
-mkdir -p docs/figures
-cp "$folder"/*.svg docs/figures/
-echo "drawn: docs/figures"
+cargo build --release
+kiln="${CARGO_TARGET_DIR:-target}/release/kiln"
+figures=docs/figures
+mkdir -p "$figures"
+
+lab=$(mktemp -d)
+trap 'rm -rf "$lab"' EXIT
+"$kiln" converge configs/convergence/lecture.toml --output "$lab"
+cp "$lab"/*.svg "$figures"
+[[ "${1:-}" == --quick ]] && exit 0
+
+# Every schedule on one language model.
+"$kiln" race configs/race.toml --device cpu --run figures-race --resume
+cp runs/figures-race/validation-loss.svg "$figures/race.svg"
+
+# The estimated error floor against constant rates, three seeds.
+for seed in 1 2 3; do
+  "$kiln" race configs/shakespeare/race-error-floor.toml --set seed="$seed" --device cpu --run "error-floor-$seed" --resume
+done
+cp runs/error-floor-1/validation-loss.svg "$figures/error-floor.svg"
+cp runs/error-floor-1/learning-rate.svg "$figures/error-floor-rates.svg"
+echo "drawn: $figures"

@@ -75,15 +75,17 @@ fn what_is_not_known_is_not_guessed() {
 
 #[test]
 fn every_shipped_configuration_is_checked() {
-    let configs = repository().join("configs");
-    for file in [
-        "quickstart.toml",
-        "tiny/rnn.toml",
-        "tiny/transformer.toml",
-        "shakespeare/nanogpt-gpu.toml",
-        "shakespeare/gru.toml",
-    ] {
-        let path = configs.join(file);
-        Workshop::new().kiln(&["check", &path.to_string_lossy()]).success();
+    let mut checked = 0;
+    for folder in ["configs", "configs/tiny", "configs/shakespeare"] {
+        for entry in std::fs::read_dir(repository().join(folder)).expect("the folder is there") {
+            let path = entry.expect("the folder can be read").path();
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            // Races have a command of their own.
+            if path.extension().is_some_and(|extension| extension == "toml") && !text.contains("[[entrants]]") {
+                Workshop::new().kiln(&["check", &path.to_string_lossy()]).success();
+                checked += 1;
+            }
+        }
     }
+    assert!(checked >= 9, "only {checked} were checked");
 }

@@ -37,8 +37,16 @@ fn an_experiment_prints_its_table_and_leaves_figures_numbers_and_a_report() {
         assert!(finished.stdout.contains(words), "{words} is not in\n{}", finished.stdout);
     }
     assert!(!finished.stdout.contains("NaN"), "{}", finished.stdout);
-    let files =
-        ["report.html", "small.csv", "small.toml", "small.svg", "small.png", "small-rates.svg", "small-iterations.svg"];
+    let files = [
+        "report.html",
+        "small.csv",
+        "small.toml",
+        "small.svg",
+        "small.png",
+        "small-rates.svg",
+        "small-iterations.svg",
+        "small-summary.csv",
+    ];
     for file in files {
         assert!(
             fs::metadata(workshop.path(&format!("runs/small/{file}"))).is_ok_and(|file| file.len() > 100),
@@ -125,13 +133,29 @@ fn wrong_files_end_with_the_exit_code_of_their_kind() {
 }
 
 #[test]
+fn two_experiments_of_one_name_are_refused() {
+    let workshop = Workshop::new();
+    workshop.write("small.toml", QUADRATIC);
+    workshop.write("other/small.toml", QUADRATIC);
+    workshop.write("all.toml", "title = \"both\"\nexperiments = [\"small.toml\", \"other/small.toml\"]\n");
+    let finished = workshop.kiln(&["converge", "all.toml"]);
+    assert_eq!(finished.code, Some(2));
+    assert!(finished.stderr.contains("two of the experiments are named `small`"), "{}", finished.stderr);
+}
+
+#[test]
 fn the_shipped_experiments_run_when_cut_short() {
     let workshop = Workshop::new();
     for entry in fs::read_dir(repository().join("configs/convergence")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "toml") && !path.ends_with("lecture.toml") {
             let name = path.to_str().unwrap();
-            workshop.kiln(&["converge", name, "--set", "steps=60", "--set", "repeats=3", "--output", "out"]).success();
+            let arguments = ["converge", name, "--set", "steps=60", "--set", "repeats=30", "--output", "out"];
+            let table = workshop.kiln(&arguments).success().stdout;
+            // A wrong word in the report of an experiment would be a wrong word on somebody's slide.
+            for wrong in ["ABOVE", "NaN", "inf"] {
+                assert!(!table.contains(wrong), "{wrong}: {table}");
+            }
         }
     }
 }

@@ -165,9 +165,13 @@ impl Experiment {
         if i64::try_from(self.seed).is_err() {
             violations.push(Violation::new("seed", format!("must be at most {}, is {}", i64::MAX, self.seed)));
         }
-        if self.repeats == 0 {
+        if !(1..=MOST_REPEATS).contains(&self.repeats) {
+            let message = match self.repeats {
+                0 => "must be 1 or more, is 0".to_string(),
+                repeats => format!("must be at most {MOST_REPEATS}, is {repeats}"),
+            };
             violations.push(
-                Violation::new("repeats", "must be 1 or more, is 0")
+                Violation::new("repeats", message)
                     .with_help("a mean with a band that means something needs 30 or more"),
             );
         }
@@ -208,11 +212,17 @@ impl Experiment {
                 Violation::new("problem", "is missing, and the file has no `[problem]` for all curves")
                     .with_help("write `[problem.quadratic]` with `spectrum = [1.0, 2.0]`"),
             ),
-            Some(problem) => violations.extend(batch_fits(curve.batch, problem)),
+            Some(problem) => violations.extend(batch_fits(curve.batch, self.repeats, problem)),
         }
         violations.into_iter().map(|violation| violation.under(path)).collect()
     }
 }
+
+/// They lie side by side in memory.
+const MOST_REPEATS: usize = 100_000;
+
+/// The features of all mini-batches of an update lie side by side in memory.
+const MOST_DRAWN: usize = 10_000_000;
 
 /// Every error of every update is kept.
 const MOST_STEPS: u64 = 1_000_000;
@@ -228,8 +238,14 @@ fn rules_of_optimizer(optimizer: &OptimizerConfig) -> Vec<Violation> {
     violations
 }
 
-fn batch_fits(batch: Option<usize>, problem: &ProblemConfig) -> Option<Violation> {
-    let (batch, samples) = (batch?, problem.known_samples()?);
+fn batch_fits(batch: Option<usize>, repeats: usize, problem: &ProblemConfig) -> Option<Violation> {
+    let batch = batch?;
+    let is_drawn = !matches!(problem, ProblemConfig::Quadratic(_));
+    if is_drawn && batch.saturating_mul(repeats) > MOST_DRAWN {
+        let message = format!("times {repeats} repeats is more than {MOST_DRAWN} samples an update");
+        return Some(Violation::new("batch", message).with_help("fewer repeats, or a smaller batch"));
+    }
+    let samples = problem.known_samples()?;
     (batch > samples).then(|| {
         Violation::new("batch", format!("must be at most the number of samples ({samples}), is {batch}"))
             .with_help("leave `batch` out for the full gradient")

@@ -19,23 +19,23 @@ const DIVERGED: f64 = 1e6;
 const GROUPS: usize = 10;
 
 /// What descends, and how.
-pub struct Descent<'a> {
+pub(crate) struct Descent<'a> {
     /// The objective.
-    pub problem: &'a dyn Problem,
+    pub(crate) problem: &'a dyn Problem,
     /// The curve.
-    pub curve: &'a CurveConfig,
+    pub(crate) curve: &'a CurveConfig,
     /// Seed of the samples and the noise.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Which curve of its experiment it is: each has draws of its own.
-    pub index: u64,
+    pub(crate) index: u64,
     /// R. Where nothing is random one is enough, and is made.
-    pub repeats: usize,
+    pub(crate) repeats: usize,
     /// Updates.
-    pub steps: u64,
+    pub(crate) steps: u64,
     /// Updates between two losses that schedules are told as validation losses.
-    pub validate_every: u64,
+    pub(crate) validate_every: u64,
     /// Where to compute.
-    pub arithmetic: &'a Arithmetic,
+    pub(crate) arithmetic: &'a Arithmetic,
 }
 
 /// The path of a curve.
@@ -61,7 +61,7 @@ pub struct Trace {
 ///
 /// # Errors
 /// When a mini-batch is larger than the data, or the device fails.
-pub fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64)) -> Result<Trace, LabError> {
+pub(crate) fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64)) -> Result<Trace, LabError> {
     if let (Some(batch), Some(samples)) = (descent.curve.batch, descent.problem.samples())
         && batch > samples
     {
@@ -141,10 +141,12 @@ impl<'a> Walk<'a> {
     }
 
     fn record(&mut self, errors: &[f64], t: u64) {
+        let floor = self.floor_per_rate().unwrap_or(0.0) * self.trace.rates.last().copied().unwrap_or(0.0);
         let trace = &mut self.trace;
         let band = Band::of(errors, self.quantile);
         let first = trace.error.first().map_or(band.mean, |first| first.mean);
-        let limit = DIVERGED * first.abs().max(f64::MIN_POSITIVE);
+        // A start near the minimum is no reason to call an ordinary floor a divergence.
+        let limit = DIVERGED * first.abs().max(floor).max(f64::MIN_POSITIVE);
         if errors.iter().any(|error| !error.is_finite() || error.abs() > limit) {
             trace.diverged = Some(t);
             return;
@@ -171,14 +173,15 @@ impl<'a> Walk<'a> {
                 (gradient, losses)
             }
         };
-        if t.is_multiple_of(validate_every) {
+        if t.is_multiple_of(validate_every) || t + 1 == self.descent.steps {
             self.measure_variance()?;
         }
         self.tell(errors, &losses, t);
         let rate = self.rate();
         let shape = self.weights.dims();
         let length = [shape[0] * shape[1]];
-        let parameter = Parameter { path: "weights", shape: &shape[1..], step: t + 1 };
+        // A matrix of repeats and weights, so that a decay acts on the weights.
+        let parameter = Parameter { path: "weights", shape: &shape, step: t + 1 };
         let weights = self.weights.clone().reshape(length);
         let updated = self.rule.update(parameter, weights, gradient.reshape(length), &mut self.slots, &rate);
         self.weights = updated.reshape(shape);
@@ -204,10 +207,7 @@ impl<'a> Walk<'a> {
         }
         let constants = problem.constants();
         let minimum = constants.map_or(0.0, |constants| constants.minimum);
-        let floor_per_rate =
-            constants.zip(self.trace.variance).filter(|_| curve.tell_constants).map(|(constants, variance)| {
-                floor_per_rate(constants, curve.batch.map_or(0.0, |batch| variance / batch as f64))
-            });
+        let floor_per_rate = self.floor_per_rate().filter(|_| curve.tell_constants);
         for (row, schedule) in self.schedules.iter_mut().enumerate() {
             if t > 0 && t.is_multiple_of(validate_every) {
                 schedule.observe_validation(errors[row] + minimum);
@@ -217,6 +217,13 @@ impl<'a> Walk<'a> {
                 schedule.observe_theory(Theory { excess: errors[row], floor_per_rate });
             }
         }
+    }
+
+    /// The error floor of a rate over that rate, where theory knows one, with the variance met so far.
+    fn floor_per_rate(&self) -> Option<f64> {
+        let constants = self.descent.problem.constants()?;
+        let noise = self.descent.curve.batch.map_or(0.0, |batch| self.trace.variance.unwrap_or(0.0) / batch as f64);
+        Some(floor_per_rate(constants, noise))
     }
 
     /// The rate of this update, for each weight where repeats differ.

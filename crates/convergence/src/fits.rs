@@ -17,7 +17,7 @@ const LAST_DIGITS: f64 = 1e-14;
 
 /// The factor by which the error shrinks with each update, from a line through its logarithm over the second half of the
 /// updates (of those before the digits end).
-pub fn rate_per_step(trace: &Trace) -> Option<Estimate> {
+pub(crate) fn rate_per_step(trace: &Trace) -> Option<Estimate> {
     let slope = |errors: &[f64]| {
         let first = errors.first().copied().unwrap_or_default();
         let whole = errors.iter().take_while(|error| **error > LAST_DIGITS * first).count();
@@ -31,7 +31,7 @@ pub fn rate_per_step(trace: &Trace) -> Option<Estimate> {
 }
 
 /// The exponent p of an error that falls as t^p, from a line through both logarithms over the last 90 % of the updates.
-pub fn power_law(trace: &Trace) -> Option<Estimate> {
+pub(crate) fn power_law(trace: &Trace) -> Option<Estimate> {
     let slope = |errors: &[f64]| {
         let last = errors.len().saturating_sub(1) as f64;
         // Equally spaced on the logarithmic axis, or the last updates alone would decide.
@@ -43,8 +43,8 @@ pub fn power_law(trace: &Trace) -> Option<Estimate> {
     over_groups(trace, slope)
 }
 
-/// The mean error over the last quarter of the updates, with its standard error over the repeats; `None` where the error still
-/// falls, which shows in the quarter before: its mean is above by more than 5 % and two standard errors.
+/// The mean error over the last quarter of the updates, with its standard error over the repeats; `None` where the error is
+/// not at rest, which shows in the quarter before: its mean differs by more than 5 % and two standard errors.
 pub(crate) fn floor(trace: &Trace) -> Option<Estimate> {
     let quantile = confidence_half_width(trace.late_errors.len());
     let Band { mean, half_width } = Band::of(&trace.late_errors, quantile);
@@ -52,7 +52,7 @@ pub(crate) fn floor(trace: &Trace) -> Option<Estimate> {
     let steps = trace.error.len();
     let before = &trace.error[steps / 2..steps * 3 / 4];
     let mean_before = before.iter().map(|band| band.mean).sum::<f64>() / before.len() as f64;
-    (mean_before <= mean * 1.05 + 2.0 * error).then_some(Estimate { value: mean, error })
+    ((mean_before - mean).abs() <= mean * 0.05 + 2.0 * error).then_some(Estimate { value: mean, error })
 }
 
 /// A slope of the mean curve, its error from the slopes of the groups.
@@ -65,6 +65,6 @@ fn over_groups(trace: &Trace, slope: impl Fn(&[f64]) -> Option<Line>) -> Option<
 }
 
 /// The first update after which `errors` is at most `epsilon`.
-pub fn steps_to(errors: impl IntoIterator<Item = f64>, epsilon: f64) -> Option<u64> {
+pub(crate) fn steps_to(errors: impl IntoIterator<Item = f64>, epsilon: f64) -> Option<u64> {
     errors.into_iter().position(|error| error <= epsilon).map(|t| t as u64)
 }

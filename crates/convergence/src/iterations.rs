@@ -1,7 +1,8 @@
 //! How many updates an error takes.
 
+use crate::fits::steps_to;
 use crate::statistics::{Band, Line};
-use crate::{Estimate, Trace, steps_to};
+use crate::{Estimate, Trace};
 
 /// The updates until each of some errors is reached.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,16 +16,20 @@ pub struct IterationsTo {
 }
 
 /// Counts the updates of a curve to each of `epsilons`.
-pub fn iterations_to(trace: &Trace, epsilons: &[f64]) -> IterationsTo {
+pub(crate) fn iterations_to(trace: &Trace, epsilons: &[f64]) -> IterationsTo {
     let reached_by = |errors: &[f64]| -> Vec<(f64, Option<u64>)> {
         epsilons.iter().map(|epsilon| (*epsilon, steps_to(errors.iter().copied(), *epsilon))).collect()
     };
     let mean: Vec<f64> = trace.error.iter().map(|band| band.mean).collect();
     let reached = reached_by(&mean);
     let of_groups: Vec<_> = trace.groups.iter().map(|group| reached_by(group)).collect();
+    // A group that misses an error that others reach would be fitted to other points.
+    let reached_by_all =
+        |index: &usize| reached[*index].1.is_some() && of_groups.iter().all(|group| group[*index].1.is_some());
+    let common = (0..epsilons.len()).take_while(reached_by_all).count();
     let fit = |point: &dyn Fn(f64, u64) -> (f64, f64)| {
         let line = |reached: &[(f64, Option<u64>)]| {
-            let points: Vec<_> = reached
+            let points: Vec<_> = reached[..common]
                 .iter()
                 .filter_map(|(epsilon, steps)| steps.filter(|steps| *steps > 0).map(|steps| point(*epsilon, steps)))
                 .collect();

@@ -22,11 +22,11 @@ mod theorems;
 
 pub use config::{Axes, CurveConfig, Experiment, LabFile, Lecture};
 pub use constants::{Constants, Variance};
-pub use descent::{Descent, Trace, descend};
+pub use descent::Trace;
 pub use device::Arithmetic;
 pub use error::LabError;
-pub use fits::{Estimate, power_law, rate_per_step, steps_to};
-pub use iterations::{IterationsTo, iterations_to};
+pub use fits::Estimate;
+pub use iterations::IterationsTo;
 pub use outcome::{CurveOutcome, ExperimentOutcome, Progress, Verdict, run};
-pub use statistics::{Band, confidence_half_width};
-pub use theorems::{Bound, Theorem, exact_quadratic};
+pub use statistics::Band;
+pub use theorems::{Bound, Theorem};

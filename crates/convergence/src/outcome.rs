@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use kiln_training::schedules::ScheduleConfig;
 
-use crate::fits::floor;
+use crate::descent::{Descent, descend};
+use crate::fits::{floor, power_law, rate_per_step};
+use crate::iterations::iterations_to;
 use crate::problem::{Problem, ProblemConfig};
-use crate::theorems::Theorem;
-use crate::{
-    Arithmetic, Bound, Constants, CurveConfig, Descent, Estimate, Experiment, IterationsTo, LabError, Trace, descend,
-    exact_quadratic, iterations_to, power_law, rate_per_step,
-};
+use crate::statistics::Band;
+use crate::theorems::{Theorem, exact_quadratic, is_plain};
+use crate::{Arithmetic, Bound, Constants, CurveConfig, Estimate, Experiment, IterationsTo, LabError, Trace};
 
 /// What came of an experiment.
 pub struct ExperimentOutcome {
@@ -56,7 +56,7 @@ pub enum Verdict {
         /// How many times the measured mean the bound is after the last update (whose error is not mere rounding).
         tightness: f64,
     },
-    /// It does not, from this update on.
+    /// At some updates it does not.
     Broken {
         /// The first such update.
         step: u64,
@@ -64,6 +64,8 @@ pub enum Verdict {
         error: f64,
         /// The bound there.
         bound: f64,
+        /// How many updates there are at which it does not.
+        updates: usize,
     },
     /// There is no bound to compare with.
     NoTheorem,
@@ -71,9 +73,10 @@ pub enum Verdict {
     Diverged {
         /// After so many updates.
         step: u64,
-        /// The rate then.
+        /// The largest rate so far.
         rate: f64,
-        /// 2 / L, beyond which the steepest direction of F grows with each update; `None` where L is not known.
+        /// 2 / L, beyond which plain gradient descent grows along the steepest direction of F; `None` where L is not known and
+        /// for other optimizers, whose limits differ.
         limit: Option<f64>,
     },
 }
@@ -146,7 +149,16 @@ impl CurveOutcome {
         let constants = problem.constants().cloned();
         let start = trace.error.first().map_or(0.0, |band| band.mean);
         let bound = Bound::of(curve, constants.as_ref(), trace.variance.unwrap_or(0.0), start);
-        let verdict = verdict(&trace, bound.as_ref().ok(), constants.as_ref(), arithmetic);
+        let limit =
+            constants.as_ref().filter(|_| is_plain(curve.optimizer.as_ref())).map(|known| 2.0 / known.smoothness);
+        let is_one_path = curve.batch.is_some() && trace.repeats == 1;
+        let verdict = match bound.as_ref().ok().filter(|_| !is_one_path) {
+            _ if trace.diverged.is_some() => diverged(&trace, limit),
+            None => Verdict::NoTheorem,
+            Some(bound) => verdict(&trace, bound, arithmetic),
+        };
+        let bound =
+            if is_one_path && bound.is_ok() { Err("one repeat says nothing of an expectation".into()) } else { bound };
         let converged = trace.diverged.is_none() && constants.is_some();
         let rate = curve.schedule.constant_rate().filter(|_| converged);
         let quadratic = rate.zip(problem.spectrum()).filter(|_| bound.is_ok() || curve.optimizer.is_none());
@@ -162,8 +174,11 @@ impl CurveOutcome {
             rate_per_step: rate.filter(|_| !is_noisy).and_then(|_| rate_per_step(&trace)),
             exact_rate_per_step: quadratic.filter(|_| !is_noisy).map(|(rate, spectrum)| slowest(spectrum, rate)),
             exponent: if converged && has_a_power(&curve.schedule) { power_law(&trace) } else { None },
-            floor: if rate.is_some() && is_noisy { floor(&trace) } else { None },
-            exact_floor: at(f64::INFINITY).filter(|_| is_noisy),
+            // One path says nothing of a mean.
+            floor: if rate.is_some() && trace.repeats > 1 { floor(&trace) } else { None },
+            exact_floor: quadratic
+                .filter(|(rate, spectrum)| is_noisy && spectrum.iter().all(|eigenvalue| rate * eigenvalue < 2.0))
+                .and_then(|_| at(f64::INFINITY)),
             iterations,
             constants,
             bound,
@@ -191,23 +206,24 @@ fn slowest(spectrum: &[f64], rate: f64) -> f64 {
     spectrum.iter().map(|eigenvalue| (1.0 - rate * eigenvalue).powi(2)).fold(0.0, f64::max)
 }
 
-fn verdict(trace: &Trace, bound: Option<&Bound>, constants: Option<&Constants>, arithmetic: &Arithmetic) -> Verdict {
-    if let Some(step) = trace.diverged {
-        let rate = trace.rates.last().copied().unwrap_or_default();
-        return Verdict::Diverged { step, rate, limit: constants.map(|constants| 2.0 / constants.smoothness) };
-    }
-    let Some(bound) = bound else { return Verdict::NoTheorem };
+fn diverged(trace: &Trace, limit: Option<f64>) -> Verdict {
+    // Rates may have fallen since: what broke stability is the largest.
+    let rate = trace.rates.iter().copied().fold(0.0, f64::max);
+    Verdict::Diverged { step: trace.diverged.unwrap_or_default(), rate, limit }
+}
+
+/// What a path says of a bound.
+pub(crate) fn verdict(trace: &Trace, bound: &Bound, arithmetic: &Arithmetic) -> Verdict {
     // Below this the digits of the arithmetic have ended, and the error with them.
     let digits = bound.start * if arithmetic.is_double() { 1e-15 } else { 1e-6 };
-    let broken = trace
-        .error
-        .iter()
-        .enumerate()
-        .find(|(t, band)| band.mean - band.half_width > bound.at(*t as u64) * (1.0 + 1e-9) + digits);
-    if let Some((t, band)) = broken {
-        return Verdict::Broken { step: t as u64, error: band.mean, bound: bound.at(t as u64) };
+    let is_above =
+        |(t, band): &(usize, &Band)| band.mean - band.half_width > bound.at(*t as u64) * (1.0 + 1e-9) + digits;
+    let steps = || trace.error.iter().enumerate();
+    if let Some((t, band)) = steps().find(is_above) {
+        let updates = steps().filter(is_above).count();
+        return Verdict::Broken { step: t as u64, error: band.mean, bound: bound.at(t as u64), updates };
     }
     // Where the digits have ended, the ratio would be one of rounding.
-    let measured = trace.error.iter().enumerate().rfind(|(_, band)| band.mean > digits);
+    let measured = steps().rfind(|(_, band)| band.mean > digits);
     Verdict::Holds { tightness: measured.map_or(1.0, |(t, band)| bound.at(t as u64) / band.mean) }
 }

@@ -26,7 +26,7 @@ impl Band {
 
 /// How many standard errors the half-width of a 95 % interval for the mean of `count` values is: the 0.975 quantile of
 /// Student's distribution with count - 1 degrees of freedom.
-pub fn confidence_half_width(count: usize) -> f64 {
+pub(crate) fn confidence_half_width(count: usize) -> f64 {
     let freedom = count.saturating_sub(1).max(1) as f64;
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |distribution| distribution.inverse_cdf(0.975))
 }

@@ -76,10 +76,11 @@ impl Bound {
     }
 }
 
-fn is_plain(optimizer: Option<&OptimizerConfig>) -> bool {
+/// Whether an optimizer is what the theorems are about: the gradient times the rate, and nothing else.
+pub(crate) fn is_plain(optimizer: Option<&OptimizerConfig>) -> bool {
     match optimizer {
         None => true,
-        Some(OptimizerConfig::Sgd(sgd)) => sgd.momentum == 0.0,
+        Some(OptimizerConfig::Sgd(sgd)) => sgd.momentum == 0.0 && sgd.weight_decay == 0.0,
         Some(_) => false,
     }
 }
@@ -130,7 +131,7 @@ pub(crate) fn floor_per_rate(constants: &Constants, noise: f64) -> f64 {
 /// sum over i of (1 - eta lambda_i)^(2 t) start / d + (1 - (1 - eta lambda_i)^(2 t)) eta noise / (2 d (2 - eta lambda_i)).
 ///
 /// In one direction the error e has variance V_{t+1} = (1 - eta lambda)² V_t + eta² noise / d, whose solution this is.
-pub fn exact_quadratic(spectrum: &[f64], rate: f64, noise: f64, start: f64, t: f64) -> f64 {
+pub(crate) fn exact_quadratic(spectrum: &[f64], rate: f64, noise: f64, start: f64, t: f64) -> f64 {
     let d = spectrum.len() as f64;
     let of_direction = |eigenvalue: &f64| {
         let factor = (1.0 - rate * eigenvalue).powi(2);

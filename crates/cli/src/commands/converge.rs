@@ -12,6 +12,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use kiln_convergence::{Arithmetic, Experiment, ExperimentOutcome, LabFile, Lecture, Verdict};
 
+use self::files::Drawn;
 use crate::arguments::ConvergeArguments;
 use crate::device::choose;
 use crate::exit::{Exit, UsageError};
@@ -39,15 +40,10 @@ pub(crate) fn converge(arguments: &ConvergeArguments) -> anyhow::Result<Exit> {
     }
     let folder = arguments.output.clone().unwrap_or_else(|| Path::new("runs").join(stem(path)));
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-    let made = make(experiments, &arithmetic)?;
-    let mut diverged = false;
-    for made in &made {
-        print(&words::report(made))?;
-        diverged |= diverged_unasked(made);
-    }
-    files::write(&folder, &title, &made)?;
+    let made = make(experiments, &arithmetic, &folder)?;
+    files::write_report(&folder, &title, &made)?;
     say(&format!("report:  {}", folder.join(files::REPORT).display()));
-    Ok(if diverged { Exit::Diverged } else { Exit::Done })
+    Ok(if made.iter().any(|drawn| diverged_unasked(&drawn.made)) { Exit::Diverged } else { Exit::Done })
 }
 
 /// The experiments of a lecture, in its order.
@@ -62,30 +58,40 @@ fn experiments_of(lecture: &Lecture, path: &Path) -> anyhow::Result<Vec<(String,
             }
         }
     };
-    lecture.experiments.iter().map(open).collect()
+    let experiments: Vec<(String, Experiment)> = lecture.experiments.iter().map(open).collect::<anyhow::Result<_>>()?;
+    // The files of an experiment are named after its own.
+    let mut names: Vec<&String> = experiments.iter().map(|(name, _)| name).collect();
+    names.sort();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(experiments),
+        Some(pair) => Err(UsageError(format!("two of the experiments are named `{}`; rename one", pair[0])).into()),
+    }
 }
 
 fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Makes the experiments one after the other, with a bar on a terminal and a line each elsewhere.
-fn make(experiments: Vec<(String, Experiment)>, arithmetic: &Arithmetic) -> anyhow::Result<Vec<Made>> {
+/// Makes the experiments one after the other, with a bar on a terminal. Each is printed and written when it is made, so that a
+/// later one cannot take it away.
+fn make(experiments: Vec<(String, Experiment)>, arithmetic: &Arithmetic, folder: &Path) -> anyhow::Result<Vec<Drawn>> {
     let style = ProgressStyle::with_template("{msg:>28} [{bar:30}] {percent:>3} % {eta}");
     let total = experiments.iter().map(|(_, experiment)| updates(experiment)).sum();
     let bar = ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let mut before = 0;
-    let mut made = Vec::new();
+    let mut drawn = Vec::new();
     for (name, experiment) in experiments {
         bar.set_message(name.clone());
         let outcome =
             kiln_convergence::run(&experiment, arithmetic, &mut |progress| bar.set_position(before + progress.done))
                 .with_context(|| name.clone())?;
         before += updates(&experiment);
-        made.push(Made { name, experiment, outcome });
+        let made = Made { name, experiment, outcome };
+        bar.suspend(|| print(&words::report(&made)))?;
+        drawn.push(files::write(folder, made)?);
     }
     bar.finish_and_clear();
-    Ok(made)
+    Ok(drawn)
 }
 
 fn updates(experiment: &Experiment) -> u64 {

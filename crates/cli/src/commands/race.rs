@@ -11,7 +11,7 @@ use burn::train::Interrupter;
 use clap::Args;
 use kiln_training::config::{Config, Entrant, RaceConfig};
 use kiln_training::learning::{self, Session, Stop, TrainError};
-use kiln_training::run::{FolderError, Metrics};
+use kiln_training::run::{FolderError, LoopState, Metrics};
 use kiln_training::shards::PreparedData;
 
 use self::progress::RaceProgress;
@@ -102,11 +102,32 @@ fn open_folder(folder: &Path, race: &RaceConfig, resume: bool) -> anyhow::Result
     if file.exists() && !resume {
         return Err(FolderError::Exists { path: folder.to_path_buf() }.into());
     }
+    if file.exists() {
+        same_race(&file, race)?;
+    }
     let write = || -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
         std::fs::write(&file, race.to_toml())
     };
     write().with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// A ranking compares what was trained alike: entrants may be added to a race that goes on, and nothing else may change.
+fn same_race(file: &Path, race: &RaceConfig) -> anyhow::Result<()> {
+    let before = RaceConfig::open(file, &[])?;
+    for (entrant, config) in before.runs() {
+        let now = race.runs().find(|(other, _)| other.label == entrant.label);
+        if now.is_none_or(|(_, now)| now != config) {
+            return Err(UsageError(format!(
+                "the race in {} was started with other settings of `{}`; they are in {}. Give another name by --run",
+                file.parent().unwrap_or(file).display(),
+                entrant.label,
+                file.display()
+            ))
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// Trains an entrant to its end, unless that was done before; `None` when it was stopped on the way.
@@ -116,7 +137,8 @@ fn run(track: &Track<'_>, entrant: &Entrant, config: &Config) -> anyhow::Result<
         return finish(entrant, config, path, Some(diverged)).map(Some);
     }
     let (folder, resumed) = runs::open_run(&path, true, config, track.file, track.data, track.chosen)?;
-    if resumed.as_ref().is_some_and(|(_, checkpoint)| checkpoint.state.step >= config.run.steps) {
+    let is_whole = |state: &LoopState| state.step >= config.run.steps && state.evaluated == Some(state.step);
+    if resumed.as_ref().is_some_and(|(_, checkpoint)| is_whole(&checkpoint.state)) {
         return finish(entrant, config, path, None).map(Some);
     }
     let (model, resume) = match resumed {

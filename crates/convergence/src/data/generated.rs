@@ -23,6 +23,9 @@ pub struct GeneratedConfig {
     pub noise: f64,
 }
 
+/// 400 MB.
+const MOST_NUMBERS: usize = 50_000_000;
+
 impl Default for GeneratedConfig {
     fn default() -> Self {
         Self { samples: 500, features: 10, condition: 10.0, noise: 0.5 }
@@ -37,6 +40,10 @@ impl GeneratedConfig {
             if !(least..=most).contains(&value) {
                 violations.push(Violation::new(key, format!("must be from {least} to {most}, is {value}")));
             }
+        }
+        if self.samples.saturating_mul(self.features) > MOST_NUMBERS {
+            let message = format!("times `samples` is more than {MOST_NUMBERS} numbers");
+            violations.push(Violation::new("features", message));
         }
         for (key, value, least) in [("condition", self.condition, 1.0), ("noise", self.noise, 0.0)] {
             if !(value >= least && value.is_finite()) {

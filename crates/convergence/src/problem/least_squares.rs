@@ -98,6 +98,11 @@ impl OnDevice {
     }
 }
 
+/// l2 |w|² / 2 of each row.
+pub(super) fn penalty(weights: &Tensor<2>, l2: f64) -> Tensor<1> {
+    weights.clone().square().sum_dim(1).squeeze_dim::<1>(1).mul_scalar(l2 / 2.0)
+}
+
 /// The products of weights with a mini-batch's features: `[R, b, d]`, `[R, d]` -> `[R, b]`.
 pub(super) fn products(features: &Tensor<3>, weights: &Tensor<2>) -> Tensor<2> {
     features.clone().matmul(weights.clone().unsqueeze_dim::<3>(2)).squeeze_dim::<2>(2)
@@ -119,10 +124,6 @@ pub(super) struct LinearRegression {
 }
 
 impl LinearRegression {
-    fn penalty(&self, weights: &Tensor<2>) -> Tensor<1> {
-        weights.clone().square().sum_dim(1).squeeze_dim::<1>(1).mul_scalar(self.config.l2 / 2.0)
-    }
-
     /// X w - y of every sample, `[R, n]`.
     fn residuals(&self, weights: &Tensor<2>) -> Tensor<2> {
         weights.clone().matmul(self.data.features.clone().transpose()).sub(self.data.targets.clone())
@@ -161,7 +162,7 @@ impl Problem for LinearRegression {
         let residuals = products(&features, &weights).sub(targets);
         let losses = residuals.clone().square().mean_dim(1).squeeze_dim::<1>(1).mul_scalar(0.5);
         Sampled {
-            loss: losses.add(self.penalty(&weights)).sub_scalar(self.constants.minimum),
+            loss: losses.add(penalty(&weights, self.config.l2)).sub_scalar(self.constants.minimum),
             gradient: mean_of(residuals, features).add(weights.mul_scalar(self.config.l2)),
         }
     }

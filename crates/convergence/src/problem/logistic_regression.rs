@@ -7,7 +7,7 @@ use nalgebra::{DMatrix, DVector};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::least_squares::{OnDevice, mean_of, products, variance_of};
+use super::least_squares::{OnDevice, mean_of, penalty, products, variance_of};
 use super::{Problem, Sampled};
 use crate::constants::{extreme_eigenvalues, solve};
 use crate::data::{DataConfig, Samples, Targets};
@@ -78,44 +78,37 @@ impl LogisticRegressionConfig {
         (losses.sum() / n + self.l2 * weights.norm_squared() / 2.0, gradient)
     }
 
-    /// Newton's method with backtracking, until the gradient is as small as the arithmetic lets it become.
+    /// The Hessian of F at one point.
+    fn hessian(&self, samples: &Samples, weights: &DVector<f64>) -> DMatrix<f64> {
+        let (n, d) = samples.features.shape();
+        let margins = (&samples.features * weights).component_mul(&samples.targets);
+        let mut scaled = samples.features.clone();
+        for (mut row, margin) in scaled.row_iter_mut().zip(margins.iter()) {
+            let p = 1.0 / (1.0 + (-margin).exp());
+            row *= p * (1.0 - p) / n as f64;
+        }
+        samples.features.transpose() * scaled + DMatrix::identity(d, d) * self.l2
+    }
+
+    /// Newton's method with backtracking, until no step makes the gradient smaller: then only its last digits tremble.
     fn minimize(&self, samples: &Samples) -> Result<DVector<f64>, LabError> {
         let (n, d) = samples.features.shape();
         let mut weights = DVector::zeros(d);
         let (mut value, mut gradient) = self.value(samples, &weights);
         for _ in 0..MOST_NEWTON_STEPS {
-            let margins = (&samples.features * &weights).component_mul(&samples.targets);
-            let curvature = margins.map(|margin| {
-                let p = 1.0 / (1.0 + (-margin).exp());
-                p * (1.0 - p) / n as f64
-            });
-            let mut scaled = samples.features.clone();
-            for (mut row, weight) in scaled.row_iter_mut().zip(curvature.iter()) {
-                row *= *weight;
-            }
-            let hessian = samples.features.transpose() * scaled + DMatrix::identity(d, d) * self.l2;
-            let Some(step) = solve(&hessian, &gradient) else { break };
-            let mut length = 1.0;
-            let (next, next_value, next_gradient) = loop {
-                let next = &weights - &step * length;
-                let (next_value, next_gradient) = self.value(samples, &next);
-                if next_gradient.norm() < gradient.norm() || next_value < value || length < 1e-10 {
-                    break (next, next_value, next_gradient);
-                }
-                length *= 0.5;
-            };
-            // The last digits only tremble.
-            if next_gradient.norm() >= gradient.norm() && gradient.norm() <= 1e-12 * self.l2.min(1.0) {
-                return Ok(weights);
-            }
-            (weights, value, gradient) = (next, next_value, next_gradient);
+            let Some(step) = solve(&self.hessian(samples, &weights), &gradient) else { break };
+            let shorter = (0..40).map(|halvings| &weights - &step * 0.5_f64.powi(halvings));
+            let mut tried = shorter.map(|next| (self.value(samples, &next), next));
+            let is_better =
+                |next: &(f64, DVector<f64>)| next.1.norm() < gradient.norm() || next.0 < value - 1e-12 * value.abs();
+            let Some((next, at)) = tried.find(|(next, _)| is_better(next)) else { break };
+            ((value, gradient), weights) = (next, at);
         }
-        let norm = gradient.norm();
-        if norm <= 1e-12 * self.l2.min(1.0) {
-            Ok(weights)
-        } else {
-            Err(LabError::NoMinimum { steps: MOST_NEWTON_STEPS, norm })
-        }
+        // What rounding leaves of a sum of terms of this size.
+        let terms = samples.features.row_iter().map(|row| row.norm()).sum::<f64>() / n as f64;
+        let (norm, scale) = (gradient.norm(), terms + self.l2 * weights.norm());
+        let is_rounding = norm <= 1e3 * f64::EPSILON * scale;
+        if is_rounding { Ok(weights) } else { Err(LabError::NoMinimum { steps: MOST_NEWTON_STEPS, norm }) }
     }
 }
 
@@ -173,8 +166,7 @@ impl Problem for LogisticRegression {
         let losses = Self::losses(margins.clone()).sub(Self::losses(at_minimum.clone()));
         let linear = Self::factors(at_minimum.clone()).mul(margins.sub(at_minimum));
         let error = weights.sub(self.minimizer.clone());
-        let penalty = error.square().sum_dim(1).squeeze_dim::<1>(1).mul_scalar(self.config.l2 / 2.0);
-        losses.sub(linear).mean_dim(1).squeeze_dim::<1>(1).add(penalty).clamp_min(0.0)
+        losses.sub(linear).mean_dim(1).squeeze_dim::<1>(1).add(penalty(&error, self.config.l2)).clamp_min(0.0)
     }
 
     fn gradient(&self, weights: Tensor<2>) -> Tensor<2> {
@@ -186,10 +178,9 @@ impl Problem for LogisticRegression {
     fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled {
         let (features, _) = self.data.draw(weights.dims()[0], batch, draws);
         let margins = products(&features, &weights);
-        let penalty = weights.clone().square().sum_dim(1).squeeze_dim::<1>(1).mul_scalar(self.config.l2 / 2.0);
         let losses = Self::losses(margins.clone()).mean_dim(1).squeeze_dim::<1>(1);
         Sampled {
-            loss: losses.add(penalty).sub_scalar(self.constants.minimum),
+            loss: losses.add(penalty(&weights, self.config.l2)).sub_scalar(self.constants.minimum),
             gradient: mean_of(Self::factors(margins), features).add(weights.mul_scalar(self.config.l2)),
         }
     }

@@ -9,7 +9,6 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::{Problem, Sampled};
-use crate::constants::extreme_eigenvalues;
 use crate::{Arithmetic, Constants, Variance};
 
 /// `[problem.quadratic]`: F(w) = (w - w*)ᵀ A (w - w*) / 2 + F*, where A has the given spectrum in directions drawn at random,
@@ -50,6 +49,13 @@ impl QuadraticConfig {
                 );
             }
         }
+        let (least, most) = self.spectrum.iter().fold((f64::INFINITY, 0.0_f64), |(least, most), eigenvalue| {
+            (least.min(*eigenvalue), most.max(*eigenvalue))
+        });
+        if least > 0.0 && most > 1e12 * least {
+            let message = format!("must not span more than 12 powers of ten, goes from {least:e} to {most:e}");
+            violations.push(Violation::new("spectrum", message).with_help("the arithmetic has 16 digits"));
+        }
         if !(self.variance >= 0.0 && self.variance.is_finite()) {
             violations.push(Violation::new("variance", format!("must be 0 or more, is {}", self.variance)));
         }
@@ -73,7 +79,8 @@ impl QuadraticConfig {
             self.spectrum.iter().map(|eigenvalue| (2.0 * self.start_error / d as f64 / eigenvalue).sqrt()),
         );
         let start = &minimizer + &directions * along;
-        let (c, l) = extreme_eigenvalues(&hessian);
+        let c = self.spectrum.iter().copied().fold(f64::INFINITY, f64::min);
+        let l = self.spectrum.iter().copied().fold(0.0, f64::max);
         let constants = Constants {
             strong_convexity: c,
             smoothness: l,
@@ -112,7 +119,7 @@ impl Quadratic {
     fn noise(&self, rows: usize, batch: usize, draws: &mut ChaCha8Rng) -> Tensor<2> {
         let d = self.dimension();
         // The mean of b independent normal numbers is a normal number of variance 1 / b.
-        let deviation = (self.config.variance / (d * batch) as f64).sqrt();
+        let deviation = (self.config.variance / d as f64 / batch as f64).sqrt();
         let values = (0..rows * d).map(|_| deviation * Distribution::<f64>::sample(&StandardNormal, draws)).collect();
         self.arithmetic.tensor(values, [rows, d])
     }

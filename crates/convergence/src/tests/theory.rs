@@ -3,6 +3,8 @@
 use kiln_training::schedules::ScheduleConfig;
 
 use super::support::{arithmetic, curve, curves, read};
+use crate::outcome::verdict;
+use crate::theorems::exact_quadratic;
 use crate::*;
 
 /// c = 0.5 and L = 1, with noise; errors start ten times as high as the variance.
@@ -16,18 +18,21 @@ fn experiment(head: &str, tail: &[String]) -> String {
     format!("title = \"test\"\n{head}\n{NOISY}{}", tail.concat())
 }
 
-/// The first update at which the lower end of the mean's confidence interval is above the bound of `wrong` constants.
-fn broken_at(curve: &CurveOutcome, config: &CurveConfig, wrong: impl Fn(&mut Constants, &mut f64)) -> Option<usize> {
+/// The verdict under `wrong` constants.
+fn verdict_under(curve: &CurveOutcome, config: &CurveConfig, wrong: impl Fn(&mut Constants, &mut f64)) -> Verdict {
     let mut constants = curve.constants.clone().unwrap();
     let mut variance = curve.trace.variance.unwrap();
     wrong(&mut constants, &mut variance);
     let bound = Bound::of(config, Some(&constants), variance, curve.trace.error[0].mean).unwrap();
-    curve
-        .trace
-        .error
-        .iter()
-        .enumerate()
-        .position(|(t, band)| band.mean - band.half_width > bound.at(t as u64) * (1.0 + 1e-9))
+    verdict(&curve.trace, &bound, &arithmetic())
+}
+
+fn holds(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Holds { .. })
+}
+
+fn is_broken(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Broken { error, bound, updates, .. } if error > bound && *updates > 0)
 }
 
 #[test]
@@ -39,7 +44,7 @@ fn the_mean_of_200_repeats_lies_under_the_bound_at_every_step() {
     for ((curve, config), (batch, rate)) in curves(&text).iter().zip(&configs).zip(settings) {
         assert!(matches!(curve.verdict, Verdict::Holds { .. }), "b = {batch}, eta = {rate}: {:?}", curve.verdict);
         assert_eq!((curve.trace.repeats, curve.trace.error.len()), (200, 301));
-        assert_eq!(broken_at(curve, config, |_, _| {}), None);
+        assert_eq!(verdict_under(curve, config, |_, _| {}), curve.verdict);
         // The theorem of the lecture, written out once more.
         let floor = rate * 1.0 * 1.0 / (2.0 * 0.5 * batch as f64);
         for (t, band) in curve.trace.error.iter().enumerate() {
@@ -55,11 +60,13 @@ fn a_wrong_bound_is_found_out() {
     let text = experiment("repeats = 200\nsteps = 300", &tail);
     let configs = read(&text).unwrap().curves;
     let made = curves(&text);
-    assert_eq!(broken_at(&made[0], &configs[0], |_, _| {}), None);
-    assert!(broken_at(&made[0], &configs[0], |_, variance| *variance /= 10.0).is_some(), "sigma² / 10 passes");
-    assert!(broken_at(&made[0], &configs[0], |constants, _| constants.strong_convexity *= 3.0).is_some(), "3 c passes");
-    assert_eq!(broken_at(&made[1], &configs[1], |_, _| {}), None);
-    assert!(broken_at(&made[1], &configs[1], |constants, _| constants.strong_convexity *= 3.0).is_some(), "3 c passes");
+    assert!(made.iter().all(|curve| holds(&curve.verdict)));
+    let tenth_of_variance = verdict_under(&made[0], &configs[0], |_, variance| *variance /= 10.0);
+    assert!(is_broken(&tenth_of_variance), "sigma² / 10 passes: {tenth_of_variance:?}");
+    for (curve, config) in made.iter().zip(&configs) {
+        let three_times_c = verdict_under(curve, config, |constants, _| constants.strong_convexity *= 3.0);
+        assert!(is_broken(&three_times_c), "3 c passes: {three_times_c:?}");
+    }
 }
 
 #[test]
@@ -187,6 +194,36 @@ fn divergence_is_told_with_its_step_and_the_bound_that_it_broke() {
     // The steepest direction grows by 1.2² a step from a quarter of the error: 10 / 4 * 1.44^t passes a million times 10.
     let Verdict::Diverged { step, .. } = made[0].verdict else { unreachable!() };
     assert_eq!(step, (4e6_f64.ln() / 1.44_f64.ln()).ceil() as u64);
+}
+
+#[test]
+fn at_and_above_the_limit_of_stability_nothing_is_called_a_floor() {
+    // Twice 1/L without noise, and with it: neither NaN nor infinity may stand for a floor.
+    let problem = |variance: f64| format!("[problem.quadratic]\nspectrum = [0.5, 1.0]\nvariance = {variance}\n");
+    for (variance, rate) in [(0.0, 2.0), (1.0, 2.0), (1.0, 2.01)] {
+        let text = format!("title = \"test\"\nsteps = 100\n{}{}", problem(variance), curve(1, &constant(rate)));
+        let made = curves(&text);
+        assert_eq!(made[0].exact_floor, None, "variance {variance}, rate {rate}");
+        assert!(made[0].exact.iter().flatten().all(|exact| exact.is_finite()));
+        assert!(made[0].floor.is_none_or(|floor| variance == 0.0 && floor.value.is_finite()), "{:?}", made[0].floor);
+    }
+}
+
+#[test]
+fn one_noisy_repeat_is_held_against_no_bound() {
+    let made = curves(&experiment("repeats = 1\nsteps = 50", &[curve(1, &constant(0.2))]));
+    assert_eq!(made[0].verdict, Verdict::NoTheorem);
+    assert_eq!(made[0].bound, Err("one repeat says nothing of an expectation".into()));
+    assert_eq!(made[0].floor, None);
+}
+
+#[test]
+fn a_weight_decay_acts_on_the_weights_and_leaves_the_theorem() {
+    let decayed = format!("{}[curves.optimizer.sgd]\nweight-decay = 0.5\n", curve(0, &constant(0.5)));
+    let made = curves(&experiment("steps = 200", &[decayed]));
+    // It ends at the minimum of another objective.
+    assert!(made[0].trace.error[200].mean > 1e-3, "{:?}", made[0].trace.error[200]);
+    assert_eq!(made[0].bound, Err("the theorems are about plain gradient descent".into()));
 }
 
 #[test]

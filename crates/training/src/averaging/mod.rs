@@ -126,7 +126,8 @@ impl Averaging {
             self.take_in(averaged, 1.0);
         }
         self.count = state.count;
-        self.trigger = state.trigger;
+        let configured = self.trigger.as_ref().map(NonMonotoneTrigger::patience);
+        self.trigger = state.trigger.zip(configured).map(|(trigger, patience)| trigger.with_patience(patience));
         Ok(())
     }
 

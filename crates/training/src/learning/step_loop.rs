@@ -71,6 +71,7 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
         else {
             return (model, components.event_processor);
         };
+        let saved = (state.step > 0).then_some((state.step, state.evaluated));
         let mut session = Running {
             updater: Updater { model: model.train(), parts: update },
             clock: Clock::starting(&state),
@@ -86,7 +87,7 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
             interrupter: components.interrupter,
             evaluation: None,
             sample: None,
-            saved_at: None,
+            saved,
         };
         let end = session.run(&mut *train_loader.iter());
         self.end.put(end);
@@ -110,7 +111,8 @@ struct Running {
     clock: Clock,
     evaluation: Option<Evaluation>,
     sample: Option<std::sync::Arc<str>>,
-    saved_at: Option<u64>,
+    /// The newest checkpoint: after how many updates, and after which evaluation.
+    saved: Option<(u64, Option<u64>)>,
 }
 
 /// Where the time goes: training alone for the speed, everything for the time that remains.
@@ -132,6 +134,7 @@ impl Running {
     fn run(&mut self, batches: &mut Batches<'_>) -> Result<Ended, TrainError> {
         let (step, steps) = (self.state.step, self.run.steps);
         self.observer.observe(Event::Started { step, steps });
+        self.make_up_evaluation()?;
         self.start_interval(step);
         while self.state.step < steps && !self.interrupter.should_stop() {
             let entry = self.update(batches)?;
@@ -139,7 +142,7 @@ impl Running {
             let run = &self.run;
             let (step, last) = (entry.step, entry.step == steps);
             let is_due = |every: u64| last || step % every == 0;
-            let (evaluates, saves) = (is_due(run.evaluate_every), is_due(run.checkpoint_every));
+            let (evaluates, saves) = (self.owes_evaluation(), is_due(run.checkpoint_every));
             let samples = run.sample_every.is_some_and(is_due);
             if evaluates {
                 self.evaluate()?;
@@ -155,10 +158,28 @@ impl Running {
             }
         }
         let step = self.state.step;
-        let stop = if step >= steps { Stop::Done } else { Stop::Interrupted(self.interrupter.get_message()) };
+        let is_done = step >= steps && !self.owes_evaluation();
+        let stop = if is_done { Stop::Done } else { Stop::Interrupted(self.interrupter.get_message()) };
         // An error that burn-train noted goes before; what was trained so far is kept in any case.
         self.save()?;
         Ok(Ended { stop, step, evaluation: self.evaluation })
+    }
+
+    /// Whether this step has an evaluation that was not made yet.
+    fn owes_evaluation(&self) -> bool {
+        let step = self.state.step;
+        let is_due = step == self.run.steps || step.is_multiple_of(self.run.evaluate_every);
+        step > 0 && is_due && self.state.evaluated != Some(step)
+    }
+
+    /// Makes the evaluation that a stop came before: what it tells the schedule and the average must not be lost.
+    fn make_up_evaluation(&mut self) -> Result<(), TrainError> {
+        if !self.owes_evaluation() {
+            return Ok(());
+        }
+        self.start_interval(self.state.step - 1);
+        self.evaluate()?;
+        self.save()
     }
 
     /// One update, counted and timed.
@@ -244,6 +265,7 @@ impl Running {
             bits_per_byte: evaluation.bits_per_byte,
             tokens: evaluation.tokens,
         };
+        self.state.evaluated = Some(step);
         self.updater.observe_validation(evaluation.loss);
         self.evaluation = Some(evaluation);
         self.show_evaluation(epoch, evaluation.loss);
@@ -275,10 +297,10 @@ impl Running {
         }
     }
 
-    /// Writes a checkpoint of this step, unless there is one.
+    /// Writes a checkpoint of this step, unless there is one that knows as much.
     fn save(&mut self) -> Result<(), TrainError> {
-        let step = self.state.step;
-        if self.saved_at == Some(step) || (step == self.clock.first_step && step > 0) {
+        let (step, newest) = (self.state.step, (self.state.step, self.state.evaluated));
+        if self.saved == Some(newest) {
             return Ok(());
         }
         let updater = &self.updater;
@@ -291,7 +313,7 @@ impl Running {
             carried: updater.parts.carried.as_ref().map(state_tensors),
         };
         let folder = self.folder.save(&updater.finished_model(), &checkpoint, self.run.keep)?;
-        self.saved_at = Some(step);
+        self.saved = Some(newest);
         self.observer.observe(Event::Saved { step, folder: &folder });
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::batches::EvaluationPlan;
 use crate::evaluation::evaluate;
 use crate::live_estimates::EstimatesConfig;
 use crate::optimizers::{AdamwConfig, OptimizerConfig, ScheduleFreeAdamwConfig, ScheduleFreeSgdConfig};
-use crate::run::{Checkpoint, RunConfig, RunFolder, StepEntry};
+use crate::run::{Checkpoint, EvaluationEntry, Metrics, RunConfig, RunFolder, StepEntry};
 use crate::schedules::{CosineConfig, ScheduleConfig};
 use crate::shards::{TextIdentity, TokenFile, TokenFileWriter};
 
@@ -73,7 +73,7 @@ struct World {
     model: ModelConfig,
     optimizer: OptimizerConfig,
     averaging: Option<AveragingConfig>,
-    rate: f64,
+    schedule: ScheduleConfig,
     run: RunConfig,
     estimates: EstimatesConfig,
 }
@@ -99,7 +99,7 @@ impl World {
             model: toml::from_str(model).unwrap(),
             optimizer: OptimizerConfig::Adamw(AdamwConfig::default()),
             averaging: None,
-            rate: 0.01,
+            schedule: cosine(0.01),
             run: toml::from_str(&run).unwrap(),
             estimates: EstimatesConfig::default(),
             tokenizer,
@@ -131,12 +131,7 @@ impl World {
             estimates: Some(&self.estimates),
             optimizer: &self.optimizer,
             averaging: self.averaging.as_ref(),
-            schedule: &ScheduleConfig::Cosine(CosineConfig {
-                rate: self.rate,
-                final_rate: 0.0,
-                warmup: 3,
-                steps: None,
-            }),
+            schedule: &self.schedule,
             train: self.train.clone(),
             validation: self.validation.clone(),
             folder,
@@ -147,11 +142,20 @@ impl World {
         })
     }
 
+    /// Every evaluation in the log of a run.
+    fn evaluations(&self, name: &str) -> Vec<EvaluationEntry> {
+        Metrics::read(&self.folder.path().join(name).join("metrics.jsonl")).unwrap().evaluations
+    }
+
     fn newest(&self, name: &str) -> (std::path::PathBuf, Checkpoint) {
         let found = find_checkpoint(&self.folder.path().join(name), Which::Last).unwrap();
         let checkpoint = Checkpoint::read(&found.folder).unwrap();
         (found.folder, checkpoint)
     }
+}
+
+fn cosine(rate: f64) -> ScheduleConfig {
+    ScheduleConfig::Cosine(CosineConfig { rate, final_rate: 0.0, warmup: 3, steps: None })
 }
 
 fn weights(folder: &Path) -> Vec<u8> {
@@ -180,7 +184,8 @@ fn a_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
         let world = World::new(model, &format!("windows = \"{windows}\"\naccumulate = 2\nclip-norm = 0.5"));
         let whole = Notes::default();
         world.train("whole", &whole).unwrap();
-        for stop in [1, 4, 7] {
+        // After 5 and 12 there is an evaluation, which the stop comes before.
+        for stop in [1, 4, 5, 7, 12] {
             let name = format!("stopped-{stop}");
             let first = Notes { stop_after: Some(stop), ..Notes::default() };
             let outcome = world.train(&name, &first).unwrap();
@@ -188,7 +193,39 @@ fn a_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
             world.train(&name, &Notes::default()).unwrap();
             let ((expected_folder, expected), (folder, found)) = (world.newest("whole"), world.newest(&name));
             assert_eq!(found, expected, "{windows}, stopped after {stop}");
+            assert_eq!(world.evaluations(&name), world.evaluations("whole"), "{windows}, stopped after {stop}");
             assert_eq!(weights(&folder), weights(&expected_folder), "{windows}, stopped after {stop}");
+        }
+    }
+}
+
+#[test]
+fn a_rate_that_follows_the_losses_is_the_same_after_a_stop() {
+    let _alone = alone();
+    let tables = [
+        "[error-floor]\nrate = 0.05\nwindow = 4\nwindow-growth = 1.0\nstandard-errors = 30.0",
+        "[reduce-on-plateau]\nrate = 0.5\npatience = 0\nfactor = 0.5\nthreshold = 0.5",
+        "[non-monotone]\nrate = 1.0\npatience = 1\nfactor = 0.5",
+    ];
+    for table in tables {
+        let mut world = World::new(LSTM, "windows = \"streams\"\nclip-norm = 1.0");
+        world.schedule = toml::from_str(table).unwrap();
+        world.run.evaluate_every = 2;
+        let whole = Notes::default();
+        world.train("whole", &whole).unwrap();
+        let rates = |notes: &Notes| -> Vec<f64> {
+            notes.steps.lock().unwrap().iter().map(|entry| entry.learning_rate).collect()
+        };
+        let expected = rates(&whole);
+        assert!(expected.windows(2).any(|pair| pair[0] != pair[1]), "{table}: the rate never changes");
+        for stop in [3, 4, 6, 7] {
+            let name = format!("stopped-{stop}");
+            let (first, second) = (Notes { stop_after: Some(stop), ..Notes::default() }, Notes::default());
+            world.train(&name, &first).unwrap();
+            world.train(&name, &second).unwrap();
+            let found: Vec<f64> = rates(&first).into_iter().chain(rates(&second)).collect();
+            assert_eq!(found, expected, "{table}, stopped after {stop}");
+            assert_eq!(world.newest(&name).1, world.newest("whole").1, "{table}, stopped after {stop}");
         }
     }
 }
@@ -213,7 +250,7 @@ fn averaging_worlds() -> Vec<World> {
     let averages = averages.map(|average| {
         world(&|world| {
             // A rate at which the validation loss rises, so that the third kind begins too.
-            world.rate = 1.0;
+            world.schedule = cosine(1.0);
             world.averaging = Some(average.clone());
         })
     });
@@ -228,7 +265,7 @@ fn a_run_that_averages_and_was_stopped_ends_with_the_bits_of_one_that_was_not() 
         world.train("whole", &Notes::default()).unwrap();
         let (expected_folder, expected) = world.newest("whole");
         assert!(expected.training_weights.is_some(), "{:?}: no average began", world.averaging);
-        for stop in [1, 5, 9] {
+        for stop in [1, 4, 5, 8, 9] {
             let name = format!("stopped-{stop}");
             world.train(&name, &Notes { stop_after: Some(stop), ..Notes::default() }).unwrap();
             world.train(&name, &Notes::default()).unwrap();
@@ -320,7 +357,7 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
     let fresh = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &device);
     let model = kiln_models::saved::load_weights(fresh, &path.join("model.safetensors")).unwrap();
     let notes = Notes::default();
-    let schedule = ScheduleConfig::Cosine(CosineConfig { rate: 1e30, final_rate: 0.0, warmup: 3, steps: None });
+    let schedule = cosine(1e30);
     let error = train(Session {
         seed: 11,
         model,

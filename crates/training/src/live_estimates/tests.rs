@@ -184,7 +184,6 @@ fn the_sharpness_of_a_language_model_hardly_depends_on_the_step() {
         let chosen = found(RELATIVE_STEP);
         for step in [1e-3, 1e-4] {
             let other = found(step);
-            println!("{config:?}: {chosen} at {RELATIVE_STEP}, {other} at {step}");
             assert!((other - chosen).abs() < 0.01 * chosen.abs(), "{chosen} at {RELATIVE_STEP}, {other} at {step}");
         }
         // Another way: second differences of the loss itself.
@@ -192,7 +191,6 @@ fn the_sharpness_of_a_language_model_hardly_depends_on_the_step() {
         let h = 0.02;
         let loss = |along: f64| example.loss(&shifted(&example.model, &gradient, along / length));
         let second = (loss(h) - 2.0 * loss(0.0) + loss(-h)) / (h * h);
-        println!("{config:?}: {second} by second differences");
         assert!((second - chosen).abs() < 0.05 * chosen.abs(), "{chosen}, {second} by second differences");
     }
 }

@@ -28,6 +28,9 @@ pub struct LoopState {
     pub tokens: u64,
     /// The lowest validation loss so far.
     pub best: Option<Best>,
+    /// After how many updates the last evaluation was made. A stop may come before one that is due; it is then made up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluated: Option<u64>,
     /// The state of the learning-rate schedule.
     pub schedule: ScheduleEntry,
     /// The state of the average of the weights, where one is configured.

@@ -41,12 +41,18 @@ pub struct EvaluationEntry {
     pub step: u64,
     /// Validation loss, nats per token.
     pub valid_loss: f64,
-    /// exp(validation loss).
+    /// exp(validation loss); infinite, and `null` in the file, from a loss of 710 on.
+    #[serde(deserialize_with = "null_is_infinite")]
     pub perplexity: f64,
     /// Validation loss in bits per UTF-8 byte of the text.
     pub bits_per_byte: f64,
     /// Predictions that were scored.
     pub tokens: u64,
+}
+
+/// JSON has no infinity and writes `null` for it.
+fn null_is_infinite<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
 }
 
 /// The log of a run, appended to.
@@ -93,7 +99,7 @@ impl Metrics {
     /// Reads a log, up to a torn last line. Where there is no file, nothing was logged.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file cannot be read, or a line in it is none that this program writes.
     pub fn read(path: &Path) -> Result<Self, FolderError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), doing: "read the metrics log", source };
         let text = match std::fs::read_to_string(path) {
@@ -102,10 +108,14 @@ impl Metrics {
             Err(error) => return Err(io(error)),
         };
         let mut metrics = Self::default();
-        for line in text.split_inclusive('\n').take_while(|line| line.ends_with('\n')) {
+        for (index, line) in text.split_inclusive('\n').take_while(|line| line.ends_with('\n')).enumerate() {
             if let Ok(entry) = serde_json::from_str(line) {
                 metrics.steps.push(entry);
-            } else if let Ok(entry) = serde_json::from_str(line) {
+            } else {
+                let entry = serde_json::from_str(line).map_err(|error| {
+                    let message = format!("line {} is damaged: {error}", index + 1);
+                    io(std::io::Error::new(std::io::ErrorKind::InvalidData, message))
+                })?;
                 metrics.evaluations.push(entry);
             }
         }

@@ -113,6 +113,7 @@ fn a_torn_last_line_is_cut_off() {
 fn the_state_of_the_loop_survives_its_file() {
     let state = LoopState {
         step: 7,
+        evaluated: Some(5),
         tokens: 1 << 60,
         best: Some(Best { step: 5, loss: 0.1 + 0.2 }),
         schedule: ScheduleEntry(serde_json::json!({ "step": 7 })),

@@ -122,7 +122,8 @@ impl Schedule for ErrorFloor {
     fn observe_theory(&mut self, theory: Theory) {
         self.progress.knows_theory = true;
         let floor = self.progress.rate * theory.floor_per_rate;
-        if theory.excess <= self.config.multiple * floor {
+        // Without noise there is no floor, and nothing to cut the rate for.
+        if floor > 0.0 && theory.excess <= self.config.multiple * floor {
             self.cut();
         }
     }

@@ -78,7 +78,9 @@ impl Schedule for NonMonotone {
     }
 
     fn restore(&mut self, state: serde_json::Value) -> Result<(), ScheduleStateError> {
-        self.progress = serde_json::from_value(state)?;
+        let Progress { rate, trigger } = serde_json::from_value(state)?;
+        let trigger = trigger.with_patience(self.progress.trigger.patience());
+        self.progress = Progress { rate, trigger };
         Ok(())
     }
 }

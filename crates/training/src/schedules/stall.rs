@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 ///
 /// Stochastic gradient descent at a constant rate first moves towards the minimum and then about it; finding the change from
 /// what a run shows goes back to Pflug, "Non-asymptotic Confidence Bounds for Stochastic Approximation Algorithms with Constant
-/// Step Size", 1990, with inner products of gradients. A schedule is shown losses alone, so the losses are tested, as Lang, Xiao
-/// and Zhang do with another statistic in "Using Statistical Adaptive Stochastic Approximation" (SASA), 2019.
+/// Step Size", 1990, with inner products of gradients. A schedule is shown losses alone, so the losses are tested; Lang, Zhang
+/// and Xiao test another statistic in "Using Statistics to Automate Stochastic Optimization" (SASA), 2019.
 ///
 /// # When it errs
 /// - A window too short for the fall within it to rise above the noise is called stalled although the loss falls: too early.
-/// - Losses of successive batches that resemble one another (streams through one text) make the standard error too small,
-///   and chance is taken for a fall: too late.
+/// - Losses of successive batches that resemble one another (streams through one text) make the standard error too small:
+///   chance passes for a fall where there is none, and more often hides one that is there, so it errs both ways.
 /// - At standard errors z, a loss that has come to rest passes for falling in the share 1 - Phi(z) of the windows (16 % for
 ///   z = 1): one window late, on average a fifth of one.
 /// - A loss that rises counts as stalled.

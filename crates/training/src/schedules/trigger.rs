@@ -36,6 +36,12 @@ impl NonMonotoneTrigger {
         self.losses.clear();
     }
 
+    /// The same losses under another patience: a saved state goes on under the one that is configured.
+    #[must_use]
+    pub fn with_patience(self, patience: usize) -> Self {
+        Self { patience, ..self }
+    }
+
     /// How many of the newest losses a loss is not compared with.
     pub fn patience(&self) -> usize {
         self.patience

@@ -1,11 +1,11 @@
 //! The report of all experiments as one page.
 
-use super::pictures::Picture;
-use super::{Made, words};
+use super::files::Drawn;
+use super::words;
 use crate::figures::{Block, Page, Section, Table};
 
-/// The page, from the pictures of each experiment as drawn.
-pub(super) fn page(title: &str, made: &[(&Made, Vec<(Picture, String)>)]) -> Page {
+/// The page of all experiments.
+pub(super) fn page(title: &str, drawn: &[Drawn]) -> Page {
     Page {
         title: title.into(),
         introduction: vec![
@@ -15,11 +15,12 @@ pub(super) fn page(title: &str, made: &[(&Made, Vec<(Picture, String)>)]) -> Pag
              “Optimization Methods for Large-Scale Machine Learning”, 2018, Theorem 4.6); without noise the floor is 0."
                 .into(),
         ],
-        sections: made.iter().map(|(made, pictures)| section(made, pictures)).collect(),
+        sections: drawn.iter().map(section).collect(),
     }
 }
 
-fn section(made: &Made, pictures: &[(Picture, String)]) -> Section {
+fn section(drawn: &Drawn) -> Section {
+    let Drawn { made, pictures } = drawn;
     let mut blocks: Vec<Block> = made.experiment.explanation.iter().cloned().map(Block::Paragraph).collect();
     for (picture, svg) in pictures {
         blocks.push(Block::Picture { svg: svg.clone(), caption: picture.caption.clone() });

@@ -73,7 +73,10 @@ fn variance(made: &Made, known: &Constants) -> String {
     let met: Vec<f64> = of_problem.filter_map(|curve| curve.trace.variance).collect();
     let (least, most) = (met.iter().copied().fold(f64::INFINITY, f64::min), met.iter().copied().fold(0.0, f64::max));
     let range = if least < most { format!("{} to {}", number(least), number(most)) } else { number(most) };
-    format!("sigma² = {range} (an estimate: the largest met on the paths of each curve, which its bound takes)")
+    format!(
+        "sigma² = {range} (an estimate: the largest met on the paths of each curve, looked at every {} updates, which its bound takes)",
+        made.experiment.validate_every
+    )
 }
 
 /// A row of the table for each curve.
@@ -124,7 +127,7 @@ fn measured(curve: &CurveOutcome) -> String {
 fn verdict(curve: &CurveOutcome) -> String {
     match &curve.verdict {
         Verdict::Holds { .. } => "under the bound at every update".into(),
-        Verdict::Broken { step, .. } => format!("ABOVE the bound from update {step} on"),
+        Verdict::Broken { step, updates, .. } => format!("ABOVE the bound at {updates} updates, first at {step}"),
         Verdict::NoTheorem => "no bound".into(),
         Verdict::Diverged { step, .. } => format!("diverged at step {step}"),
     }
@@ -137,7 +140,7 @@ pub(super) fn reasons(made: &Made) -> Vec<String> {
 
 fn reason(curve: &CurveOutcome) -> Option<String> {
     match (&curve.verdict, &curve.bound) {
-        (Verdict::Broken { step, error, bound }, _) => {
+        (Verdict::Broken { step, error, bound, .. }, _) => {
             Some(format!("at update {step} the mean is {}, the bound {}", number(*error), number(*bound)))
         }
         (Verdict::NoTheorem, Err(reason)) => Some(format!("no bound, since {reason}")),
