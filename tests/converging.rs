@@ -114,7 +114,7 @@ fn wrong_files_end_with_the_exit_code_of_their_kind() {
         (QUADRATIC.replace("repeats = 20", "repeats = 0"), 2, "`repeats` must be 1 or more, is 0"),
         (QUADRATIC.replace("[0.5, 1.0]", "[0.5, -1.0]"), 2, "`problem.quadratic.spectrum[1]` must be above 0, is -1"),
         (regression("singular.csv", 1), 3, "the data are singular"),
-        (regression("torn.csv", 1), 3, "torn.csv:3: `x` in column `b` is no finite number"),
+        (regression("torn.csv", 1), 3, "torn.csv:3: `x` in column `b` is no number, or one too large to compute with"),
         (regression("absent.csv", 1), 3, "cannot read the data `absent.csv`"),
         (regression("few.csv", 4), 2, "a mini-batch of 4 is larger than the data, which has 3 samples"),
         (
@@ -130,6 +130,58 @@ fn wrong_files_end_with_the_exit_code_of_their_kind() {
         assert_eq!(finished.code, Some(code), "{text}\n{}", finished.stderr);
         assert!(finished.stderr.contains(words), "{words} is not in\n{}", finished.stderr);
     }
+}
+
+#[test]
+fn noise_that_grows_with_the_weights_is_told_as_divergence() {
+    let workshop = Workshop::new();
+    let text = "title = \"sampled\"\nsteps = 400\n[problem.linear-regression.data.generated]\n\
+        [[curves]]\nlabel = \"b = 1\"\nbatch = 1\n[curves.schedule.constant]\nrate = 0.9\n";
+    workshop.write("sampled.toml", text);
+    let finished = workshop.kiln(&["converge", "sampled.toml"]);
+    assert_eq!(finished.code, Some(4), "{}", finished.stdout);
+    assert!(finished.stdout.contains("diverged at step") && !finished.stdout.contains("floor"), "{}", finished.stdout);
+    assert!(finished.stderr.contains("error: sampled: `b = 1` diverged"), "{}", finished.stderr);
+}
+
+#[test]
+fn the_folder_of_a_run_is_not_written_into() {
+    let workshop = Workshop::new();
+    workshop.write("small.toml", QUADRATIC);
+    workshop.write("runs/mine/config.toml", "");
+    let finished = workshop.kiln(&["converge", "small.toml", "--output", "runs/mine"]);
+    assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+    assert!(finished.stderr.contains("is the folder of a run or a race"), "{}", finished.stderr);
+}
+
+#[test]
+fn other_commands_say_which_one_an_experiment_belongs_to() {
+    let workshop = Workshop::new();
+    workshop.write("small.toml", QUADRATIC);
+    workshop.write("all.toml", "title = \"all\"\nexperiments = [\"small.toml\"]\n");
+    for file in ["small.toml", "all.toml"] {
+        let finished = workshop.kiln(&["train", file]);
+        assert_eq!(finished.code, Some(2));
+        assert!(finished.stderr.contains(&format!("start it by `kiln converge {file}`")), "{}", finished.stderr);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stop_keeps_what_is_done() {
+    let workshop = Workshop::new();
+    workshop.write("small.toml", QUADRATIC);
+    workshop.write("long.toml", QUADRATIC.replace("steps = 60", "steps = 1000000"));
+    workshop.write("all.toml", "title = \"both\"\nexperiments = [\"small.toml\", \"long.toml\"]\n");
+    let mut child = workshop.command(&["converge", "all.toml"]).spawn().unwrap();
+    let first = workshop.path("runs/all/small.svg");
+    while !first.exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let stopped = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(stopped.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(fs::read_to_string(workshop.path("runs/all/report.html")).unwrap().contains("a small experiment"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use kiln_models::saved::SavedModelError;
 use kiln_training::config::{ConfigErrors, ConfigFileError};
 use kiln_training::learning::TrainError;
 use kiln_training::run::FolderError;
+use kiln_training::schedules::ScheduleStateError;
 
 use crate::device::DeviceError;
 
@@ -67,6 +68,9 @@ impl Exit {
             _ => {}
         }
         if let Some(FolderError::Exists { .. }) = error.downcast_ref() {
+            return Some(Self::Usage);
+        }
+        if let Some(TrainError::ScheduleState(ScheduleStateError::Other { .. })) = error.downcast_ref() {
             return Some(Self::Usage);
         }
         if let Some(TrainError::Diverged { .. }) = error.downcast_ref() {

@@ -13,6 +13,9 @@ use kiln_training::shards::PreparedData;
 use crate::device::Chosen;
 use crate::exit::UsageError;
 
+/// The resolved file of a race, in its folder.
+pub(crate) const RACE: &str = "race.toml";
+
 /// The model of a configuration with its first weights, on the chosen device.
 pub(crate) fn first_model(config: &Config, data: &PreparedData, chosen: &Chosen) -> LanguageModel {
     // Every backend draws other numbers from a seed; drawn on the CPU, the first weights are the same on all devices.
@@ -32,6 +35,9 @@ pub(crate) fn open_run(
     data: &PreparedData,
     chosen: &Chosen,
 ) -> anyhow::Result<(RunFolder, Option<(LanguageModel, Checkpoint)>)> {
+    if path.join(RACE).exists() {
+        return Err(UsageError(format!("{} is a race; go on with it by `kiln race`", path.display())).into());
+    }
     let description = ModelDescription::new(config.model.clone(), &data.tokenizer, config.run.context);
     let folder = RunFolder::open(path, resume, description.clone())?;
     let Some((checkpoint_folder, checkpoint)) = folder.newest()? else {

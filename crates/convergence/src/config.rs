@@ -186,9 +186,24 @@ impl Experiment {
         if self.curves.is_empty() {
             violations.push(Violation::new("curves", "is empty").with_help("write a table `[[curves]]`"));
         }
+        violations.extend(self.labels());
         let curves = self.curves.iter().enumerate();
         violations.extend(curves.flat_map(|(index, curve)| self.of_curve(curve, &format!("curves[{index}]"))));
         violations
+    }
+
+    /// Rows and legends are told apart by labels alone.
+    fn labels(&self) -> Vec<Violation> {
+        let label = |index: usize| self.curves[index].label.trim();
+        let wrong = (0..self.curves.len()).filter_map(|index| {
+            let message = match label(index) {
+                "" => "is empty".to_string(),
+                name if (0..index).any(|other| label(other) == name) => format!("is that of another curve, `{name}`"),
+                _ => return None,
+            };
+            Some(Violation::new(format!("curves[{index}].label"), message))
+        });
+        wrong.collect()
     }
 
     fn thresholds(&self) -> Option<Violation> {

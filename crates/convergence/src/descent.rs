@@ -57,11 +57,11 @@ pub struct Trace {
     pub diverged: Option<u64>,
 }
 
-/// Descends from the problem's start; `proceed` is told the updates made.
+/// Descends from the problem's start; `proceed` is told the updates made and may stop it.
 ///
 /// # Errors
-/// When a mini-batch is larger than the data, or the device fails.
-pub(crate) fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64)) -> Result<Trace, LabError> {
+/// When a mini-batch is larger than the data, when it is stopped, or the device fails.
+pub(crate) fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64) -> bool) -> Result<Trace, LabError> {
     if let (Some(batch), Some(samples)) = (descent.curve.batch, descent.problem.samples())
         && batch > samples
     {
@@ -75,7 +75,9 @@ pub(crate) fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64)) -> Re
             break;
         }
         walk.update(&errors, t)?;
-        proceed(t + 1);
+        if !proceed(t + 1) {
+            return Err(LabError::Stopped);
+        }
     }
     let quarter = (descent.steps - descent.steps * 3 / 4 + 1) as f64;
     walk.trace.late_errors.iter_mut().for_each(|sum| *sum /= quarter);
@@ -93,6 +95,8 @@ struct Walk<'a> {
     slots: Slots,
     draws: ChaCha8Rng,
     quantile: f64,
+    /// The error floor of the first rate with the variance at the start: that met on a path that diverges would grow with it.
+    first_floor: f64,
     trace: Trace,
 }
 
@@ -118,6 +122,7 @@ impl<'a> Walk<'a> {
             slots: Slots::default(),
             draws,
             quantile: confidence_half_width(rows),
+            first_floor: 0.0,
             trace: Trace {
                 repeats: rows,
                 error: Vec::new(),
@@ -141,7 +146,7 @@ impl<'a> Walk<'a> {
     }
 
     fn record(&mut self, errors: &[f64], t: u64) {
-        let floor = self.floor_per_rate().unwrap_or(0.0) * self.trace.rates.last().copied().unwrap_or(0.0);
+        let floor = self.first_floor;
         let trace = &mut self.trace;
         let band = Band::of(errors, self.quantile);
         let first = trace.error.first().map_or(band.mean, |first| first.mean);
@@ -178,6 +183,9 @@ impl<'a> Walk<'a> {
         }
         self.tell(errors, &losses, t);
         let rate = self.rate();
+        if t == 0 {
+            self.first_floor = self.floor_per_rate().unwrap_or(0.0) * self.trace.rates[0];
+        }
         let shape = self.weights.dims();
         let length = [shape[0] * shape[1]];
         // A matrix of repeats and weights, so that a decay acts on the weights.

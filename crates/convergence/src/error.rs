@@ -52,6 +52,9 @@ pub enum LabError {
         /// The norm of the gradient.
         norm: f64,
     },
+    /// Whoever runs it had enough.
+    #[error("stopped")]
+    Stopped,
     /// The device failed.
     #[error("the device failed: {0}")]
     Device(String),

@@ -52,7 +52,9 @@ pub(crate) fn floor(trace: &Trace) -> Option<Estimate> {
     let steps = trace.error.len();
     let before = &trace.error[steps / 2..steps * 3 / 4];
     let mean_before = before.iter().map(|band| band.mean).sum::<f64>() / before.len() as f64;
-    ((mean_before - mean).abs() <= mean * 0.05 + 2.0 * error).then_some(Estimate { value: mean, error })
+    let is_at_rest = (mean_before - mean).abs() <= mean * 0.05 + 2.0 * error;
+    // A few repeats far out that make the mean are no rest either.
+    (is_at_rest && error <= 0.25 * mean).then_some(Estimate { value: mean, error })
 }
 
 /// A slope of the mean curve, its error from the slopes of the groups.

@@ -53,8 +53,10 @@ pub struct CurveOutcome {
 pub enum Verdict {
     /// At every update the mean, or the lower end of its confidence interval, lies under the bound.
     Holds {
-        /// How many times the measured mean the bound is after the last update (whose error is not mere rounding).
+        /// How many times the measured mean the bound is after update `until`.
         tightness: f64,
+        /// The last update whose error is not mere rounding.
+        until: u64,
     },
     /// At some updates it does not.
     Broken {
@@ -90,14 +92,15 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Makes an experiment; `proceed` is told how far it is.
+/// Makes an experiment; `proceed` is told how far it is and may stop it.
 ///
 /// # Errors
-/// When data cannot be read or do not determine a minimum, when a mini-batch is larger than the data, or the device fails.
+/// When data cannot be read or do not determine a minimum, when a mini-batch is larger than the data, when it is
+/// stopped, or the device fails.
 pub fn run(
     experiment: &Experiment,
     arithmetic: &Arithmetic,
-    proceed: &mut dyn FnMut(Progress),
+    proceed: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<ExperimentOutcome, LabError> {
     let total = experiment.steps * experiment.curves.len() as u64;
     let mut problems: BTreeMap<String, Box<dyn Problem>> = BTreeMap::new();
@@ -119,7 +122,6 @@ pub fn run(
         let before = experiment.steps * index as u64;
         let trace = descend(&descent, &mut |made| proceed(Progress { done: before + made, total }))?;
         curves.push(CurveOutcome::new(experiment, curve, problem, trace, arithmetic));
-        proceed(Progress { done: before + experiment.steps, total });
     }
     Ok(ExperimentOutcome { curves })
 }
@@ -175,7 +177,11 @@ impl CurveOutcome {
             exact_rate_per_step: quadratic.filter(|_| !is_noisy).map(|(rate, spectrum)| slowest(spectrum, rate)),
             exponent: if converged && has_a_power(&curve.schedule) { power_law(&trace) } else { None },
             // One path says nothing of a mean.
-            floor: if rate.is_some() && trace.repeats > 1 { floor(&trace) } else { None },
+            floor: rate.zip(constants.as_ref()).filter(|_| trace.repeats > 1).and_then(|(rate, known)| {
+                // The slowest direction has to have had its time, and none may grow.
+                let rested = rate * known.strong_convexity * experiment.steps as f64 / 4.0 >= 1.0;
+                if rested && rate * known.smoothness < 2.0 { floor(&trace) } else { None }
+            }),
             exact_floor: quadratic
                 .filter(|(rate, spectrum)| is_noisy && spectrum.iter().all(|eigenvalue| rate * eigenvalue < 2.0))
                 .and_then(|_| at(f64::INFINITY)),
@@ -225,5 +231,6 @@ pub(crate) fn verdict(trace: &Trace, bound: &Bound, arithmetic: &Arithmetic) -> 
     }
     // Where the digits have ended, the ratio would be one of rounding.
     let measured = steps().rfind(|(_, band)| band.mean > digits);
-    Verdict::Holds { tightness: measured.map_or(1.0, |(t, band)| bound.at(t as u64) / band.mean) }
+    let (until, tightness) = measured.map_or((0, 1.0), |(t, band)| (t as u64, bound.at(t as u64) / band.mean));
+    Verdict::Holds { tightness, until }
 }

@@ -59,6 +59,9 @@ impl Bound {
             ScheduleConfig::InverseTime(schedule) => decreasing(schedule, constants, noise, start)?,
             schedule => match schedule.constant_rate() {
                 Some(rate) => constant(rate, constants, curve.batch.is_some().then_some(noise))?,
+                None if matches!(schedule, ScheduleConfig::Constant(_)) => {
+                    return Err("the theorem knows no warm-up".into());
+                }
                 None => return Err(format!("there is no theorem for the schedule `{}`", schedule.name())),
             },
         };
@@ -67,10 +70,11 @@ impl Bound {
 
     /// The bound after t updates.
     pub fn at(&self, t: u64) -> f64 {
-        let t_or_more = |t: u64| i32::try_from(t).unwrap_or(i32::MAX);
+        let kept = |factor: f64| factor.powi(i32::try_from(t).unwrap_or(i32::MAX));
         match self.theorem {
-            Theorem::FullGradient { factor } => factor.powi(t_or_more(t)) * self.start,
-            Theorem::ConstantRate { factor, floor } => factor.powi(t_or_more(t)) * (self.start - floor) + floor,
+            Theorem::FullGradient { factor } => kept(factor) * self.start,
+            // The same, without the difference of two numbers of which one may be far larger.
+            Theorem::ConstantRate { factor, floor } => kept(factor) * self.start + (1.0 - kept(factor)) * floor,
             Theorem::DecreasingRate { numerator, offset } => numerator / (offset + t as f64),
         }
     }

@@ -9,13 +9,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use burn::train::Interrupter;
 use indicatif::{ProgressBar, ProgressStyle};
-use kiln_convergence::{Arithmetic, Experiment, ExperimentOutcome, LabFile, Lecture, Verdict};
+use kiln_convergence::{Arithmetic, Experiment, ExperimentOutcome, LabError, LabFile, Lecture, Verdict};
 
 use self::files::Drawn;
 use crate::arguments::ConvergeArguments;
 use crate::device::choose;
 use crate::exit::{Exit, UsageError};
+use crate::signals;
 use crate::terminal::say;
 
 /// An experiment that was made, under the name of its file.
@@ -39,11 +41,25 @@ pub(crate) fn converge(arguments: &ConvergeArguments) -> anyhow::Result<Exit> {
         say("this device has no double precision: errors below about 1e-7 of the first one are rounding");
     }
     let folder = arguments.output.clone().unwrap_or_else(|| Path::new("runs").join(stem(path)));
+    if ["config.toml", "race.toml"].iter().any(|file| folder.join(file).exists()) {
+        let folder = folder.display();
+        return Err(UsageError(format!("{folder} is the folder of a run or a race; name another by --output")).into());
+    }
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-    let made = make(experiments, &arithmetic, &folder)?;
+    let interrupter = Interrupter::new();
+    let received = signals::watch(interrupter.clone())?;
+    let made = make(experiments, &arithmetic, &folder, &interrupter)?;
     files::write_report(&folder, &title, &made)?;
     say(&format!("report:  {}", folder.join(files::REPORT).display()));
-    Ok(if made.iter().any(|drawn| diverged_unasked(&drawn.made)) { Exit::Diverged } else { Exit::Done })
+    if interrupter.should_stop() {
+        say(&format!("stopped; what was done is in {}", folder.display()));
+        return Ok(received.exit());
+    }
+    let diverged: Vec<String> = made.iter().flat_map(|drawn| diverged_unasked(&drawn.made)).collect();
+    for curve in &diverged {
+        say(&format!("error: {curve} diverged; if it is meant to, set `diverges = true` in its table"));
+    }
+    Ok(if diverged.is_empty() { Exit::Done } else { Exit::Diverged })
 }
 
 /// The experiments of a lecture, in its order.
@@ -74,7 +90,12 @@ fn stem(path: &Path) -> String {
 
 /// Makes the experiments one after the other, with a bar on a terminal. Each is printed and written when it is made, so that a
 /// later one cannot take it away.
-fn make(experiments: Vec<(String, Experiment)>, arithmetic: &Arithmetic, folder: &Path) -> anyhow::Result<Vec<Drawn>> {
+fn make(
+    experiments: Vec<(String, Experiment)>,
+    arithmetic: &Arithmetic,
+    folder: &Path,
+    interrupter: &Interrupter,
+) -> anyhow::Result<Vec<Drawn>> {
     let style = ProgressStyle::with_template("{msg:>28} [{bar:30}] {percent:>3} % {eta}");
     let total = experiments.iter().map(|(_, experiment)| updates(experiment)).sum();
     let bar = ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -82,9 +103,14 @@ fn make(experiments: Vec<(String, Experiment)>, arithmetic: &Arithmetic, folder:
     let mut drawn = Vec::new();
     for (name, experiment) in experiments {
         bar.set_message(name.clone());
-        let outcome =
-            kiln_convergence::run(&experiment, arithmetic, &mut |progress| bar.set_position(before + progress.done))
-                .with_context(|| name.clone())?;
+        let outcome = kiln_convergence::run(&experiment, arithmetic, &mut |progress| {
+            bar.set_position(before + progress.done);
+            !interrupter.should_stop()
+        });
+        let outcome = match outcome {
+            Err(LabError::Stopped) => break,
+            outcome => outcome.with_context(|| format!("{name}.toml"))?,
+        };
         before += updates(&experiment);
         let made = Made { name, experiment, outcome };
         bar.suspend(|| print(&words::report(&made)))?;
@@ -98,10 +124,12 @@ fn updates(experiment: &Experiment) -> u64 {
     experiment.steps * experiment.curves.len() as u64
 }
 
-/// Whether a curve diverged that was not meant to.
-fn diverged_unasked(made: &Made) -> bool {
+/// The curves that diverged and were not meant to.
+fn diverged_unasked(made: &Made) -> Vec<String> {
     let curves = made.experiment.curves.iter().zip(&made.outcome.curves);
-    curves.into_iter().any(|(config, curve)| !config.diverges && matches!(curve.verdict, Verdict::Diverged { .. }))
+    let unasked =
+        curves.filter(|(config, curve)| !config.diverges && matches!(curve.verdict, Verdict::Diverged { .. }));
+    unasked.map(|(config, _)| format!("{}: `{}`", made.name, config.label)).collect()
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

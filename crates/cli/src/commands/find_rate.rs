@@ -32,11 +32,11 @@ pub(crate) struct FindRateArguments {
     config: ConfigArguments,
 
     /// The first rate [default: 1e-6, with plain gradient descent 1e-4]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     from: Option<f64>,
 
     /// The last rate [default: 1, with plain gradient descent 100]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     to: Option<f64>,
 
     /// How many rates are tried, one update each

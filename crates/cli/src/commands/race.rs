@@ -20,14 +20,11 @@ use crate::arguments::ConfigArguments;
 use crate::device::{Chosen, choose};
 use crate::exit::{Exit, UsageError};
 use crate::quiet_renderer::QuietRenderer;
-use crate::runs;
+use crate::runs::{self, RACE};
 use crate::signals;
 use crate::terminal::say;
 use crate::training_data;
 use crate::training_display::grouped;
-
-/// The resolved file of the race, in its folder.
-const RACE: &str = "race.toml";
 
 /// Arguments of `kiln race`.
 #[derive(Debug, Args)]

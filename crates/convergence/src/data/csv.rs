@@ -73,8 +73,8 @@ impl Table {
         let mut table = Self { path: path.to_path_buf(), bytes, names: StringRecord::new(), rows: Vec::new() };
         let mut reader = ReaderBuilder::new().trim(csv::Trim::All).from_reader(&table.bytes[..]);
         let names = reader.headers().map_err(|error| table.unreadable(&error))?.clone();
-        if names.len() < 2 {
-            return Err(table.wrong(0, "needs a column for the target and one for a feature at least".into()));
+        if let Some(message) = wrong_names(&names) {
+            return Err(table.wrong(0, message));
         }
         let mut rows = Vec::new();
         for record in reader.records() {
@@ -83,7 +83,13 @@ impl Table {
             let number = |(column, field)| {
                 let number = parsed(field);
                 let name = names.get(column).unwrap_or_default();
-                number.ok_or_else(|| table.wrong(start, format!("`{field}` in column `{name}` is no finite number")))
+                number.ok_or_else(|| {
+                    let field = field.lines().next().unwrap_or_default();
+                    table.wrong(
+                        start,
+                        format!("`{field}` in column `{name}` is no number, or one too large to compute with"),
+                    )
+                })
             };
             rows.push((start, record.iter().enumerate().map(number).collect::<Result<_, _>>()?));
             if rows.len() > MOST_SAMPLES {
@@ -163,6 +169,25 @@ impl Table {
     }
 }
 
+/// A number whose square, summed over all samples, is still one.
 fn parsed(field: &str) -> Option<f64> {
-    field.parse::<f64>().ok().filter(|number| number.is_finite())
+    field.parse::<f64>().ok().filter(|number| number.abs() <= 1e100)
+}
+
+/// What is wrong with the line of names.
+fn wrong_names(names: &StringRecord) -> Option<String> {
+    if names.is_empty() {
+        return Some("is empty".into());
+    }
+    if names.len() < 2 {
+        let line = names.get(0).unwrap_or_default();
+        return Some(format!(
+            "needs a column for the target and one for a feature at least, separated by commas; the line reads `{line}`"
+        ));
+    }
+    if names.iter().all(|name| parsed(name).is_some()) {
+        return Some("holds numbers; the first line must name the columns".into());
+    }
+    let twice = names.iter().enumerate().find(|(index, name)| names.iter().take(*index).any(|other| other == *name));
+    twice.map(|(_, name)| format!("names two columns `{name}`"))
 }

@@ -33,8 +33,8 @@ const MOST_NEWTON_STEPS: usize = 100;
 
 impl LogisticRegressionConfig {
     pub(super) fn validate(&self) -> Vec<Violation> {
-        let l2 = (!(self.l2 > 0.0 && self.l2.is_finite())).then(|| {
-            Violation::new("l2", format!("must be above 0, is {}", self.l2))
+        let l2 = (!(1e-12..=1e12).contains(&self.l2)).then(|| {
+            Violation::new("l2", format!("must be above 0, from 1e-12 to 1e12, is {}", self.l2))
                 .with_help("without the penalty logistic regression is not strongly convex: l2 is its c")
         });
         self.data.validate().into_iter().chain(l2).collect()

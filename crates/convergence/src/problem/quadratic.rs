@@ -56,11 +56,12 @@ impl QuadraticConfig {
             let message = format!("must not span more than 12 powers of ten, goes from {least:e} to {most:e}");
             violations.push(Violation::new("spectrum", message).with_help("the arithmetic has 16 digits"));
         }
-        if !(self.variance >= 0.0 && self.variance.is_finite()) {
-            violations.push(Violation::new("variance", format!("must be 0 or more, is {}", self.variance)));
+        if !(0.0..=1e12).contains(&self.variance) {
+            violations.push(Violation::new("variance", format!("must be 0 or more, up to 1e12, is {}", self.variance)));
         }
-        if !(self.start_error > 0.0 && self.start_error.is_finite()) {
-            violations.push(Violation::new("start-error", format!("must be above 0, is {}", self.start_error)));
+        if !(1e-12..=1e12).contains(&self.start_error) {
+            let message = format!("must be from 1e-12 to 1e12, is {}", self.start_error);
+            violations.push(Violation::new("start-error", message));
         }
         violations
     }

@@ -33,12 +33,13 @@ fn every_mistake_is_told_with_its_line_and_what_is_wrong() {
         ("[0.1, 0.01]", "[0.01, 0.1]", "`iterations-to` must be errors above 0, each below the one before"),
         ("[0.5, 1.0]", "[0.5, 0.0]", "lab.toml:8:18: `problem.quadratic.spectrum[1]` must be above 0, is 0"),
         ("[0.5, 1.0]", "[]", "`problem.quadratic.spectrum` must have 1 to 1000 eigenvalues, has 0"),
-        ("variance = 1.0", "variance = -1.0", "`problem.quadratic.variance` must be 0 or more, is -1"),
-        ("start-error = 1.0", "start-error = 0.0", "`problem.quadratic.start-error` must be above 0, is 0"),
+        ("variance = 1.0", "variance = -1.0", "`problem.quadratic.variance` must be 0 or more, up to 1e12, is -1"),
+        ("start-error = 1.0", "start-error = 0.0", "`problem.quadratic.start-error` must be from 1e-12 to 1e12, is 0"),
         ("batch = 4", "batch = 0", "lab.toml:13:9: `curves[0].batch` must be 1 or more, is 0"),
         ("rate = 0.1", "rate = 0.0", "lab.toml:15:8: `curves[0].schedule.constant.rate` must be above 0, is 0"),
         ("rate = 0.1", "rte = 0.1", "unknown key `rte` in [curves.schedule.constant]"),
         ("label", "lable", "unknown key `lable` in [[curves]]"),
+        ("label = \"curve\"", "label = \" \"", "`curves[0].label` is empty"),
         ("constant]", "konstant]", "unknown `[curves.schedule.konstant]`"),
         (
             "rate = 0.1",
@@ -60,6 +61,14 @@ fn a_batch_larger_than_generated_data_is_a_mistake_of_the_file() {
     );
     let errors = read(&text).unwrap_err().to_string();
     assert!(errors.contains("`curves[0].batch` must be at most the number of samples (3), is 4"), "{errors}");
+}
+
+#[test]
+fn two_curves_of_one_label_are_a_mistake() {
+    let text = replaced("seed = 1", "seed = 1") + &curve(1, "constant]\nrate = 0.1").replace("curve\"", "same\"");
+    let text = text.replacen("label = \"curve\"", "label = \"same\"", 1);
+    let errors = read(&text).unwrap_err().to_string();
+    assert!(errors.contains("`curves[1].label` is that of another curve, `same`"), "{errors}");
 }
 
 #[test]

@@ -41,18 +41,35 @@ fn standardised_columns_have_mean_0_and_variance_1() {
 
 #[test]
 fn every_mistake_in_a_file_is_told_with_its_line() {
-    let cases: [(&[u8], Option<&str>, Targets, &str); 10] = [
-        (b"", None, Targets::Numbers, "data.csv:1: needs a column for the target and one for a feature at least"),
+    let cases: [(&[u8], Option<&str>, Targets, &str); 12] = [
+        (b"", None, Targets::Numbers, "data.csv:1: is empty"),
+        (b"1,2\n3,4\n5,6\n", None, Targets::Numbers, "data.csv:1: holds numbers; the first line must name the columns"),
+        (b"a,a\n1,2\n3,4\n", None, Targets::Numbers, "data.csv:1: names two columns `a`"),
         (
             b"a\n1\n2\n",
             None,
             Targets::Numbers,
-            "data.csv:1: needs a column for the target and one for a feature at least",
+            "data.csv:1: needs a column for the target and one for a feature at least, separated by commas; the line reads `a`",
         ),
         (b"a,b\n1,2\n", None, Targets::Numbers, "data.csv:1: needs 2 samples at least, has 1"),
-        (b"a,b\n1,2\n3,x\n", None, Targets::Numbers, "data.csv:3: `x` in column `b` is no finite number"),
-        (b"a,b\n1,2\n3,\n", None, Targets::Numbers, "data.csv:3: `` in column `b` is no finite number"),
-        (b"a,b\n1,2\n\n3,inf\n", None, Targets::Numbers, "data.csv:4: `inf` in column `b` is no finite number"),
+        (
+            b"a,b\n1,2\n3,x\n",
+            None,
+            Targets::Numbers,
+            "data.csv:3: `x` in column `b` is no number, or one too large to compute with",
+        ),
+        (
+            b"a,b\n1,2\n3,\n",
+            None,
+            Targets::Numbers,
+            "data.csv:3: `` in column `b` is no number, or one too large to compute with",
+        ),
+        (
+            b"a,b\n1,2\n\n3,inf\n",
+            None,
+            Targets::Numbers,
+            "data.csv:4: `inf` in column `b` is no number, or one too large to compute with",
+        ),
         (b"a,b\n1,2\n3,4,5\n", None, Targets::Numbers, "data.csv:3: has 3 columns, the lines before have 2"),
         (b"a,b\n1,2\n\xff,4\n", None, Targets::Numbers, "data.csv:3: is not UTF-8 text"),
         (b"a,b\n1,2\n3,4\n", Some("y"), Targets::Numbers, "data.csv:1: has no column `y`, only `a`, `b`"),

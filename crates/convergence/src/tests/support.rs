@@ -10,12 +10,19 @@ pub(super) fn arithmetic() -> Arithmetic {
     Arithmetic::of(Device::flex())
 }
 
+/// Reads an experiment; curves that [`curve`] called alike are numbered from the second on.
 pub(super) fn read(text: &str) -> Result<Experiment, ConfigErrors> {
-    Experiment::read(&Source::new("lab.toml", text), &[])
+    let mut parts = text.split("label = \"curve\"");
+    let mut numbered = parts.next().unwrap_or_default().to_owned();
+    for (index, part) in parts.enumerate() {
+        let label = if index == 0 { "curve".to_owned() } else { format!("curve {}", index + 1) };
+        numbered += &format!("label = {label:?}{part}");
+    }
+    Experiment::read(&Source::new("lab.toml", numbered), &[])
 }
 
 pub(super) fn try_run(text: &str) -> Result<ExperimentOutcome, LabError> {
-    run(&read(text).unwrap_or_else(|errors| panic!("{errors}\n{text}")), &arithmetic(), &mut |_| {})
+    run(&read(text).unwrap_or_else(|errors| panic!("{errors}\n{text}")), &arithmetic(), &mut |_| true)
 }
 
 /// The curves of an experiment.

@@ -163,16 +163,26 @@ impl RaceConfig {
     }
 }
 
-/// The one thing to say where a race is read as a run.
+/// What a file is that is no run: the key that shows it, what to say, what the key belongs to, and the command for it.
+const OTHER_FILES: [(&str, &str, &str, &str); 3] = [
+    ("entrants", "this is the file of a race, which has [[entrants]] instead of one [schedule]", "a race", "race"),
+    ("curves", "this is an experiment of the lab, which has [[curves]] instead of a [model]", "the lab", "converge"),
+    ("experiments", "this is a list of experiments of the lab", "the lab", "converge"),
+];
+
+/// The one thing to say where another file is read as a run.
 pub(super) fn is_no_run(source: &Source) -> Option<Problem> {
     let root = document::parse(source).ok()?;
-    let entrants = root.get("entrants")?;
-    Some(Problem {
-        key: "entrants".to_owned(),
-        message: "this is the file of a race, which has [[entrants]] instead of one [schedule]".to_owned(),
-        label: "belongs to a race".to_owned(),
-        help: vec![format!("start it by `kiln race {}`", source.name)],
-        origin: entrants.origin,
-        span: entrants.key_span.clone(),
-    })
+    let found = |(key, message, place, command)| {
+        let node = root.get(key)?;
+        Some(Problem {
+            key: String::from(key),
+            message: String::from(message),
+            label: format!("belongs to {place}"),
+            help: vec![format!("start it by `kiln {command} {}`", source.name)],
+            origin: node.origin,
+            span: node.key_span.clone(),
+        })
+    };
+    OTHER_FILES.into_iter().find_map(found)
 }

@@ -79,10 +79,10 @@ schedules! {
 impl ScheduleConfig {
     /// The schedule of a run of `steps` updates, before its first one.
     pub fn build(&self, steps: u64) -> Box<dyn Schedule> {
-        let (_, settings) = self.settings();
+        let (name, settings) = self.settings();
         let (first_rate, schedule) = settings.build(steps);
         // Also without a warm-up, so that states have one form and a run can go on with another warm-up.
-        Box::new(WarmUp::new(first_rate, settings.warmup(), schedule))
+        Box::new(WarmUp::new(name, first_rate, settings.warmup(), schedule))
     }
 
     /// Its name in a configuration.

@@ -94,5 +94,19 @@ pub struct Theory {
 
 /// A saved state that does not belong to the schedule.
 #[derive(Debug, thiserror::Error)]
-#[error("the saved state of the learning-rate schedule does not fit the configured schedule: {0}")]
-pub struct ScheduleStateError(#[from] serde_json::Error);
+pub enum ScheduleStateError {
+    /// It is no state of a schedule.
+    #[error("the saved state of the learning-rate schedule does not fit the configured schedule: {0}")]
+    Damaged(#[from] serde_json::Error),
+    /// It is that of another schedule.
+    #[error(
+        "the run was started with [schedule.{saved}] and cannot go on with [schedule.{configured}]: it does not fit the \
+         configured schedule. Its own settings are in its config.toml"
+    )]
+    Other {
+        /// The schedule that the state was saved of.
+        saved: String,
+        /// The configured one.
+        configured: &'static str,
+    },
+}

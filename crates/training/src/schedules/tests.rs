@@ -279,6 +279,13 @@ fn a_state_of_something_else_is_refused() {
 }
 
 #[test]
+fn the_state_of_another_schedule_is_told_by_its_name() {
+    let state = schedule("[constant]\nrate = 1.0", 100).state();
+    let error = schedule("[cosine]\nrate = 1.0", 100).restore(state).unwrap_err().to_string();
+    assert!(error.starts_with("the run was started with [schedule.constant] and cannot go on with [schedule.cosine]"));
+}
+
+#[test]
 fn burns_learner_and_the_loop_share_one_schedule() {
     let shared = SharedSchedule::new(schedule("[constant]\nrate = 4.0\nwarmup = 1", 10));
     let mut of_the_learner = shared.clone();

@@ -7,6 +7,8 @@ use super::{Schedule, ScheduleStateError, Theory};
 /// W updates with rates that rise linearly to the first rate eta of the schedule behind them, eta (t + 1) / (W + 1), t from 0;
 /// then that schedule, from its beginning. It is not shown what was seen at rates that are not its own.
 pub(super) struct WarmUp {
+    /// The name of the schedule behind, so that another one's state is not taken for its own.
+    name: &'static str,
     rate: f64,
     updates: u64,
     made: u64,
@@ -16,14 +18,15 @@ pub(super) struct WarmUp {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
+    name: String,
     warmed: u64,
     schedule: serde_json::Value,
 }
 
 impl WarmUp {
-    /// `updates` updates that rise to `rate`, then `behind`.
-    pub(super) fn new(rate: f64, updates: u64, behind: Box<dyn Schedule>) -> Self {
-        Self { rate, updates, made: 0, behind }
+    /// `updates` updates that rise to `rate`, then `behind`, which is called `name`.
+    pub(super) fn new(name: &'static str, rate: f64, updates: u64, behind: Box<dyn Schedule>) -> Self {
+        Self { name, rate, updates, made: 0, behind }
     }
 
     fn is_over(&self) -> bool {
@@ -59,11 +62,14 @@ impl Schedule for WarmUp {
     }
 
     fn state(&self) -> serde_json::Value {
-        serde_json::json!({ "warmed": self.made, "schedule": self.behind.state() })
+        serde_json::json!({ "name": self.name, "warmed": self.made, "schedule": self.behind.state() })
     }
 
     fn restore(&mut self, state: serde_json::Value) -> Result<(), ScheduleStateError> {
         let saved: Saved = serde_json::from_value(state)?;
+        if saved.name != self.name {
+            return Err(ScheduleStateError::Other { saved: saved.name, configured: self.name });
+        }
         self.behind.restore(saved.schedule)?;
         self.made = saved.warmed;
         Ok(())

@@ -102,7 +102,7 @@ fn summary_of(curve: &CurveOutcome) -> [String; SUMMARY.len()] {
     let error = |estimate: Option<Estimate>| text(estimate.map(|estimate| estimate.error));
     let minimizer = known.map(|known| known.minimizer.iter().map(f64::to_string).collect::<Vec<_>>().join(" "));
     let (verdict, tightness) = match &curve.verdict {
-        Verdict::Holds { tightness } => ("holds", Some(*tightness)),
+        Verdict::Holds { tightness, .. } => ("holds", Some(*tightness)),
         Verdict::Broken { .. } => ("broken", None),
         Verdict::NoTheorem => ("no theorem", None),
         Verdict::Diverged { .. } => ("diverged", None),

@@ -85,16 +85,20 @@ pub(super) fn rows(made: &Made) -> Vec<Vec<String>> {
 }
 
 fn row(curve: &CurveOutcome) -> Vec<String> {
-    let last = match curve.trace.error.last() {
+    // Below the digits of the arithmetic there is nothing to compare.
+    let steps = match curve.verdict {
+        Verdict::Holds { until, .. } => until,
+        _ => curve.trace.error.len().saturating_sub(1) as u64,
+    };
+    let last = match curve.trace.error.get(steps as usize) {
         Some(band) if matches!(curve.verdict, Verdict::Diverged { .. }) => format!("{} and rising", number(band.mean)),
         Some(band) if band.half_width > 0.0 => format!("{} ± {}", number(band.mean), number(band.half_width)),
         Some(band) => number(band.mean),
         None => "none".into(),
     };
-    let steps = curve.trace.error.len().saturating_sub(1) as u64;
     let bound = curve.bound.as_ref().map_or_else(|_| "none".into(), |bound| number(bound.at(steps)));
     let tightness = match curve.verdict {
-        Verdict::Holds { tightness } => number(tightness),
+        Verdict::Holds { tightness, .. } => number(tightness),
         _ => String::new(),
     };
     vec![curve.label.clone(), last, bound, tightness, measured(curve), verdict(curve)]
@@ -126,6 +130,9 @@ fn measured(curve: &CurveOutcome) -> String {
 /// What a curve says of its theorem, in a word or two.
 fn verdict(curve: &CurveOutcome) -> String {
     match &curve.verdict {
+        Verdict::Holds { until, .. } if until + 1 < curve.trace.error.len() as u64 => {
+            format!("under the bound at every update; the error is rounding after {until}")
+        }
         Verdict::Holds { .. } => "under the bound at every update".into(),
         Verdict::Broken { step, updates, .. } => format!("ABOVE the bound at {updates} updates, first at {step}"),
         Verdict::NoTheorem => "no bound".into(),
