@@ -156,8 +156,10 @@ fn reason(curve: &CurveOutcome) -> Option<String> {
             number(*rate),
             number(*limit)
         )),
-        (Verdict::Diverged { rate, .. }, _) => {
-            Some(format!("diverged: at rate {} the error became a million times what it was", number(*rate)))
+        (Verdict::Diverged { rate, limit, .. }, _) => {
+            let noise = "; the rate is not beyond 2/L, so it is noise that grows with the weights";
+            let noise = if limit.is_some() { noise } else { "" };
+            Some(format!("diverged: at rate {} the error became a million times what it was{noise}", number(*rate)))
         }
         _ => None,
     }
