@@ -1,7 +1,5 @@
 //! What must happen, and that it does; and that these tests can fail.
 
-use kiln_training::schedules::ScheduleConfig;
-
 use super::support::{arithmetic, curve, curves, read};
 use crate::outcome::verdict;
 use crate::theorems::exact_quadratic;
@@ -295,28 +293,45 @@ fn a_network_has_no_theorem_and_says_so() {
     }
 }
 
+/// The table of every schedule, as it stands in either file.
+const TABLES: [&str; 16] = [
+    "constant]\nrate = 0.4\nwarmup = 3\n",
+    "inverse-time]\nrate = 0.4\ntime-constant = 5.0\n",
+    "inverse-square-root]\nrate = 0.4\n",
+    "step]\nrate = 0.4\nevery = 7\n",
+    "exponential]\nrate = 0.4\nfactor = 0.9\n",
+    "polynomial]\nrate = 0.4\npower = 3.0\n",
+    "linear]\nrate = 0.4\nwarmup = 2\n",
+    "cosine]\nrate = 0.4\nfinal-rate = 0.1\n",
+    "cosine-restarts]\nrate = 0.4\nperiod = 9\n",
+    "one-cycle]\nrate = 0.4\n",
+    "noam]\nfactor = 2.0\nwidth = 16\nwarmup = 10\n",
+    "warmup-stable-decay]\nrate = 0.4\n",
+    "piecewise]\nrates = [0.4, 0.1]\nboundaries = [20]\n",
+    "error-floor]\nrate = 0.4\nfactor = 0.25\nwindow = 64\nwarmup = 3\n",
+    "reduce-on-plateau]\nrate = 0.4\npatience = 1\n",
+    "non-monotone]\nrate = 0.4\npatience = 2\n",
+];
+
 #[test]
 fn one_table_of_a_schedule_serves_both_worlds() {
-    let table = "error-floor]\nrate = 0.4\nfactor = 0.25\nwindow = 64\nwarmup = 3\n";
-    let lab = read(&experiment("steps = 100", &[curve(1, table)])).unwrap().curves.remove(0).schedule;
-    let network = format!(
-        "[data.builtin]\n[tokenizer.byte]\n[model.rnn]\n[optimizer.sgd]\n[schedule.{table}[run]\nsteps = 100\nbatch = 2\ncontext = 8"
-    );
-    let source = kiln_training::config::Source::new("run.toml", network);
-    let network =
-        kiln_training::config::Config::read(&source, &[]).unwrap_or_else(|errors| panic!("{errors}")).schedule;
-    assert!(matches!(lab, ScheduleConfig::ErrorFloor(_)));
-    assert_eq!(lab, network);
-    let rates = |config: &ScheduleConfig| {
-        let mut schedule = config.build(100);
-        (0..100)
-            .map(|step| {
-                schedule.observe_training(f64::from(step % 7));
-                schedule.next_rate()
-            })
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(rates(&lab), rates(&network));
+    for table in TABLES {
+        let text = experiment("steps = 40\nrepeats = 3", &[curve(1, table)]);
+        let of_the_lab = read(&text).unwrap_or_else(|errors| panic!("{errors}")).curves.remove(0).schedule;
+        let network = format!(
+            "[data.builtin]\n[tokenizer.byte]\n[model.rnn]\n[optimizer.sgd]\n[schedule.{table}\
+             [run]\nsteps = 40\nbatch = 2\ncontext = 8"
+        );
+        let source = kiln_training::config::Source::new("run.toml", network);
+        let network = kiln_training::config::Config::read(&source, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(of_the_lab, network.schedule, "{table}");
+        // What the network's file gives by time is what the lab descends by.
+        if network.schedule.is_by_time() {
+            let mut schedule = network.schedule.build(network.run.steps);
+            let expected: Vec<f64> = (0..40).map(|_| schedule.next_rate()).collect();
+            assert_eq!(curves(&text)[0].trace.rates, expected, "{table}");
+        }
+    }
 }
 
 #[test]
