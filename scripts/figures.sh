@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Draws every figure of the documentation again, into docs/figures.
 #
-#   scripts/figures.sh            all of them: some 40 minutes on two cores, nearly all of it for the three races on tiny Shakespeare
+#   scripts/figures.sh            all of them: about half an hour on two cores, nearly all of it for the three races on tiny Shakespeare
 #   scripts/figures.sh --quick    those of the lab alone: half a minute
 #
 # KILN_MIRROR may name a folder with tinyshakespeare.txt, which is downloaded otherwise.

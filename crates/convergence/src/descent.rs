@@ -12,7 +12,7 @@ use crate::statistics::{Band, confidence_half_width};
 use crate::theorems::floor_per_rate;
 use crate::{Arithmetic, CurveConfig, LabError, Variance};
 
-/// Errors this many times the first one are no convergence.
+/// Errors this many times the first one, or the first rate's error floor if that is higher, are no convergence.
 const DIVERGED: f64 = 1e6;
 
 /// Repeats are also averaged in so many groups, whose scatter tells the error of what is fitted to the mean.

@@ -44,7 +44,8 @@ pub(crate) fn power_law(trace: &Trace) -> Option<Estimate> {
 }
 
 /// The mean error over the last quarter of the updates, with its standard error over the repeats; `None` where the error is
-/// not at rest, which shows in the quarter before: its mean differs by more than 5 % and two standard errors.
+/// not at rest, which shows in the quarter before: its mean differs by more than 5 % and two standard errors, or where its
+/// standard error is above a quarter of it.
 pub(crate) fn floor(trace: &Trace) -> Option<Estimate> {
     let quantile = confidence_half_width(trace.late_errors.len());
     let Band { mean, half_width } = Band::of(&trace.late_errors, quantile);

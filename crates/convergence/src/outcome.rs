@@ -163,7 +163,7 @@ impl CurveOutcome {
             if is_one_path && bound.is_ok() { Err("one repeat says nothing of an expectation".into()) } else { bound };
         let converged = trace.diverged.is_none() && constants.is_some();
         let rate = curve.schedule.constant_rate().filter(|_| converged);
-        let quadratic = rate.zip(problem.spectrum()).filter(|_| bound.is_ok() || curve.optimizer.is_none());
+        let quadratic = rate.zip(problem.spectrum()).filter(|_| is_plain(curve.optimizer.as_ref()));
         let noise = curve.batch.map_or(0.0, |batch| trace.variance.unwrap_or(0.0) / batch as f64);
         let at = |t: f64| quadratic.map(|(rate, spectrum)| exact_quadratic(spectrum, rate, noise, start, t));
         let is_noisy = curve.batch.is_some();

@@ -13,6 +13,7 @@ pub mod evaluation;
 pub mod learning;
 pub mod live_estimates;
 pub mod optimizers;
+mod rules;
 pub mod run;
 pub mod schedules;
 pub mod shards;

@@ -7,6 +7,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::quadratic_form::QuadraticForm;
 use super::{Problem, Sampled};
 use crate::constants::{regular, solve};
 use crate::data::{DataConfig, Samples, Targets};
@@ -51,8 +52,7 @@ impl LinearRegressionConfig {
         Ok(LinearRegression {
             config: self.clone(),
             data: OnDevice::new(&samples, arithmetic),
-            hessian: arithmetic.tensor(hessian.as_slice().to_vec(), [d, d]),
-            minimizer: arithmetic.tensor(minimizer.as_slice().to_vec(), [1, d]),
+            form: QuadraticForm::new(&hessian, &minimizer, arithmetic),
             constants,
         })
     }
@@ -118,8 +118,7 @@ pub(super) fn mean_of(factors: Tensor<2>, features: Tensor<3>) -> Tensor<2> {
 pub(super) struct LinearRegression {
     config: LinearRegressionConfig,
     data: OnDevice,
-    hessian: Tensor<2>,
-    minimizer: Tensor<2>,
+    form: QuadraticForm,
     constants: Constants,
 }
 
@@ -149,12 +148,11 @@ impl Problem for LinearRegression {
 
     /// (w - w*)ᵀ H (w - w*) / 2, which keeps its digits near the minimum.
     fn excess(&self, weights: Tensor<2>) -> Tensor<1> {
-        let error = weights.sub(self.minimizer.clone());
-        error.clone().matmul(self.hessian.clone()).mul(error).sum_dim(1).squeeze_dim::<1>(1).mul_scalar(0.5)
+        self.form.value(weights)
     }
 
     fn gradient(&self, weights: Tensor<2>) -> Tensor<2> {
-        weights.sub(self.minimizer.clone()).matmul(self.hessian.clone())
+        self.form.gradient(weights)
     }
 
     fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled {

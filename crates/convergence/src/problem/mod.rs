@@ -4,6 +4,7 @@ mod least_squares;
 mod logistic_regression;
 mod neural_network;
 mod quadratic;
+mod quadratic_form;
 
 use burn::tensor::Tensor;
 use kiln_models::Violation;

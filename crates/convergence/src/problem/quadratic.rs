@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
+use super::quadratic_form::QuadraticForm;
 use super::{Problem, Sampled};
 use crate::{Arithmetic, Constants, Variance};
 
@@ -92,8 +93,7 @@ impl QuadraticConfig {
         };
         Quadratic {
             config: self.clone(),
-            hessian: arithmetic.tensor(hessian.as_slice().to_vec(), [d, d]),
-            minimizer: arithmetic.tensor(minimizer.as_slice().to_vec(), [1, d]),
+            form: QuadraticForm::new(&hessian, &minimizer, arithmetic),
             start: start.as_slice().to_vec(),
             constants,
             arithmetic: arithmetic.clone(),
@@ -104,18 +104,13 @@ impl QuadraticConfig {
 /// A quadratic on a device.
 pub(crate) struct Quadratic {
     config: QuadraticConfig,
-    hessian: Tensor<2>,
-    minimizer: Tensor<2>,
+    form: QuadraticForm,
     start: Vec<f64>,
     constants: Constants,
     arithmetic: Arithmetic,
 }
 
 impl Quadratic {
-    fn error(&self, weights: Tensor<2>) -> Tensor<2> {
-        weights.sub(self.minimizer.clone())
-    }
-
     /// xi of each row for a mini-batch, `[R, d]`.
     fn noise(&self, rows: usize, batch: usize, draws: &mut ChaCha8Rng) -> Tensor<2> {
         let d = self.dimension();
@@ -144,19 +139,18 @@ impl Problem for Quadratic {
     }
 
     fn excess(&self, weights: Tensor<2>) -> Tensor<1> {
-        let error = self.error(weights);
-        error.clone().matmul(self.hessian.clone()).mul(error).sum_dim(1).squeeze_dim::<1>(1).mul_scalar(0.5)
+        self.form.value(weights)
     }
 
     fn gradient(&self, weights: Tensor<2>) -> Tensor<2> {
-        self.error(weights).matmul(self.hessian.clone())
+        self.form.gradient(weights)
     }
 
     /// The loss of a mini-batch whose gradient is grad F + xi: F(w) - F* + xiᵀ (w - w*).
     fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled {
-        let error = self.error(weights);
+        let gradient = self.form.gradient(weights.clone());
+        let error = self.form.error(weights);
         let noise = self.noise(error.dims()[0], batch, draws);
-        let gradient = error.clone().matmul(self.hessian.clone());
         let loss = error.mul(gradient.clone().mul_scalar(0.5).add(noise.clone())).sum_dim(1).squeeze_dim::<1>(1);
         Sampled { gradient: gradient.add(noise), loss }
     }

@@ -3,6 +3,8 @@
 use kiln_models::{PartCount, Violation};
 use serde::{Deserialize, Serialize};
 
+pub(super) use crate::rules::positive;
+
 use super::{
     AdamConfig, AdamRule, AdamwConfig, AdamwRule, LionConfig, LionRule, MuonConfig, MuonRule, Optimizer, Parameter,
     RmspropConfig, RmspropRule, ScheduleFreeAdamwConfig, ScheduleFreeAdamwRule, ScheduleFreeSgdConfig,
@@ -108,10 +110,6 @@ pub(super) fn below_one(key: &str, values: &[f64]) -> Option<Violation> {
 
 pub(super) fn inside_unit(key: &str, value: f64) -> Option<Violation> {
     (!(value > 0.0 && value < 1.0)).then(|| Violation::new(key, format!("must be above 0 and below 1, is {value}")))
-}
-
-pub(super) fn positive(key: &str, value: f64) -> Option<Violation> {
-    (!(value > 0.0 && value.is_finite())).then(|| Violation::new(key, format!("must be above 0, is {value}")))
 }
 
 pub(super) fn non_negative(key: &str, value: f64) -> Option<Violation> {

@@ -2,10 +2,7 @@
 
 use kiln_models::Violation;
 
-/// The rule of a number above 0.
-pub(super) fn positive(key: &str, value: f64) -> Option<Violation> {
-    (!(value > 0.0 && value.is_finite())).then(|| Violation::new(key, format!("must be above 0, is {value}")))
-}
+pub(super) use crate::rules::positive;
 
 /// The rule of a whole number above 0.
 pub(super) fn at_least_one(key: &str, value: u64) -> Option<Violation> {
