@@ -4,14 +4,15 @@ use burn::module::{
     Content, Devices, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
 };
 use burn::tensor::{Device, Int, Tensor, assert_shape};
+use kiln_kernels::Draws;
 
 use crate::recurrent::{GruLayer, LstmLayer, RecurrentModel, RecurrentState, RnnLayer};
 use crate::transformer::{KeyValueCache, Transformer};
 
 /// A language model: for each token of a window the logits of the next token.
 ///
-/// Made by [`ModelConfig::init`](crate::ModelConfig::init). Dropout acts only on an autodiff device; `model.valid()` is
-/// the same model without. Parameters are named as in the tables of initialisations, without a prefix for the kind of
+/// Made by [`ModelConfig::init`](crate::ModelConfig::init). Dropout acts only in [`losses`](Self::losses), where its draws
+/// are given. Parameters are named as in the tables of initialisations, without a prefix for the kind of
 /// model.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "a program holds a handful of models, each far larger on its device")]
@@ -111,6 +112,32 @@ impl LanguageModel {
         };
         assert_shape!(logits, [_, _, self.vocabulary_size()]);
         (logits, state)
+    }
+
+    /// Loss of the token after each token of a window, -ln softmax(logits)\[target\] in nats, and the state after the
+    /// window. A transformer starts each window cold.
+    ///
+    /// `draws` decides what dropout drops; [`Draws::none`] gives the losses of the model as it is used.
+    ///
+    /// # Shapes
+    /// - `tokens`, `targets` and output: `[B, T]`
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward), and on a CPU when a target is no token id.
+    pub fn losses(
+        &self,
+        tokens: Tensor<2, Int>,
+        targets: Tensor<2, Int>,
+        state: Option<State>,
+        draws: &mut Draws,
+    ) -> (Tensor<2>, Option<State>) {
+        let recurrent = |(losses, state): (Tensor<2>, RecurrentState)| (losses, Some(State::Recurrent(state)));
+        match self {
+            Self::Rnn(model) => recurrent(model.losses(tokens, targets, state.map(recurrent_state), draws)),
+            Self::Lstm(model) => recurrent(model.losses(tokens, targets, state.map(recurrent_state), draws)),
+            Self::Gru(model) => recurrent(model.losses(tokens, targets, state.map(recurrent_state), draws)),
+            Self::Transformer(model) => (model.losses(tokens, targets, draws), None),
+        }
     }
 
     /// Logits for the token after one token in each row, and the state after it.

@@ -1,13 +1,11 @@
 //! Building blocks that both families of models share.
 
-mod activation;
 mod embedding;
 mod initial;
+mod loss;
 mod projection;
-#[cfg(test)]
-mod tests;
 
-pub(crate) use activation::{gelu, gelu_tanh, sigmoid, silu, tanh};
 pub use embedding::Embedding;
 pub(crate) use initial::{constant, normal, uniform};
+pub(crate) use loss::losses_of_projection;
 pub use projection::Projection;

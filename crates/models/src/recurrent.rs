@@ -23,7 +23,6 @@ mod lstm;
 mod model;
 mod rnn;
 mod state;
-mod steps;
 #[cfg(test)]
 mod tests;
 

@@ -33,7 +33,6 @@ mod block;
 mod cache;
 mod config;
 mod feed_forward;
-mod mask;
 mod model;
 mod norm;
 mod rotary;

@@ -1,5 +1,7 @@
 use burn::module::Module;
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use kiln_kernels::Draws;
 
 use crate::recurrent::{Activation, GruConfig, LstmConfig, RnnConfig};
 use crate::reference::with_fixed_weights;
@@ -185,15 +187,34 @@ fn autodiff_does_not_change_the_logits() {
     });
 }
 
+/// The losses of a window, and the state after it.
+fn losses(model: &LanguageModel, mut draws: Draws) -> (TensorData, Option<State>) {
+    let device = model.device();
+    let [tokens, targets] = [tokens(CONTEXT), tokens(CONTEXT).flip([1])].map(|tokens| tokens.to_device(&device));
+    let (losses, state) = model.losses(tokens, targets, None, &mut draws);
+    (losses.to_data(), state)
+}
+
 #[test]
-fn dropout_acts_only_under_autodiff() {
+fn losses_are_those_of_the_logits() {
+    for_each_model(|name, model| {
+        let (found, _) = losses(model, Draws::none());
+        let logits = model.forward(tokens(CONTEXT), None).0;
+        let targets = tokens(CONTEXT).flip([1]).unsqueeze_dim::<3>(2);
+        let expected = log_softmax(logits, 2).gather(2, targets).squeeze_dim::<2>(2).neg();
+        assert_close(name, &Tensor::from_data(found, &Device::flex()), &expected);
+    });
+}
+
+#[test]
+fn dropout_acts_where_there_are_draws_and_the_same_seed_drops_the_same() {
     for (name, config) in configurations().into_iter().filter(|(name, _)| name.contains("dropout")) {
-        let training = config.init(VOCABULARY, CONTEXT, &Device::flex().autodiff());
-        let evaluation = training.valid();
-        let logits =
-            |model: &LanguageModel| model.forward(tokens(CONTEXT).to_device(&model.device()), None).0.to_data();
-        assert_eq!(logits(&evaluation), logits(&evaluation), "{name}");
-        assert_ne!(logits(&training), logits(&training), "{name}");
+        let model = config.init(VOCABULARY, CONTEXT, &Device::flex().autodiff());
+        let with_seed = |seed: u64| losses(&model, Draws::from_seed(seed)).0;
+        assert_eq!(losses(&model, Draws::none()).0, losses(&model.valid(), Draws::none()).0, "{name}");
+        assert_eq!(with_seed(1), with_seed(1), "{name}");
+        assert_ne!(with_seed(1), with_seed(2), "{name}");
+        assert_ne!(with_seed(1), losses(&model, Draws::none()).0, "{name}");
     }
 }
 
@@ -202,14 +223,14 @@ fn dropout_acts_between_layers_and_before_the_head_but_never_on_the_state() {
     let between = LstmConfig { hidden: 16, dropout: 0.5, ..LstmConfig::default() };
     let at_the_end = LstmConfig { hidden: 16, output_dropout: 0.5, ..LstmConfig::default() };
     for (config, moved) in [(between, [false, true]), (at_the_end, [false, false])] {
-        let model = ModelConfig::Lstm(config).init(VOCABULARY, CONTEXT, &Device::flex().autodiff());
-        let read = |model: &LanguageModel| {
-            let (logits, state) = model.forward(tokens(CONTEXT).to_device(&model.device()), None);
+        let model = ModelConfig::Lstm(config).init(VOCABULARY, CONTEXT, &Device::flex());
+        let read = |draws: Draws| {
+            let (losses, state) = losses(&model, draws);
             let Some(State::Recurrent(state)) = state else { panic!("a recurrent model returns its state") };
-            (logits.to_data(), state.layers.into_iter().map(|layer| layer.hidden.to_data()).collect::<Vec<_>>())
+            (losses, state.layers.into_iter().map(|layer| layer.hidden.to_data()).collect::<Vec<_>>())
         };
-        let ((logits, dropped), (expected_logits, kept)) = (read(&model), read(&model.valid()));
-        assert_ne!(logits, expected_logits);
+        let ((losses, dropped), (expected_losses, kept)) = (read(Draws::from_seed(1)), read(Draws::none()));
+        assert_ne!(losses, expected_losses);
         for (layer, moved) in moved.into_iter().enumerate() {
             let change = largest_difference(&dropped[layer], &kept[layer]);
             assert_eq!(change > 1e-5, moved, "layer {layer} is off by {change}");

@@ -20,12 +20,12 @@ impl Embedding {
 
     /// The rows that `indices` `[N, M]` name, `[N, M, width]`.
     pub(crate) fn forward(&self, indices: Tensor<2, Int>) -> Tensor<3> {
-        burn::tensor::module::embedding(self.weight.val(), indices)
+        kiln_kernels::embedding(self.weight.val(), indices)
     }
 
-    /// The product of `input` `[N, width]` with the transposed table, `[N, rows]`: a tied head.
-    pub(crate) fn transposed_product(&self, input: Tensor<2>) -> Tensor<2> {
-        input.matmul(self.weight.val().transpose())
+    /// The transposed table, `[width, rows]`: a tied head's weight.
+    pub(crate) fn transposed(&self) -> Tensor<2> {
+        self.weight.val().transpose()
     }
 
     /// How many rows.

@@ -1,14 +1,13 @@
 //! The GRU's layer.
 
 use burn::module::{Module, Param};
-
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{Device, Tensor};
+use kiln_kernels::gru_sequence;
 
 use super::config::GruConfig;
-use super::model::{RecurrentLayer, RecurrentModel, project_inputs};
+use super::model::{RecurrentLayer, RecurrentModel, last_step, project_inputs};
 use super::state::LayerState;
-use super::steps::split_steps;
-use crate::layers::{sigmoid, tanh, uniform};
+use crate::layers::uniform;
 
 /// One layer of gated recurrent units (Cho et al. 2014, <https://arxiv.org/abs/1406.1078>), in the variant that PyTorch
 /// and cuDNN compute, with the reset gate applied after the product and its bias:
@@ -50,28 +49,6 @@ impl GruLayer {
             hidden_bias: uniform([hidden], bound, device),
         }
     }
-
-    /// The time loop: x_t W + b for all steps `[T, B, 3 H]` and h_0 `[B, H]` to all h_t.
-    fn time_loop(&self, projected: Tensor<3>, mut hidden: Tensor<2>) -> Vec<Tensor<2>> {
-        let width = self.hidden_size();
-        let [steps, rows, _] = projected.dims();
-        // [3, H, H]
-        let weight = self.hidden_weight.val().reshape([width, 3, width]).swap_dims(0, 1);
-        let hidden_bias = self.hidden_bias.val().unsqueeze::<2>();
-        let mut outputs = Vec::with_capacity(steps);
-        for step in split_steps::<4, 3>(projected.reshape([steps, rows, 3, width])) {
-            let step = step.swap_dims(0, 1);
-            let recurrent = hidden.clone().unsqueeze::<3>().matmul(weight.clone());
-            let gates = sigmoid(recurrent.clone().narrow(0, 0, 2) + step.clone().narrow(0, 0, 2));
-            let reset = gates.clone().narrow(0, 0, 1).squeeze_dim::<2>(0);
-            let update = gates.narrow(0, 1, 1).squeeze_dim::<2>(0);
-            let inner = recurrent.narrow(0, 2, 1).squeeze_dim::<2>(0) + hidden_bias.clone();
-            let candidate = tanh(reset * inner + step.narrow(0, 2, 1).squeeze_dim::<2>(0));
-            hidden = candidate.clone() + update * (hidden - candidate);
-            outputs.push(hidden.clone());
-        }
-        outputs
-    }
 }
 
 impl RecurrentLayer for GruLayer {
@@ -85,11 +62,9 @@ impl RecurrentLayer for GruLayer {
     }
 
     fn forward(&self, sequence: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
-        let [_, rows, _] = sequence.dims();
-        assert_shape!(state.hidden, [rows, self.hidden_size()]);
         let projected = project_inputs(sequence, self.input_weight.val(), self.bias.val());
-        let outputs = self.time_loop(projected, state.hidden);
-        let hidden = outputs[outputs.len() - 1].clone();
-        (Tensor::stack(outputs, 0), LayerState { hidden, cell: None })
+        let outputs = gru_sequence(projected, self.hidden_weight.val(), self.hidden_bias.val(), state.hidden);
+        let hidden = last_step(&outputs);
+        (outputs, LayerState { hidden, cell: None })
     }
 }

@@ -1,14 +1,13 @@
 //! The LSTM's layer.
 
 use burn::module::{Module, Param};
-
-use burn::tensor::{Device, Distribution, Tensor, assert_shape};
+use burn::tensor::{Device, Distribution, Tensor};
+use kiln_kernels::lstm_sequence;
 
 use super::config::LstmConfig;
-use super::model::{RecurrentLayer, RecurrentModel, project_inputs};
+use super::model::{RecurrentLayer, RecurrentModel, last_step, project_inputs};
 use super::state::LayerState;
-use super::steps::split_steps;
-use crate::layers::{sigmoid, tanh, uniform};
+use crate::layers::uniform;
 
 /// One layer of long short-term memory (Hochreiter and Schmidhuber 1997, <https://doi.org/10.1162/neco.1997.9.8.1735>,
 /// with the forget gate of Gers, Schmidhuber and Cummins 2000, <https://doi.org/10.1162/089976600300015015>):
@@ -54,32 +53,6 @@ impl LstmLayer {
         let bias = Param::from_tensor(Tensor::cat(vec![input_bias, forget_bias, other_biases], 0));
         Self { input_weight, hidden_weight, bias }
     }
-
-    /// The time loop: x_t W + b for all steps `[T, B, 4 H]`, h_0 and c_0 `[B, H]`, to all h_t and the last c_t.
-    fn time_loop(
-        &self,
-        projected: Tensor<3>,
-        mut hidden: Tensor<2>,
-        mut cell: Tensor<2>,
-    ) -> (Vec<Tensor<2>>, Tensor<2>) {
-        let width = self.hidden_size();
-        let [steps, rows, _] = projected.dims();
-        // [4, H, H]
-        let weight = self.hidden_weight.val().reshape([width, 4, width]).swap_dims(0, 1);
-        let mut outputs = Vec::with_capacity(steps);
-        for step in split_steps::<4, 3>(projected.reshape([steps, rows, 4, width])) {
-            let sums = hidden.unsqueeze::<3>().matmul(weight.clone()) + step.swap_dims(0, 1);
-            let gates = sigmoid(sums.clone().narrow(0, 0, 3));
-            let candidate = tanh(sums.narrow(0, 3, 1)).squeeze_dim::<2>(0);
-            let input_gate = gates.clone().narrow(0, 0, 1).squeeze_dim::<2>(0);
-            let forget_gate = gates.clone().narrow(0, 1, 1).squeeze_dim::<2>(0);
-            let output_gate = gates.narrow(0, 2, 1).squeeze_dim::<2>(0);
-            cell = forget_gate * cell + input_gate * candidate;
-            hidden = output_gate * tanh(cell.clone());
-            outputs.push(hidden.clone());
-        }
-        (outputs, cell)
-    }
 }
 
 impl RecurrentLayer for LstmLayer {
@@ -93,13 +66,10 @@ impl RecurrentLayer for LstmLayer {
     }
 
     fn forward(&self, sequence: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
-        let [_, rows, _] = sequence.dims();
-        assert_shape!(state.hidden, [rows, self.hidden_size()]);
         let Some(cell) = state.cell else { panic!("an LSTM was given the state of a model without memory cells") };
-        assert_shape!(cell, [rows, self.hidden_size()]);
         let projected = project_inputs(sequence, self.input_weight.val(), self.bias.val());
-        let (outputs, cell) = self.time_loop(projected, state.hidden, cell);
-        let hidden = outputs[outputs.len() - 1].clone();
-        (Tensor::stack(outputs, 0), LayerState { hidden, cell: Some(cell) })
+        let (outputs, cell) = lstm_sequence(projected, self.hidden_weight.val(), state.hidden, cell);
+        let hidden = last_step(&outputs);
+        (outputs, LayerState { hidden, cell: Some(cell) })
     }
 }

@@ -1,12 +1,12 @@
 //! Embedding, layers, head.
 
 use burn::module::{Module, ModuleDisplay, Param};
-use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Int, Tensor, assert_shape};
+use kiln_kernels::{Draws, affine, dropout};
 
 use super::config::RecurrentSizes;
 use super::state::{LayerState, RecurrentState};
-use crate::layers::{Embedding, uniform};
+use crate::layers::{Embedding, losses_of_projection, uniform};
 
 /// One layer of a recurrent network over a time-major sequence.
 pub trait RecurrentLayer: Module + ModuleDisplay {
@@ -39,8 +39,10 @@ pub struct RecurrentModel<L> {
     pub layers: Vec<L>,
     /// W and b.
     pub output: Head,
-    dropout: Dropout,
-    output_dropout: Dropout,
+    /// Probability of dropout between layers.
+    dropout: f64,
+    /// Probability of dropout before the head.
+    output_dropout: f64,
 }
 
 /// The head of a recurrent model.
@@ -63,8 +65,8 @@ impl<L: RecurrentLayer> RecurrentModel<L> {
                 weight: (!sizes.tied).then(|| uniform([sizes.hidden, vocabulary], bound, device)),
                 bias: uniform([vocabulary], bound, device),
             },
-            dropout: DropoutConfig::new(sizes.dropout).init(),
-            output_dropout: DropoutConfig::new(sizes.output_dropout).init(),
+            dropout: sizes.dropout,
+            output_dropout: sizes.output_dropout,
         }
     }
 
@@ -78,21 +80,53 @@ impl<L: RecurrentLayer> RecurrentModel<L> {
     /// When the state is another model's, or for another number of rows.
     pub fn forward(&self, tokens: Tensor<2, Int>, state: Option<RecurrentState>) -> (Tensor<3>, RecurrentState) {
         let [rows, steps] = tokens.dims();
+        let (hidden, state) = self.hidden(tokens, state, &mut Draws::none());
+        let logits = affine(hidden, self.head_weight(), Some(self.output.bias.val()), None);
+        (logits.reshape([steps, rows, self.vocabulary_size()]).swap_dims(0, 1), state)
+    }
+
+    /// Loss of the token after each token of a window, `[B, T]`, nats, and the state after the window.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward), and when a target is no token id.
+    pub fn losses(
+        &self,
+        tokens: Tensor<2, Int>,
+        targets: Tensor<2, Int>,
+        state: Option<RecurrentState>,
+        draws: &mut Draws,
+    ) -> (Tensor<2>, RecurrentState) {
+        let [rows, steps] = tokens.dims();
+        assert_shape!(targets, [rows, steps]);
+        let (hidden, state) = self.hidden(tokens, state, draws);
+        // Time-major, as the hidden states are: so only the targets and the losses are turned, which are small.
+        let targets = targets.swap_dims(0, 1).reshape([steps * rows]);
+        let losses = losses_of_projection(hidden, self.head_weight(), Some(self.output.bias.val()), targets);
+        (losses.reshape([steps, rows]).swap_dims(0, 1), state)
+    }
+
+    /// What the head reads, `[T * B, H]`, and the state after the window.
+    fn hidden(
+        &self,
+        tokens: Tensor<2, Int>,
+        state: Option<RecurrentState>,
+        draws: &mut Draws,
+    ) -> (Tensor<2>, RecurrentState) {
+        let [rows, steps] = tokens.dims();
         let state = state.unwrap_or_else(|| self.initial_state(rows));
         assert_eq!(state.layers.len(), self.layers.len(), "a state has one entry for each layer of its model");
         let mut sequence = self.embedding.forward(tokens.swap_dims(0, 1));
         let mut after = Vec::with_capacity(self.layers.len());
         for (index, (layer, before)) in self.layers.iter().zip(state.layers).enumerate() {
             if index > 0 {
-                sequence = self.dropout.forward(sequence);
+                sequence = dropout(sequence, self.dropout, draws.take());
             }
             let (outputs, state) = layer.forward(sequence, before);
             sequence = outputs;
             after.push(state);
         }
-        let logits = self.logits(self.output_dropout.forward(sequence).reshape([steps * rows, self.hidden_size()]));
-        let logits = logits.reshape([steps, rows, self.vocabulary_size()]).swap_dims(0, 1);
-        (logits, RecurrentState { layers: after })
+        let hidden = dropout(sequence, self.output_dropout, draws.take());
+        (hidden.reshape([steps * rows, self.hidden_size()]), RecurrentState { layers: after })
     }
 
     /// The state before the first token: zeros.
@@ -109,13 +143,9 @@ impl<L: RecurrentLayer> RecurrentModel<L> {
         self.layers.last().map_or(0, RecurrentLayer::hidden_size)
     }
 
-    /// `[N, H]` to `[N, V]`.
-    fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let bias = self.output.bias.val();
-        match &self.output.weight {
-            Some(weight) => burn::tensor::module::linear(hidden, weight.val(), Some(bias)),
-            None => self.embedding.transposed_product(hidden) + bias.unsqueeze(),
-        }
+    /// `[H, V]`.
+    fn head_weight(&self) -> Tensor<2> {
+        self.output.weight.as_ref().map_or_else(|| self.embedding.transposed(), Param::val)
     }
 }
 
@@ -125,6 +155,11 @@ pub(super) fn project_inputs(sequence: Tensor<3>, weight: Tensor<2>, bias: Tenso
     let [steps, rows, input] = sequence.dims();
     let [_, width] = weight.dims();
     assert_shape!(weight, [input, width]);
-    let flat = sequence.reshape([steps * rows, input]);
-    burn::tensor::module::linear(flat, weight, Some(bias)).reshape([steps, rows, width])
+    affine(sequence.reshape([steps * rows, input]), weight, Some(bias), None).reshape([steps, rows, width])
+}
+
+/// The last of the states `[T, B, H]`, `[B, H]`.
+pub(super) fn last_step(outputs: &Tensor<3>) -> Tensor<2> {
+    let [steps, _, _] = outputs.dims();
+    outputs.clone().narrow(0, steps - 1, 1).squeeze_dim(0)
 }

@@ -1,14 +1,13 @@
 //! The Elman network's layer.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{Device, Tensor};
+use kiln_kernels::{RnnActivation, rnn_sequence};
 
 use super::config::{Activation, RnnConfig};
-use super::model::{RecurrentLayer, RecurrentModel, project_inputs};
+use super::model::{RecurrentLayer, RecurrentModel, last_step, project_inputs};
 use super::state::LayerState;
-use super::steps::split_steps;
-use crate::layers::{tanh, uniform};
+use crate::layers::uniform;
 
 /// One layer of an Elman network (Elman 1990, [Finding structure in time](https://doi.org/10.1207/s15516709cog1402_1)):
 ///
@@ -51,21 +50,6 @@ impl RnnLayer {
             activation,
         }
     }
-
-    /// The time loop: U x_t + c for all steps `[T, B, H]` and h_0 `[B, H]` to all h_t.
-    fn time_loop(&self, projected: Tensor<3>, mut hidden: Tensor<2>) -> Vec<Tensor<2>> {
-        let weight = self.hidden_weight.val();
-        let mut outputs = Vec::with_capacity(projected.dims()[0]);
-        for step in split_steps::<3, 2>(projected) {
-            let sum = hidden.matmul(weight.clone()) + step;
-            hidden = match self.activation {
-                Activation::Tanh => tanh(sum),
-                Activation::Relu => relu(sum),
-            };
-            outputs.push(hidden.clone());
-        }
-        outputs
-    }
 }
 
 impl RecurrentLayer for RnnLayer {
@@ -79,11 +63,13 @@ impl RecurrentLayer for RnnLayer {
     }
 
     fn forward(&self, sequence: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
-        let [_, rows, _] = sequence.dims();
-        assert_shape!(state.hidden, [rows, self.hidden_size()]);
         let projected = project_inputs(sequence, self.input_weight.val(), self.bias.val());
-        let outputs = self.time_loop(projected, state.hidden);
-        let hidden = outputs[outputs.len() - 1].clone();
-        (Tensor::stack(outputs, 0), LayerState { hidden, cell: None })
+        let activation = match self.activation {
+            Activation::Tanh => RnnActivation::Tanh,
+            Activation::Relu => RnnActivation::Relu,
+        };
+        let outputs = rnn_sequence(projected, self.hidden_weight.val(), state.hidden, activation);
+        let hidden = last_step(&outputs);
+        (outputs, LayerState { hidden, cell: None })
     }
 }

@@ -76,7 +76,7 @@ fn an_lstm_refuses_the_state_of_another_kind_of_layer() {
 }
 
 #[test]
-#[should_panic(expected = "assert_shape!")]
+#[should_panic(expected = "a state has the rows of its window and the width of its layer")]
 fn a_state_for_another_number_of_rows_is_refused() {
     let device = Device::flex();
     let layer = GruLayer::init(3, 4, &device);

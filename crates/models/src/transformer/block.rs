@@ -1,14 +1,15 @@
 //! One block: attention, then feed-forward, each behind a norm and added to the residual stream.
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Tensor};
+use kiln_kernels::{Draws, dropout};
 
 use super::attention::{Attention, Window};
 use super::cache::LayerCache;
 use super::config::TransformerConfig;
 use super::feed_forward::FeedForward;
 use super::norm::Norm;
+use crate::layers::Projection;
 
 /// x + attention(norm(x)), then x + feed-forward(norm(x)).
 #[derive(Module, Debug)]
@@ -21,7 +22,7 @@ pub struct Block {
     pub feed_forward_norm: Norm,
     /// Each token by itself.
     pub feed_forward: FeedForward,
-    dropout: Dropout,
+    dropout: f64,
 }
 
 impl Block {
@@ -31,7 +32,7 @@ impl Block {
             attention: Attention::init(config, device),
             feed_forward_norm: config.norm(device),
             feed_forward: FeedForward::init(config, device),
-            dropout: DropoutConfig::new(config.dropout).init(),
+            dropout: config.dropout,
         }
     }
 
@@ -39,12 +40,22 @@ impl Block {
     pub(super) fn forward(
         &self,
         stream: Tensor<2>,
-        window: &Window,
+        window: &Window<'_>,
         cache: Option<LayerCache>,
+        draws: &mut Draws,
     ) -> (Tensor<2>, Option<LayerCache>) {
-        let (attended, cache) = self.attention.forward(self.attention_norm.forward(stream.clone()), window, cache);
-        let stream = stream + self.dropout.forward(attended);
-        let fed = self.feed_forward.forward(self.feed_forward_norm.forward(stream.clone()));
-        (stream + self.dropout.forward(fed), cache)
+        let normed = self.attention_norm.forward(stream.clone());
+        let (attended, cache) = self.attention.forward(normed, window, cache, draws);
+        let stream = self.added(stream, &self.attention.output, attended, draws);
+        let inner = self.feed_forward.inner(self.feed_forward_norm.forward(stream.clone()));
+        (self.added(stream, &self.feed_forward.output, inner, draws), cache)
+    }
+
+    /// The stream with the projection of a part's result added to it, in one pass where nothing is dropped.
+    fn added(&self, stream: Tensor<2>, projection: &Projection, input: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
+        match draws.take() {
+            Some(draw) if self.dropout > 0.0 => stream + dropout(projection.forward(input), self.dropout, Some(draw)),
+            _ => projection.forward_onto(stream, input),
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! The feed-forward part of a block.
 
 use burn::module::Module;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use kiln_kernels::{Activation, activate, swiglu};
 
 use super::config::{FeedForwardActivation, TransformerConfig};
-use crate::layers::{Projection, gelu, gelu_tanh, silu};
+use crate::layers::Projection;
 
 /// y = f(x W_in) W_out, or with SwiGLU y = (silu(x G) * (x U)) W_out, where `input` holds G and U side by side.
 #[derive(Module, Debug)]
@@ -28,18 +28,14 @@ impl FeedForward {
         }
     }
 
-    /// `[N, C]` to `[N, C]`.
-    pub(super) fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        let inner = match self.activation {
-            FeedForwardActivation::Gelu => gelu(self.input.forward(input)),
-            FeedForwardActivation::GeluTanh => gelu_tanh(self.input.forward(input)),
-            FeedForwardActivation::ReluSquared => relu(self.input.forward(input)).square(),
-            FeedForwardActivation::Swiglu => {
-                let width = self.input.output_width() / 2;
-                let gate = self.input.forward_columns(input.clone(), 0, width);
-                silu(gate) * self.input.forward_columns(input, width, width)
-            }
-        };
-        self.output.forward(inner)
+    /// `[N, C]` to `[N, F]`: all but the last projection.
+    pub(super) fn inner(&self, input: Tensor<2>) -> Tensor<2> {
+        let inner = self.input.forward(input);
+        match self.activation {
+            FeedForwardActivation::Gelu => activate(inner, Activation::Gelu),
+            FeedForwardActivation::GeluTanh => activate(inner, Activation::GeluTanh),
+            FeedForwardActivation::ReluSquared => activate(inner, Activation::ReluSquared),
+            FeedForwardActivation::Swiglu => swiglu(inner),
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Embeddings, blocks, head.
 
-use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig};
-use burn::tensor::{Device, Int, Tensor};
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor, assert_shape};
+use kiln_kernels::{Draws, affine, cross_entropy, dropout};
 
 use super::attention::Window;
 use super::block::Block;
@@ -10,7 +10,7 @@ use super::cache::KeyValueCache;
 use super::config::{PositionKind, TransformerConfig};
 use super::norm::Norm;
 use super::rotary::RotaryPositions;
-use crate::layers::{Embedding, Projection, constant, normal};
+use crate::layers::{Embedding, Projection, constant, losses_of_projection, normal};
 
 /// Standard deviation of fresh weights, as in GPT-2.
 const DEVIATION: f64 = 0.02;
@@ -29,7 +29,7 @@ pub struct Transformer {
     /// `[C, V]`; `None` when the head is tied to the token embedding.
     pub output: Option<Projection>,
     rotary: Option<RotaryPositions>,
-    dropout: Dropout,
+    dropout: f64,
     context: usize,
     #[module(skip)]
     config: TransformerConfig,
@@ -47,7 +47,7 @@ impl TransformerConfig {
             output: (!self.tied)
                 .then(|| Projection { weight: normal([self.width, vocabulary], DEVIATION, device), bias: None }),
             rotary: (!learned).then(|| RotaryPositions::new(context, self.head_width(), self.rotary_base, device)),
-            dropout: DropoutConfig::new(self.dropout).init(),
+            dropout: self.dropout,
             context,
             config: self.clone(),
         }
@@ -86,19 +86,47 @@ impl Transformer {
     /// is for another number of rows or blocks.
     pub fn forward(&self, tokens: Tensor<2, Int>, cache: Option<KeyValueCache>) -> (Tensor<3>, Option<KeyValueCache>) {
         let [rows, steps] = tokens.dims();
+        let (stream, cache) = self.stream(tokens, cache, &mut Draws::none());
+        (self.logits(stream).reshape([rows, steps, self.vocabulary_size()]), cache)
+    }
+
+    /// Loss of the token after each token of a window, `[B, T]`, nats.
+    ///
+    /// # Panics
+    /// When the window is longer than the context, or a target is no token id.
+    pub fn losses(&self, tokens: Tensor<2, Int>, targets: Tensor<2, Int>, draws: &mut Draws) -> Tensor<2> {
+        let [rows, steps] = tokens.dims();
+        assert_shape!(targets, [rows, steps]);
+        let targets = targets.reshape([rows * steps]);
+        let (stream, _) = self.stream(tokens, None, draws);
+        let losses = match self.config.logit_soft_cap {
+            Some(_) => cross_entropy(self.logits(stream), targets),
+            None => losses_of_projection(stream, self.head_weight(), self.head_bias(), targets),
+        };
+        losses.reshape([rows, steps])
+    }
+
+    /// What the head reads, `[N, C]`, and the cache after the window.
+    fn stream(
+        &self,
+        tokens: Tensor<2, Int>,
+        cache: Option<KeyValueCache>,
+        draws: &mut Draws,
+    ) -> (Tensor<2>, Option<KeyValueCache>) {
+        let [rows, steps] = tokens.dims();
         self.check(rows, steps, cache.as_ref());
-        let window = self.window(rows, steps, cache.as_ref());
-        let mut stream = self.embed(tokens, &window);
+        let start = cache.as_ref().map_or(0, KeyValueCache::length);
+        let window = Window { rows, steps, start, rotary: self.rotary.as_ref() };
+        let mut stream = self.embed(tokens, &window, draws);
         // Taken out of the cache, so that each block owns its part alone and writes into it in place.
         let (mut before, cache) = cache.map_or_else(Default::default, |cache| cache.take_layers());
         let mut after = Vec::with_capacity(before.len());
         for block in &self.blocks {
-            let (next, layer) = block.forward(stream, &window, before.pop_front());
+            let (next, layer) = block.forward(stream, &window, before.pop_front(), draws);
             stream = next;
             after.extend(layer);
         }
-        let logits = self.logits(self.final_norm.forward(stream)).reshape([rows, steps, self.vocabulary_size()]);
-        (logits, cache.map(|cache| cache.advanced(after, steps)))
+        (self.final_norm.forward(stream), cache.map(|cache| cache.advanced(after, steps)))
     }
 
     /// An empty cache for `rows` rows of up to `capacity` tokens.
@@ -145,37 +173,32 @@ impl Transformer {
         }
     }
 
-    /// What all blocks need to know, computed once.
-    fn window(&self, rows: usize, steps: usize, cache: Option<&KeyValueCache>) -> Window {
-        let start = cache.map_or(0, KeyValueCache::length);
-        // The first window of a cache sees only itself; a later one the whole cache, whose unused tail is masked.
-        let keys = cache.filter(|_| start > 0).map_or(steps, KeyValueCache::capacity);
-        let device = self.token_embedding.weight.val().device();
-        let mask = self.blocks.first().and_then(|block| block.attention.mask(start, steps, keys, &device));
-        let rotation = self.rotary.as_ref().map(|rotary| rotary.at(start, steps));
-        Window { rows, steps, start, mask, rotation }
-    }
-
     /// `[B, T]` to `[N, C]`.
-    fn embed(&self, tokens: Tensor<2, Int>, window: &Window) -> Tensor<2> {
+    fn embed(&self, tokens: Tensor<2, Int>, window: &Window<'_>, draws: &mut Draws) -> Tensor<2> {
         let mut stream = self.token_embedding.forward(tokens);
         if let Some(positions) = &self.position_embedding {
             let positions = positions.weight.val().narrow(0, window.start, window.steps);
             stream = stream + positions.unsqueeze();
         }
-        let stream = self.dropout.forward(stream);
-        stream.reshape([window.rows * window.steps, self.config.width])
+        dropout(stream, self.dropout, draws.take()).reshape([window.rows * window.steps, self.config.width])
     }
 
     /// `[N, C]` to `[N, V]`.
     fn logits(&self, stream: Tensor<2>) -> Tensor<2> {
-        let logits = match &self.output {
-            Some(output) => output.forward(stream),
-            None => self.token_embedding.transposed_product(stream),
-        };
+        let logits = affine(stream, self.head_weight(), self.head_bias(), None);
         match self.config.logit_soft_cap {
             Some(cap) => (logits / cap).tanh() * cap,
             None => logits,
         }
+    }
+
+    /// `[C, V]`.
+    fn head_weight(&self) -> Tensor<2> {
+        self.output.as_ref().map_or_else(|| self.token_embedding.transposed(), |output| output.weight.val())
+    }
+
+    /// `[V]`.
+    fn head_bias(&self) -> Option<Tensor<1>> {
+        self.output.as_ref().and_then(|output| output.bias.as_ref()).map(Param::val)
     }
 }

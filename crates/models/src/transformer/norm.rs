@@ -1,7 +1,8 @@
 //! Layer norm and RMS norm over the last axis.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{Device, Tensor};
+use kiln_kernels::{layer_norm, rms_norm};
 
 use super::config::NormKind;
 use crate::layers::constant;
@@ -29,21 +30,18 @@ impl Norm {
         Self { weight: constant([width], 1.0, device), bias, kind, epsilon }
     }
 
-    /// Normalises the last axis, whatever the axes before.
-    pub(super) fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        let [width] = self.weight.dims();
-        assert_shape!(input, [.., width]);
+    /// Normalises each row of `[N, C]`.
+    pub(super) fn forward(&self, input: Tensor<2>) -> Tensor<2> {
         let weight = self.weight.val();
         match self.kind {
-            NormKind::Layer => {
-                let bias = self.bias.as_ref().map(Param::val);
-                burn::tensor::module::layer_norm(input, weight, bias, self.epsilon)
-            }
-            NormKind::Rms => {
-                let mean_square = input.clone().square().mean_dim(D - 1);
-                let scale = (mean_square + self.epsilon).sqrt().recip();
-                input * scale * weight.unsqueeze()
-            }
+            NormKind::Layer => layer_norm(input, weight, self.bias.as_ref().map(Param::val), self.epsilon),
+            NormKind::Rms => rms_norm(input, weight, self.epsilon),
         }
+    }
+
+    /// Normalises the last axis of `[A, B, H, C]`.
+    pub(super) fn forward_heads(&self, input: Tensor<4>) -> Tensor<4> {
+        let shape @ [outer, inner, heads, width] = input.dims();
+        self.forward(input.reshape([outer * inner * heads, width])).reshape(shape)
     }
 }

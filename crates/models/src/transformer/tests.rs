@@ -1,10 +1,10 @@
 use burn::module::Module;
-use burn::tensor::{Bool, Device, Tensor};
+use burn::tensor::{Device, Tensor};
+use kiln_kernels::Draws;
 
 use super::attention::{Attention, Window};
 use super::block::Block;
 use super::config::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
-use super::mask::causal_mask;
 use super::rotary::RotaryPositions;
 use crate::reference::{Fixture, objective, with_reference_weights};
 
@@ -35,10 +35,9 @@ fn gpt2() -> TransformerConfig {
     }
 }
 
-fn window(attention: &Attention, config: &TransformerConfig, rows: usize, steps: usize, device: &Device) -> Window {
-    let rotary = RotaryPositions::new(steps, config.head_width(), config.rotary_base, device);
-    let rotation = (config.position == PositionKind::Rotary).then(|| rotary.at(0, steps));
-    Window { rows, steps, start: 0, mask: attention.mask(0, steps, steps, device), rotation }
+fn rotary(config: &TransformerConfig, steps: usize, device: &Device) -> Option<RotaryPositions> {
+    let is_rotary = config.position == PositionKind::Rotary;
+    is_rotary.then(|| RotaryPositions::new(steps, config.head_width(), config.rotary_base, device))
 }
 
 /// Output and all gradients of one part, against the fixture.
@@ -46,16 +45,16 @@ fn check_part<M: Module>(
     part: M,
     fixture_name: &str,
     names: &[&str],
-    attention: impl Fn(&M) -> &Attention,
     config: &TransformerConfig,
-    forward: impl Fn(&M, Tensor<2>, &Window) -> Tensor<2>,
+    forward: impl Fn(&M, Tensor<2>, &Window<'_>) -> Tensor<2>,
 ) {
     let device = Device::flex().autodiff();
     let fixture = Fixture::read(fixture_name);
     let part = with_reference_weights(part, names);
     let input = fixture.input::<3>("x", &device);
     let [rows, steps, width] = input.dims();
-    let window = window(attention(&part), config, rows, steps, &device);
+    let tables = rotary(config, steps, &device);
+    let window = Window { rows, steps, start: 0, rotary: tables.as_ref() };
 
     let output = forward(&part, input.clone().reshape([rows * steps, width]), &window).reshape([rows, steps, width]);
 
@@ -64,35 +63,24 @@ fn check_part<M: Module>(
     fixture.check_gradient("x", &input, &gradients);
     fixture.check_parameter_gradients(&part, 1, &gradients);
 
-    // Without autodiff the attention may take Burn's fused operation instead.
-    let (part, plain) = (part.valid(), Device::flex());
-    let window = self::window(attention(&part), config, rows, steps, &plain);
-    let output = forward(&part, input.inner().reshape([rows * steps, width]), &window);
+    let tables = rotary(config, steps, &Device::flex());
+    let window = Window { rows, steps, start: 0, rotary: tables.as_ref() };
+    let output = forward(&part.valid(), input.inner().reshape([rows * steps, width]), &window);
     fixture.check_output("output", &output.reshape([rows, steps, width]));
 }
 
 fn check_attention(config: &TransformerConfig, fixture_name: &str, names: &[&str]) {
     let attention = Attention::init(config, &Device::flex().autodiff());
-    check_part(
-        attention,
-        fixture_name,
-        names,
-        |part| part,
-        config,
-        |part, input, window| part.forward(input, window, None).0,
-    );
+    check_part(attention, fixture_name, names, config, |part, input, window| {
+        part.output.forward(part.forward(input, window, None, &mut Draws::none()).0)
+    });
 }
 
 fn check_block(config: &TransformerConfig, fixture_name: &str, names: &[&str]) {
     let block = Block::init(config, &Device::flex().autodiff());
-    check_part(
-        block,
-        fixture_name,
-        names,
-        |part| &part.attention,
-        config,
-        |part, input, window| part.forward(input, window, None).0,
-    );
+    check_part(block, fixture_name, names, config, |part, input, window| {
+        part.forward(input, window, None, &mut Draws::none()).0
+    });
 }
 
 const GPT2_BLOCK: [&str; 12] = [
@@ -151,13 +139,4 @@ fn a_gpt2_block_with_exact_gelu_agrees_with_pytorch() {
 #[test]
 fn a_llama_block_agrees_with_pytorch() {
     check_block(&llama(), "llama_block", &LLAMA_BLOCK);
-}
-
-#[test]
-fn the_mask_forbids_exactly_the_later_keys() {
-    let device = Device::flex();
-    let allowed: Tensor<2, Bool> = causal_mask(2, 2, 5, 2, &device).greater_equal_elem(0.0);
-    let row = |last: usize| (0..5).map(|key| key <= last).collect::<Vec<bool>>();
-    let expected = [row(2), row(3), row(2), row(3)].concat();
-    assert_eq!(allowed.to_data().iter::<bool>().collect::<Vec<bool>>(), expected);
 }

@@ -4,16 +4,16 @@ use burn::module::Module;
 use burn::tensor::{Device, ExecutionError, Int, Tensor, TensorData};
 use burn::train::metric::{Adaptor, LossInput};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
+use kiln_kernels::Draws;
 use kiln_models::{LanguageModel, State};
 
 use super::dashboard::DashboardValues;
-use super::loss::token_losses;
 use crate::batches::{EvaluationBatch, HostBatch};
 
 /// A language model with the loss that it is trained on: mean cross-entropy in nats per token.
 #[derive(Module, Debug)]
 pub struct TrainingModel {
-    /// The model itself, which knows no loss.
+    /// The model itself.
     pub language_model: LanguageModel,
 }
 
@@ -26,12 +26,14 @@ pub struct TrainingInput {
     pub state: Option<State>,
     /// What the loss is multiplied by before it is differentiated: 1 / (batches in an update).
     pub share: f64,
+    /// The seed of dropout; `None` drops nothing.
+    pub dropout_seed: Option<u64>,
 }
 
 impl TrainingInput {
-    /// A batch that starts cold and makes an update alone.
+    /// A batch that starts cold and makes an update alone, without dropout.
     pub fn new(batch: HostBatch) -> Self {
-        Self { batch, state: None, share: 1.0 }
+        Self { batch, state: None, share: 1.0, dropout_seed: None }
     }
 
     /// The first half of the rows and the others, each with its part of the state and of the share. Their losses and
@@ -39,10 +41,10 @@ impl TrainingInput {
     ///
     /// A batch of one row stays whole.
     pub(super) fn halves(self) -> Vec<Self> {
-        let Self { batch, state, share } = self;
+        let Self { batch, state, share, dropout_seed } = self;
         let (rows, first) = (batch.rows, batch.rows / 2);
         if first == 0 {
-            return vec![Self { batch, state, share }];
+            return vec![Self { batch, state, share, dropout_seed }];
         }
         let state_of = |start: usize, end: usize| match &state {
             Some(State::Recurrent(state)) => Some(State::Recurrent(state.rows(start, end))),
@@ -52,8 +54,8 @@ impl TrainingInput {
         let share_of = |part: usize| share * part as f64 / rows as f64;
         let (upper, lower) = batch.split(first);
         vec![
-            Self { state: state_of(0, first), share: share_of(upper.rows), batch: upper },
-            Self { state: state_of(first, rows), share: share_of(lower.rows), batch: lower },
+            Self { state: state_of(0, first), share: share_of(upper.rows), batch: upper, dropout_seed },
+            Self { state: state_of(first, rows), share: share_of(lower.rows), batch: lower, dropout_seed },
         ]
     }
 }
@@ -98,12 +100,13 @@ impl TrainStep for TrainingModel {
     type Output = TrainingOutput;
 
     fn step(&self, input: TrainingInput) -> TrainOutput<TrainingOutput> {
-        let TrainingInput { batch, state, share } = input;
+        let TrainingInput { batch, state, share, dropout_seed } = input;
         let device = self.language_model.device();
         let tokens = tokens(batch.inputs, [batch.rows, batch.columns], &device);
         let targets = tokens_like(batch.targets, &tokens);
-        let (logits, state) = self.language_model.forward(tokens, state);
-        let loss = token_losses(logits, targets).mean();
+        let mut draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
+        let (losses, state) = self.language_model.losses(tokens, targets, state, &mut draws);
+        let loss = losses.mean();
         let gradients = if share == 1.0 { loss.backward() } else { loss.clone().mul_scalar(share).backward() };
         let output =
             TrainingOutput { loss: loss.inner(), state: state.map(State::detach), values: DashboardValues::default() };
@@ -120,8 +123,9 @@ impl InferenceStep for TrainingModel {
         let device = self.language_model.device();
         let tokens = tokens(batch.inputs, [batch.rows, batch.columns], &device);
         let targets = tokens_like(batch.targets, &tokens);
-        let (logits, state) = self.language_model.forward(tokens, state);
-        EvaluationOutput { losses: token_losses(logits, targets), state, values: DashboardValues::default() }
+        let [rows, columns] = tokens.dims();
+        let (losses, state) = self.language_model.losses(tokens, targets, state, &mut Draws::none());
+        EvaluationOutput { losses: losses.reshape([rows * columns]), state, values: DashboardValues::default() }
     }
 }
 

@@ -21,16 +21,6 @@ use crate::run::{Checkpoint, EvaluationEntry, Metrics, RunConfig, RunFolder, Ste
 use crate::schedules::{CosineConfig, ScheduleConfig};
 use crate::shards::{TextIdentity, TokenFile, TokenFileWriter};
 
-#[test]
-fn the_loss_is_the_cross_entropy_worked_by_hand() {
-    let device = Device::flex();
-    // Probabilities 1/4, 3/4 and 1/2, 1/2: -ln of the targets' are ln 4 and ln 2.
-    let logits = Tensor::from_data(TensorData::new(vec![0.0_f32, 3.0_f32.ln(), 5.0, 5.0], [1, 2, 2]), &device);
-    let targets = Tensor::from_data(TensorData::new(vec![0_i32, 1], [1, 2]), &device);
-    let losses: Vec<f64> = token_losses(logits, targets).into_data().iter::<f64>().collect();
-    assert!((losses[0] - 4.0_f64.ln()).abs() < 1e-6 && (losses[1] - 2.0_f64.ln()).abs() < 1e-6, "{losses:?}");
-}
-
 /// Burn's random numbers come from one generator of the whole process: tests that draw must not run side by side.
 fn alone() -> MutexGuard<'static, ()> {
     static DRAWING: Mutex<()> = Mutex::new(());

@@ -84,10 +84,7 @@ impl Updater {
         batches: &mut Batches<'_>,
         measure: Measure,
     ) -> Result<Update, TrainError> {
-        let seed = mix(self.parts.seed, step);
-        // Dropout draws from the seed of its step, so that a resumed run draws what it would have drawn.
-        self.parts.device.seed(seed);
-        let Mean { loss, mut accumulator, parts, inputs } = self.work_through(batches, measure)?;
+        let Mean { loss, mut accumulator, parts, inputs } = self.work_through(step, batches, measure)?;
         let gradients = accumulator.grads();
         let numbers = Numbers::read(&self.model, loss, &gradients, &parts)?;
         let Numbers { loss, gradient_norm, .. } = numbers;
@@ -97,7 +94,7 @@ impl Updater {
             }
         }
         let started = Instant::now();
-        let sharpness = if measure.sharpness { self.sharpness(&gradients, &inputs, seed)? } else { None };
+        let sharpness = if measure.sharpness { self.sharpness(&gradients, &inputs)? } else { None };
         let measuring = started.elapsed();
         let scale = clip_coefficient(gradient_norm, self.parts.clip_norm);
         let learning_rate = {
@@ -133,16 +130,18 @@ impl Updater {
     }
 
     /// Mean loss and mean gradients of the batches of one update, and what measurements need of them.
-    fn work_through(&mut self, batches: &mut Batches<'_>, measure: Measure) -> Result<Mean, TrainError> {
+    fn work_through(&mut self, step: u64, batches: &mut Batches<'_>, measure: Measure) -> Result<Mean, TrainError> {
         let count = self.parts.accumulate;
         let mut mean = Mean::default();
-        for _ in 0..count {
+        for number in 0..count {
             let ended = || TrainError::Learner("the training data ended before the last step".to_string());
             let mut input = batches.next().ok_or_else(ended)?.map_err(|error| TrainError::Data(error.to_string()))?;
             if self.parts.carries_state && input.batch.carries_state {
                 input.state = self.parts.carried.take().map(State::Recurrent);
             }
             input.share = 1.0 / count as f64;
+            // Dropout draws from the seed of its step and batch, so that a resumed run draws what it would have drawn.
+            input.dropout_seed = Some(mix(mix(self.parts.seed, step), number as u64));
             let pieces = if measure.noise && count == 1 { input.halves() } else { vec![input] };
             let states: Vec<_> = pieces.into_iter().map(|piece| mean.add(&self.model, piece, measure)).collect();
             self.parts.carried = if self.parts.carries_state { joined(states) } else { None };
@@ -151,14 +150,8 @@ impl Updater {
     }
 
     /// The sharpness along `gradients`, from the gradients of the same inputs with the same dropout nearby.
-    fn sharpness(
-        &self,
-        gradients: &GradientsParams,
-        inputs: &[TrainingInput],
-        seed: u64,
-    ) -> Result<Option<f64>, TrainError> {
+    fn sharpness(&self, gradients: &GradientsParams, inputs: &[TrainingInput]) -> Result<Option<f64>, TrainError> {
         sharpness(&self.model, gradients, |model: &TrainingModel| {
-            self.parts.device.seed(seed);
             let mut mean = Mean::default();
             for input in inputs {
                 mean.add(model, input.clone(), Measure::default());

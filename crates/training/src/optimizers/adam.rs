@@ -1,6 +1,7 @@
 //! Adam.
 
 use burn::tensor::Tensor;
+use kiln_kernels::{AdamStep, adam_step};
 use kiln_models::Violation;
 use serde::{Deserialize, Serialize};
 
@@ -67,8 +68,7 @@ impl UpdateRule for AdamRule {
         rate: &Rate,
     ) -> Tensor<1> {
         let g = penalised(parameter, gradient, &value, self.weight_decay);
-        let move_by = self.moments.step(parameter.step, g, slots, rate);
-        value.sub(move_by)
+        self.moments.update(parameter.step, value, g, slots, rate)
     }
 
     fn slot_names(&self, _parameter: Parameter<'_>) -> SlotNames {
@@ -90,8 +90,49 @@ pub(super) struct Moments {
 impl Moments {
     pub(super) const SLOTS: SlotNames = SlotNames::vectors(&[FIRST, SECOND]);
 
-    /// eta / (1 - beta1^t) m_t / (sqrt(v_t) / sqrt(1 - beta2^t) + epsilon), after both means took in the gradient.
-    pub(super) fn step(&self, t: u64, gradient: Tensor<1>, slots: &mut Slots, rate: &Rate) -> Tensor<1> {
+    /// w - eta / (1 - beta1^t) m_t / (sqrt(v_t) / sqrt(1 - beta2^t) + epsilon), after both means took in the gradient.
+    pub(super) fn update(
+        &self,
+        t: u64,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        slots: &mut Slots,
+        rate: &Rate,
+    ) -> Tensor<1> {
+        self.decayed_update(t, value, gradient, slots, rate, 0.0)
+    }
+
+    /// As [`update`](Self::update), of (1 - eta decay) w.
+    pub(super) fn decayed_update(
+        &self,
+        t: u64,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        slots: &mut Slots,
+        rate: &Rate,
+        decay: f64,
+    ) -> Tensor<1> {
+        let Rate::Same(eta) = *rate else {
+            let value = if decay == 0.0 { value } else { rate.decayed(value, decay) };
+            return value.sub(self.step(t, gradient, slots, rate));
+        };
+        let [beta1, beta2] = self.betas;
+        let step = AdamStep {
+            betas: self.betas,
+            epsilon: self.epsilon,
+            rate: eta / (1.0 - beta1.powf(t as f64)),
+            root_correction: (1.0 - beta2.powf(t as f64)).sqrt(),
+            shrink: 1.0 - eta * decay,
+        };
+        let moments = slots.take(FIRST).zip(slots.take(SECOND)).map(<[_; 2]>::from);
+        let [value, first, second] = adam_step(step, value, gradient, moments);
+        slots.put(FIRST, first);
+        slots.put(SECOND, second);
+        value
+    }
+
+    /// With one rate for each element, what the value moves by.
+    fn step(&self, t: u64, gradient: Tensor<1>, slots: &mut Slots, rate: &Rate) -> Tensor<1> {
         let [beta1, beta2] = self.betas;
         let t = t as f64;
         let v = running_mean(slots.take(SECOND), gradient.clone().square(), beta2);

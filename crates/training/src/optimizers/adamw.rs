@@ -61,8 +61,8 @@ impl UpdateRule for AdamwRule {
         slots: &mut Slots,
         rate: &Rate,
     ) -> Tensor<1> {
-        let move_by = self.moments.step(parameter.step, gradient, slots, rate);
-        decayed(parameter, value, self.weight_decay, rate).sub(move_by)
+        let decay = if parameter.is_matrix() { self.weight_decay } else { 0.0 };
+        self.moments.decayed_update(parameter.step, value, gradient, slots, rate, decay)
     }
 
     fn slot_names(&self, _parameter: Parameter<'_>) -> SlotNames {

@@ -3,6 +3,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
+use kiln_kernels::sum_of_squares;
 
 /// The Euclidean norm of the gradient of all parameters of `model` taken as one vector; `None` if there is no gradient.
 pub fn global_norm<M: Module>(model: &M, gradients: &GradientsParams) -> Option<GlobalNorm> {
@@ -32,7 +33,7 @@ struct SquaresVisitor<'a> {
 impl ModuleVisitor for SquaresVisitor<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            self.squares.push(gradient.square().sum());
+            self.squares.push(sum_of_squares(gradient));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Stochastic gradient descent with momentum.
 
 use burn::tensor::Tensor;
+use kiln_kernels::{SgdStep, sgd_step};
 use kiln_models::Violation;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,15 @@ impl UpdateRule for SgdRule {
         slots: &mut Slots,
         rate: &Rate,
     ) -> Tensor<1> {
+        if let Rate::Same(rate) = *rate {
+            let weight_decay = if parameter.is_matrix() { self.weight_decay } else { 0.0 };
+            let step = SgdStep { rate, momentum: self.momentum, nesterov: self.nesterov, weight_decay };
+            let (value, velocity) = sgd_step(step, value, gradient, slots.take(VELOCITY));
+            if let Some(velocity) = velocity {
+                slots.put(VELOCITY, velocity);
+            }
+            return value;
+        }
         let g = penalised(parameter, gradient, &value, self.weight_decay);
         if self.momentum == 0.0 {
             return value.sub(rate.times(g));

@@ -1,8 +1,7 @@
-//! Element-wise functions that remember their derivatives.
+//! The compositions of Burn's operations.
 //!
-//! Burn's own compute the function again in the backward pass, and on a CPU the exponentials are what a recurrent
-//! network spends most of its time on. Here the value and the derivative are computed once, outside the graph, and
-//! joined in it as
+//! Burn's own activations compute their exponentials again in the backward pass. Here the value and the derivative are
+//! computed once, outside the graph, and joined in it as
 //!
 //! ```text
 //! y = value + (x - x') * derivative        x' being x cut from the graph
@@ -13,9 +12,26 @@
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI, FRAC_2_SQRT_PI};
 
 use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+
+use super::Activation;
+
+pub(super) fn activate<const D: usize>(input: Tensor<D>, activation: Activation) -> Tensor<D> {
+    match activation {
+        Activation::Gelu => gelu(input),
+        Activation::GeluTanh => gelu_tanh(input),
+        Activation::ReluSquared => relu(input).square(),
+    }
+}
+
+pub(super) fn swiglu(input: Tensor<2>) -> Tensor<2> {
+    let [_, columns] = input.dims();
+    let width = columns / 2;
+    silu(input.clone().narrow(1, 0, width)) * input.narrow(1, width, width)
+}
 
 /// 1 / (1 + exp(-x)).
-pub(crate) fn sigmoid<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+pub fn sigmoid<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     with_derivative(input, |input| {
         let value = logistic(input);
         (value.clone(), || value.clone() - value.clone() * value)
@@ -23,15 +39,14 @@ pub(crate) fn sigmoid<const D: usize>(input: Tensor<D>) -> Tensor<D> {
 }
 
 /// tanh(x) = 2 sigmoid(2 x) - 1, which has an absolute error of one rounding.
-pub(crate) fn tanh<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+pub fn tanh<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     with_derivative(input, |input| {
         let value = logistic(input * 2.0) * 2.0 - 1.0;
         (value.clone(), || -(value.clone() * value) + 1.0)
     })
 }
 
-/// x sigmoid(x).
-pub(crate) fn silu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+fn silu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     with_derivative(input, |input| {
         let sigmoid = logistic(input.clone());
         let value = input * sigmoid.clone();
@@ -39,8 +54,7 @@ pub(crate) fn silu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     })
 }
 
-/// x Phi(x), with Phi the normal distribution's function.
-pub(crate) fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     let peak = 0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
     with_derivative(input, |input| {
         let probability = (input.clone() * FRAC_1_SQRT_2).erf() * 0.5 + 0.5;
@@ -51,8 +65,8 @@ pub(crate) fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     })
 }
 
-/// x Phi(x), with Phi(x) = (1 + tanh(u)) / 2 = sigmoid(2 u) and u = sqrt(2 / pi) (x + 0.044715 x^3).
-pub(crate) fn gelu_tanh<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+/// (1 + tanh(u)) / 2 = sigmoid(2 u) with u = sqrt(2 / pi) (x + 0.044715 x^3).
+fn gelu_tanh<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     let scale = 2.0 * FRAC_2_PI.sqrt();
     let cubic = 0.044715 * scale;
     with_derivative(input, |input| {

@@ -1,0 +1,175 @@
+//! Causal self-attention that never holds a matrix of all queries by all keys.
+
+mod cached_cpu;
+mod cpu;
+mod cpu_backward;
+#[cfg(test)]
+mod cpu_tests;
+mod cpu_tile;
+mod flex;
+mod reference;
+#[cfg(test)]
+mod tests;
+
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
+use burn::tensor::Tensor;
+
+use crate::autodiff::record;
+use crate::dropout::Draw;
+use crate::flex::has_fast_body;
+
+/// How queries, keys and values lie side by side: D neighbouring columns for each query head, then for each key head, then
+/// for each value head. `queries / key_values` neighbouring query heads share one key-value head (Ainslie et al. 2023,
+/// <https://arxiv.org/abs/2305.13245>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttentionHeads {
+    /// Query heads.
+    pub queries: usize,
+    /// Key-value heads, of which the query heads are a multiple.
+    pub key_values: usize,
+    /// D, the width of each.
+    pub width: usize,
+}
+
+/// How a query and a key make a score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AttentionScores {
+    /// What the product of query and key is multiplied by.
+    pub scale: f64,
+    /// c in c tanh(score / c), if any.
+    pub soft_cap: Option<f64>,
+}
+
+/// Dropout of weights: a probability and its random numbers.
+pub(crate) type WeightDropout = Option<(f64, Draw)>;
+
+/// The operations as a backend extension.
+#[backend_extension(Autodiff, Flex)]
+pub(crate) trait AttentionOps: Backend {
+    /// `[B, T, (queries + 2 key_values) D]` to `[B, T, queries D]`.
+    fn causal_attention(
+        packed: FloatTensor<Self>,
+        heads: AttentionHeads,
+        scores: AttentionScores,
+        dropout: WeightDropout,
+    ) -> FloatTensor<Self>;
+}
+
+/// Their gradients.
+pub(crate) trait AttentionGradients: Backend {
+    /// The output, and the logarithm of the sum of exponentials of each query's scores, `[B, queries, T]`.
+    fn causal_attention_keeping(
+        packed: FloatTensor<Self>,
+        heads: AttentionHeads,
+        scores: AttentionScores,
+        dropout: WeightDropout,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    /// The gradient of the packed queries, keys and values.
+    fn causal_attention_backward(kept: AttentionKept<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// What is kept of the forward pass.
+#[derive(Debug, Clone)]
+pub(crate) struct AttentionKept<B: Backend> {
+    packed: FloatTensor<B>,
+    output: FloatTensor<B>,
+    logarithms: FloatTensor<B>,
+    heads: AttentionHeads,
+    scores: AttentionScores,
+    dropout: WeightDropout,
+}
+
+/// Causal self-attention over the heads of packed projections: for each head
+/// softmax(scale Q K^T + mask) V, where a query sees the keys up to its own position. On a CPU in tiles with an online
+/// softmax (Dao 2023, FlashAttention-2, <https://arxiv.org/abs/2307.08691>), forward and backward: memory grows with T, not
+/// with T².
+///
+/// With a draw, each weight after the softmax is dropped with the given probability.
+///
+/// # Shapes
+/// - `packed`: `[B, T, (queries + 2 key_values) D]`
+/// - output: `[B, T, queries D]`
+///
+/// # Panics
+/// When the columns are not those of the heads, the query heads no multiple of the key-value heads, the window empty, or the
+/// probability not in [0, 1).
+pub fn causal_attention(
+    packed: Tensor<3>,
+    heads: AttentionHeads,
+    scores: AttentionScores,
+    dropout: f64,
+    draw: Option<Draw>,
+) -> Tensor<3> {
+    let [_, steps, columns] = packed.dims();
+    heads.check();
+    assert!(steps > 0, "attention needs at least one position");
+    assert_eq!(columns, heads.packed_columns(), "packed projections must have the columns of {heads:?}");
+    assert!((0.0..1.0).contains(&dropout), "a probability of dropout is in [0, 1), not {dropout}");
+    let dropout = draw.filter(|_| dropout > 0.0).map(|draw| (dropout, draw));
+    if !has_fast_body(&packed) {
+        return reference::causal_attention(packed, heads, scores, dropout);
+    }
+    Tensor::from_dispatch(Dispatch::causal_attention(packed.into_dispatch(), heads, scores, dropout))
+}
+
+/// Attention of the queries at positions `start..start + T` to the keys and values in a cache of fixed size, of which the
+/// first `start + T` positions are filled. For inference: no gradient runs through the fast body.
+///
+/// # Shapes
+/// - `query`: `[B, T, queries D]`
+/// - `keys`, `values`: `[B, key_values, capacity, D]`
+/// - output: `[B, T, queries D]`
+///
+/// # Panics
+/// When the shapes do not fit, or positions lie beyond the capacity.
+pub fn cached_attention(
+    query: Tensor<3>,
+    keys: Tensor<4>,
+    values: Tensor<4>,
+    start: usize,
+    scores: AttentionScores,
+) -> Tensor<3> {
+    let ([rows, steps, columns], [cached_rows, key_values, capacity, width]) = (query.dims(), keys.dims());
+    assert_eq!(values.dims(), keys.dims(), "keys and values must have the same shape");
+    assert_eq!(rows, cached_rows, "a cache of {cached_rows} rows does not fit queries of {rows}");
+    assert!(width > 0 && columns % width == 0, "queries of {columns} columns are no whole number of heads of {width}");
+    AttentionHeads { queries: columns / width, key_values, width }.check();
+    assert!(steps > 0, "attention needs at least one position");
+    assert!(start + steps <= capacity, "positions up to {} lie beyond a cache of {capacity}", start + steps);
+    if !has_fast_body(&query) || query.device().is_autodiff() {
+        return reference::cached_attention(query, keys, values, start, scores);
+    }
+    flex::cached_attention(query, keys, values, start, scores)
+}
+
+impl AttentionHeads {
+    fn check(&self) {
+        let Self { queries, key_values, .. } = *self;
+        let shares = key_values > 0 && queries > 0 && queries % key_values == 0;
+        assert!(shares, "{queries} query heads cannot share {key_values} key-value heads evenly");
+    }
+
+    /// Columns of packed projections.
+    pub(crate) fn packed_columns(&self) -> usize {
+        (self.queries + 2 * self.key_values) * self.width
+    }
+}
+
+impl<B: AttentionOps + AttentionGradients, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {
+    fn causal_attention(
+        packed: FloatTensor<Self>,
+        heads: AttentionHeads,
+        scores: AttentionScores,
+        dropout: WeightDropout,
+    ) -> FloatTensor<Self> {
+        let input = packed.node();
+        let packed = packed.into_primitive();
+        let (output, logarithms) = B::causal_attention_keeping(packed.clone(), heads, scores, dropout);
+        let kept = AttentionKept::<B> { packed, output: output.clone(), logarithms, heads, scores, dropout };
+        record::<B, C, _, 1>([input], output, kept, |kept, gradient, _| {
+            [Some(B::causal_attention_backward(kept, gradient))]
+        })
+    }
+}

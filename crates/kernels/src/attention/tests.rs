@@ -1,0 +1,114 @@
+use burn::tensor::{DType, Device, Tensor};
+
+use super::{AttentionHeads, AttentionScores, cached_attention, causal_attention, reference};
+use crate::testing::{assert_close, assert_equals_reference, assert_gradients, tensor, values};
+
+/// Rows, steps, query heads, key-value heads, width.
+const SIZES: [[usize; 5]; 7] = [
+    [1, 1, 1, 1, 1],
+    [2, 2, 1, 1, 3],
+    [1, 63, 2, 1, 8],
+    [3, 65, 4, 2, 5],
+    [2, 130, 3, 3, 16],
+    [1, 200, 4, 1, 32],
+    [5, 17, 2, 2, 64],
+];
+
+fn scores(width: usize, soft_cap: Option<f64>) -> AttentionScores {
+    // Not the usual scale.
+    AttentionScores { scale: 1.7 * (width as f64).powf(-0.5), soft_cap }
+}
+
+#[test]
+fn causal_attention_equals_its_reference() {
+    for [rows, steps, queries, key_values, width] in SIZES {
+        let heads = AttentionHeads { queries, key_values, width };
+        let columns = heads.packed_columns();
+        for soft_cap in [None, Some(1.5)] {
+            let packed = |inputs: &[Tensor<1>]| (inputs[0].clone() * 2.0).reshape([rows, steps, columns]);
+            let length = rows * steps * queries * width;
+            let fused = |inputs: &[Tensor<1>]| {
+                causal_attention(packed(inputs), heads, scores(width, soft_cap), 0.0, None).reshape([length])
+            };
+            let expected = |inputs: &[Tensor<1>]| {
+                reference::causal_attention(packed(inputs), heads, scores(width, soft_cap), None).reshape([length])
+            };
+            let what = format!("attention of {rows} x {steps} over {heads:?}, cap {soft_cap:?}");
+            assert_equals_reference(&what, &[rows * steps * columns], &fused, &expected);
+            assert_gradients(&what, &[rows * steps * columns], &fused);
+        }
+    }
+}
+
+#[test]
+fn weights_are_dropped_and_gradients_know_it() {
+    let heads = AttentionHeads { queries: 4, key_values: 2, width: 3 };
+    let (rows, steps, columns) = (2, 70, heads.packed_columns());
+    let draw = crate::Draws::from_seed(5).take();
+    let attend = |inputs: &[Tensor<1>]| {
+        let packed = inputs[0].clone().reshape([rows, steps, columns]);
+        causal_attention(packed, heads, scores(3, None), 0.4, draw).reshape([rows * steps * 12])
+    };
+    assert_gradients("attention with dropout", &[rows * steps * columns], &attend);
+    // The first query sees one key, whose weight is 1: dropped or over the probability of being kept.
+    let packed = Tensor::ones([rows, steps, columns], &Device::flex());
+    let output = causal_attention(packed, heads, scores(3, None), 0.4, draw).narrow(1, 0, 1);
+    assert!(values(&output).iter().all(|x| *x == 0.0 || (x - 1.0 / 0.6).abs() < 1e-6));
+}
+
+#[test]
+fn attention_to_a_cache_equals_its_reference_and_ignores_the_unused_tail() {
+    for [rows, _, queries, key_values, width] in SIZES {
+        for (start, steps, capacity) in [(1, 1, 2), (7, 1, 40), (30, 5, 35), (100, 1, 130), (60, 70, 130)] {
+            for soft_cap in [None, Some(1.5)] {
+                for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F64, 1e-12)] {
+                    let device = Device::flex();
+                    let query = tensor([rows, steps, queries * width], 1, dtype, &device);
+                    let cache = |seed: u64| tensor([rows, key_values, capacity, width], seed, dtype, &device);
+                    let (keys, cached) = (cache(2), cache(3));
+                    let scores = scores(width, soft_cap);
+                    let expected =
+                        reference::cached_attention(query.clone(), keys.clone(), cached.clone(), start, scores);
+                    let tail = [0..rows, 0..key_values, start + steps..capacity, 0..width];
+                    let spoiled = |cache: Tensor<4>| match start + steps < capacity {
+                        true => cache.slice_fill(tail.clone(), f32::NAN),
+                        false => cache,
+                    };
+                    let found = cached_attention(query, spoiled(keys), spoiled(cached), start, scores);
+                    assert_close("attention to a cache", &values(&found), &values(&expected), tolerance);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_mask_forbids_exactly_the_later_keys() {
+    let like = Tensor::<4>::zeros([1, 1, 1, 1], &Device::flex());
+    let mask = reference::causal_mask(2, 2, 5, 2, &like);
+    let row = |last: usize| (0..5).map(|key| key <= last).collect::<Vec<bool>>();
+    let expected = [row(2), row(3), row(2), row(3)].concat();
+    assert_eq!(mask.greater_equal_elem(0.0).to_data().iter::<bool>().collect::<Vec<bool>>(), expected);
+}
+
+#[test]
+#[should_panic(expected = "4 query heads cannot share 3 key-value heads evenly")]
+fn heads_that_do_not_divide_are_refused() {
+    let heads = AttentionHeads { queries: 4, key_values: 3, width: 2 };
+    causal_attention(Tensor::zeros([1, 2, 20], &Device::flex()), heads, scores(2, None), 0.0, None);
+}
+
+#[test]
+#[should_panic(expected = "attention needs at least one position")]
+fn an_empty_window_is_refused() {
+    let heads = AttentionHeads { queries: 1, key_values: 1, width: 2 };
+    causal_attention(Tensor::zeros([1, 0, 6], &Device::flex()), heads, scores(2, None), 0.0, None);
+}
+
+#[test]
+#[should_panic(expected = "positions up to 9 lie beyond a cache of 8")]
+fn positions_beyond_the_cache_are_refused() {
+    let device = Device::flex();
+    let cache = Tensor::zeros([1, 1, 8, 2], &device);
+    cached_attention(Tensor::zeros([1, 2, 2], &device), cache.clone(), cache, 7, scores(2, None));
+}

@@ -1,0 +1,12 @@
+//! The composition of Burn's operations, with the device's own random numbers.
+
+use burn::tensor::{Distribution, Tensor};
+
+use super::Draw;
+
+pub(super) fn dropout<const D: usize>(input: Tensor<D>, probability: f64, draw: Draw) -> Tensor<D> {
+    let device = input.device();
+    device.seed(draw.device_seed());
+    let kept = Tensor::<D>::random(input.dims(), Distribution::Bernoulli(1.0 - probability), &device);
+    input * kept * (1.0 / (1.0 - probability))
+}

@@ -1,0 +1,88 @@
+//! Rotary positions of packed queries and keys.
+
+mod cpu;
+mod flex;
+mod reference;
+#[cfg(test)]
+mod tests;
+
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
+use burn::tensor::Tensor;
+
+use crate::attention::AttentionHeads;
+use crate::autodiff::record;
+use crate::flex::has_fast_body;
+
+/// Which way to turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// By the angle of the position.
+    Forward,
+    /// Back, which is what gradients do.
+    Backward,
+}
+
+/// The operation as a backend extension.
+#[backend_extension(Autodiff, Flex)]
+pub(crate) trait RotaryOps: Backend {
+    /// Turns the queries and keys of `[B, T, (queries + 2 key_values) D]`.
+    fn rotate(
+        packed: FloatTensor<Self>,
+        cosines: FloatTensor<Self>,
+        sines: FloatTensor<Self>,
+        heads: AttentionHeads,
+        start: usize,
+        direction: Direction,
+    ) -> FloatTensor<Self>;
+}
+
+/// Turns each pair (x_j, x_(j + D/2)) of every query and key head by the angle of its position (Su et al. 2021,
+/// <https://arxiv.org/abs/2104.09864>), whose cosine and sine stand in tables:
+///
+/// ```text
+/// y_j         = x_j cos - x_(j + D/2) sin
+/// y_(j + D/2) = x_(j + D/2) cos + x_j sin
+/// ```
+///
+/// # Shapes
+/// - `packed` and output: `[B, T, (queries + 2 key_values) D]`, the tokens at positions `start..start + T`
+/// - `tables`: cosines and sines, `[context, D / 2]`, constants
+///
+/// # Panics
+/// When the shapes do not fit, D is odd, or positions lie beyond the tables.
+pub fn rotate(packed: Tensor<3>, heads: AttentionHeads, tables: [Tensor<2>; 2], start: usize) -> Tensor<3> {
+    let [_, steps, columns] = packed.dims();
+    let [cosines, sines] = tables;
+    let ([context, half], columns_of_heads) = (cosines.dims(), heads.packed_columns());
+    assert_eq!(columns, columns_of_heads, "packed projections must have the columns of {heads:?}");
+    assert_eq!(2 * half, heads.width, "rotary tables of {half} columns do not fit heads of {}", heads.width);
+    assert_eq!(sines.dims(), cosines.dims(), "cosines and sines must have the same shape");
+    assert!(start + steps <= context, "positions up to {} lie beyond tables of {context}", start + steps);
+    if !has_fast_body(&packed) {
+        return reference::rotate(packed, heads, [cosines, sines], start);
+    }
+    let (packed, cosines, sines) = (packed.into_dispatch(), cosines.into_dispatch(), sines.into_dispatch());
+    Tensor::from_dispatch(Dispatch::rotate(packed, cosines, sines, heads, start, Direction::Forward))
+}
+
+impl<B: RotaryOps, C: CheckpointStrategy> RotaryOps for Autodiff<B, C> {
+    fn rotate(
+        packed: FloatTensor<Self>,
+        cosines: FloatTensor<Self>,
+        sines: FloatTensor<Self>,
+        heads: AttentionHeads,
+        start: usize,
+        direction: Direction,
+    ) -> FloatTensor<Self> {
+        let input = packed.node();
+        let tables = (cosines.into_primitive(), sines.into_primitive());
+        let (cosines, sines) = tables.clone();
+        let output = B::rotate(packed.into_primitive(), cosines, sines, heads, start, direction);
+        let state = (tables, heads, start);
+        record::<B, C, _, 1>([input], output, state, |((cosines, sines), heads, start), gradient, _| {
+            [Some(B::rotate(gradient, cosines, sines, heads, start, Direction::Backward))]
+        })
+    }
+}
