@@ -8,6 +8,7 @@ mod loss;
 mod model;
 mod observer;
 mod rate_test;
+mod step_bench;
 mod step_loop;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use loss::token_losses;
 pub use model::{EvaluationInput, EvaluationOutput, TrainingInput, TrainingModel, TrainingOutput};
 pub use observer::{Event, Observer, Stop};
 pub use rate_test::{RateFindings, RatePoint, RateRange, RateStop, RateTest, Recorder, find_rate};
+pub use step_bench::StepBench;
 
 use kiln_models::LanguageModel;
 
