@@ -1,6 +1,7 @@
 //! End-to-end tests through the binary.
 
 mod adapter;
+mod benching;
 mod checking;
 mod command_line;
 mod converging;

@@ -1,4 +1,4 @@
-"""The PyTorch side of the recipes in configs/shakespeare: models, batches, optimizers, rates and evaluation.
+"""The PyTorch side of the recipes in configs/shakespeare and configs/bench: models, batches, optimizers, rates, evaluation.
 
 A module that `train_shakespeare.py` and `step_time.py` import; it is not run by itself and writes nothing.
 
@@ -15,7 +15,7 @@ rate, and `evaluate(tokens)` the mean loss over a whole split. What the models a
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -101,7 +101,7 @@ class Transformer(nn.Module):
 
 @dataclass(frozen=True)
 class TransformerRecipe:
-    """The numbers of one of nanoGPT's two Shakespeare recipes."""
+    """The numbers of a transformer's recipe; the defaults are what nanoGPT's Shakespeare recipes have in common."""
 
     layers: int
     heads: int
@@ -131,7 +131,7 @@ def cosine_with_warmup(step, warmup, steps, peak, floor):
 class TransformerTraining:
     """Random windows, AdamW with decay on matrices only, cosine rate with warm-up."""
 
-    def __init__(self, recipe, train, vocabulary, steps=None, device="cpu", autocast=None, compile_model=False, seed=0):
+    def __init__(self, recipe, train, vocabulary, steps, device, fused, autocast, compile_model, seed):
         self.recipe, self.clip, self.autocast = recipe, recipe.clip, autocast
         self.steps = recipe.steps if steps is None else steps
         self.train, self.device = train, torch.device(device)
@@ -142,7 +142,6 @@ class TransformerTraining:
         matrices = [parameter for parameter in self.model.parameters() if parameter.dim() >= 2]
         others = [parameter for parameter in self.model.parameters() if parameter.dim() < 2]
         groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}]
-        fused = self.device.type == "cuda"
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.peak, betas=recipe.betas, eps=1e-8, fused=fused)
         self.call = torch.compile(self.model) if compile_model else self.model
 
@@ -211,41 +210,54 @@ def detached(state):
     return tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
 
 
+CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+
+@dataclass(frozen=True)
+class RecurrentRecipe:
+    """The numbers of a recurrent network's recipe; the defaults are those of configs/shakespeare."""
+
+    cell: str
+    layers: int = 2
+    width: int = 128
+    embedding: int = 128
+    streams: int = 50
+    window: int = 50
+    steps: int = 3000
+    rate: float = 2e-3
+    clip: float = 5.0
+
+
 class RecurrentTraining:
     """Parallel streams of the text, truncated back-propagation with the state carried, Adam at a constant rate.
 
-    The text is cut into `STREAMS` equal consecutive pieces; row `b` of every batch continues piece `b` where the batch
-    before ended. After the last whole window of the pieces all streams begin again, with a state of zeros.
+    The text is cut into as many equal consecutive pieces as there are streams; row `b` of every batch continues piece `b`
+    where the batch before ended. After the last whole window of the pieces all streams begin again, with a state of zeros.
     """
 
-    EMBEDDING, WIDTH, LAYERS, STREAMS, WINDOW = 128, 128, 2, 50, 50
-    RATE, STEPS = 2e-3, 3000
-    CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-
-    def __init__(self, cell, train, vocabulary, steps=None, device="cpu", reset=True):
-        self.clip, self.reset, self.device = 5.0, reset, torch.device(device)
-        self.steps = self.STEPS if steps is None else steps
-        self.tokens_per_step = self.STREAMS * self.WINDOW
-        length = len(train) // self.STREAMS
-        self.streams = train[: length * self.STREAMS].view(self.STREAMS, length).to(self.device)
+    def __init__(self, recipe, train, vocabulary, steps, device, fused):
+        self.recipe, self.clip, self.device = recipe, recipe.clip, torch.device(device)
+        self.steps = recipe.steps if steps is None else steps
+        self.tokens_per_step = recipe.streams * recipe.window
+        length = len(train) // recipe.streams
+        self.streams = train[: length * recipe.streams].view(recipe.streams, length).to(self.device)
         self.position, self.state = 0, None
-        model = Recurrent(self.CELLS[cell], vocabulary, self.EMBEDDING, self.WIDTH, self.LAYERS)
+        model = Recurrent(CELLS[recipe.cell], vocabulary, recipe.embedding, recipe.width, recipe.layers)
         self.model = model.to(self.device)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.RATE)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=recipe.rate, fused=fused)
 
     def rate(self, step):
         """Constant."""
-        return self.RATE
+        return self.recipe.rate
 
     def batch(self):
         """The next `(inputs, targets)`, each [streams, window]."""
-        if self.position + self.WINDOW + 1 > self.streams.shape[1]:
-            self.position = 0
-            if self.reset:
-                self.state = None
-        window = self.streams[:, self.position : self.position + self.WINDOW + 1]
-        self.position += self.WINDOW
-        return window[:, :-1], window[:, 1:]
+        window = self.recipe.window
+        if self.position + window + 1 > self.streams.shape[1]:
+            self.position, self.state = 0, None
+        tokens = self.streams[:, self.position : self.position + window + 1]
+        self.position += window
+        return tokens[:, :-1], tokens[:, 1:]
 
     def loss(self, batch):
         """The mean loss of a batch, in nats a token; leaves the state for the next one."""
@@ -269,12 +281,18 @@ class RecurrentTraining:
 
 # --- all together -----------------------------------------------------------------------------------------------------
 
-NANOGPT = {
+SHAKESPEARE = {
     "nanogpt-cpu": TransformerRecipe(layers=4, heads=4, width=128, context=64, batch=12, dropout=0.0, steps=2000),
     "nanogpt-gpu": TransformerRecipe(layers=6, heads=6, width=384, context=256, batch=64, dropout=0.2, steps=5000),
+    **{cell: RecurrentRecipe(cell) for cell in CELLS},
 }
-RECURRENT = tuple(RecurrentTraining.CELLS)
-MODELS = (*NANOGPT, *RECURRENT)
+BENCH = {
+    "nanogpt-cpu": SHAKESPEARE["nanogpt-cpu"],
+    "gpt-10m": replace(SHAKESPEARE["nanogpt-gpu"], batch=8, dropout=0.0),
+    **{f"{cell}-256": RecurrentRecipe(cell, width=256, streams=32, window=64) for cell in CELLS},
+    **{f"{cell}-128": SHAKESPEARE[cell] for cell in CELLS},
+}
+RECIPES = SHAKESPEARE | BENCH
 DTYPES = ("float32", "tfloat32", "bfloat16")
 
 
@@ -284,18 +302,23 @@ def set_precision(dtype):
     torch.backends.cudnn.allow_tf32 = dtype != "float32"
 
 
-def build(name, train, vocabulary, seed, steps=None, device="cpu", dtype="float32", compile_model=False):
-    """One recipe, ready to step. `tfloat32` lets CUDA products round their inputs; `bfloat16` is autocast over float32 weights."""
+def build(name, train, vocabulary, seed, steps=None, device="cpu", dtype="float32", compile_model=False, fused=None):
+    """One recipe, ready to step. `tfloat32` lets CUDA products round their inputs; `bfloat16` is autocast over float32 weights.
+
+    `fused` is whether the optimizer updates all of a parameter in one kernel; by default it does for transformers on a GPU.
+    """
     if device != "cpu" and not torch.cuda.is_available():
         raise SystemExit(f"--device {device}: this PyTorch finds no GPU here; use --device cpu")
     torch.manual_seed(seed)
     set_precision(dtype)
-    if name in NANOGPT:
+    recipe = RECIPES[name]
+    if isinstance(recipe, TransformerRecipe):
         autocast = torch.bfloat16 if dtype == "bfloat16" else None
-        return TransformerTraining(NANOGPT[name], train, vocabulary, steps, device, autocast, compile_model, seed)
+        fused = device != "cpu" if fused is None else fused
+        return TransformerTraining(recipe, train, vocabulary, steps, device, fused, autocast, compile_model, seed)
     if dtype == "bfloat16" or compile_model:
         raise SystemExit(f"{name}: bfloat16 and --compile are for the transformers; use --dtype float32 without --compile")
-    return RecurrentTraining(name, train, vocabulary, steps, device)
+    return RecurrentTraining(recipe, train, vocabulary, steps, device, bool(fused))
 
 
 def train_step(training, step):

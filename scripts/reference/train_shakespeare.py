@@ -14,12 +14,12 @@ import time
 
 import torch
 
-from recipes import DTYPES, MODELS, build, read_splits, train_step
+from recipes import DTYPES, SHAKESPEARE, build, read_splits, train_step
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", choices=MODELS, required=True)
+    parser.add_argument("--model", choices=list(SHAKESPEARE), required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--data", required=True, help="a UTF-8 text; its first 90 %% of characters train")
     parser.add_argument("--steps", type=int, help="default: the recipe's")

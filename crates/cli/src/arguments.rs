@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use kiln_models::saved::Which;
 use kiln_training::config::Override;
 
-use crate::commands::{DevicesArguments, FindRateArguments, RaceArguments, SampleArguments};
+use crate::commands::{BenchArguments, DevicesArguments, FindRateArguments, RaceArguments, SampleArguments};
 use crate::training_display::Progress;
 
 const STYLES: Styles = Styles::styled()
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Check(CheckArguments),
     /// Run gradient descent on a problem whose constants are known, and hold it against its theorems
     Converge(ConvergeArguments),
+    /// Measure speed: of training, of sampling, of single operations; beside what this machine can do
+    Bench(BenchArguments),
     /// List the devices of this machine and try each
     Devices(DevicesArguments),
     /// Print a completion script for a shell

@@ -60,6 +60,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Race(arguments) => commands::race(&arguments),
         Command::Check(arguments) => commands::check(&arguments).map(|()| Exit::Done),
         Command::Converge(arguments) => commands::converge(&arguments),
+        Command::Bench(arguments) => commands::bench(&arguments).map(|()| Exit::Done),
         Command::Devices(arguments) => commands::devices(&arguments).map(|()| Exit::Done),
         Command::Completions(arguments) => commands::completions(&arguments).map(|()| Exit::Done),
     }

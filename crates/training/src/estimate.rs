@@ -1,7 +1,11 @@
-//! What a run will need, computed without a device: parameters, memory, arithmetic, disk.
+//! What a run will need, computed without a device: parameters, memory, arithmetic, disk, traffic.
+
+mod traffic;
 
 use kiln_models::{ModelConfig, PartCount};
 use serde::Serialize;
+
+pub use traffic::least_bytes_per_update;
 
 use crate::config::Config;
 

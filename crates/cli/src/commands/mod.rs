@@ -1,5 +1,6 @@
 //! One file a command, one function a file.
 
+mod bench;
 mod check;
 mod completions;
 mod converge;
@@ -10,6 +11,7 @@ mod race;
 mod sample;
 mod train;
 
+pub(crate) use bench::{BenchArguments, bench};
 pub(crate) use check::check;
 pub(crate) use completions::completions;
 pub(crate) use converge::converge;

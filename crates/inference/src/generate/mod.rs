@@ -98,6 +98,19 @@ pub fn generate<'a>(
     Generation::new(Box::new(ModelReader::new(model)), tokenizer, request)
 }
 
+/// As [`generate`], after a prompt that is given as tokens; the one of the request is not looked at.
+///
+/// # Errors
+/// The request makes no sense, or a token is none of the model's.
+pub fn generate_after<'a>(
+    model: &'a LanguageModel,
+    tokenizer: &Tokenizer,
+    prompt: &[u32],
+    request: &Request,
+) -> Result<Generation<'a>, GenerateError> {
+    Generation::after(Box::new(ModelReader::new(model)), tokenizer, prompt, request)
+}
+
 /// Text being written: an iterator over its pieces. After an error, or its last piece, it gives nothing more.
 pub struct Generation<'a> {
     reader: Box<dyn Reader + 'a>,
@@ -114,19 +127,27 @@ pub struct Generation<'a> {
 
 impl<'a> Generation<'a> {
     fn new(reader: Box<dyn Reader + 'a>, tokenizer: &Tokenizer, request: &Request) -> Result<Self, GenerateError> {
+        let prompt = tokenizer.encode(&request.prompt)?;
+        Self::after(reader, tokenizer, &prompt, request)
+    }
+
+    fn after(
+        reader: Box<dyn Reader + 'a>,
+        tokenizer: &Tokenizer,
+        prompt: &[u32],
+        request: &Request,
+    ) -> Result<Self, GenerateError> {
         let sampler = Sampler::new(request.sampler)?;
         if request.stop.iter().any(String::is_empty) {
             return Err(GenerateError::EmptyStop);
         }
-        let unread = prompt_tokens(tokenizer, &request.prompt)?;
+        let unread = if prompt.is_empty() { first_tokens(tokenizer) } else { prompt.to_vec() };
         let vocabulary = reader.vocabulary_size();
         if let Some(&token) = unread.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(GenerateError::UnknownToken { token, vocabulary });
         }
         let mut seen = SeenTokens::new(vocabulary);
-        if !request.prompt.is_empty() {
-            unread.iter().for_each(|&token| seen.add(token));
-        }
+        prompt.iter().for_each(|&token| seen.add(token));
         Ok(Self {
             reader,
             sampler,
@@ -138,6 +159,12 @@ impl<'a> Generation<'a> {
             left: request.max_tokens,
             finish: (request.max_tokens == 0).then_some(Finish::Length),
         })
+    }
+
+    /// The same, but the end token is a token like any other, so that as many tokens come as were asked for.
+    #[must_use]
+    pub fn past_end_token(self) -> Self {
+        Self { end_token: None, ..self }
     }
 
     /// Why it ended; nothing while it goes on, and nothing after an error.
@@ -205,17 +232,13 @@ impl Iterator for Generation<'_> {
 
 impl std::iter::FusedIterator for Generation<'_> {}
 
-/// The tokens of a prompt; of an empty one those that a document begins after.
-fn prompt_tokens(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>, TokenizerError> {
-    let tokens = tokenizer.encode(prompt)?;
-    if !tokens.is_empty() {
-        return Ok(tokens);
-    }
+/// What a document begins after.
+fn first_tokens(tokenizer: &Tokenizer) -> Vec<u32> {
     if let Some(end) = tokenizer.end_token() {
-        return Ok(vec![end]);
+        return vec![end];
     }
     let line_break = tokenizer.encode("\n").unwrap_or_default();
-    Ok(if line_break.is_empty() { vec![0] } else { line_break })
+    if line_break.is_empty() { vec![0] } else { line_break }
 }
 
 /// The different tokens of a text: as many as the vocabulary at most, however long the text grows.

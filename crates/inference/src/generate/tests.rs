@@ -1,3 +1,5 @@
+mod from_tokens;
+
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_models::{
@@ -278,7 +280,7 @@ fn a_stop_text_ends_the_writing_and_not_a_byte_of_it_is_written() {
 
 #[test]
 fn an_empty_prompt_starts_after_the_end_token_or_a_line_break_or_token_0() {
-    let start = |tokenizer: &Tokenizer| super::prompt_tokens(tokenizer, "").unwrap();
+    let start = super::first_tokens;
     assert_eq!(start(&bytes()), [256]);
     let lines = characters("ab\n");
     assert_eq!(start(&lines), lines.encode("\n").unwrap());

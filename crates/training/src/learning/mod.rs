@@ -7,6 +7,7 @@ mod loader;
 mod model;
 mod observer;
 mod rate_test;
+mod step_bench;
 mod step_loop;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ pub use loader::EvaluationLoader;
 pub use model::{EvaluationInput, EvaluationOutput, TrainingInput, TrainingModel, TrainingOutput};
 pub use observer::{Event, Observer, Stop};
 pub use rate_test::{RateFindings, RatePoint, RateRange, RateStop, RateTest, Recorder, find_rate};
+pub use step_bench::StepBench;
 
 use kiln_models::LanguageModel;
 

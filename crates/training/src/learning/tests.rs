@@ -1,6 +1,7 @@
 //! The loss, and the loop end to end on small models.
 
 mod measuring;
+mod stepping;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

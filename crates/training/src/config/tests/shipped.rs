@@ -29,7 +29,7 @@ fn is_race(file: &Path) -> bool {
 #[test]
 fn every_shipped_configuration_is_right_and_reads_back_equal() {
     let files = shipped();
-    assert!(files.len() >= 10, "{files:?}");
+    assert!(files.len() >= 20, "{files:?}");
     for file in files {
         if is_race(&file) {
             let race = RaceConfig::open(&file, &[]).unwrap_or_else(|errors| panic!("{errors}"));

@@ -1,0 +1,103 @@
+//! How many bytes an update must move.
+
+use kiln_models::{FeedForwardActivation, ModelConfig, TransformerConfig};
+
+use super::BYTES_PER_NUMBER;
+use crate::config::Config;
+
+/// Bytes that one update has to move between memory and the arithmetic at least, read and written ones together.
+///
+/// With W weights, S numbers of optimizer state, A weights in an average (W or none), k batches in an update and N numbers
+/// that a batch's forward pass leaves for its backward pass, each of 4 bytes, it is
+///
+/// ```text
+/// 4 ((k + 1) W + 2 k W + 2 S + 2 A + 2 k N)
+/// ```
+///
+/// The weights are read once a batch and written once; the sum of the gradients is written by the first batch, read and
+/// written by the others, and read by the update; state and average are read and written; what is left for the backward pass
+/// is written and read. N counts, for each token of a batch,
+///
+/// - transformer: in each block the inputs and the outputs of the two norms, queries, keys and values, the mixed values, and
+///   the feed-forward part before and after its function; then the logits. The weights of the attention are not in it, since
+///   they can be computed again block by block (Dao et al. 2022, <https://arxiv.org/abs/2205.14135>);
+/// - recurrent: in each layer its gates and its states; then the logits.
+///
+/// A program that did every operation alone would move several times as much.
+pub fn least_bytes_per_update(config: &Config, vocabulary: usize) -> u64 {
+    let run = &config.run;
+    let parts = config.model.parameters(vocabulary, run.context);
+    let weights = parts.iter().map(|part| part.count).sum::<u64>();
+    let state = config.optimizer.state_numbers(&parts);
+    let average = if config.averaging.is_some() { weights } else { 0 };
+    let batches = run.accumulate as u64;
+    let for_backward = kept_per_token(&config.model, vocabulary).saturating_mul(run.tokens_per_step());
+    let terms = [
+        weights.saturating_mul(3 * batches + 1),
+        state.saturating_mul(2),
+        average.saturating_mul(2),
+        for_backward.saturating_mul(2),
+    ];
+    terms.into_iter().fold(0, u64::saturating_add).saturating_mul(BYTES_PER_NUMBER)
+}
+
+/// Numbers of one token that the forward pass leaves for the backward pass.
+fn kept_per_token(model: &ModelConfig, vocabulary: usize) -> u64 {
+    let of_layers = match model {
+        ModelConfig::Transformer(model) => transformer(model),
+        // An Elman network's gate is its state.
+        ModelConfig::Rnn(model) => recurrent(model.layers, model.hidden, 1),
+        // The gates and beside the hidden state the cell's.
+        ModelConfig::Lstm(model) => recurrent(model.layers, model.hidden, 4 + 2),
+        ModelConfig::Gru(model) => recurrent(model.layers, model.hidden, 3 + 1),
+    };
+    of_layers.saturating_add(vocabulary as u64)
+}
+
+fn transformer(model: &TransformerConfig) -> u64 {
+    let head_columns = (model.heads + 2 * model.key_value_heads()) * model.head_width();
+    // SwiGLU has gate and value side by side before its function.
+    let halves = if model.activation == FeedForwardActivation::Swiglu { 3 } else { 2 };
+    let feed_forward = halves * model.feed_forward_width();
+    (model.layers as u64).saturating_mul((5 * model.width + head_columns + feed_forward) as u64)
+}
+
+fn recurrent(layers: usize, hidden: usize, numbers: u64) -> u64 {
+    (layers as u64).saturating_mul(hidden as u64).saturating_mul(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Source;
+
+    fn bytes(model: &str, more: &str) -> u64 {
+        let text = format!(
+            "[data.builtin]\ncharacters = 20_000\n[tokenizer.byte]\n{model}\n[optimizer.adamw]\n{more}\n\
+             [schedule.constant]\nrate = 1e-3\n[run]\nsteps = 10\nbatch = 3\ncontext = 5\n"
+        );
+        let config = Config::read(&Source::new("test", text), &[]).unwrap_or_else(|errors| panic!("{errors}"));
+        least_bytes_per_update(&config, 10)
+    }
+
+    /// Two layers of width 8 that read 4 numbers: 10 * 4 + 8 (4 + 8 + 1) + 8 (8 + 8 + 1) + 10 * 9 weights, of which AdamW keeps
+    /// two numbers each; 15 tokens with two states and ten logits each.
+    #[test]
+    fn an_elman_network_moves_what_is_counted_by_hand() {
+        let weights = 40 + 104 + 136 + 90;
+        let tokens = 15 * (2 * 8 + 10);
+        let model = "[model.rnn]\nlayers = 2\nhidden = 8\nembedding = 4";
+        assert_eq!(bytes(model, ""), 4 * (4 * weights + 2 * 2 * weights + 2 * tokens));
+        let averaged = bytes(model, "[averaging.exponential]");
+        assert_eq!(averaged - bytes(model, ""), 4 * 2 * weights);
+    }
+
+    /// One block of width 4 with four times as wide a feed-forward part: 5 * 4 + 3 * 4 + 2 * 16 numbers a token, and ten logits.
+    #[test]
+    fn a_transformer_keeps_what_is_counted_by_hand() {
+        let weights = 10 * 4 + 5 * 4 + 12 * 16 + 3 * 4;
+        let tokens = 15 * (20 + 12 + 32 + 10);
+        let model = "[model.transformer]\nlayers = 1\nheads = 2\nwidth = 4";
+        assert_eq!(bytes(model, ""), 4 * (8 * weights + 2 * tokens));
+    }
+}

@@ -1,0 +1,152 @@
+//! `kiln bench`: what it prints, not how fast it is.
+
+use serde_json::Value;
+
+use crate::support::{Finished, Workshop};
+
+/// `kiln bench` on the processor with these arguments, as short as can be.
+fn bench(workshop: &Workshop, arguments: &[&str]) -> Finished {
+    workshop.kiln(&[&["bench"], arguments, &["--device", "cpu", "--rounds", "1"]].concat())
+}
+
+/// The object that it prints with `--json`.
+fn report(workshop: &Workshop, arguments: &[&str]) -> Value {
+    let stdout = bench(workshop, &[arguments, &["--json"]].concat()).success().stdout;
+    serde_json::from_str(&stdout).expect("stdout is one object")
+}
+
+/// Makes sure that the object has numbers above zero under these keys.
+fn assert_positive(object: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(object[key].as_f64().is_some_and(|number| number > 0.0), "{key} in {object}");
+    }
+}
+
+const SPEED: [&str; 5] =
+    ["median_milliseconds", "fastest_milliseconds", "slowest_milliseconds", "flops_per_second", "bytes_per_second"];
+
+/// Everything in the folder but the cache of tokens.
+fn kept(workshop: &Workshop) -> Vec<std::path::PathBuf> {
+    let cache = workshop.path("cache");
+    workshop.contents().into_keys().filter(|path| !path.starts_with(&cache)).collect()
+}
+
+#[test]
+fn training_is_timed_and_nothing_is_written() {
+    let workshop = Workshop::with_config("tiny/lstm.toml");
+    let rnn =
+        std::fs::read_to_string(crate::support::repository().join("configs/tiny/rnn.toml")).expect("it is shipped");
+    workshop.write("rnn.toml", rnn);
+    let before = kept(&workshop);
+    let train = ["train", "lstm.toml", "rnn.toml", "--steps", "1", "--warmup", "1", "--no-limits"];
+    let report = report(&workshop, &[&train[..], &["--set", "run.batch=4", "--set", "run.accumulate=2"]].concat());
+    assert_eq!(kept(&workshop), before);
+    assert_eq!((&report["rounds"], &report["steps_a_round"]), (&1.into(), &1.into()));
+    assert_eq!((&report["device"], &report["limits"]), (&"cpu".into(), &Value::Null));
+    let results = report["results"].as_array().expect("there is a list of results");
+    assert_eq!(results.len(), 2);
+    for (result, (config, model)) in results.iter().zip([("lstm.toml", "lstm"), ("rnn.toml", "rnn")]) {
+        assert_eq!((&result["config"], &result["model"]), (&config.into(), &model.into()));
+        assert_eq!(result["tokens_per_step"], 4 * 32 * 2);
+        assert_positive(result, &SPEED);
+        assert_positive(result, &["tokens_per_second", "least_bytes_per_step", "loss"]);
+        assert_eq!(result["round_milliseconds"].as_array().map(Vec::len), Some(1));
+    }
+    // Two layers of four gates of 32, which read 16 and 32 numbers; a table and a head of a vocabulary.
+    let vocabulary = results[0]["vocabulary"].as_u64().expect("it is a number");
+    let layers = 4 * 32 * (16 + 32 + 1) + 4 * 32 * (32 + 32 + 1);
+    assert_eq!(results[0]["parameters"], vocabulary * (16 + 32 + 1) + layers);
+    // Three times two operations for each number of a matrix.
+    let matrices = vocabulary * 32 + 4 * 32 * (16 + 32 + 32 + 32);
+    assert_eq!(results[0]["flops_per_step"].as_f64(), Some((6 * matrices * 4 * 32 * 2) as f64));
+    #[cfg(target_os = "linux")]
+    assert_positive(&report, &["peak_resident_bytes"]);
+}
+
+#[test]
+fn speeds_stand_beside_the_limits_of_the_machine() {
+    let workshop = Workshop::with_config("tiny/rnn.toml");
+    let report = report(&workshop, &["train", "rnn.toml", "--steps", "1", "--warmup", "0"]);
+    for limits in [&report["limits"], &report["limits"]["before"], &report["limits"]["after"]] {
+        assert_positive(limits, &["matmul_flops_per_second", "copy_bytes_per_second"]);
+    }
+    let result = &report["results"][0];
+    assert_positive(result, &["matmul_fraction", "copy_fraction"]);
+    let fraction = result["flops_per_second"].as_f64().zip(report["limits"]["matmul_flops_per_second"].as_f64());
+    assert_eq!(result["matmul_fraction"].as_f64(), fraction.map(|(speed, limit)| speed / limit));
+}
+
+#[test]
+fn the_table_tells_what_was_measured() {
+    let workshop = Workshop::with_config("tiny/rnn.toml");
+    let finished = bench(&workshop, &["train", "rnn.toml", "--steps", "1", "--warmup", "0", "--no-limits"]).success();
+    for label in ["configuration", "parameters", "tokens/s", "fastest to slowest", "GFLOP/s", "GB/s", "rnn.toml"] {
+        assert!(finished.stdout.contains(label), "{label} is not in\n{}", finished.stdout);
+    }
+    assert!(finished.stderr.starts_with("device: cpu"), "{}", finished.stderr);
+}
+
+#[test]
+fn sampling_is_timed_with_fresh_and_with_trained_weights() {
+    for kind in ["transformer", "gru"] {
+        let file = format!("{kind}.toml");
+        let workshop = Workshop::with_config(&format!("tiny/{file}"));
+        let few = ["train", &file, "--device", "cpu", "--run", "run", "--set", "run.steps=6"];
+        workshop.kiln(&few).success();
+        for source in [&file, "runs/run"] {
+            let report = report(&workshop, &["sample", source, "--no-limits"]);
+            assert_eq!((&report["model"], &report["prompt_tokens"]), (&kind.into(), &16.into()));
+            assert_eq!(report["tokens"], 16);
+            assert_positive(&report, &["parameters", "prefill_tokens_per_second", "decode_tokens_per_second"]);
+            assert_positive(&report["prefill"], &SPEED);
+            assert_positive(&report["decode"], &SPEED);
+        }
+        // Further than the context.
+        let long = report(&workshop, &["sample", &file, "--no-limits", "--prompt-tokens", "3", "--tokens", "50"]);
+        assert_eq!((&long["prompt_tokens"], &long["tokens"]), (&3.into(), &50.into()));
+        let words = bench(&workshop, &["sample", &file, "--no-limits"]).success().stdout;
+        assert!(words.contains("reading 16 tokens") && words.contains("writing a token"), "{words}");
+    }
+}
+
+#[test]
+fn kernels_are_timed() {
+    let workshop = Workshop::new();
+    let words = bench(&workshop, &["kernels", "--no-limits"]).success().stdout;
+    for label in ["operation", "reference", "ratio", "matmul", "1024 x 1024", "copy"] {
+        assert!(words.contains(label), "{label} is not in\n{words}");
+    }
+    let report = report(&workshop, &["kernels", "--no-limits", "--only", "matmul"]);
+    let results = report["results"].as_array().expect("there is a list of results");
+    assert!(!results.is_empty() && results.iter().all(|result| result["name"] == "matmul"), "{report}");
+    for result in results {
+        assert_positive(&result["reference"], &SPEED);
+        assert_eq!(result["ratio"].is_null(), result["fused"].is_null());
+    }
+}
+
+#[test]
+fn a_mistake_is_told_in_one_message() {
+    let workshop = Workshop::with_config("tiny/transformer.toml");
+    let config = std::fs::read_to_string(workshop.path("transformer.toml")).expect("it is there");
+    workshop.write("wrong.toml", config.replace("batch = 8", "bach = 8\nbatch = 8"));
+    for (arguments, code, told) in [
+        (&["train", "transformer.toml", "missing.toml"][..], 2, "missing.toml"),
+        (&["train", "transformer.toml", "wrong.toml"], 2, "did you mean `batch`?"),
+        (&["train", "transformer.toml", "--set", "run.batch=0"], 2, "`run.batch` must be 1 or more"),
+        (&["train", "transformer.toml", "--set", "run.context=100000"], 3, "are needed for one batch"),
+        (&["sample", "transformer.toml", "--prompt-tokens", "33"], 2, "the model reads at most 32 tokens"),
+        (&["sample", "transformer.toml", "--checkpoint", "last"], 2, "is a configuration, not a run"),
+        (&["sample", "runs/none", "--set", "run.batch=1"], 2, "is a run"),
+        (&["sample", "runs/none"], 3, "runs/none"),
+        (&["kernels", "--only", "atention"], 2, "no operation is called so; there are"),
+    ] {
+        let finished = bench(&workshop, &[arguments, &["--no-limits"]].concat());
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(code), ""), "{arguments:?}: {}", finished.stderr);
+        assert_eq!(finished.stderr.matches("error: ").count(), 1, "{}", finished.stderr);
+        assert!(finished.stderr.contains(told), "{told} is not in\n{}", finished.stderr);
+    }
+    for arguments in [&["bench"][..], &["bench", "train"], &["bench", "train", "transformer.toml", "--rounds", "0"]] {
+        assert_eq!(workshop.kiln(arguments).code, Some(2), "{arguments:?}");
+    }
+}
