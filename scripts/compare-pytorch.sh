@@ -36,9 +36,6 @@ prepare_environment() {
   echo "making a Python environment with PyTorch in $folder" >&2
   rm -rf "$folder"
   python3 -m venv "$folder"
-  # A build for processors alone is much smaller; where there is none, the package index has one that does for both.
-  "$folder/bin/python" -m pip install --quiet --retries 1 --index-url https://download.pytorch.org/whl/cpu \
-    "$(grep '^torch==' "$requirements")" 2>/dev/null || echo "without PyTorch's own index: a large download" >&2
   "$folder/bin/python" -m pip install --quiet --requirement "$requirements"
   cp "$requirements" "$folder/requirements.txt"
 }

@@ -103,6 +103,10 @@ fn gelu_tanh<T: Real>(x: T) -> T {
 
 #[inline(always)]
 fn gelu_tanh_slope<T: Real>(x: T) -> T {
+    // Beyond 20 the slope is 0 or 1 to the last bit, and the cube of a huge number would make it infinity times zero.
+    let limit = T::from_f64(20.0);
+    let x = if x < -limit { -limit } else { x };
+    let x = if x > limit { limit } else { x };
     let (argument, slope) = doubled_argument(x);
     let sigmoid = argument.sigmoid();
     sigmoid + x * slope * (sigmoid - sigmoid * sigmoid)

@@ -104,7 +104,6 @@ pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
     let valid_loader = Arc::new(EvaluationLoader::new(validation.clone(), plan));
     let update = UpdateParts {
         seed,
-        device,
         accumulate: run.accumulate,
         clip_norm: run.clip_norm,
         optimizer,

@@ -38,7 +38,6 @@ impl StepBench {
         let order = Arc::new(BatchOrder::new(train, run.windows, run.batch, run.context, config.seed)?);
         let parts = UpdateParts {
             seed: config.seed,
-            device: device.clone(),
             accumulate: run.accumulate,
             clip_norm: run.clip_norm,
             optimizer: config.optimizer.build(),

@@ -6,7 +6,7 @@ mod stepping;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use burn::train::Interrupter;
 use burn::train::renderer::CliMetricsRenderer;
 use kiln_models::saved::{ModelDescription, Which, find_checkpoint};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use burn::data::dataloader::DataLoaderIterator;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use burn::train::TrainStep;
 use kiln_models::saved::{SavedModelError, collect_tensors};
 use kiln_models::{LanguageModel, RecurrentState, State};
@@ -26,8 +26,6 @@ pub(super) type Batches<'a> = dyn DataLoaderIterator<TrainingInput> + 'a;
 pub(super) struct UpdateParts {
     /// The seed of dropout.
     pub(super) seed: u64,
-    /// The device, without autodiff.
-    pub(super) device: Device,
     /// Batches in an update.
     pub(super) accumulate: usize,
     /// The global gradient norm above which gradients are scaled down to it.

@@ -62,7 +62,6 @@ pub fn find_rate(test: RateTest<'_>, proceed: &mut dyn FnMut(&RatePoint) -> bool
     let loader = TrainingLoader::new(order, 0, updates.saturating_mul(run.accumulate as u64));
     let parts = UpdateParts {
         seed,
-        device,
         accumulate: run.accumulate,
         clip_norm: run.clip_norm,
         optimizer: optimizer.build(),
