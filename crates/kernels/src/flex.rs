@@ -69,9 +69,9 @@ pub(crate) fn sizes<const D: usize>(tensor: &impl TensorMetadata) -> [usize; D] 
 pub(crate) fn matrix_view<T: Number>(tensor: &FlexTensor) -> Option<Matrix<'_, T>> {
     let [rows, columns] = sizes(tensor);
     let data = tensor.storage::<T>().get(tensor.layout().start_offset()..)?;
-    match tensor.layout().strides() {
-        &[row, 1] if row >= 0 => Some(Matrix::strided(data, rows, columns, row as usize)),
-        &[1, column] if column >= 0 => Some(Matrix::strided(data, columns, rows, column as usize).transposed()),
+    match *tensor.layout().strides() {
+        [row, 1] if row >= 0 => Some(Matrix::strided(data, rows, columns, row as usize)),
+        [1, column] if column >= 0 => Some(Matrix::strided(data, columns, rows, column as usize).transposed()),
         _ => None,
     }
 }

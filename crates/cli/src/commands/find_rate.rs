@@ -77,7 +77,6 @@ pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
     let test = RateTest {
         seed: config.seed,
         model: runs::first_model(&config, &data, &chosen),
-        device: chosen.device.clone(),
         run: &config.run,
         optimizer: &config.optimizer,
         train: data.train.clone(),

@@ -64,7 +64,7 @@ fn scale_by_slope<T: Number>(input: FlexTensor, gradient: FlexTensor, slope: imp
     for_rows(x.len(), EXPONENTIAL, Rows::new(gradient.storage_mut::<T>(), 1), |range, part| {
         simd(
             #[inline(always)]
-            || part.data.iter_mut().zip(&x[range]).for_each(|(g, x)| *g = *g * slope(*x)),
+            || part.data.iter_mut().zip(&x[range]).for_each(|(g, x)| *g *= slope(*x)),
         );
     });
     gradient

@@ -76,6 +76,7 @@ impl Dropout {
     }
 
     /// The factors of `LANES` counters, the first of which is given.
+    #[expect(clippy::needless_range_loop, reason = "lanes of several arrays at once, which the compiler vectorises")]
     #[inline(always)]
     fn fill_block<T: Real>(&self, [first, row, matrix, site]: [u32; 4], block: &mut [T; BLOCK]) {
         let mut words = [[first; LANES], [row; LANES], [matrix; LANES], [site; LANES]];

@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
-use burn::tensor::Device;
 use kiln_models::LanguageModel;
 
 pub use findings::{RateFindings, RatePoint, RateStop, Recorder};
@@ -37,8 +36,6 @@ pub struct RateTest<'a> {
     pub seed: u64,
     /// The model with its first weights, without autodiff.
     pub model: LanguageModel,
-    /// The device, without autodiff.
-    pub device: Device,
     /// `[run]`: batches, windows, accumulation and clipping are those of the run.
     pub run: &'a RunConfig,
     /// `[optimizer]`.
@@ -55,7 +52,7 @@ pub struct RateTest<'a> {
 /// # Errors
 /// When the text is too short, or the data or the device fails. A loss that is not finite is a finding, not an error.
 pub fn find_rate(test: RateTest<'_>, proceed: &mut dyn FnMut(&RatePoint) -> bool) -> Result<RateFindings, TrainError> {
-    let RateTest { seed, model, device, run, optimizer, train, range } = test;
+    let RateTest { seed, model, run, optimizer, train, range } = test;
     let order = Arc::new(BatchOrder::new(train, run.windows, run.batch, run.context, seed)?);
     // The loss that a rate leads to is that of the update after it, so that there is one more of those than rates.
     let updates = range.steps + 1;

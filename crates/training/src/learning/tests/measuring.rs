@@ -100,9 +100,8 @@ fn a_range_test_stops_where_a_model_diverges_and_suggests_a_rate_that_trains() {
         world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &device)
     };
     let test = |range, proceed: &mut dyn FnMut(&RatePoint) -> bool| {
-        let (seed, model, device, train) = (11, fresh(), device.clone(), world.train.clone());
-        find_rate(RateTest { seed, model, device, run: &world.run, optimizer: &optimizer, train, range }, proceed)
-            .unwrap()
+        let (seed, model, train) = (11, fresh(), world.train.clone());
+        find_rate(RateTest { seed, model, run: &world.run, optimizer: &optimizer, train, range }, proceed).unwrap()
     };
     let range = RateRange::new(1e-3, 1e4, 100).unwrap();
     let findings = test(range, &mut |_| true);
