@@ -5,6 +5,7 @@ use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, DType, Device, Tensor};
 
 use super::{AttentionHeads, AttentionScores, WeightDropout};
+use crate::activation::tanh;
 use crate::dropout::dropout;
 
 pub(super) fn causal_attention(
@@ -59,7 +60,8 @@ fn attend(
     let query = (query * scale).reshape([rows, shared, groups * steps, width]);
     let mut scores = query.matmul(key.transpose());
     if let Some(cap) = soft_cap {
-        scores = (scores / cap).tanh() * cap;
+        // Not divided: Burn rounds the reciprocal in the gradient of a division to single precision.
+        scores = tanh(scores * cap.recip()) * cap;
     }
     let scores = scores.clone() + causal_mask(start, steps, keys, groups, &scores).unsqueeze();
     // softmax(s) V = (exp(s - max) V) / sum exp(s - max): the division runs over D columns instead of as many as keys.
