@@ -283,3 +283,27 @@ fn a_full_disk_ends_the_run_and_keeps_the_checkpoints_before_it() {
     let sample = fs::read_to_string(workshop.path("sample.txt")).expect("there is a sample");
     assert!(sample.chars().count() > 10, "{sample:?}");
 }
+
+/// The CPU's fused operations and the compositions that they stand for, which `ndarray` runs: the same weights, batches and
+/// recipe give the same curve. At a rate at which training amplifies rounding no two orders of addition would.
+#[cfg(feature = "ndarray")]
+#[test]
+fn curves_with_and_without_fused_operations_agree() {
+    for config in ["tiny/transformer.toml", "tiny/lstm.toml", "tiny/gru.toml", "tiny/rnn.toml"] {
+        let losses = |device: &str| {
+            let workshop = Workshop::with_config(config);
+            let file = config.strip_prefix("tiny/").expect("the configuration is tiny");
+            let settings = ["run.steps=200", "run.log-every=1", "schedule.cosine.rate=3e-3"];
+            let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+            let arguments = ["train", file, "--device", device, "--run", "run"].into_iter().chain(settings);
+            workshop.kiln(&arguments.collect::<Vec<_>>()).success();
+            let loss = |line: &Value| line.get("train_loss").and_then(Value::as_f64);
+            metrics(&workshop).iter().filter_map(loss).collect::<Vec<f64>>()
+        };
+        let (fused, composed) = (losses("cpu"), losses("ndarray"));
+        assert_eq!((fused.len(), composed.len()), (200, 200), "{config}");
+        for (step, (fused, composed)) in (1..).zip(fused.iter().zip(&composed)) {
+            assert!((fused - composed).abs() < 1e-3, "{config}, step {step}: {fused} and {composed}");
+        }
+    }
+}

@@ -49,7 +49,7 @@ fn evaluate(function: Function<'_>, inputs: &[Tensor<1>]) -> (Vec<f64>, Vec<Vec<
 /// without autodiff.
 pub(crate) fn assert_equals_reference(what: &str, lengths: &[usize], fused: Function<'_>, reference: Function<'_>) {
     let device = Device::flex().autodiff();
-    for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F64, 1e-8)] {
+    for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F64, 1e-10)] {
         let inputs: Vec<_> =
             (0u64..).zip(lengths).map(|(seed, length)| tensor([*length], seed, dtype, &device)).collect();
         let ((output, gradients), (expected, expected_gradients)) =

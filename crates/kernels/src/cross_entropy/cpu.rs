@@ -69,9 +69,21 @@ fn forward<T: Number>(logits: FlexTensor, targets: FlexTensor) -> (FlexTensor, F
     let targets = indices(&targets, vocabulary, "target");
     let x = numbers::<T>(&logits);
     let (mut losses, mut logarithms) = (vec![T::ZERO; rows], vec![T::ZERO; rows]);
-    let parts = (Rows::new(&mut losses, 1), Rows::new(&mut logarithms, 1));
-    for_rows(rows, vocabulary * EXPONENTIAL, parts, |range, (losses, logarithms)| {
-        let rows = x[range.start * vocabulary..range.end * vocabulary].chunks_exact(vocabulary);
+    losses_of_rows(x, vocabulary, &targets, &mut losses, &mut logarithms);
+    (tensor(losses, [rows]), tensor(logarithms, [rows]))
+}
+
+/// The losses of all rows, and the logarithms of the sums of their exponentials.
+pub(super) fn losses_of_rows<T: Real>(
+    logits: &[T],
+    vocabulary: usize,
+    targets: &[u32],
+    losses: &mut [T],
+    logarithms: &mut [T],
+) {
+    let parts = (Rows::new(losses, 1), Rows::new(logarithms, 1));
+    for_rows(targets.len(), vocabulary * EXPONENTIAL, parts, |range, (losses, logarithms)| {
+        let rows = logits[range.start * vocabulary..range.end * vocabulary].chunks_exact(vocabulary);
         let outputs = losses.data.iter_mut().zip(logarithms.data);
         simd(
             #[inline(always)]
@@ -82,12 +94,11 @@ fn forward<T: Number>(logits: FlexTensor, targets: FlexTensor) -> (FlexTensor, F
             },
         );
     });
-    (tensor(losses, [rows]), tensor(logarithms, [rows]))
 }
 
 /// The loss of one row, and the logarithm of the sum of its exponentials.
 #[inline(always)]
-pub(super) fn loss_of_row<T: Real>(logits: &[T], target: usize) -> (T, T) {
+fn loss_of_row<T: Real>(logits: &[T], target: usize) -> (T, T) {
     let largest = maximum(logits);
     let logarithm = sum(logits, |x| (x - largest).exp()).ln();
     (logarithm + (largest - logits[target]), largest + logarithm)

@@ -4,7 +4,7 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 
 use super::ProjectedOperands;
-use super::cpu::{gradient_of_row, loss_of_row};
+use super::cpu::{gradient_of_row, losses_of_rows};
 use crate::cpu::{Matrix, MatrixMut, Rows, for_rows, multiply_in_parallel, simd};
 use crate::flex::{Number, contiguous, indices, matrix_view, numbers, sizes, tensor};
 
@@ -72,19 +72,7 @@ pub(super) fn forward<T: Number>(operands: ProjectedOperands<Flex>) -> (FlexTens
         let logits = &mut buffer[..group.len() * vocabulary];
         operands.logits(weight, &group, logits);
         let targets = &operands.targets[group.clone()];
-        let outputs = (Rows::new(&mut losses[group.clone()], 1), Rows::new(&mut logarithms[group.clone()], 1));
-        for_rows(group.len(), 4 * vocabulary, outputs, |range, (losses, logarithms)| {
-            let rows = logits[range.start * vocabulary..range.end * vocabulary].chunks_exact(vocabulary);
-            let outputs = losses.data.iter_mut().zip(logarithms.data);
-            simd(
-                #[inline(always)]
-                || {
-                    for ((row, target), (loss, logarithm)) in rows.zip(&targets[range]).zip(outputs) {
-                        (*loss, *logarithm) = loss_of_row(row, *target as usize);
-                    }
-                },
-            );
-        });
+        losses_of_rows(logits, vocabulary, targets, &mut losses[group.clone()], &mut logarithms[group]);
     }
     (tensor(losses, [rows]), tensor(logarithms, [rows]))
 }
