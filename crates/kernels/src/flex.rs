@@ -40,7 +40,7 @@ pub(crate) fn has_fast_body<const D: usize>(tensor: &Tensor<D>) -> bool {
 
 /// The same numbers one after the other, as the whole of their buffer.
 pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
-    // Through a reference, since only that is public; the second handle is gone when the first one is dropped.
+    // By reference, since only that is public; the first handle ends here, so that the result may be the only one.
     tensor.to_contiguous()
 }
 

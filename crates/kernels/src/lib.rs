@@ -5,7 +5,8 @@
 //! - `mod.rs`: the function, what it computes, and the backend extension that carries it into Burn's graph;
 //! - `reference.rs`: the same as a composition of Burn's operations, which runs on every backend without a fast body, and
 //!   which the tests compare with;
-//! - `cpu.rs`: the fast body for Burn's CPU backend (Flex), forward and backward, in single and double precision.
+//! - `cpu.rs` (or `*_cpu.rs`, with `flex.rs` between Burn and it): the fast body for Burn's CPU backend (Flex), forward
+//!   and backward, in single and double precision.
 //!
 //! [`cpu`] holds what the CPU bodies share.
 

@@ -97,7 +97,7 @@ impl ModelConfig {
     /// Burn draws from one generator for all devices of a backend, so weights are a function of a seed when the caller
     /// does `device.seed(seed)` first and nothing else draws meanwhile. `vocabulary` is the number of token ids,
     /// `context` the longest window in tokens (recurrent models ignore it). On an autodiff device the weights require
-    /// gradients and dropout is active.
+    /// gradients.
     ///
     /// # Panics
     /// When [`validate`](Self::validate) is not empty, or `vocabulary` or `context` is zero.

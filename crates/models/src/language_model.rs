@@ -12,8 +12,7 @@ use crate::transformer::{KeyValueCache, Transformer};
 /// A language model: for each token of a window the logits of the next token.
 ///
 /// Made by [`ModelConfig::init`](crate::ModelConfig::init). Dropout acts only in [`losses`](Self::losses), where its draws
-/// are given. Parameters are named as in the tables of initialisations, without a prefix for the kind of
-/// model.
+/// are given. Parameters are named as in the tables of initialisations, without a prefix for the kind of model.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "a program holds a handful of models, each far larger on its device")]
 pub enum LanguageModel {

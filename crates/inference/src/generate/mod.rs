@@ -86,7 +86,7 @@ pub enum GenerateError {
 
 /// Writes text with a model. The prompt is read when the first piece is asked for; each piece is one token.
 ///
-/// A model to be trained further should be given as `model.valid()`, since dropout acts on an autodiff device.
+/// A model that is being trained should be given as `model.valid()`, which keeps no graph of the tokens read.
 ///
 /// # Errors
 /// The request makes no sense, or its prompt cannot be spelled.

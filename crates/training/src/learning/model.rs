@@ -8,7 +8,7 @@ use kiln_kernels::Draws;
 use kiln_models::{LanguageModel, State};
 
 use super::dashboard::DashboardValues;
-use crate::batches::{EvaluationBatch, HostBatch};
+use crate::batches::{EvaluationBatch, HostBatch, mix};
 
 /// A language model with the loss that it is trained on: mean cross-entropy in nats per token.
 #[derive(Module, Debug)]
@@ -53,9 +53,11 @@ impl TrainingInput {
         };
         let share_of = |part: usize| share * part as f64 / rows as f64;
         let (upper, lower) = batch.split(first);
+        // With one seed both halves would drop the same, and their gradients would not be independent.
+        let other_seed = dropout_seed.map(|seed| mix(seed, 1));
         vec![
             Self { state: state_of(0, first), share: share_of(upper.rows), batch: upper, dropout_seed },
-            Self { state: state_of(first, rows), share: share_of(lower.rows), batch: lower, dropout_seed },
+            Self { state: state_of(first, rows), share: share_of(lower.rows), batch: lower, dropout_seed: other_seed },
         ]
     }
 }
