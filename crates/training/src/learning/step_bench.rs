@@ -46,7 +46,7 @@ impl StepBench {
             carried: None,
             carries_state: carries_state(&model, run),
         };
-        let updater = Updater { model: TrainingModel { language_model: model }.train(), parts };
+        let updater = Updater::new(TrainingModel { language_model: model }.train(), parts);
         Ok(Self { updater, order, device, step: 0 })
     }
 

@@ -73,7 +73,7 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
         };
         let saved = (state.step > 0).then_some((state.step, state.evaluated));
         let mut session = Running {
-            updater: Updater { model: model.train(), parts: update },
+            updater: Updater::new(model.train(), update),
             clock: Clock::starting(&state),
             run,
             estimates,

@@ -42,8 +42,8 @@ pub(super) struct UpdateParts {
 
 /// Makes updates, one after the other. It knows no folder, log or observer: whoever calls it does.
 pub(super) struct Updater {
-    /// The model, with autodiff.
-    pub(super) model: TrainingModel,
+    /// The model, with autodiff; `None` only while an update moves it: the weights change in place if nobody else holds them.
+    model: Option<TrainingModel>,
     pub(super) parts: UpdateParts,
 }
 
@@ -72,6 +72,16 @@ pub(super) struct Update {
 }
 
 impl Updater {
+    /// Updates of `model`, which is with autodiff.
+    pub(super) fn new(model: TrainingModel, parts: UpdateParts) -> Self {
+        Self { model: Some(model), parts }
+    }
+
+    fn model(&self) -> &TrainingModel {
+        let Some(model) = &self.model else { panic!("a model is there between updates") };
+        model
+    }
+
     /// Update number `step`, counted from 1: gradients of some batches, their mean, checks, clipping, the rate, new weights.
     ///
     /// # Errors
@@ -84,7 +94,7 @@ impl Updater {
     ) -> Result<Update, TrainError> {
         let Mean { loss, mut accumulator, parts, inputs } = self.work_through(step, batches, measure)?;
         let gradients = accumulator.grads();
-        let numbers = Numbers::read(&self.model, loss, &gradients, &parts)?;
+        let numbers = Numbers::read(self.model(), loss, &gradients, &parts)?;
         let Numbers { loss, gradient_norm, .. } = numbers;
         for (what, value) in [("loss", loss), ("gradient norm", gradient_norm)] {
             if !value.is_finite() {
@@ -100,21 +110,23 @@ impl Updater {
             schedule.observe_training(loss);
             schedule.next_rate()
         };
-        let language_model = self.model.language_model.clone();
-        self.model.language_model = self.parts.optimizer.update(language_model, gradients, scale, learning_rate);
-        self.parts.averaging.observe_update(&self.model.language_model, step);
+        if let Some(TrainingModel { language_model }) = self.model.take() {
+            let language_model = self.parts.optimizer.update(language_model, gradients, scale, learning_rate);
+            self.parts.averaging.observe_update(&language_model, step);
+            self.model = Some(TrainingModel { language_model });
+        }
         Ok(Update { loss, gradient_norm, learning_rate, noise: numbers.noise(), sharpness, measuring })
     }
 
     /// Tells the schedule and the average a validation loss.
     pub(super) fn observe_validation(&mut self, loss: f64) {
         self.parts.schedule.get().observe_validation(loss);
-        self.parts.averaging.observe_validation(&self.model.language_model, loss);
+        self.parts.averaging.observe_validation(&self.model().language_model, loss);
     }
 
     /// The model as it is evaluated, sampled and saved: without autodiff, and with averaged weights where there are such.
     pub(super) fn finished_model(&self) -> LanguageModel {
-        let model = self.model.language_model.valid();
+        let model = self.model().language_model.valid();
         self.parts.averaging.applied(self.parts.optimizer.for_evaluation(model))
     }
 
@@ -124,7 +136,7 @@ impl Updater {
     /// When they cannot be read from the device.
     pub(super) fn training_weights(&self) -> Result<Option<BTreeMap<String, TensorData>>, SavedModelError> {
         let differs = self.parts.averaging.has_average() || self.parts.optimizer.has_evaluation_weights();
-        differs.then(|| collect_tensors(&self.model.language_model.valid())).transpose()
+        differs.then(|| collect_tensors(&self.model().language_model.valid())).transpose()
     }
 
     /// Mean loss and mean gradients of the batches of one update, and what measurements need of them.
@@ -141,7 +153,7 @@ impl Updater {
             // Dropout draws from the seed of its step and batch, so that a resumed run draws what it would have drawn.
             input.dropout_seed = Some(mix(mix(self.parts.seed, step), number as u64));
             let pieces = if measure.noise && count == 1 { input.halves() } else { vec![input] };
-            let states: Vec<_> = pieces.into_iter().map(|piece| mean.add(&self.model, piece, measure)).collect();
+            let states: Vec<_> = pieces.into_iter().map(|piece| mean.add(self.model(), piece, measure)).collect();
             self.parts.carried = if self.parts.carries_state { joined(states) } else { None };
         }
         Ok(mean)
@@ -149,7 +161,7 @@ impl Updater {
 
     /// The sharpness along `gradients`, from the gradients of the same inputs with the same dropout nearby.
     fn sharpness(&self, gradients: &GradientsParams, inputs: &[TrainingInput]) -> Result<Option<f64>, TrainError> {
-        sharpness(&self.model, gradients, |model: &TrainingModel| {
+        sharpness(self.model(), gradients, |model: &TrainingModel| {
             let mut mean = Mean::default();
             for input in inputs {
                 mean.add(model, input.clone(), Measure::default());

@@ -67,7 +67,7 @@ pub fn find_rate(test: RateTest<'_>, proceed: &mut dyn FnMut(&RatePoint) -> bool
         carried: None,
         carries_state: carries_state(&model, run),
     };
-    let mut updater = Updater { model: TrainingModel { language_model: model }.train(), parts };
+    let mut updater = Updater::new(TrainingModel { language_model: model }.train(), parts);
     let mut recorder = Recorder::new(range);
     let mut batches = loader.iter();
     for step in 1..=updates {
