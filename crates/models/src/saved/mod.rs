@@ -21,7 +21,7 @@ pub use folder::{
     newest_checkpoint, steps,
 };
 pub use manifest::{MANIFEST_FILE, Manifest, ManifestFile};
-pub use open::{SavedModel, TOKENIZER_FILE, WEIGHTS_FILE, load_weights, read_description, save_model};
+pub use open::{HostModel, SavedModel, TOKENIZER_FILE, WEIGHTS_FILE, load_weights, read_description};
 pub use state::{StateProblem, state_from_tensors, state_tensors};
 pub use tensors::{
     TensorFile, TensorFileError, read_safetensors, tensors_from_safetensors, tensors_to_safetensors, write_safetensors,

@@ -59,20 +59,35 @@ impl SavedModel {
     }
 }
 
-/// Writes `model.safetensors` into a folder: the parameters by their paths, and the description in the header.
-///
-/// # Errors
-/// A value that is not finite (a checkpoint never holds one), or the system refuses.
-pub fn save_model<M: Module>(model: &M, description: &ModelDescription, folder: &Path) -> Result<(), SavedModelError> {
-    let path = folder.join(WEIGHTS_FILE);
-    let tensors = collect_tensors(model)?;
-    let problems = not_finite(&tensors);
-    if !problems.is_empty() {
-        return Err(SavedModelError::Weights { path, problems });
+/// The numbers of a model on the host, with its description: what `model.safetensors` holds.
+pub struct HostModel {
+    tensors: BTreeMap<String, TensorData>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl HostModel {
+    /// Copies the parameters from their device.
+    ///
+    /// # Errors
+    /// A value that is not finite (a checkpoint never holds one), or the device fails.
+    pub fn copy<M: Module>(model: &M, description: &ModelDescription) -> Result<Self, SavedModelError> {
+        let path = PathBuf::from(WEIGHTS_FILE);
+        let tensors = collect_tensors(model)?;
+        let problems = not_finite(&tensors);
+        if !problems.is_empty() {
+            return Err(SavedModelError::Weights { path, problems });
+        }
+        let metadata = description.to_metadata().map_err(|problem| SavedModelError::Description { path, problem })?;
+        Ok(Self { tensors, metadata })
     }
-    let metadata =
-        description.to_metadata().map_err(|problem| SavedModelError::Description { path: path.clone(), problem })?;
-    write_safetensors(&path, &tensors, &metadata)
+
+    /// Writes `model.safetensors` into a folder: the parameters by their paths, and the description in the header.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn write(&self, folder: &Path) -> Result<(), SavedModelError> {
+        write_safetensors(&folder.join(WEIGHTS_FILE), &self.tensors, &self.metadata)
+    }
 }
 
 /// The model with its parameters replaced by those in the file; their ids and gradient settings stay.

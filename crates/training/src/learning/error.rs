@@ -68,6 +68,14 @@ pub enum TrainError {
     /// A checkpoint cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Training came to its end, and its last state could not be written.
+    #[error("the state after step {step} could not be saved: {source}; the checkpoints before it are kept")]
+    NotSaved {
+        /// Updates made.
+        step: u64,
+        /// Why not.
+        source: Box<CheckpointError>,
+    },
     /// A checkpoint's optimizer state does not fit.
     #[error(transparent)]
     OptimizerState(#[from] OptimizerStateError),

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, s};
 use kiln_models::RecurrentState;
 
 use super::model::TrainingModel;
@@ -88,7 +88,7 @@ fn spoil(state: &mut RecurrentState, value: f64) {
 /// The first number replaced.
 fn spoiled(vector: Tensor<1>, value: f64) -> Tensor<1> {
     let first = Tensor::full([1], value, &vector.device());
-    vector.slice_assign([0..1], first)
+    vector.slice_assign(s![0..1], first)
 }
 
 /// Spoils the gradient of the first parameter that has one.

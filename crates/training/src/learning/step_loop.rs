@@ -1,8 +1,10 @@
 //! The training loop, in steps.
 
 mod recovery;
+mod saving;
 mod telling;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
@@ -11,7 +13,6 @@ use burn::train::{
     Interrupter, Learner, SupervisedLearningStrategy, SupervisedTrainingEventProcessor, TrainLoader,
     TrainingComponents, ValidLoader,
 };
-use kiln_models::saved::state_tensors;
 
 use super::TrainError;
 use super::launch::{Ended, Handover};
@@ -20,9 +21,7 @@ use super::observer::{Event, Observer, Stop};
 use super::update::{Batches, Fault, Measure, Step, UpdateParts, Updater};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::live_estimates::EstimatesConfig;
-use crate::run::{
-    Checkpoint, CheckpointError, EvaluationEntry, LoopState, MetricsLog, RunConfig, RunFolder, ScheduleEntry, StepEntry,
-};
+use crate::run::{CheckpointError, EvaluationEntry, LoopState, MetricsLog, RunConfig, RunFolder, Saver, StepEntry};
 use crate::shards::TokenFile;
 
 /// What the loop works with, beside the model.
@@ -76,6 +75,7 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
         else {
             return (model, components.event_processor);
         };
+        let (folder, keep) = (Arc::new(folder), run.keep);
         let saved = (state.step > 0).then_some((state.step, state.evaluated));
         let mut session = Running {
             updater: Updater::new(model.train(), update),
@@ -83,6 +83,7 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
             run,
             estimates,
             validation,
+            saver: Saver::new(folder.clone(), keep),
             folder,
             log,
             observer,
@@ -95,9 +96,14 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
             evaluation: None,
             sample: None,
             saved,
+            unsaved: None,
+            log_fails: false,
             fault: None,
         };
         let end = session.run(&train_loader);
+        // What was begun before an error is on the disk before anybody hears of the error.
+        let settled = session.settle();
+        let end = end.and_then(|ended| settled.map(|()| ended));
         self.end.put(end);
         (TrainingModel { language_model: session.updater.finished_model().train() }, session.events)
     }
@@ -109,7 +115,7 @@ struct Running {
     run: RunConfig,
     estimates: EstimatesConfig,
     validation: TokenFile,
-    folder: RunFolder,
+    folder: Arc<RunFolder>,
     log: MetricsLog,
     observer: Box<dyn Observer>,
     state: LoopState,
@@ -123,6 +129,11 @@ struct Running {
     sample: Option<std::sync::Arc<str>>,
     /// The newest checkpoint: after how many updates, and after which evaluation.
     saved: Option<(u64, Option<u64>)>,
+    saver: Saver,
+    /// Why the newest checkpoint could not be written.
+    unsaved: Option<CheckpointError>,
+    /// Whether the last line could not be appended to the log.
+    log_fails: bool,
     /// The last number that was not finite.
     fault: Option<Fault>,
 }
@@ -163,7 +174,11 @@ impl Running {
         };
         // An error that burn-train noted goes before; what was trained so far is kept in any case.
         self.save()?;
-        Ok(Ended { stop, step, evaluation: self.evaluation })
+        self.settle()?;
+        match self.unsaved.take() {
+            None => Ok(Ended { stop, step, evaluation: self.evaluation }),
+            Some(error) => Err(TrainError::NotSaved { step, source: Box::new(error) }),
+        }
     }
 
     fn is_unfinished(&self) -> bool {
@@ -178,6 +193,7 @@ impl Running {
     /// Trains until the end, a stop, or a return to an earlier checkpoint.
     fn train(&mut self, batches: &mut Batches<'_>) -> Result<(), TrainError> {
         while self.is_unfinished() {
+            self.look_at_saving()?;
             let before = self.state.step;
             if let Some(entry) = self.update(batches)? {
                 self.report(&entry)?;
@@ -295,7 +311,7 @@ impl Running {
         self.updater.observe_validation(evaluation.loss);
         self.evaluation = Some(evaluation);
         self.show_evaluation(epoch, evaluation.loss);
-        self.log.append(&entry)?;
+        self.note(&entry)?;
         let best = self.state.best.is_none_or(|best| evaluation.loss < best.loss);
         self.state.worse_evaluations = if best { 0 } else { self.state.worse_evaluations + 1 };
         self.observer.observe(Event::Evaluated {
@@ -322,26 +338,5 @@ impl Running {
                 Err(message) => self.observer.warn(&format!("no sample at step {step}: {message}")),
             }
         }
-    }
-
-    /// Writes a checkpoint of this step, unless there is one that knows as much.
-    fn save(&mut self) -> Result<(), TrainError> {
-        let (step, newest) = (self.state.step, (self.state.step, self.state.evaluated));
-        if self.saved == Some(newest) {
-            return Ok(());
-        }
-        let updater = &self.updater;
-        self.state.schedule = ScheduleEntry(updater.parts.schedule.get().state());
-        self.state.averaging = updater.parts.averaging.state();
-        let checkpoint = Checkpoint {
-            state: self.state.clone(),
-            optimizer: updater.parts.optimizer.state(),
-            training_weights: updater.training_weights().map_err(CheckpointError::Saved)?,
-            carried: updater.parts.carried.as_ref().map(state_tensors),
-        };
-        let folder = self.folder.save(&updater.finished_model(), &checkpoint, self.run.keep)?;
-        self.saved = Some(newest);
-        self.observer.observe(Event::Saved { step, folder: &folder });
-        Ok(())
     }
 }

@@ -39,6 +39,9 @@ pub struct RunConfig {
     /// Checkpoints to keep, the newest ones, beside the best, >= 2. Default `3`.
     #[serde(default = "default_keep")]
     pub keep: usize,
+    /// What to do when a checkpoint or a line of the log cannot be written: `continue` (and try again) or `stop`. Default `continue`.
+    #[serde(default)]
+    pub on_save_error: OnSaveError,
     /// Updates between two lines of the log, >= 1. Default `10`.
     #[serde(default = "default_log_every")]
     pub log_every: u64,
@@ -51,6 +54,17 @@ pub struct RunConfig {
     /// Tokens in a sample, >= 1. Default `200`.
     #[serde(default = "default_sample_tokens")]
     pub sample_tokens: usize,
+}
+
+/// What training does when the run folder cannot be written: the disk is full, say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnSaveError {
+    /// It goes on, says so, and tries again at the next checkpoint.
+    #[default]
+    Continue,
+    /// It ends with the error.
+    Stop,
 }
 
 fn default_windows() -> Windows {

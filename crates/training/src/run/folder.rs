@@ -12,13 +12,13 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use kiln_models::saved::{ModelDescription, save_model};
+use kiln_models::Tokenizer;
 use kiln_models::saved::{
-    Pointer, SavedModelError, TOKENIZER_FILE, Which, checkpoint_folder, clean_run, find_checkpoint, steps,
-    write_file_atomically, write_folder_atomically,
+    ModelDescription, Pointer, SavedModelError, TOKENIZER_FILE, Which, checkpoint_folder, clean_run, find_checkpoint,
+    steps, write_file_atomically, write_folder_atomically,
 };
-use kiln_models::{LanguageModel, Tokenizer};
 
+use super::Snapshot;
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::record::RunRecord;
 
@@ -105,6 +105,11 @@ impl RunFolder {
         Ok(())
     }
 
+    /// What its models are.
+    pub fn description(&self) -> &ModelDescription {
+        &self.description
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -160,16 +165,12 @@ impl RunFolder {
     ///
     /// # Errors
     /// When it cannot be written; the checkpoints before it stay as they were.
-    pub fn save(
-        &self,
-        model: &LanguageModel,
-        checkpoint: &Checkpoint,
-        keep: usize,
-    ) -> Result<PathBuf, CheckpointError> {
+    pub fn save(&self, snapshot: &Snapshot, keep: usize) -> Result<PathBuf, CheckpointError> {
+        let Snapshot { model, checkpoint } = snapshot;
         let step = checkpoint.state.step;
         let folder = checkpoint_folder(&self.path, step);
         write_folder_atomically(&folder, step, |staging| {
-            save_model(model, &self.description, staging)?;
+            model.write(staging)?;
             checkpoint.write(staging)
         })?;
         Pointer::Last.write(&self.path, step)?;

@@ -81,6 +81,10 @@ fn null_is_infinite<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result
 pub struct MetricsLog {
     path: PathBuf,
     file: File,
+    /// Bytes of whole lines.
+    length: u64,
+    /// Whether something follows them.
+    is_torn: bool,
 }
 
 impl MetricsLog {
@@ -91,7 +95,7 @@ impl MetricsLog {
     pub fn open(path: &Path, step: u64) -> Result<Self, FolderError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), doing: "open the metrics log", source };
         let file = OpenOptions::new().create(true).read(true).append(true).open(path).map_err(io)?;
-        let mut log = Self { path: path.to_path_buf(), file };
+        let mut log = Self { path: path.to_path_buf(), file, length: 0, is_torn: false };
         log.cut(step)?;
         Ok(log)
     }
@@ -104,18 +108,38 @@ impl MetricsLog {
         let io = |source| FolderError::Io { path: self.path.clone(), doing: "cut the metrics log", source };
         self.file.rewind().map_err(io)?;
         let kept = kept_bytes(&self.file, step).map_err(io)?;
-        self.file.set_len(kept).map_err(io)
+        self.file.set_len(kept).map_err(io)?;
+        self.length = kept;
+        Ok(())
     }
 
     /// Appends one line.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be written; what was written of the line is then cut off again, now or with the next one.
     pub fn append(&mut self, entry: &impl Serialize) -> Result<(), FolderError> {
         let io = |source| FolderError::Io { path: self.path.clone(), doing: "append to the metrics log", source };
         let mut line = serde_json::to_vec(entry).map_err(|error| io(error.into()))?;
         line.push(b'\n');
-        self.file.write_all(&line).map_err(io)
+        if self.is_torn {
+            self.file.set_len(self.length).map_err(io)?;
+            self.is_torn = false;
+        }
+        if let Err(error) = self.file.write_all(&line) {
+            self.is_torn = self.file.set_len(self.length).is_err();
+            return Err(io(error));
+        }
+        self.length += line.len() as u64;
+        Ok(())
+    }
+
+    /// The file, to flush it to the disk from another thread.
+    ///
+    /// # Errors
+    /// When the system gives no second handle.
+    pub fn file(&self) -> Result<File, FolderError> {
+        let io = |source| FolderError::Io { path: self.path.clone(), doing: "open the metrics log", source };
+        self.file.try_clone().map_err(io)
     }
 }
 

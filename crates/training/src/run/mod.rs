@@ -7,14 +7,18 @@ mod faults;
 mod folder;
 mod metrics;
 mod record;
+mod saver;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use checkpoint::TRAINING_WEIGHTS;
 pub use checkpoint::{Best, Checkpoint, CheckpointError, LoopState, ScheduleEntry};
 pub use comparison::{Comparison, Difference};
-pub use config::RunConfig;
+pub use config::{OnSaveError, RunConfig};
 pub use faults::{Faults, Rollback};
 pub use folder::{FolderError, RunDocuments, RunFolder};
 pub use metrics::{EvaluationEntry, Metrics, MetricsLog, RollbackEntry, SkipEntry, StepEntry};
 pub use record::RunRecord;
+pub use saver::{Saved, Saver};
+pub use snapshot::Snapshot;

@@ -39,6 +39,7 @@ fn every_value_out_of_range_is_named() {
         evaluate_fraction: 1.5,
         checkpoint_every: 0,
         keep: 1,
+        on_save_error: OnSaveError::Continue,
         log_every: 0,
         patience: Some(0),
         sample_every: Some(0),

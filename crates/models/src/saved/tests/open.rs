@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::super::{
-    ModelDescription, SavedModel, SavedModelError, WEIGHTS_FILE, Which, checkpoint_folder, collect_tensors,
-    load_weights, named_parameters, read_description, read_safetensors, save_model, tensors_to_safetensors,
+    HostModel, ModelDescription, SavedModel, SavedModelError, WEIGHTS_FILE, Which, checkpoint_folder, collect_tensors,
+    load_weights, named_parameters, read_description, read_safetensors, tensors_to_safetensors,
     write_folder_atomically,
 };
 use crate::{LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
@@ -34,7 +34,10 @@ fn configs() -> Vec<ModelConfig> {
 /// Writes a run with one checkpoint of `model`.
 fn write_run(run: &Path, model: &LanguageModel, description: &ModelDescription, tokenizer: &Tokenizer) -> PathBuf {
     let folder = checkpoint_folder(run, 3);
-    write_folder_atomically::<SavedModelError>(&folder, 3, |staging| save_model(model, description, staging)).unwrap();
+    write_folder_atomically::<SavedModelError>(&folder, 3, |staging| {
+        HostModel::copy(model, description)?.write(staging)
+    })
+    .unwrap();
     tokenizer.save(&run.join("tokenizer.json")).unwrap();
     folder
 }
@@ -245,7 +248,7 @@ fn weights_that_are_not_finite_are_not_saved() {
     model.output.bias = model.output.bias.map(|bias| bias / 0.0);
     let model = LanguageModel::Lstm(model);
 
-    let saved = save_model(&model, &description, run.path());
+    let saved = HostModel::copy(&model, &description).map(|_| ());
 
     assert!(matches!(saved, Err(SavedModelError::Weights { .. })));
     assert!(!run.path().join(WEIGHTS_FILE).exists());

@@ -36,7 +36,7 @@ impl Running {
             value: fault.value.to_string(),
             batches: [first, first + batches - 1],
         };
-        self.log.append(&entry)?;
+        self.note(&entry)?;
         self.observer.observe(Event::Skipped { entry: &entry });
         Ok(())
     }
@@ -55,6 +55,7 @@ impl Running {
     /// # Errors
     /// [`TrainError::Diverged`] where there is no such checkpoint, or training went back too often before.
     pub(super) fn roll_back(&mut self) -> Result<(), TrainError> {
+        self.settle()?;
         let (from, position, fault) = (self.state.step, self.position(), self.fault.unwrap_or(UNKNOWN));
         let in_a_row = self.state.faults.in_a_row;
         let mut rollbacks = std::mem::take(&mut self.state.faults.rollbacks);
@@ -74,7 +75,7 @@ impl Running {
         self.log.cut(self.state.step)?;
         // Those that the checkpoint does not know of were cut off with the lines after it.
         for rollback in &rollbacks[known..] {
-            self.log.append(&RollbackEntry { step: self.state.step + 1, rolled_back: rollback.clone() })?;
+            self.note(&RollbackEntry { step: self.state.step + 1, rolled_back: rollback.clone() })?;
         }
         if let Some(rollback) = rollbacks.last() {
             self.observer.observe(Event::RolledBack { rollback });

@@ -36,7 +36,7 @@ impl Running {
         let measured = entry.gradient_noise.is_some() || entry.sharpness.is_some();
         let is_due = step % self.run.log_every == 0 || step == steps || step == 1 || measured;
         if is_due {
-            self.log.append(entry)?;
+            self.note(entry)?;
         }
         // Whoever waits for a run that goes on hears of its first step too; the log does not, as if nothing had happened.
         if is_due || step == self.clock.first_step + 1 {

@@ -1,0 +1,31 @@
+//! Everything of a checkpoint on the host, so that training can go on while it is written.
+
+use kiln_models::LanguageModel;
+use kiln_models::saved::{HostModel, ModelDescription};
+
+use super::{Checkpoint, CheckpointError};
+
+/// A checkpoint before it is on the disk.
+pub struct Snapshot {
+    pub(super) model: HostModel,
+    pub(super) checkpoint: Checkpoint,
+}
+
+impl Snapshot {
+    /// Copies the weights of `model` from their device, to be saved with `checkpoint`.
+    ///
+    /// # Errors
+    /// When a weight is not finite, or the device fails.
+    pub fn take(
+        model: &LanguageModel,
+        description: &ModelDescription,
+        checkpoint: Checkpoint,
+    ) -> Result<Self, CheckpointError> {
+        Ok(Self { model: HostModel::copy(model, description)?, checkpoint })
+    }
+
+    /// Updates made before it.
+    pub fn step(&self) -> u64 {
+        self.checkpoint.state.step
+    }
+}
