@@ -12,7 +12,7 @@ pub(crate) const TIME_LIMIT_VARIABLE: &str = "KILN_DEVICE_TIMEOUT";
 
 /// Why a child gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Silence {
+pub(crate) enum Silence {
     /// It could not be started.
     NotStarted(String),
     /// It ended by a signal or with a failure.
@@ -38,7 +38,7 @@ impl fmt::Display for Silence {
 /// Runs this program with `arguments` and returns what it wrote to stdout.
 ///
 /// Its stderr is dropped: drivers write there what would only alarm the reader.
-pub(super) fn run_ourselves(arguments: &[&str], limit: Duration) -> Result<String, Silence> {
+pub(crate) fn run_ourselves(arguments: &[&str], limit: Duration) -> Result<String, Silence> {
     let program = env::current_exe().map_err(|error| Silence::NotStarted(error.to_string()))?;
     let mut command = Command::new(program);
     command.args(arguments);
