@@ -46,4 +46,4 @@ export RUSTC_BOOTSTRAP=1
 export RUSTFLAGS="-Zsanitizer=address -Cforce-frame-pointers=yes"
 export CARGO_PROFILE_DEV_OPT_LEVEL=3
 cd "$repository"
-exec cargo test $KILN_J --manifest-path "$folder/Cargo.toml" --target x86_64-unknown-linux-gnu --lib -- "$@"
+exec cargo test --manifest-path "$folder/Cargo.toml" --target x86_64-unknown-linux-gnu --lib -- "$@"

@@ -10,7 +10,7 @@ use crate::{AttentionHeads, AttentionScores, reference};
 /// The same shapes in every run, so that a failure comes back; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` try others and more.
 fn cases() -> ProptestConfig {
     let usual =
-        ProptestConfig { cases: 48, rng_seed: RngSeed::Fixed(2026), failure_persistence: None, ..Default::default() };
+        ProptestConfig { cases: 200, rng_seed: RngSeed::Fixed(2026), failure_persistence: None, ..Default::default() };
     let is_set = |variable| std::env::var_os(variable).is_some();
     let told = ProptestConfig::default();
     ProptestConfig {
