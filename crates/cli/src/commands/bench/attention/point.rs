@@ -9,7 +9,7 @@ use kiln_kernels::{AttentionHeads, AttentionScores, causal_attention, reference}
 
 use super::super::memory::{peak_resident_bytes, resident_bytes};
 use super::super::stopwatch::{Kept, Work};
-use crate::device::{Silence, run_ourselves};
+use crate::device::{Silence, run_ourselves_with};
 
 /// Heads and their width.
 pub(super) const HEADS: usize = 8;
@@ -89,7 +89,9 @@ impl Point {
     /// How the process ended, when it gave no answer: most likely there was not enough memory.
     pub(super) fn memory_apart(self, device: &str) -> Result<Option<u64>, String> {
         let arguments = ["bench", "attention", "--device", device, "--memory-of", &self.to_string()];
-        let answer = run_ourselves(&arguments, TIME_LIMIT).map_err(|silence| match silence {
+        // Else mimalloc asks for large pages, of which a small tensor fills a part and all counts.
+        let environment = [("MIMALLOC_ARENA_EAGER_COMMIT", "0")];
+        let answer = run_ourselves_with(&arguments, &environment, TIME_LIMIT).map_err(|silence| match silence {
             Silence::Died(how) => how,
             other => other.to_string(),
         })?;
