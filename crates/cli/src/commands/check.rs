@@ -50,7 +50,7 @@ struct Time {
 /// of two.
 const BEYOND_PRODUCTS: f64 = 1.3;
 
-/// What each operation costs that no arithmetic explains; small models spend most of their time on this.
+/// What each operation costs that no arithmetic explains, about; the smallest models feel it.
 const SECONDS_TO_START: f64 = 10e-6;
 
 /// Runs the command.
