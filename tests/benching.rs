@@ -110,19 +110,114 @@ fn sampling_is_timed_with_fresh_and_with_trained_weights() {
 }
 
 #[test]
-fn kernels_are_timed() {
+fn every_operation_is_timed_on_both_sides() {
+    let report = report(&Workshop::new(), &["kernels", "--no-limits"]);
+    let results = report["results"].as_array().expect("there is a list of results");
+    let names: std::collections::BTreeSet<_> = results.iter().filter_map(|result| result["name"].as_str()).collect();
+    for operation in [
+        "affine",
+        "GELU",
+        "SwiGLU",
+        "layer norm",
+        "RMS norm",
+        "dropout",
+        "embedding",
+        "attention, forward",
+        "attention",
+        "cached attention",
+        "rotary positions",
+        "RNN sequence",
+        "LSTM sequence",
+        "GRU sequence",
+        "cross-entropy",
+        "projected cross-entropy",
+        "AdamW step",
+        "SGD step",
+        "sum of squares",
+    ] {
+        assert!(names.contains(operation), "{operation} is not among {names:?}");
+    }
+    for result in results {
+        assert_positive(result, &["flops", "bytes"]);
+        assert_positive(&result["reference"], &SPEED);
+        let name = result["name"].as_str().expect("it has a name");
+        // Burn's own, by which the others are measured.
+        let is_plain = ["matmul", "copy (x + 1)"].contains(&name);
+        assert_eq!(result["fused"].is_null(), is_plain, "{name}");
+        if is_plain {
+            assert!(result["ratio"].is_null(), "{result}");
+            continue;
+        }
+        assert_positive(&result["fused"], &SPEED);
+        let milliseconds = |side: &str| result[side]["median_milliseconds"].as_f64().expect("it is a number");
+        let ratio = result["ratio"].as_f64().expect("it is a number");
+        // Of one round.
+        assert!((ratio * milliseconds("fused") / milliseconds("reference") - 1.0).abs() < 1e-12, "{result}");
+        assert_eq!((&result["least_ratio"], &result["most_ratio"]), (&result["ratio"], &result["ratio"]));
+    }
+    // What is known by hand: two operations for each number of a product of 768 x 128 and 128 x 384, and three such products.
+    let flops = |name: &str| {
+        let result = results.iter().find(|result| result["name"] == name && result["shape"] == "768 x 128 x 384");
+        result.and_then(|result| result["flops"].as_f64())
+    };
+    assert_eq!((flops("affine, forward"), flops("affine")), (Some(75_497_472.0), Some(226_492_416.0)));
+}
+
+#[test]
+fn operations_are_found_by_parts_of_their_names() {
     let workshop = Workshop::new();
-    let words = bench(&workshop, &["kernels", "--no-limits"]).success().stdout;
-    for label in ["operation", "reference", "ratio", "matmul", "1024 x 1024", "copy"] {
+    let words = bench(&workshop, &["kernels", "--no-limits", "--only", "matmul", "--only", "norm"]).success().stdout;
+    for label in ["operation", "fused", "reference", "ratio", "matmul", "1024 x 1024", "layer norm", "RMS norm"] {
         assert!(words.contains(label), "{label} is not in\n{words}");
     }
-    let report = report(&workshop, &["kernels", "--no-limits", "--only", "matmul"]);
+    assert!(!words.contains("copy (x + 1)") && !words.contains("attention"), "{words}");
+}
+
+#[test]
+fn attention_is_measured_against_the_length() {
+    let workshop = Workshop::new();
+    let short = ["attention", "--no-limits", "--lengths", "512,128,256", "--longest-reference", "256"];
+    let report = report(&workshop, &short);
     let results = report["results"].as_array().expect("there is a list of results");
-    assert!(!results.is_empty() && results.iter().all(|result| result["name"] == "matmul"), "{report}");
+    assert_eq!(results.iter().map(|result| result["length"].as_u64()).collect::<Vec<_>>(), [128, 256, 512].map(Some));
+    // 8 heads of 64: six products of a number for each query and each of the keys up to its own.
+    assert_eq!(results[0]["flops"].as_f64(), Some((6 * 2 * 64 * 8 * (128 * 129 / 2)) as f64));
     for result in results {
-        assert_positive(&result["reference"], &SPEED);
-        assert_eq!(result["ratio"].is_null(), result["fused"].is_null());
+        let has_reference = result["length"] != 512;
+        assert_eq!(!result["reference"].is_null(), has_reference, "{result}");
+        assert_eq!(!result["ratio"].is_null(), has_reference, "{result}");
+        let sides = [&result["fused"], &result["reference"]];
+        for side in sides.into_iter().filter(|side| !side.is_null()) {
+            assert_positive(side, &SPEED);
+            assert_positive(side, &["nanoseconds_over_square"]);
+            #[cfg(target_os = "linux")]
+            assert_positive(side, &["memory_bytes", "memory_bytes_a_token"]);
+        }
     }
+    assert_eq!(report["fused_growth"]["lengths"], serde_json::json!([256.0, 512.0]));
+    assert_eq!(report["reference_growth"]["lengths"], serde_json::json!([128.0, 256.0]));
+    let words = bench(&workshop, &["attention", "--no-limits", "--lengths", "64,128,256"]).success().stdout;
+    for label in ["ns / T²", "bytes/T", "fused: from T = 128 to 256 time grows as T^", "reference: from T = 128"] {
+        assert!(words.contains(label), "{label} is not in\n{words}");
+    }
+}
+
+/// The memory of a process is counted, which nothing else on the machine changes: a bound is safe.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_of_fused_attention_is_no_matrix_of_scores() {
+    let lengths = ["attention", "--no-limits", "--lengths", "512,1024,2048", "--longest-reference", "1024"];
+    let report = report(&Workshop::new(), &lengths);
+    let bytes =
+        |index: usize, side: &str| report["results"][index][side]["memory_bytes"].as_f64().expect("it is known");
+    // One such matrix has T² numbers of four bytes for each of eight heads.
+    let scores = |length: f64| 8.0 * 4.0 * length * length;
+    assert!(bytes(1, "reference") > scores(1024.0), "{report}");
+    assert!(bytes(2, "fused") < scores(2048.0) / 2.0, "{report}");
+    // Output, its gradient, and the gradient of queries, keys and values are there at least: 5 x 512 numbers a token.
+    assert!(bytes(2, "fused") > 4.0 * 5.0 * 512.0 * 2048.0, "{report}");
+    // Twice as long, twice as much, not four times.
+    assert!(bytes(2, "fused") < 2.6 * bytes(1, "fused"), "{report}");
 }
 
 #[test]
@@ -140,6 +235,7 @@ fn a_mistake_is_told_in_one_message() {
         (&["sample", "runs/none", "--set", "run.batch=1"], 2, "is a run"),
         (&["sample", "runs/none"], 3, "runs/none"),
         (&["kernels", "--only", "atention"], 2, "no operation is called so; there are"),
+        (&["attention", "--lengths", "256,0"], 2, "0 is not in 1..=1048576"),
     ] {
         let finished = bench(&workshop, &[arguments, &["--no-limits"]].concat());
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(code), ""), "{arguments:?}: {}", finished.stderr);

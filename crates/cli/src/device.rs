@@ -23,6 +23,7 @@ mod quiet;
 mod tests;
 mod trial;
 
+pub(crate) use child::{Silence, run_ourselves_with};
 pub(crate) use choose::{Chosen, choose, pick};
 pub(crate) use entry::DeviceEntry;
 pub(crate) use error::DeviceError;

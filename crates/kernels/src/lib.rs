@@ -21,6 +21,8 @@ mod embedding;
 mod flex;
 mod norm;
 mod optimizer;
+#[cfg(test)]
+mod properties;
 mod recurrent;
 mod rotary;
 #[cfg(test)]
@@ -36,3 +38,18 @@ pub use norm::{layer_norm, rms_norm};
 pub use optimizer::{AdamStep, SgdStep, adam_step, sgd_step, sum_of_squares};
 pub use recurrent::{RnnActivation, gru_sequence, lstm_sequence, rnn_sequence};
 pub use rotary::rotate;
+
+/// The same operations as compositions of Burn's, which run where there is no fast body, and which the fused ones are compared
+/// with. Without the checks of shapes that the functions beside this module make.
+pub mod reference {
+    pub use crate::activation::reference::{activate, swiglu};
+    pub use crate::affine::reference::affine;
+    pub use crate::attention::reference::{cached_attention, causal_attention};
+    pub use crate::cross_entropy::reference::{cross_entropy, projected_cross_entropy};
+    pub use crate::dropout::reference::dropout;
+    pub use crate::embedding::reference::embedding;
+    pub use crate::norm::reference::{layer_norm, rms_norm};
+    pub use crate::optimizer::reference::{adam_step, sgd_step, sum_of_squares};
+    pub use crate::recurrent::reference::{gru as gru_sequence, lstm as lstm_sequence, rnn as rnn_sequence};
+    pub use crate::rotary::reference::rotate;
+}

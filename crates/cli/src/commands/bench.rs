@@ -3,6 +3,8 @@
 //! Everything is measured in one process, in rounds that alternate between the things that are compared, after a warm-up that
 //! is not timed. What counts is the median over the rounds; the fastest and the slowest one show how far to trust it.
 
+mod attention;
+mod contest;
 mod kernels;
 mod limits;
 mod memory;
@@ -18,6 +20,7 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use self::attention::AttentionArguments;
 use self::kernels::KernelsArguments;
 use self::limits::Limits;
 use self::sample::SampleArguments;
@@ -41,6 +44,8 @@ enum Bench {
     Sample(SampleArguments),
     /// Time single operations, Kiln's own beside the same composed of Burn's
     Kernels(KernelsArguments),
+    /// Measure how time and memory of attention grow with the length of the window
+    Attention(AttentionArguments),
 }
 
 /// What all of them take.
@@ -83,6 +88,7 @@ pub(crate) fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
         Bench::Train(arguments) => train::train(arguments),
         Bench::Sample(arguments) => sample::sample(arguments),
         Bench::Kernels(arguments) => kernels::kernels(arguments),
+        Bench::Attention(arguments) => attention::attention(arguments),
     }
 }
 

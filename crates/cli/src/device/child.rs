@@ -12,7 +12,7 @@ pub(crate) const TIME_LIMIT_VARIABLE: &str = "KILN_DEVICE_TIMEOUT";
 
 /// Why a child gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Silence {
+pub(crate) enum Silence {
     /// It could not be started.
     NotStarted(String),
     /// It ended by a signal or with a failure.
@@ -39,9 +39,18 @@ impl fmt::Display for Silence {
 ///
 /// Its stderr is dropped: drivers write there what would only alarm the reader.
 pub(super) fn run_ourselves(arguments: &[&str], limit: Duration) -> Result<String, Silence> {
+    run_ourselves_with(arguments, &[], limit)
+}
+
+/// [`run_ourselves`] with some environment variables beside ours.
+pub(crate) fn run_ourselves_with(
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    limit: Duration,
+) -> Result<String, Silence> {
     let program = env::current_exe().map_err(|error| Silence::NotStarted(error.to_string()))?;
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(arguments).envs(environment.iter().copied());
     // Window-system libraries, which drivers load even to compute, expect this variable and complain without it.
     if env::var_os("XDG_RUNTIME_DIR").is_none() {
         command.env("XDG_RUNTIME_DIR", env::temp_dir());

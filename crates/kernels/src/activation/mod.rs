@@ -1,7 +1,7 @@
 //! Element-wise functions between two products: GELU, ReLU², SwiGLU.
 
 mod cpu;
-mod reference;
+pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
 

@@ -16,7 +16,8 @@ use burn::tensor::activation::relu;
 
 use super::Activation;
 
-pub(super) fn activate<const D: usize>(input: Tensor<D>, activation: Activation) -> Tensor<D> {
+/// As [`crate::activate`].
+pub fn activate<const D: usize>(input: Tensor<D>, activation: Activation) -> Tensor<D> {
     match activation {
         Activation::Gelu => gelu(input),
         Activation::GeluTanh => gelu_tanh(input),
@@ -24,7 +25,8 @@ pub(super) fn activate<const D: usize>(input: Tensor<D>, activation: Activation)
     }
 }
 
-pub(super) fn swiglu(input: Tensor<2>) -> Tensor<2> {
+/// As [`crate::swiglu`].
+pub fn swiglu(input: Tensor<2>) -> Tensor<2> {
     let [_, columns] = input.dims();
     let width = columns / 2;
     silu(input.clone().narrow(1, 0, width)) * input.narrow(1, width, width)

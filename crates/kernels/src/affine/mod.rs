@@ -1,7 +1,7 @@
 //! y = x W + b (+ r): a product with bias and residual folded in.
 
 mod cpu;
-mod reference;
+pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
 

@@ -7,7 +7,7 @@ mod cpu_backward;
 mod cpu_tests;
 mod cpu_tile;
 mod flex;
-mod reference;
+pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
 

@@ -8,7 +8,8 @@ use super::{AttentionHeads, AttentionScores, WeightDropout};
 use crate::activation::tanh;
 use crate::dropout::dropout;
 
-pub(super) fn causal_attention(
+/// As [`crate::causal_attention`].
+pub fn causal_attention(
     packed: Tensor<3>,
     heads: AttentionHeads,
     scores: AttentionScores,
@@ -32,7 +33,8 @@ pub(super) fn causal_attention(
     mixed.swap_dims(1, 2).reshape([rows, steps, queries * width])
 }
 
-pub(super) fn cached_attention(
+/// As [`crate::cached_attention`].
+pub fn cached_attention(
     query: Tensor<3>,
     keys: Tensor<4>,
     values: Tensor<4>,

@@ -2,7 +2,7 @@
 
 mod cpu;
 mod projected_cpu;
-mod reference;
+pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,8 @@ use burn::tensor::{Distribution, Tensor};
 
 use super::Draw;
 
-pub(super) fn dropout<const D: usize>(input: Tensor<D>, probability: f64, draw: Draw) -> Tensor<D> {
+/// As [`crate::dropout`].
+pub fn dropout<const D: usize>(input: Tensor<D>, probability: f64, draw: Draw) -> Tensor<D> {
     let device = input.device();
     device.seed(draw.device_seed());
     let kept = Tensor::<D>::random(input.dims(), Distribution::Bernoulli(1.0 - probability), &device);

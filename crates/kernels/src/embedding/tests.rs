@@ -1,6 +1,6 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::embedding;
+use super::{embedding, reference};
 use crate::testing::{assert_equals_reference, assert_gradients, integers};
 
 #[test]
@@ -10,8 +10,7 @@ fn embedding_equals_its_reference() {
         let length = outer * inner * width;
         let table = |inputs: &[Tensor<1>]| inputs[0].clone().reshape([height, width]);
         let fused = |inputs: &[Tensor<1>]| embedding(table(inputs), indices.clone()).reshape([length]);
-        let expected =
-            |inputs: &[Tensor<1>]| burn::tensor::module::embedding(table(inputs), indices.clone()).reshape([length]);
+        let expected = |inputs: &[Tensor<1>]| reference::embedding(table(inputs), indices.clone()).reshape([length]);
         let what = format!("embedding of {height} x {width}, {outer} x {inner} indices");
         assert_equals_reference(&what, &[height * width], &fused, &expected);
         assert_gradients(&what, &[height * width], &fused);

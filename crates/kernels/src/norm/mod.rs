@@ -1,7 +1,7 @@
 //! Layer norm and RMS norm of the rows of a matrix.
 
 mod cpu;
-mod reference;
+pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
 

@@ -1,7 +1,7 @@
 //! Steps of optimizers, each in one pass over a parameter, its gradient and its state.
 
 mod cpu;
-mod reference;
+pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
 
@@ -135,7 +135,7 @@ pub fn sgd_step(
 /// The sum of the squares of all numbers of a tensor without autodiff, `[1]`.
 pub fn sum_of_squares<const D: usize>(values: Tensor<D>) -> Tensor<1> {
     if !has_fast_body(&values) {
-        return values.square().sum();
+        return reference::sum_of_squares(values);
     }
     Tensor::from_dispatch(Dispatch::sum_of_squares(values.into_dispatch()))
 }

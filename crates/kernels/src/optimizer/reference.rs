@@ -4,7 +4,8 @@ use burn::tensor::Tensor;
 
 use super::{AdamStep, SgdStep};
 
-pub(super) fn adam_step(
+/// As [`crate::adam_step`].
+pub fn adam_step(
     step: AdamStep,
     value: Tensor<1>,
     gradient: Tensor<1>,
@@ -24,12 +25,8 @@ pub(super) fn descend(value: Tensor<1>, gradient: Tensor<1>, rate: f64, weight_d
     value - gradient * rate
 }
 
-pub(super) fn sgd_step(
-    step: SgdStep,
-    value: Tensor<1>,
-    gradient: Tensor<1>,
-    velocity: Tensor<1>,
-) -> (Tensor<1>, Tensor<1>) {
+/// As [`crate::sgd_step`].
+pub fn sgd_step(step: SgdStep, value: Tensor<1>, gradient: Tensor<1>, velocity: Tensor<1>) -> (Tensor<1>, Tensor<1>) {
     let SgdStep { rate, momentum, nesterov, weight_decay } = step;
     let gradient = penalised(gradient, &value, weight_decay);
     let velocity = velocity * momentum + gradient.clone();
@@ -40,4 +37,9 @@ pub(super) fn sgd_step(
 /// g + lambda w.
 fn penalised(gradient: Tensor<1>, value: &Tensor<1>, weight_decay: f64) -> Tensor<1> {
     if weight_decay == 0.0 { gradient } else { gradient + value.clone() * weight_decay }
+}
+
+/// As [`crate::sum_of_squares`].
+pub fn sum_of_squares<const D: usize>(values: Tensor<D>) -> Tensor<1> {
+    values.square().sum()
 }

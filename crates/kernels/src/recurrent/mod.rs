@@ -9,7 +9,7 @@ mod gru;
 mod gru_cpu;
 mod lstm;
 mod lstm_cpu;
-mod reference;
+pub(crate) mod reference;
 mod rnn;
 mod rnn_cpu;
 mod steps;

@@ -22,12 +22,8 @@ fn split_steps<const D: usize, const STEP: usize>(sequence: Tensor<D>) -> Vec<Te
     all
 }
 
-pub(super) fn rnn(
-    projected: Tensor<3>,
-    weight: Tensor<2>,
-    mut hidden: Tensor<2>,
-    activation: RnnActivation,
-) -> Tensor<3> {
+/// As [`crate::rnn_sequence`].
+pub fn rnn(projected: Tensor<3>, weight: Tensor<2>, mut hidden: Tensor<2>, activation: RnnActivation) -> Tensor<3> {
     let mut outputs = Vec::with_capacity(projected.dims()[0]);
     for step in split_steps::<3, 2>(projected) {
         let sum = hidden.matmul(weight.clone()) + step;
@@ -40,7 +36,8 @@ pub(super) fn rnn(
     Tensor::stack(outputs, 0)
 }
 
-pub(super) fn lstm(
+/// As [`crate::lstm_sequence`].
+pub fn lstm(
     projected: Tensor<3>,
     weight: Tensor<2>,
     mut hidden: Tensor<2>,
@@ -65,7 +62,8 @@ pub(super) fn lstm(
     (Tensor::stack(outputs, 0), cell)
 }
 
-pub(super) fn gru(projected: Tensor<3>, weight: Tensor<2>, hidden_bias: Tensor<1>, mut hidden: Tensor<2>) -> Tensor<3> {
+/// As [`crate::gru_sequence`].
+pub fn gru(projected: Tensor<3>, weight: Tensor<2>, hidden_bias: Tensor<1>, mut hidden: Tensor<2>) -> Tensor<3> {
     let [steps, rows, columns] = projected.dims();
     let width = columns / 3;
     // [3, H, H]

@@ -2,7 +2,7 @@
 
 mod cpu;
 mod flex;
-mod reference;
+pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
 

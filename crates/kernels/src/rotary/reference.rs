@@ -4,7 +4,8 @@ use burn::tensor::Tensor;
 
 use crate::attention::AttentionHeads;
 
-pub(super) fn rotate(packed: Tensor<3>, heads: AttentionHeads, tables: [Tensor<2>; 2], start: usize) -> Tensor<3> {
+/// As [`crate::rotate`].
+pub fn rotate(packed: Tensor<3>, heads: AttentionHeads, tables: [Tensor<2>; 2], start: usize) -> Tensor<3> {
     let [rows, steps, columns] = packed.dims();
     let AttentionHeads { queries, key_values, width } = heads;
     let (turned, half) = (queries + key_values, width / 2);

@@ -1,30 +1,37 @@
 //! `kiln bench kernels`: single operations, Kiln's own beside the same composed of Burn's.
 
-use std::time::Duration;
+mod attention;
+mod inputs;
+mod layers;
+mod losses;
+mod optimizers;
+mod plain;
+mod recurrent;
 
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::Device;
 use clap::Args;
 use serde::Serialize;
 
-use super::speed::{Cost, Speed};
-use super::stopwatch::{Kept, Work, calls_in, seconds_a_call};
+use super::contest::{Contest, Outcome};
+use super::speed::Cost;
+use super::stopwatch::Work;
 use super::table::{SPEED_HEADINGS, speed_cells, table};
 use super::{MeasuringArguments, Setup};
 use crate::exit::UsageError;
 
-/// How long one side of one operation takes in a round, about.
-const ROUND: Duration = Duration::from_millis(40);
-
 const ABOUT_THE_NUMBERS: &str = "\
 Each operation is called as often as takes about 40 ms, Kiln's own (fused) and the same composed of
-Burn's (reference) in turns, round after round. A call is waited for, which on a GPU costs some tens
-of microseconds.
+Burn's (reference) in turns, round after round. A call is a forward and a backward pass, with a
+gradient of ones, unless the name or the operation says otherwise (cached attention, the steps of
+optimizers and the sum of squares have no gradients). It is waited for, which on a GPU costs some
+tens of microseconds. On GPUs and ndarray Kiln runs the references itself, so that the ratio is 1.
 
-GFLOP/s  the arithmetic that the operation has to do, a multiplication with its addition counted as
-         two
+GFLOP/s  the arithmetic that the operation has to do at least, a multiplication with its addition
+         counted as two, and a function such as the exponential as one
 GB/s     the numbers that it has to read and write at least; tensors that stay in a cache can come
          faster than a copy
-ratio    time of the reference over that of the fused operation";
+ratio    time of the reference over that of the fused operation, the median of the rounds, and the
+         least and the most";
 
 /// Arguments of `kiln bench kernels`.
 #[derive(Debug, Args)]
@@ -39,18 +46,49 @@ pub(super) struct KernelsArguments {
 }
 
 /// An operation of one size.
-pub(super) struct Kernel {
-    /// What it is, the same for all sizes.
-    pub(super) name: &'static str,
+struct Kernel {
     /// The sizes of its tensors, for a person.
-    pub(super) shape: String,
+    shape: String,
     /// Kiln's own; nothing where Kiln has none.
-    pub(super) fused: Option<Work<'static>>,
+    fused: Option<Work<'static>>,
     /// The same composed of Burn's operations.
-    pub(super) reference: Work<'static>,
+    reference: Work<'static>,
     /// What a call of either has to do at least.
-    pub(super) cost: Cost,
+    cost: Cost,
 }
+
+/// Makes an operation's sizes.
+type Kernels = fn(&Device) -> Vec<Kernel>;
+
+/// Every operation that is timed, by name.
+const ALL: [(&str, Kernels); 26] = [
+    ("matmul", plain::products),
+    ("copy (x + 1)", plain::copies),
+    ("affine, forward", layers::affine_forward),
+    ("affine", layers::affine),
+    ("GELU", layers::gelu),
+    ("GELU by tanh", layers::gelu_tanh),
+    ("ReLU squared", layers::relu_squared),
+    ("SwiGLU", layers::swiglu),
+    ("layer norm", layers::layer_norm),
+    ("RMS norm", layers::rms_norm),
+    ("dropout", layers::dropout),
+    ("embedding", layers::embedding),
+    ("attention, forward", attention::forward),
+    ("attention", attention::with_backward),
+    ("cached attention", attention::cached),
+    ("rotary positions", attention::rotary),
+    ("RNN sequence", recurrent::rnn),
+    ("LSTM sequence, forward", recurrent::lstm_forward),
+    ("LSTM sequence", recurrent::lstm),
+    ("GRU sequence", recurrent::gru),
+    ("cross-entropy, forward", losses::cross_entropy_forward),
+    ("cross-entropy", losses::cross_entropy),
+    ("projected cross-entropy", losses::projected_cross_entropy),
+    ("AdamW step", optimizers::adam_step),
+    ("SGD step", optimizers::sgd_step),
+    ("sum of squares", optimizers::sum_of_squares),
+];
 
 /// What a program reads.
 #[derive(Debug, Serialize)]
@@ -67,115 +105,53 @@ struct Timed {
     shape: String,
     flops: f64,
     bytes: f64,
-    fused: Option<Speed>,
-    reference: Speed,
-    /// Time of the reference over that of the fused operation.
-    ratio: Option<f64>,
-}
-
-/// One of the two sides of an operation.
-struct Side {
-    work: Work<'static>,
-    calls: u32,
-    /// Seconds a call took, by rounds.
-    seconds: Vec<f64>,
+    #[serde(flatten)]
+    outcome: Outcome,
 }
 
 /// `kiln bench kernels`.
 pub(super) fn kernels(arguments: &KernelsArguments) -> anyhow::Result<()> {
+    let operations = wanted(&arguments.only)?;
     let chosen = arguments.measuring.open_device()?;
     let device = &chosen.device;
     let mut contests = Vec::new();
-    for kernel in wanted(arguments, device)? {
-        let fused = kernel.fused.map(|work| Side::new(device, work)).transpose()?;
-        let reference = Side::new(device, kernel.reference)?;
-        contests.push((kernel.name, kernel.shape, kernel.cost, fused, reference));
-    }
-    let setup = arguments.measuring.measure(&chosen, || {
-        for (.., fused, reference) in &mut contests {
-            fused.iter_mut().chain([reference]).try_for_each(|side| side.round(device))?;
+    for (name, make) in operations {
+        for Kernel { shape, fused, reference, cost } in make(device) {
+            contests.push((name, shape, cost, Contest::new(device, fused, Some(reference))?));
         }
-        Ok(())
-    })?;
-    let results = contests.into_iter().map(|(name, shape, cost, fused, reference)| {
-        let speed = |side: &Side| Speed::new(&side.seconds, cost, setup.limits.as_ref());
-        let (fused, reference) = (fused.as_ref().map(speed), speed(&reference));
-        let ratio = fused.as_ref().map(|fused| reference.median_milliseconds / fused.median_milliseconds);
-        Timed { name, shape, flops: cost.flops, bytes: cost.bytes, fused, reference, ratio }
+    }
+    let setup = arguments
+        .measuring
+        .measure(&chosen, || contests.iter_mut().try_for_each(|(.., contest)| contest.round(device)))?;
+    let results = contests.into_iter().map(|(name, shape, cost, contest)| {
+        let outcome = contest.outcome(cost, setup.limits.as_ref());
+        Timed { name, shape, flops: cost.flops, bytes: cost.bytes, outcome }
     });
     let results = results.collect();
     let report = Report { setup, results };
     arguments.measuring.print(&report, || words(&report))
 }
 
-/// Every operation that is timed.
-fn all(device: &Device) -> Vec<Kernel> {
-    let mut kernels: Vec<Kernel> = [512, 1024].map(|side| product(device, side)).into();
-    kernels.push(copy(device, 1 << 24));
-    kernels
-}
-
-/// A product of two square matrices.
-fn product(device: &Device, side: usize) -> Kernel {
-    let matrix = || Tensor::<2>::random([side, side], Distribution::Uniform(-1.0, 1.0), device);
-    let (left, right) = (matrix(), matrix());
-    let numbers = (side * side) as f64;
-    Kernel {
-        name: "matmul",
-        shape: format!("{side} x {side}"),
-        fused: None,
-        reference: Box::new(move || -> Kept { Box::new(left.clone().matmul(right.clone())) }),
-        cost: Cost { flops: 2.0 * numbers * side as f64, bytes: 3.0 * 4.0 * numbers },
-    }
-}
-
-/// An element-wise operation that does as little as there is to do: every number read, and one written for it.
-fn copy(device: &Device, numbers: usize) -> Kernel {
-    let source = Tensor::<1>::random([numbers], Distribution::Uniform(-1.0, 1.0), device);
-    Kernel {
-        name: "copy (x + 1)",
-        shape: numbers.to_string(),
-        fused: None,
-        reference: Box::new(move || -> Kept { Box::new(source.clone().add_scalar(1.0)) }),
-        cost: Cost { flops: numbers as f64, bytes: 2.0 * 4.0 * numbers as f64 },
-    }
-}
-
-/// The operations that were asked for.
-fn wanted(arguments: &KernelsArguments, device: &Device) -> Result<Vec<Kernel>, UsageError> {
-    let is_wanted =
-        |kernel: &Kernel| arguments.only.is_empty() || arguments.only.iter().any(|text| kernel.name.contains(text));
-    let (wanted, others): (Vec<_>, Vec<_>) = all(device).into_iter().partition(is_wanted);
+/// The operations that were asked for: all of them, or those with one of these texts in their names.
+fn wanted(only: &[String]) -> Result<Vec<(&'static str, Kernels)>, UsageError> {
+    let is_wanted = |name: &str| only.is_empty() || only.iter().any(|text| name.contains(text));
+    let wanted: Vec<_> = ALL.into_iter().filter(|(name, _)| is_wanted(name)).collect();
     if wanted.is_empty() {
-        let mut names: Vec<_> = others.iter().map(|kernel| kernel.name).collect();
-        names.dedup();
-        let asked = arguments.only.join(" ");
-        return Err(UsageError(format!("--only {asked}: no operation is called so; there are {}", names.join(", "))));
+        let names = ALL.map(|(name, _)| format!("`{name}`")).join(", ");
+        return Err(UsageError(format!("--only {}: no operation is called so; there are {names}", only.join(" "))));
     }
     Ok(wanted)
-}
-
-impl Side {
-    fn new(device: &Device, mut work: Work<'static>) -> anyhow::Result<Self> {
-        let calls = calls_in(device, ROUND, &mut work)?;
-        Ok(Self { work, calls, seconds: Vec::new() })
-    }
-
-    fn round(&mut self, device: &Device) -> anyhow::Result<()> {
-        self.seconds.push(seconds_a_call(device, self.calls, &mut self.work)?);
-        Ok(())
-    }
 }
 
 fn words(report: &Report) -> String {
     let headings = [&["operation", "shape", "side"][..], &SPEED_HEADINGS, &["ratio"]].concat();
     let mut rows = Vec::new();
-    for timed in &report.results {
-        let ratio = timed.ratio.map(|ratio| format!("{ratio:.2}"));
-        let sides = [("fused", timed.fused.as_ref(), ratio), ("reference", Some(&timed.reference), None)];
+    for Timed { name, shape, outcome, .. } in &report.results {
+        let ratio = outcome.ratio.map(|ratio| ratio.words());
+        let sides = [("fused", outcome.fused.as_ref(), ratio), ("reference", outcome.reference.as_ref(), None)];
         for (side, speed, ratio) in sides {
             if let Some(speed) = speed {
-                let first = [timed.name.to_owned(), timed.shape.clone(), side.to_owned()];
+                let first = [(*name).to_owned(), shape.clone(), side.to_owned()];
                 let cells = first.into_iter().chain(speed_cells(speed)).chain(ratio);
                 rows.push(cells.collect());
             }

@@ -69,14 +69,18 @@ impl Limits {
 /// When the device fails.
 pub(super) fn read(chosen: &Chosen) -> anyhow::Result<Reading> {
     let device = &chosen.device;
-    let is_processor = ["cpu", "ndarray"].contains(&chosen.name.as_str());
     let flops = 2.0 * (SIDE as f64).powi(3);
     let bytes = 2.0 * (COPIED * size_of::<f32>()) as f64;
-    let copying = if is_processor { host_copying() } else { device_copying(device) };
+    let copying = if is_processor(chosen) { host_copying() } else { device_copying(device) };
     Ok(Reading {
         matmul_flops_per_second: flops / seconds(device, product(device))?,
         copy_bytes_per_second: bytes / seconds(device, copying)?,
     })
+}
+
+/// Whether the device computes in the memory of this process.
+pub(super) fn is_processor(chosen: &Chosen) -> bool {
+    ["cpu", "ndarray"].contains(&chosen.name.as_str())
 }
 
 /// The median of some samples, after a warm-up.

@@ -40,7 +40,7 @@ pub(super) fn speed_cells(speed: &Speed) -> [String; 6] {
 }
 
 /// Three digits or more.
-fn milliseconds(number: f64) -> String {
+pub(super) fn milliseconds(number: f64) -> String {
     let decimals = match number {
         number if number < 1.0 => 4,
         number if number < 10.0 => 2,
@@ -50,7 +50,7 @@ fn milliseconds(number: f64) -> String {
     format!("{number:.decimals$}")
 }
 
-fn percent(fraction: Option<f64>) -> String {
+pub(super) fn percent(fraction: Option<f64>) -> String {
     fraction.map_or_else(|| "-".to_owned(), |fraction| format!("{:.1} %", 100.0 * fraction))
 }
 

@@ -27,14 +27,14 @@ pub(super) fn typical_product(config: &Config) -> [usize; 3] {
     [rows.min(affordable.max(1) as usize), inner, columns]
 }
 
-/// How many operations one batch starts, forward and backward, about.
+/// How many operations one batch starts, forward and backward, with the steps of the optimizer, about. The time steps of a
+/// recurrent layer are one operation.
 pub(super) fn operations_started(config: &Config) -> f64 {
-    let of_time_steps = |layers: usize| 9.0 * layers as f64 * config.run.context as f64;
     match &config.model {
-        ModelConfig::Transformer(model) => 90.0 * model.layers as f64,
-        ModelConfig::Rnn(model) => of_time_steps(model.layers),
-        ModelConfig::Lstm(model) => of_time_steps(model.layers),
-        ModelConfig::Gru(model) => of_time_steps(model.layers),
+        ModelConfig::Transformer(model) => 40.0 * model.layers as f64,
+        ModelConfig::Rnn(model) => 20.0 * model.layers as f64,
+        ModelConfig::Lstm(model) => 20.0 * model.layers as f64,
+        ModelConfig::Gru(model) => 20.0 * model.layers as f64,
     }
 }
 

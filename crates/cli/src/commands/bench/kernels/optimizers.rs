@@ -1,0 +1,70 @@
+//! Steps of optimizers, with their state from call to call, and the sum of squares that clipping needs.
+
+use burn::tensor::{Device, Tensor};
+use kiln_kernels::{AdamStep, SgdStep, reference};
+
+use super::super::stopwatch::{Kept, Work};
+use super::Kernel;
+use super::inputs::{count, forward, numbers};
+
+/// Numbers of a parameter: the largest matrix of a transformer of 10 million parameters, and one that no cache holds.
+const SIZES: [usize; 2] = [384 * 1536, 1 << 23];
+
+/// Calls `step` with the value and the state that it gave before. They are held by nobody else meanwhile, so that they may be
+/// written in place.
+fn steps<const N: usize>(
+    length: usize,
+    device: &Device,
+    step: impl Fn([Tensor<1>; N]) -> [Tensor<1>; N] + 'static,
+) -> Work<'static> {
+    let mut state = Some(std::array::from_fn(|_| numbers::<1>([length], device).abs()));
+    Box::new(move || -> Kept {
+        state = state.take().map(&step);
+        Box::new(state.clone())
+    })
+}
+
+pub(super) fn adam_step(device: &Device) -> Vec<Kernel> {
+    let step = AdamStep { betas: [0.9, 0.99], epsilon: 1e-8, rate: 1e-6, root_correction: 0.5, shrink: 1.0 - 1e-7 };
+    let kernel = |length: usize| {
+        let gradient = numbers::<1>([length], device);
+        let given = gradient.clone();
+        let fused = steps(length, device, move |[value, first, second]| {
+            kiln_kernels::adam_step(step, value, given.clone(), Some([first, second]))
+        });
+        let reference = steps(length, device, move |[value, first, second]| {
+            reference::adam_step(step, value, gradient.clone(), first, second)
+        });
+        // Value and moments are read and written, the gradient is read.
+        Kernel::new(length.to_string(), [fused, reference], 14.0 * length as f64, 7.0 * length as f64)
+    };
+    SIZES.map(kernel).into()
+}
+
+pub(super) fn sgd_step(device: &Device) -> Vec<Kernel> {
+    let step = SgdStep { rate: 1e-6, momentum: 0.9, nesterov: true, weight_decay: 1e-4 };
+    let kernel = |length: usize| {
+        let gradient = numbers::<1>([length], device);
+        let given = gradient.clone();
+        let fused = steps(length, device, move |[value, velocity]| {
+            let (value, velocity) = kiln_kernels::sgd_step(step, value, given.clone(), Some(velocity));
+            let velocity = velocity.unwrap_or_else(|| value.zeros_like());
+            [value, velocity]
+        });
+        let reference = steps(length, device, move |[value, velocity]| {
+            reference::sgd_step(step, value, gradient.clone(), velocity).into()
+        });
+        Kernel::new(length.to_string(), [fused, reference], 8.0 * length as f64, 5.0 * length as f64)
+    };
+    SIZES.map(kernel).into()
+}
+
+pub(super) fn sum_of_squares(device: &Device) -> Vec<Kernel> {
+    let kernel = |length: usize| {
+        let values = numbers::<1>([length], device);
+        let side = |form: fn(Tensor<1>) -> Tensor<1>| forward(&values, form);
+        let sides = [side(kiln_kernels::sum_of_squares), side(reference::sum_of_squares)];
+        Kernel::new(length.to_string(), sides, 2.0 * count([length]), count([length]))
+    };
+    SIZES.map(kernel).into()
+}

@@ -1,0 +1,4 @@
+//! Burn's own operation.
+
+/// As [`crate::embedding`].
+pub use burn::tensor::module::embedding;
