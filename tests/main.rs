@@ -10,5 +10,8 @@ mod finding_rates;
 mod mistakes;
 mod racing;
 mod sampling;
+mod signals;
 mod support;
+mod torture;
 mod training;
+mod verifying;

@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use kiln_models::saved::Which;
 use kiln_training::config::Override;
 
-use crate::commands::{BenchArguments, DevicesArguments, FindRateArguments, RaceArguments, SampleArguments};
+use crate::commands::{
+    BenchArguments, DevicesArguments, FindRateArguments, RaceArguments, SampleArguments, VerifyResumeArguments,
+};
 use crate::training_display::Progress;
 
 const STYLES: Styles = Styles::styled()
@@ -41,6 +43,8 @@ pub(crate) enum Command {
     FindRate(FindRateArguments),
     /// Train one model once for each of several learning-rate schedules, and compare them
     Race(RaceArguments),
+    /// Train twice, once with a stop and a new process in the middle, and compare what comes out, bit by bit
+    VerifyResume(VerifyResumeArguments),
     /// Check a configuration and say what the run will need, without starting it
     Check(CheckArguments),
     /// Run gradient descent on a problem whose constants are known, and hold it against its theorems
@@ -81,6 +85,10 @@ pub(crate) struct TrainArguments {
     /// Go on where the run stopped, or start it if there is none
     #[arg(long)]
     pub(crate) resume: bool,
+
+    /// Stop and save after this step, as a signal would
+    #[arg(long, value_name = "STEP")]
+    pub(crate) stop_after: Option<u64>,
 
     /// How progress is shown
     #[arg(long, value_enum, default_value_t)]

@@ -73,7 +73,7 @@ impl Exit {
         if let Some(TrainError::ScheduleState(ScheduleStateError::Other { .. })) = error.downcast_ref() {
             return Some(Self::Usage);
         }
-        if let Some(TrainError::Diverged { .. }) = error.downcast_ref() {
+        if let Some(TrainError::Diverged(_)) = error.downcast_ref() {
             return Some(Self::Diverged);
         }
         if let Some(SavedModelError::Device { .. }) = error.downcast_ref() {

@@ -13,6 +13,9 @@ use kiln_training::shards::PreparedData;
 use crate::device::Chosen;
 use crate::exit::UsageError;
 
+/// The folder of all runs.
+pub(crate) const FOLDER: &str = "runs";
+
 /// The resolved file of a race, in its folder.
 pub(crate) const RACE: &str = "race.toml";
 
@@ -85,7 +88,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 /// The folder of a run: the given name; else the configuration's, with a number if that is taken. With `resume` it is the
 /// newest of those.
 pub(crate) fn run_path(config: &Path, name: Option<&str>, resume: bool) -> Result<PathBuf, UsageError> {
-    let folder = Path::new("runs");
+    let folder = Path::new(FOLDER);
     if let Some(name) = name {
         check_name(name)?;
         return Ok(folder.join(name));

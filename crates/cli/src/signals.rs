@@ -1,11 +1,12 @@
-//! Signals: the first asks the run to stop and save, the second ends the process at once.
+//! Signals: the first asks the run to stop and save, the second ends the process at once. A terminal that goes away ends
+//! nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use anyhow::Context;
 use burn::train::Interrupter;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::exit::Exit;
 
@@ -14,7 +15,8 @@ use crate::exit::Exit;
 pub(crate) struct Received(Arc<AtomicI32>);
 
 impl Received {
-    /// How the program ends after it: as done where no signal came (the dashboard's own way to stop).
+    /// How the program ends after it: as done where no signal came (the dashboard's own way to stop), and after SIGUSR1, by
+    /// which whoever runs the machine asks for a saved and orderly end.
     pub(crate) fn exit(&self) -> Exit {
         match self.0.load(Ordering::Relaxed) {
             SIGINT => Exit::Interrupted,
@@ -24,19 +26,27 @@ impl Received {
     }
 }
 
-/// From here on, SIGINT and SIGTERM stop `interrupter` once; another one of them ends the process.
+/// From here on, SIGINT, SIGTERM and SIGUSR1 stop `interrupter` once, another SIGINT or SIGTERM ends the process, and
+/// SIGHUP is ignored.
 pub(crate) fn watch(interrupter: Interrupter) -> anyhow::Result<Received> {
     let received = Received::default();
     let seen = received.clone();
-    let mut signals =
-        signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).context("cannot listen to the signals of the system")?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGHUP])
+        .context("cannot listen to the signals of the system")?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            if seen.0.swap(signal, Ordering::Relaxed) != 0 {
-                signal_hook::low_level::exit(128 + signal);
+            let name = match signal {
+                SIGHUP => continue,
+                SIGINT => "Ctrl-C",
+                SIGTERM => "SIGTERM",
+                _ => "SIGUSR1",
+            };
+            let is_first = seen.0.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+            match (is_first, signal) {
+                (true, _) => interrupter.stop(Some(name)),
+                (false, SIGUSR1) => {}
+                (false, _) => signal_hook::low_level::exit(128 + signal),
             }
-            let name = if signal == SIGINT { "Ctrl-C" } else { "SIGTERM" };
-            interrupter.stop(Some(name));
         }
     });
     Ok(received)

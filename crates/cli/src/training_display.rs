@@ -49,7 +49,7 @@ impl Progress {
         } else {
             Box::new(QuietRenderer)
         };
-        (renderer, TrainingDisplay { dashboard, tokenizer, floor })
+        (renderer, TrainingDisplay { dashboard, tokenizer, floor, interrupter: interrupter.clone() })
     }
 }
 
@@ -58,6 +58,7 @@ pub(crate) struct TrainingDisplay {
     dashboard: bool,
     tokenizer: Tokenizer,
     floor: Option<EntropyFloor>,
+    interrupter: Interrupter,
 }
 
 impl TrainingDisplay {
@@ -77,6 +78,14 @@ impl Observer for TrainingDisplay {
             Event::Started { step: 0, .. } => {}
             Event::Started { step, steps } => self.say(&format!("going on after step {step} of {steps}")),
             Event::Step { entry, steps, remaining_seconds } => self.say(&step_line(entry, steps, remaining_seconds)),
+            Event::Skipped { entry } => self.warn(&format!(
+                "step {}: the {} is {}, so the weights stay as they are (batches {} to {} of the data)",
+                entry.step, entry.skipped, entry.value, entry.batches[0], entry.batches[1]
+            )),
+            Event::RolledBack { rollback } => self.warn(&format!(
+                "too many of them: back from step {} to the checkpoint of step {}, and on with later data",
+                rollback.from, rollback.to
+            )),
             Event::Evaluated { entry, nats_per_character, best } => {
                 self.say(&evaluation_line(entry, nats_per_character, best, self.floor.as_ref()));
             }
@@ -92,6 +101,8 @@ impl Observer for TrainingDisplay {
         let sampler = SamplerConfig { temperature: 0.8, seed: 1, ..SamplerConfig::default() };
         let request = Request { sampler, ..Request::new(prompt, tokens) };
         let pieces = generate(model, &self.tokenizer, &request).map_err(|error| error.to_string())?;
+        // Whoever asks the run to stop does not wait for the end of a sample.
+        let pieces = pieces.take_while(|_| !self.interrupter.should_stop());
         pieces.map(|piece| piece.map(|piece| piece.text).map_err(|error| error.to_string())).collect()
     }
 

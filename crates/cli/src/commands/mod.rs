@@ -10,6 +10,7 @@ mod find_rate;
 mod race;
 mod sample;
 mod train;
+mod verify_resume;
 
 pub(crate) use bench::{BenchArguments, bench};
 pub(crate) use check::check;
@@ -21,3 +22,4 @@ pub(crate) use find_rate::{FindRateArguments, find_rate};
 pub(crate) use race::{RaceArguments, race};
 pub(crate) use sample::{SampleArguments, sample};
 pub(crate) use train::train;
+pub(crate) use verify_resume::{VerifyResumeArguments, verify_resume};

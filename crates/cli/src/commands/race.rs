@@ -10,7 +10,7 @@ use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
 use kiln_training::config::{Config, Entrant, RaceConfig};
-use kiln_training::learning::{self, Session, Stop, TrainError};
+use kiln_training::learning::{self, Divergence, Session, Stop, TrainError};
 use kiln_training::run::{FolderError, LoopState, Metrics};
 use kiln_training::shards::PreparedData;
 
@@ -159,13 +159,16 @@ fn run(track: &Track<'_>, entrant: &Entrant, config: &Config) -> anyhow::Result<
         observer: Box::new(progress.clone()),
         renderer: Box::new(QuietRenderer),
         interrupter: track.interrupter.clone(),
+        stop_after: None,
     };
     let outcome = learning::train(session);
     progress.finish();
     match outcome {
-        Ok(outcome) if outcome.stop == Stop::Done => finish(entrant, config, path, None).map(Some),
+        Ok(outcome) if matches!(outcome.stop, Stop::Done | Stop::Early) => {
+            finish(entrant, config, path, None).map(Some)
+        }
         Ok(_) => Ok(None),
-        Err(TrainError::Diverged { step, what, .. }) => {
+        Err(TrainError::Diverged(Divergence { step, what, .. })) => {
             let diverged = Diverged { step, what: what.to_string() };
             diverged.write(&path)?;
             finish(entrant, config, path, Some(diverged)).map(Some)

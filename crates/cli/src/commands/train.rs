@@ -56,6 +56,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
         observer: Box::new(observer),
         renderer,
         interrupter,
+        stop_after: arguments.stop_after,
     };
     let outcome = learning::train(session).inspect_err(|_| {
         if steps(&run_path).is_ok_and(|steps| !steps.is_empty()) {
@@ -78,7 +79,10 @@ fn finish(
 ) -> Exit {
     let run = run_path.display();
     match &outcome.stop {
-        Stop::Done => {
+        Stop::Done | Stop::Early => {
+            if outcome.stop == Stop::Early {
+                say("ended early: the validation loss did not become better for `run.patience` evaluations");
+            }
             say(&format!("done: {} steps in {}", outcome.step, duration(seconds)));
             if let Some(evaluation) = &outcome.evaluation {
                 let mut line = format!(

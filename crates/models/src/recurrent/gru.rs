@@ -2,10 +2,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use kiln_kernels::gru_sequence;
+use kiln_kernels::{affine, gru_sequence};
 
 use super::config::GruConfig;
-use super::model::{RecurrentLayer, RecurrentModel, last_step, project_inputs};
+use super::model::{RecurrentLayer, RecurrentModel, last_step};
 use super::state::LayerState;
 use crate::layers::uniform;
 
@@ -61,8 +61,11 @@ impl RecurrentLayer for GruLayer {
         LayerState { hidden, cell: None }
     }
 
-    fn forward(&self, sequence: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
-        let projected = project_inputs(sequence, self.input_weight.val(), self.bias.val());
+    fn project(&self, inputs: Tensor<2>) -> Tensor<2> {
+        affine(inputs, self.input_weight.val(), Some(self.bias.val()), None)
+    }
+
+    fn forward(&self, projected: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
         let outputs = gru_sequence(projected, self.hidden_weight.val(), self.hidden_bias.val(), state.hidden);
         let hidden = last_step(&outputs);
         (outputs, LayerState { hidden, cell: None })

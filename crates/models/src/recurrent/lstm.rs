@@ -2,10 +2,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Tensor};
-use kiln_kernels::lstm_sequence;
+use kiln_kernels::{affine, lstm_sequence};
 
 use super::config::LstmConfig;
-use super::model::{RecurrentLayer, RecurrentModel, last_step, project_inputs};
+use super::model::{RecurrentLayer, RecurrentModel, last_step};
 use super::state::LayerState;
 use crate::layers::uniform;
 
@@ -65,9 +65,12 @@ impl RecurrentLayer for LstmLayer {
         LayerState { hidden: zeros.clone(), cell: Some(zeros) }
     }
 
-    fn forward(&self, sequence: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
+    fn project(&self, inputs: Tensor<2>) -> Tensor<2> {
+        affine(inputs, self.input_weight.val(), Some(self.bias.val()), None)
+    }
+
+    fn forward(&self, projected: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
         let Some(cell) = state.cell else { panic!("an LSTM was given the state of a model without memory cells") };
-        let projected = project_inputs(sequence, self.input_weight.val(), self.bias.val());
         let (outputs, cell) = lstm_sequence(projected, self.hidden_weight.val(), state.hidden, cell);
         let hidden = last_step(&outputs);
         (outputs, LayerState { hidden, cell: Some(cell) })

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleDisplay, Param};
 use burn::tensor::{Device, Int, Tensor, assert_shape};
-use kiln_kernels::{Draws, affine, dropout};
+use kiln_kernels::{Draws, affine, dropout, embedding};
 
 use super::config::RecurrentSizes;
 use super::state::{LayerState, RecurrentState};
@@ -16,15 +16,18 @@ pub trait RecurrentLayer: Module + ModuleDisplay {
     /// The state before the first token: zeros for `rows` rows.
     fn initial_state(&self, rows: usize) -> LayerState;
 
+    /// The part of the layer that needs no state, x W + b: `[N, in]` to `[N, F]`, where F is H for each gate.
+    fn project(&self, inputs: Tensor<2>) -> Tensor<2>;
+
     /// All steps of a window.
     ///
     /// # Shapes
-    /// - `sequence`: `[T, B, in]`
+    /// - `projected`: what [`project`](Self::project) made of the inputs, `[T, B, F]`
     /// - output: every h_t, `[T, B, H]`, and the state after the last
     ///
     /// # Panics
     /// When the state is not of this layer's kind and `[B, H]`.
-    fn forward(&self, sequence: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState);
+    fn forward(&self, projected: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState);
 }
 
 /// A stack of recurrent layers between an embedding and a head: o_t = h_t W + b.
@@ -115,18 +118,34 @@ impl<L: RecurrentLayer> RecurrentModel<L> {
         let [rows, steps] = tokens.dims();
         let state = state.unwrap_or_else(|| self.initial_state(rows));
         assert_eq!(state.layers.len(), self.layers.len(), "a state has one entry for each layer of its model");
-        let mut sequence = self.embedding.forward(tokens.swap_dims(0, 1));
+        let tokens = tokens.swap_dims(0, 1);
+        let mut below: Option<Tensor<3>> = None;
         let mut after = Vec::with_capacity(self.layers.len());
-        for (index, (layer, before)) in self.layers.iter().zip(state.layers).enumerate() {
-            if index > 0 {
-                sequence = dropout(sequence, self.dropout, draws.take());
-            }
-            let (outputs, state) = layer.forward(sequence, before);
-            sequence = outputs;
+        for (layer, before) in self.layers.iter().zip(state.layers) {
+            let projected = match below {
+                None => self.project_tokens(layer, tokens.clone()),
+                Some(below) => project_rows(layer, dropout(below, self.dropout, draws.take())),
+            };
+            let (outputs, state) = layer.forward(projected, before);
+            below = Some(outputs);
             after.push(state);
         }
-        let hidden = dropout(sequence, self.output_dropout, draws.take());
+        let Some(hidden) = below else { panic!("a recurrent model has a layer at least") };
+        let hidden = dropout(hidden, self.output_dropout, draws.take());
         (hidden.reshape([steps * rows, self.hidden_size()]), RecurrentState { layers: after })
+    }
+
+    /// What the lowest layer makes of tokens `[T, B]` without its state, `[T, B, F]`.
+    ///
+    /// A token's row is the same wherever it stands. So where a window has more tokens than the vocabulary, the whole
+    /// table is projected once and its rows are looked up after that; the gradient likewise is added up for each token
+    /// of the vocabulary before it goes through the weight.
+    fn project_tokens(&self, layer: &L, tokens: Tensor<2, Int>) -> Tensor<3> {
+        if tokens.shape().num_elements() > self.vocabulary_size() {
+            embedding(layer.project(self.embedding.weight.val()), tokens)
+        } else {
+            project_rows(layer, self.embedding.forward(tokens))
+        }
     }
 
     /// The state before the first token: zeros.
@@ -149,13 +168,12 @@ impl<L: RecurrentLayer> RecurrentModel<L> {
     }
 }
 
-/// The part of a layer that needs no state, for all steps in one product: `[T, B, in]` with W `[in, F]` and b `[F]` to
-/// `[T, B, F]`.
-pub(super) fn project_inputs(sequence: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<3> {
+/// [`RecurrentLayer::project`] of all rows of a sequence in one product, `[T, B, in]` to `[T, B, F]`.
+fn project_rows(layer: &impl RecurrentLayer, sequence: Tensor<3>) -> Tensor<3> {
     let [steps, rows, input] = sequence.dims();
-    let [_, width] = weight.dims();
-    assert_shape!(weight, [input, width]);
-    affine(sequence.reshape([steps * rows, input]), weight, Some(bias), None).reshape([steps, rows, width])
+    let projected = layer.project(sequence.reshape([steps * rows, input]));
+    let [_, width] = projected.dims();
+    projected.reshape([steps, rows, width])
 }
 
 /// The last of the states `[T, B, H]`, `[B, H]`.

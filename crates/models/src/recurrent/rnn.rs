@@ -2,10 +2,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use kiln_kernels::{RnnActivation, rnn_sequence};
+use kiln_kernels::{RnnActivation, affine, rnn_sequence};
 
 use super::config::{Activation, RnnConfig};
-use super::model::{RecurrentLayer, RecurrentModel, last_step, project_inputs};
+use super::model::{RecurrentLayer, RecurrentModel, last_step};
 use super::state::LayerState;
 use crate::layers::uniform;
 
@@ -62,8 +62,11 @@ impl RecurrentLayer for RnnLayer {
         LayerState { hidden, cell: None }
     }
 
-    fn forward(&self, sequence: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
-        let projected = project_inputs(sequence, self.input_weight.val(), self.bias.val());
+    fn project(&self, inputs: Tensor<2>) -> Tensor<2> {
+        affine(inputs, self.input_weight.val(), Some(self.bias.val()), None)
+    }
+
+    fn forward(&self, projected: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
         let activation = match self.activation {
             Activation::Tanh => RnnActivation::Tanh,
             Activation::Relu => RnnActivation::Relu,

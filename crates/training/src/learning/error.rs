@@ -1,29 +1,61 @@
 //! Why training ended without being done.
 
+use std::fmt;
+
 use burn::tensor::ExecutionError;
 
+use super::update::Fault;
 use crate::averaging::AveragingStateError;
 use crate::batches::TooShort;
 use crate::optimizers::OptimizerStateError;
 use crate::run::{CheckpointError, FolderError};
 use crate::schedules::ScheduleStateError;
 
+/// A training that does not come back to finite numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Divergence {
+    /// The last step that was tried, counted from 1.
+    pub step: u64,
+    /// `loss`, `gradient norm` or `validation loss`.
+    pub what: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// How many steps in a row ended so.
+    pub in_a_row: u64,
+    /// How often training went back to an earlier checkpoint before.
+    pub rollbacks: usize,
+}
+
+impl Divergence {
+    /// A divergence that nothing was tried against.
+    pub(super) fn at(step: u64, fault: Fault) -> Self {
+        Self { step, what: fault.what, value: fault.value, in_a_row: 1, rollbacks: 0 }
+    }
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the {} is {}", self.what, self.value)?;
+        if self.in_a_row > 1 {
+            write!(formatter, ", the last of {} steps in a row that were skipped for such a number", self.in_a_row)?;
+        }
+        match self.rollbacks {
+            0 => Ok(()),
+            1 => write!(formatter, ", after training had gone back to an earlier checkpoint once"),
+            times => write!(formatter, ", after training had gone back to an earlier checkpoint {times} times"),
+        }
+    }
+}
+
 /// Why training ended without being done.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// A loss or a gradient is not a finite number; the weights were not touched.
+    /// Losses or gradients are not finite numbers, again and again; the weights were not touched by them.
     #[error(
-        "training diverged at step {step}: the {what} is {value}; no weights were changed by it, and the checkpoints \
-         before it are kept. Try a smaller learning rate, a warm-up, or `run.clip-norm = 1.0`"
+        "training diverged at step {}: {}; no weights were changed by it, and the checkpoints before it are kept. Try a \
+         smaller learning rate, a warm-up, or `run.clip-norm = 1.0`", .0.step, .0
     )]
-    Diverged {
-        /// The update that was not made, counted from 1.
-        step: u64,
-        /// `loss` or `gradient norm`.
-        what: &'static str,
-        /// The value.
-        value: f64,
-    },
+    Diverged(Divergence),
     /// The text is too short for one batch.
     #[error(transparent)]
     TooShort(#[from] TooShort),

@@ -1,18 +1,17 @@
 //! A session of training: everything put together and handed to burn-train.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::optim::SgdConfig;
-use burn::tensor::{Device, TensorData};
+use burn::tensor::Device;
 use burn::train::metric::{LearningRateMetric, LossMetric};
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
-use kiln_models::saved::{SavedModelError, StateProblem, apply_tensors, named_parameters, state_from_tensors};
-use kiln_models::{LanguageModel, RecurrentState, State};
+use kiln_models::LanguageModel;
 
 use super::dashboard::{NoFiles, Number, SampleText};
 use super::loader::{EvaluationLoader, TrainingLoader};
+use super::restore::restore;
 use super::step_loop::{LoopParts, StepLoop};
 use super::update::UpdateParts;
 use super::{Observer, Stop, TrainError, TrainingModel, carries_state};
@@ -20,7 +19,7 @@ use crate::averaging::{Averaging, AveragingConfig};
 use crate::batches::{BatchOrder, EvaluationPlan};
 use crate::live_estimates::EstimatesConfig;
 use crate::optimizers::OptimizerConfig;
-use crate::run::{Checkpoint, CheckpointError, LoopState, MetricsLog, RunConfig, RunFolder, TRAINING_WEIGHTS};
+use crate::run::{Checkpoint, LoopState, MetricsLog, RunConfig, RunFolder};
 use crate::schedules::{ScheduleConfig, SharedSchedule};
 use crate::shards::TokenFile;
 
@@ -57,6 +56,8 @@ pub struct Session<'a> {
     pub renderer: Box<dyn MetricsRenderer>,
     /// Stops the run from outside.
     pub interrupter: Interrupter,
+    /// The step after which the run is to stop, as if it had been interrupted there.
+    pub stop_after: Option<u64>,
 }
 
 /// How a session ended.
@@ -74,47 +75,38 @@ pub struct Outcome {
 /// Trains to the end, or until the interrupter stops it; the newest state is on disk when it comes back.
 ///
 /// # Errors
-/// When the text is too short, when a loss or gradient is not finite, or when the run folder fails. Checkpoints written
+/// When the text is too short, when losses or gradients stay not finite, or when the run folder fails. Checkpoints written
 /// before stay.
 pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
     let Session { seed, mut model, device, run, optimizer, schedule, averaging, train, validation, .. } = session;
     let order = Arc::new(BatchOrder::new(train, run.windows, run.batch, run.context, seed)?);
     let carries_state = carries_state(&model, run);
     let plan = EvaluationPlan::new(&validation, run.evaluate_fraction, run.batch, run.context, carries_state)?;
-    let mut optimizer = optimizer.build();
-    let mut averaging = Averaging::new(averaging);
     let schedule = SharedSchedule::new(schedule.build(run.steps));
-    let mut state = LoopState::default();
-    let mut carried = None;
-    if let Some(checkpoint) = session.resume {
-        let shapes = named_parameters(&model).into_iter().map(|parameter| (parameter.name, parameter.shape)).collect();
-        optimizer.restore(checkpoint.optimizer, checkpoint.state.step, &shapes, &device)?;
-        schedule.get().restore(checkpoint.state.schedule.0.clone())?;
-        averaging.restore(checkpoint.state.averaging.clone(), &model)?;
-        if let Some(weights) = checkpoint.training_weights {
-            model = training_weights(model, weights)?;
-        }
-        state = checkpoint.state;
-        carried = checkpoint.carried.map(|tensors| restored(&model, run.batch, tensors, &device)).transpose()?;
-    }
-    let log = MetricsLog::open(&session.folder.metrics_path(), state.step)?;
-    let accumulate = run.accumulate as u64;
-    let train_loader =
-        Arc::new(TrainingLoader::new(order, state.step.min(run.steps) * accumulate, run.steps * accumulate));
-    let valid_loader = Arc::new(EvaluationLoader::new(validation.clone(), plan));
-    let update = UpdateParts {
+    let mut update = UpdateParts {
         seed,
         accumulate: run.accumulate,
         clip_norm: run.clip_norm,
-        optimizer,
-        averaging,
+        optimizer: optimizer.build(),
+        averaging: Averaging::new(averaging),
         schedule: schedule.clone(),
-        carried: carried.filter(|_| carries_state),
+        carried: None,
         carries_state,
+        interrupter: session.interrupter.clone(),
     };
+    let mut state = LoopState::default();
+    if let Some(checkpoint) = session.resume {
+        (model, state) = restore(checkpoint, model, &mut update, run.batch, &device)?;
+    }
+    let log = MetricsLog::open(&session.folder.metrics_path(), state.step)?;
+    // Endless: how many batches a run takes depends on those that are passed over.
+    let train_loader = Arc::new(TrainingLoader::new(order, 0, u64::MAX));
+    let valid_loader = Arc::new(EvaluationLoader::new(validation.clone(), plan));
     let estimates = session.estimates.cloned().unwrap_or_default();
     let (run_config, folder, observer) = (run.clone(), session.folder, session.observer);
-    let parts = LoopParts { update, run: run_config, estimates, validation, folder, log, observer, state };
+    let stop_after = session.stop_after;
+    let parts =
+        LoopParts { update, run: run_config, estimates, validation, folder, log, observer, state, device, stop_after };
     let step_loop = Arc::new(StepLoop::new(parts));
     // Burn's optimizer is not used, see `optimizers`; a learner cannot be made without one.
     let learner = Learner::new(TrainingModel { language_model: model }, SgdConfig::new().init(), schedule);
@@ -137,28 +129,6 @@ pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
     }
     let ended = step_loop.take_end().ok_or_else(|| TrainError::Learner("the loop did not run".to_string()))??;
     Ok(Outcome { model: result.model.language_model, stop: ended.stop, step: ended.step, evaluation: ended.evaluation })
-}
-
-/// The model with the weights that training goes on from.
-fn training_weights(model: LanguageModel, tensors: BTreeMap<String, TensorData>) -> Result<LanguageModel, TrainError> {
-    let refused = |problems| SavedModelError::Weights { path: TRAINING_WEIGHTS.into(), problems };
-    Ok(apply_tensors(model, tensors).map_err(refused).map_err(CheckpointError::Saved)?)
-}
-
-/// The recurrent state that a checkpoint holds.
-fn restored(
-    model: &LanguageModel,
-    batch: usize,
-    tensors: BTreeMap<String, TensorData>,
-    device: &Device,
-) -> Result<RecurrentState, TrainError> {
-    match model.initial_state(batch, 0) {
-        State::Recurrent(fresh) => Ok(state_from_tensors(&fresh, tensors, device).map_err(CheckpointError::State)?),
-        State::Transformer(_) => {
-            let names = tensors.into_keys().collect::<Vec<_>>().join(", ");
-            Err(CheckpointError::State(StateProblem::Unexpected(names)).into())
-        }
-    }
 }
 
 /// What the loop leaves behind for [`train`].

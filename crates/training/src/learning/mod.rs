@@ -2,18 +2,21 @@
 
 mod dashboard;
 mod error;
+#[cfg(test)]
+mod injection;
 mod launch;
 mod loader;
 mod model;
 mod observer;
 mod rate_test;
+mod restore;
 mod step_bench;
 mod step_loop;
 #[cfg(test)]
 mod tests;
 mod update;
 
-pub use error::TrainError;
+pub use error::{Divergence, TrainError};
 pub use launch::{Outcome, Session, train};
 pub use loader::EvaluationLoader;
 pub use model::{EvaluationInput, EvaluationOutput, TrainingInput, TrainingModel, TrainingOutput};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kiln_models::LanguageModel;
 
-use crate::run::{EvaluationEntry, StepEntry};
+use crate::run::{EvaluationEntry, Rollback, SkipEntry, StepEntry};
 
 /// Something that happened in a run.
 #[derive(Debug)]
@@ -24,6 +24,16 @@ pub enum Event<'a> {
         steps: u64,
         /// Seconds to the end, evaluations and saving included, from the pace since the start or resumption.
         remaining_seconds: f64,
+    },
+    /// A step whose update was not made, because a number was not finite.
+    Skipped {
+        /// Which, and why.
+        entry: &'a SkipEntry,
+    },
+    /// After too many of them: training goes on from an earlier checkpoint, with data after that of those steps.
+    RolledBack {
+        /// From where to where.
+        rollback: &'a Rollback,
     },
     /// An evaluation.
     Evaluated {
@@ -72,6 +82,8 @@ pub trait Observer: Send {
 pub enum Stop {
     /// All steps are done.
     Done,
+    /// The validation loss was no better than the best for `run.patience` evaluations.
+    Early,
     /// It was asked to stop; the reason as given to the interrupter.
     Interrupted(Option<String>),
 }

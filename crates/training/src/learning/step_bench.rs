@@ -5,12 +5,13 @@ use std::sync::Arc;
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::tensor::Device;
+use burn::train::Interrupter;
 use kiln_models::LanguageModel;
 
 use super::loader::TrainingLoader;
 use super::model::TrainingModel;
-use super::update::{Measure, UpdateParts, Updater};
-use super::{TrainError, carries_state};
+use super::update::{Measure, Step, UpdateParts, Updater};
+use super::{Divergence, TrainError, carries_state};
 use crate::averaging::Averaging;
 use crate::batches::BatchOrder;
 use crate::config::Config;
@@ -45,8 +46,9 @@ impl StepBench {
             schedule: SharedSchedule::new(config.schedule.build(run.steps)),
             carried: None,
             carries_state: carries_state(&model, run),
+            interrupter: Interrupter::new(),
         };
-        let updater = Updater { model: TrainingModel { language_model: model }.train(), parts };
+        let updater = Updater::new(TrainingModel { language_model: model }.train(), parts);
         Ok(Self { updater, order, device, step: 0 })
     }
 
@@ -62,7 +64,12 @@ impl StepBench {
         let mut inputs = loader.iter();
         let mut loss = f64::NAN;
         for step in first..=end {
-            loss = self.updater.update(step, &mut *inputs, Measure::default())?.loss;
+            loss = match self.updater.update(step, &mut *inputs, Measure::default())? {
+                Step::Made(update) => update.loss,
+                // Nobody stops it.
+                Step::Abandoned => break,
+                Step::Skipped(fault) => return Err(TrainError::Diverged(Divergence::at(step, fault))),
+            };
             self.step = step;
         }
         self.device.sync()?;

@@ -1,5 +1,7 @@
 //! The training loop, in steps.
 
+mod recovery;
+
 use std::time::{Duration, Instant};
 
 use burn::data::dataloader::Progress;
@@ -16,7 +18,7 @@ use super::dashboard::DashboardValues;
 use super::launch::{Ended, Handover};
 use super::model::{EvaluationOutput, TrainingModel, TrainingOutput};
 use super::observer::{Event, Observer, Stop};
-use super::update::{Batches, Measure, UpdateParts, Updater};
+use super::update::{Batches, Fault, Measure, Step, UpdateParts, Updater};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::live_estimates::EstimatesConfig;
 use crate::run::{
@@ -34,6 +36,9 @@ pub(super) struct LoopParts {
     pub(super) log: MetricsLog,
     pub(super) observer: Box<dyn Observer>,
     pub(super) state: LoopState,
+    /// Without autodiff.
+    pub(super) device: Device,
+    pub(super) stop_after: Option<u64>,
 }
 
 /// Burn's training strategy that counts in steps: evaluates, samples and saves every so many updates, shows the loss to
@@ -67,13 +72,14 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
     ) -> (TrainingModel, SupervisedTrainingEventProcessor<TrainingModel>) {
         let model = learner.model();
         drop(learner);
-        let Some(LoopParts { update, run, estimates, validation, folder, log, observer, state }) = self.parts.take()
+        let Some(LoopParts { update, run, estimates, validation, folder, log, observer, state, device, stop_after }) =
+            self.parts.take()
         else {
             return (model, components.event_processor);
         };
         let saved = (state.step > 0).then_some((state.step, state.evaluated));
         let mut session = Running {
-            updater: Updater { model: model.train(), parts: update },
+            updater: Updater::new(model.train(), update),
             clock: Clock::starting(&state),
             run,
             estimates,
@@ -82,14 +88,17 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
             log,
             observer,
             state,
+            device,
+            stop_after,
             valid_loader,
             events: components.event_processor,
             interrupter: components.interrupter,
             evaluation: None,
             sample: None,
             saved,
+            fault: None,
         };
-        let end = session.run(&mut *train_loader.iter());
+        let end = session.run(&train_loader);
         self.end.put(end);
         (TrainingModel { language_model: session.updater.finished_model().train() }, session.events)
     }
@@ -105,6 +114,8 @@ struct Running {
     log: MetricsLog,
     observer: Box<dyn Observer>,
     state: LoopState,
+    device: Device,
+    stop_after: Option<u64>,
     valid_loader: ValidLoader<TrainingModel>,
     events: SupervisedTrainingEventProcessor<TrainingModel>,
     interrupter: Interrupter,
@@ -113,6 +124,8 @@ struct Running {
     sample: Option<std::sync::Arc<str>>,
     /// The newest checkpoint: after how many updates, and after which evaluation.
     saved: Option<(u64, Option<u64>)>,
+    /// The last number that was not finite.
+    fault: Option<Fault>,
 }
 
 /// Where the time goes: training alone for the speed, everything for the time that remains.
@@ -131,38 +144,78 @@ impl Clock {
 }
 
 impl Running {
-    fn run(&mut self, batches: &mut Batches<'_>) -> Result<Ended, TrainError> {
+    fn run(&mut self, loader: &TrainLoader<TrainingModel>) -> Result<Ended, TrainError> {
         let (step, steps) = (self.state.step, self.run.steps);
         self.observer.observe(Event::Started { step, steps });
         self.make_up_evaluation()?;
         self.start_interval(step);
-        while self.state.step < steps && !self.interrupter.should_stop() {
-            let entry = self.update(batches)?;
-            self.report(&entry)?;
-            let run = &self.run;
-            let (step, last) = (entry.step, entry.step == steps);
-            let is_due = |every: u64| last || step % every == 0;
-            let (evaluates, saves) = (self.owes_evaluation(), is_due(run.checkpoint_every));
-            let samples = run.sample_every.is_some_and(is_due);
-            if evaluates {
-                self.evaluate()?;
-            }
-            if samples {
-                self.sample();
-            }
-            if saves {
-                self.save()?;
-            }
-            if evaluates && !last {
-                self.start_interval(step);
-            }
+        while self.is_unfinished() {
+            // From the data of the next step on; a return to an earlier checkpoint moves on in the data.
+            let loader = loader.slice(self.position() as usize, usize::MAX);
+            self.train(&mut *loader.iter())?;
         }
         let step = self.state.step;
-        let is_done = step >= steps && !self.owes_evaluation();
-        let stop = if is_done { Stop::Done } else { Stop::Interrupted(self.interrupter.get_message()) };
+        let stop = if step >= steps && !self.owes_evaluation() {
+            Stop::Done
+        } else if self.is_out_of_patience() {
+            Stop::Early
+        } else {
+            Stop::Interrupted(self.interrupter.get_message())
+        };
         // An error that burn-train noted goes before; what was trained so far is kept in any case.
         self.save()?;
         Ok(Ended { stop, step, evaluation: self.evaluation })
+    }
+
+    fn is_unfinished(&self) -> bool {
+        self.state.step < self.run.steps && !self.is_out_of_patience() && !self.interrupter.should_stop()
+    }
+
+    /// Whether the validation loss has not become better for as long as the run waits for that.
+    fn is_out_of_patience(&self) -> bool {
+        self.run.patience.is_some_and(|patience| self.state.worse_evaluations >= patience)
+    }
+
+    /// Trains until the end, a stop, or a return to an earlier checkpoint.
+    fn train(&mut self, batches: &mut Batches<'_>) -> Result<(), TrainError> {
+        while self.is_unfinished() {
+            let before = self.state.step;
+            if let Some(entry) = self.update(batches)? {
+                self.report(&entry)?;
+            }
+            if self.state.step == before {
+                return Ok(());
+            }
+            if self.has_too_many_faults() || !self.look_around()? {
+                return self.roll_back();
+            }
+            if self.stop_after == Some(self.state.step) {
+                self.interrupter.stop(Some("--stop-after"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Evaluates, samples and saves where this step is one to do it after; whether the evaluation gave a number.
+    fn look_around(&mut self) -> Result<bool, TrainError> {
+        let (step, last) = (self.state.step, self.state.step == self.run.steps);
+        let is_due = |every: u64| last || step % every == 0;
+        let (evaluates, saves) = (self.owes_evaluation(), is_due(self.run.checkpoint_every));
+        let samples = self.run.sample_every.is_some_and(is_due);
+        if evaluates && !self.evaluate()? {
+            return Ok(false);
+        }
+        if samples {
+            self.sample();
+        }
+        // What is saved in the midst of faults might be what they come from.
+        if saves && (last || self.state.faults.in_a_row == 0) {
+            self.save()?;
+        }
+        if evaluates && !last {
+            self.start_interval(step);
+        }
+        Ok(true)
     }
 
     /// Whether this step has an evaluation that was not made yet.
@@ -178,17 +231,24 @@ impl Running {
             return Ok(());
         }
         self.start_interval(self.state.step - 1);
-        self.evaluate()?;
+        if !self.evaluate()? {
+            return self.roll_back();
+        }
         self.save()
     }
 
-    /// One update, counted and timed.
-    fn update(&mut self, batches: &mut Batches<'_>) -> Result<StepEntry, TrainError> {
+    /// One step, counted and timed; `None` where its update was skipped or given up.
+    fn update(&mut self, batches: &mut Batches<'_>) -> Result<Option<StepEntry>, TrainError> {
         let started = Instant::now();
         let step = self.state.step + 1;
         let (noise, sharpness) = (self.estimates.measures_noise(step), self.estimates.measures_sharpness(step));
-        let update = self.updater.update(step, batches, Measure { noise, sharpness })?;
+        let update = match self.updater.update(step, batches, Measure { noise, sharpness })? {
+            Step::Made(update) => update,
+            Step::Skipped(fault) => return self.skip(fault).map(|()| None),
+            Step::Abandoned => return Ok(None),
+        };
         self.state.step = step;
+        self.state.faults.in_a_row = 0;
         self.state.tokens += self.run.tokens_per_step();
         self.clock.training += started.elapsed().saturating_sub(update.measuring);
         let noise_scale = update.noise.and_then(|noise| {
@@ -198,7 +258,7 @@ impl Running {
         });
         let tokens = self.state.tokens;
         let tokens_per_second = (tokens - self.clock.logged_tokens) as f64 / self.clock.training.as_secs_f64();
-        Ok(StepEntry {
+        Ok(Some(StepEntry {
             step,
             tokens,
             train_loss: update.loss,
@@ -208,7 +268,7 @@ impl Running {
             gradient_noise: update.noise.map(|noise| noise.of_update()),
             noise_scale,
             sharpness: update.sharpness,
-        })
+        }))
     }
 
     /// Tells the dashboard each step, the log and the observer every `log-every` steps and wherever something was measured.
@@ -244,18 +304,18 @@ impl Running {
         Ok(())
     }
 
-    /// Evaluates; the best evaluation of the run is saved at once.
-    fn evaluate(&mut self) -> Result<(), TrainError> {
+    /// Evaluates; the best evaluation of the run is saved at once. Whether the loss is a number.
+    fn evaluate(&mut self) -> Result<bool, TrainError> {
         let epoch = self.interval(self.state.step - 1);
         let model = TrainingModel { language_model: self.updater.finished_model() };
         let interrupter = self.interrupter.clone();
         let proceed = &mut |_| !interrupter.should_stop();
         let evaluation = evaluate(&model, &*self.valid_loader, &self.validation, proceed)
             .map_err(|error| TrainError::Data(error.to_string()))?;
-        let Some(evaluation) = evaluation else { return Ok(()) };
+        let Some(evaluation) = evaluation else { return Ok(true) };
         if !evaluation.loss.is_finite() {
-            let step = self.state.step + 1;
-            return Err(TrainError::Diverged { step, what: "validation loss", value: evaluation.loss });
+            self.fault = Some(Fault { what: "validation loss", value: evaluation.loss });
+            return Ok(false);
         }
         let step = self.state.step;
         let entry = EvaluationEntry {
@@ -271,6 +331,7 @@ impl Running {
         self.show_evaluation(epoch, evaluation.loss);
         self.log.append(&entry)?;
         let best = self.state.best.is_none_or(|best| evaluation.loss < best.loss);
+        self.state.worse_evaluations = if best { 0 } else { self.state.worse_evaluations + 1 };
         self.observer.observe(Event::Evaluated {
             entry: &entry,
             nats_per_character: evaluation.nats_per_character,
@@ -280,7 +341,7 @@ impl Running {
             self.state.best = Some(crate::run::Best { step, loss: evaluation.loss });
             self.save()?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn sample(&mut self) {

@@ -7,7 +7,7 @@ use burn::data::dataloader::DataLoaderIterator;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Tensor, TensorData};
-use burn::train::TrainStep;
+use burn::train::{Interrupter, TrainStep};
 use kiln_models::saved::{SavedModelError, collect_tensors};
 use kiln_models::{LanguageModel, RecurrentState, State};
 
@@ -38,12 +38,14 @@ pub(super) struct UpdateParts {
     pub(super) carried: Option<RecurrentState>,
     /// Whether batches carry it.
     pub(super) carries_state: bool,
+    /// Whoever stops the run; an update is then given up between two of its batches.
+    pub(super) interrupter: Interrupter,
 }
 
 /// Makes updates, one after the other. It knows no folder, log or observer: whoever calls it does.
 pub(super) struct Updater {
-    /// The model, with autodiff.
-    pub(super) model: TrainingModel,
+    /// The model, with autodiff; `None` only while an update moves it: the weights change in place if nobody else holds them.
+    model: Option<TrainingModel>,
     pub(super) parts: UpdateParts,
 }
 
@@ -55,6 +57,25 @@ pub(super) struct Measure {
     pub(super) noise: bool,
     /// The sharpness along the gradient; it changes nothing.
     pub(super) sharpness: bool,
+}
+
+/// What came of a step.
+pub(super) enum Step {
+    /// New weights.
+    Made(Update),
+    /// The same weights as before, because a number was not finite.
+    Skipped(Fault),
+    /// Nothing: the run is to stop. The step is to be made again, from its first batch.
+    Abandoned,
+}
+
+/// A number that is not finite and should be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Fault {
+    /// `loss`, `gradient norm` or `validation loss`.
+    pub(super) what: &'static str,
+    /// The number.
+    pub(super) value: f64,
 }
 
 /// What one update was made of.
@@ -72,25 +93,47 @@ pub(super) struct Update {
 }
 
 impl Updater {
-    /// Update number `step`, counted from 1: gradients of some batches, their mean, checks, clipping, the rate, new weights.
+    /// Updates of `model`, which is with autodiff.
+    pub(super) fn new(model: TrainingModel, parts: UpdateParts) -> Self {
+        Self { model: Some(model), parts }
+    }
+
+    pub(super) fn model(&self) -> &TrainingModel {
+        let Some(model) = &self.model else { panic!("a model is there between updates") };
+        model
+    }
+
+    /// Step number `step`, counted from 1: gradients of some batches, their mean, checks, clipping, the rate, new weights.
+    ///
+    /// Where the loss or the gradient is not finite, only the schedule moves on: weights, optimizer, averages and the
+    /// recurrent state are as before.
     ///
     /// # Errors
-    /// When the data cannot be read, or when the loss or the gradient is not finite; the weights are then as before.
+    /// When the data cannot be read or the device fails.
     pub(super) fn update(
         &mut self,
         step: u64,
         batches: &mut Batches<'_>,
         measure: Measure,
-    ) -> Result<Update, TrainError> {
-        let Mean { loss, mut accumulator, parts, inputs } = self.work_through(step, batches, measure)?;
+    ) -> Result<Step, TrainError> {
+        #[cfg(test)]
+        let injected = super::injection::before(step, self);
+        let carried = self.parts.carried.clone();
+        let Some(mean) = self.work_through(step, batches, measure)? else {
+            self.parts.carried = carried;
+            return Ok(Step::Abandoned);
+        };
+        let Mean { loss, mut accumulator, parts, inputs } = mean;
         let gradients = accumulator.grads();
-        let numbers = Numbers::read(&self.model, loss, &gradients, &parts)?;
-        let Numbers { loss, gradient_norm, .. } = numbers;
-        for (what, value) in [("loss", loss), ("gradient norm", gradient_norm)] {
-            if !value.is_finite() {
-                return Err(TrainError::Diverged { step, what, value });
-            }
+        #[cfg(test)]
+        let (loss, gradients) = super::injection::after(injected, self.model(), loss, gradients);
+        let numbers = Numbers::read(self.model(), loss, &gradients, &parts)?;
+        if let Some(fault) = numbers.fault() {
+            self.parts.carried = carried;
+            self.parts.schedule.get().next_rate();
+            return Ok(Step::Skipped(fault));
         }
+        let Numbers { loss, gradient_norm, .. } = numbers;
         let started = Instant::now();
         let sharpness = if measure.sharpness { self.sharpness(&gradients, &inputs)? } else { None };
         let measuring = started.elapsed();
@@ -100,21 +143,28 @@ impl Updater {
             schedule.observe_training(loss);
             schedule.next_rate()
         };
-        let language_model = self.model.language_model.clone();
-        self.model.language_model = self.parts.optimizer.update(language_model, gradients, scale, learning_rate);
-        self.parts.averaging.observe_update(&self.model.language_model, step);
-        Ok(Update { loss, gradient_norm, learning_rate, noise: numbers.noise(), sharpness, measuring })
+        if let Some(TrainingModel { language_model }) = self.model.take() {
+            let language_model = self.parts.optimizer.update(language_model, gradients, scale, learning_rate);
+            self.parts.averaging.observe_update(&language_model, step);
+            self.model = Some(TrainingModel { language_model });
+        }
+        Ok(Step::Made(Update { loss, gradient_norm, learning_rate, noise: numbers.noise(), sharpness, measuring }))
+    }
+
+    /// Goes on with the weights of `model`, which is without autodiff.
+    pub(super) fn replace_model(&mut self, model: LanguageModel) {
+        self.model = Some(TrainingModel { language_model: model }.train());
     }
 
     /// Tells the schedule and the average a validation loss.
     pub(super) fn observe_validation(&mut self, loss: f64) {
         self.parts.schedule.get().observe_validation(loss);
-        self.parts.averaging.observe_validation(&self.model.language_model, loss);
+        self.parts.averaging.observe_validation(&self.model().language_model, loss);
     }
 
     /// The model as it is evaluated, sampled and saved: without autodiff, and with averaged weights where there are such.
     pub(super) fn finished_model(&self) -> LanguageModel {
-        let model = self.model.language_model.valid();
+        let model = self.model().language_model.valid();
         self.parts.averaging.applied(self.parts.optimizer.for_evaluation(model))
     }
 
@@ -124,14 +174,23 @@ impl Updater {
     /// When they cannot be read from the device.
     pub(super) fn training_weights(&self) -> Result<Option<BTreeMap<String, TensorData>>, SavedModelError> {
         let differs = self.parts.averaging.has_average() || self.parts.optimizer.has_evaluation_weights();
-        differs.then(|| collect_tensors(&self.model.language_model.valid())).transpose()
+        differs.then(|| collect_tensors(&self.model().language_model.valid())).transpose()
     }
 
-    /// Mean loss and mean gradients of the batches of one update, and what measurements need of them.
-    fn work_through(&mut self, step: u64, batches: &mut Batches<'_>, measure: Measure) -> Result<Mean, TrainError> {
+    /// Mean loss and mean gradients of the batches of one update, and what measurements need of them; `None` if the run is
+    /// to stop.
+    fn work_through(
+        &mut self,
+        step: u64,
+        batches: &mut Batches<'_>,
+        measure: Measure,
+    ) -> Result<Option<Mean>, TrainError> {
         let count = self.parts.accumulate;
         let mut mean = Mean::default();
         for number in 0..count {
+            if number > 0 && self.parts.interrupter.should_stop() {
+                return Ok(None);
+            }
             let ended = || TrainError::Learner("the training data ended before the last step".to_string());
             let mut input = batches.next().ok_or_else(ended)?.map_err(|error| TrainError::Data(error.to_string()))?;
             if self.parts.carries_state && input.batch.carries_state {
@@ -141,15 +200,15 @@ impl Updater {
             // Dropout draws from the seed of its step and batch, so that a resumed run draws what it would have drawn.
             input.dropout_seed = Some(mix(mix(self.parts.seed, step), number as u64));
             let pieces = if measure.noise && count == 1 { input.halves() } else { vec![input] };
-            let states: Vec<_> = pieces.into_iter().map(|piece| mean.add(&self.model, piece, measure)).collect();
+            let states: Vec<_> = pieces.into_iter().map(|piece| mean.add(self.model(), piece, measure)).collect();
             self.parts.carried = if self.parts.carries_state { joined(states) } else { None };
         }
-        Ok(mean)
+        Ok(Some(mean))
     }
 
     /// The sharpness along `gradients`, from the gradients of the same inputs with the same dropout nearby.
     fn sharpness(&self, gradients: &GradientsParams, inputs: &[TrainingInput]) -> Result<Option<f64>, TrainError> {
-        sharpness(&self.model, gradients, |model: &TrainingModel| {
+        sharpness(self.model(), gradients, |model: &TrainingModel| {
             let mut mean = Mean::default();
             for input in inputs {
                 mean.add(model, input.clone(), Measure::default());
@@ -225,6 +284,13 @@ impl Numbers {
         let parts =
             parts.map(|((windows, share, _), value)| PartNorm { windows: *windows, squared: squared(*value, *share) });
         Ok(Self { loss: values[0], gradient_norm: values[1], parts: parts.collect() })
+    }
+
+    /// The first of the numbers that weights depend on and that is not finite.
+    fn fault(&self) -> Option<Fault> {
+        let numbers = [("loss", self.loss), ("gradient norm", self.gradient_norm)];
+        let fault = numbers.into_iter().find(|(_, value)| !value.is_finite());
+        fault.map(|(what, value)| Fault { what, value })
     }
 
     fn noise(&self) -> Option<NoiseMeasurement> {

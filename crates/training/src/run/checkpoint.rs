@@ -8,6 +8,7 @@ use burn::tensor::TensorData;
 use kiln_models::saved::{SavedModelError, StateProblem, read_safetensors, write_safetensors};
 use serde::{Deserialize, Serialize};
 
+use super::faults::Faults;
 use super::folder::FolderError;
 use crate::averaging::AveragingState;
 use crate::live_estimates::NoiseAverages;
@@ -22,12 +23,15 @@ pub(crate) const TRAINING_WEIGHTS: &str = "training-weights.safetensors";
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoopState {
-    /// Updates made. The position in the data follows from it.
+    /// Steps made, skipped ones included. The position in the data follows from it and from the batches passed over.
     pub step: u64,
     /// Tokens trained on.
     pub tokens: u64,
     /// The lowest validation loss so far.
     pub best: Option<Best>,
+    /// How many evaluations in a row were no better than the best one before them.
+    #[serde(default)]
+    pub worse_evaluations: u64,
     /// After how many updates the last evaluation was made. A stop may come before one that is due; it is then made up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluated: Option<u64>,
@@ -39,6 +43,16 @@ pub struct LoopState {
     /// The running means of the gradient's noise, once it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseAverages>,
+    /// What losses and gradients that were not finite did to the run.
+    #[serde(default, skip_serializing_if = "Faults::is_empty")]
+    pub faults: Faults,
+}
+
+impl LoopState {
+    /// Updates that were made and not skipped.
+    pub fn updates(&self) -> u64 {
+        self.step.saturating_sub(self.faults.skipped)
+    }
 }
 
 /// The best evaluation of a run.

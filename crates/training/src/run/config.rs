@@ -27,6 +27,9 @@ pub struct RunConfig {
     /// Updates between two evaluations on the validation split; the last step is always evaluated. Default `250`.
     #[serde(default = "default_evaluate_every")]
     pub evaluate_every: u64,
+    /// Evaluations in a row that are no better than the best before them, after which training ends early, >= 1. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
     /// The part of the validation split that evaluations while training read, from its start, in (0, 1]. Default `1.0`.
     #[serde(default = "default_fraction")]
     pub evaluate_fraction: f64,
@@ -103,6 +106,7 @@ impl RunConfig {
             ("evaluate-every", self.evaluate_every),
             ("checkpoint-every", self.checkpoint_every),
             ("log-every", self.log_every),
+            ("patience", self.patience.unwrap_or(1)),
             ("sample-every", self.sample_every.unwrap_or(1)),
             ("sample-tokens", self.sample_tokens as u64),
         ];

@@ -128,6 +128,33 @@ impl RunFolder {
         Ok(Some((found.folder, checkpoint)))
     }
 
+    /// The newest whole checkpoint that was not saved in the midst of numerical faults; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the folder of the checkpoints cannot be listed.
+    pub fn newest_before_faults(&self) -> Result<Option<(PathBuf, Checkpoint)>, CheckpointError> {
+        for step in steps(&self.path)?.into_iter().rev() {
+            if let Ok(found) = find_checkpoint(&self.path, Which::Step(step))
+                && let Ok(checkpoint) = Checkpoint::read(&found.folder)
+                && checkpoint.state.faults.in_a_row == 0
+            {
+                return Ok(Some((found.folder, checkpoint)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes the checkpoints of steps after `step`.
+    ///
+    /// # Errors
+    /// When one cannot be removed.
+    pub fn forget_after(&self, step: u64) -> Result<(), FolderError> {
+        for later in steps(&self.path)?.into_iter().filter(|&later| later > step) {
+            self.remove(later)?;
+        }
+        Ok(())
+    }
+
     /// Writes a checkpoint, points `last` (and `best`, where it is the best) at it, and removes what need not be kept:
     /// the newest `keep` and the best stay. Gives the checkpoint's folder.
     ///
@@ -158,10 +185,14 @@ impl RunFolder {
         let steps = steps(&self.path)?;
         let old = steps.len().saturating_sub(keep);
         for &step in steps[..old].iter().filter(|step| Some(**step) != best) {
-            let folder = checkpoint_folder(&self.path, step);
-            fs::remove_dir_all(&folder).map_err(|source| io(&folder, "remove the old checkpoint", source))?;
+            self.remove(step)?;
         }
         Ok(())
+    }
+
+    fn remove(&self, step: u64) -> Result<(), FolderError> {
+        let folder = checkpoint_folder(&self.path, step);
+        fs::remove_dir_all(&folder).map_err(|source| io(&folder, "remove the old checkpoint", source))
     }
 }
 

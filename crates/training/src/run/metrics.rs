@@ -1,12 +1,12 @@
 //! `metrics.jsonl`: one object a line, what a run measured.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::FolderError;
+use super::{FolderError, Rollback};
 
 /// The line of a logged training step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,28 @@ pub struct EvaluationEntry {
     pub tokens: u64,
 }
 
+/// The line of a step whose update was not made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SkipEntry {
+    /// The step.
+    pub step: u64,
+    /// What was not finite: `loss` or `gradient norm`.
+    pub skipped: String,
+    /// Its value, as text: JSON has no such numbers.
+    pub value: String,
+    /// The first and the last of its batches, counted from 0 in the order of the data.
+    pub batches: [u64; 2],
+}
+
+/// The line of a return to an earlier checkpoint. The lines of the steps in between are gone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RollbackEntry {
+    /// The step after that of the checkpoint.
+    pub step: u64,
+    /// From where, to where, and why.
+    pub rolled_back: Rollback,
+}
+
 /// JSON has no infinity and writes `null` for it.
 fn null_is_infinite<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
@@ -69,9 +91,20 @@ impl MetricsLog {
     pub fn open(path: &Path, step: u64) -> Result<Self, FolderError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), doing: "open the metrics log", source };
         let file = OpenOptions::new().create(true).read(true).append(true).open(path).map_err(io)?;
-        let kept = kept_bytes(&file, step).map_err(io)?;
-        file.set_len(kept).map_err(io)?;
-        Ok(Self { path: path.to_path_buf(), file })
+        let mut log = Self { path: path.to_path_buf(), file };
+        log.cut(step)?;
+        Ok(log)
+    }
+
+    /// Cuts off the lines of steps after `step`, and a torn last line.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn cut(&mut self, step: u64) -> Result<(), FolderError> {
+        let io = |source| FolderError::Io { path: self.path.clone(), doing: "cut the metrics log", source };
+        self.file.rewind().map_err(io)?;
+        let kept = kept_bytes(&self.file, step).map_err(io)?;
+        self.file.set_len(kept).map_err(io)
     }
 
     /// Appends one line.
@@ -93,6 +126,10 @@ pub struct Metrics {
     pub steps: Vec<StepEntry>,
     /// Evaluations.
     pub evaluations: Vec<EvaluationEntry>,
+    /// Steps whose update was not made.
+    pub skips: Vec<SkipEntry>,
+    /// Returns to an earlier checkpoint.
+    pub rollbacks: Vec<RollbackEntry>,
 }
 
 impl Metrics {
@@ -111,6 +148,10 @@ impl Metrics {
         for (index, line) in text.split_inclusive('\n').take_while(|line| line.ends_with('\n')).enumerate() {
             if let Ok(entry) = serde_json::from_str(line) {
                 metrics.steps.push(entry);
+            } else if let Ok(entry) = serde_json::from_str(line) {
+                metrics.skips.push(entry);
+            } else if let Ok(entry) = serde_json::from_str(line) {
+                metrics.rollbacks.push(entry);
             } else {
                 let entry = serde_json::from_str(line).map_err(|error| {
                     let message = format!("line {} is damaged: {error}", index + 1);

@@ -1,7 +1,9 @@
 //! A run: its settings, its folder, its log, its checkpoints.
 
 mod checkpoint;
+mod comparison;
 mod config;
+mod faults;
 mod folder;
 mod metrics;
 mod record;
@@ -10,7 +12,9 @@ mod tests;
 
 pub(crate) use checkpoint::TRAINING_WEIGHTS;
 pub use checkpoint::{Best, Checkpoint, CheckpointError, LoopState, ScheduleEntry};
+pub use comparison::{Comparison, Difference};
 pub use config::RunConfig;
+pub use faults::{Faults, Rollback};
 pub use folder::{FolderError, RunDocuments, RunFolder};
-pub use metrics::{EvaluationEntry, Metrics, MetricsLog, StepEntry};
+pub use metrics::{EvaluationEntry, Metrics, MetricsLog, RollbackEntry, SkipEntry, StepEntry};
 pub use record::RunRecord;

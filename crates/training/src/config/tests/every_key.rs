@@ -148,6 +148,7 @@ const OUT_OF_RANGE: &[(&str, &[&str])] = &[
     ("run.checkpoint-every", &["0", "-1"]),
     ("run.keep", &["0", "1"]),
     ("run.log-every", &["0", "-1"]),
+    ("run.patience", &["0", "-1"]),
     ("run.sample-every", &["0", "-1"]),
     ("run.sample-tokens", &["0", "-1"]),
     ("estimates.noise-every", &["0", "-1"]),

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
+use burn::train::Interrupter;
 use kiln_models::LanguageModel;
 
 pub use findings::{RateFindings, RatePoint, RateStop, Recorder};
@@ -21,7 +22,7 @@ pub use range::RateRange;
 use self::range::Rise;
 use super::loader::TrainingLoader;
 use super::model::TrainingModel;
-use super::update::{Measure, UpdateParts, Updater};
+use super::update::{Measure, Step, UpdateParts, Updater};
 use super::{TrainError, carries_state};
 use crate::averaging::Averaging;
 use crate::batches::BatchOrder;
@@ -66,15 +67,17 @@ pub fn find_rate(test: RateTest<'_>, proceed: &mut dyn FnMut(&RatePoint) -> bool
         schedule: SharedSchedule::new(Box::new(Rise::new(range))),
         carried: None,
         carries_state: carries_state(&model, run),
+        interrupter: Interrupter::new(),
     };
-    let mut updater = Updater { model: TrainingModel { language_model: model }.train(), parts };
+    let mut updater = Updater::new(TrainingModel { language_model: model }.train(), parts);
     let mut recorder = Recorder::new(range);
     let mut batches = loader.iter();
     for step in 1..=updates {
-        let loss = match updater.update(step, &mut *batches, Measure::default()) {
-            Ok(update) => update.loss,
-            Err(TrainError::Diverged { value, .. }) => value,
-            Err(error) => return Err(error),
+        let loss = match updater.update(step, &mut *batches, Measure::default())? {
+            Step::Made(update) => update.loss,
+            Step::Skipped(fault) => fault.value,
+            // Nobody stops it there.
+            Step::Abandoned => break,
         };
         if !recorder.add(loss) || !recorder.last().is_none_or(&mut *proceed) {
             break;

@@ -1,0 +1,100 @@
+//! What the loop does about numbers that are not finite: skips the step; after many in a row, goes back to an earlier
+//! checkpoint and passes over the data in between, as Chowdhery et al. 2022 did with PaLM (<https://arxiv.org/abs/2204.02311>,
+//! section 5.1); after some returns, gives up.
+
+use std::path::Path;
+
+use kiln_models::saved::{WEIGHTS_FILE, load_weights};
+
+use super::{Clock, Running};
+use crate::learning::TrainError;
+use crate::learning::error::Divergence;
+use crate::learning::observer::Event;
+use crate::learning::restore::restore;
+use crate::learning::update::Fault;
+use crate::run::{Checkpoint, CheckpointError, Rollback, RollbackEntry, SkipEntry};
+
+/// Steps in a row whose numbers are not finite, after which the weights are no longer trusted.
+const TOO_MANY: u64 = 8;
+/// Returns to an earlier checkpoint in a run; the next one would be no better.
+const MOST_ROLLBACKS: usize = 3;
+/// A run that went on in the midst of faults knows how many there were, not which.
+const UNKNOWN: Fault = Fault { what: "loss", value: f64::NAN };
+
+impl Running {
+    /// Counts a step whose update was not made, and names it.
+    pub(super) fn skip(&mut self, fault: Fault) -> Result<(), TrainError> {
+        let (first, batches) = (self.position(), self.run.accumulate as u64);
+        self.state.step += 1;
+        self.state.faults.skipped += 1;
+        self.state.faults.in_a_row += 1;
+        self.fault = Some(fault);
+        let step = self.state.step;
+        let entry = SkipEntry {
+            step,
+            skipped: fault.what.to_string(),
+            value: fault.value.to_string(),
+            batches: [first, first + batches - 1],
+        };
+        self.log.append(&entry)?;
+        self.observer.observe(Event::Skipped { entry: &entry });
+        Ok(())
+    }
+
+    /// The first batch of the next step, in the order of the data.
+    pub(super) fn position(&self) -> u64 {
+        self.state.step * self.run.accumulate as u64 + self.state.faults.batches_passed
+    }
+
+    pub(super) fn has_too_many_faults(&self) -> bool {
+        self.state.faults.in_a_row >= TOO_MANY
+    }
+
+    /// Goes back to the newest checkpoint that was not saved in the midst of faults, and on in the data.
+    ///
+    /// # Errors
+    /// [`TrainError::Diverged`] where there is no such checkpoint, or training went back too often before.
+    pub(super) fn roll_back(&mut self) -> Result<(), TrainError> {
+        let (from, position, fault) = (self.state.step, self.position(), self.fault.unwrap_or(UNKNOWN));
+        let in_a_row = self.state.faults.in_a_row;
+        let mut rollbacks = std::mem::take(&mut self.state.faults.rollbacks);
+        let (what, value) = (fault.what, fault.value);
+        let diverged = Divergence { step: from, what, value, in_a_row, rollbacks: rollbacks.len() };
+        if rollbacks.len() >= MOST_ROLLBACKS {
+            return Err(TrainError::Diverged(diverged));
+        }
+        let Some((folder, checkpoint)) = self.folder.newest_before_faults()? else {
+            return Err(TrainError::Diverged(diverged));
+        };
+        self.go_back_to(&folder, checkpoint)?;
+        let batches_passed = position - self.state.step * self.run.accumulate as u64;
+        rollbacks.push(Rollback { from, to: self.state.step, what: what.to_string(), batches_passed });
+        let known = self.state.faults.rollbacks.len();
+        self.state.faults.batches_passed = batches_passed;
+        self.log.cut(self.state.step)?;
+        // Those that the checkpoint does not know of were cut off with the lines after it.
+        for rollback in &rollbacks[known..] {
+            self.log.append(&RollbackEntry { step: self.state.step + 1, rolled_back: rollback.clone() })?;
+        }
+        if let Some(rollback) = rollbacks.last() {
+            self.observer.observe(Event::RolledBack { rollback });
+        }
+        self.state.faults.rollbacks = rollbacks;
+        self.start_interval(self.state.step);
+        Ok(())
+    }
+
+    /// Everything as the checkpoint in `folder` has it; what was saved after it is gone.
+    fn go_back_to(&mut self, folder: &Path, checkpoint: Checkpoint) -> Result<(), TrainError> {
+        let model = load_weights(self.updater.finished_model(), &folder.join(WEIGHTS_FILE));
+        let model = model.map_err(CheckpointError::Saved)?;
+        let (model, state) = restore(checkpoint, model, &mut self.updater.parts, self.run.batch, &self.device)?;
+        self.updater.replace_model(model);
+        self.folder.forget_after(state.step)?;
+        self.saved = Some((state.step, state.evaluated));
+        self.clock = Clock::starting(&state);
+        self.state = state;
+        self.fault = None;
+        Ok(())
+    }
+}

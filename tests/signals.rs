@@ -1,0 +1,144 @@
+//! Signals and terminals that go away.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Stdio};
+use std::time::{Duration, Instant};
+
+use kiln_models::saved::list_checkpoints;
+
+use crate::support::{Finished, Workshop};
+
+/// How often each signal comes at each moment; 50 for a night, by `KILN_SIGNALS=50`.
+fn repetitions() -> u32 {
+    std::env::var("KILN_SIGNALS").ok().and_then(|count| count.parse().ok()).unwrap_or(1)
+}
+
+/// A run in the background, and what it tells.
+struct Background {
+    child: Child,
+    lines: BufReader<ChildStderr>,
+    told: String,
+}
+
+impl Background {
+    /// Starts a long run with these settings.
+    fn start(workshop: &Workshop, settings: &[&str]) -> Self {
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        let arguments = ["train", "transformer.toml", "--device", "cpu", "--run", "run", "--set", "run.steps=1000000"];
+        let mut command = workshop.command(&arguments.into_iter().chain(settings).collect::<Vec<_>>());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("kiln can be started");
+        let lines = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        Self { child, lines, told: String::new() }
+    }
+
+    /// Reads on until a line starts so.
+    fn wait_for(&mut self, start: &str) {
+        loop {
+            let from = self.told.len();
+            let read = self.lines.read_line(&mut self.told).expect("kiln writes UTF-8");
+            assert!(read > 0, "kiln ended before it wrote `{start}`:\n{}", self.told);
+            if self.told[from..].starts_with(start) {
+                return;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let status = std::process::Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        assert!(status.expect("there is a kill").success());
+    }
+
+    /// Reads everything that is left, and how it ended.
+    fn end(mut self) -> Finished {
+        std::io::Read::read_to_string(&mut self.lines, &mut self.told).expect("kiln writes UTF-8");
+        let status = self.child.wait().expect("kiln ends");
+        Finished { code: status.code(), stdout: String::new(), stderr: self.told }
+    }
+}
+
+/// The newest checkpoint's step, after it was made sure that all are whole and nothing half written is left.
+fn newest_of_whole_ones(run: &Path) -> u64 {
+    let checkpoints = list_checkpoints(run).expect("checkpoints can be listed");
+    assert!(checkpoints.iter().all(|entry| entry.valid), "{checkpoints:?}");
+    let entries = std::fs::read_dir(run.join("checkpoints")).expect("it can be listed").flatten();
+    assert_eq!(entries.count(), checkpoints.len());
+    checkpoints.iter().map(|entry| entry.step).max().expect("there is a checkpoint")
+}
+
+#[test]
+fn a_signal_at_any_moment_ends_in_a_durable_checkpoint_within_five_seconds() {
+    // Each moment is one that the run is nearly always in, and the line after which it begins.
+    let moments: [(&str, &str, &[&str]); 5] = [
+        ("step", "step", &["run.evaluate-every=1000000", "run.checkpoint-every=1000000", "run.log-every=1"]),
+        ("accumulation", "model:", &["run.accumulate=1000000", "run.checkpoint-every=1000000"]),
+        ("evaluation", "validation", &["run.evaluate-every=1", "data.builtin.characters=400_000"]),
+        ("sample", "--- sample", &["run.sample-every=1", "run.sample-tokens=2000"]),
+        ("save", "saved", &["run.checkpoint-every=1", "run.evaluate-every=1000000"]),
+    ];
+    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-USR1", 0)] {
+        for (moment, line, settings) in moments {
+            for repetition in 0..repetitions() {
+                let what = format!("{signal} in {moment}, repetition {repetition}");
+                let workshop = Workshop::with_config("tiny/transformer.toml");
+                let mut run = Background::start(&workshop, settings);
+                run.wait_for(line);
+                std::thread::sleep(Duration::from_millis(u64::from(20 + repetition * 7 % 50)));
+                let asked = Instant::now();
+                run.signal(signal);
+                let finished = run.end();
+                let took = asked.elapsed();
+                assert_eq!(finished.code, Some(code), "{what}: {}", finished.stderr);
+                assert!(took < Duration::from_secs(5), "{what}: {took:?}");
+                let last = finished.stderr.lines().last().unwrap_or_default();
+                assert!(last.starts_with("go on with it:    kiln train transformer.toml "), "{what}: {last}");
+                assert!(last.ends_with("--device cpu --run run --resume"), "{what}: {last}");
+                let step = newest_of_whole_ones(&workshop.path("runs/run"));
+                assert!(finished.stderr.contains(&format!("after step {step};")), "{what}: {}", finished.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_control_c_ends_at_once_and_tears_nothing() {
+    let workshop = Workshop::with_config("tiny/transformer.toml");
+    // A step of many seconds, which the first signal would wait for.
+    let mut run =
+        Background::start(&workshop, &["run.batch=4000", "run.context=256", "data.builtin.characters=400_000"]);
+    run.wait_for("run:");
+    std::thread::sleep(Duration::from_millis(300));
+    run.signal("-INT");
+    std::thread::sleep(Duration::from_millis(100));
+    let asked = Instant::now();
+    run.signal("-INT");
+    let finished = run.end();
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert_eq!(finished.code, Some(130), "{}", finished.stderr);
+    assert!(list_checkpoints(&workshop.path("runs/run")).expect("it can be listed").iter().all(|entry| entry.valid));
+}
+
+#[test]
+fn a_terminal_that_goes_away_and_a_pause_end_nothing() {
+    let workshop = Workshop::with_config("tiny/transformer.toml");
+    let mut run = Background::start(&workshop, &["run.log-every=1", "run.evaluate-every=1000000"]);
+    run.wait_for("step");
+    run.signal("-HUP");
+    (0..20).for_each(|_| run.wait_for("step"));
+    run.signal("-STOP");
+    std::thread::sleep(Duration::from_secs(1));
+    run.signal("-CONT");
+    (0..20).for_each(|_| run.wait_for("step"));
+    run.signal("-TERM");
+    assert_eq!(run.end().code, Some(143));
+}
+
+#[test]
+fn closed_outputs_end_nothing() {
+    let workshop = Workshop::with_config("tiny/transformer.toml");
+    let mut command = workshop.command(&["train", "transformer.toml", "--device", "cpu", "--run", "run"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kiln can be started");
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().expect("kiln ends").code(), Some(0));
+    assert_eq!(newest_of_whole_ones(&workshop.path("runs/run")), 60);
+}
