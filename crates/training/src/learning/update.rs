@@ -159,7 +159,8 @@ impl Updater {
     /// Tells the schedule and the average a validation loss.
     pub(super) fn observe_validation(&mut self, loss: f64) {
         self.parts.schedule.get().observe_validation(loss);
-        self.parts.averaging.observe_validation(&self.model().language_model, loss);
+        let language_model = self.model().language_model.clone();
+        self.parts.averaging.observe_validation(&language_model, loss);
     }
 
     /// The model as it is evaluated, sampled and saved: without autodiff, and with averaged weights where there are such.
