@@ -169,7 +169,7 @@ impl<L: RecurrentLayer> RecurrentModel<L> {
 }
 
 /// [`RecurrentLayer::project`] of all rows of a sequence in one product, `[T, B, in]` to `[T, B, F]`.
-fn project_rows(layer: &impl RecurrentLayer, sequence: Tensor<3>) -> Tensor<3> {
+pub(super) fn project_rows(layer: &impl RecurrentLayer, sequence: Tensor<3>) -> Tensor<3> {
     let [steps, rows, input] = sequence.dims();
     let projected = layer.project(sequence.reshape([steps * rows, input]));
     let [_, width] = projected.dims();
