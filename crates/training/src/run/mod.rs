@@ -5,8 +5,10 @@ mod comparison;
 mod config;
 mod faults;
 mod folder;
+mod history;
 mod metrics;
 mod record;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -16,5 +18,7 @@ pub use comparison::{Comparison, Difference};
 pub use config::RunConfig;
 pub use faults::{Faults, Rollback};
 pub use folder::{FolderError, RunDocuments, RunFolder};
+pub use history::{HistoryEntry, history};
 pub use metrics::{EvaluationEntry, Metrics, MetricsLog, RollbackEntry, SkipEntry, StepEntry};
 pub use record::RunRecord;
+pub use survey::{CheckpointSurvey, RunState, RunSurvey, Trainer};
