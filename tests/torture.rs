@@ -108,8 +108,8 @@ fn wait_for_a_save(run: &Path) -> bool {
 
 fn inspect(run: &Path, life: Life, toll: &mut Toll) -> u64 {
     let checkpoints = list_checkpoints(run).expect("checkpoints can be listed");
-    toll.damaged += checkpoints.iter().filter(|entry| !entry.valid).count() as u64;
-    let newest = checkpoints.iter().filter(|entry| entry.valid).map(|CheckpointEntry { step, .. }| *step).max();
+    toll.damaged += checkpoints.iter().filter(|entry| entry.valid.is_err()).count() as u64;
+    let newest = checkpoints.iter().filter(|entry| entry.valid.is_ok()).map(|CheckpointEntry { step, .. }| *step).max();
     let newest = newest.unwrap_or(0);
     toll.lost_checkpoints += u64::from(newest < life.saved.max(life.resumed));
     let lost = life.step.saturating_sub(newest);

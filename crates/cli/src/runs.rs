@@ -21,6 +21,9 @@ pub(crate) const FOLDER: &str = "runs";
 /// The resolved configuration of a run, in its folder.
 pub(crate) const CONFIG: &str = "config.toml";
 
+/// The folder of all runs.
+pub(crate) const FOLDER: &str = "runs";
+
 /// The resolved file of a race, in its folder.
 pub(crate) const RACE: &str = "race.toml";
 

@@ -1,22 +1,21 @@
 //! The training loop, in steps.
 
 mod recovery;
+mod telling;
 
 use std::time::{Duration, Instant};
 
-use burn::data::dataloader::Progress;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use burn::train::{
-    EventProcessorTraining, Interrupter, Learner, LearnerEvent, SupervisedLearningStrategy,
-    SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
+    Interrupter, Learner, SupervisedLearningStrategy, SupervisedTrainingEventProcessor, TrainLoader,
+    TrainingComponents, ValidLoader,
 };
 use kiln_models::saved::state_tensors;
 
 use super::TrainError;
-use super::dashboard::DashboardValues;
 use super::launch::{Ended, Handover};
-use super::model::{EvaluationOutput, TrainingModel, TrainingOutput};
+use super::model::TrainingModel;
 use super::observer::{Event, Observer, Stop};
 use super::update::{Batches, Fault, Measure, Step, UpdateParts, Updater};
 use crate::evaluation::{Evaluation, evaluate};
@@ -271,39 +270,6 @@ impl Running {
         }))
     }
 
-    /// Tells the dashboard each step, the log and the observer every `log-every` steps and wherever something was measured.
-    fn report(&mut self, entry: &StepEntry) -> Result<(), TrainError> {
-        let output = TrainingOutput {
-            loss: Tensor::from_floats([entry.train_loss as f32], &Device::flex()),
-            state: None,
-            values: DashboardValues {
-                gradient_norm: entry.gradient_norm,
-                tokens_per_second: entry.tokens_per_second,
-                valid_loss: 0.0,
-                sample: self.sample.take(),
-            },
-        };
-        let every = self.run.evaluate_every;
-        let done = ((entry.step - 1) % every + 1) as usize;
-        let progress = Progress::new(done, self.interval_length(entry.step - 1), Some("steps".to_string()));
-        let item = TrainingItem::new(output, progress, Some(entry.step as usize), Some(entry.learning_rate.into()));
-        self.send_train(LearnerEvent::ProcessedItem(item));
-
-        let (step, steps) = (entry.step, self.run.steps);
-        let measured = entry.gradient_noise.is_some() || entry.sharpness.is_some();
-        let is_due = step % self.run.log_every == 0 || step == steps || step == self.clock.first_step + 1;
-        if is_due || measured {
-            self.log.append(entry)?;
-            let made = step - self.clock.first_step;
-            let pace = self.clock.started.elapsed().as_secs_f64() / made as f64;
-            let remaining_seconds = pace * (steps - step) as f64;
-            self.observer.observe(Event::Step { entry, steps, remaining_seconds });
-            self.clock.training = Duration::ZERO;
-            self.clock.logged_tokens = entry.tokens;
-        }
-        Ok(())
-    }
-
     /// Evaluates; the best evaluation of the run is saved at once. Whether the loss is a number.
     fn evaluate(&mut self) -> Result<bool, TrainError> {
         let epoch = self.interval(self.state.step - 1);
@@ -377,47 +343,5 @@ impl Running {
         self.saved = Some(newest);
         self.observer.observe(Event::Saved { step, folder: &folder });
         Ok(())
-    }
-
-    /// Which interval between two evaluations the update after `step` belongs to, from 1: the dashboard's epoch.
-    fn interval(&self, step: u64) -> usize {
-        (step / self.run.evaluate_every + 1) as usize
-    }
-
-    /// The number of updates in the interval of the update after `step`.
-    fn interval_length(&self, step: u64) -> usize {
-        let every = self.run.evaluate_every;
-        let first = step / every * every;
-        every.min(self.run.steps - first) as usize
-    }
-
-    fn start_interval(&mut self, step: u64) {
-        if step < self.run.steps {
-            let (epoch_number, total_items) = (self.interval(step), self.interval_length(step));
-            self.send_train(LearnerEvent::StartSplit { epoch_number, total_items });
-        }
-    }
-
-    fn show_evaluation(&mut self, epoch: usize, valid_loss: f64) {
-        self.send_train(LearnerEvent::EndSplit(epoch));
-        let output = EvaluationOutput {
-            losses: Tensor::zeros([1], &Device::flex()),
-            state: None,
-            values: DashboardValues { valid_loss, ..DashboardValues::default() },
-        };
-        let item = TrainingItem::new(output, Progress::new(1, 1, None), Some(self.state.step as usize), None);
-        let events = [
-            LearnerEvent::StartSplit { epoch_number: epoch, total_items: 1 },
-            LearnerEvent::ProcessedItem(item),
-            LearnerEvent::EndSplit(epoch),
-        ];
-        for event in events {
-            self.interrupter.fail_on_error(self.events.process_valid(event));
-        }
-        self.send_train(LearnerEvent::EndEpoch(epoch));
-    }
-
-    fn send_train(&mut self, event: LearnerEvent<TrainingOutput>) {
-        self.interrupter.fail_on_error(self.events.process_train(event));
     }
 }

@@ -151,6 +151,7 @@ impl World {
             observer: Box::new(notes.clone()),
             renderer: Box::new(CliMetricsRenderer::new()),
             interrupter: notes.interrupter.clone(),
+            stop_after: None,
         })
     }
 

@@ -121,6 +121,7 @@ fn the_state_of_the_loop_survives_its_file() {
         schedule: ScheduleEntry(serde_json::json!({ "step": 7 })),
         averaging: None,
         noise: None,
+        ..LoopState::default()
     };
     let text = serde_json::to_string(&state).unwrap();
     assert_eq!(serde_json::from_str::<LoopState>(&text).unwrap(), state);
@@ -151,6 +152,6 @@ fn a_log_is_read_back_up_to_a_torn_line() {
     let mut text = fs::read_to_string(&path).unwrap();
     text.push_str("{\"step\":3,\"train_lo");
     fs::write(&path, text).unwrap();
-    let expected = Metrics { steps: vec![entry(1), entry(2)], evaluations: vec![evaluation] };
+    let expected = Metrics { steps: vec![entry(1), entry(2)], evaluations: vec![evaluation], ..Metrics::default() };
     assert_eq!(Metrics::read(&path).unwrap(), expected);
 }

