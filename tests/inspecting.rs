@@ -207,7 +207,8 @@ fn a_whole_checkpoint_is_inspected() {
         let name = file["name"].as_str().expect("a name");
         let bytes = fs::metadata(workshop.path(&format!("{NEWER}/{name}"))).expect("it is there").len();
         assert_eq!(file["bytes"].as_u64(), Some(bytes), "{name}");
-        assert_eq!(file["verified"].as_bool(), Some(name != "manifest.json"), "{name}");
+        assert_eq!(file["verified"].as_bool(), Some(true), "{name}");
+        assert_eq!(file["blake3"].is_string(), name != "manifest.json", "{name}");
     }
     // The weights' header says the same to the safetensors crate.
     let weights = fs::read(workshop.path(&format!("{NEWER}/model.safetensors"))).expect("it is there");

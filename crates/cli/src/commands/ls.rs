@@ -63,7 +63,7 @@ struct Row {
 /// When the folder itself cannot be listed.
 pub(crate) fn ls(arguments: &LsArguments) -> anyhow::Result<()> {
     let folder = arguments.folder.as_deref().unwrap_or(Path::new(FOLDER));
-    let rows = match folders(folder) {
+    let rows: Vec<Row> = match folders(folder) {
         Ok(folders) => folders.iter().flat_map(|name| rows(folder, name)).collect(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && arguments.folder.is_none() => {
             say(&format!("there is no folder `{FOLDER}` here yet; `kiln train` makes it"));

@@ -37,9 +37,10 @@ pub struct FileReport {
     pub name: String,
     /// Its length; nothing where it is missing.
     pub bytes: Option<u64>,
-    /// The hash that the manifest gives it; nothing for files that the manifest does not list, which are never read.
+    /// The hash that the manifest gives it; nothing for the manifest itself, and for files that it
+    /// does not list, which are never read.
     pub blake3: Option<String>,
-    /// Whether kind, length and hash are those of the manifest.
+    /// Whether kind, length and hash are those of the manifest; of the manifest, whether its own hash fits.
     pub verified: bool,
 }
 
@@ -81,10 +82,11 @@ pub fn inspect_checkpoint(folder: &Path) -> Result<CheckpointContents, SavedMode
         contents.files.push(FileReport { name, bytes, blake3, verified });
         contents.note(checked);
     }
-    let is_listed =
-        |name: &str| name == MANIFEST_FILE || manifest.as_ref().is_some_and(|manifest| manifest.lists(name));
+    let is_listed = |name: &str| manifest.as_ref().is_some_and(|manifest| manifest.lists(name));
     for (name, bytes) in lengths.iter().filter(|(name, _)| !is_listed(name)) {
-        contents.files.push(FileReport { name: name.clone(), bytes: Some(*bytes), blake3: None, verified: false });
+        // The manifest carries a hash of itself, with which it was read.
+        let verified = name == MANIFEST_FILE && manifest.is_some();
+        contents.files.push(FileReport { name: name.clone(), bytes: Some(*bytes), blake3: None, verified });
     }
     contents.files.sort_by(|left, right| left.name.cmp(&right.name));
     contents.read_headers(folder);

@@ -75,3 +75,22 @@ fn read(run: &Path) -> Result<String, FolderError> {
         other => other.map_err(|source| io(&path, "read", source)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_is_read_in_order_and_a_damaged_line_is_named() {
+        let run = tempfile::tempdir().unwrap();
+        assert_eq!(history(run.path()).unwrap(), []);
+        let entry = |step| HistoryEntry { step, device: "a device".into(), kiln: "0.1.0".into(), changes: Vec::new() };
+        let line = |step| serde_json::to_string(&entry(step)).unwrap();
+        let path = run.path().join(HISTORY);
+        std::fs::write(&path, format!("{}\n{}\n", line(0), line(5))).unwrap();
+        assert_eq!(history(run.path()).unwrap(), [entry(0), entry(5)]);
+        std::fs::write(&path, format!("{}\n{{\"step\":5\n", line(0))).unwrap();
+        let told = history(run.path()).unwrap_err().to_string();
+        assert!(told.contains("history.jsonl") && told.contains("line 2 is damaged"), "{told}");
+    }
+}

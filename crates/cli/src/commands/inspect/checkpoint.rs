@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use kiln_models::saved::{CheckpointContents, SavedModelError, inspect_checkpoint};
+use kiln_models::saved::{CheckpointContents, MANIFEST_FILE, SavedModelError, inspect_checkpoint};
 use kiln_training::run::LoopState;
 use serde::Serialize;
 
@@ -57,10 +57,9 @@ impl Report for CheckpointReport {
         text += "files\n";
         for file in &contents.files {
             let verified = match (&file.blake3, file.verified) {
-                (Some(_), true) => "verified",
-                (Some(_), false) => "DAMAGED",
-                (None, _) if file.name == "manifest.json" => "the manifest",
-                (None, _) => "not in the manifest, never read",
+                (_, true) => "verified",
+                (None, false) if file.name != MANIFEST_FILE => "not in the manifest, never read",
+                _ => "DAMAGED",
             };
             let bytes = file.bytes.map_or_else(|| "missing".to_owned(), sizes::bytes);
             let hash = file.blake3.as_deref().unwrap_or_default();
