@@ -8,7 +8,8 @@ use kiln_models::saved::Which;
 use kiln_training::config::Override;
 
 use crate::commands::{
-    BenchArguments, DevicesArguments, FindRateArguments, RaceArguments, SampleArguments, VerifyResumeArguments,
+    BenchArguments, DevicesArguments, FindRateArguments, InspectArguments, LsArguments, RaceArguments, SampleArguments,
+    VerifyResumeArguments,
 };
 use crate::training_display::Progress;
 
@@ -51,6 +52,10 @@ pub(crate) enum Command {
     Converge(ConvergeArguments),
     /// Measure speed: of training, of sampling, of single operations; beside what this machine can do
     Bench(BenchArguments),
+    /// List runs: how far each is, its best loss, and whether it is whole
+    Ls(LsArguments),
+    /// Look into a run or a checkpoint: what it is, and whether every file of it is whole
+    Inspect(InspectArguments),
     /// List the devices of this machine and try each
     Devices(DevicesArguments),
     /// Print a completion script for a shell

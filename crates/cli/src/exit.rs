@@ -7,10 +7,9 @@ use std::process::ExitCode;
 use kiln_convergence::LabError;
 use kiln_inference::GenerateError;
 use kiln_models::saved::SavedModelError;
-use kiln_training::config::{ConfigErrors, ConfigFileError};
+use kiln_training::config::{ConfigErrors, ConfigFileError, RefusedChanges};
 use kiln_training::learning::TrainError;
 use kiln_training::run::FolderError;
-use kiln_training::schedules::ScheduleStateError;
 
 use crate::device::DeviceError;
 
@@ -56,7 +55,11 @@ impl Exit {
     }
 
     fn of_one(error: &(dyn Error + 'static)) -> Option<Self> {
-        if error.is::<ConfigErrors>() || error.is::<ConfigFileError>() || error.is::<UsageError>() {
+        if error.is::<ConfigErrors>()
+            || error.is::<ConfigFileError>()
+            || error.is::<UsageError>()
+            || error.is::<RefusedChanges>()
+        {
             return Some(Self::Usage);
         }
         if let Some(error) = error.downcast_ref::<DeviceError>() {
@@ -68,9 +71,6 @@ impl Exit {
             _ => {}
         }
         if let Some(FolderError::Exists { .. }) = error.downcast_ref() {
-            return Some(Self::Usage);
-        }
-        if let Some(TrainError::ScheduleState(ScheduleStateError::Other { .. })) = error.downcast_ref() {
             return Some(Self::Usage);
         }
         if let Some(TrainError::Diverged(_)) = error.downcast_ref() {

@@ -10,6 +10,7 @@ mod quiet_renderer;
 mod report;
 mod runs;
 mod signals;
+mod sizes;
 mod terminal;
 mod training_data;
 mod training_display;
@@ -62,6 +63,8 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Check(arguments) => commands::check(&arguments).map(|()| Exit::Done),
         Command::Converge(arguments) => commands::converge(&arguments),
         Command::Bench(arguments) => commands::bench(&arguments).map(|()| Exit::Done),
+        Command::Ls(arguments) => commands::ls(&arguments).map(|()| Exit::Done),
+        Command::Inspect(arguments) => commands::inspect(&arguments),
         Command::Devices(arguments) => commands::devices(&arguments).map(|()| Exit::Done),
         Command::Completions(arguments) => commands::completions(&arguments).map(|()| Exit::Done),
     }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write as _};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str};
 use kiln_models::saved::SavedModelError;
-use kiln_training::config::{ConfigErrors, ConfigFileError, Problem};
+use kiln_training::config::{ConfigErrors, ConfigFileError, Problem, RefusedChanges};
 
 /// Prints an error to stderr, in colours if stderr is a terminal that wants them.
 pub(crate) fn print(error: &anyhow::Error) {
@@ -88,6 +88,9 @@ fn advice(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         if let Some(error) = cause.downcast_ref::<SavedModelError>() {
             return error.help();
+        }
+        if let Some(error) = cause.downcast_ref::<RefusedChanges>() {
+            return Some(error.help());
         }
         cause.downcast_ref::<ConfigFileError>().and_then(ConfigFileError::help)
     })

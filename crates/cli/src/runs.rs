@@ -2,16 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use burn::module::Module;
 use burn::tensor::Device;
 use kiln_models::LanguageModel;
-use kiln_models::saved::{ModelDescription, SavedModel, Which};
-use kiln_training::config::{Config, Override};
-use kiln_training::run::{Checkpoint, RunDocuments, RunFolder, RunRecord};
+use kiln_models::saved::{ModelDescription, SavedModel, Which, steps};
+use kiln_training::config::{Change, Config, Meaning, Override, RefusedChanges, changes as changes_between};
+use kiln_training::run::{Checkpoint, HistoryEntry, RunDocuments, RunFolder, RunRecord};
 use kiln_training::shards::PreparedData;
 
 use crate::device::Chosen;
 use crate::exit::UsageError;
+use crate::terminal::say;
+
+/// The folder of all runs.
+pub(crate) const FOLDER: &str = "runs";
+
+/// The resolved configuration of a run, in its folder.
+pub(crate) const CONFIG: &str = "config.toml";
 
 /// The folder of all runs.
 pub(crate) const FOLDER: &str = "runs";
@@ -28,42 +36,83 @@ pub(crate) fn first_model(config: &Config, data: &PreparedData, chosen: &Chosen)
     model.to_device(&chosen.device)
 }
 
-/// Opens the folder of a run and, where there is something to go on from, the model and the state of training. `name` is
-/// the configuration file, for words.
+/// Whether the run in a folder can go on with a configuration, and with which changes. Compared before anything is prepared
+/// or written; where there is no checkpoint the run starts anew and nothing is compared.
+pub(crate) fn changes(path: &Path, resume: bool, config: &Config) -> anyhow::Result<Vec<(Change, Meaning)>> {
+    if path.join(RACE).exists() {
+        return Err(UsageError(format!("{} is a race; go on with it by `kiln race`", path.display())).into());
+    }
+    if !resume || steps(path)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let before =
+        Config::open(&path.join(CONFIG), &[]).context("the run's own configuration is needed to go on with it")?;
+    allowed(path, changes_between(&before, config))
+}
+
+/// The changes, after it was made sure that none is refused.
+fn allowed(path: &Path, changes: Vec<(Change, Meaning)>) -> anyhow::Result<Vec<(Change, Meaning)>> {
+    let (refused, allowed): (Vec<_>, _) = changes.into_iter().partition(|(_, meaning)| *meaning == Meaning::Refused);
+    RefusedChanges::check(path, refused.into_iter().map(|(change, _)| change).collect())?;
+    Ok(allowed)
+}
+
+/// Opens the folder of a run and, where there is something to go on from, the model and the state of training. What is said
+/// of the run is written: all of it at a start, and the changed configuration where it goes on.
 pub(crate) fn open_run(
     path: &Path,
     resume: bool,
     config: &Config,
-    name: &Path,
+    changes: Vec<(Change, Meaning)>,
     data: &PreparedData,
     chosen: &Chosen,
 ) -> anyhow::Result<(RunFolder, Option<(LanguageModel, Checkpoint)>)> {
-    if path.join(RACE).exists() {
-        return Err(UsageError(format!("{} is a race; go on with it by `kiln race`", path.display())).into());
-    }
     let description = ModelDescription::new(config.model.clone(), &data.tokenizer, config.run.context);
-    let folder = RunFolder::open(path, resume, description.clone())?;
+    let folder = RunFolder::open(path, resume, description)?;
+    let (record, resolved) = (record(config, data, chosen), config.to_toml());
+    let entry = |step, changes| HistoryEntry {
+        step,
+        device: chosen.description.clone(),
+        kiln: env!("CARGO_PKG_VERSION").to_string(),
+        changes,
+    };
     let Some((checkpoint_folder, checkpoint)) = folder.newest()? else {
-        let record = record(config, data, chosen);
-        let resolved = config.to_toml();
+        folder.begin_history(&entry(0, Vec::new()))?;
         folder.write_documents(&RunDocuments { config: &resolved, tokenizer: &data.tokenizer, record: &record })?;
         return Ok((folder, None));
     };
     let saved = SavedModel::open(&checkpoint_folder, Which::Last, &chosen.device)?;
-    let same = saved.description.model == description.model
-        && saved.description.tokenizer_hash == description.tokenizer_hash
-        && saved.description.context == description.context;
-    if !same {
-        return Err(UsageError(format!(
-            "the run {} was started with another model, tokenizer or context than {} has; \
-             its own configuration is {}",
-            path.display(),
-            name.display(),
-            path.join("config.toml").display(),
-        ))
-        .into());
-    }
+    check_saved(path, config, &saved.description, &record)?;
+    tell(&changes, checkpoint.state.step);
+    let changes = changes.into_iter().map(|(change, _)| change).collect();
+    folder.go_on(&resolved, &entry(checkpoint.state.step, changes))?;
     Ok((folder, Some((saved.model, checkpoint))))
+}
+
+/// Makes sure that the texts, and the model as it was saved, are those of the configuration: files may have changed under
+/// names that did not.
+fn check_saved(path: &Path, config: &Config, saved: &ModelDescription, now: &RunRecord) -> anyhow::Result<()> {
+    let mut before = config.clone();
+    before.model = saved.model.clone();
+    before.run.context = saved.context;
+    let mut changes: Vec<Change> = changes_between(&before, config).into_iter().map(|(change, _)| change).collect();
+    let started = RunRecord { tokenizer_hash: saved.tokenizer_hash.clone(), ..RunRecord::read(path)? };
+    changes.extend(started.other_texts(now));
+    Ok(RefusedChanges::check(path, changes)?)
+}
+
+/// Says what was changed, and of what changes the course that it does.
+fn tell(changes: &[(Change, Meaning)], step: u64) {
+    for (change, meaning) in changes {
+        match meaning {
+            Meaning::Course => {
+                say(&format!(
+                    "warning: {change}: from step {step} on training takes another course than from the start"
+                ));
+            }
+            _ => say(&format!("changed: {change}")),
+        }
+    }
 }
 
 fn record(config: &Config, data: &PreparedData, chosen: &Chosen) -> RunRecord {

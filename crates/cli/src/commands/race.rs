@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
-use kiln_training::config::{Config, Entrant, RaceConfig};
+use kiln_models::saved::write_file_atomically;
+use kiln_training::config::{Config, Entrant, RaceConfig, RefusedChanges};
 use kiln_training::learning::{self, Divergence, Session, Stop, TrainError};
 use kiln_training::run::{FolderError, LoopState, Metrics};
 use kiln_training::shards::PreparedData;
 
 use self::progress::RaceProgress;
-use self::results::{Diverged, Finish};
+pub(crate) use self::results::Diverged;
+use self::results::Finish;
 use crate::arguments::ConfigArguments;
 use crate::device::{Chosen, choose};
 use crate::exit::{Exit, UsageError};
@@ -47,7 +49,6 @@ pub(crate) struct RaceArguments {
 
 /// What every entrant runs with.
 struct Track<'a> {
-    file: &'a Path,
     folder: &'a Path,
     data: &'a PreparedData,
     chosen: &'a Chosen,
@@ -69,7 +70,7 @@ pub(crate) fn race(arguments: &RaceArguments) -> anyhow::Result<Exit> {
 
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
-    let track = Track { file, folder: &folder, data: &data, chosen: &chosen, interrupter };
+    let track = Track { folder: &folder, data: &data, chosen: &chosen, interrupter };
     let resume_words = || say(&runs::resume_words("race", file, &arguments.config.overrides, &chosen.name, &folder));
     let mut finishes = Vec::new();
     for (entrant, config) in race.runs() {
@@ -93,38 +94,23 @@ pub(crate) fn race(arguments: &RaceArguments) -> anyhow::Result<Exit> {
 /// Makes the folder of a new race, or makes sure that there is one to go on with.
 fn open_folder(folder: &Path, race: &RaceConfig, resume: bool) -> anyhow::Result<()> {
     let file = folder.join(RACE);
-    if folder.join("config.toml").exists() {
+    if folder.join(runs::CONFIG).exists() {
         return Err(UsageError(format!("{} is a run, not a race; give another name by --run", folder.display())).into());
     }
     if file.exists() && !resume {
         return Err(FolderError::Exists { path: folder.to_path_buf() }.into());
     }
     if file.exists() {
-        same_race(&file, race)?;
+        same_race(folder, race)?;
     }
-    let write = || -> std::io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        std::fs::write(&file, race.to_toml())
-    };
-    write().with_context(|| format!("cannot write {}", file.display()))
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    Ok(write_file_atomically(&file, race.to_toml().as_bytes())?)
 }
 
 /// A ranking compares what was trained alike: entrants may be added to a race that goes on, and nothing else may change.
-fn same_race(file: &Path, race: &RaceConfig) -> anyhow::Result<()> {
-    let before = RaceConfig::open(file, &[])?;
-    for (entrant, config) in before.runs() {
-        let now = race.runs().find(|(other, _)| other.label == entrant.label);
-        if now.is_none_or(|(_, now)| now != config) {
-            return Err(UsageError(format!(
-                "the race in {} was started with other settings of `{}`; they are in {}. Give another name by --run",
-                file.parent().unwrap_or(file).display(),
-                entrant.label,
-                file.display()
-            ))
-            .into());
-        }
-    }
-    Ok(())
+fn same_race(folder: &Path, race: &RaceConfig) -> anyhow::Result<()> {
+    let before = RaceConfig::open(&folder.join(RACE), &[])?;
+    Ok(RefusedChanges::check(folder, before.changes(race))?)
 }
 
 /// Trains an entrant to its end, unless that was done before; `None` when it was stopped on the way.
@@ -133,7 +119,8 @@ fn run(track: &Track<'_>, entrant: &Entrant, config: &Config) -> anyhow::Result<
     if let Some(diverged) = Diverged::read(&path, config.run.steps)? {
         return finish(entrant, config, path, Some(diverged)).map(Some);
     }
-    let (folder, resumed) = runs::open_run(&path, true, config, track.file, track.data, track.chosen)?;
+    let changes = runs::changes(&path, true, config)?;
+    let (folder, resumed) = runs::open_run(&path, true, config, changes, track.data, track.chosen)?;
     let is_whole = |state: &LoopState| state.step >= config.run.steps && state.evaluated == Some(state.step);
     if resumed.as_ref().is_some_and(|(_, checkpoint)| is_whole(&checkpoint.state)) {
         return finish(entrant, config, path, None).map(Some);

@@ -24,13 +24,13 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
     let started = std::time::Instant::now();
     let config = Config::open(&arguments.config.config, &arguments.config.overrides)?;
     let run_path = runs::run_path(&arguments.config.config, arguments.run.as_deref(), arguments.resume)?;
+    let changes = runs::changes(&run_path, arguments.resume, &config)?;
     let chosen = choose(&arguments.device)?;
     say(&format!("device: {}", chosen.description));
     let data = training_data::prepare(&config)?;
     // The floor is that of the whole validation split: a loss on a part of it is not comparable.
     let floor = data.floor.filter(|_| config.run.evaluate_fraction == 1.0);
-    let (folder, resumed) =
-        runs::open_run(&run_path, arguments.resume, &config, &arguments.config.config, &data, &chosen)?;
+    let (folder, resumed) = runs::open_run(&run_path, arguments.resume, &config, changes, &data, &chosen)?;
     let model = match &resumed {
         Some((model, _)) => model.clone(),
         None => runs::first_model(&config, &data, &chosen),

@@ -155,7 +155,7 @@ fn beside(path: &Path, mark: &str) -> PathBuf {
 }
 
 /// The final path and the mark of a name that [`beside`] made.
-fn leftover(path: &Path) -> Option<(PathBuf, &'static str)> {
+pub(super) fn leftover(path: &Path) -> Option<(PathBuf, &'static str)> {
     let (name, suffix) = path.file_name()?.to_str()?.rsplit_once('.')?;
     let (mark, process) = suffix.split_once('-')?;
     let mark = [STAGING, REPLACED].into_iter().find(|known| *known == mark)?;

@@ -16,7 +16,7 @@ use super::error::SavedModelError;
 use super::manifest::{MANIFEST_FILE, Manifest, read_small};
 
 /// The folder of the checkpoints in a run.
-const CHECKPOINTS: &str = "checkpoints";
+pub(super) const CHECKPOINTS: &str = "checkpoints";
 
 /// Which checkpoint of a run is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -232,7 +232,7 @@ fn open_step(run: &Path, step: u64) -> Result<FoundCheckpoint, SavedModelError> 
 }
 
 /// Verifies a checkpoint folder; one that is named after a step must be of that step.
-fn verify_checkpoint(folder: &Path) -> Result<Manifest, SavedModelError> {
+pub(super) fn verify_checkpoint(folder: &Path) -> Result<Manifest, SavedModelError> {
     if !folder.join(MANIFEST_FILE).exists() {
         return Err(SavedModelError::damaged(folder, format!("`{MANIFEST_FILE}` is missing")));
     }

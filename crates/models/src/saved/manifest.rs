@@ -144,7 +144,7 @@ impl Manifest {
 
 impl ManifestFile {
     /// Compares the file in `folder` with what the manifest says: kind, length, hash, the cheapest first.
-    fn check(&self, folder: &Path) -> Result<(), SavedModelError> {
+    pub(super) fn check(&self, folder: &Path) -> Result<(), SavedModelError> {
         let damaged = |problem: String| SavedModelError::damaged(folder, format!("`{}` {problem}", self.name));
         let path = folder.join(&self.name);
         let metadata = match fs::symlink_metadata(&path) {

@@ -5,6 +5,7 @@ mod atomic;
 mod description;
 mod error;
 mod folder;
+mod inspection;
 mod manifest;
 mod open;
 mod state;
@@ -20,6 +21,7 @@ pub use folder::{
     CheckpointEntry, FoundCheckpoint, Pointer, Which, checkpoint_folder, clean_run, find_checkpoint, list_checkpoints,
     newest_checkpoint, steps,
 };
+pub use inspection::{CheckpointContents, FileReport, TensorReport, inspect_checkpoint, list_leftovers};
 pub use manifest::{MANIFEST_FILE, Manifest, ManifestFile};
 pub use open::{HostModel, SavedModel, TOKENIZER_FILE, WEIGHTS_FILE, load_weights, read_description};
 pub use state::{StateProblem, state_from_tensors, state_tensors};

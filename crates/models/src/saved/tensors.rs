@@ -241,7 +241,7 @@ fn read_tensors(reader: &mut dyn Read, length: u64) -> Result<TensorFile, Tensor
 }
 
 /// The header, checked: places without gaps or overlaps, each as long as its shape says, and together the whole file.
-fn read_header(reader: &mut dyn Read, length: u64) -> Result<Metadata, TensorFileError> {
+pub(super) fn read_header(reader: &mut dyn Read, length: u64) -> Result<Metadata, TensorFileError> {
     let mut prefix = [0; 8];
     if length < prefix.len() as u64 {
         return Err(TensorFileError::TooShort { length });

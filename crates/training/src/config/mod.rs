@@ -21,6 +21,7 @@
 //! noted (`reader`) -> broken rules -> problems with places (`problem`).
 
 mod access;
+mod changes;
 mod checked;
 mod document;
 mod failure;
@@ -36,6 +37,7 @@ mod suggestion;
 #[cfg(test)]
 mod tests;
 
+pub use changes::{Change, Meaning, RefusedChanges, changes};
 pub use checked::read;
 pub use file::{ConfigFileError, read_source};
 pub use problem::{ConfigErrors, Origin, Override, Problem, Source};

@@ -21,7 +21,7 @@ use kiln_models::{ModelConfig, TokenizerConfig, Violation};
 use serde::{Deserialize, Serialize};
 
 use super::problem::{ConfigErrors, Override, Problem, Source};
-use super::{Config, ConfigFileError, default_seed, document, file, read};
+use super::{Change, Config, ConfigFileError, changes, default_seed, document, file, read};
 use crate::averaging::AveragingConfig;
 use crate::corpus::DataConfig;
 use crate::live_estimates::EstimatesConfig;
@@ -112,6 +112,28 @@ impl RaceConfig {
     /// Every entrant with the configuration of its run.
     pub fn runs(&self) -> impl Iterator<Item = (&Entrant, Config)> {
         self.entrants.iter().map(|entrant| (entrant, self.config_of(entrant)))
+    }
+
+    /// How the runs of another race differ from those of this one, and whether they all take part; more may take part there.
+    pub fn changes(&self, now: &Self) -> Vec<Change> {
+        let mut found = Vec::new();
+        for (entrant, before) in self.runs() {
+            let Some(other) = now.entrants.iter().find(|other| other.label == entrant.label) else {
+                let from = Some(entrant.label.clone().into());
+                found.push(Change { key: "entrants".to_owned(), from, to: None });
+                continue;
+            };
+            for (mut change, _) in changes(&before, &now.config_of(other)) {
+                let section = change.key.split('.').next().unwrap_or_default();
+                if section == "schedule" || (section == "optimizer" && entrant.optimizer != other.optimizer) {
+                    change.key = format!("entrants[{:?}].{}", entrant.label, change.key);
+                }
+                if !found.contains(&change) {
+                    found.push(change);
+                }
+            }
+        }
+        found
     }
 
     /// Every broken rule, keys from the root of the file: those of each entrant's configuration, once where they are shared.

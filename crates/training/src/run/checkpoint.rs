@@ -13,7 +13,7 @@ use super::folder::FolderError;
 use crate::averaging::AveragingState;
 use crate::live_estimates::NoiseAverages;
 
-const LOOP_STATE: &str = "training.json";
+pub(super) const LOOP_STATE: &str = "training.json";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const CARRIED: &str = "recurrent-state.safetensors";
 /// The weights that training goes on from, where `model.safetensors` holds an average.

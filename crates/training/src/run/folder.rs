@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! runs/<name>/
-//!   config.toml  tokenizer.json  run.json  metrics.jsonl
+//!   config.toml  tokenizer.json  run.json  metrics.jsonl  history.jsonl
 //!   checkpoints/step-00000500/
 //!   best, last      which checkpoint
 //!   lock            held by the process that trains
@@ -21,11 +21,12 @@ use kiln_models::saved::{
 use super::Snapshot;
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::record::RunRecord;
+use super::survey::lock_patiently;
 
-const CONFIG: &str = "config.toml";
-const RECORD: &str = "run.json";
-const METRICS: &str = "metrics.jsonl";
-const LOCK: &str = "lock";
+pub(super) const CONFIG: &str = "config.toml";
+pub(super) const RECORD: &str = "run.json";
+pub(super) const METRICS: &str = "metrics.jsonl";
+pub(super) const LOCK: &str = "lock";
 
 /// What can be wrong with a run folder.
 #[derive(Debug, thiserror::Error)]
@@ -206,7 +207,7 @@ impl From<FolderError> for CheckpointError {
     }
 }
 
-fn io(path: &Path, doing: &'static str, source: std::io::Error) -> FolderError {
+pub(super) fn io(path: &Path, doing: &'static str, source: std::io::Error) -> FolderError {
     FolderError::Io { path: path.to_path_buf(), doing, source }
 }
 
@@ -219,7 +220,7 @@ fn lock(run: &Path) -> Result<File, FolderError> {
         .write(true)
         .open(&path)
         .map_err(|source| io(&path, "open", source))?;
-    match file.try_lock() {
+    match lock_patiently(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let owner = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());

@@ -5,10 +5,12 @@ mod comparison;
 mod config;
 mod faults;
 mod folder;
+mod history;
 mod metrics;
 mod record;
 mod saver;
 mod snapshot;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +20,9 @@ pub use comparison::{Comparison, Difference};
 pub use config::{OnSaveError, RunConfig};
 pub use faults::{Faults, Rollback};
 pub use folder::{FolderError, RunDocuments, RunFolder};
+pub use history::{HistoryEntry, history};
 pub use metrics::{EvaluationEntry, Metrics, MetricsLog, RollbackEntry, SkipEntry, StepEntry};
 pub use record::RunRecord;
 pub use saver::{Saved, Saver};
 pub use snapshot::Snapshot;
+pub use survey::{CheckpointSurvey, RunState, RunSurvey, Trainer};

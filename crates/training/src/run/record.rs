@@ -1,8 +1,16 @@
 //! `run.json`: what would be needed to do the run again.
 
-use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
 
-/// Where a run comes from. All of it is text for people and scripts; nothing is read back to train.
+use serde::{Deserialize, Serialize};
+use toml::Value;
+
+use super::FolderError;
+use super::folder::{RECORD, io};
+use crate::config::Change;
+
+/// Where a run comes from, as it was started. Of all this only the hashes count when it goes on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Version of Kiln.
@@ -27,4 +35,29 @@ pub struct RunRecord {
     /// The exact code length of the built-in corpus's validation split, nats per character.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_floor: Option<f64>,
+}
+
+impl RunRecord {
+    /// The record in a run folder.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is none that this program writes.
+    pub fn read(run: &Path) -> Result<Self, FolderError> {
+        let path = run.join(RECORD);
+        let parsed = fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+        parsed.map_err(|source| io(&path, "read", source))
+    }
+
+    /// Which texts are others than those of this record. A file may change under a name that stays.
+    pub fn other_texts(&self, now: &Self) -> Vec<Change> {
+        let texts = [
+            ("tokenizer", &self.tokenizer_hash, &now.tokenizer_hash),
+            ("training text", &self.train_text_hash, &now.train_text_hash),
+            ("validation text", &self.validation_text_hash, &now.validation_text_hash),
+        ];
+        let value = |hash: &String| Some(Value::String(hash.clone()));
+        let change =
+            |(what, from, to)| Change { key: format!("BLAKE3 of the {what}"), from: value(from), to: value(to) };
+        texts.into_iter().filter(|(_, from, to)| from != to).map(change).collect()
+    }
 }

@@ -100,8 +100,8 @@ pub enum ScheduleStateError {
     Damaged(#[from] serde_json::Error),
     /// It is that of another schedule.
     #[error(
-        "the run was started with [schedule.{saved}] and cannot go on with [schedule.{configured}]: it does not fit the \
-         configured schedule. Its own settings are in its config.toml"
+        "the saved state of the learning-rate schedule is that of [schedule.{saved}] and does not fit the configured schedule \
+         [schedule.{configured}]"
     )]
     Other {
         /// The schedule that the state was saved of.

@@ -15,11 +15,11 @@ const DIVERGED: &str = "diverged.json";
 
 /// Where an entrant diverged. It is kept, so that a resumed race does not let it diverge again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Diverged {
+pub(crate) struct Diverged {
     /// The update that was not made.
-    pub(super) step: u64,
+    pub(crate) step: u64,
     /// What was not finite.
-    pub(super) what: String,
+    pub(crate) what: String,
 }
 
 /// An entrant at its end.
@@ -34,7 +34,7 @@ pub(super) struct Finish {
 
 impl Diverged {
     /// What was noted in an entrant's folder, if it happened within so many steps.
-    pub(super) fn read(folder: &Path, steps: u64) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn read(folder: &Path, steps: u64) -> anyhow::Result<Option<Self>> {
         let path = folder.join(DIVERGED);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,

@@ -1,0 +1,77 @@
+//! `kiln inspect`: a run or a checkpoint, and whether every file of it is whole.
+
+mod checkpoint;
+mod run;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::normalize_untrusted_str;
+use clap::Args;
+use kiln_models::saved::{MANIFEST_FILE, SavedModelError};
+use serde::Serialize;
+
+use crate::exit::{Exit, UsageError};
+use crate::runs::{CONFIG, RACE};
+
+/// Arguments of `kiln inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// A run folder, for example runs/quickstart, or a checkpoint in one
+    path: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found out, for people and for programs.
+trait Report: Serialize {
+    /// The lines for people; what files say is in it as they say it.
+    fn words(&self) -> String;
+
+    /// Whether nothing is damaged.
+    fn is_whole(&self) -> bool;
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the path is neither a run nor a checkpoint, or cannot be listed.
+pub(crate) fn inspect(arguments: &InspectArguments) -> anyhow::Result<Exit> {
+    let path = arguments.path.as_path();
+    if !path.exists() {
+        return Err(SavedModelError::NotThere { path: path.to_path_buf() }.into());
+    }
+    if is_checkpoint(path) {
+        return print(&checkpoint::report(path)?, arguments.json);
+    }
+    if path.join(RACE).exists() {
+        let words = format!("{0} is a race; `kiln ls {0}` lists its runs, which can be inspected", path.display());
+        return Err(UsageError(words).into());
+    }
+    if ["checkpoints", CONFIG].iter().any(|file| path.join(file).exists()) {
+        return print(&run::report(path)?, arguments.json);
+    }
+    Err(SavedModelError::NotARun { path: path.to_path_buf() }.into())
+}
+
+/// Whether the path is the folder of a checkpoint, also of one that has lost its manifest.
+fn is_checkpoint(path: &Path) -> bool {
+    let full = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let in_run = full.parent().and_then(Path::file_name).is_some_and(|name| name == "checkpoints");
+    path.join(MANIFEST_FILE).exists() || (in_run && path.is_dir())
+}
+
+fn print(report: &impl Report, json: bool) -> anyhow::Result<Exit> {
+    let mut stdout = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut stdout, report)?;
+        writeln!(stdout)?;
+    } else {
+        for line in report.words().lines() {
+            writeln!(stdout, "{}", normalize_untrusted_str(line))?;
+        }
+    }
+    Ok(if report.is_whole() { Exit::Done } else { Exit::Data })
+}

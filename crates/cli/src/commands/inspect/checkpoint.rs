@@ -1,0 +1,110 @@
+//! A checkpoint: its files, its model, its tensors, and where training was.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use kiln_models::saved::{CheckpointContents, MANIFEST_FILE, SavedModelError, inspect_checkpoint};
+use kiln_training::run::LoopState;
+use serde::Serialize;
+
+use super::Report;
+use crate::sizes;
+use crate::training_display::grouped;
+
+/// The report of `kiln inspect CHECKPOINT`.
+#[derive(Debug, Serialize)]
+pub(super) struct CheckpointReport {
+    checkpoint: String,
+    #[serde(flatten)]
+    contents: CheckpointContents,
+    /// Where training was; nothing where that cannot be read.
+    training: Option<LoopState>,
+}
+
+/// Looks into a checkpoint.
+pub(super) fn report(folder: &Path) -> Result<CheckpointReport, SavedModelError> {
+    let mut contents = inspect_checkpoint(folder)?;
+    let training = match LoopState::read(folder) {
+        Ok(state) => Some(state),
+        Err(problem) => {
+            // Where the manifest says the same of this file, once is enough.
+            let is_told = contents.damage.iter().any(|damage| damage.starts_with("`training.json`"));
+            contents.damage.extend((!is_told).then_some(problem));
+            None
+        }
+    };
+    Ok(CheckpointReport { checkpoint: folder.display().to_string(), contents, training })
+}
+
+impl Report for CheckpointReport {
+    fn words(&self) -> String {
+        let contents = &self.contents;
+        let mut text = format!("checkpoint  {}\n", self.checkpoint);
+        if let (Some(step), Some(kiln)) = (contents.step, &contents.kiln) {
+            let _ = writeln!(text, "written     after step {step}, by Kiln {kiln}");
+        }
+        if let Some(description) = &contents.description {
+            let model = serde_json::to_string(&description.model).unwrap_or_default();
+            let (vocabulary, context) = (description.vocabulary_size, description.context);
+            let _ =
+                writeln!(text, "model       {}, {vocabulary} tokens, context of {context}", description.model.name());
+            let _ = writeln!(text, "            {model}");
+            let _ = writeln!(text, "tokenizer   {}", description.tokenizer_hash);
+        }
+        if let Some(state) = &self.training {
+            text += &loop_words(state);
+        }
+        text += "files\n";
+        for file in &contents.files {
+            let verified = match (&file.blake3, file.verified) {
+                (_, true) => "verified",
+                (None, false) if file.name != MANIFEST_FILE => "not in the manifest, never read",
+                _ => "DAMAGED",
+            };
+            let bytes = file.bytes.map_or_else(|| "missing".to_owned(), sizes::bytes);
+            let hash = file.blake3.as_deref().unwrap_or_default();
+            let _ = writeln!(text, "  {:28} {bytes:>10}  {verified:9} {hash}", file.name);
+        }
+        let mut file = "";
+        for tensor in &contents.tensors {
+            if tensor.file != file {
+                file = &tensor.file;
+                let _ = writeln!(text, "tensors of {file}");
+            }
+            let _ = writeln!(text, "  {:60} {:>5} {:?}", tensor.name, tensor.number_type, tensor.shape);
+        }
+        text + &damage_words(&contents.damage)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.contents.damage.is_empty()
+    }
+}
+
+/// Where training was.
+fn loop_words(state: &LoopState) -> String {
+    let mut text = format!("training    after {} steps, {} tokens\n", grouped(state.step), grouped(state.tokens));
+    if let Some(best) = &state.best {
+        let _ = writeln!(text, "best        {:.4} nats/token after step {}", best.loss, best.step);
+    }
+    let faults = &state.faults;
+    let (skipped, passed, returns) = (faults.skipped, faults.batches_passed, faults.rollbacks.len());
+    if (skipped, passed, returns) == (0, 0, 0) {
+        text += "faults      none\n";
+    } else {
+        let _ = writeln!(
+            text,
+            "faults      {skipped} steps without an update, {passed} batches passed over, {returns} returns to an earlier \
+             checkpoint"
+        );
+    }
+    text
+}
+
+/// What is wrong, a line each; or that nothing is.
+pub(super) fn damage_words(damage: &[String]) -> String {
+    match damage {
+        [] => "all is well\n".to_owned(),
+        damage => damage.iter().map(|damage| format!("DAMAGED: {damage}\n")).collect(),
+    }
+}

@@ -1,0 +1,186 @@
+//! A checkpoint looked at file by file, for people: nothing is loaded, and one damaged file hides no other.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::atomic::leftover;
+use super::description::ModelDescription;
+use super::error::SavedModelError;
+use super::folder::{CHECKPOINTS, verify_checkpoint};
+use super::manifest::{MANIFEST_FILE, Manifest};
+use super::open::{WEIGHTS_FILE, read_description};
+use super::tensors::read_header;
+
+/// What is in the folder of a checkpoint.
+#[derive(Debug, Serialize)]
+pub struct CheckpointContents {
+    /// Updates made before it was written, as its manifest says; nothing where that cannot be read.
+    pub step: Option<u64>,
+    /// The version of Kiln that wrote it.
+    pub kiln: Option<String>,
+    /// Every file, in alphabetical order.
+    pub files: Vec<FileReport>,
+    /// What the weights say of their model; nothing where they cannot be read.
+    pub description: Option<ModelDescription>,
+    /// The tensors of all files.
+    pub tensors: Vec<TensorReport>,
+    /// Everything that is wrong; a checkpoint without such counts as whole.
+    pub damage: Vec<String>,
+}
+
+/// A file of a checkpoint.
+#[derive(Debug, Serialize)]
+pub struct FileReport {
+    /// Its name in the folder.
+    pub name: String,
+    /// Its length; nothing where it is missing.
+    pub bytes: Option<u64>,
+    /// The hash that the manifest gives it; nothing for the manifest itself, and for files that it
+    /// does not list, which are never read.
+    pub blake3: Option<String>,
+    /// Whether kind, length and hash are those of the manifest; of the manifest, whether its own hash fits.
+    pub verified: bool,
+}
+
+/// A tensor in a file, as the file's header describes it.
+#[derive(Debug, Serialize)]
+pub struct TensorReport {
+    /// The file.
+    pub file: String,
+    /// The name.
+    pub name: String,
+    /// The sizes of its axes.
+    pub shape: Vec<usize>,
+    /// The type of its numbers, as safetensors calls it, for example `F32`.
+    pub number_type: String,
+}
+
+/// Looks at every file of a checkpoint folder.
+///
+/// # Errors
+/// The folder cannot be listed. Damage is no error here but part of the answer.
+pub fn inspect_checkpoint(folder: &Path) -> Result<CheckpointContents, SavedModelError> {
+    let lengths = lengths(folder)?;
+    let mut contents = CheckpointContents {
+        step: None,
+        kiln: None,
+        files: Vec::new(),
+        description: None,
+        tensors: Vec::new(),
+        damage: Vec::new(),
+    };
+    // Whether a checkpoint counts is decided in one place; what else is wrong is added to it.
+    contents.damage.extend(verify_checkpoint(folder).err().map(|error| problem(&error)));
+    let manifest =
+        if lengths.iter().any(|(name, _)| name == MANIFEST_FILE) { Manifest::read(folder).ok() } else { None };
+    for file in manifest.iter().flat_map(|manifest| &manifest.files) {
+        let bytes = lengths.iter().find(|(name, _)| *name == file.name).map(|(_, bytes)| *bytes);
+        let checked = file.check(folder);
+        let (name, blake3, verified) = (file.name.clone(), Some(file.blake3.clone()), checked.is_ok());
+        contents.files.push(FileReport { name, bytes, blake3, verified });
+        contents.note(checked);
+    }
+    let is_listed = |name: &str| manifest.as_ref().is_some_and(|manifest| manifest.lists(name));
+    for (name, bytes) in lengths.iter().filter(|(name, _)| !is_listed(name)) {
+        // The manifest carries a hash of itself, with which it was read.
+        let verified = name == MANIFEST_FILE && manifest.is_some();
+        contents.files.push(FileReport { name: name.clone(), bytes: Some(*bytes), blake3: None, verified });
+    }
+    contents.files.sort_by(|left, right| left.name.cmp(&right.name));
+    contents.read_headers(folder);
+    contents.step = manifest.as_ref().map(|manifest| manifest.step);
+    contents.kiln = manifest.map(|manifest| manifest.kiln);
+    Ok(contents)
+}
+
+impl CheckpointContents {
+    /// Adds the damage that a check found, once.
+    fn note<T>(&mut self, checked: Result<T, SavedModelError>) -> Option<T> {
+        match checked {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let problem = problem(&error);
+                if !self.damage.contains(&problem) {
+                    self.damage.push(problem);
+                }
+                None
+            }
+        }
+    }
+
+    /// Reads what the tensor files that verified say of themselves; a damaged one was told already.
+    fn read_headers(&mut self, folder: &Path) {
+        let verified = self.files.iter().filter(|file| file.verified && file.name.ends_with(".safetensors"));
+        let names: Vec<String> = verified.map(|file| file.name.clone()).collect();
+        for name in names {
+            let path = folder.join(&name);
+            if name == WEIGHTS_FILE {
+                self.description = self.note(read_description(&path));
+            }
+            let tensors = self.note(tensors_of(&path, &name));
+            self.tensors.extend(tensors.into_iter().flatten());
+        }
+    }
+}
+
+/// The tensors that the header of a file describes, in alphabetical order.
+fn tensors_of(path: &Path, file: &str) -> Result<Vec<TensorReport>, SavedModelError> {
+    let mut opened = File::open(path).map_err(SavedModelError::io("open", path))?;
+    let length = opened.metadata().map_err(SavedModelError::io("read", path))?.len();
+    let header = read_header(&mut opened, length)
+        .map_err(|source| SavedModelError::TensorFile { path: path.to_path_buf(), source })?;
+    let mut tensors: Vec<TensorReport> = header
+        .tensors()
+        .into_iter()
+        .map(|(name, info)| TensorReport {
+            file: file.to_owned(),
+            name,
+            shape: info.shape.clone(),
+            number_type: info.dtype.to_string(),
+        })
+        .collect();
+    tensors.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(tensors)
+}
+
+/// Names and lengths of what is in the folder.
+fn lengths(folder: &Path) -> Result<Vec<(String, u64)>, SavedModelError> {
+    let mut lengths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(SavedModelError::io("list", folder))? {
+        let entry = entry.map_err(SavedModelError::io("list", folder))?;
+        let metadata = entry.metadata().map_err(SavedModelError::io("read", &entry.path()))?;
+        lengths.push((entry.file_name().to_string_lossy().into_owned(), metadata.len()));
+    }
+    lengths.sort();
+    Ok(lengths)
+}
+
+/// What is wrong, without the folder, which whoever asked knows.
+fn problem(error: &SavedModelError) -> String {
+    match error {
+        SavedModelError::Damaged { problem, .. } => problem.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// What a process that was killed left half written in a run, and what it was about to replace.
+///
+/// # Errors
+/// The folder of the run or that of its checkpoints cannot be listed.
+pub fn list_leftovers(run: &Path) -> Result<Vec<PathBuf>, SavedModelError> {
+    let mut leftovers = Vec::new();
+    for folder in [run.to_path_buf(), run.join(CHECKPOINTS)] {
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            other => other.map_err(SavedModelError::io("list", &folder))?,
+        };
+        for entry in entries {
+            let path = entry.map_err(SavedModelError::io("list", &folder))?.path();
+            leftovers.extend(leftover(&path).map(|_| path));
+        }
+    }
+    leftovers.sort();
+    Ok(leftovers)
+}

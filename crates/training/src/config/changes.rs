@@ -1,0 +1,272 @@
+//! What may change when a run goes on, and what each change means for it.
+//!
+//! Two configurations are compared as their resolved documents, key by key. [`RULES`] is the one place that says what a
+//! change of a key means; the tests make sure that it knows every key of the schema.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::Value;
+
+use super::schema::join;
+use super::{Config, Entry, Kind, Schema};
+
+#[cfg(test)]
+mod tests;
+
+/// What a change of a key means for a run that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// What is saved has another shape or means something else under the new value, so the run cannot go on with it.
+    Refused,
+    /// Training takes another course from here on than one with the new value from the start.
+    Course,
+    /// How long, and what is looked at and kept on the way.
+    Harmless,
+}
+
+/// A key whose value is another one than before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// The dotted key; that of the section where another of its tables was chosen.
+    pub key: String,
+    /// The value before; nothing where the key was left out.
+    pub from: Option<Value>,
+    /// The value now; nothing where the key is left out.
+    pub to: Option<Value>,
+}
+
+impl fmt::Display for Change {
+    /// `run.steps: 2000 -> 4000`
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = |value: &Option<Value>| value.as_ref().map_or_else(|| "none".to_owned(), Value::to_string);
+        write!(formatter, "{}: {} -> {}", self.key, words(&self.from), words(&self.to))
+    }
+}
+
+/// The changes that a run cannot go on with, all of them.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` was started with other settings, and what is saved there cannot go on with these:{}", run.display(), lines(changes))]
+pub struct RefusedChanges {
+    /// The folder of the run, or of the race.
+    pub run: PathBuf,
+    /// At least one.
+    pub changes: Vec<Change>,
+}
+
+impl RefusedChanges {
+    /// An error where there is a change, with the run that it was refused for.
+    ///
+    /// # Errors
+    /// When `changes` has any.
+    pub fn check(run: &Path, changes: Vec<Change>) -> Result<(), Self> {
+        if changes.is_empty() { Ok(()) } else { Err(Self { run: run.to_path_buf(), changes }) }
+    }
+
+    /// What to type instead.
+    pub fn help(&self) -> String {
+        let document = |name: &str| self.run.join(name).display().to_string();
+        format!(
+            "start anew with them under another name by `--run NAME`, or go on with the values that are in `{}`",
+            if self.run.join("race.toml").exists() { document("race.toml") } else { document("config.toml") }
+        )
+    }
+}
+
+fn lines(changes: &[Change]) -> String {
+    changes.iter().map(|change| format!("\n  {change}")).collect()
+}
+
+/// What a change of the keys under a pattern means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    Refused,
+    Course,
+    Harmless,
+    /// As [`Rule::Course`]; but an optimizer keeps no momentum where it is 0, so that it cannot begin or end there.
+    CourseUnlessZero,
+    /// Refused; but from nothing to something the average begins with the next update.
+    CourseFromNone,
+    /// Harmless; but a schedule that ends with the run takes another course.
+    Length,
+}
+
+/// What each key means, the first pattern that fits. `*` is any one part of a key, `**` any number of parts, also none.
+///
+/// Only what is refused may be named by `**`: a new key is refused there until somebody has thought about it, and everywhere
+/// else a test fails.
+const RULES: &[(&str, Rule)] = &[
+    ("seed", Rule::Refused),
+    ("data.**", Rule::Refused),
+    ("tokenizer.**", Rule::Refused),
+    ("model.**", Rule::Refused),
+    ("optimizer", Rule::Refused),
+    ("optimizer.sgd.momentum", Rule::CourseUnlessZero),
+    ("optimizer.rmsprop.momentum", Rule::CourseUnlessZero),
+    // It decides whether there is a running mean of the gradient.
+    ("optimizer.rmsprop.centered", Rule::Refused),
+    ("optimizer.*.betas", Rule::Course),
+    ("optimizer.*.epsilon", Rule::Course),
+    ("optimizer.*.weight-decay", Rule::Course),
+    ("optimizer.*.momentum", Rule::Course),
+    ("optimizer.*.nesterov", Rule::Course),
+    ("optimizer.rmsprop.decay", Rule::Course),
+    ("optimizer.muon.adjustment", Rule::Course),
+    ("optimizer.muon.rest-rate", Rule::Course),
+    ("optimizer.muon.rest-betas", Rule::Course),
+    ("optimizer.muon.rest-epsilon", Rule::Course),
+    ("schedule", Rule::Refused),
+    // The present rate, or the window of losses, of these is saved, so that a new first one would do nothing.
+    ("schedule.error-floor.rate", Rule::Refused),
+    ("schedule.error-floor.window", Rule::Refused),
+    ("schedule.reduce-on-plateau.rate", Rule::Refused),
+    ("schedule.non-monotone.rate", Rule::Refused),
+    ("schedule.*.rate", Rule::Course),
+    ("schedule.*.final-rate", Rule::Course),
+    ("schedule.*.warmup", Rule::Course),
+    ("schedule.*.steps", Rule::Course),
+    ("schedule.*.factor", Rule::Course),
+    ("schedule.*.patience", Rule::Course),
+    ("schedule.*.time-constant", Rule::Course),
+    ("schedule.step.every", Rule::Course),
+    ("schedule.polynomial.power", Rule::Course),
+    ("schedule.cosine-restarts.period", Rule::Course),
+    ("schedule.cosine-restarts.period-growth", Rule::Course),
+    ("schedule.one-cycle.start-divisor", Rule::Course),
+    ("schedule.one-cycle.final-divisor", Rule::Course),
+    ("schedule.one-cycle.rising", Rule::Course),
+    ("schedule.noam.width", Rule::Course),
+    ("schedule.warmup-stable-decay.decay-fraction", Rule::Course),
+    ("schedule.warmup-stable-decay.shape", Rule::Course),
+    ("schedule.piecewise.rates", Rule::Course),
+    ("schedule.piecewise.boundaries", Rule::Course),
+    ("schedule.error-floor.multiple", Rule::Course),
+    ("schedule.error-floor.window-growth", Rule::Course),
+    ("schedule.error-floor.standard-errors", Rule::Course),
+    ("schedule.reduce-on-plateau.threshold", Rule::Course),
+    ("schedule.reduce-on-plateau.cooldown", Rule::Course),
+    ("schedule.reduce-on-plateau.minimum-rate", Rule::Course),
+    // The best loss so far is saved, and it is one of the old kind.
+    ("schedule.reduce-on-plateau.watch", Rule::Refused),
+    ("averaging", Rule::CourseFromNone),
+    ("averaging.polyak.start", Rule::Course),
+    ("averaging.exponential.decay", Rule::Course),
+    ("averaging.exponential.bias-correction", Rule::Course),
+    ("averaging.non-monotone.patience", Rule::Course),
+    ("run.steps", Rule::Length),
+    ("run.batch", Rule::Refused),
+    ("run.context", Rule::Refused),
+    ("run.windows", Rule::Refused),
+    ("run.accumulate", Rule::Refused),
+    ("run.clip-norm", Rule::Course),
+    ("run.evaluate-every", Rule::Harmless),
+    ("run.evaluate-fraction", Rule::Harmless),
+    ("run.patience", Rule::Harmless),
+    ("run.checkpoint-every", Rule::Harmless),
+    ("run.keep", Rule::Harmless),
+    ("run.log-every", Rule::Harmless),
+    ("run.sample-every", Rule::Harmless),
+    ("run.prompts", Rule::Harmless),
+    ("run.sample-tokens", Rule::Harmless),
+    ("estimates.noise-every", Rule::Harmless),
+    ("estimates.noise-decay", Rule::Harmless),
+    ("estimates.sharpness-every", Rule::Harmless),
+];
+
+/// Every key in which two configurations differ, in alphabetical order, and what that means for a run that was trained with
+/// the first and is to go on with the second.
+pub fn changes(before: &Config, now: &Config) -> Vec<(Change, Meaning)> {
+    let schema = Schema::of::<Config>();
+    let [before, now] = [Document::new(&schema, before), Document::new(&schema, now)];
+    let mut found = Vec::new();
+    for key in before.values.keys().chain(now.values.keys().filter(|key| !before.values.contains_key(*key))) {
+        // Under another choice all keys are others; the choice alone says so.
+        let is_told = before.choices.iter().any(|choice| {
+            key != choice && is_under(key, choice) && before.values.get(choice) != now.values.get(choice)
+        });
+        let change =
+            Change { key: key.clone(), from: before.values.get(key).cloned(), to: now.values.get(key).cloned() };
+        if change.from != change.to && !is_told {
+            let meaning = meaning(&change, now.schedule_ends_with_the_run);
+            found.push((change, meaning));
+        }
+    }
+    found.sort_by(|left, right| left.0.key.cmp(&right.0.key));
+    found
+}
+
+/// A configuration as dotted keys.
+struct Document {
+    /// Every value by its key; and for each section that is a choice the name of what was chosen.
+    values: BTreeMap<String, Value>,
+    choices: Vec<String>,
+    schedule_ends_with_the_run: bool,
+}
+
+impl Document {
+    fn new(schema: &Schema, config: &Config) -> Self {
+        let is_choice = |(path, entry): (&str, &Entry)| matches!(entry.kind, Kind::Choice(_)).then(|| path.to_owned());
+        let choices: Vec<String> = schema.entries().filter_map(is_choice).collect();
+        // Text that TOML itself wrote; see `Config::to_toml`.
+        let root: toml::Table = config.to_toml().parse().unwrap_or_default();
+        let mut values = BTreeMap::new();
+        flatten("", &Value::Table(root), &choices, &mut values);
+        let steps = format!("schedule.{}.steps", config.schedule.name());
+        let schedule_ends_with_the_run = schema.get(&steps).is_some() && !values.contains_key(&steps);
+        Self { values, choices, schedule_ends_with_the_run }
+    }
+}
+
+fn flatten(path: &str, value: &Value, choices: &[String], values: &mut BTreeMap<String, Value>) {
+    let Value::Table(table) = value else {
+        values.insert(path.to_owned(), value.clone());
+        return;
+    };
+    if choices.iter().any(|choice| choice == path)
+        && let Some(name) = table.keys().next()
+    {
+        values.insert(path.to_owned(), Value::String(name.clone()));
+    }
+    for (key, value) in table {
+        flatten(&join(path, key), value, choices, values);
+    }
+}
+
+fn is_under(key: &str, table: &str) -> bool {
+    key == table || key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn meaning(change: &Change, schedule_ends_with_the_run: bool) -> Meaning {
+    let is_zero = |value: &Option<Value>| value.as_ref().and_then(Value::as_float) == Some(0.0);
+    match rule(&change.key) {
+        // Nothing that is not known may be changed under a run; the tests see to it that every key is known.
+        None | Some(Rule::Refused) => Meaning::Refused,
+        Some(Rule::Course) => Meaning::Course,
+        Some(Rule::Harmless) => Meaning::Harmless,
+        Some(Rule::CourseUnlessZero) if is_zero(&change.from) || is_zero(&change.to) => Meaning::Refused,
+        Some(Rule::CourseUnlessZero) => Meaning::Course,
+        Some(Rule::CourseFromNone) if change.from.is_some() => Meaning::Refused,
+        Some(Rule::CourseFromNone) => Meaning::Course,
+        Some(Rule::Length) if schedule_ends_with_the_run => Meaning::Course,
+        Some(Rule::Length) => Meaning::Harmless,
+    }
+}
+
+fn rule(key: &str) -> Option<Rule> {
+    RULES.iter().find(|(pattern, _)| fits(pattern, key)).map(|(_, rule)| *rule)
+}
+
+fn fits(pattern: &str, key: &str) -> bool {
+    let mut parts = key.split('.');
+    for wanted in pattern.split('.') {
+        if wanted == "**" {
+            return true;
+        }
+        if parts.next().is_none_or(|part| wanted != "*" && wanted != part) {
+            return false;
+        }
+    }
+    parts.next().is_none()
+}

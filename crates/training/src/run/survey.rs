@@ -1,0 +1,241 @@
+//! A run looked at from outside: what it is, how far it is, and what is wrong with it. Nothing is written, and damage is part
+//! of the answer.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use kiln_models::Tokenizer;
+use kiln_models::saved::{
+    Pointer, SavedModelError, TOKENIZER_FILE, checkpoint_folder, list_checkpoints, list_leftovers,
+};
+
+use super::checkpoint::LOOP_STATE;
+use super::folder::{CONFIG, LOCK, METRICS, RECORD};
+use super::history::HISTORY;
+use super::{Best, HistoryEntry, LoopState, Metrics, RunRecord, history};
+use crate::config::{Config, ConfigFileError};
+
+/// What a run folder holds. What cannot be read is left out here and told in `damage`.
+#[derive(Debug)]
+pub struct RunSurvey {
+    /// The resolved configuration.
+    pub config: Option<Config>,
+    /// Where the run comes from.
+    pub record: Option<RunRecord>,
+    /// Tokens of its vocabulary.
+    pub vocabulary: Option<usize>,
+    /// Each time that somebody trained it.
+    pub history: Vec<HistoryEntry>,
+    /// Every checkpoint, oldest first.
+    pub checkpoints: Vec<CheckpointSurvey>,
+    /// The step that the file `best` names.
+    pub best: Option<u64>,
+    /// The last step in the log.
+    pub logged: Option<u64>,
+    /// What a process that was killed left half written.
+    pub leftovers: Vec<PathBuf>,
+    /// Who trains it at the moment.
+    pub trainer: Option<Trainer>,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// When a file in it was last changed.
+    pub changed: Option<SystemTime>,
+    /// What is wrong with the files beside the checkpoints.
+    pub damage: Vec<String>,
+}
+
+/// A checkpoint of a run.
+#[derive(Debug)]
+pub struct CheckpointSurvey {
+    /// Updates made before it, by its name.
+    pub step: u64,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Where the loop was; nothing where it is damaged.
+    pub state: Option<LoopState>,
+    /// Which file is damaged, and how; nothing where it is whole.
+    pub damage: Option<String>,
+}
+
+/// A process that trains a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trainer {
+    /// Its number, as it wrote it into the lock.
+    pub process: Option<u32>,
+}
+
+/// Whether a run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// Somebody trains it at the moment.
+    Training(Trainer),
+    /// Something in it is damaged.
+    Damaged,
+    /// It has made its steps, or ended early as its patience asks.
+    Done,
+    /// It can go on.
+    Stopped,
+}
+
+impl RunSurvey {
+    /// Looks at a run, and verifies all its checkpoints: this reads all their files.
+    ///
+    /// # Errors
+    /// When a folder in it cannot be listed.
+    pub fn of(run: &Path) -> Result<Self, SavedModelError> {
+        let (bytes, changed) = measure(run);
+        let mut survey = Self {
+            config: None,
+            record: None,
+            vocabulary: None,
+            history: Vec::new(),
+            checkpoints: checkpoints(run)?,
+            best: Pointer::Best.read(run),
+            logged: None,
+            leftovers: list_leftovers(run)?,
+            trainer: trainer(run),
+            bytes,
+            changed,
+            damage: Vec::new(),
+        };
+        survey.read_documents(run);
+        Ok(survey)
+    }
+
+    fn read_documents(&mut self, run: &Path) {
+        let saved = !self.checkpoints.is_empty();
+        // Before its first checkpoint a run that was killed may lack any of them; it starts anew then.
+        if saved || run.join(CONFIG).exists() {
+            self.config = self.note(CONFIG, Config::open(&run.join(CONFIG), &[]).map_err(|error| told(&error)));
+        }
+        if saved || run.join(RECORD).exists() {
+            self.record = self.note(RECORD, RunRecord::read(run).map_err(|error| error.to_string()));
+        }
+        if saved || run.join(TOKENIZER_FILE).exists() {
+            let tokenizer = Tokenizer::from_file(&run.join(TOKENIZER_FILE)).map_err(|error| error.to_string());
+            self.vocabulary = self.note(TOKENIZER_FILE, tokenizer).map(|tokenizer| tokenizer.vocabulary_size());
+        }
+        self.history = self.note(HISTORY, history(run).map_err(|error| error.to_string())).unwrap_or_default();
+        let metrics = Metrics::read(&run.join(METRICS)).map_err(|error| error.to_string());
+        self.logged = self.note(METRICS, metrics).and_then(|metrics| Some(metrics.steps.last()?.step));
+        if let Some(step) = self.best.filter(|&step| !checkpoint_folder(run, step).is_dir()) {
+            self.damage.push(format!("`best` names the checkpoint of step {step}, which is not there"));
+        }
+    }
+
+    /// The value that was read; or its problem, with the name of the file, among the damage.
+    fn note<T>(&mut self, file: &str, read: Result<T, String>) -> Option<T> {
+        read.map_err(|problem| {
+            let names_it = problem.contains(file);
+            self.damage.push(if names_it { problem } else { format!("`{file}`: {problem}") });
+        })
+        .ok()
+    }
+
+    /// Everything that is wrong, with the checkpoints.
+    pub fn all_damage(&self) -> Vec<String> {
+        let of_checkpoint = |checkpoint: &CheckpointSurvey| {
+            checkpoint.damage.as_ref().map(|damage| format!("checkpoint of step {}: {damage}", checkpoint.step))
+        };
+        self.damage.iter().cloned().chain(self.checkpoints.iter().filter_map(of_checkpoint)).collect()
+    }
+
+    /// Where the newest whole checkpoint was.
+    pub fn newest(&self) -> Option<&LoopState> {
+        self.checkpoints.iter().rev().find_map(|checkpoint| checkpoint.state.as_ref())
+    }
+
+    /// Steps made: those that are saved; of a run that is being trained, those that are logged.
+    pub fn steps(&self) -> u64 {
+        let saved = self.newest().map_or(0, |state| state.step);
+        if self.trainer.is_some() { saved.max(self.logged.unwrap_or(0)) } else { saved }
+    }
+
+    /// The best evaluation, as far as it is saved.
+    pub fn best_evaluation(&self) -> Option<Best> {
+        self.newest().and_then(|state| state.best)
+    }
+
+    /// Whether the run goes on.
+    pub fn state(&self) -> RunState {
+        if let Some(trainer) = self.trainer {
+            return RunState::Training(trainer);
+        }
+        if !self.all_damage().is_empty() {
+            return RunState::Damaged;
+        }
+        let (Some(config), Some(state)) = (&self.config, self.newest()) else { return RunState::Stopped };
+        let early = config.run.patience.is_some_and(|patience| state.worse_evaluations >= patience);
+        if state.step >= config.run.steps || early { RunState::Done } else { RunState::Stopped }
+    }
+}
+
+/// The checkpoints that stay while they are looked at: one that a trainer removes meanwhile is not damaged.
+fn checkpoints(run: &Path) -> Result<Vec<CheckpointSurvey>, SavedModelError> {
+    let found = list_checkpoints(run)?.into_iter().map(|entry| {
+        let state = entry.valid.map_err(|error| match error {
+            SavedModelError::Damaged { problem, .. } => problem,
+            other => other.to_string(),
+        });
+        let state = state.and_then(|_| LoopState::read(&entry.folder));
+        let (bytes, _) = measure(&entry.folder);
+        let damage = state.as_ref().err().cloned();
+        CheckpointSurvey { step: entry.step, folder: entry.folder, bytes, state: state.ok(), damage }
+    });
+    Ok(found.filter(|checkpoint| checkpoint.damage.is_none() || checkpoint.folder.is_dir()).collect())
+}
+
+impl LoopState {
+    /// The state in the folder of a checkpoint.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is none that this program writes; in words.
+    pub fn read(folder: &Path) -> Result<Self, String> {
+        let parsed = fs::read(folder.join(LOOP_STATE)).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+        parsed.map_err(|error: io::Error| format!("`{LOOP_STATE}`: {error}"))
+    }
+}
+
+/// Who trains a run, if anybody does.
+fn trainer(run: &Path) -> Option<Trainer> {
+    let path = run.join(LOCK);
+    let file = File::open(&path).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {
+            Some(Trainer { process: fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()) })
+        }
+        // Free: the lock that was taken to find that out goes with the file.
+        _ => None,
+    }
+}
+
+/// Takes the lock of a run. Whoever looks whether it is free holds it for an instant, so it is asked for more than once.
+pub(super) fn lock_patiently(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..5 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+            other => return other,
+        }
+    }
+    file.try_lock()
+}
+
+/// Bytes of all files below a folder, and when one was last changed, as far as the system says. Links are not followed.
+fn measure(folder: &Path) -> (u64, Option<SystemTime>) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.fold((0, None), |(bytes, changed), entry| {
+        let Ok(metadata) = entry.metadata() else { return (bytes, changed) };
+        let (more, later) =
+            if metadata.is_dir() { measure(&entry.path()) } else { (metadata.len(), metadata.modified().ok()) };
+        (bytes + more, changed.max(later))
+    })
+}
+
+/// The first mistake of a configuration, in one line.
+fn told(error: &ConfigFileError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
