@@ -5,6 +5,7 @@ mod atomic;
 mod description;
 mod error;
 mod folder;
+mod header;
 mod manifest;
 mod open;
 mod state;
