@@ -19,6 +19,9 @@ use super::schema::{Schema, join};
 /// The largest integer that TOML has. A larger one can be read, but a run could not write its configuration down again.
 const LARGEST: i128 = i64::MAX as i128;
 
+/// More mistakes than are told; a list of a hundred thousand wrong items has as many.
+const MOST_NOTED: usize = 1000;
+
 /// What came of reading.
 pub(crate) struct Outcome<T> {
     /// The value, with dummies in the places of [`Self::broken`]; none when even dummies did not satisfy the type.
@@ -119,7 +122,10 @@ impl<'a> Reader<'a> {
     }
 
     fn tell(&self, problem: Problem) {
-        self.notes.borrow_mut().problems.push(problem);
+        let problems = &mut self.notes.borrow_mut().problems;
+        if problems.len() < MOST_NOTED {
+            problems.push(problem);
+        }
     }
 
     /// Notes that the value has the wrong type, unless there is no value.

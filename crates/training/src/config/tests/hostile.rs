@@ -63,6 +63,39 @@ fn every_mutant_of_a_race_is_refused_with_its_place_or_reads_back_equal() {
     assert!(tally.read > 500 && tally.refused > 5000, "{tally:?}");
 }
 
+/// The largest file that is read, full of mistakes: read and told in a process of its own, within bounds of time and memory.
+#[test]
+fn a_file_full_of_mistakes_is_told_in_bounded_time_and_memory() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let numbered = |line: fn(usize) -> String| {
+        (0..).map(line).scan(0, |length, line| {
+            *length += line.len();
+            (*length < 256 << 10).then_some(line)
+        })
+    };
+    let cases: [(&str, String); 7] = [
+        ("unknown keys", numbered(|index| format!("k{index} = 1\n")).collect()),
+        ("unknown tables", numbered(|index| format!("[t{index}]\n")).collect()),
+        ("equals signs", "=".repeat(256 << 10)),
+        ("broken lines", "=\n".repeat(128 << 10)),
+        ("open lists", format!("a = {}", "[".repeat((256 << 10) - 4))),
+        ("dotted", format!("{}a = 1", "a.".repeat((128 << 10) - 8))),
+        ("a long list", format!("[data.file]\npaths = [{}]", "1,".repeat((128 << 10) - 20))),
+    ];
+    for (name, text) in cases {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("the folder can be written");
+        kiln_hostile::in_a_process("config::tests::hostile::a_process_reads_a_configuration", &path);
+    }
+}
+
+#[test]
+#[ignore = "started by the test above"]
+fn a_process_reads_a_configuration() {
+    let told = kiln_hostile::within_bounds(|path| Config::open(path, &[]).expect_err("it is wrong").to_string());
+    assert!(told.len() < 1 << 20);
+}
+
 #[cfg(unix)]
 #[test]
 fn what_is_no_file_is_not_read() {
