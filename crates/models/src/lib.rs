@@ -1,6 +1,7 @@
 //! Text to tokens to logits: tokenizers, language models, and what a saved model consists of.
 
 mod config;
+pub mod files;
 mod language_model;
 mod layers;
 mod recurrent;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord};
 use kiln_models::Violation;
+use kiln_models::files::{Content, Links, read_regular};
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,9 @@ fn yes() -> bool {
 
 /// A file with more samples was named by mistake.
 const MOST_SAMPLES: usize = 1_000_000;
+
+/// A kilobyte a sample.
+const LONGEST_FILE: u64 = 1 << 30;
 
 impl CsvConfig {
     pub(super) fn validate(&self) -> Vec<Violation> {
@@ -69,7 +73,14 @@ struct Table {
 
 impl Table {
     fn read(path: &Path) -> Result<Self, LabError> {
-        let bytes = std::fs::read(path).map_err(|source| LabError::Io { path: path.to_path_buf(), source })?;
+        let failed = |source| LabError::Io { path: path.to_path_buf(), source };
+        let bytes = match read_regular(path, Links::Followed, LONGEST_FILE).map_err(failed)? {
+            Content::Bytes(bytes) => bytes,
+            Content::NotRegular => return Err(failed(std::io::Error::other("it is not a regular file"))),
+            Content::TooLong => {
+                return Err(failed(std::io::Error::other(format!("it has more than {LONGEST_FILE} bytes"))));
+            }
+        };
         let mut table = Self { path: path.to_path_buf(), bytes, names: StringRecord::new(), rows: Vec::new() };
         let mut reader = ReaderBuilder::new().trim(csv::Trim::All).from_reader(&table.bytes[..]);
         let names = reader.headers().map_err(|error| table.unreadable(&error))?.clone();

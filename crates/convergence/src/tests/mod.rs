@@ -4,5 +4,6 @@ mod configuration;
 mod constants;
 mod data;
 mod gradients;
+mod hostile;
 mod support;
 mod theory;

@@ -58,6 +58,18 @@ pub fn write_file_atomically(final_path: &Path, content: &[u8]) -> Result<(), Sa
     written
 }
 
+/// Removes a folder so that it is never seen in part: it loses its name first. A process that dies in between leaves it among
+/// what [`clean_run`](super::clean_run) removes.
+///
+/// # Errors
+/// What the system says.
+pub fn remove_folder_atomically(path: &Path) -> Result<(), SavedModelError> {
+    let aside = beside(path, STAGING);
+    remove(&aside)?;
+    fs::rename(path, &aside).map_err(SavedModelError::io("remove", path))?;
+    remove(&aside)
+}
+
 /// Removes from `folder` what an earlier process left half written, and puts back what it was about to replace.
 /// To be called by the one process that may write there.
 ///

@@ -4,7 +4,7 @@
 //! runs/<name>/
 //!   tokenizer.json
 //!   checkpoints/step-00000500/    model.safetensors, manifest.json, and what training needs to go on
-//!   best, last                    each the name of a checkpoint
+//!   best                          the name of the checkpoint with the lowest validation loss
 //! ```
 
 use std::fs;
@@ -46,37 +46,22 @@ impl FromStr for Which {
     }
 }
 
-/// The file in a run folder that names one of its checkpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pointer {
-    /// The one with the lowest validation loss.
-    Best,
-    /// The newest.
-    Last,
+/// The file in a run folder that names the checkpoint with the lowest validation loss. None names the newest: that is found
+/// by looking, since a file can lie.
+const BEST: &str = "best";
+
+/// Makes the file `best` name the checkpoint of `step`, as a whole or not at all.
+///
+/// # Errors
+/// What the system says.
+pub fn name_best(run: &Path, step: u64) -> Result<(), SavedModelError> {
+    write_file_atomically(&run.join(BEST), format!("{}\n", checkpoint_name(step)).as_bytes())
 }
 
-impl Pointer {
-    /// The name of the file.
-    pub fn file_name(self) -> &'static str {
-        match self {
-            Self::Best => "best",
-            Self::Last => "last",
-        }
-    }
-
-    /// Makes the file name the checkpoint of `step`, as a whole or not at all.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn write(self, run: &Path, step: u64) -> Result<(), SavedModelError> {
-        write_file_atomically(&run.join(self.file_name()), format!("{}\n", checkpoint_name(step)).as_bytes())
-    }
-
-    /// The step of the checkpoint that the file names; nothing where it is missing or names none.
-    pub fn read(self, run: &Path) -> Option<u64> {
-        let content = read_small(&run.join(self.file_name()), 64).ok()?;
-        step_of(str::from_utf8(&content).ok()?.trim_end())
-    }
+/// The step of the checkpoint that the file `best` names; nothing where it is missing or names none.
+pub fn best_step(run: &Path) -> Option<u64> {
+    let content = read_small(&run.join(BEST), 64).ok()?;
+    step_of(str::from_utf8(&content).ok()?.trim_end())
 }
 
 /// A checkpoint that was found, checked or not.
@@ -157,8 +142,9 @@ pub fn newest_checkpoint(run: &Path, except: Option<u64>) -> Result<Option<Found
 
 /// The verified checkpoint that `which` means in `path`, a run folder or the folder of one checkpoint.
 ///
-/// Where the file `best` or `last` is missing or names nothing, the newest checkpoint that verifies is taken and the
-/// result says so. A checkpoint that is named and damaged is an error: which other one to take is the user's choice.
+/// The last one is the newest that verifies; that a newer one is damaged is told. Where the file `best` is missing or names
+/// nothing, the last one is taken, which is told too. A checkpoint that is named and damaged is an error: which other one to
+/// take is the user's choice.
 ///
 /// # Errors
 /// There is no such checkpoint, or it is damaged.
@@ -172,25 +158,39 @@ pub fn find_checkpoint(path: &Path, which: Which) -> Result<FoundCheckpoint, Sav
     if !path.join(CHECKPOINTS).is_dir() {
         return Err(SavedModelError::NotARun { path: path.to_path_buf() });
     }
-    let pointer = match which {
+    match which {
         Which::Step(step) => return open_step(path, step),
-        Which::Best => Pointer::Best,
-        Which::Last => Pointer::Last,
-    };
-    if let Some(step) = pointer.read(path).filter(|&step| checkpoint_folder(path, step).is_dir()) {
+        Which::Last => return open_last(path),
+        Which::Best => {}
+    }
+    if let Some(step) = best_step(path).filter(|&step| checkpoint_folder(path, step).is_dir()) {
         return open_step(path, step);
     }
-    let Some(mut found) = newest_checkpoint(path, None)? else {
-        // None verifies: what is wrong with the newest says more than that there is none.
-        return match steps(path)?.last() {
-            Some(&step) => open_step(path, step),
-            None => Err(SavedModelError::NoCheckpoint { run: path.to_path_buf() }),
-        };
-    };
-    let (file, step) = (path.join(pointer.file_name()), found.manifest.step);
-    found.warning =
-        Some(format!("`{}` names no checkpoint, so the newest whole one is taken: step {step}", file.display()));
+    let mut found = open_last(path)?;
+    let (file, step) = (path.join(BEST), found.manifest.step);
+    let told = format!("`{}` names no checkpoint, so the newest whole one is taken: step {step}", file.display());
+    found.warning.get_or_insert(told);
     Ok(found)
+}
+
+/// The newest checkpoint that verifies, with what is wrong with newer ones.
+fn open_last(run: &Path) -> Result<FoundCheckpoint, SavedModelError> {
+    let mut damage = None;
+    for step in steps(run)?.into_iter().rev() {
+        let folder = checkpoint_folder(run, step);
+        match verify_checkpoint(&folder) {
+            Ok(manifest) => {
+                let warning =
+                    damage.map(|error| format!("{error}; the newest whole checkpoint is taken instead: step {step}"));
+                return Ok(FoundCheckpoint { folder, manifest, run: run.to_path_buf(), warning });
+            }
+            Err(error) => {
+                damage.get_or_insert(error);
+            }
+        }
+    }
+    // None verifies: what is wrong with the newest says more than that there is none.
+    Err(damage.unwrap_or_else(|| SavedModelError::NoCheckpoint { run: run.to_path_buf() }))
 }
 
 /// Makes a run folder ready for writing: removes what a process that was killed left half written.

@@ -9,9 +9,9 @@ use super::atomic::leftover;
 use super::description::ModelDescription;
 use super::error::SavedModelError;
 use super::folder::{CHECKPOINTS, verify_checkpoint};
+use super::header::{FileHeader, Place};
 use super::manifest::{MANIFEST_FILE, Manifest};
 use super::open::{WEIGHTS_FILE, read_description};
-use super::tensors::read_header;
 
 /// What is in the folder of a checkpoint.
 #[derive(Debug, Serialize)]
@@ -129,18 +129,15 @@ impl CheckpointContents {
 fn tensors_of(path: &Path, file: &str) -> Result<Vec<TensorReport>, SavedModelError> {
     let mut opened = File::open(path).map_err(SavedModelError::io("open", path))?;
     let length = opened.metadata().map_err(SavedModelError::io("read", path))?.len();
-    let header = read_header(&mut opened, length)
+    let header = FileHeader::read(&mut opened, length)
         .map_err(|source| SavedModelError::TensorFile { path: path.to_path_buf(), source })?;
-    let mut tensors: Vec<TensorReport> = header
-        .tensors()
-        .into_iter()
-        .map(|(name, info)| TensorReport {
-            file: file.to_owned(),
-            name,
-            shape: info.shape.clone(),
-            number_type: info.dtype.to_string(),
-        })
-        .collect();
+    let report = |(name, place): (String, Place)| TensorReport {
+        file: file.to_owned(),
+        name,
+        shape: place.shape,
+        number_type: place.dtype.to_string(),
+    };
+    let mut tensors: Vec<TensorReport> = header.tensors.into_iter().map(report).collect();
     tensors.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(tensors)
 }

@@ -3,14 +3,14 @@
 //! A checkpoint counts only when its manifest fits. The manifest carries a hash of itself too, so that no change of a
 //! single bit, in it or in the files that it lists, goes unseen. Files that it does not list are never read.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::atomic::write_and_flush;
 use super::error::SavedModelError;
+use crate::files::{Content, Links, open_regular, read_regular};
 
 /// The name of the manifest in a checkpoint folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -179,11 +179,9 @@ fn check_name(name: &str) -> Result<(), String> {
 
 /// Length and BLAKE3 hash of a regular file, read in pieces.
 fn measure(path: &Path) -> Result<(u64, String), SavedModelError> {
-    let metadata = fs::symlink_metadata(path).map_err(SavedModelError::io("read", path))?;
-    if !metadata.is_file() {
-        return Err(SavedModelError::NotAFile { path: path.to_path_buf() });
-    }
-    let file = File::open(path).map_err(SavedModelError::io("open", path))?;
+    let file = open_regular(path, Links::Refused)
+        .map_err(SavedModelError::io("read", path))?
+        .ok_or_else(|| SavedModelError::NotAFile { path: path.to_path_buf() })?;
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(file).map_err(SavedModelError::io("read", path))?;
     Ok((hasher.count(), hasher.finalize().to_hex().to_string()))
@@ -191,16 +189,11 @@ fn measure(path: &Path) -> Result<(u64, String), SavedModelError> {
 
 /// The content of a regular file that is at most `longest` bytes long.
 pub(super) fn read_small(path: &Path, longest: u64) -> Result<Vec<u8>, SavedModelError> {
-    let metadata = fs::symlink_metadata(path).map_err(SavedModelError::io("read", path))?;
-    if !metadata.is_file() {
-        return Err(SavedModelError::NotAFile { path: path.to_path_buf() });
+    let failed = SavedModelError::io("read", path);
+    match read_regular(path, Links::Refused, longest) {
+        Ok(Content::Bytes(bytes)) => Ok(bytes),
+        Ok(Content::NotRegular) => Err(SavedModelError::NotAFile { path: path.to_path_buf() }),
+        Ok(Content::TooLong) => Err(failed(std::io::Error::other(format!("it has more than {longest} bytes")))),
+        Err(error) => Err(failed(error)),
     }
-    if metadata.len() > longest {
-        let too_long = std::io::Error::other(format!("it has {} bytes, more than {longest}", metadata.len()));
-        return Err(SavedModelError::Io { action: "read", path: path.to_path_buf(), source: too_long });
-    }
-    let file = File::open(path).map_err(SavedModelError::io("open", path))?;
-    let mut content = Vec::new();
-    file.take(longest).read_to_end(&mut content).map_err(SavedModelError::io("read", path))?;
-    Ok(content)
 }

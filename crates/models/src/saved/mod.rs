@@ -5,6 +5,7 @@ mod atomic;
 mod description;
 mod error;
 mod folder;
+mod header;
 mod inspection;
 mod manifest;
 mod open;
@@ -14,12 +15,12 @@ mod tensors;
 mod tests;
 mod weights;
 
-pub use atomic::{write_file_atomically, write_folder_atomically};
+pub use atomic::{remove_folder_atomically, write_file_atomically, write_folder_atomically};
 pub use description::ModelDescription;
 pub use error::SavedModelError;
 pub use folder::{
-    CheckpointEntry, FoundCheckpoint, Pointer, Which, checkpoint_folder, clean_run, find_checkpoint, list_checkpoints,
-    newest_checkpoint, steps,
+    CheckpointEntry, FoundCheckpoint, Which, best_step, checkpoint_folder, clean_run, find_checkpoint,
+    list_checkpoints, name_best, newest_checkpoint, steps,
 };
 pub use inspection::{CheckpointContents, FileReport, TensorReport, inspect_checkpoint, list_leftovers};
 pub use manifest::{MANIFEST_FILE, Manifest, ManifestFile};

@@ -13,16 +13,15 @@ use std::path::Path;
 
 use burn::tensor::{BoolStore, DType, TensorData};
 use safetensors::Dtype;
-use safetensors::tensor::Metadata;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::error::SavedModelError;
+use super::header::{FileHeader, LONGEST_HEADER};
+use crate::files::{Links, open_regular};
 
-/// Longest header that is read. A hundred bytes a tensor make this enough for eighty thousand tensors.
-const LONGEST_HEADER: u64 = 8 << 20;
 /// The name under which the format keeps its table of texts: no tensor may have it.
-const RESERVED_NAME: &str = "__metadata__";
+pub(super) const RESERVED_NAME: &str = "__metadata__";
 
 /// Tensors by name, and the texts of the header.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -57,7 +56,7 @@ pub enum TensorFileError {
         /// The length of the file.
         length: u64,
     },
-    /// The header is no JSON, or its shapes and places contradict each other.
+    /// The header is no JSON, or its names, shapes and places contradict each other or the values.
     #[error("its header is not valid: {0}")]
     Header(String),
     /// The tensors end before the file does, or beyond it.
@@ -127,11 +126,9 @@ pub fn write_safetensors(
 /// # Errors
 /// As [`tensors_from_safetensors`], and what the system says; only a regular file is opened.
 pub fn read_safetensors(path: &Path) -> Result<TensorFile, SavedModelError> {
-    let kind = std::fs::symlink_metadata(path).map_err(SavedModelError::io("read", path))?;
-    if !kind.is_file() {
-        return Err(SavedModelError::NotAFile { path: path.to_path_buf() });
-    }
-    let mut file = File::open(path).map_err(SavedModelError::io("open", path))?;
+    let mut file = open_regular(path, Links::Refused)
+        .map_err(SavedModelError::io("read", path))?
+        .ok_or_else(|| SavedModelError::NotAFile { path: path.to_path_buf() })?;
     let length = file.metadata().map_err(SavedModelError::io("read", path))?.len();
     read_tensors(&mut file, length).map_err(|problem| at(path, "read", problem))
 }
@@ -223,45 +220,32 @@ impl Serialize for Header<'_> {
 }
 
 fn read_tensors(reader: &mut dyn Read, length: u64) -> Result<TensorFile, TensorFileError> {
-    let header = read_header(reader, length)?;
+    let header = FileHeader::read(reader, length)?;
     let mut tensors = BTreeMap::new();
-    for name in header.offset_keys() {
-        let Some(info) = header.info(&name) else { continue };
-        let dtype = from_safetensors(info.dtype)
-            .ok_or_else(|| TensorFileError::UnknownType { tensor: name.clone(), found: info.dtype.to_string() })?;
-        // The header was checked: no tensor is larger than the file.
-        let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
-        reader.read_exact(&mut bytes)?;
-        let data = TensorData::try_from_bytes_vec(bytes, info.shape.clone(), dtype)
-            .map_err(|error| TensorFileError::Header(format!("tensor `{name}`: {error}")))?;
+    for (name, place) in header.tensors {
+        let dtype = from_safetensors(place.dtype)
+            .ok_or_else(|| TensorFileError::UnknownType { tensor: name.clone(), found: place.dtype.to_string() })?;
+        let bytes = read_bytes(reader, place.length())?;
+        if dtype == DType::Bool(BoolStore::Native)
+            && let Some(index) = bytes.iter().position(|byte| *byte > 1)
+        {
+            let problem = format!("the tensor `{name}` holds a truth value that is neither 0 nor 1, at index {index}");
+            return Err(TensorFileError::Header(problem));
+        }
+        let data = TensorData::try_from_bytes_vec(bytes, place.shape, dtype)
+            .map_err(|error| TensorFileError::Header(format!("the tensor `{name}`: {error}")))?;
         tensors.insert(name, data);
     }
-    let metadata = header.metadata().iter().flatten().map(|(key, text)| (key.clone(), text.clone())).collect();
-    Ok(TensorFile { tensors, metadata })
+    Ok(TensorFile { tensors, metadata: header.metadata })
 }
 
-/// The header, checked: places without gaps or overlaps, each as long as its shape says, and together the whole file.
-pub(super) fn read_header(reader: &mut dyn Read, length: u64) -> Result<Metadata, TensorFileError> {
-    let mut prefix = [0; 8];
-    if length < prefix.len() as u64 {
-        return Err(TensorFileError::TooShort { length });
-    }
-    reader.read_exact(&mut prefix)?;
-    let claimed = u64::from_le_bytes(prefix);
-    if claimed > length - 8 {
-        return Err(TensorFileError::HeaderBeyondEnd { claimed, length });
-    }
-    if claimed > LONGEST_HEADER {
-        return Err(TensorFileError::HeaderTooLong { claimed });
-    }
-    let mut text = vec![0; claimed as usize];
-    reader.read_exact(&mut text)?;
-    let header: Metadata = serde_json::from_slice(&text).map_err(|error| TensorFileError::Header(error.to_string()))?;
-    let described = (header.data_len() as u64).saturating_add(8 + claimed);
-    if described != length {
-        return Err(TensorFileError::Length { described, length });
-    }
-    Ok(header)
+/// The next `length` bytes. The header was checked, so the file has so many; but a file with holes can be longer than memory.
+fn read_bytes(reader: &mut dyn Read, length: usize) -> Result<Vec<u8>, TensorFileError> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    bytes.resize(length, 0);
+    reader.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn to_safetensors(dtype: DType) -> Option<Dtype> {

@@ -13,6 +13,7 @@ mod config;
 mod decoder;
 mod encoder;
 mod error;
+mod outline;
 mod pipeline;
 mod special;
 mod text_encoder;

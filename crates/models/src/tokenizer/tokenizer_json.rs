@@ -1,54 +1,25 @@
 //! Reading `tokenizer.json`: whatever a file holds, the result is a tokenizer or an error.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::Read;
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use serde::Deserialize;
-
 use super::TokenizerError;
+use super::outline::Outline;
+use crate::files::{Content, Links, read_regular};
 
 /// The largest tokenizer file that is read; the largest published ones are about 40 MB.
 const LARGEST_FILE: u64 = 128 << 20;
-
-/// What is looked at before the crate sees the file.
-#[derive(Deserialize)]
-struct Outline {
-    #[serde(default)]
-    added_tokens: Vec<AddedToken>,
-    model: ModelOutline,
-}
-
-#[derive(Deserialize)]
-struct AddedToken {
-    id: u32,
-    content: String,
-}
-
-#[derive(Deserialize)]
-struct ModelOutline {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    dropout: Option<f64>,
-    continuing_subword_prefix: Option<String>,
-}
 
 /// The text of the file at `path`, if it is a plain file of a sane size.
 pub(super) fn read(path: &Path) -> Result<String, TokenizerError> {
     let failed = |source| TokenizerError::Read { path: path.to_owned(), source };
     let invalid = |reason: String| TokenizerError::Invalid { place: path.display().to_string(), reason };
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(invalid("it is not a file".to_owned()));
-    }
-    let mut json = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(LARGEST_FILE + 1).read_to_end(&mut json).map_err(failed)?;
-    if json.len() as u64 > LARGEST_FILE {
-        return Err(invalid(format!("it is larger than {} MiB", LARGEST_FILE >> 20)));
-    }
+    let json = match read_regular(path, Links::Followed, LARGEST_FILE).map_err(failed)? {
+        Content::Bytes(json) => json,
+        Content::NotRegular => return Err(invalid("it is not a file".to_owned())),
+        Content::TooLong => return Err(invalid(format!("it is larger than {} MiB", LARGEST_FILE >> 20))),
+    };
     String::from_utf8(json).map_err(|error| {
         invalid(format!("it is not UTF-8 (first wrong byte at offset {})", error.utf8_error().valid_up_to()))
     })
@@ -58,25 +29,13 @@ pub(super) fn read(path: &Path) -> Result<String, TokenizerError> {
 pub(super) fn parse(json: &str, place: &str) -> Result<(tokenizers::Tokenizer, usize), TokenizerError> {
     let invalid = |reason: String| TokenizerError::Invalid { place: place.to_owned(), reason };
     let outline: Outline = serde_json::from_str(json).map_err(|error| invalid(error.to_string()))?;
-    check_outline(&outline).map_err(invalid)?;
+    outline.check().map_err(invalid)?;
     // The crate has panicked on malformed files in several versions.
     let library = catch_unwind(|| tokenizers::Tokenizer::from_bytes(json))
         .map_err(|_| invalid("the tokenizer library gave up on it".to_owned()))?
         .map_err(|error| invalid(error.to_string()))?;
     let vocabulary_size = check_ids(&library, &outline).map_err(invalid)?;
     Ok((library, vocabulary_size))
-}
-
-fn check_outline(outline: &Outline) -> Result<(), String> {
-    let model = &outline.model;
-    if model.dropout.is_some_and(|dropout| dropout != 0.0) {
-        return Err("its `dropout` makes the same text different tokens each time; set it to null".to_owned());
-    }
-    let byte_pairs = model.kind.as_deref().is_none_or(|kind| kind == "BPE");
-    if byte_pairs && model.continuing_subword_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()) {
-        return Err("byte pairs with a `continuing_subword_prefix` are not supported".to_owned());
-    }
-    Ok(())
 }
 
 /// The size of the vocabulary, which is one more than the largest token. Tables are as large, so holes are bounded.
@@ -87,6 +46,10 @@ fn check_ids(library: &tokenizers::Tokenizer, outline: &Outline) -> Result<usize
             let given = id.map_or("none".to_owned(), |id| id.to_string());
             return Err(format!("the added token {:?} says it is token {}, but is {given}", added.content, added.id));
         }
+    }
+    let (entries, known) = (outline.model.vocab.entries, library.get_vocab_size(false));
+    if entries != known {
+        return Err(format!("`model.vocab` has {entries} entries for {known} tokens, so some stand there twice"));
     }
     let vocabulary = library.get_vocab(true);
     let distinct = vocabulary.values().collect::<HashSet<_>>().len();

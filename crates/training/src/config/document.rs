@@ -82,13 +82,14 @@ pub(crate) fn parse(source: &Source) -> Result<Node, Vec<Problem>> {
         return Ok(Node { value, origin: Origin::File, span: end..end, key_span: end..end, typed: None });
     }
     let mut problems: Vec<Problem> = Vec::new();
+    let mut before: Option<usize> = None;
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
         // What stands after a broken place on the same line is mostly a consequence of it.
-        let line = line_start(&source.text, span.start);
-        if problems.last().is_none_or(|last| line_start(&source.text, last.span.start) != line) {
-            problems.push(syntax_problem(error.message(), span));
+        if before.is_none_or(|before| has_line_end(&source.text, before, span.start)) {
+            problems.push(syntax_problem(error.message(), span.clone()));
         }
+        before = Some(span.start);
     }
     Err(problems)
 }
@@ -107,8 +108,9 @@ fn syntax_problem(message: &str, span: Range<usize>) -> Problem {
     Problem { key: String::new(), message, label, help, origin: Origin::File, span }
 }
 
-fn line_start(text: &str, byte: usize) -> usize {
-    text.as_bytes()[..byte.min(text.len())].iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1)
+/// Whether a line ends between two bytes. Only what is between them is looked at: a line may hold nothing but mistakes, and as many as bytes.
+fn has_line_end(text: &str, one: usize, other: usize) -> bool {
+    text.as_bytes().get(one.min(other)..one.max(other)).is_some_and(|between| between.contains(&b'\n'))
 }
 
 /// Puts the overrides into the tree, later ones over earlier ones.

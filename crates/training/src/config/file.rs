@@ -1,13 +1,15 @@
 //! The configuration file on disk.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use kiln_models::files::{Content, Links, read_regular};
 
 use super::problem::{ConfigErrors, Source};
 
-/// Nobody writes a configuration of a megabyte; a larger file was named by mistake.
-const MOST_BYTES: u64 = 1 << 20;
+/// Nobody writes a configuration of so many bytes; a larger file was named by mistake. The tree of a file takes some two hundred
+/// times its text, which this keeps to some fifty megabytes.
+const MOST_BYTES: u64 = 256 << 10;
 
 /// Why a configuration file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +21,13 @@ pub enum ConfigFileError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// A folder, a device or a pipe. A run writes the name of its configuration down to be started again by it, so it has to
+    /// be a file that stays.
+    #[error("`{}` is not a file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
     },
     /// The file is too large for a configuration.
     #[error("`{}` has more than {MOST_BYTES} bytes, which is no configuration", path.display())]
@@ -48,7 +57,7 @@ impl ConfigFileError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => Some(suggest_file(path)),
-            Self::Io { .. } | Self::TooLarge { .. } => {
+            Self::Io { .. } | Self::NotAFile { .. } | Self::TooLarge { .. } => {
                 Some("give a TOML file, for example `configs/quickstart.toml`".into())
             }
             Self::NotText { .. } => Some("save the file as UTF-8".into()),
@@ -60,14 +69,14 @@ impl ConfigFileError {
 /// Reads a configuration file, whatever it configures.
 ///
 /// # Errors
-/// When it cannot be read, is too large or is no UTF-8.
+/// When it cannot be read, is no regular file, is too large or is no UTF-8.
 pub fn read_source(path: &Path) -> Result<Source, ConfigFileError> {
     let failed = |source| ConfigFileError::Io { path: path.to_path_buf(), source };
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(ConfigFileError::TooLarge { path: path.to_path_buf() });
-    }
+    let bytes = match read_regular(path, Links::Followed, MOST_BYTES).map_err(failed)? {
+        Content::Bytes(bytes) => bytes,
+        Content::NotRegular => return Err(ConfigFileError::NotAFile { path: path.to_path_buf() }),
+        Content::TooLong => return Err(ConfigFileError::TooLarge { path: path.to_path_buf() }),
+    };
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source::new(path.display().to_string(), text)),
         Err(error) => {

@@ -76,7 +76,10 @@ pub struct Problem {
     pub span: Range<usize>,
 }
 
-/// Everything that is wrong with a configuration, in the order of the file.
+/// Nobody reads more; a file with more was named by mistake, and telling each takes a walk through the text.
+const MOST_PROBLEMS: usize = 100;
+
+/// What is wrong with a configuration, in the order of the file: everything, or the first hundred.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
     /// The file.
@@ -92,6 +95,7 @@ impl ConfigErrors {
     pub(crate) fn new(source: &Source, overrides: &[Override], mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|a, b| (a.origin, a.span.start, &a.key).cmp(&(b.origin, b.span.start, &b.key)));
         problems.dedup();
+        problems.truncate(MOST_PROBLEMS);
         Self { source: source.clone(), overrides: overrides.to_vec(), problems }
     }
 

@@ -16,6 +16,12 @@ use super::mistakes;
 use super::problem::Problem;
 use super::schema::{Schema, join};
 
+/// The largest integer that TOML has. A larger one can be read, but a run could not write its configuration down again.
+const LARGEST: i128 = i64::MAX as i128;
+
+/// More mistakes than are told; a list of a hundred thousand wrong items has as many.
+const MOST_NOTED: usize = 1000;
+
 /// What came of reading.
 pub(crate) struct Outcome<T> {
     /// The value, with dummies in the places of [`Self::broken`]; none when even dummies did not satisfy the type.
@@ -116,7 +122,10 @@ impl<'a> Reader<'a> {
     }
 
     fn tell(&self, problem: Problem) {
-        self.notes.borrow_mut().problems.push(problem);
+        let problems = &mut self.notes.borrow_mut().problems;
+        if problems.len() < MOST_NOTED {
+            problems.push(problem);
+        }
     }
 
     /// Notes that the value has the wrong type, unless there is no value.
@@ -130,6 +139,9 @@ impl<'a> Reader<'a> {
     /// A whole number between the bounds of its type, or the dummy 1.
     pub(super) fn whole(&self, least: i128, most: i128) -> i128 {
         match self.value() {
+            Some(Value::Whole(number)) if *number > LARGEST && most > LARGEST => {
+                self.dummy(&format!("a whole number up to {LARGEST}"), 1)
+            }
             Some(Value::Whole(number)) if (least..=most).contains(number) => *number,
             Some(Value::Whole(_)) if least == 0 && most > i128::from(u32::MAX) => {
                 self.dummy("a whole number, 0 or more", 1)

@@ -4,7 +4,7 @@
 //! runs/<name>/
 //!   config.toml  tokenizer.json  run.json  metrics.jsonl  history.jsonl
 //!   checkpoints/step-00000500/
-//!   best, last      which checkpoint
+//!   best            which checkpoint
 //!   lock            held by the process that trains
 //! ```
 
@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 
 use kiln_models::Tokenizer;
 use kiln_models::saved::{
-    ModelDescription, Pointer, SavedModelError, TOKENIZER_FILE, Which, checkpoint_folder, clean_run, find_checkpoint,
-    steps, write_file_atomically, write_folder_atomically,
+    FoundCheckpoint, ModelDescription, SavedModelError, TOKENIZER_FILE, Which, checkpoint_folder, clean_run,
+    find_checkpoint, list_checkpoints, name_best, remove_folder_atomically, steps, write_file_atomically,
+    write_folder_atomically,
 };
 
 use super::Snapshot;
@@ -125,13 +126,13 @@ impl RunFolder {
     ///
     /// # Errors
     /// When there are checkpoints and none is whole, or the newest cannot be read.
-    pub fn newest(&self) -> Result<Option<(PathBuf, Checkpoint)>, CheckpointError> {
+    pub fn newest(&self) -> Result<Option<(FoundCheckpoint, Checkpoint)>, CheckpointError> {
         if steps(&self.path)?.is_empty() {
             return Ok(None);
         }
         let found = find_checkpoint(&self.path, Which::Last)?;
         let checkpoint = Checkpoint::read(&found.folder)?;
-        Ok(Some((found.folder, checkpoint)))
+        Ok(Some((found, checkpoint)))
     }
 
     /// The newest whole checkpoint that was not saved in the midst of numerical faults; `None` where there is none.
@@ -150,18 +151,21 @@ impl RunFolder {
         Ok(None)
     }
 
-    /// Removes the checkpoints of steps after `step`.
+    /// Removes the checkpoints of steps after `step`; `best` is the best of those before.
     ///
     /// # Errors
     /// When one cannot be removed.
-    pub fn forget_after(&self, step: u64) -> Result<(), FolderError> {
+    pub fn forget_after(&self, step: u64, best: Option<u64>) -> Result<(), FolderError> {
         for later in steps(&self.path)?.into_iter().filter(|&later| later > step) {
-            self.remove(later)?;
+            remove_folder_atomically(&checkpoint_folder(&self.path, later))?;
+        }
+        if let Some(best) = best {
+            name_best(&self.path, best)?;
         }
         Ok(())
     }
 
-    /// Writes a checkpoint, points `last` (and `best`, where it is the best) at it, and removes what need not be kept:
+    /// Writes a checkpoint, lets `best` name it where it is the best, and removes what need not be kept:
     /// the newest `keep` and the best stay. Gives the checkpoint's folder.
     ///
     /// # Errors
@@ -174,27 +178,24 @@ impl RunFolder {
             model.write(staging)?;
             checkpoint.write(staging)
         })?;
-        Pointer::Last.write(&self.path, step)?;
         let best = checkpoint.state.best.map(|best| best.step);
         if best == Some(step) {
-            Pointer::Best.write(&self.path, step)?;
+            name_best(&self.path, step)?;
         }
         self.prune(keep, best)?;
         Ok(folder)
     }
 
+    /// Removes what is older than the newest `keep` whole checkpoints, but for the best. Damaged ones do not count.
     fn prune(&self, keep: usize, best: Option<u64>) -> Result<(), FolderError> {
-        let steps = steps(&self.path)?;
-        let old = steps.len().saturating_sub(keep);
-        for &step in steps[..old].iter().filter(|step| Some(**step) != best) {
-            self.remove(step)?;
+        let entries = list_checkpoints(&self.path)?;
+        let whole = entries.iter().filter(|entry| entry.valid.is_ok()).map(|entry| entry.step);
+        let Some(oldest_kept) = whole.rev().nth(keep.max(1) - 1) else { return Ok(()) };
+        let is_old = |step: u64| step < oldest_kept && Some(step) != best;
+        for entry in entries.iter().filter(|entry| is_old(entry.step)) {
+            remove_folder_atomically(&entry.folder)?;
         }
         Ok(())
-    }
-
-    fn remove(&self, step: u64) -> Result<(), FolderError> {
-        let folder = checkpoint_folder(&self.path, step);
-        fs::remove_dir_all(&folder).map_err(|source| io(&folder, "remove the old checkpoint", source))
     }
 }
 

@@ -1,9 +1,10 @@
 //! `metrics.jsonl`: one object a line, what a run measured.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Seek, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use kiln_models::files::{Links, open_regular};
 use serde::{Deserialize, Serialize};
 
 use super::{FolderError, Rollback};
@@ -94,6 +95,11 @@ impl MetricsLog {
     /// When the file cannot be read or written.
     pub fn open(path: &Path, step: u64) -> Result<Self, FolderError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), doing: "open the metrics log", source };
+        // Asked first: a pipe would be waited for without end.
+        match regular(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(error)),
+            _ => {}
+        }
         let file = OpenOptions::new().create(true).read(true).append(true).open(path).map_err(io)?;
         let mut log = Self { path: path.to_path_buf(), file, length: 0, is_torn: false };
         log.cut(step)?;
@@ -160,32 +166,80 @@ impl Metrics {
     /// Reads a log, up to a torn last line. Where there is no file, nothing was logged.
     ///
     /// # Errors
-    /// When the file cannot be read, or a line in it is none that this program writes.
+    /// When the file cannot be read, or a line in it is none that this program writes; the error names the line.
     pub fn read(path: &Path) -> Result<Self, FolderError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), doing: "read the metrics log", source };
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        let file = match regular(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(io(error)),
         };
-        let mut metrics = Self::default();
-        for (index, line) in text.split_inclusive('\n').take_while(|line| line.ends_with('\n')).enumerate() {
-            if let Ok(entry) = serde_json::from_str(line) {
-                metrics.steps.push(entry);
-            } else if let Ok(entry) = serde_json::from_str(line) {
-                metrics.skips.push(entry);
-            } else if let Ok(entry) = serde_json::from_str(line) {
-                metrics.rollbacks.push(entry);
-            } else {
-                let entry = serde_json::from_str(line).map_err(|error| {
-                    let message = format!("line {} is damaged: {error}", index + 1);
-                    io(std::io::Error::new(std::io::ErrorKind::InvalidData, message))
-                })?;
-                metrics.evaluations.push(entry);
-            }
+        let (mut metrics, mut lines) = (Self::default(), Lines::new(&file));
+        while let Some(line) = lines.next().map_err(io)? {
+            metrics.add(line).map_err(|problem| io(lines.damaged(&problem)))?;
+        }
+        // A line without an end is a torn one, unless it is longer than any that was ever begun.
+        if lines.too_long() {
+            return Err(io(lines.damaged(&format!("it is longer than {LONGEST_LINE} bytes"))));
         }
         Ok(metrics)
     }
+
+    /// Adds the entry that a line holds. Which kind it was meant to be is told by a key that only this kind has.
+    fn add(&mut self, line: &[u8]) -> Result<(), String> {
+        let text = str::from_utf8(line).map_err(|error| format!("byte {} is not UTF-8", error.valid_up_to() + 1))?;
+        let added = if text.contains("\"valid_loss\"") {
+            serde_json::from_str(text).map(|entry| self.evaluations.push(entry))
+        } else if text.contains("\"skipped\"") {
+            serde_json::from_str(text).map(|entry| self.skips.push(entry))
+        } else if text.contains("\"rolled_back\"") {
+            serde_json::from_str(text).map(|entry| self.rollbacks.push(entry))
+        } else {
+            serde_json::from_str(text).map(|entry| self.steps.push(entry))
+        };
+        added.map_err(|error| format!("{error}, counted within it"))
+    }
+}
+
+/// No line that this program writes comes near; a longer one is damage.
+const LONGEST_LINE: u64 = 1 << 20;
+
+/// The lines of a log in bounded memory.
+struct Lines<'a> {
+    reader: BufReader<&'a File>,
+    line: Vec<u8>,
+    /// Lines given out.
+    number: u64,
+}
+
+impl<'a> Lines<'a> {
+    fn new(file: &'a File) -> Self {
+        Self { reader: BufReader::new(file), line: Vec::new(), number: 0 }
+    }
+
+    /// The next line with its end; `None` where the rest has no end.
+    fn next(&mut self) -> std::io::Result<Option<&[u8]>> {
+        self.line.clear();
+        self.reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut self.line)?;
+        self.number += 1;
+        Ok((self.line.last() == Some(&b'\n')).then_some(&self.line))
+    }
+
+    /// Whether the line that was read last is longer than any.
+    fn too_long(&self) -> bool {
+        self.line.len() as u64 == LONGEST_LINE && self.line.last() != Some(&b'\n')
+    }
+
+    /// What is wrong with the line that was read last.
+    fn damaged(&self, problem: &str) -> std::io::Error {
+        std::io::Error::new(ErrorKind::InvalidData, format!("line {} is damaged: {problem}", self.number))
+    }
+}
+
+/// A log that is there, for reading.
+fn regular(path: &Path) -> std::io::Result<File> {
+    open_regular(path, Links::Followed)?
+        .ok_or_else(|| std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"))
 }
 
 /// How many bytes from the start hold whole lines of steps up to `step`.
@@ -194,19 +248,12 @@ fn kept_bytes(file: &File, step: u64) -> std::io::Result<u64> {
     struct AnyEntry {
         step: u64,
     }
-    /// No line that this program writes comes near; a longer one is damage.
-    const LONGEST_LINE: u64 = 1 << 20;
-    let mut reader = BufReader::new(file);
-    let mut kept = 0;
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = std::io::Read::take(&mut reader, LONGEST_LINE).read_until(b'\n', &mut line)?;
-        let whole = line.last() == Some(&b'\n');
-        let belongs = serde_json::from_slice::<AnyEntry>(&line).is_ok_and(|entry| entry.step <= step);
-        if read == 0 || !whole || !belongs {
-            return Ok(kept);
+    let (mut kept, mut lines) = (0, Lines::new(file));
+    while let Some(line) = lines.next()? {
+        if !serde_json::from_slice::<AnyEntry>(line).is_ok_and(|entry| entry.step <= step) {
+            break;
         }
-        kept += read as u64;
+        kept += line.len() as u64;
     }
+    Ok(kept)
 }

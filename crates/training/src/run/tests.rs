@@ -1,5 +1,7 @@
 //! The run folder's small files.
 
+mod hostile;
+
 use std::fs;
 
 use kiln_models::Violation;

@@ -5,6 +5,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kiln_models::files::{Links, open_regular};
+
 use super::ShardError;
 use super::header::{Header, LENGTH};
 
@@ -43,14 +45,15 @@ impl TokenFile {
     pub(super) fn open_any(path: &Path) -> Result<Self, ShardError> {
         let failed = |source| ShardError::Read { path: path.to_owned(), source };
         let invalid = |reason| ShardError::Invalid { path: path.to_owned(), reason };
-        let mut file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() || metadata.len() < LENGTH as u64 {
-            return Err(invalid(format!("it is {} bytes long, less than its header", metadata.len())));
+        let opened = open_regular(path, Links::Followed).map_err(failed)?;
+        let mut file = opened.ok_or_else(|| invalid("it is no file".to_owned()))?;
+        let length = file.metadata().map_err(failed)?.len();
+        if length < LENGTH as u64 {
+            return Err(invalid(format!("it is {length} bytes long, less than its header")));
         }
         let mut bytes = [0; LENGTH];
         file.read_exact(&mut bytes).map_err(failed)?;
-        let header = Header::parse(&bytes, metadata.len()).map_err(invalid)?;
+        let header = Header::parse(&bytes, length).map_err(invalid)?;
         Ok(Self(Arc::new(Inner { path: path.to_owned(), file, header })))
     }
 

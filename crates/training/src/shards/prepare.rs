@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
+use kiln_models::files::{Content, Links, read_regular};
 use kiln_models::{TextError, Tokenizer, TokenizerConfig, TokenizerError};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ const VERSION: &str = "kiln 2026 prepared tokens, version 1";
 
 /// Tokens are written in blocks of about so many.
 const BLOCK: usize = 64 << 10;
+
+/// `floor.json` is a few numbers.
+const LONGEST_FLOOR: u64 = 1 << 16;
 
 /// What a run learns from.
 #[derive(Debug, Clone)]
@@ -279,7 +283,9 @@ impl Folder {
 
     /// What is there, if it is whole. What is damaged is made again.
     fn open(&self, config: &TokenizerConfig) -> Option<PreparedData> {
-        let floor = std::fs::read(self.0.join("floor.json")).ok()?;
+        let Ok(Content::Bytes(floor)) = read_regular(&self.0.join("floor.json"), Links::Followed, LONGEST_FLOOR) else {
+            return None;
+        };
         let floor = serde_json::from_slice(&floor).ok()?;
         let tokenizer = match config {
             // The user's own file is the one that counts.

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use kiln_models::files::{Content, Links, read_regular};
 use kiln_training::run::Metrics;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ const DECAY: f64 = 0.9;
 
 /// The file in an entrant's folder that says where it diverged.
 const DIVERGED: &str = "diverged.json";
+/// It holds a number and a few words.
+const LONGEST_NOTE: u64 = 1 << 16;
 
 /// Where an entrant diverged. It is kept, so that a resumed race does not let it diverge again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,8 +39,9 @@ impl Diverged {
     /// What was noted in an entrant's folder, if it happened within so many steps.
     pub(crate) fn read(folder: &Path, steps: u64) -> anyhow::Result<Option<Self>> {
         let path = folder.join(DIVERGED);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
+        let bytes = match read_regular(&path, Links::Followed, LONGEST_NOTE) {
+            Ok(Content::Bytes(bytes)) => bytes,
+            Ok(_) => anyhow::bail!("{} is no file of at most {LONGEST_NOTE} bytes", path.display()),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };

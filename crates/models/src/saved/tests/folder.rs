@@ -2,7 +2,7 @@ use std::fs;
 use std::io;
 
 use super::super::{
-    Manifest, Pointer, SavedModelError, Which, checkpoint_folder, clean_run, find_checkpoint, list_checkpoints,
+    Manifest, SavedModelError, Which, checkpoint_folder, clean_run, find_checkpoint, list_checkpoints, name_best,
     newest_checkpoint, steps, write_file_atomically, write_folder_atomically,
 };
 use super::{names, write_checkpoint};
@@ -16,16 +16,15 @@ fn damage_weights(run: &std::path::Path, step: u64) {
 }
 
 #[test]
-fn the_pointers_choose_and_a_step_is_found_by_number() {
+fn the_best_is_named_the_last_is_the_newest_and_a_step_is_found_by_number() {
     let run = tempfile::tempdir().unwrap();
     for step in [100, 200, 300] {
         write_checkpoint(run.path(), step);
     }
-    Pointer::Best.write(run.path(), 100).unwrap();
-    Pointer::Last.write(run.path(), 300).unwrap();
+    name_best(run.path(), 100).unwrap();
 
     assert_eq!(fs::read_to_string(run.path().join("best")).unwrap(), "step-00000100\n");
-    assert_eq!(names(run.path()), ["best", "checkpoints", "last"]);
+    assert_eq!(names(run.path()), ["best", "checkpoints"]);
     for (which, step) in [(Which::Best, 100), (Which::Last, 300), (Which::Step(200), 200)] {
         let found = find_checkpoint(run.path(), which).unwrap();
         assert_eq!((found.manifest.step, found.warning), (step, None));
@@ -60,6 +59,7 @@ fn a_missing_or_broken_pointer_falls_back_to_the_newest_whole_checkpoint_and_say
         }
         let found = find_checkpoint(run.path(), Which::Best).unwrap();
         assert_eq!(found.manifest.step, 200, "with {content:?}");
+        // That the newest is damaged is the worse news.
         assert!(found.warning.unwrap().ends_with("step 200"));
     }
 }
@@ -71,9 +71,15 @@ fn a_damaged_checkpoint_that_is_named_is_an_error_that_offers_another() {
         write_checkpoint(run.path(), step);
     }
     damage_weights(run.path(), 300);
-    Pointer::Last.write(run.path(), 300).unwrap();
+    name_best(run.path(), 300).unwrap();
+    // A file that lies about the newest is never asked.
+    fs::write(run.path().join("last"), "step-00000100\n").unwrap();
+    let last = find_checkpoint(run.path(), Which::Last).unwrap();
+    let warning = last.warning.unwrap();
+    assert_eq!(last.manifest.step, 200);
+    assert!(warning.contains("step-00000300") && warning.contains("model.safetensors"), "{warning}");
 
-    let error = find_checkpoint(run.path(), Which::Last).unwrap_err();
+    let error = find_checkpoint(run.path(), Which::Best).unwrap_err();
 
     assert!(matches!(error, SavedModelError::Damaged { other: Some(200), .. }), "{error}");
     assert!(error.to_string().contains("model.safetensors"));

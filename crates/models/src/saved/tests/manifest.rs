@@ -6,7 +6,7 @@ use super::super::{MANIFEST_FILE, Manifest, SavedModelError};
 use super::{damage, write_checkpoint};
 
 /// A sealed manifest with this JSON inside.
-fn forge(folder: &Path, manifest: &str) {
+pub(super) fn forge(folder: &Path, manifest: &str) {
     let parsed: Result<Manifest, _> = serde_json::from_str(manifest);
     let text = parsed.map_or_else(|_| manifest.to_owned(), |manifest| serde_json::to_string(&manifest).unwrap());
     let seal = blake3::hash(text.as_bytes()).to_hex();
@@ -156,5 +156,5 @@ fn a_manifest_of_absurd_length_is_not_read() {
     let folder = write_checkpoint(run.path(), 7);
     fs::write(folder.join(MANIFEST_FILE), vec![b' '; (1 << 20) + 1]).unwrap();
     let error = Manifest::verify(&folder).unwrap_err().to_string();
-    assert!(error.contains("1048577 bytes"), "{error}");
+    assert!(error.contains("more than 1048576 bytes"), "{error}");
 }

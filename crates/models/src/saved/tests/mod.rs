@@ -1,4 +1,5 @@
 mod folder;
+mod hostile;
 mod manifest;
 mod open;
 mod tensors;

@@ -43,7 +43,7 @@ fn write_run(run: &Path, model: &LanguageModel, description: &ModelDescription, 
 }
 
 /// A run of the small LSTM on the text "hello world".
-fn a_run(run: &Path) -> (LanguageModel, ModelDescription, PathBuf) {
+pub(super) fn a_run(run: &Path) -> (LanguageModel, ModelDescription, PathBuf) {
     let tokenizer = tokenizer("hello world");
     let config = configs().swap_remove(1);
     let model = config.init(tokenizer.vocabulary_size(), CONTEXT, &Device::flex());
@@ -52,7 +52,7 @@ fn a_run(run: &Path) -> (LanguageModel, ModelDescription, PathBuf) {
     (model, description, folder)
 }
 
-fn open(run: &Path) -> Result<SavedModel, SavedModelError> {
+pub(super) fn open(run: &Path) -> Result<SavedModel, SavedModelError> {
     SavedModel::open(run, Which::Last, &Device::flex())
 }
 

@@ -16,14 +16,14 @@ fn metadata() -> BTreeMap<String, String> {
 }
 
 /// A file with the header `header` and `data` after it, whatever they say.
-fn file(header: &str, data: &[u8]) -> Vec<u8> {
+pub(super) fn file(header: &str, data: &[u8]) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());
     bytes.extend(data);
     bytes
 }
 
-fn refuse(bytes: &[u8]) -> String {
+pub(super) fn refuse(bytes: &[u8]) -> String {
     tensors_from_safetensors(bytes).expect_err("must be refused").to_string()
 }
 

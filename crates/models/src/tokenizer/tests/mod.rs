@@ -3,6 +3,7 @@
 mod bad_input;
 mod configuration;
 mod fixtures;
+mod hostile;
 mod learning;
 mod properties;
 mod streaming;

@@ -1,6 +1,7 @@
 mod documentation;
 mod estimates;
 mod every_key;
+mod hostile;
 mod racing;
 mod reading;
 mod rules;

@@ -91,7 +91,7 @@ impl Running {
         let model = model.map_err(CheckpointError::Saved)?;
         let (model, state) = restore(checkpoint, model, &mut self.updater.parts, self.run.batch, &self.device)?;
         self.updater.replace_model(model);
-        self.folder.forget_after(state.step)?;
+        self.folder.forget_after(state.step, state.best.map(|best| best.step))?;
         self.saved = Some((state.step, state.evaluated));
         self.clock = Clock::starting(&state);
         self.state = state;

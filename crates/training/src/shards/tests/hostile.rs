@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
+use kiln_hostile::{Fate, Form};
 use proptest::prelude::*;
 
 use super::super::{ShardError, TokenFile};
@@ -120,6 +121,55 @@ fn folders_and_other_files_are_refused() {
     assert!(error.to_string().contains("it does not begin as one"), "{error}");
     #[cfg(unix)]
     assert!(TokenFile::open(Path::new("/dev/zero"), &TOKENIZER).is_err());
+}
+
+/// Mutants as they are, and with the header's hash made right, so that what is behind it is reached.
+#[test]
+fn every_mutant_is_refused_by_name_or_holds_tokens_of_its_vocabulary() {
+    let folder = folder();
+    let path = folder.path().join("a.tokens");
+    let valid = [(300, vec![1, 2, 3, 299]), (70_000, vec![69_999; 5])]
+        .map(|(vocabulary, tokens)| std::fs::read(write(&path, vocabulary, &tokens).path()).expect("it was written"));
+    for signed in [false, true] {
+        let tally = kiln_hostile::each_mutant(&valid, Form::Bytes, |bytes| {
+            let mut bytes = bytes.to_vec();
+            if signed && bytes.len() >= 256 {
+                sign(&mut bytes);
+            }
+            std::fs::write(&path, &bytes).expect("the folder can be written");
+            let file = match TokenFile::open_any(&path) {
+                Ok(file) => file,
+                Err(error) => {
+                    assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+                    return Fate::Refused;
+                }
+            };
+            assert!(file.len() <= bytes.len() as u64);
+            let mut tokens = vec![0; file.len() as usize];
+            match file.read(0, &mut tokens) {
+                Ok(()) => assert!(tokens.iter().all(|token| (*token as usize) < file.vocabulary_size())),
+                Err(error) => assert!(error.to_string().contains("at byte"), "{error}"),
+            }
+            if file.verify().is_ok() {
+                let hash = blake3::hash(&bytes[256..]);
+                assert_eq!(file.hash(), *hash.as_bytes());
+            }
+            Fate::Read
+        });
+        assert!(tally.read > 100 && tally.refused > 5000, "{tally:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_read() {
+    let folder = folder();
+    for path in kiln_hostile::no_files(folder.path()) {
+        let name = path.display().to_string();
+        let error =
+            kiln_hostile::in_time(&name, move || TokenFile::open(&path, &TOKENIZER).expect_err("it is no file"));
+        assert!(error.to_string().starts_with(&format!("{name} is not a whole token file: it is no file")), "{error}");
+    }
 }
 
 proptest! {

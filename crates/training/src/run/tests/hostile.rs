@@ -1,0 +1,151 @@
+//! Mutants of the state of the loop and of the log, and logs that are no text, no file, or one line without an end.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use kiln_hostile::{Fate, Form, each_mutant, in_a_process, within_bounds};
+use kiln_models::saved::write_safetensors;
+
+use super::{LoopState, Metrics, MetricsLog, entry};
+use crate::run::{Best, Checkpoint, EvaluationEntry, ScheduleEntry};
+
+fn state() -> LoopState {
+    LoopState {
+        step: 7,
+        evaluated: Some(5),
+        tokens: 1 << 60,
+        best: Some(Best { step: 5, loss: 0.25 }),
+        schedule: ScheduleEntry(serde_json::json!({ "step": 7, "kind": "constant", "rates": [0.1, 0.01] })),
+        averaging: None,
+        noise: None,
+    }
+}
+
+#[test]
+fn every_mutant_of_the_loops_state_is_refused_by_name_or_reads_back_equal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("training.json");
+    write_safetensors(&folder.path().join("optimizer.safetensors"), &Default::default(), &Default::default()).unwrap();
+    let valid = serde_json::to_vec_pretty(&state()).unwrap();
+    let tally = each_mutant(&[valid], Form::Text, |bytes| {
+        fs::write(&path, bytes).unwrap();
+        match Checkpoint::read(folder.path()) {
+            Ok(checkpoint) => {
+                let again = serde_json::to_vec(&checkpoint.state).unwrap();
+                assert_eq!(serde_json::from_slice::<LoopState>(&again).unwrap(), checkpoint.state);
+                Fate::Read
+            }
+            Err(error) => {
+                assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+                Fate::Refused
+            }
+        }
+    });
+    assert!(tally.read > 500 && tally.refused > 5000, "{tally:?}");
+}
+
+fn log() -> Vec<u8> {
+    let evaluation =
+        EvaluationEntry { step: 2, valid_loss: 0.5, perplexity: f64::INFINITY, bits_per_byte: 2.0, tokens: 3 };
+    let steps = (1..=4).map(|step| serde_json::to_string(&entry(step)).unwrap());
+    let lines: Vec<String> = steps.chain([serde_json::to_string(&evaluation).unwrap()]).collect();
+    (lines.join("\n") + "\n").into_bytes()
+}
+
+#[test]
+fn every_mutant_of_a_log_is_read_line_by_line_or_refused_with_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    let tally = each_mutant(&[log()], Form::Text, |bytes| {
+        fs::write(&path, bytes).unwrap();
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        let fate = match Metrics::read(&path) {
+            Ok(metrics) => {
+                assert_eq!(metrics.steps.len() + metrics.evaluations.len(), lines);
+                Fate::Read
+            }
+            Err(error) => {
+                let error = error.to_string();
+                let (_, rest) = error.split_once("metrics.jsonl`: line ").expect("the file and the line are named");
+                let line: usize = rest.split(' ').next().unwrap().parse().unwrap();
+                assert!((1..=lines).contains(&line), "{error}");
+                Fate::Refused
+            }
+        };
+        // Going on cuts off what cannot be gone on from, and what is left is the start of the file.
+        drop(MetricsLog::open(&path, 3).unwrap());
+        assert!(bytes.starts_with(&fs::read(&path).unwrap()));
+        fate
+    });
+    assert!(tally.read > 1000 && tally.refused > 3000, "{tally:?}");
+}
+
+fn refused(path: &Path, bytes: &[u8]) -> String {
+    fs::write(path, bytes).unwrap();
+    Metrics::read(path).expect_err("it is damaged").to_string()
+}
+
+#[test]
+fn what_is_no_line_of_a_log_is_told_with_its_line_and_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    let whole = log();
+    let with = |line: &[u8]| [&whole[..], line, b"\n"].concat();
+    let cases: [(&[u8], &str); 6] = [
+        (b"{\"step\":\xFF}", "line 6 is damaged: byte 9 is not UTF-8"),
+        (b"\0", "line 6 is damaged: expected value at line 1 column 1"),
+        (b"\xEF\xBB\xBF{}", "line 6 is damaged: expected value at line 1 column 1"),
+        (b"", "line 6 is damaged: EOF while parsing a value"),
+        (b"{\"step\":3}", "line 6 is damaged: missing field `tokens`"),
+        (b"{\"step\":3,\"valid_loss\":1.0}", "line 6 is damaged: missing field `perplexity`"),
+    ];
+    for (line, words) in cases {
+        let error = refused(&path, &with(line));
+        assert!(error.contains("metrics.jsonl") && error.contains(words), "{error:?} lacks {words:?}");
+    }
+    // Lines may end as they do on Windows.
+    fs::write(&path, String::from_utf8(whole).unwrap().replace('\n', "\r\n")).unwrap();
+    assert_eq!(Metrics::read(&path).unwrap().steps.len(), 4);
+}
+
+#[test]
+fn a_line_of_a_gibibyte_is_refused_in_bounded_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    let mut file = fs::File::create(&path).unwrap();
+    file.write_all(&log()).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let said = in_a_process("run::tests::hostile::a_process_reads_a_log", &path);
+    assert!(said.contains("line 6 is damaged: it is longer than 1048576 bytes"), "{said}");
+    drop(MetricsLog::open(&path, 9).unwrap());
+    assert_eq!(fs::read(&path).unwrap(), log());
+}
+
+#[test]
+#[ignore = "started by the test above"]
+#[expect(clippy::print_stdout, reason = "what it prints is read by the test above")]
+fn a_process_reads_a_log() {
+    let before = kiln_hostile::peak_memory().unwrap_or_default();
+    let read = within_bounds(Metrics::read);
+    // Not twice the file: a line is all that is held.
+    assert!(kiln_hostile::peak_memory().unwrap_or_default() < before + (64 << 20));
+    println!("{}", read.expect_err("it has a line without an end"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_that_is_no_file_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in kiln_hostile::no_files(folder.path()) {
+        let name = path.display().to_string();
+        let (read, opened) = kiln_hostile::in_time(&name, move || {
+            let opened = MetricsLog::open(&path, 1).map(drop);
+            (Metrics::read(&path).expect_err("it is no file"), opened.expect_err("it is no file"))
+        });
+        for error in [read, opened] {
+            let error = error.to_string();
+            assert!(error.contains(&name) && error.contains("not a regular file"), "{error}");
+        }
+    }
+}
