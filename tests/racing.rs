@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::Workshop;
+use crate::support::{Workshop, newest_checkpoint};
 
 /// The entrants of a race, after the shared sections.
 const ENTRANTS: &str = r#"
@@ -43,8 +43,7 @@ fn race<'a>(more: &[&'a str]) -> Vec<&'a str> {
 /// Names and contents of the last checkpoint's files of an entrant.
 fn last_checkpoint(workshop: &Workshop, entrant: &str) -> Vec<(String, Vec<u8>)> {
     let run = workshop.path("runs/race").join(entrant);
-    let name = fs::read_to_string(run.join("last")).expect("the run has a last checkpoint");
-    let entries = fs::read_dir(run.join("checkpoints").join(name.trim())).expect("the checkpoint can be listed");
+    let entries = fs::read_dir(newest_checkpoint(&run)).expect("the checkpoint can be listed");
     let file = |path: &Path| {
         (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), fs::read(path).expect("it can be read"))
     };

@@ -12,6 +12,12 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository has a root")
 }
 
+/// The folder of a run's newest checkpoint.
+pub(crate) fn newest_checkpoint(run: &Path) -> PathBuf {
+    let entries = fs::read_dir(run.join("checkpoints")).expect("the run has checkpoints");
+    entries.map(|entry| entry.expect("it can be listed").path()).max().expect("the run has a checkpoint")
+}
+
 /// A folder of one test, removed with it. Commands run in it, and their caches are in it.
 pub(crate) struct Workshop {
     folder: TempDir,

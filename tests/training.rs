@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Finished, Workshop};
+use crate::support::{Finished, Workshop, newest_checkpoint};
 
 /// Arguments that train the workshop's configuration of this kind of model as `run`.
 fn training<'a>(config: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -30,9 +30,7 @@ fn measured(workshop: &Workshop) -> Vec<Value> {
 
 /// The names and contents of the last checkpoint's files.
 fn last_checkpoint(workshop: &Workshop) -> Vec<(String, Vec<u8>)> {
-    let name = fs::read_to_string(workshop.path("runs/run/last")).expect("the run has a last checkpoint");
-    let folder = workshop.path("runs/run/checkpoints").join(name.trim());
-    let mut files: Vec<_> = fs::read_dir(folder)
+    let mut files: Vec<_> = fs::read_dir(newest_checkpoint(&workshop.path("runs/run")))
         .expect("the checkpoint can be listed")
         .map(|entry| entry.expect("the checkpoint can be listed"))
         .map(|entry| {
@@ -57,7 +55,7 @@ fn a_run_leaves_everything_that_the_readme_promises() {
     ] {
         assert!(finished.stderr.contains(words), "{words:?} is not in\n{}", finished.stderr);
     }
-    for file in ["config.toml", "tokenizer.json", "run.json", "metrics.jsonl", "best", "last"] {
+    for file in ["config.toml", "tokenizer.json", "run.json", "metrics.jsonl", "history.jsonl", "best"] {
         assert!(workshop.path("runs/run").join(file).is_file(), "{file} is missing");
     }
     let files: Vec<String> = last_checkpoint(&workshop).into_iter().map(|(name, _)| name).collect();

@@ -21,9 +21,6 @@ pub(crate) const FOLDER: &str = "runs";
 /// The resolved configuration of a run, in its folder.
 pub(crate) const CONFIG: &str = "config.toml";
 
-/// The folder of all runs.
-pub(crate) const FOLDER: &str = "runs";
-
 /// The resolved file of a race, in its folder.
 pub(crate) const RACE: &str = "race.toml";
 
@@ -76,12 +73,15 @@ pub(crate) fn open_run(
         kiln: env!("CARGO_PKG_VERSION").to_string(),
         changes,
     };
-    let Some((checkpoint_folder, checkpoint)) = folder.newest()? else {
+    let Some((found, checkpoint)) = folder.newest()? else {
         folder.begin_history(&entry(0, Vec::new()))?;
         folder.write_documents(&RunDocuments { config: &resolved, tokenizer: &data.tokenizer, record: &record })?;
         return Ok((folder, None));
     };
-    let saved = SavedModel::open(&checkpoint_folder, Which::Last, &chosen.device)?;
+    if let Some(warning) = &found.warning {
+        say(&format!("warning: {warning}"));
+    }
+    let saved = SavedModel::open(&found.folder, Which::Last, &chosen.device)?;
     check_saved(path, config, &saved.description, &record)?;
     tell(&changes, checkpoint.state.step);
     let changes = changes.into_iter().map(|(change, _)| change).collect();

@@ -142,9 +142,8 @@ pub fn newest_checkpoint(run: &Path, except: Option<u64>) -> Result<Option<Found
 
 /// The verified checkpoint that `which` means in `path`, a run folder or the folder of one checkpoint.
 ///
-/// The last one is the newest that verifies; that a newer one is damaged is told. Where the file `best` is missing or names
-/// nothing, the last one is taken, which is told too. A checkpoint that is named and damaged is an error: which other one to
-/// take is the user's choice.
+/// Where the file `best` is missing or names nothing, the newest checkpoint that verifies is taken, which is told. One that was
+/// asked for and is damaged is an error: which other one to take is the user's choice.
 ///
 /// # Errors
 /// There is no such checkpoint, or it is damaged.
@@ -160,21 +159,27 @@ pub fn find_checkpoint(path: &Path, which: Which) -> Result<FoundCheckpoint, Sav
     }
     match which {
         Which::Step(step) => return open_step(path, step),
-        Which::Last => return open_last(path),
+        Which::Last => {
+            let newest = steps(path)?.last().copied();
+            return open_step(path, newest.ok_or_else(|| SavedModelError::NoCheckpoint { run: path.to_path_buf() })?);
+        }
         Which::Best => {}
     }
     if let Some(step) = best_step(path).filter(|&step| checkpoint_folder(path, step).is_dir()) {
         return open_step(path, step);
     }
-    let mut found = open_last(path)?;
+    let mut found = newest_whole(path)?;
     let (file, step) = (path.join(BEST), found.manifest.step);
     let told = format!("`{}` names no checkpoint, so the newest whole one is taken: step {step}", file.display());
     found.warning.get_or_insert(told);
     Ok(found)
 }
 
-/// The newest checkpoint that verifies, with what is wrong with newer ones.
-fn open_last(run: &Path) -> Result<FoundCheckpoint, SavedModelError> {
+/// The newest checkpoint that verifies; that newer ones do not is told. From here a run goes on that nobody watches.
+///
+/// # Errors
+/// None verifies, or there is none.
+pub fn newest_whole(run: &Path) -> Result<FoundCheckpoint, SavedModelError> {
     let mut damage = None;
     for step in steps(run)?.into_iter().rev() {
         let folder = checkpoint_folder(run, step);

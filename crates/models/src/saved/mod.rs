@@ -20,7 +20,7 @@ pub use description::ModelDescription;
 pub use error::SavedModelError;
 pub use folder::{
     CheckpointEntry, FoundCheckpoint, Which, best_step, checkpoint_folder, clean_run, find_checkpoint,
-    list_checkpoints, name_best, newest_checkpoint, steps,
+    list_checkpoints, name_best, newest_checkpoint, newest_whole, steps,
 };
 pub use inspection::{CheckpointContents, FileReport, TensorReport, inspect_checkpoint, list_leftovers};
 pub use manifest::{MANIFEST_FILE, Manifest, ManifestFile};

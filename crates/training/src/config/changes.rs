@@ -41,8 +41,18 @@ pub struct Change {
 impl fmt::Display for Change {
     /// `run.steps: 2000 -> 4000`
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = |value: &Option<Value>| value.as_ref().map_or_else(|| "none".to_owned(), Value::to_string);
+        let words = |value: &Option<Value>| value.as_ref().map_or_else(|| "none".to_owned(), on_one_line);
         write!(formatter, "{}: {} -> {}", self.key, words(&self.from), words(&self.to))
+    }
+}
+
+/// The value as TOML, where a text with line ends stays on one line.
+fn on_one_line(value: &Value) -> String {
+    match value {
+        // TOML's basic strings escape as JSON's do.
+        Value::String(text) => serde_json::Value::from(text.as_str()).to_string(),
+        Value::Array(values) => format!("[{}]", values.iter().map(on_one_line).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
     }
 }
 
@@ -163,6 +173,7 @@ const RULES: &[(&str, Rule)] = &[
     ("run.clip-norm", Rule::Course),
     ("run.evaluate-every", Rule::Harmless),
     ("run.evaluate-fraction", Rule::Harmless),
+    ("run.on-save-error", Rule::Harmless),
     ("run.patience", Rule::Harmless),
     ("run.checkpoint-every", Rule::Harmless),
     ("run.keep", Rule::Harmless),

@@ -129,9 +129,12 @@ impl World {
         let folder = RunFolder::open(&self.folder.path().join(name), true, description)?;
         let newest = folder.newest()?;
         let (model, resume) = match newest {
-            Some((path, mut checkpoint)) => {
+            Some((found, mut checkpoint)) => {
                 change(&mut checkpoint);
-                (kiln_models::saved::load_weights(fresh, &path.join("model.safetensors")).unwrap(), Some(checkpoint))
+                (
+                    kiln_models::saved::load_weights(fresh, &found.folder.join("model.safetensors")).unwrap(),
+                    Some(checkpoint),
+                )
             }
             None => (fresh, None),
         };
@@ -366,9 +369,9 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
     let device = Device::flex();
     let description = ModelDescription::new(world.model.clone(), &world.tokenizer, world.run.context);
     let folder = RunFolder::open(&world.folder.path().join("run"), true, description).unwrap();
-    let (path, checkpoint) = folder.newest().unwrap().unwrap();
+    let (found, checkpoint) = folder.newest().unwrap().unwrap();
     let fresh = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &device);
-    let model = kiln_models::saved::load_weights(fresh, &path.join("model.safetensors")).unwrap();
+    let model = kiln_models::saved::load_weights(fresh, &found.folder.join("model.safetensors")).unwrap();
     let notes = Notes::default();
     let schedule = cosine(1e30);
     let error = train(Session {

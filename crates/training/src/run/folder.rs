@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use kiln_models::Tokenizer;
 use kiln_models::saved::{
     FoundCheckpoint, ModelDescription, SavedModelError, TOKENIZER_FILE, Which, checkpoint_folder, clean_run,
-    find_checkpoint, list_checkpoints, name_best, remove_folder_atomically, steps, write_file_atomically,
+    find_checkpoint, list_checkpoints, name_best, newest_whole, remove_folder_atomically, steps, write_file_atomically,
     write_folder_atomically,
 };
 
@@ -130,7 +130,7 @@ impl RunFolder {
         if steps(&self.path)?.is_empty() {
             return Ok(None);
         }
-        let found = find_checkpoint(&self.path, Which::Last)?;
+        let found = newest_whole(&self.path)?;
         let checkpoint = Checkpoint::read(&found.folder)?;
         Ok(Some((found, checkpoint)))
     }

@@ -3,7 +3,7 @@ use std::io;
 
 use super::super::{
     Manifest, SavedModelError, Which, checkpoint_folder, clean_run, find_checkpoint, list_checkpoints, name_best,
-    newest_checkpoint, steps, write_file_atomically, write_folder_atomically,
+    newest_checkpoint, newest_whole, steps, write_file_atomically, write_folder_atomically,
 };
 use super::{names, write_checkpoint};
 
@@ -74,16 +74,17 @@ fn a_damaged_checkpoint_that_is_named_is_an_error_that_offers_another() {
     name_best(run.path(), 300).unwrap();
     // A file that lies about the newest is never asked.
     fs::write(run.path().join("last"), "step-00000100\n").unwrap();
-    let last = find_checkpoint(run.path(), Which::Last).unwrap();
+    let last = newest_whole(run.path()).unwrap();
     let warning = last.warning.unwrap();
     assert_eq!(last.manifest.step, 200);
     assert!(warning.contains("step-00000300") && warning.contains("model.safetensors"), "{warning}");
 
-    let error = find_checkpoint(run.path(), Which::Best).unwrap_err();
-
-    assert!(matches!(error, SavedModelError::Damaged { other: Some(200), .. }), "{error}");
-    assert!(error.to_string().contains("model.safetensors"));
-    assert!(error.help().unwrap().contains("--checkpoint 200"));
+    for which in [Which::Best, Which::Last] {
+        let error = find_checkpoint(run.path(), which).unwrap_err();
+        assert!(matches!(error, SavedModelError::Damaged { other: Some(200), .. }), "{error}");
+        assert!(error.to_string().contains("model.safetensors"));
+        assert!(error.help().unwrap().contains("--checkpoint 200"));
+    }
     let valid: Vec<_> =
         list_checkpoints(run.path()).unwrap().iter().map(|entry| (entry.step, entry.valid.is_ok())).collect();
     assert_eq!(valid, [(100, true), (200, true), (300, false)]);

@@ -193,7 +193,6 @@ fn the_largest_headers_take_bounded_time_and_memory() {
 
 #[test]
 #[ignore = "started by the test above"]
-#[expect(clippy::print_stdout, reason = "what it prints is read by the test above")]
 fn a_process_reads_tensors() {
     match within_bounds(read_safetensors) {
         Ok(_) => println!("read"),

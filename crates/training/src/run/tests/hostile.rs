@@ -19,6 +19,7 @@ fn state() -> LoopState {
         schedule: ScheduleEntry(serde_json::json!({ "step": 7, "kind": "constant", "rates": [0.1, 0.01] })),
         averaging: None,
         noise: None,
+        ..LoopState::default()
     }
 }
 
@@ -124,7 +125,6 @@ fn a_line_of_a_gibibyte_is_refused_in_bounded_memory() {
 
 #[test]
 #[ignore = "started by the test above"]
-#[expect(clippy::print_stdout, reason = "what it prints is read by the test above")]
 fn a_process_reads_a_log() {
     let before = kiln_hostile::peak_memory().unwrap_or_default();
     let read = within_bounds(Metrics::read);
