@@ -7,9 +7,9 @@ use kiln_models::files::{Content, Links, read_regular};
 
 use super::problem::{ConfigErrors, Source};
 
-/// Nobody writes a configuration of so many bytes; a larger file was named by mistake. The tree of a file takes some two hundred
-/// times its text, which this keeps to some fifty megabytes.
-const MOST_BYTES: u64 = 256 << 10;
+/// Nobody writes a configuration of so many bytes; a larger file was named by mistake. The tree and the mistakes of a file
+/// take up to five hundred times its text, which this keeps to some thirty megabytes.
+const MOST_BYTES: u64 = 64 << 10;
 
 /// Why a configuration file could not be used.
 #[derive(Debug, thiserror::Error)]

@@ -70,17 +70,17 @@ fn a_file_full_of_mistakes_is_told_in_bounded_time_and_memory() {
     let numbered = |line: fn(usize) -> String| {
         (0..).map(line).scan(0, |length, line| {
             *length += line.len();
-            (*length < 256 << 10).then_some(line)
+            (*length < 64 << 10).then_some(line)
         })
     };
     let cases: [(&str, String); 7] = [
         ("unknown keys", numbered(|index| format!("k{index} = 1\n")).collect()),
         ("unknown tables", numbered(|index| format!("[t{index}]\n")).collect()),
-        ("equals signs", "=".repeat(256 << 10)),
-        ("broken lines", "=\n".repeat(128 << 10)),
-        ("open lists", format!("a = {}", "[".repeat((256 << 10) - 4))),
-        ("dotted", format!("{}a = 1", "a.".repeat((128 << 10) - 8))),
-        ("a long list", format!("[data.file]\npaths = [{}]", "1,".repeat((128 << 10) - 20))),
+        ("equals signs", "=".repeat(64 << 10)),
+        ("broken lines", "=\n".repeat(32 << 10)),
+        ("open lists", format!("a = {}", "[".repeat((64 << 10) - 4))),
+        ("dotted", format!("{}a = 1", "a.".repeat((32 << 10) - 8))),
+        ("a long list", format!("[data.file]\npaths = [{}]", "1,".repeat((32 << 10) - 20))),
     ];
     for (name, text) in cases {
         let path = folder.path().join(name);
