@@ -83,7 +83,8 @@ fn finish(
             if outcome.stop == Stop::Early {
                 say("ended early: the validation loss did not become better for `run.patience` evaluations");
             }
-            say(&format!("done: {} steps in {}", outcome.step, duration(seconds)));
+            let (time, saving) = (duration(seconds), outcome.saving.as_secs_f64());
+            say(&format!("done: {} steps in {time}, of which {saving:.2} s stood still for saving", outcome.step));
             if let Some(evaluation) = &outcome.evaluation {
                 let mut line = format!(
                     "validation loss {:.4} nats/token, perplexity {:.2}, {:.4} bits/byte",

@@ -1,6 +1,7 @@
 //! A session of training: everything put together and handed to burn-train.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use burn::optim::SgdConfig;
 use burn::tensor::Device;
@@ -70,6 +71,9 @@ pub struct Outcome {
     pub step: u64,
     /// The last evaluation since the start or resumption, if there was one.
     pub evaluation: Option<crate::evaluation::Evaluation>,
+    /// How long training stood still for saving: while numbers were copied, and while the writing of the checkpoint before
+    /// was not yet done.
+    pub saving: Duration,
 }
 
 /// Trains to the end, or until the interrupter stops it; the newest state is on disk when it comes back.
@@ -128,7 +132,8 @@ pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
         return Err(TrainError::Learner(error.to_string()));
     }
     let ended = step_loop.take_end().ok_or_else(|| TrainError::Learner("the loop did not run".to_string()))??;
-    Ok(Outcome { model: result.model.language_model, stop: ended.stop, step: ended.step, evaluation: ended.evaluation })
+    let Ended { stop, step, evaluation, saving } = ended;
+    Ok(Outcome { model: result.model.language_model, stop, step, evaluation, saving })
 }
 
 /// What the loop leaves behind for [`train`].
@@ -136,6 +141,7 @@ pub(super) struct Ended {
     pub(super) stop: Stop,
     pub(super) step: u64,
     pub(super) evaluation: Option<crate::evaluation::Evaluation>,
+    pub(super) saving: Duration,
 }
 
 /// A place for one value that is put in on one side of burn-train and taken out on the other.

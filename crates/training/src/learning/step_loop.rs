@@ -84,6 +84,7 @@ impl SupervisedLearningStrategy<TrainingModel> for StepLoop {
             estimates,
             validation,
             saver: Saver::new(folder.clone(), keep),
+            saving: Duration::ZERO,
             folder,
             log,
             observer,
@@ -130,6 +131,8 @@ struct Running {
     /// The newest checkpoint: after how many updates, and after which evaluation.
     saved: Option<(u64, Option<u64>)>,
     saver: Saver,
+    /// How long training stood still for it.
+    saving: Duration,
     /// Why the newest checkpoint could not be written.
     unsaved: Option<CheckpointError>,
     /// Whether the last line could not be appended to the log.
@@ -176,7 +179,7 @@ impl Running {
         self.save()?;
         self.settle()?;
         match self.unsaved.take() {
-            None => Ok(Ended { stop, step, evaluation: self.evaluation }),
+            None => Ok(Ended { stop, step, evaluation: self.evaluation, saving: self.saving }),
             Some(error) => Err(TrainError::NotSaved { step, source: Box::new(error) }),
         }
     }

@@ -1,5 +1,7 @@
 //! What the loop writes, and what it does when it cannot.
 
+use std::time::Instant;
+
 use kiln_models::saved::state_tensors;
 use serde::Serialize;
 
@@ -11,11 +13,19 @@ use crate::run::{Checkpoint, CheckpointError, OnSaveError, Saved, ScheduleEntry,
 impl Running {
     /// Begins to write a checkpoint of this step, unless there is one that knows as much. Waits for the one before.
     pub(super) fn save(&mut self) -> Result<(), TrainError> {
+        let started = Instant::now();
+        let begun = self.begin_to_save();
+        self.saving += started.elapsed();
+        begun
+    }
+
+    fn begin_to_save(&mut self) -> Result<(), TrainError> {
         let newest = (self.state.step, self.state.evaluated);
         if self.saved == Some(newest) {
             return Ok(());
         }
-        self.settle()?;
+        let ended = self.saver.wait();
+        self.hear(ended)?;
         let updater = &self.updater;
         self.state.schedule = ScheduleEntry(updater.parts.schedule.get().state());
         self.state.averaging = updater.parts.averaging.state();
@@ -39,7 +49,9 @@ impl Running {
 
     /// Waits for what is being written.
     pub(super) fn settle(&mut self) -> Result<(), TrainError> {
+        let started = Instant::now();
         let ended = self.saver.wait();
+        self.saving += started.elapsed();
         self.hear(ended)
     }
 
