@@ -9,6 +9,9 @@ use super::problem::{ConfigErrors, Override, Source};
 use super::schema::Schema;
 use super::{document, mistakes, reader};
 
+/// Places that could not be read, beyond which no rules are checked.
+const MOST_BROKEN: usize = 1000;
+
 /// Reads a `T` from a file and overrides; `validate` gives the broken rules of a `T`, keys from the root.
 ///
 /// Rules that a value breaks only because another mistake replaced it are not told: a violation is left out when its key, or
@@ -26,7 +29,8 @@ pub fn read<T: DeserializeOwned>(
     let schema = Schema::of::<T>();
     let reader::Outcome { value, problems: mistakes, broken, renamed } = reader::read::<T>(&root, &schema);
     problems.extend(mistakes);
-    if let Some(value) = &value {
+    // Which rules depend on what could not be read is asked for each of both; so many mistakes are enough to be told.
+    if let Some(value) = value.as_ref().filter(|_| broken.len() <= MOST_BROKEN) {
         let violations = validate(value).into_iter().filter(|violation| !depends_on_any(violation, &broken));
         problems
             .extend(violations.map(|violation| mistakes::violation(renamed.nearest(&root, &violation.key), violation)));
