@@ -1,7 +1,7 @@
 #![no_main]
 //! `training.json` of a checkpoint, the state of the loop.
 use kiln_fuzz::Scratch;
-use kiln_models::saved::write_safetensors;
+use kiln_models::saved::tensors_to_safetensors;
 use kiln_training::run::Checkpoint;
 use libfuzzer_sys::fuzz_target;
 
@@ -9,7 +9,8 @@ fuzz_target!(|bytes: &[u8]| {
     Scratch::with("training.json", bytes, |scratch| {
         let optimizer = scratch.folder().join("optimizer.safetensors");
         if !optimizer.exists() {
-            write_safetensors(&optimizer, &Default::default(), &Default::default()).expect("the folder can be written");
+            let none = tensors_to_safetensors(&Default::default(), &Default::default()).expect("there is nothing to refuse");
+            std::fs::write(&optimizer, none).expect("the folder can be written");
         }
         if let Err(error) = Checkpoint::read(scratch.folder()) {
             assert!(scratch.is_named_by(&error.to_string()), "{error}");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
-use kiln_models::saved::write_file_atomically;
+use kiln_models::saved::{DiskFiles, write_file_atomically};
 use kiln_training::config::{Config, Entrant, RaceConfig, RefusedChanges};
 use kiln_training::learning::{self, Divergence, Session, Stop, TrainError};
 use kiln_training::run::{FolderError, LoopState, Metrics};
@@ -104,7 +104,7 @@ fn open_folder(folder: &Path, race: &RaceConfig, resume: bool) -> anyhow::Result
         same_race(folder, race)?;
     }
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    Ok(write_file_atomically(&file, race.to_toml().as_bytes())?)
+    Ok(write_file_atomically(&DiskFiles, &file, race.to_toml().as_bytes())?)
 }
 
 /// A ranking compares what was trained alike: entrants may be added to a race that goes on, and nothing else may change.

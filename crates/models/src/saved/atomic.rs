@@ -1,43 +1,42 @@
 //! Writing that is seen whole or not at all, also after a loss of power.
 //!
 //! Everything is written beside its final name, flushed to the disk, and then renamed; the folder above is flushed last,
-//! since the rename is an entry in it.
+//! since the rename is an entry in it. Every operation goes through [`Files`].
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::SavedModelError;
+use super::files::{Files, Kind, Writer};
 use super::manifest::Manifest;
+use super::staged::StagedFolder;
 
 /// Marks what is being written.
 const STAGING: &str = "tmp";
 /// Marks what is being replaced.
 const REPLACED: &str = "old";
 
-/// Writes a checkpoint folder as a whole: `write` fills a folder beside `final_path`, each of its files is flushed, the
-/// manifest is added, and the folder gets its name. What fails on the way leaves nothing under that name, and leaves a
-/// folder that had the name before as it was.
+/// Writes a checkpoint folder as a whole: `write` fills a folder beside `final_path`, which then gets a manifest and its name.
+/// What fails on the way leaves nothing under that name, and leaves a folder that had the name before as it was.
 ///
 /// # Errors
-/// Whatever `write` returns, and what the system says.
+/// Whatever `write` returns, and what the system says; also where the folder above is not there.
 pub fn write_folder_atomically<E: From<SavedModelError>>(
+    files: &dyn Files,
     final_path: &Path,
     step: u64,
-    write: impl FnOnce(&Path) -> Result<(), E>,
+    write: impl FnOnce(&mut StagedFolder<'_>) -> Result<(), E>,
 ) -> Result<Manifest, E> {
-    let parent = parent(final_path);
-    fs::create_dir_all(parent).map_err(SavedModelError::io("create folder", parent))?;
     let staging = beside(final_path, STAGING);
-    remove(&staging)?;
-    let written = fill(&staging, step, write).and_then(|manifest| {
-        put_in_place(&staging, final_path)?;
+    remove(files, &staging)?;
+    let written = fill(files, &staging, step, write).and_then(|manifest| {
+        put_in_place(files, &staging, final_path)?;
         Ok(manifest)
     });
     if written.is_err() {
         // The first error is the one to report; what is left is removed when the run is opened again.
-        let _ = remove(&staging);
+        let _ = remove(files, &staging);
     }
     written
 }
@@ -46,28 +45,47 @@ pub fn write_folder_atomically<E: From<SavedModelError>>(
 ///
 /// # Errors
 /// What the system says; a file that had the name before then stays as it was.
-pub fn write_file_atomically(final_path: &Path, content: &[u8]) -> Result<(), SavedModelError> {
+pub fn write_file_atomically(files: &dyn Files, final_path: &Path, content: &[u8]) -> Result<(), SavedModelError> {
     let staging = beside(final_path, STAGING);
-    let written = write_and_flush(&staging, content).and_then(|()| {
-        fs::rename(&staging, final_path).map_err(SavedModelError::io("write", final_path))?;
-        flush_folder(parent(final_path))
+    let written = write_and_flush(files, &staging, content).and_then(|()| {
+        files.rename(&staging, final_path).map_err(SavedModelError::io("write", final_path))?;
+        flush_folder(files, parent(final_path))
     });
     if written.is_err() {
-        let _ = remove(&staging);
+        let _ = remove(files, &staging);
     }
     written
 }
 
-/// Removes a folder so that it is never seen in part: it loses its name first. A process that dies in between leaves it among
-/// what [`clean_run`](super::clean_run) removes.
+/// Removes a folder so that it is never seen in part: it loses its name first, for good. A process that dies in between leaves
+/// it among what [`clean_run`](super::clean_run) removes.
 ///
 /// # Errors
 /// What the system says.
-pub fn remove_folder_atomically(path: &Path) -> Result<(), SavedModelError> {
+pub fn remove_folder_atomically(files: &dyn Files, path: &Path) -> Result<(), SavedModelError> {
     let aside = beside(path, STAGING);
-    remove(&aside)?;
-    fs::rename(path, &aside).map_err(SavedModelError::io("remove", path))?;
-    remove(&aside)
+    remove(files, &aside)?;
+    files.rename(path, &aside).map_err(SavedModelError::io("remove", path))?;
+    flush_folder(files, parent(path))?;
+    remove(files, &aside)
+}
+
+/// Makes a folder and those above it that are missing, and flushes their names to the disk. The name of `path` itself is
+/// flushed in any case: whoever made it may not have come to that.
+///
+/// # Errors
+/// What the system says.
+pub fn create_folder_durably(files: &dyn Files, path: &Path) -> Result<(), SavedModelError> {
+    let above = parent(path);
+    match files.create_folder(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) if error.kind() == ErrorKind::NotFound && above != path && path.parent() == Some(above) => {
+            create_folder_durably(files, above)?;
+            files.create_folder(path).map_err(SavedModelError::io("create folder", path))?;
+        }
+        other => other.map_err(SavedModelError::io("create folder", path))?,
+    }
+    flush_folder(files, above)
 }
 
 /// Removes from `folder` what an earlier process left half written, and puts back what it was about to replace.
@@ -75,18 +93,17 @@ pub fn remove_folder_atomically(path: &Path) -> Result<(), SavedModelError> {
 ///
 /// # Errors
 /// What the system says.
-pub(super) fn remove_leftovers(folder: &Path) -> Result<(), SavedModelError> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+pub(super) fn remove_leftovers(files: &dyn Files, folder: &Path) -> Result<(), SavedModelError> {
+    let entries = match files.list(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         other => other.map_err(SavedModelError::io("list", folder))?,
     };
-    for entry in entries {
-        let path = entry.map_err(SavedModelError::io("list", folder))?.path();
+    for path in entries {
         match leftover(&path) {
-            Some((final_path, REPLACED)) if !final_path.exists() => {
-                fs::rename(&path, &final_path).map_err(SavedModelError::io("restore", &final_path))?;
+            Some((final_path, REPLACED)) if is_missing(files, &final_path)? => {
+                files.rename(&path, &final_path).map_err(SavedModelError::io("restore", &final_path))?;
             }
-            Some(_) => remove(&path)?,
+            Some(_) => remove(files, &path)?,
             None => {}
         }
     }
@@ -94,69 +111,72 @@ pub(super) fn remove_leftovers(folder: &Path) -> Result<(), SavedModelError> {
 }
 
 /// Writes a file and flushes it to the disk.
-pub(super) fn write_and_flush(path: &Path, content: &[u8]) -> Result<(), SavedModelError> {
-    let mut file = File::create(path).map_err(SavedModelError::io("create", path))?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(SavedModelError::io("write", path))
+fn write_and_flush(files: &dyn Files, path: &Path, content: &[u8]) -> Result<(), SavedModelError> {
+    let file = files.create_file(path).map_err(SavedModelError::io("create", path))?;
+    Writer(&*file).write_all(content).map_err(SavedModelError::io("write", path))?;
+    file.sync().map_err(SavedModelError::io("flush", path))
 }
 
 fn fill<E: From<SavedModelError>>(
+    files: &dyn Files,
     staging: &Path,
     step: u64,
-    write: impl FnOnce(&Path) -> Result<(), E>,
+    write: impl FnOnce(&mut StagedFolder<'_>) -> Result<(), E>,
 ) -> Result<Manifest, E> {
-    fs::create_dir(staging).map_err(SavedModelError::io("create folder", staging))?;
-    write(staging)?;
-    flush_files(staging)?;
-    let manifest = Manifest::write(staging, step)?;
-    flush_folder(staging)?;
-    Ok(manifest)
+    let mut folder = StagedFolder::create(files, staging)?;
+    write(&mut folder)?;
+    Ok(folder.finish(step)?)
 }
 
 /// Gives the staged folder its name. Renaming cannot replace a folder that has files, so one that is there is first put
 /// aside; between the two renames a crash leaves it aside, from where [`remove_leftovers`] puts it back.
-fn put_in_place(staging: &Path, final_path: &Path) -> Result<(), SavedModelError> {
+fn put_in_place(files: &dyn Files, staging: &Path, final_path: &Path) -> Result<(), SavedModelError> {
     let replaced = beside(final_path, REPLACED);
-    let replaces = fs::symlink_metadata(final_path).is_ok();
+    let replaces = !is_missing(files, final_path)?;
     if replaces {
-        remove(&replaced)?;
-        fs::rename(final_path, &replaced).map_err(SavedModelError::io("replace", final_path))?;
+        remove(files, &replaced)?;
+        files.rename(final_path, &replaced).map_err(SavedModelError::io("replace", final_path))?;
     }
-    if let Err(error) = fs::rename(staging, final_path) {
+    if let Err(error) = files.rename(staging, final_path) {
         if replaces {
-            let _ = fs::rename(&replaced, final_path);
+            let _ = files.rename(&replaced, final_path);
         }
         return Err(SavedModelError::io("write", final_path)(error));
     }
-    flush_folder(parent(final_path))?;
-    if replaces { remove(&replaced) } else { Ok(()) }
-}
-
-fn flush_files(folder: &Path) -> Result<(), SavedModelError> {
-    for entry in fs::read_dir(folder).map_err(SavedModelError::io("list", folder))? {
-        let path = entry.map_err(SavedModelError::io("list", folder))?.path();
-        // Opened for writing because some systems flush no file that is open for reading only.
-        let file = OpenOptions::new().write(true).open(&path).map_err(SavedModelError::io("open", &path))?;
-        file.sync_all().map_err(SavedModelError::io("flush", &path))?;
+    flush_folder(files, parent(final_path))?;
+    if replaces {
+        // The new one is there; what is left of the old one is removed when the run is opened again.
+        let _ = remove(files, &replaced);
     }
     Ok(())
 }
 
-/// Flushes the entries of a folder. Only Unix lets a folder be opened for that; elsewhere the rename is what there is.
-fn flush_folder(folder: &Path) -> Result<(), SavedModelError> {
-    if cfg!(unix) {
-        let opened = File::open(folder).map_err(SavedModelError::io("open", folder))?;
-        opened.sync_all().map_err(SavedModelError::io("flush", folder))?;
-    }
-    Ok(())
+fn flush_folder(files: &dyn Files, folder: &Path) -> Result<(), SavedModelError> {
+    files.sync_folder(folder).map_err(SavedModelError::io("flush", folder))
 }
 
-fn remove(path: &Path) -> Result<(), SavedModelError> {
-    let removed = match fs::symlink_metadata(path) {
-        Err(_) => return Ok(()),
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-    };
-    removed.map_err(SavedModelError::io("remove", path))
+fn is_missing(files: &dyn Files, path: &Path) -> Result<bool, SavedModelError> {
+    match files.kind(path) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(SavedModelError::io("find", path)(error)),
+    }
+}
+
+/// Removes a file, or a folder with everything in it; that there is nothing is no error.
+fn remove(files: &dyn Files, path: &Path) -> Result<(), SavedModelError> {
+    let failed = SavedModelError::io("remove", path);
+    match files.kind(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed(error)),
+        Ok(Kind::Folder) => {
+            for inside in files.list(path).map_err(SavedModelError::io("list", path))? {
+                remove(files, &inside)?;
+            }
+            files.remove_folder(path).map_err(failed)
+        }
+        Ok(_) => files.remove_file(path).map_err(failed),
+    }
 }
 
 /// `<name>.<mark>-<process>` in the same folder, hence on the same disk, where renaming is one step.

@@ -8,15 +8,17 @@
 //! ```
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::atomic::{remove_leftovers, write_file_atomically};
 use super::error::SavedModelError;
+use super::files::{DiskFiles, Files, Kind};
 use super::manifest::{MANIFEST_FILE, Manifest, read_small};
 
 /// The folder of the checkpoints in a run.
-pub(super) const CHECKPOINTS: &str = "checkpoints";
+pub const CHECKPOINTS: &str = "checkpoints";
 
 /// Which checkpoint of a run is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,13 +56,13 @@ const BEST: &str = "best";
 ///
 /// # Errors
 /// What the system says.
-pub fn name_best(run: &Path, step: u64) -> Result<(), SavedModelError> {
-    write_file_atomically(&run.join(BEST), format!("{}\n", checkpoint_name(step)).as_bytes())
+pub fn name_best(files: &dyn Files, run: &Path, step: u64) -> Result<(), SavedModelError> {
+    write_file_atomically(files, &run.join(BEST), format!("{}\n", checkpoint_name(step)).as_bytes())
 }
 
 /// The step of the checkpoint that the file `best` names; nothing where it is missing or names none.
-pub fn best_step(run: &Path) -> Option<u64> {
-    let content = read_small(&run.join(BEST), 64).ok()?;
+pub fn best_step(files: &dyn Files, run: &Path) -> Option<u64> {
+    let content = read_small(files, &run.join(BEST), 64).ok()?;
     step_of(str::from_utf8(&content).ok()?.trim_end())
 }
 
@@ -98,12 +100,20 @@ pub fn checkpoint_folder(run: &Path, step: u64) -> PathBuf {
 /// # Errors
 /// The folder of the checkpoints cannot be listed.
 pub fn list_checkpoints(run: &Path) -> Result<Vec<CheckpointEntry>, SavedModelError> {
+    list_checkpoints_in(&DiskFiles, run)
+}
+
+/// The same in another file system than the disk.
+///
+/// # Errors
+/// As [`list_checkpoints`].
+pub fn list_checkpoints_in(files: &dyn Files, run: &Path) -> Result<Vec<CheckpointEntry>, SavedModelError> {
     let entry = |step| {
         let folder = checkpoint_folder(run, step);
-        let valid = verify_checkpoint(&folder);
+        let valid = verify_checkpoint(files, &folder);
         CheckpointEntry { step, folder, valid }
     };
-    Ok(steps(run)?.into_iter().map(entry).collect())
+    Ok(steps_in(files, run)?.into_iter().map(entry).collect())
 }
 
 /// The steps of a run's checkpoints by their names, oldest first, without looking into them.
@@ -111,16 +121,25 @@ pub fn list_checkpoints(run: &Path) -> Result<Vec<CheckpointEntry>, SavedModelEr
 /// # Errors
 /// The folder of the checkpoints cannot be listed; where there is none, there are no checkpoints.
 pub fn steps(run: &Path) -> Result<Vec<u64>, SavedModelError> {
+    steps_in(&DiskFiles, run)
+}
+
+fn steps_in(files: &dyn Files, run: &Path) -> Result<Vec<u64>, SavedModelError> {
     let folder = run.join(CHECKPOINTS);
-    let entries = match fs::read_dir(&folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+    let entries = match files.list(&folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(SavedModelError::io("list", &folder))?,
     };
     let mut steps = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(SavedModelError::io("list", &folder))?;
-        let is_folder = entry.file_type().map_err(SavedModelError::io("list", &folder))?.is_dir();
-        steps.extend(entry.file_name().to_str().and_then(step_of).filter(|_| is_folder));
+    for path in entries {
+        let Some(step) = path.file_name().and_then(|name| name.to_str()).and_then(step_of) else { continue };
+        match files.kind(&path) {
+            Ok(Kind::Folder) => steps.push(step),
+            Ok(_) => {}
+            // Whoever trains there has just removed it.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(SavedModelError::io("list", &path)(error)),
+        }
     }
     steps.sort_unstable();
     Ok(steps)
@@ -133,7 +152,7 @@ pub fn steps(run: &Path) -> Result<Vec<u64>, SavedModelError> {
 pub fn newest_checkpoint(run: &Path, except: Option<u64>) -> Result<Option<FoundCheckpoint>, SavedModelError> {
     for step in steps(run)?.into_iter().rev().filter(|&step| Some(step) != except) {
         let folder = checkpoint_folder(run, step);
-        if let Ok(manifest) = verify_checkpoint(&folder) {
+        if let Ok(manifest) = verify_checkpoint(&DiskFiles, &folder) {
             return Ok(Some(FoundCheckpoint { folder, manifest, run: run.to_path_buf(), warning: None }));
         }
     }
@@ -165,7 +184,7 @@ pub fn find_checkpoint(path: &Path, which: Which) -> Result<FoundCheckpoint, Sav
         }
         Which::Best => {}
     }
-    if let Some(step) = best_step(path).filter(|&step| checkpoint_folder(path, step).is_dir()) {
+    if let Some(step) = best_step(&DiskFiles, path).filter(|&step| checkpoint_folder(path, step).is_dir()) {
         return open_step(path, step);
     }
     let mut found = newest_whole(path)?;
@@ -183,7 +202,7 @@ pub fn newest_whole(run: &Path) -> Result<FoundCheckpoint, SavedModelError> {
     let mut damage = None;
     for step in steps(run)?.into_iter().rev() {
         let folder = checkpoint_folder(run, step);
-        match verify_checkpoint(&folder) {
+        match verify_checkpoint(&DiskFiles, &folder) {
             Ok(manifest) => {
                 let warning =
                     damage.map(|error| format!("{error}; the newest whole checkpoint is taken instead: step {step}"));
@@ -203,13 +222,13 @@ pub fn newest_whole(run: &Path) -> Result<FoundCheckpoint, SavedModelError> {
 ///
 /// # Errors
 /// What the system says.
-pub fn clean_run(run: &Path) -> Result<(), SavedModelError> {
-    remove_leftovers(run)?;
-    remove_leftovers(&run.join(CHECKPOINTS))
+pub fn clean_run(files: &dyn Files, run: &Path) -> Result<(), SavedModelError> {
+    remove_leftovers(files, run)?;
+    remove_leftovers(files, &run.join(CHECKPOINTS))
 }
 
 fn open_one(folder: &Path, which: Which) -> Result<FoundCheckpoint, SavedModelError> {
-    let manifest = verify_checkpoint(folder)?;
+    let manifest = verify_checkpoint(&DiskFiles, folder)?;
     if let Which::Step(step) = which
         && step != manifest.step
     {
@@ -226,7 +245,7 @@ fn open_step(run: &Path, step: u64) -> Result<FoundCheckpoint, SavedModelError> 
     if !folder.is_dir() {
         return Err(SavedModelError::NoSuchStep { run: run.to_path_buf(), step, available: steps(run)? });
     }
-    match verify_checkpoint(&folder) {
+    match verify_checkpoint(&DiskFiles, &folder) {
         Ok(manifest) => Ok(FoundCheckpoint { folder, manifest, run: run.to_path_buf(), warning: None }),
         Err(SavedModelError::Damaged { folder, problem, .. }) => {
             let other = newest_checkpoint(run, Some(step))?.map(|found| found.manifest.step);
@@ -237,11 +256,11 @@ fn open_step(run: &Path, step: u64) -> Result<FoundCheckpoint, SavedModelError> 
 }
 
 /// Verifies a checkpoint folder; one that is named after a step must be of that step.
-pub(super) fn verify_checkpoint(folder: &Path) -> Result<Manifest, SavedModelError> {
-    if !folder.join(MANIFEST_FILE).exists() {
+pub(super) fn verify_checkpoint(files: &dyn Files, folder: &Path) -> Result<Manifest, SavedModelError> {
+    if files.kind(&folder.join(MANIFEST_FILE)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Err(SavedModelError::damaged(folder, format!("`{MANIFEST_FILE}` is missing")));
     }
-    let manifest = Manifest::verify(folder)?;
+    let manifest = Manifest::verify_in(files, folder)?;
     match folder.file_name().and_then(|name| name.to_str()).and_then(step_of) {
         Some(step) if step != manifest.step => {
             Err(SavedModelError::damaged(folder, format!("its manifest is that of step {}", manifest.step)))

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::atomic::leftover;
 use super::description::ModelDescription;
 use super::error::SavedModelError;
+use super::files::DiskFiles;
 use super::folder::{CHECKPOINTS, verify_checkpoint};
 use super::header::{FileHeader, Place};
 use super::manifest::{MANIFEST_FILE, Manifest};
@@ -72,12 +73,15 @@ pub fn inspect_checkpoint(folder: &Path) -> Result<CheckpointContents, SavedMode
         damage: Vec::new(),
     };
     // Whether a checkpoint counts is decided in one place; what else is wrong is added to it.
-    contents.damage.extend(verify_checkpoint(folder).err().map(|error| problem(&error)));
-    let manifest =
-        if lengths.iter().any(|(name, _)| name == MANIFEST_FILE) { Manifest::read(folder).ok() } else { None };
+    contents.damage.extend(verify_checkpoint(&DiskFiles, folder).err().map(|error| problem(&error)));
+    let manifest = if lengths.iter().any(|(name, _)| name == MANIFEST_FILE) {
+        Manifest::read(&DiskFiles, folder).ok()
+    } else {
+        None
+    };
     for file in manifest.iter().flat_map(|manifest| &manifest.files) {
         let bytes = lengths.iter().find(|(name, _)| *name == file.name).map(|(_, bytes)| *bytes);
-        let checked = file.check(folder);
+        let checked = file.check(&DiskFiles, folder);
         let (name, blake3, verified) = (file.name.clone(), Some(file.blake3.clone()), checked.is_ok());
         contents.files.push(FileReport { name, bytes, blake3, verified });
         contents.note(checked);

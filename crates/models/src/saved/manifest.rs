@@ -3,14 +3,13 @@
 //! A checkpoint counts only when its manifest fits. The manifest carries a hash of itself too, so that no change of a
 //! single bit, in it or in the files that it lists, goes unseen. Files that it does not list are never read.
 
-use std::fs;
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::write_and_flush;
 use super::error::SavedModelError;
-use crate::files::{Content, Links, open_regular, read_regular};
+use super::files::{DiskFiles, Files, Kind};
 
 /// The name of the manifest in a checkpoint folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -66,31 +65,27 @@ struct AnyManifest {
 }
 
 impl Manifest {
-    /// Lists and hashes every file in `folder` and writes the manifest beside them, flushed to the disk.
-    ///
-    /// # Errors
-    /// Something in the folder is not a regular file, or the system refuses.
-    pub fn write(folder: &Path, step: u64) -> Result<Self, SavedModelError> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(folder).map_err(SavedModelError::io("list", folder))? {
-            let path = entry.map_err(SavedModelError::io("list", folder))?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-            if name == MANIFEST_FILE {
-                continue;
-            }
-            check_name(&name).map_err(|problem| SavedModelError::damaged(folder, problem))?;
-            let (bytes, blake3) = measure(&path)?;
-            files.push(ManifestFile { name, bytes, blake3 });
-        }
+    /// The manifest of a checkpoint of `step` that consists of these files.
+    pub(super) fn new(step: u64, mut files: Vec<ManifestFile>) -> Self {
         files.sort_by(|left, right| left.name.cmp(&right.name));
-        let manifest = Self { format: FORMAT, kiln: env!("CARGO_PKG_VERSION").to_owned(), step, files };
-        let blake3 = manifest.seal();
-        let sealed = Sealed { manifest: manifest.clone(), blake3 };
-        let path = folder.join(MANIFEST_FILE);
-        let text = serde_json::to_string_pretty(&sealed)
-            .map_err(|error| SavedModelError::damaged(folder, format!("the manifest has no text: {error}")))?;
-        write_and_flush(&path, text.as_bytes())?;
-        Ok(manifest)
+        Self { format: FORMAT, kiln: env!("CARGO_PKG_VERSION").to_owned(), step, files }
+    }
+
+    /// The text of the file, with its hash.
+    pub(super) fn sealed(&self) -> Result<String, String> {
+        let sealed = Sealed { manifest: self.clone(), blake3: self.seal() };
+        serde_json::to_string_pretty(&sealed).map_err(|error| format!("the manifest has no text: {error}"))
+    }
+
+    /// Makes sure that every name stays in its folder and is there once; else what is wrong, to stand after `lists`.
+    pub(super) fn check_names(&self) -> Result<(), String> {
+        for (index, file) in self.files.iter().enumerate() {
+            check_name(&file.name)?;
+            if self.files[..index].iter().any(|earlier| earlier.name == file.name) {
+                return Err(format!("`{}` twice", file.name));
+            }
+        }
+        Ok(())
     }
 
     /// Reads the manifest of `folder` and compares every file that it lists: kind, length and hash.
@@ -98,9 +93,17 @@ impl Manifest {
     /// # Errors
     /// [`SavedModelError::Damaged`] naming the first file that does not fit and how.
     pub fn verify(folder: &Path) -> Result<Self, SavedModelError> {
-        let manifest = Self::read(folder)?;
+        Self::verify_in(&DiskFiles, folder)
+    }
+
+    /// The same in another file system than the disk.
+    ///
+    /// # Errors
+    /// As [`Manifest::verify`].
+    pub fn verify_in(files: &dyn Files, folder: &Path) -> Result<Self, SavedModelError> {
+        let manifest = Self::read(files, folder)?;
         for file in &manifest.files {
-            file.check(folder)?;
+            file.check(files, folder)?;
         }
         Ok(manifest)
     }
@@ -111,9 +114,9 @@ impl Manifest {
     }
 
     /// Reads the manifest and checks it by itself: layout, seal, names. Does not look at the files.
-    pub(super) fn read(folder: &Path) -> Result<Self, SavedModelError> {
+    pub(super) fn read(files: &dyn Files, folder: &Path) -> Result<Self, SavedModelError> {
         let damaged = |problem: String| SavedModelError::damaged(folder, format!("`{MANIFEST_FILE}` {problem}"));
-        let text = read_small(&folder.join(MANIFEST_FILE), LONGEST_MANIFEST)?;
+        let text = read_small(files, &folder.join(MANIFEST_FILE), LONGEST_MANIFEST)?;
         // The layout is asked for first, so that a newer one is called newer and not broken.
         let format = serde_json::from_slice::<AnyFormat>(&text).ok().map(|any| any.manifest.format);
         if let Some(found) = format.filter(|&found| found > FORMAT) {
@@ -125,12 +128,7 @@ impl Manifest {
             return Err(damaged("was changed after it was written (its hash differs)".into()));
         }
         let manifest = sealed.manifest;
-        for (index, file) in manifest.files.iter().enumerate() {
-            check_name(&file.name).map_err(|problem| damaged(format!("lists {problem}")))?;
-            if manifest.files[..index].iter().any(|earlier| earlier.name == file.name) {
-                return Err(damaged(format!("lists `{}` twice", file.name)));
-            }
-        }
+        manifest.check_names().map_err(|problem| damaged(format!("lists {problem}")))?;
         Ok(manifest)
     }
 
@@ -144,20 +142,17 @@ impl Manifest {
 
 impl ManifestFile {
     /// Compares the file in `folder` with what the manifest says: kind, length, hash, the cheapest first.
-    pub(super) fn check(&self, folder: &Path) -> Result<(), SavedModelError> {
+    pub(super) fn check(&self, files: &dyn Files, folder: &Path) -> Result<(), SavedModelError> {
         let damaged = |problem: String| SavedModelError::damaged(folder, format!("`{}` {problem}", self.name));
         let path = folder.join(&self.name);
-        let metadata = match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(damaged("is missing".into())),
-            other => other.map_err(SavedModelError::io("read", &path))?,
-        };
-        if !metadata.is_file() {
-            return Err(damaged("is not a regular file".into()));
+        match files.kind(&path) {
+            Ok(Kind::File { bytes }) if bytes == self.bytes => {}
+            Ok(Kind::File { bytes }) => return Err(damaged(format!("has {bytes} bytes instead of {}", self.bytes))),
+            Ok(_) => return Err(damaged("is not a regular file".into())),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(damaged("is missing".into())),
+            Err(error) => return Err(SavedModelError::io("read", &path)(error)),
         }
-        if metadata.len() != self.bytes {
-            return Err(damaged(format!("has {} bytes instead of {}", metadata.len(), self.bytes)));
-        }
-        let (bytes, blake3) = measure(&path)?;
+        let (bytes, blake3) = measure(files, &path)?;
         if bytes != self.bytes || blake3 != self.blake3 {
             return Err(damaged("was changed after it was written (its hash differs)".into()));
         }
@@ -178,22 +173,23 @@ fn check_name(name: &str) -> Result<(), String> {
 }
 
 /// Length and BLAKE3 hash of a regular file, read in pieces.
-fn measure(path: &Path) -> Result<(u64, String), SavedModelError> {
-    let file = open_regular(path, Links::Refused)
-        .map_err(SavedModelError::io("read", path))?
-        .ok_or_else(|| SavedModelError::NotAFile { path: path.to_path_buf() })?;
+fn measure(files: &dyn Files, path: &Path) -> Result<(u64, String), SavedModelError> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file).map_err(SavedModelError::io("read", path))?;
+    hasher.update_reader(open(files, path)?).map_err(SavedModelError::io("read", path))?;
     Ok((hasher.count(), hasher.finalize().to_hex().to_string()))
 }
 
-/// The content of a regular file that is at most `longest` bytes long.
-pub(super) fn read_small(path: &Path, longest: u64) -> Result<Vec<u8>, SavedModelError> {
-    let failed = SavedModelError::io("read", path);
-    match read_regular(path, Links::Refused, longest) {
-        Ok(Content::Bytes(bytes)) => Ok(bytes),
-        Ok(Content::NotRegular) => Err(SavedModelError::NotAFile { path: path.to_path_buf() }),
-        Ok(Content::TooLong) => Err(failed(std::io::Error::other(format!("it has more than {longest} bytes")))),
-        Err(error) => Err(failed(error)),
+/// The content of a regular file that is at most `longest` bytes long. No more memory is taken than that.
+pub(super) fn read_small(files: &dyn Files, path: &Path, longest: u64) -> Result<Vec<u8>, SavedModelError> {
+    let mut bytes = Vec::new();
+    open(files, path)?.take(longest + 1).read_to_end(&mut bytes).map_err(SavedModelError::io("read", path))?;
+    if bytes.len() as u64 > longest {
+        return Err(SavedModelError::io("read", path)(io::Error::other(format!("it has more than {longest} bytes"))));
     }
+    Ok(bytes)
+}
+
+fn open(files: &dyn Files, path: &Path) -> Result<Box<dyn Read>, SavedModelError> {
+    let file = files.read(path).map_err(SavedModelError::io("read", path))?;
+    file.ok_or_else(|| SavedModelError::NotAFile { path: path.to_path_buf() })
 }

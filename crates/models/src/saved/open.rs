@@ -9,8 +9,9 @@ use burn::tensor::{Device, TensorData};
 use super::description::{ModelDescription, hexadecimal};
 use super::error::SavedModelError;
 use super::folder::{FoundCheckpoint, Which, find_checkpoint};
-use super::tensors::{read_safetensors, write_safetensors};
-use super::weights::{apply_tensors, collect_tensors, not_finite};
+use super::staged::StagedFolder;
+use super::tensors::read_safetensors;
+use super::weights::{apply_tensors, check_finite, collect_tensors};
 use crate::{LanguageModel, Tokenizer};
 
 /// The weights in a checkpoint folder. Python's `safetensors` opens the file as it is.
@@ -73,20 +74,17 @@ impl HostModel {
     pub fn copy<M: Module>(model: &M, description: &ModelDescription) -> Result<Self, SavedModelError> {
         let path = PathBuf::from(WEIGHTS_FILE);
         let tensors = collect_tensors(model)?;
-        let problems = not_finite(&tensors);
-        if !problems.is_empty() {
-            return Err(SavedModelError::Weights { path, problems });
-        }
+        check_finite(&tensors, &path)?;
         let metadata = description.to_metadata().map_err(|problem| SavedModelError::Description { path, problem })?;
         Ok(Self { tensors, metadata })
     }
 
-    /// Writes `model.safetensors` into a folder: the parameters by their paths, and the description in the header.
+    /// Writes `model.safetensors` into a checkpoint: the parameters by their paths, and the description in the header.
     ///
     /// # Errors
     /// The system refuses.
-    pub fn write(&self, folder: &Path) -> Result<(), SavedModelError> {
-        write_safetensors(&folder.join(WEIGHTS_FILE), &self.tensors, &self.metadata)
+    pub fn write(&self, folder: &mut StagedFolder<'_>) -> Result<(), SavedModelError> {
+        folder.write_tensors(WEIGHTS_FILE, &self.tensors, &self.metadata)
     }
 }
 

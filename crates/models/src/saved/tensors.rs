@@ -7,8 +7,7 @@
 //! Reading trusts no number of the file: every length is compared with the length of the file before memory is taken.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use burn::tensor::{BoolStore, DType, TensorData};
@@ -105,22 +104,6 @@ pub fn tensors_from_safetensors(mut bytes: &[u8]) -> Result<TensorFile, TensorFi
     read_tensors(&mut bytes, length)
 }
 
-/// Writes a safetensors file in pieces, without a second copy of the tensors in memory. Does not flush it to the disk:
-/// [`write_folder_atomically`](super::write_folder_atomically) does that for all files of a folder.
-///
-/// # Errors
-/// As [`tensors_to_safetensors`], and what the system says.
-pub fn write_safetensors(
-    path: &Path,
-    tensors: &BTreeMap<String, TensorData>,
-    metadata: &BTreeMap<String, String>,
-) -> Result<(), SavedModelError> {
-    let file = File::create(path).map_err(SavedModelError::io("create", path))?;
-    let mut writer = BufWriter::new(file);
-    let written = write_tensors(&mut writer, tensors, metadata).and_then(|()| Ok(writer.flush()?));
-    written.map_err(|problem| at(path, "write", problem))
-}
-
 /// Reads a safetensors file.
 ///
 /// # Errors
@@ -130,18 +113,21 @@ pub fn read_safetensors(path: &Path) -> Result<TensorFile, SavedModelError> {
         .map_err(SavedModelError::io("read", path))?
         .ok_or_else(|| SavedModelError::NotAFile { path: path.to_path_buf() })?;
     let length = file.metadata().map_err(SavedModelError::io("read", path))?.len();
-    read_tensors(&mut file, length).map_err(|problem| at(path, "read", problem))
+    read_tensors(&mut file, length).map_err(|problem| problem.at(path, "read"))
 }
 
-/// The error with its path: the system's own words, or what is wrong with the file.
-fn at(path: &Path, action: &'static str, problem: TensorFileError) -> SavedModelError {
-    match problem {
-        TensorFileError::Io(source) => SavedModelError::Io { action, path: path.to_path_buf(), source },
-        source => SavedModelError::TensorFile { path: path.to_path_buf(), source },
+impl TensorFileError {
+    /// The error with its path: the system's own words, or what is wrong with the file.
+    pub(super) fn at(self, path: &Path, action: &'static str) -> SavedModelError {
+        match self {
+            Self::Io(source) => SavedModelError::Io { action, path: path.to_path_buf(), source },
+            source => SavedModelError::TensorFile { path: path.to_path_buf(), source },
+        }
     }
 }
 
-fn write_tensors(
+/// Writes a safetensors file in pieces.
+pub(super) fn write_tensors(
     writer: &mut dyn Write,
     tensors: &BTreeMap<String, TensorData>,
     metadata: &BTreeMap<String, String>,

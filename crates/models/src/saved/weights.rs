@@ -4,6 +4,7 @@
 //! it is left out, since the description of the model says that already and Python's users expect plain paths.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId, Parameter};
@@ -111,6 +112,15 @@ pub fn apply_tensors<M: Module>(module: M, tensors: BTreeMap<String, TensorData>
     let left_over = applier.tensors.into_keys().filter(|name| !applier.seen.contains(name));
     applier.problems.extend(left_over.map(|name| WeightProblem::Unexpected { name }));
     if applier.problems.is_empty() { Ok(module) } else { Err(applier.problems) }
+}
+
+/// Makes sure that every value is a finite number; `file` is what the tensors are about to be written into.
+///
+/// # Errors
+/// [`SavedModelError::Weights`] with every tensor that holds another value.
+pub fn check_finite(tensors: &BTreeMap<String, TensorData>, file: &Path) -> Result<(), SavedModelError> {
+    let problems = not_finite(tensors);
+    if problems.is_empty() { Ok(()) } else { Err(SavedModelError::Weights { path: file.to_path_buf(), problems }) }
 }
 
 /// The first problem of each tensor that holds a value which is infinite or not a number.

@@ -20,7 +20,7 @@ use crate::averaging::{Averaging, AveragingConfig};
 use crate::batches::{BatchOrder, EvaluationPlan};
 use crate::live_estimates::EstimatesConfig;
 use crate::optimizers::OptimizerConfig;
-use crate::run::{Checkpoint, LoopState, MetricsLog, RunConfig, RunFolder};
+use crate::run::{Checkpoint, LoopState, RunConfig, RunFolder};
 use crate::schedules::{ScheduleConfig, SharedSchedule};
 use crate::shards::TokenFile;
 
@@ -102,7 +102,7 @@ pub fn train(session: Session<'_>) -> Result<Outcome, TrainError> {
     if let Some(checkpoint) = session.resume {
         (model, state) = restore(checkpoint, model, &mut update, run.batch, &device)?;
     }
-    let log = MetricsLog::open(&session.folder.metrics_path(), state.step)?;
+    let log = session.folder.open_log(state.step)?;
     // Endless: how many batches a run takes depends on those that are passed over.
     let train_loader = Arc::new(TrainingLoader::new(order, 0, u64::MAX));
     let valid_loader = Arc::new(EvaluationLoader::new(validation.clone(), plan));

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
-use kiln_models::saved::{SavedModelError, StateProblem, read_safetensors, write_safetensors};
+use kiln_models::saved::{SavedModelError, StagedFolder, StateProblem, read_safetensors};
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
@@ -110,15 +110,14 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<(), CheckpointError> {
-        let path = folder.join(LOOP_STATE);
+    pub fn write(&self, folder: &mut StagedFolder<'_>) -> Result<(), CheckpointError> {
         let bytes = serde_json::to_vec_pretty(&self.state)
-            .map_err(|error| CheckpointError::LoopState { path: path.clone(), message: error.to_string() })?;
-        fs::write(&path, bytes).map_err(|source| FolderError::Io { path: path.clone(), doing: "write", source })?;
-        write_safetensors(&folder.join(OPTIMIZER), &self.optimizer, &BTreeMap::new())?;
+            .map_err(|error| CheckpointError::LoopState { path: LOOP_STATE.into(), message: error.to_string() })?;
+        folder.write(LOOP_STATE, &bytes)?;
+        folder.write_tensors(OPTIMIZER, &self.optimizer, &BTreeMap::new())?;
         for (name, tensors) in [(TRAINING_WEIGHTS, &self.training_weights), (CARRIED, &self.carried)] {
             if let Some(tensors) = tensors {
-                write_safetensors(&folder.join(name), tensors, &BTreeMap::new())?;
+                folder.write_tensors(name, tensors, &BTreeMap::new())?;
             }
         }
         Ok(())

@@ -9,25 +9,29 @@
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kiln_models::Tokenizer;
 use kiln_models::saved::{
-    FoundCheckpoint, ModelDescription, SavedModelError, TOKENIZER_FILE, Which, checkpoint_folder, clean_run,
-    find_checkpoint, list_checkpoints, name_best, newest_whole, remove_folder_atomically, steps, write_file_atomically,
-    write_folder_atomically,
+    CHECKPOINTS, CheckpointEntry, DiskFiles, Files, FoundCheckpoint, ModelDescription, SavedModelError, TOKENIZER_FILE,
+    Which, best_step, checkpoint_folder, clean_run, create_folder_durably, find_checkpoint, list_checkpoints_in,
+    name_best, newest_whole, remove_folder_atomically, steps, write_file_atomically, write_folder_atomically,
 };
 
-use super::Snapshot;
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::record::RunRecord;
 use super::survey::lock_patiently;
+use super::{MetricsLog, Saved, Snapshot};
 
 pub(super) const CONFIG: &str = "config.toml";
 pub(super) const RECORD: &str = "run.json";
 pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const LOCK: &str = "lock";
+
+/// Whole checkpoints that stay in any case, once there are so many.
+const FEWEST: usize = 2;
 
 /// What can be wrong with a run folder.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +67,7 @@ pub enum FolderError {
 
 /// The folder of a run, locked against a second trainer until it is dropped.
 pub struct RunFolder {
+    files: Arc<dyn Files>,
     path: PathBuf,
     description: ModelDescription,
     /// The system frees the lock when the process ends, however it ends.
@@ -85,13 +90,18 @@ impl RunFolder {
     /// # Errors
     /// When it exists and `resume` is not set, when another process trains there, or when it cannot be written.
     pub fn open(path: &Path, resume: bool, description: ModelDescription) -> Result<Self, FolderError> {
-        fs::create_dir_all(path).map_err(|source| io(path, "create the run folder", source))?;
+        create_folder_durably(&DiskFiles, path)?;
         let lock = lock(path)?;
         if !resume && path.join(CONFIG).exists() {
             return Err(FolderError::Exists { path: path.to_path_buf() });
         }
-        clean_run(path)?;
-        Ok(Self { path: path.to_path_buf(), description, _lock: lock })
+        clean_run(&DiskFiles, path)?;
+        Ok(Self::new(Arc::new(DiskFiles), path, description, lock))
+    }
+
+    /// A folder that is there, is clean, and is written by way of `files`.
+    pub(crate) fn new(files: Arc<dyn Files>, path: &Path, description: ModelDescription, lock: File) -> Self {
+        Self { files, path: path.to_path_buf(), description, _lock: lock }
     }
 
     /// Writes what the run is. The configuration comes last: with it the run exists.
@@ -99,12 +109,26 @@ impl RunFolder {
     /// # Errors
     /// When the folder cannot be written.
     pub fn write_documents(&self, documents: &RunDocuments<'_>) -> Result<(), FolderError> {
-        write_file_atomically(&self.path.join(TOKENIZER_FILE), documents.tokenizer.to_json().as_bytes())?;
+        let write = |name: &str, content: &[u8]| write_file_atomically(self.files(), &self.path.join(name), content);
+        write(TOKENIZER_FILE, documents.tokenizer.to_json().as_bytes())?;
         let record = serde_json::to_vec_pretty(documents.record)
             .map_err(|error| io(&self.path.join(RECORD), "write", error.into()))?;
-        write_file_atomically(&self.path.join(RECORD), &record)?;
-        write_file_atomically(&self.path.join(CONFIG), documents.config.as_bytes())?;
-        Ok(())
+        write(RECORD, &record)?;
+        Ok(write(CONFIG, documents.config.as_bytes())?)
+    }
+
+    /// Opens the log of the run, which goes on after `step` updates.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn open_log(&self, step: u64) -> Result<MetricsLog, FolderError> {
+        let log = MetricsLog::open_in(self.files(), &self.metrics_path(), step)?;
+        self.files().sync_folder(&self.path).map_err(|source| io(&self.path, "flush", source))?;
+        Ok(log)
+    }
+
+    pub(super) fn files(&self) -> &dyn Files {
+        &*self.files
     }
 
     /// What its models are.
@@ -157,43 +181,59 @@ impl RunFolder {
     /// When one cannot be removed.
     pub fn forget_after(&self, step: u64, best: Option<u64>) -> Result<(), FolderError> {
         for later in steps(&self.path)?.into_iter().filter(|&later| later > step) {
-            remove_folder_atomically(&checkpoint_folder(&self.path, later))?;
+            remove_folder_atomically(self.files(), &checkpoint_folder(&self.path, later))?;
         }
         if let Some(best) = best {
-            name_best(&self.path, best)?;
+            name_best(self.files(), &self.path, best)?;
         }
         Ok(())
     }
 
-    /// Writes a checkpoint, lets `best` name it where it is the best, and removes what need not be kept:
-    /// the newest `keep` and the best stay. Gives the checkpoint's folder.
+    /// Writes a checkpoint, lets `best` name the best one, and removes what need not be kept: the newest `keep` and the best
+    /// stay.
     ///
     /// # Errors
-    /// When it cannot be written; the checkpoints before it stay as they were.
-    pub fn save(&self, snapshot: &Snapshot, keep: usize) -> Result<PathBuf, CheckpointError> {
+    /// When it cannot be written; the checkpoints before it stay as they were. That something after it failed is told in
+    /// what comes back.
+    pub fn save(&self, snapshot: &Snapshot, keep: usize) -> Result<Saved, CheckpointError> {
         let Snapshot { model, checkpoint } = snapshot;
-        let step = checkpoint.state.step;
+        let (files, step) = (self.files(), checkpoint.state.step);
         let folder = checkpoint_folder(&self.path, step);
-        write_folder_atomically(&folder, step, |staging| {
-            model.write(staging)?;
-            checkpoint.write(staging)
-        })?;
-        let best = checkpoint.state.best.map(|best| best.step);
-        if best == Some(step) {
-            name_best(&self.path, step)?;
+        let above = self.path.join(CHECKPOINTS);
+        // The run folder itself is not made again: whoever took it away took the run away.
+        match files.create_folder(&above) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            other => other.map_err(|source| io(&above, "create folder", source))?,
         }
-        self.prune(keep, best)?;
-        Ok(folder)
+        write_folder_atomically(files, &folder, step, |staged| {
+            model.write(staged)?;
+            checkpoint.write(staged)
+        })?;
+        files.sync_folder(&self.path).map_err(|source| io(&self.path, "flush", source))?;
+        let tidied = self.tidy(keep, checkpoint.state.best.map(|best| best.step));
+        Ok(Saved { step, folder, tidied })
+    }
+
+    /// Lets `best` name the best checkpoint, where that could be saved, and removes old ones.
+    fn tidy(&self, keep: usize, best: Option<u64>) -> Result<(), FolderError> {
+        let files = self.files();
+        let entries = list_checkpoints_in(files, &self.path)?;
+        let named = best_step(files, &self.path);
+        let is_there = |step: u64| entries.iter().any(|entry| entry.step == step && entry.valid.is_ok());
+        if let Some(best) = best.filter(|&best| named != Some(best) && is_there(best)) {
+            name_best(files, &self.path, best)?;
+            return self.prune(&entries, keep, Some(best));
+        }
+        self.prune(&entries, keep, named)
     }
 
     /// Removes what is older than the newest `keep` whole checkpoints, but for the best. Damaged ones do not count.
-    fn prune(&self, keep: usize, best: Option<u64>) -> Result<(), FolderError> {
-        let entries = list_checkpoints(&self.path)?;
+    fn prune(&self, entries: &[CheckpointEntry], keep: usize, best: Option<u64>) -> Result<(), FolderError> {
         let whole = entries.iter().filter(|entry| entry.valid.is_ok()).map(|entry| entry.step);
-        let Some(oldest_kept) = whole.rev().nth(keep.max(1) - 1) else { return Ok(()) };
+        let Some(oldest_kept) = whole.rev().nth(keep.max(FEWEST) - 1) else { return Ok(()) };
         let is_old = |step: u64| step < oldest_kept && Some(step) != best;
         for entry in entries.iter().filter(|entry| is_old(entry.step)) {
-            remove_folder_atomically(&entry.folder)?;
+            remove_folder_atomically(self.files(), &entry.folder)?;
         }
         Ok(())
     }

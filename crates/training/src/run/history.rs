@@ -42,7 +42,7 @@ impl RunFolder {
     /// When a file cannot be read or written; each is written as a whole or not at all.
     pub fn go_on(&self, config: &str, entry: &HistoryEntry) -> Result<(), FolderError> {
         self.write_history(read(self.path())?.into_bytes(), entry)?;
-        Ok(write_file_atomically(&self.path().join(CONFIG), config.as_bytes())?)
+        Ok(write_file_atomically(self.files(), &self.path().join(CONFIG), config.as_bytes())?)
     }
 
     fn write_history(&self, mut text: Vec<u8>, entry: &HistoryEntry) -> Result<(), FolderError> {
@@ -50,7 +50,7 @@ impl RunFolder {
         let line = serde_json::to_vec(entry).map_err(|error| io(&path, "write", error.into()))?;
         text.extend(line);
         text.push(b'\n');
-        Ok(write_file_atomically(&path, &text)?)
+        Ok(write_file_atomically(self.files(), &path, &text)?)
     }
 }
 

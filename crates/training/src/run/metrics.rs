@@ -1,10 +1,12 @@
 //! `metrics.jsonl`: one object a line, what a run measured.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kiln_models::files::{Links, open_regular};
+use kiln_models::saved::{DiskFiles, Files, OpenFile, Writer};
 use serde::{Deserialize, Serialize};
 
 use super::{FolderError, Rollback};
@@ -81,7 +83,7 @@ fn null_is_infinite<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result
 /// The log of a run, appended to.
 pub struct MetricsLog {
     path: PathBuf,
-    file: File,
+    file: Arc<dyn OpenFile>,
     /// Bytes of whole lines.
     length: u64,
     /// Whether something follows them.
@@ -94,14 +96,17 @@ impl MetricsLog {
     /// # Errors
     /// When the file cannot be read or written.
     pub fn open(path: &Path, step: u64) -> Result<Self, FolderError> {
+        Self::open_in(&DiskFiles, path, step)
+    }
+
+    /// The same in another file system than the disk.
+    ///
+    /// # Errors
+    /// As [`MetricsLog::open`].
+    pub fn open_in(files: &dyn Files, path: &Path, step: u64) -> Result<Self, FolderError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), doing: "open the metrics log", source };
-        // Asked first: a pipe would be waited for without end.
-        match regular(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(error)),
-            _ => {}
-        }
-        let file = OpenOptions::new().create(true).read(true).append(true).open(path).map_err(io)?;
-        let mut log = Self { path: path.to_path_buf(), file, length: 0, is_torn: false };
+        let file = files.append_to(path).map_err(io)?;
+        let mut log = Self { path: path.to_path_buf(), file: file.into(), length: 0, is_torn: false };
         log.cut(step)?;
         Ok(log)
     }
@@ -112,10 +117,10 @@ impl MetricsLog {
     /// When the file cannot be read or written.
     pub fn cut(&mut self, step: u64) -> Result<(), FolderError> {
         let io = |source| FolderError::Io { path: self.path.clone(), doing: "cut the metrics log", source };
-        self.file.rewind().map_err(io)?;
-        let kept = kept_bytes(&self.file, step).map_err(io)?;
-        self.file.set_len(kept).map_err(io)?;
+        let kept = kept_bytes(self.file.reader().map_err(io)?, step).map_err(io)?;
+        self.file.cut(kept).map_err(io)?;
         self.length = kept;
+        self.is_torn = false;
         Ok(())
     }
 
@@ -128,11 +133,11 @@ impl MetricsLog {
         let mut line = serde_json::to_vec(entry).map_err(|error| io(error.into()))?;
         line.push(b'\n');
         if self.is_torn {
-            self.file.set_len(self.length).map_err(io)?;
+            self.file.cut(self.length).map_err(io)?;
             self.is_torn = false;
         }
-        if let Err(error) = self.file.write_all(&line) {
-            self.is_torn = self.file.set_len(self.length).is_err();
+        if let Err(error) = Writer(&*self.file).write_all(&line) {
+            self.is_torn = self.file.cut(self.length).is_err();
             return Err(io(error));
         }
         self.length += line.len() as u64;
@@ -140,12 +145,8 @@ impl MetricsLog {
     }
 
     /// The file, to flush it to the disk from another thread.
-    ///
-    /// # Errors
-    /// When the system gives no second handle.
-    pub fn file(&self) -> Result<File, FolderError> {
-        let io = |source| FolderError::Io { path: self.path.clone(), doing: "open the metrics log", source };
-        self.file.try_clone().map_err(io)
+    pub fn file(&self) -> Arc<dyn OpenFile> {
+        Arc::clone(&self.file)
     }
 }
 
@@ -174,7 +175,7 @@ impl Metrics {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(io(error)),
         };
-        let (mut metrics, mut lines) = (Self::default(), Lines::new(&file));
+        let (mut metrics, mut lines) = (Self::default(), Lines::new(Box::new(file)));
         while let Some(line) = lines.next().map_err(io)? {
             metrics.add(line).map_err(|problem| io(lines.damaged(&problem)))?;
         }
@@ -205,15 +206,15 @@ impl Metrics {
 const LONGEST_LINE: u64 = 1 << 20;
 
 /// The lines of a log in bounded memory.
-struct Lines<'a> {
-    reader: BufReader<&'a File>,
+struct Lines {
+    reader: BufReader<Box<dyn Read>>,
     line: Vec<u8>,
     /// Lines given out.
     number: u64,
 }
 
-impl<'a> Lines<'a> {
-    fn new(file: &'a File) -> Self {
+impl Lines {
+    fn new(file: Box<dyn Read>) -> Self {
         Self { reader: BufReader::new(file), line: Vec::new(), number: 0 }
     }
 
@@ -243,7 +244,7 @@ fn regular(path: &Path) -> std::io::Result<File> {
 }
 
 /// How many bytes from the start hold whole lines of steps up to `step`.
-fn kept_bytes(file: &File, step: u64) -> std::io::Result<u64> {
+fn kept_bytes(file: Box<dyn Read>, step: u64) -> std::io::Result<u64> {
     #[derive(Deserialize)]
     struct AnyEntry {
         step: u64,

@@ -12,7 +12,7 @@ mod saver;
 mod snapshot;
 mod survey;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use checkpoint::TRAINING_WEIGHTS;
 pub use checkpoint::{Best, Checkpoint, CheckpointError, LoopState, ScheduleEntry};

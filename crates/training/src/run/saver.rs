@@ -1,9 +1,10 @@
 //! Saving beside training.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+
+use kiln_models::saved::OpenFile;
 
 use super::{CheckpointError, FolderError, RunFolder, Snapshot};
 
@@ -22,6 +23,8 @@ pub struct Saved {
     pub step: u64,
     /// Its folder.
     pub folder: PathBuf,
+    /// Whether `best` names what it should and old checkpoints are gone. If not, the next saving sees to it.
+    pub tidied: Result<(), FolderError>,
 }
 
 impl Saver {
@@ -33,13 +36,12 @@ impl Saver {
     /// Begins to write. `log` is flushed to the disk first, so that no checkpoint is ahead of its log.
     ///
     /// Whoever calls has [waited](Self::wait) for the one before; else its outcome is lost.
-    pub fn begin(&mut self, snapshot: Snapshot, log: File) {
+    pub fn begin(&mut self, snapshot: Snapshot, log: Arc<dyn OpenFile>) {
         let (folder, keep) = (Arc::clone(&self.folder), self.keep);
         self.writing = Some(std::thread::spawn(move || {
-            let (step, path) = (snapshot.step(), folder.metrics_path());
-            log.sync_data().map_err(|source| FolderError::Io { path, doing: "flush", source })?;
-            let folder = folder.save(&snapshot, keep)?;
-            Ok(Saved { step, folder })
+            let path = folder.metrics_path();
+            log.sync().map_err(|source| FolderError::Io { path, doing: "flush", source })?;
+            folder.save(&snapshot, keep)
         }));
     }
 

@@ -1,9 +1,9 @@
 //! Everything of a checkpoint on the host, so that training can go on while it is written.
 
 use kiln_models::LanguageModel;
-use kiln_models::saved::{HostModel, ModelDescription};
+use kiln_models::saved::{HostModel, ModelDescription, check_finite};
 
-use super::{Checkpoint, CheckpointError};
+use super::{Checkpoint, CheckpointError, TRAINING_WEIGHTS};
 
 /// A checkpoint before it is on the disk.
 pub struct Snapshot {
@@ -15,13 +15,17 @@ impl Snapshot {
     /// Copies the weights of `model` from their device, to be saved with `checkpoint`.
     ///
     /// # Errors
-    /// When a weight is not finite, or the device fails.
+    /// When a weight is not finite, of those that are saved or of those that training goes on from, or the device fails.
     pub fn take(
         model: &LanguageModel,
         description: &ModelDescription,
         checkpoint: Checkpoint,
     ) -> Result<Self, CheckpointError> {
-        Ok(Self { model: HostModel::copy(model, description)?, checkpoint })
+        let model = HostModel::copy(model, description)?;
+        if let Some(weights) = &checkpoint.training_weights {
+            check_finite(weights, TRAINING_WEIGHTS.as_ref())?;
+        }
+        Ok(Self { model, checkpoint })
     }
 
     /// Updates made before it.

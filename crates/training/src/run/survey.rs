@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use kiln_models::Tokenizer;
 use kiln_models::saved::{
-    SavedModelError, TOKENIZER_FILE, best_step, checkpoint_folder, list_checkpoints, list_leftovers,
+    DiskFiles, SavedModelError, TOKENIZER_FILE, best_step, checkpoint_folder, list_checkpoints, list_leftovers,
 };
 
 use super::checkpoint::LOOP_STATE;
@@ -94,7 +94,7 @@ impl RunSurvey {
             vocabulary: None,
             history: Vec::new(),
             checkpoints: checkpoints(run)?,
-            best: best_step(run),
+            best: best_step(&DiskFiles, run),
             logged: None,
             leftovers: list_leftovers(run)?,
             trainer: trainer(run),

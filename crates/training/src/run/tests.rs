@@ -1,6 +1,12 @@
 //! The run folder's small files.
 
+mod damage;
+mod failing;
+mod fixture;
 mod hostile;
+mod memory;
+mod power;
+pub(crate) mod trouble;
 
 use std::fs;
 

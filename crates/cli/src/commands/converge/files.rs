@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use kiln_convergence::{CurveOutcome, Estimate, Verdict};
-use kiln_models::saved::write_file_atomically;
+use kiln_models::saved::{DiskFiles, write_file_atomically};
 
 use super::pictures::{COLUMNS, Picture, pictures};
 use super::{Made, file, page};
@@ -21,7 +21,7 @@ pub(super) struct Drawn {
 
 /// Writes the files of an experiment into `folder`; those of an earlier time are replaced.
 pub(super) fn write(folder: &Path, made: Made) -> anyhow::Result<Drawn> {
-    let save = |ending: &str, bytes: &[u8]| write_file_atomically(&file(folder, &made.name, ending), bytes);
+    let save = |ending: &str, bytes: &[u8]| write_file_atomically(&DiskFiles, &file(folder, &made.name, ending), bytes);
     save(".toml", made.experiment.to_toml().as_bytes())?;
     save(".csv", &paths(&made)?)?;
     save("-summary.csv", &summary(&made)?)?;
@@ -40,7 +40,7 @@ pub(super) fn write(folder: &Path, made: Made) -> anyhow::Result<Drawn> {
 
 /// Writes the report of all experiments.
 pub(super) fn write_report(folder: &Path, title: &str, drawn: &[Drawn]) -> anyhow::Result<()> {
-    Ok(write_file_atomically(&folder.join(REPORT), page::page(title, drawn).html().as_bytes())?)
+    Ok(write_file_atomically(&DiskFiles, &folder.join(REPORT), page::page(title, drawn).html().as_bytes())?)
 }
 
 /// Every update of every curve as a line.

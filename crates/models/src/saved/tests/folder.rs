@@ -2,10 +2,10 @@ use std::fs;
 use std::io;
 
 use super::super::{
-    Manifest, SavedModelError, Which, checkpoint_folder, clean_run, find_checkpoint, list_checkpoints, name_best,
-    newest_checkpoint, newest_whole, steps, write_file_atomically, write_folder_atomically,
+    DiskFiles, Manifest, SavedModelError, Which, checkpoint_folder, clean_run, create_folder_durably, find_checkpoint,
+    list_checkpoints, name_best, newest_checkpoint, newest_whole, steps, write_file_atomically,
 };
-use super::{names, write_checkpoint};
+use super::{names, write_checkpoint, write_with};
 
 /// Flips a bit of the weights of a checkpoint.
 fn damage_weights(run: &std::path::Path, step: u64) {
@@ -21,7 +21,7 @@ fn the_best_is_named_the_last_is_the_newest_and_a_step_is_found_by_number() {
     for step in [100, 200, 300] {
         write_checkpoint(run.path(), step);
     }
-    name_best(run.path(), 100).unwrap();
+    name_best(&DiskFiles, run.path(), 100).unwrap();
 
     assert_eq!(fs::read_to_string(run.path().join("best")).unwrap(), "step-00000100\n");
     assert_eq!(names(run.path()), ["best", "checkpoints"]);
@@ -71,7 +71,7 @@ fn a_damaged_checkpoint_that_is_named_is_an_error_that_offers_another() {
         write_checkpoint(run.path(), step);
     }
     damage_weights(run.path(), 300);
-    name_best(run.path(), 300).unwrap();
+    name_best(&DiskFiles, run.path(), 300).unwrap();
     // A file that lies about the newest is never asked.
     fs::write(run.path().join("last"), "step-00000100\n").unwrap();
     let last = newest_whole(run.path()).unwrap();
@@ -140,9 +140,9 @@ fn a_failed_write_leaves_what_was_there_and_no_litter() {
     let folder = write_checkpoint(run.path(), 100);
     let before = Manifest::verify(&folder).unwrap();
 
-    let error = write_folder_atomically::<SavedModelError>(&folder, 100, |staging| {
-        fs::write(staging.join("half"), "of it").unwrap();
-        Err(SavedModelError::io("write", staging)(io::Error::from(io::ErrorKind::StorageFull)))
+    let error = write_with(run.path(), 100, |staging| {
+        staging.write("half", b"of it")?;
+        Err(SavedModelError::io("write", run.path())(io::Error::from(io::ErrorKind::StorageFull)))
     });
 
     let error = error.unwrap_err();
@@ -155,24 +155,32 @@ fn a_failed_write_leaves_what_was_there_and_no_litter() {
 fn a_checkpoint_of_the_same_step_is_replaced_as_a_whole() {
     let run = tempfile::tempdir().unwrap();
     let folder = write_checkpoint(run.path(), 100);
-    write_folder_atomically::<SavedModelError>(&folder, 100, |staging| {
-        fs::write(staging.join("only"), "this").map_err(SavedModelError::io("write", staging))
-    })
-    .unwrap();
+    write_with(run.path(), 100, |staging| staging.write("only", b"this")).unwrap();
     assert_eq!(names(&folder), ["manifest.json", "only"]);
     assert_eq!(names(&run.path().join("checkpoints")), ["step-00000100"]);
     Manifest::verify(&folder).unwrap();
 }
 
 #[test]
-fn a_folder_inside_a_checkpoint_is_refused_when_written() {
+fn what_no_reader_would_take_is_refused_when_written() {
     let run = tempfile::tempdir().unwrap();
-    let folder = checkpoint_folder(run.path(), 1);
-    let written = write_folder_atomically::<SavedModelError>(&folder, 1, |staging| {
-        fs::create_dir(staging.join("inner")).map_err(SavedModelError::io("create folder", staging))
-    });
-    assert!(written.is_err());
-    assert!(!folder.exists());
+    for pair in [["x", "x"], [".x", "y"], ["x", "manifest.json"]] {
+        let written = write_with(run.path(), 1, |staging| pair.iter().try_for_each(|name| staging.write(name, b"1")));
+        assert!(matches!(written, Err(SavedModelError::Damaged { .. })), "{pair:?}: {written:?}");
+        assert_eq!(names(&run.path().join("checkpoints")), [""; 0]);
+    }
+}
+
+#[test]
+fn a_folder_is_made_with_those_above_it_and_may_be_there() {
+    let run = tempfile::tempdir().unwrap();
+    let deep = run.path().join("a/b/c");
+    create_folder_durably(&DiskFiles, &deep).unwrap();
+    create_folder_durably(&DiskFiles, &deep).unwrap();
+    assert!(deep.is_dir());
+    fs::write(run.path().join("file"), "").unwrap();
+    let error = create_folder_durably(&DiskFiles, &run.path().join("file/b")).unwrap_err().to_string();
+    assert!(error.contains("create folder") && error.contains("file/b"), "{error}");
 }
 
 #[test]
@@ -188,12 +196,12 @@ fn what_a_killed_process_left_is_removed_or_put_back() {
     fs::write(run.path().join("notes.tmp-mine"), "kept").unwrap();
     fs::write(run.path().join("tokenizer.json"), "kept").unwrap();
 
-    clean_run(run.path()).unwrap();
+    clean_run(&DiskFiles, run.path()).unwrap();
 
     assert_eq!(names(&checkpoints), ["step-00000100"]);
     assert_eq!(names(run.path()), ["checkpoints", "notes.tmp-mine", "tokenizer.json"]);
     Manifest::verify(&kept).unwrap();
-    clean_run(&run.path().join("none")).unwrap();
+    clean_run(&DiskFiles, &run.path().join("none")).unwrap();
 }
 
 #[test]
@@ -202,7 +210,7 @@ fn a_replaced_checkpoint_gives_way_to_the_new_one_when_both_are_there() {
     let kept = write_checkpoint(run.path(), 100);
     let old = run.path().join("checkpoints/step-00000100.old-4711");
     fs::create_dir(&old).unwrap();
-    clean_run(run.path()).unwrap();
+    clean_run(&DiskFiles, run.path()).unwrap();
     assert!(!old.exists());
     Manifest::verify(&kept).unwrap();
 }
@@ -211,10 +219,10 @@ fn a_replaced_checkpoint_gives_way_to_the_new_one_when_both_are_there() {
 fn a_small_file_is_replaced_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.json");
-    write_file_atomically(&path, b"one").unwrap();
-    write_file_atomically(&path, b"two").unwrap();
+    write_file_atomically(&DiskFiles, &path, b"one").unwrap();
+    write_file_atomically(&DiskFiles, &path, b"two").unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"two");
     assert_eq!(names(folder.path()), ["run.json"]);
     let nowhere = folder.path().join("none/run.json");
-    assert!(write_file_atomically(&nowhere, b"x").unwrap_err().to_string().contains("none"));
+    assert!(write_file_atomically(&DiskFiles, &nowhere, b"x").unwrap_err().to_string().contains("none"));
 }

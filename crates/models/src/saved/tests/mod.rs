@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
 
-use super::{Manifest, SavedModelError, checkpoint_folder, write_folder_atomically, write_safetensors};
+use super::{
+    DiskFiles, Manifest, SavedModelError, StagedFolder, checkpoint_folder, create_folder_durably,
+    write_folder_atomically,
+};
 
 /// Two small tensors with values that a decimal form would change.
 fn some_tensors() -> BTreeMap<String, TensorData> {
@@ -21,18 +24,27 @@ fn some_tensors() -> BTreeMap<String, TensorData> {
     ])
 }
 
+/// Writes a checkpoint of `step` in `run`.
+fn write_with(
+    run: &Path,
+    step: u64,
+    write: impl FnOnce(&mut StagedFolder<'_>) -> Result<(), SavedModelError>,
+) -> Result<PathBuf, SavedModelError> {
+    let folder = checkpoint_folder(run, step);
+    create_folder_durably(&DiskFiles, folder.parent().unwrap())?;
+    write_folder_atomically(&DiskFiles, &folder, step, write)?;
+    Ok(folder)
+}
+
 /// A checkpoint of `step` in `run` with two files.
 fn write_checkpoint(run: &Path, step: u64) -> PathBuf {
-    let folder = checkpoint_folder(run, step);
-    write_folder_atomically::<SavedModelError>(&folder, step, |staging| {
+    write_with(run, step, |folder| {
         let mut tensors = some_tensors();
         tensors.insert("step".to_owned(), TensorData::new(vec![step as f32], [1]));
-        write_safetensors(&staging.join("model.safetensors"), &tensors, &BTreeMap::new())?;
-        fs::write(staging.join("loop.json"), format!("{{\"step\":{step}}}"))
-            .map_err(SavedModelError::io("write", staging))
+        folder.write_tensors("model.safetensors", &tensors, &BTreeMap::new())?;
+        folder.write("loop.json", format!("{{\"step\":{step}}}").as_bytes())
     })
-    .unwrap();
-    folder
+    .unwrap()
 }
 
 /// The problem of a damaged checkpoint in words.

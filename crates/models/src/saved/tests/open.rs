@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::super::{
-    HostModel, ModelDescription, SavedModel, SavedModelError, WEIGHTS_FILE, Which, checkpoint_folder, collect_tensors,
-    load_weights, named_parameters, read_description, read_safetensors, tensors_to_safetensors,
-    write_folder_atomically,
+    HostModel, ModelDescription, SavedModel, SavedModelError, WEIGHTS_FILE, Which, collect_tensors, load_weights,
+    named_parameters, read_description, read_safetensors, tensors_to_safetensors,
 };
+use super::write_with;
 use crate::{LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
 
 const CONTEXT: usize = 8;
@@ -33,11 +33,7 @@ fn configs() -> Vec<ModelConfig> {
 
 /// Writes a run with one checkpoint of `model`.
 fn write_run(run: &Path, model: &LanguageModel, description: &ModelDescription, tokenizer: &Tokenizer) -> PathBuf {
-    let folder = checkpoint_folder(run, 3);
-    write_folder_atomically::<SavedModelError>(&folder, 3, |staging| {
-        HostModel::copy(model, description)?.write(staging)
-    })
-    .unwrap();
+    let folder = write_with(run, 3, |staging| HostModel::copy(model, description)?.write(staging)).unwrap();
     tokenizer.save(&run.join("tokenizer.json")).unwrap();
     folder
 }
@@ -71,10 +67,7 @@ fn logits(model: &LanguageModel) -> TensorData {
 
 /// Replaces `model.safetensors` by other bytes, with a manifest that fits them.
 fn replace_weights(run: &Path, bytes: &[u8]) {
-    write_folder_atomically::<SavedModelError>(&checkpoint_folder(run, 3), 3, |staging| {
-        fs::write(staging.join(WEIGHTS_FILE), bytes).map_err(SavedModelError::io("write", staging))
-    })
-    .unwrap();
+    write_with(run, 3, |staging| staging.write(WEIGHTS_FILE, bytes)).unwrap();
 }
 
 #[test]
@@ -258,6 +251,6 @@ fn weights_that_are_not_finite_are_not_saved() {
 fn a_checkpoint_without_weights_is_damaged() {
     let run = tempfile::tempdir().unwrap();
     a_run(run.path());
-    write_folder_atomically::<SavedModelError>(&checkpoint_folder(run.path(), 3), 3, |_| Ok(())).unwrap();
+    write_with(run.path(), 3, |_| Ok(())).unwrap();
     assert!(refuse(run.path()).to_string().contains("lists no `model.safetensors`"));
 }

@@ -36,10 +36,9 @@ impl Running {
             carried: updater.parts.carried.as_ref().map(state_tensors),
         };
         let snapshot = Snapshot::take(&updater.finished_model(), self.folder.description(), checkpoint);
-        let ready = snapshot.and_then(|snapshot| Ok((snapshot, self.log.file()?)));
-        match ready {
-            Ok((snapshot, log)) => {
-                self.saver.begin(snapshot, log);
+        match snapshot {
+            Ok(snapshot) => {
+                self.saver.begin(snapshot, self.log.file());
                 self.saved = Some(newest);
                 Ok(())
             }
@@ -64,9 +63,12 @@ impl Running {
     fn hear(&mut self, ended: Option<Result<Saved, CheckpointError>>) -> Result<(), TrainError> {
         match ended {
             None => Ok(()),
-            Some(Ok(Saved { step, folder })) => {
+            Some(Ok(Saved { step, folder, tidied })) => {
                 self.unsaved = None;
                 self.observer.observe(Event::Saved { step, folder: &folder });
+                if let Err(error) = tidied {
+                    self.observer.warn(&format!("{error}; the checkpoint of step {step} is saved all the same"));
+                }
                 Ok(())
             }
             Some(Err(error)) => {

@@ -1,0 +1,147 @@
+//! Every call on the file system that a save consists of, failing in every way; and kills in between.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use kiln_models::saved::{checkpoint_folder, list_leftovers};
+
+use super::fixture::{Draws, checkpoint, description, run_folder, scratch, snapshot, whole};
+use super::trouble::{BROKEN, DENIED, FULL, INTERRUPTED, READ_ONLY, Trouble, TroubledFiles};
+use crate::run::{CheckpointError, RunFolder, Saved, Saver};
+
+/// How a save ended; nothing where it panicked before it came to the saver's thread.
+type Ended = Option<Result<Saved, CheckpointError>>;
+
+/// A run with checkpoints of the steps 10 and 20.
+fn prepare(run: &Path) -> RunFolder {
+    let folder = RunFolder::open(run, true, description()).unwrap();
+    folder.save(&snapshot(checkpoint(10, 10)), 2).unwrap();
+    folder.save(&snapshot(checkpoint(20, 10)), 2).unwrap();
+    folder
+}
+
+/// A line of the log and the checkpoint of step 30, which is the best and takes the place of that of step 10. Gives the number of
+/// the first call of it.
+fn save(files: &TroubledFiles, run: &Path) -> (usize, Ended) {
+    let folder = Arc::new(run_folder(files, run));
+    let mut log = folder.open_log(20).unwrap();
+    let first = files.names().len();
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        log.append(&super::entry(30))?;
+        let mut saver = Saver::new(folder, 2);
+        saver.begin(snapshot(checkpoint(30, 30)), log.file());
+        saver.wait().unwrap()
+    }));
+    (first, ended.ok())
+}
+
+/// One case: the checkpoints before it must be there in any case, and all must be well after the next start.
+fn try_one(number: u64, name: &str, trouble: Trouble, lasts: bool) -> bool {
+    let what = format!("call {number}, {name}: {trouble:?}, {}", if lasts { "from then on" } else { "once" });
+    let scratch = scratch();
+    let run = scratch.path().join("run");
+    drop(prepare(&run));
+    let files = TroubledFiles::new(move |call, ..| (call == number || lasts && call > number).then_some(trouble));
+    let (_, ended) = save(&files, &run);
+
+    let before = whole(&run);
+    assert!(before.len() >= 2 && before.contains(&20), "{what}: only {before:?} are whole");
+    let is_saved = matches!(ended, Some(Ok(_)));
+    assert!(!is_saved || before.contains(&30), "{what}: told to be saved, and is not");
+    if name == "write" && (matches!(trouble, Trouble::ShortWrite | Trouble::Error(INTERRUPTED))) {
+        assert!(matches!(ended, Some(Ok(Saved { tidied: Ok(()), .. }))), "{what}: {ended:?}");
+    }
+    let told = match &ended {
+        Some(Err(error)) => Some(error.to_string()),
+        Some(Ok(Saved { tidied: Err(error), .. })) => Some(error.to_string()),
+        _ => None,
+    };
+    if let (Some(told), Trouble::Error(code)) = (&told, trouble) {
+        let cause = io::Error::from_raw_os_error(code).to_string();
+        assert!(told.contains(&cause) && told.contains(&*run.to_string_lossy()), "{what}: {told}");
+    }
+
+    let folder = RunFolder::open(&run, true, description()).unwrap();
+    assert_eq!(list_leftovers(&run).unwrap(), [""; 0], "{what}");
+    let (_, found) = folder.newest().unwrap().unwrap();
+    assert_eq!(found, checkpoint(found.state.step, if found.state.step == 30 { 30 } else { 10 }), "{what}");
+    folder.save(&snapshot(checkpoint(40, 30)), 2).unwrap().tidied.unwrap();
+    assert_eq!(whole(&run).last(), Some(&40), "{what}");
+    told.is_some()
+}
+
+#[test]
+fn every_call_of_a_save_may_fail_in_every_way() {
+    let scratch = scratch();
+    let run = scratch.path().join("run");
+    drop(prepare(&run));
+    let files = TroubledFiles::new(|..| None);
+    let (first, ended) = save(&files, &run);
+    ended.unwrap().unwrap().tidied.unwrap();
+    assert_eq!(whole(&run), [20, 30]);
+
+    let (mut cases, mut told) = (0, 0);
+    for (number, name) in files.names().into_iter().enumerate().skip(first) {
+        let once = [BROKEN, FULL, DENIED, READ_ONLY, INTERRUPTED].map(Trouble::Error);
+        let once = once.into_iter().chain([Trouble::Panic, Trouble::ShortWrite]).map(|trouble| (trouble, false));
+        // Whoever is interrupted for ever tries for ever.
+        let lasting = [BROKEN, FULL, READ_ONLY].map(|code| (Trouble::Error(code), true));
+        for (trouble, lasts) in once.chain(lasting) {
+            if name == "write" || !matches!(trouble, Trouble::ShortWrite) {
+                cases += 1;
+                told += u64::from(try_one(number as u64, name, trouble, lasts));
+            }
+        }
+    }
+    println!("{} calls, {cases} cases, in {told} of them an error was told", files.names().len() - first);
+    assert!(cases > 400 && told > cases / 2, "{cases} cases, {told} told");
+}
+
+/// 500 processes are killed while they save, and one checkpoint is damaged now and then.
+#[test]
+fn two_whole_checkpoints_stay_through_every_kill() {
+    let mut draws = Draws(0);
+    let (mut kills, mut in_the_midst, mut damaged) = (0, 0, 0);
+    for run in 0..25 {
+        let keep = 2 + run % 3;
+        let scratch = scratch();
+        let path = scratch.path().join("run");
+        let (mut step, mut best, mut acknowledged) = (0, 1, 0);
+        for _ in 0..20 {
+            let folder = RunFolder::open(&path, true, description()).unwrap();
+            assert_eq!(list_leftovers(&path).unwrap(), [""; 0]);
+            assert_eq!(
+                folder.newest().unwrap().map_or(0, |(_, found)| found.state.step),
+                *whole(&path).last().unwrap_or(&0)
+            );
+            drop(folder);
+            let before = whole(&path).len();
+            let last = draws.below(160);
+            let folder =
+                run_folder(&TroubledFiles::new(move |call, ..| (call == last).then_some(Trouble::Killed)), &path);
+            kills += 1;
+            for _ in 0..4 {
+                step += 1;
+                best = if draws.below(3) == 0 { step } else { best };
+                let Ok(saved) = folder.save(&snapshot(checkpoint(step, best)), keep) else {
+                    in_the_midst += 1;
+                    break;
+                };
+                acknowledged = saved.step;
+            }
+            let after = whole(&path);
+            assert!(after.len() >= before.min(2), "killed in call {last}: {before} were whole, now {after:?}");
+            assert!(*after.last().unwrap_or(&0) >= acknowledged, "{after:?}, {acknowledged}");
+            if after.len() > 2 && draws.below(3) == 0 {
+                let victim = checkpoint_folder(&path, after[draws.below(after.len() as u64) as usize]);
+                std::fs::write(victim.join("training.json"), "{}").unwrap();
+                acknowledged = 0;
+                damaged += 1;
+            }
+        }
+    }
+    println!("{kills} kills, {in_the_midst} in the midst of a save; {damaged} checkpoints damaged");
+    assert!(kills == 500 && in_the_midst > 250 && damaged > 20, "{kills}, {in_the_midst}, {damaged}");
+}
