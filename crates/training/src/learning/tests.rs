@@ -3,6 +3,7 @@
 mod faults;
 mod measuring;
 mod resuming;
+mod saving;
 mod spikes;
 mod stepping;
 
@@ -21,6 +22,7 @@ use crate::batches::EvaluationPlan;
 use crate::evaluation::evaluate;
 use crate::live_estimates::EstimatesConfig;
 use crate::optimizers::{AdamwConfig, OptimizerConfig, ScheduleFreeAdamwConfig, ScheduleFreeSgdConfig};
+use crate::run::tests::trouble::TroubledFiles;
 use crate::run::{Checkpoint, EvaluationEntry, Metrics, RunConfig, RunFolder, StepEntry};
 use crate::schedules::{CosineConfig, ScheduleConfig};
 use crate::shards::{TextIdentity, TokenFile, TokenFileWriter};
@@ -37,6 +39,16 @@ struct Notes {
     steps: Arc<Mutex<Vec<StepEntry>>>,
     stop_after: Option<u64>,
     interrupter: Interrupter,
+    /// Hears of everything, in words; without it a warning is a failure.
+    hears: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+}
+
+impl Notes {
+    fn hear(&self, words: &str) {
+        if let Some(hears) = &self.hears {
+            hears(words);
+        }
+    }
 }
 
 impl Observer for Notes {
@@ -44,8 +56,10 @@ impl Observer for Notes {
         let step = match event {
             Event::Step { entry, .. } => {
                 self.steps.lock().unwrap().push(entry.clone());
+                self.hear(&format!("step {}", entry.step));
                 entry.step
             }
+            Event::Saved { step, .. } => return self.hear(&format!("saved {step}")),
             Event::Skipped { entry } => entry.step,
             _ => return,
         };
@@ -59,7 +73,8 @@ impl Observer for Notes {
     }
 
     fn warn(&mut self, message: &str) {
-        panic!("{message}");
+        assert!(self.hears.is_some(), "{message}");
+        self.hear(&format!("warning: {message}"));
     }
 }
 
@@ -76,6 +91,8 @@ struct World {
     run: RunConfig,
     estimates: EstimatesConfig,
     seed: u64,
+    /// What the run is written by, where not as ever.
+    files: Option<TroubledFiles>,
 }
 
 impl World {
@@ -103,6 +120,7 @@ impl World {
             run: toml::from_str(&run).unwrap(),
             estimates: EstimatesConfig::default(),
             seed: 11,
+            files: None,
             tokenizer,
             train,
             validation,
@@ -127,6 +145,13 @@ impl World {
         let fresh = self.model.init(self.tokenizer.vocabulary_size(), self.run.context, &device);
         let description = ModelDescription::new(self.model.clone(), &self.tokenizer, self.run.context);
         let folder = RunFolder::open(&self.folder.path().join(name), true, description)?;
+        let folder = match &self.files {
+            None => folder,
+            Some(files) => {
+                let (path, description) = (folder.path(), folder.description().clone());
+                RunFolder::new(Arc::new(files.clone()), path, description, tempfile::tempfile().unwrap())
+            }
+        };
         let newest = folder.newest()?;
         let (model, resume) = match newest {
             Some((found, mut checkpoint)) => {

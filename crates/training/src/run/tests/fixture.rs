@@ -1,7 +1,7 @@
 //! Small runs to be saved.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use burn::tensor::{Device, TensorData};
 use kiln_models::saved::{Files, ModelDescription, list_checkpoints};
@@ -12,15 +12,18 @@ use crate::run::{Best, Checkpoint, LoopState, RunFolder, Snapshot};
 
 /// A small LSTM.
 pub(super) fn description() -> ModelDescription {
-    let config: TokenizerConfig = toml::from_str("[character]").unwrap();
-    let tokenizer = Tokenizer::train(&config, &mut std::iter::once(Ok("hello world".to_string()))).unwrap();
-    let model: ModelConfig = toml::from_str("[lstm]\nlayers = 1\nhidden = 6\nembedding = 4").unwrap();
-    ModelDescription::new(model, &tokenizer, 8)
+    static DESCRIPTION: LazyLock<ModelDescription> = LazyLock::new(|| {
+        let config: TokenizerConfig = toml::from_str("[character]").unwrap();
+        let tokenizer = Tokenizer::train(&config, &mut std::iter::once(Ok("hello world".to_string()))).unwrap();
+        let model: ModelConfig = toml::from_str("[lstm]\nlayers = 1\nhidden = 6\nembedding = 4").unwrap();
+        ModelDescription::new(model, &tokenizer, 8)
+    });
+    DESCRIPTION.clone()
 }
 
 /// The state of training after `step`, of which every part tells the step.
 pub(super) fn checkpoint(step: u64, best: u64) -> Checkpoint {
-    let numbers = |count: usize| TensorData::new((0..count).map(|n| step as f32 + n as f32 / 7.0).collect(), [count]);
+    let numbers = |count| numbers(step, count);
     let best = Some(Best { step: best, loss: 1.5 });
     Checkpoint {
         state: LoopState { step, tokens: 16 * step, best, ..LoopState::default() },
@@ -28,6 +31,11 @@ pub(super) fn checkpoint(step: u64, best: u64) -> Checkpoint {
         training_weights: None,
         carried: Some([("layers.0.hidden".to_string(), numbers(12))].into()),
     }
+}
+
+/// Numbers that tell the step.
+pub(super) fn numbers(step: u64, count: usize) -> TensorData {
+    TensorData::new((0..count).map(|n| step as f32 + n as f32 / 7.0).collect(), [count])
 }
 
 /// The same with a model, ready to be written.

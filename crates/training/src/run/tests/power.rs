@@ -45,7 +45,7 @@ fn recover(image: &Image, saved: u64, what: &str) -> u64 {
     restore(image, scratch.path());
     let run = scratch.path().join("runs/run");
     let folder = RunFolder::open(&run, true, description()).unwrap();
-    assert_eq!(list_leftovers(&run).unwrap(), [""; 0], "{what}");
+    assert_eq!(list_leftovers(&run).unwrap(), Vec::<std::path::PathBuf>::new(), "{what}");
     // Checkpoints of two steps were told to be saved, hence as many are whole.
     assert!(whole(&run).len() as u64 >= (saved / 2).min(2), "{what}: only {:?} are whole", whole(&run));
     let Some((_, found)) = folder.newest().unwrap_or_else(|error| panic!("{what}: {error}")) else {
