@@ -146,6 +146,16 @@ fn a_prompt_that_cannot_be_read_is_told_with_its_place() {
     assert_eq!(broken.code, Some(3));
     assert!(broken.stderr.contains("not UTF-8") && broken.stderr.contains("byte 4"), "{}", broken.stderr);
     assert_eq!(sample(&workshop, &["--prompt-file", "none.txt"]).code, Some(3));
+    #[cfg(unix)]
+    {
+        let endless = sample(&workshop, &["--prompt-file", "/dev/zero"]);
+        assert_eq!((endless.code, endless.stdout.as_str()), (Some(3), ""));
+        assert!(
+            endless.stderr.contains("`/dev/zero`") && endless.stderr.contains("not a regular file"),
+            "{}",
+            endless.stderr
+        );
+    }
 }
 
 #[test]

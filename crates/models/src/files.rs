@@ -2,7 +2,7 @@
 //! to, a device never ends, and neither has a length that a declared size could be compared with.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 /// Whether a symbolic link stands for the file that it leads to.
@@ -42,6 +42,20 @@ pub enum Content {
     TooLong,
     /// Something else than a regular file is there.
     NotRegular,
+}
+
+impl Content {
+    /// The bytes, and what is there instead as an error.
+    ///
+    /// # Errors
+    /// There is no regular file, or a longer one than was allowed.
+    pub fn into_bytes(self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::TooLong => Err(io::Error::new(ErrorKind::InvalidData, "it is longer than any file of its kind")),
+            Self::NotRegular => Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file")),
+        }
+    }
 }
 
 /// The content of the file at `path`, if it is a regular one of at most `longest` bytes. No more memory is taken than that.

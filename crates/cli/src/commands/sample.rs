@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use kiln_inference::{Finish, Generation, Request, SamplerConfig, generate};
+use kiln_models::files::{Content, Links, read_regular};
 use kiln_models::saved::{SavedModel, Which};
 use serde::Serialize;
 
@@ -15,6 +16,9 @@ use crate::terminal::say;
 
 const PROMPT_HEADING: &str = "Prompt";
 const SAMPLER_HEADING: &str = "Choice of tokens";
+
+/// Many times the context of any model; a longer prompt was named by mistake.
+const LONGEST_PROMPT: u64 = 16 << 20;
 
 const ABOUT_THE_TEXT: &str =
     "The prompt is written first, then its continuation as it comes. The same command writes the same text.";
@@ -210,7 +214,8 @@ fn prompt(arguments: &SampleArguments) -> anyhow::Result<String> {
         (Some(text), _) => Ok(text.clone()),
         (None, Some(path)) if path.as_os_str() == "-" => from_stdin(),
         (None, Some(path)) => {
-            let bytes = std::fs::read(path).with_context(|| format!("cannot read the prompt `{}`", path.display()))?;
+            let bytes = read_regular(path, Links::Followed, LONGEST_PROMPT).and_then(Content::into_bytes);
+            let bytes = bytes.with_context(|| format!("cannot read the prompt `{}`", path.display()))?;
             text(bytes).with_context(|| format!("the prompt `{}` is not UTF-8", path.display()))
         }
         (None, None) => Ok(String::new()),
@@ -219,7 +224,9 @@ fn prompt(arguments: &SampleArguments) -> anyhow::Result<String> {
 
 fn from_stdin() -> anyhow::Result<String> {
     let mut bytes = Vec::new();
-    io::stdin().lock().read_to_end(&mut bytes).context("cannot read the prompt from stdin")?;
+    let stdin = io::stdin().lock();
+    stdin.take(LONGEST_PROMPT + 1).read_to_end(&mut bytes).context("cannot read the prompt from stdin")?;
+    anyhow::ensure!(bytes.len() as u64 <= LONGEST_PROMPT, "the prompt on stdin is longer than {LONGEST_PROMPT} bytes");
     text(bytes).context("the prompt on stdin is not UTF-8")
 }
 

@@ -125,8 +125,8 @@ impl Files for DiskFiles {
     }
 
     fn append_to(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
-        // Asked first: a pipe would be waited for without end.
-        match open_regular(path, Links::Followed) {
+        // Asked first: a pipe would be waited for without end, and through a link another file would be cut.
+        match open_regular(path, Links::Refused) {
             Ok(Some(_)) => {}
             Ok(None) => return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file")),
             Err(error) if error.kind() == ErrorKind::NotFound => {}

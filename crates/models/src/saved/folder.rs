@@ -90,6 +90,19 @@ pub struct FoundCheckpoint {
     pub warning: Option<String>,
 }
 
+impl FoundCheckpoint {
+    /// The path of a file of the checkpoint. What lies beside the files that the manifest lists was never verified.
+    ///
+    /// # Errors
+    /// [`SavedModelError::Damaged`] where the manifest lists no such file.
+    pub fn file(&self, name: &str) -> Result<PathBuf, SavedModelError> {
+        if self.manifest.lists(name) {
+            return Ok(self.folder.join(name));
+        }
+        Err(SavedModelError::damaged(&self.folder, format!("its manifest lists no `{name}`")))
+    }
+}
+
 /// The folder of the checkpoint of `step` in a run.
 pub fn checkpoint_folder(run: &Path, step: u64) -> PathBuf {
     run.join(CHECKPOINTS).join(checkpoint_name(step))

@@ -45,10 +45,7 @@ impl SavedModel {
     /// See [`SavedModelError`]; nothing is ever loaded in part.
     pub fn open(path: &Path, which: Which, device: &Device) -> Result<Self, SavedModelError> {
         let found = find_checkpoint(path, which)?;
-        if !found.manifest.lists(WEIGHTS_FILE) {
-            return Err(SavedModelError::damaged(&found.folder, format!("its manifest lists no `{WEIGHTS_FILE}`")));
-        }
-        let weights = found.folder.join(WEIGHTS_FILE);
+        let weights = found.file(WEIGHTS_FILE)?;
         let file = read_safetensors(&weights)?;
         let description = describe(&weights, &file.metadata)?;
         let tokenizer = open_tokenizer(&found, &description)?;

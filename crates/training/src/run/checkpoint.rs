@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use burn::tensor::TensorData;
-use kiln_models::saved::{SavedModelError, StagedFolder, StateProblem, read_safetensors};
+use kiln_models::saved::{FoundCheckpoint, SavedModelError, StagedFolder, StateProblem, read_safetensors};
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
@@ -123,22 +123,24 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Reads what [`Checkpoint::write`] wrote. The manifest was verified by whoever found the folder.
+    /// Reads what [`Checkpoint::write`] wrote, from files that the verified manifest lists.
     ///
     /// # Errors
     /// When a file is missing or damaged.
-    pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
-        let path = folder.join(LOOP_STATE);
+    pub fn read(found: &FoundCheckpoint) -> Result<Self, CheckpointError> {
+        let path = found.file(LOOP_STATE)?;
         let bytes = fs::read(&path).map_err(|source| FolderError::Io { path: path.clone(), doing: "read", source })?;
         let state = serde_json::from_slice(&bytes)
             .map_err(|error| CheckpointError::LoopState { path: path.clone(), message: error.to_string() })?;
-        let optimizer = read_safetensors(&folder.join(OPTIMIZER))?.tensors;
-        let training_weights = read_where_there(&folder.join(TRAINING_WEIGHTS))?;
-        let carried = read_where_there(&folder.join(CARRIED))?;
+        let optimizer = read_safetensors(&found.file(OPTIMIZER)?)?.tensors;
+        let training_weights = read_where_listed(found, TRAINING_WEIGHTS)?;
+        let carried = read_where_listed(found, CARRIED)?;
         Ok(Self { state, optimizer, training_weights, carried })
     }
 }
 
-fn read_where_there(path: &Path) -> Result<Option<BTreeMap<String, TensorData>>, SavedModelError> {
-    if path.exists() { Ok(Some(read_safetensors(path)?.tensors)) } else { Ok(None) }
+type Tensors = BTreeMap<String, TensorData>;
+
+fn read_where_listed(found: &FoundCheckpoint, name: &str) -> Result<Option<Tensors>, SavedModelError> {
+    if found.manifest.lists(name) { Ok(Some(read_safetensors(&found.file(name)?)?.tensors)) } else { Ok(None) }
 }

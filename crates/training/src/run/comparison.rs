@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
+use kiln_models::files::{Content, Links, read_regular};
 use kiln_models::saved::{Which, find_checkpoint, read_safetensors};
 use serde_json::Value;
 
@@ -117,7 +117,9 @@ impl Comparison {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FolderError> {
-    fs::read(path).map_err(|source| FolderError::Io { path: PathBuf::from(path), doing: "read", source })
+    // The checkpoints were verified, and what is compared may be as long as the disk allows.
+    let bytes = read_regular(path, Links::Followed, u64::MAX - 1).and_then(Content::into_bytes);
+    bytes.map_err(|source| FolderError::Io { path: PathBuf::from(path), doing: "read", source })
 }
 
 /// The lines of a log without what no two runs have in common: how fast they were.

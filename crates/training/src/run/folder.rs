@@ -155,7 +155,7 @@ impl RunFolder {
             return Ok(None);
         }
         let found = newest_whole(&self.path)?;
-        let checkpoint = Checkpoint::read(&found.folder)?;
+        let checkpoint = Checkpoint::read(&found)?;
         Ok(Some((found, checkpoint)))
     }
 
@@ -163,13 +163,13 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the folder of the checkpoints cannot be listed.
-    pub fn newest_before_faults(&self) -> Result<Option<(PathBuf, Checkpoint)>, CheckpointError> {
+    pub fn newest_before_faults(&self) -> Result<Option<(FoundCheckpoint, Checkpoint)>, CheckpointError> {
         for step in steps(&self.path)?.into_iter().rev() {
             if let Ok(found) = find_checkpoint(&self.path, Which::Step(step))
-                && let Ok(checkpoint) = Checkpoint::read(&found.folder)
+                && let Ok(checkpoint) = Checkpoint::read(&found)
                 && checkpoint.state.faults.in_a_row == 0
             {
-                return Ok(Some((found.folder, checkpoint)));
+                return Ok(Some((found, checkpoint)));
             }
         }
         Ok(None)

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use kiln_models::files::{Content, Links, read_regular};
 use kiln_models::saved::write_file_atomically;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,9 @@ use crate::config::Change;
 
 /// The file in a run folder.
 pub(super) const HISTORY: &str = "history.jsonl";
+
+/// A line is a few changed keys, and there is one for each time that a run went on.
+const LONGEST: u64 = 16 << 20;
 
 /// A start of the run, or a time that it went on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,7 +74,8 @@ pub fn history(run: &Path) -> Result<Vec<HistoryEntry>, FolderError> {
 
 fn read(run: &Path) -> Result<String, FolderError> {
     let path = run.join(HISTORY);
-    match std::fs::read_to_string(&path) {
+    let text = |bytes| String::from_utf8(bytes).map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error));
+    match read_regular(&path, Links::Followed, LONGEST).and_then(Content::into_bytes).and_then(text) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
         other => other.map_err(|source| io(&path, "read", source)),
     }

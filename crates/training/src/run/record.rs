@@ -1,14 +1,17 @@
 //! `run.json`: what would be needed to do the run again.
 
-use std::fs;
 use std::path::Path;
 
+use kiln_models::files::{Content, Links, read_regular};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use super::FolderError;
 use super::folder::{RECORD, io};
 use crate::config::Change;
+
+/// It is a few names and hashes.
+const LONGEST: u64 = 1 << 20;
 
 /// Where a run comes from, as it was started. Of all this only the hashes count when it goes on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,8 +47,8 @@ impl RunRecord {
     /// When the file cannot be read, or is none that this program writes.
     pub fn read(run: &Path) -> Result<Self, FolderError> {
         let path = run.join(RECORD);
-        let parsed = fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
-        parsed.map_err(|source| io(&path, "read", source))
+        let bytes = read_regular(&path, Links::Followed, LONGEST).and_then(Content::into_bytes);
+        bytes.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)).map_err(|source| io(&path, "read", source))
     }
 
     /// Which texts are others than those of this record. A file may change under a name that stays.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use kiln_models::Tokenizer;
+use kiln_models::files::{Content, Links, open_regular, read_regular};
 use kiln_models::saved::{
     DiskFiles, SavedModelError, TOKENIZER_FILE, best_step, checkpoint_folder, list_checkpoints, list_leftovers,
 };
@@ -16,6 +17,11 @@ use super::folder::{CONFIG, LOCK, METRICS, RECORD};
 use super::history::HISTORY;
 use super::{Best, HistoryEntry, LoopState, Metrics, RunRecord, history};
 use crate::config::{Config, ConfigFileError};
+
+/// The lock holds the number of a process.
+const LONGEST_LOCK: u64 = 64;
+/// Where the loop is takes some hundred bytes, and each return to an earlier checkpoint as many.
+const LONGEST_STATE: u64 = 16 << 20;
 
 /// What a run folder holds. What cannot be read is left out here and told in `damage`.
 #[derive(Debug)]
@@ -195,7 +201,9 @@ impl LoopState {
     /// # Errors
     /// When the file cannot be read, or is none that this program writes; in words.
     pub fn read(folder: &Path) -> Result<Self, String> {
-        let parsed = fs::read(folder.join(LOOP_STATE)).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+        let path = folder.join(LOOP_STATE);
+        let bytes = read_regular(&path, Links::Refused, LONGEST_STATE).and_then(Content::into_bytes);
+        let parsed = bytes.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
         parsed.map_err(|error: io::Error| format!("`{LOOP_STATE}`: {error}"))
     }
 }
@@ -203,10 +211,12 @@ impl LoopState {
 /// Who trains a run, if anybody does.
 fn trainer(run: &Path) -> Option<Trainer> {
     let path = run.join(LOCK);
-    let file = File::open(&path).ok()?;
+    let file = open_regular(&path, Links::Followed).ok()??;
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => {
-            Some(Trainer { process: fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()) })
+            let number = read_regular(&path, Links::Followed, LONGEST_LOCK).and_then(Content::into_bytes);
+            let number = number.ok().and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok());
+            Some(Trainer { process: number })
         }
         // Free: the lock that was taken to find that out goes with the file.
         _ => None,

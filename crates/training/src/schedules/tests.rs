@@ -1,6 +1,7 @@
 //! Schedules against outside figures and hand-worked sequences, and their restoration.
 
 use burn::optim::lr_scheduler::LrScheduler;
+use kiln_hostile::{Fate, Form};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -275,6 +276,33 @@ fn a_state_of_something_else_is_refused() {
     for table in EACH {
         let error = schedule(table, 100).restore(serde_json::json!({ "heat": 1.0 })).unwrap_err();
         assert!(error.to_string().contains("does not fit the configured schedule"), "{error}");
+    }
+}
+
+#[test]
+fn every_mutant_of_a_state_is_refused_or_is_the_state_from_then_on() {
+    for table in [
+        "[cosine]\nrate = 1.0\nwarmup = 5",
+        "[error-floor]\nrate = 1.0\nwindow = 6",
+        "[reduce-on-plateau]\nrate = 1.0\npatience = 2",
+        "[non-monotone]\nrate = 1.0\npatience = 2\nwarmup = 5",
+    ] {
+        let mut whole = schedule(table, 100);
+        watched_rates(&mut *whole, 0..17);
+        let tally = kiln_hostile::each_mutant(&[whole.state().to_string().into()], Form::Text, |bytes| {
+            let Ok(state) = serde_json::from_slice::<serde_json::Value>(bytes) else { return Fate::Refused };
+            let mut restored = schedule(table, 100);
+            if let Err(error) = restored.restore(state) {
+                assert!(!error.to_string().is_empty());
+                return Fate::Refused;
+            }
+            let mut again = schedule(table, 100);
+            again.restore(restored.state()).expect("it is a schedule's own state");
+            assert_eq!(again.state(), restored.state());
+            assert_eq!(watched_rates(&mut *again, 17..60), watched_rates(&mut *restored, 17..60));
+            Fate::Read
+        });
+        assert!(tally.read > 100 && tally.refused > 3000, "{table}: {tally:?}");
     }
 }
 

@@ -2,9 +2,7 @@
 //! checkpoint and passes over the data in between, as Chowdhery et al. 2022 did with PaLM (<https://arxiv.org/abs/2204.02311>,
 //! section 5.1); after some returns, gives up.
 
-use std::path::Path;
-
-use kiln_models::saved::{WEIGHTS_FILE, load_weights};
+use kiln_models::saved::{FoundCheckpoint, WEIGHTS_FILE, load_weights};
 
 use super::{Clock, Running};
 use crate::learning::TrainError;
@@ -64,10 +62,10 @@ impl Running {
         if rollbacks.len() >= MOST_ROLLBACKS {
             return Err(TrainError::Diverged(diverged));
         }
-        let Some((folder, checkpoint)) = self.folder.newest_before_faults()? else {
+        let Some((found, checkpoint)) = self.folder.newest_before_faults()? else {
             return Err(TrainError::Diverged(diverged));
         };
-        self.go_back_to(&folder, checkpoint)?;
+        self.go_back_to(&found, checkpoint)?;
         let batches_passed = position - self.state.step * self.run.accumulate as u64;
         rollbacks.push(Rollback { from, to: self.state.step, what: what.to_string(), batches_passed });
         let known = self.state.faults.rollbacks.len();
@@ -85,10 +83,10 @@ impl Running {
         Ok(())
     }
 
-    /// Everything as the checkpoint in `folder` has it; what was saved after it is gone.
-    fn go_back_to(&mut self, folder: &Path, checkpoint: Checkpoint) -> Result<(), TrainError> {
-        let model = load_weights(self.updater.finished_model(), &folder.join(WEIGHTS_FILE));
-        let model = model.map_err(CheckpointError::Saved)?;
+    /// Everything as the checkpoint has it; what was saved after it is gone.
+    fn go_back_to(&mut self, found: &FoundCheckpoint, checkpoint: Checkpoint) -> Result<(), TrainError> {
+        let weights = found.file(WEIGHTS_FILE).map_err(CheckpointError::Saved)?;
+        let model = load_weights(self.updater.finished_model(), &weights).map_err(CheckpointError::Saved)?;
         let (model, state) = restore(checkpoint, model, &mut self.updater.parts, self.run.batch, &self.device)?;
         self.updater.replace_model(model);
         self.folder.forget_after(state.step, state.best.map(|best| best.step))?;

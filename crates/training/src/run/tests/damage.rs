@@ -95,6 +95,16 @@ fn changed(change: impl FnOnce(&Path, &Path)) {
 }
 
 #[test]
+fn a_file_that_the_manifest_does_not_list_is_not_read() {
+    let scratch = scratch();
+    let run = scratch.path().join("run");
+    let folder = RunFolder::open(&run, true, description()).unwrap();
+    let saved = folder.save(&snapshot(checkpoint(1, 1)), 2).unwrap();
+    fs::copy(saved.folder.join("optimizer.safetensors"), saved.folder.join("training-weights.safetensors")).unwrap();
+    assert_eq!(folder.newest().unwrap().unwrap().1, checkpoint(1, 1));
+}
+
+#[test]
 fn files_that_changed_places_or_come_from_another_checkpoint_are_noticed_and_the_older_one_is_offered() {
     let mut cases = 0;
     for (index, first) in NAMES.iter().enumerate() {

@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::Path;
 
 use kiln_hostile::{Fate, Form, each_mutant, in_a_process, within_bounds};
-use kiln_models::saved::tensors_to_safetensors;
+use kiln_models::saved::{FoundCheckpoint, Manifest, ManifestFile, tensors_to_safetensors};
 
 use super::{LoopState, Metrics, MetricsLog, entry};
-use crate::run::{Best, Checkpoint, EvaluationEntry, ScheduleEntry};
+use crate::run::{Best, Checkpoint, EvaluationEntry, RunRecord, RunSurvey, ScheduleEntry, history};
 
 fn state() -> LoopState {
     LoopState {
@@ -23,6 +23,13 @@ fn state() -> LoopState {
     }
 }
 
+/// A checkpoint that was found in a folder, with a manifest that lists these files.
+fn listing(folder: &Path, names: &[&str]) -> FoundCheckpoint {
+    let files = names.iter().map(|name| ManifestFile { name: name.to_string(), bytes: 0, blake3: String::new() });
+    let manifest = Manifest { format: 1, kiln: String::new(), step: 7, files: files.collect() };
+    FoundCheckpoint { folder: folder.to_path_buf(), manifest, run: folder.to_path_buf(), warning: None }
+}
+
 #[test]
 fn every_mutant_of_the_loops_state_is_refused_by_name_or_reads_back_equal() {
     let folder = tempfile::tempdir().unwrap();
@@ -30,9 +37,10 @@ fn every_mutant_of_the_loops_state_is_refused_by_name_or_reads_back_equal() {
     let none = tensors_to_safetensors(&Default::default(), &Default::default()).unwrap();
     fs::write(folder.path().join("optimizer.safetensors"), none).unwrap();
     let valid = serde_json::to_vec_pretty(&state()).unwrap();
+    let found = listing(folder.path(), &["training.json", "optimizer.safetensors"]);
     let tally = each_mutant(&[valid], Form::Text, |bytes| {
         fs::write(&path, bytes).unwrap();
-        match Checkpoint::read(folder.path()) {
+        match Checkpoint::read(&found) {
             Ok(checkpoint) => {
                 let again = serde_json::to_vec(&checkpoint.state).unwrap();
                 assert_eq!(serde_json::from_slice::<LoopState>(&again).unwrap(), checkpoint.state);
@@ -148,5 +156,58 @@ fn a_log_that_is_no_file_is_not_read() {
             let error = error.to_string();
             assert!(error.contains(&name) && error.contains("not a regular file"), "{error}");
         }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_a_log_is_linked_to_is_not_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let (other, link) = (folder.path().join("other"), folder.path().join("metrics.jsonl"));
+    fs::write(&other, "not a log\n").unwrap();
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    let error = MetricsLog::open(&link, 0).map(drop).expect_err("it is a link").to_string();
+    assert!(error.contains("metrics.jsonl") && error.contains("not a regular file"), "{error}");
+    assert_eq!(fs::read_to_string(&other).unwrap(), "not a log\n");
+}
+
+/// A folder, a pipe, a device and a link in the place of each small file of a run that is looked at, also by `kiln ls`.
+#[cfg(unix)]
+#[test]
+fn small_files_of_a_run_that_are_no_files_are_not_read() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    for other in kiln_hostile::no_files(elsewhere.path()) {
+        let run = tempfile::tempdir().unwrap();
+        for name in ["run.json", "history.jsonl", "training.json", "lock"] {
+            std::os::unix::fs::symlink(&other, run.path().join(name)).unwrap();
+        }
+        let path = run.path().to_path_buf();
+        let errors = kiln_hostile::in_time(&other.display().to_string(), move || {
+            assert!(RunSurvey::of(&path).unwrap().trainer.is_none());
+            [
+                ("run.json", RunRecord::read(&path).expect_err("it is no file").to_string()),
+                ("history.jsonl", history(&path).expect_err("it is no file").to_string()),
+                ("training.json", LoopState::read(&path).expect_err("it is no file")),
+            ]
+        });
+        for (name, error) in errors {
+            assert!(error.contains(name) && error.contains("not a regular file"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn small_files_of_a_run_of_absurd_length_are_not_read() {
+    let run = tempfile::tempdir().unwrap();
+    for name in ["run.json", "history.jsonl", "training.json"] {
+        fs::File::create(run.path().join(name)).unwrap().set_len(1 << 40).unwrap();
+    }
+    let errors = [
+        ("run.json", RunRecord::read(run.path()).expect_err("it is too long").to_string()),
+        ("history.jsonl", history(run.path()).expect_err("it is too long").to_string()),
+        ("training.json", LoopState::read(run.path()).expect_err("it is too long")),
+    ];
+    for (name, error) in errors {
+        assert!(error.contains(name) && error.contains("longer than any"), "{error}");
     }
 }
