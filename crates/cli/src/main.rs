@@ -27,6 +27,7 @@ use crate::exit::Exit;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    kiln_kernels::keep_freed_pages();
     defects::silence();
     defects::guard(run, |message| report::print(&anyhow::Error::msg(message.to_owned()))).into()
 }

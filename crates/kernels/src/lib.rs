@@ -19,6 +19,7 @@ mod cross_entropy;
 mod dropout;
 mod embedding;
 mod flex;
+mod memory;
 mod norm;
 mod optimizer;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use attention::{AttentionHeads, AttentionScores, cached_attention, causal_at
 pub use cross_entropy::{cross_entropy, projected_cross_entropy};
 pub use dropout::{Draw, Draws, dropout};
 pub use embedding::embedding;
+pub use memory::keep_freed_pages;
 pub use norm::{layer_norm, rms_norm};
 pub use optimizer::{AdamStep, SgdStep, adam_step, sgd_step, sum_of_squares};
 pub use recurrent::{RnnActivation, gru_sequence, lstm_sequence, rnn_sequence};

@@ -5,7 +5,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 
 use super::{AffineGradients, AffineOps, Optional};
-use crate::cpu::{Matrix, MatrixMut, Rows, for_rows, multiply_in_parallel, simd, sum_of_rows};
+use crate::cpu::{Matrix, MatrixMut, Rows, for_rows, multiply_in_parallel, product_in_parallel, simd, sum_of_rows};
 use crate::flex::{Number, contiguous, matrix_view, numbers, sizes, tensor, with_number};
 
 impl AffineOps for Flex {
@@ -47,26 +47,31 @@ fn forward<T: Number>(
     residual: Option<FlexTensor>,
 ) -> FlexTensor {
     let ([rows, _], [_, width]) = (sizes(&input), sizes(&weight));
-    let mut output = vec![T::ZERO; rows * width];
-    let starts = bias.is_some() || residual.is_some();
-    if starts {
-        start(&mut output, width, bias.as_ref().map(numbers), residual.as_ref().map(numbers));
-    }
-    viewed(input, |input| {
-        viewed(weight, |weight| {
-            multiply_in_parallel(MatrixMut::new(&mut output, rows, width), input, weight, starts);
-        });
-    });
-    tensor(output, [rows, width])
+    let start = start::<T>(rows, bias.as_ref().map(numbers), residual.as_ref().map(numbers));
+    let product = |input: Matrix<'_, T>, weight: Matrix<'_, T>| match start {
+        None => product_in_parallel(input, weight),
+        Some(mut sum) => {
+            multiply_in_parallel(MatrixMut::new(&mut sum, rows, width), input, weight, true);
+            sum
+        }
+    };
+    tensor(viewed(input, |input| viewed(weight, |weight| product(input, weight))), [rows, width])
 }
 
 /// What the product is added to: the bias in each row, and the residual.
-fn start<T: Number>(output: &mut [T], width: usize, bias: Option<&[T]>, residual: Option<&[T]>) {
-    for_rows(output.len() / width, width, Rows::new(output, width), |rows, part| {
-        if let Some(residual) = residual {
-            part.data.copy_from_slice(&residual[rows.start * width..rows.end * width]);
-        }
-        let Some(bias) = bias else { return };
+fn start<T: Number>(rows: usize, bias: Option<&[T]>, residual: Option<&[T]>) -> Option<Vec<T>> {
+    match (residual, bias) {
+        (None, None) => None,
+        (None, Some(bias)) => Some(bias.repeat(rows)),
+        (Some(residual), None) => Some(residual.to_vec()),
+        (Some(residual), Some(bias)) => Some(sums_with(residual, bias)),
+    }
+}
+
+/// The bias added to each row.
+fn sums_with<T: Number>(residual: &[T], bias: &[T]) -> Vec<T> {
+    let (mut sums, width) = (residual.to_vec(), bias.len());
+    for_rows(sums.len() / width.max(1), width, Rows::new(&mut sums, width), |_, part| {
         simd(
             #[inline(always)]
             || {
@@ -76,6 +81,7 @@ fn start<T: Number>(output: &mut [T], width: usize, bias: Option<&[T]>, residual
             },
         );
     });
+    sums
 }
 
 fn backward<T: Number>(
@@ -91,26 +97,16 @@ fn backward<T: Number>(
     let is_transposed = weight.layout().strides()[0] == 1 && width > 1;
     let weight_gradient = wants_weight.then(|| {
         viewed(input, |input| {
-            let mut gradient = vec![T::ZERO; inner * width];
             // In the order of the weight's own storage, so that both are walked through together later.
             if is_transposed {
-                let target = MatrixMut::new(&mut gradient, width, inner);
-                multiply_in_parallel(target, output_gradient.transposed(), input, false);
-                tensor(gradient, [width, inner]).transpose(0, 1)
+                tensor(product_in_parallel(output_gradient.transposed(), input), [width, inner]).transpose(0, 1)
             } else {
-                let target = MatrixMut::new(&mut gradient, inner, width);
-                multiply_in_parallel(target, input.transposed(), output_gradient, false);
-                tensor(gradient, [inner, width])
+                tensor(product_in_parallel(input.transposed(), output_gradient), [inner, width])
             }
         })
     });
     let input_gradient = wants_input.then(|| {
-        viewed(weight, |weight| {
-            let mut gradient = vec![T::ZERO; rows * inner];
-            let target = MatrixMut::new(&mut gradient, rows, inner);
-            multiply_in_parallel(target, output_gradient, weight.transposed(), false);
-            tensor(gradient, [rows, inner])
-        })
+        viewed(weight, |weight| tensor(product_in_parallel(output_gradient, weight.transposed()), [rows, inner]))
     });
     [input_gradient, weight_gradient, bias_gradient]
 }

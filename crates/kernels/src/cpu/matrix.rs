@@ -1,7 +1,7 @@
 //! Matrix products with the crate `gemm`, behind checked views.
 //!
-//! The only `unsafe` code of this crate: `gemm` takes pointers. A view's constructor checks that every element lies in its
-//! slice, and a part of a view is a view.
+//! The only `unsafe` code of this crate but for a call in `memory.rs`: `gemm` takes pointers. A view's constructor checks that
+//! every element lies in its slice, and a part of a view is a view.
 
 #![allow(unsafe_code)]
 
@@ -135,10 +135,31 @@ pub(crate) fn multiply_in_parallel<T: Real>(
     rhs: Matrix<'_, T>,
     add: bool,
 ) {
-    // A product's arithmetic is as fast as a pass over a hundredth as many numbers, roughly.
-    let work = output.columns * lhs.columns / 64 + 1;
-    let parts = super::parallel::parts(output.rows, work);
+    let parts = parts_of(output.rows, output.columns, lhs.columns);
     in_parts(Target::new(output, add), lhs, rhs, parts);
+}
+
+/// `lhs * rhs` as rows that follow one another, in as many parts as there are threads and work for.
+pub(crate) fn product_in_parallel<T: Real>(lhs: Matrix<'_, T>, rhs: Matrix<'_, T>) -> Vec<T> {
+    let (rows, columns) = (lhs.rows, rhs.columns);
+    assert_eq!(lhs.columns, rhs.rows, "the inner sizes of a product must agree");
+    if rows * columns * lhs.columns == 0 {
+        return vec![T::ZERO; rows * columns];
+    }
+    // Not filled with zeros: what is only written needs no pass before.
+    let mut output = Vec::with_capacity(rows * columns);
+    let target = Target { pointer: output.as_mut_ptr(), rows, columns, row_stride: columns, add: false };
+    in_parts(target, lhs, rhs, parts_of(rows, columns, lhs.columns));
+    // SAFETY: the capacity is there; the parts of the target cover each element once, and a product that adds to nothing
+    // writes all of its part, which is not empty, without reading it.
+    unsafe { output.set_len(rows * columns) };
+    output
+}
+
+/// In how many parts a product is best made.
+fn parts_of(rows: usize, columns: usize, inner: usize) -> usize {
+    // A product's arithmetic is as fast as a pass over a hundredth as many numbers, roughly.
+    super::parallel::parts(rows, columns * inner / 64 + 1)
 }
 
 /// The output of a product as a pointer, so that it can be cut by columns too.
@@ -150,7 +171,7 @@ struct Target<T> {
     add: bool,
 }
 
-// SAFETY: a target is made from an exclusive borrow, and is only cut into parts without a common element.
+// SAFETY: a target is made from an exclusive borrow or a new buffer, and is only cut into parts without a common element.
 unsafe impl<T: Send> Send for Target<T> {}
 
 impl<T> Target<T> {

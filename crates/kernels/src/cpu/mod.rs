@@ -11,7 +11,7 @@ pub(crate) mod reduce;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use matrix::{Matrix, MatrixMut, multiply, multiply_add, multiply_in_parallel};
+pub(crate) use matrix::{Matrix, MatrixMut, multiply, multiply_add, multiply_in_parallel, product_in_parallel};
 pub(crate) use parallel::{Rows, for_rows, sum_of_rows};
 pub(crate) use real::Real;
 

@@ -43,6 +43,7 @@ fn products_agree_with_their_definition() {
         multiply_add(MatrixMut::new(&mut output, rows, columns), left, right, 2.0);
         let mut parallel = vec![f64::NAN; rows * columns];
         multiply_in_parallel(MatrixMut::new(&mut parallel, rows, columns), left, right, false);
+        assert_eq!(product_in_parallel(left, right), parallel);
         let mut transposed = vec![f64::NAN; rows * columns];
         multiply(MatrixMut::new(&mut transposed, columns, rows), right.transposed(), left.transposed(), 1.0);
         for row in 0..rows {
@@ -54,6 +55,12 @@ fn products_agree_with_their_definition() {
             }
         }
     }
+}
+
+#[test]
+fn a_product_over_nothing_is_zero() {
+    let product = product_in_parallel(Matrix::<f64>::new(&[], 3, 0), Matrix::new(&[], 0, 2));
+    assert_eq!(product, [0.0; 6]);
 }
 
 #[test]

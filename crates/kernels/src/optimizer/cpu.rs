@@ -98,7 +98,8 @@ fn sgd<T: Number>(
     let [mut value, gradient, mut velocity] = [value, gradient, velocity].map(contiguous);
     let g = numbers::<T>(&gradient);
     let [rate, momentum, decay] = [step.rate, step.momentum, step.weight_decay].map(T::from_f64);
-    let ahead = if step.nesterov { momentum } else { T::ZERO };
+    // Without a branch in the loop: Nesterov's step goes along g + momentum b, the other one along b.
+    let [of_gradient, of_velocity] = if step.nesterov { [T::ONE, momentum] } else { [T::ZERO, T::ONE] };
     let parts = (Rows::new(value.storage_mut::<T>(), 1), Rows::new(velocity.storage_mut::<T>(), 1));
     for_rows(g.len(), 4, parts, |range, (value, velocity)| {
         let gradients = &g[range];
@@ -108,8 +109,7 @@ fn sgd<T: Number>(
                 for ((w, g), b) in value.data.iter_mut().zip(gradients).zip(velocity.data) {
                     let g = *g + decay * *w;
                     *b = momentum * *b + g;
-                    let direction = if step.nesterov { g + ahead * *b } else { *b };
-                    *w = *w - rate * direction;
+                    *w = *w - rate * (of_gradient * g + of_velocity * *b);
                 }
             },
         );
