@@ -5,8 +5,8 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 
 use super::{
-    CrossEntropyGradients, CrossEntropyOps, ProjectedCrossEntropyGradients, ProjectedCrossEntropyOps, ProjectedOperands,
-    projected_cpu,
+    CrossEntropyGradients, CrossEntropyOps, ProjectedCrossEntropyGradients, ProjectedCrossEntropyOps,
+    ProjectedOperands, projected_cpu,
 };
 use crate::cpu::reduce::{maximum, sum};
 use crate::cpu::{Real, Rows, for_rows, simd};

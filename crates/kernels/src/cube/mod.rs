@@ -8,6 +8,7 @@ mod reduce;
 
 use burn::backend::{DispatchDevice, TensorMetadata};
 use burn::tensor::{DType, Shape, Tensor};
+use burn_cubecl::cubecl::calculate_cube_count_elemwise;
 use burn_cubecl::cubecl::client::Client;
 use burn_cubecl::cubecl::server::{CubeCount, CubeCountSelection, CubeDim};
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
@@ -43,10 +44,17 @@ pub(crate) fn cubes(client: &Client, count: usize) -> CubeCount {
     CubeCountSelection::new(client, count as u32).cube_count()
 }
 
-/// How many units work on a row of so many numbers, a power of two.
+/// Units and cubes for work that each unit does by itself.
+pub(crate) fn one_by_one(client: &Client, count: usize) -> (CubeCount, CubeDim) {
+    let units = CubeDim::new(client, count);
+    (calculate_cube_count_elemwise(client, count, units), units)
+}
+
+/// How many units work on a row of so many numbers, a power of two: each has about four of them at least, since what a sum
+/// over the cube costs grows with the units.
 pub(crate) fn units_of_row(client: &Client, width: usize) -> CubeDim {
     let most = client.properties().hardware.max_units_per_cube.clamp(1, MOST_UNITS);
-    let wanted = (width as u32).next_power_of_two().clamp(32, MOST_UNITS);
+    let wanted = (width as u32).div_ceil(4).next_power_of_two().clamp(32, MOST_UNITS);
     // The largest power of two that is not above the limit.
     CubeDim::new_1d(wanted.min(1 << most.ilog2()))
 }
