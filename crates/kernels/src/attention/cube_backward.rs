@@ -183,7 +183,7 @@ pub(super) fn key_value_gradients(
     let key_start = start + (queries + place.head) * width;
     let value_start = key_start + comptime!(form.key_values * form.width);
     let first_key = place.tile * tile;
-    let tiles = (steps + tile - 1) / tile;
+    let tiles = steps.div_ceil(tile);
 
     let mut keys = Shared::new_slice(comptime!(form.tile * form.pitch()));
     let mut values = Shared::new_slice(comptime!(form.tile * form.pitch()));

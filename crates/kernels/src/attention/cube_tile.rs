@@ -59,7 +59,7 @@ pub(super) struct Place {
 
 #[cube]
 pub(super) fn place(steps: usize, #[comptime] heads: usize, #[comptime] tile: usize) -> Place {
-    let tiles = (steps + tile - 1) / tile;
+    let tiles = steps.div_ceil(tile);
     Place { tile: CUBE_POS % tiles, head: CUBE_POS / tiles % heads, row: CUBE_POS / tiles / heads }
 }
 

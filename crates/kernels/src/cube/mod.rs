@@ -5,6 +5,8 @@
 //! unsafe; within a cube, numbers are exchanged through shared memory alone, which every device has.
 
 mod reduce;
+#[cfg(test)]
+mod tests;
 
 use burn::backend::{DispatchDevice, TensorMetadata};
 use burn::tensor::{DType, Shape, Tensor};

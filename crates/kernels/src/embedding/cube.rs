@@ -14,6 +14,9 @@ use burn_cubecl::kernel::{cast, into_contiguous};
 use super::{EmbeddingGradients, EmbeddingOps};
 use crate::cube::{cubes, empty, sizes, units_of_row};
 
+/// Tokens that a unit looks at before the cube meets: a bit for each in a word.
+const LOOKS: u32 = 32;
+
 impl EmbeddingOps for CubeBackend {
     fn look_up(weight: FloatTensor<Self>, indices: IntTensor<Self>) -> FloatTensor<Self> {
         <Self as ModuleOps<Self>>::embedding(weight, indices)
@@ -26,7 +29,7 @@ impl EmbeddingGradients for CubeBackend {
         let [outer, inner, width] = sizes(&gradient);
         let output = empty(&gradient, [rows, width]);
         let client = gradient.client.clone();
-        // Four columns and four tokens at a time for each unit would make for more registers, not for more speed.
+        // A unit has one column, not the four of a sum over the cube.
         let units = units_of_row(&client, 4 * width);
         let blocks = width.div_ceil(units.num_elems() as usize);
         add_up_rows::launch(
@@ -41,13 +44,14 @@ impl EmbeddingGradients for CubeBackend {
             width,
             blocks,
             units.num_elems() as usize,
+            LOOKS,
         );
         output
     }
 }
 
-/// A cube has some columns of one row of the table. It looks at as many tokens at once as it has units, and adds up the
-/// gradients of those that name the row, in the order of the tokens.
+/// A cube has some columns of one row of the table. Its units look for the tokens that name the row, many at a time, and then
+/// add up their gradients in the order of the tokens.
 #[cube(launch)]
 fn add_up_rows(
     indices: &[i32],
@@ -58,6 +62,7 @@ fn add_up_rows(
     width: usize,
     blocks: usize,
     #[comptime] units: usize,
+    #[comptime] looks: u32,
 ) {
     let row = CUBE_POS / blocks;
     if row >= rows {
@@ -65,34 +70,42 @@ fn add_up_rows(
     }
     let unit = UNIT_POS as usize;
     let column = CUBE_POS % blocks * units + unit;
-    let mut names_row = Shared::<[u32]>::new_slice(units);
-    let some_name_row = Shared::<[Atomic<u32>]>::new_slice(1usize);
+    // Bit by bit, whether the unit's token of each look names the row, and whether any unit's does.
+    let mut named = Shared::<[u32]>::new_slice(units);
+    let named_by_some = Shared::<[Atomic<u32>]>::new_slice(1usize);
     let mut sum = f32::new(0.0);
     let mut first = 0usize;
     while first < tokens {
         if unit == 0 {
-            some_name_row[0].store(0u32);
+            named_by_some[0].store(0u32);
         }
         sync_cube();
-        let token = first + unit;
-        let mut is_named = 0u32;
-        if token < tokens {
-            if u32::cast_from(indices[token]) as usize == row {
-                is_named = 1u32;
-                some_name_row[0].store(1u32);
+        let mut own = 0u32;
+        for look in 0..looks {
+            let token = first + look as usize * units + unit;
+            if token < tokens && u32::cast_from(indices[token]) as usize == row {
+                own |= 1u32 << look;
             }
         }
-        names_row[unit] = is_named;
+        named[unit] = own;
+        if own != 0u32 {
+            named_by_some[0].fetch_or(own);
+        }
         sync_cube();
-        if some_name_row[0].load() == 1u32 && column < width {
-            for other in 0..units {
-                if names_row[other] == 1u32 {
-                    sum += gradient[(first + other) * width + column];
+        let some = named_by_some[0].load();
+        if some != 0u32 && column < width {
+            for look in 0..looks {
+                if (some >> look) & 1u32 == 1u32 {
+                    for other in 0..units {
+                        if (named[other] >> look) & 1u32 == 1u32 {
+                            sum += gradient[(first + look as usize * units + other) * width + column];
+                        }
+                    }
                 }
             }
         }
         sync_cube();
-        first += units;
+        first += units * looks as usize;
     }
     if column < width {
         output[row * width + column] = sum;

@@ -54,11 +54,9 @@ pub(super) fn check(arguments: &KernelsArguments) -> anyhow::Result<()> {
     let is_wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|text| name.contains(text));
     let operations: Vec<_> = cases::ALL.into_iter().filter(|(name, _)| is_wanted(name)).collect();
     if operations.is_empty() {
-        let names = cases::ALL.map(|(name, _)| format!("`{name}`")).join(", ");
-        let only = arguments.only.join(" ");
-        return Err(UsageError(format!(
-            "--only {only}: no operation that is checked is called so; there are {names}"
-        )))?;
+        let (names, only) = (cases::ALL.map(|(name, _)| format!("`{name}`")).join(", "), arguments.only.join(" "));
+        let text = format!("--only {only}: no operation that is checked is called so; there are {names}");
+        return Err(UsageError(text).into());
     }
     let chosen = arguments.measuring.open_device()?;
     let cases =
@@ -136,4 +134,40 @@ fn words(report: &Report) -> String {
     let rows: Vec<_> = report.results.iter().map(row).collect();
     let text = table(3, &["operation", "shape", "", "output", "gradients"], &rows);
     format!("{text}\nlargest difference over largest magnitude; tolerance {:.0e}\n", report.tolerance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_or_is_no_number_is_found() {
+        assert_eq!(apart(&[1.0, -4.0], &[1.0, -4.0]), 0.0);
+        assert_eq!(apart(&[1.5, -4.0], &[1.0, -4.0]), 0.125);
+        assert!(apart(&[f64::NAN, -4.0], &[1.0, -4.0]).is_nan());
+        assert!(apart(&[1.0, -4.0], &[f64::NAN, -4.0]).is_nan());
+        assert!(apart(&[1.0], &[1.0, -4.0]).is_nan());
+        let compared = |forward, backward| Compared { name: "", shape: String::new(), forward, backward };
+        assert!(compared(1e-5, 0.0).agrees());
+        for differing in [compared(1.1e-5, 0.0), compared(0.0, 1.1e-5), compared(0.0, f64::NAN)] {
+            assert!(!differing.agrees());
+        }
+    }
+
+    #[test]
+    fn a_wrong_gradient_is_found() {
+        let device = Device::flex();
+        let form = |factor: f32| -> Form {
+            Box::new(move |inputs| {
+                let [x, y] = [inputs[0].clone(), inputs[1].clone()];
+                // The same values; gradients of y that differ by the factor.
+                x * (y.clone().detach() + (y.clone() - y.detach()) * factor)
+            })
+        };
+        let case =
+            |factor| Case { shape: String::new(), lengths: vec![7, 7], fused: form(factor), reference: form(1.0) };
+        assert!(Compared::new("right", case(1.0), &device).agrees());
+        let wrong = Compared::new("wrong", case(1.001), &device);
+        assert!(wrong.forward <= TOLERANCE && wrong.backward > 9e-4, "{wrong:?}");
+    }
 }
