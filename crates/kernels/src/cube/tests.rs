@@ -1,9 +1,12 @@
-//! The bodies on whatever adapter is here, through Burn's fusion where this build has it. They are ignored by default, since a
-//! software adapter may crash in a build with Burn's SPIR-V compiler; on a machine with a GPU:
+//! The bodies on whatever adapter is here, through Burn's fusion where this build has it. They are ignored by default, since
+//! the SPIR-V of the default build crashes software adapters; on a machine with a GPU:
 //!
 //! ```text
 //! cargo test --release --workspace --lib on_an_adapter -- --ignored
 //! ```
+//!
+//! Without one, a software adapter under OpenGL does, which Burn takes when it finds no Vulkan driver: with
+//! `VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent` before the command.
 
 use burn::tensor::{DType, Device, DeviceKind, Int, Tensor};
 
