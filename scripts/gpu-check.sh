@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What must be seen on a machine with a GPU, in one command: which devices work, whether the GPU computes what the CPU
-# computes, and speed and memory of a training run beside PyTorch's on the same card.
+# What must be seen on a machine with a GPU, in one command: which devices work, whether the operations that Kiln wrote for GPUs
+# compute what the compositions of Burn's compute, what each of them saves, whether the GPU computes what the CPU computes, and
+# speed and memory of a training run beside PyTorch's on the same card.
 #
 #   scripts/gpu-check.sh                              builds kiln, then checks the device `vulkan`
 #   scripts/gpu-check.sh --binary path/to/kiln        with a binary built elsewhere (strip it and pack it with xz to carry it)
@@ -131,12 +132,15 @@ late_median() {
 say "devices"
 "$binary" devices | tee devices.txt >&2
 
+say "operations against their references on $device"
+equal=true
+"$binary" bench kernels --check --device "$device" | tee check.txt >&2 || equal=false
+
 say "the same first 20 steps on cpu, ndarray and $device"
 {
   echo "| configuration | device | largest difference of the loss from cpu's in 20 steps |"
   echo "|---|---|---|"
 } >equality.md
-equal=true
 for tiny in "$repository"/configs/tiny/*.toml; do
   name="$(basename "$tiny" .toml)"
   for candidate in cpu ndarray "$device"; do
@@ -153,6 +157,24 @@ for tiny in "$repository"/configs/tiny/*.toml; do
     echo "| $name | $candidate | $difference |" >>equality.md
     awk -v difference="$difference" 'BEGIN { exit !(difference != "missing" && difference + 0 <= 1e-4) }' || equal=false
   done
+done
+
+say "an update of $(basename "$config") on $device without each of Kiln's operations for GPUs"
+{
+  echo "| left out | ms of an update | memory MiB |"
+  echo "|---|---|---|"
+} >kernels.md
+all=(cross-entropy norm attention embedding)
+for left_out in nothing "${all[@]}" all; do
+  options=()
+  case "$left_out" in
+    nothing) ;;
+    all) for kernel in "${all[@]}"; do options+=(--without-kernel "$kernel"); done ;;
+    *) options=(--without-kernel "$left_out") ;;
+  esac
+  watched "kernels-$left_out.log" "$binary" bench train "$config" --device "$device" --no-limits --json \
+    --rounds 5 --steps 10 --warmup 20 ${options[@]+"${options[@]}"}
+  echo "| $left_out | $(values "kernels-$left_out.log" median_milliseconds | head -n 1) | $peak |" >>kernels.md
 done
 
 say "training $(basename "$config") on $device"
@@ -186,12 +208,14 @@ fi
   echo
   cat equality.md
   echo
+  cat kernels.md
+  echo
   cat training.md
   echo
   echo "$(basename "$config"): last validation loss ${validation:-none}; memory is what the cards held beyond what they held before."
 } | tee table.md
 
 if ! $equal; then
-  echo "the devices do not agree within 1e-4" >&2
+  echo "the devices do not agree within 1e-4, or an operation does not agree with its reference (check.txt)" >&2
   exit 1
 fi

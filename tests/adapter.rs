@@ -1,4 +1,5 @@
-//! The same training on different devices gives the same losses.
+//! The same training on different devices gives the same losses, and the bodies of operations for GPUs what their references
+//! give.
 //!
 //! CPU backends and a GPU, where there is one, are compared in the default build.
 //! A software adapter is compared in a build of WGSL shaders without tuning, since the tuned SPIR-V kernels of the default
@@ -47,6 +48,30 @@ fn agrees_with_cpu(model: &str, device: &str) -> String {
     format!("{model}: {device} and cpu differ by at most {largest:.1e} nats in {STEPS} steps")
 }
 
+/// Fails unless every operation with a body for GPUs computes on `device` what its reference computes there, outputs and
+/// gradients.
+fn bodies_equal_their_references(device: &str) {
+    let finished = Workshop::new().kiln(&["bench", "kernels", "--check", "--json", "--device", device]).success();
+    let report: Value = serde_json::from_str(&finished.stdout).expect("stdout is one object");
+    let results = report["results"].as_array().expect("there is a list of results");
+    assert_eq!(report["tolerance"], 1e-5);
+    for name in ["layer norm", "RMS norm", "embedding", "attention", "cross-entropy", "projected cross-entropy"] {
+        assert!(results.iter().any(|result| result["name"] == name), "{name} is not in {report}");
+    }
+    let is_close = |difference: &Value| difference.as_f64().is_some_and(|difference| difference <= 1e-5);
+    for result in results {
+        assert!(is_close(&result["forward"]) && is_close(&result["backward"]), "{result}");
+    }
+    // Not the same bits: the body did run, and not the reference twice.
+    let differs = |result: &&Value| result["name"] == "attention" && result["forward"].as_f64() > Some(0.0);
+    assert!(results.iter().any(|result| differs(&result)), "{report}");
+}
+
+#[test]
+fn the_bodies_for_the_cpu_equal_their_references() {
+    bodies_equal_their_references("cpu");
+}
+
 #[cfg(feature = "ndarray")]
 #[test]
 fn ndarray_gives_the_losses_of_the_cpu() {
@@ -66,6 +91,7 @@ fn a_gpu_gives_the_losses_of_the_cpu() {
         eprintln!("skipped: {software} is here; scripts/check.sh makes the build that tests a software adapter");
         return;
     }
+    bodies_equal_their_references("wgpu:0");
     for model in MODELS {
         eprintln!("{}", agrees_with_cpu(model, "wgpu:0"));
     }
@@ -80,6 +106,7 @@ fn a_software_adapter_gives_the_losses_of_the_cpu() {
     let software =
         software.expect("a software adapter is here (on Debian: apt install mesa-vulkan-drivers libvulkan1)");
     assert_eq!(software["result"], "works", "{software}");
+    bodies_equal_their_references("wgpu:software");
     for model in MODELS {
         eprintln!("{}", agrees_with_cpu(model, "wgpu:software"));
     }

@@ -11,6 +11,7 @@ use kiln_training::config::{ConfigErrors, ConfigFileError, RefusedChanges};
 use kiln_training::learning::TrainError;
 use kiln_training::run::FolderError;
 
+use crate::commands::Disagreement;
 use crate::device::DeviceError;
 
 /// The exit codes, as the README documents them.
@@ -24,7 +25,7 @@ pub(crate) enum Exit {
     Data = 3,
     /// The training diverged.
     Diverged = 4,
-    /// No such device, or it failed.
+    /// No such device, or it failed, or computes something else.
     Device = 5,
     /// A defect of the program itself.
     Internal = 70,
@@ -64,6 +65,9 @@ impl Exit {
         }
         if let Some(error) = error.downcast_ref::<DeviceError>() {
             return Some(if error.exit_code() == Self::Usage as u8 { Self::Usage } else { Self::Device });
+        }
+        if error.is::<Disagreement>() {
+            return Some(Self::Device);
         }
         match error.downcast_ref() {
             Some(LabError::BatchTooLarge { .. }) => return Some(Self::Usage),

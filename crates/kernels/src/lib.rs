@@ -6,16 +6,21 @@
 //! - `reference.rs`: the same as a composition of Burn's operations, which runs on every backend without a fast body, and
 //!   which the tests compare with;
 //! - `cpu.rs` (or `*_cpu.rs`, with `flex.rs` between Burn and it): the fast body for Burn's CPU backend (Flex), forward
-//!   and backward, in single and double precision.
+//!   and backward, in single and double precision;
+//! - `cube.rs` (or `cube_*.rs`), where it pays: the body for every GPU, written in CubeCL, forward and backward, in single
+//!   precision. The feature `cube` compiles them in.
 //!
-//! [`cpu`] holds what the CPU bodies share.
+//! [`cpu`] holds what the CPU bodies share, and `cube/` what the GPU bodies share.
 
 mod activation;
 mod affine;
 mod attention;
 mod autodiff;
+mod choice;
 mod cpu;
 mod cross_entropy;
+#[cfg(feature = "cube")]
+mod cube;
 mod dropout;
 mod embedding;
 mod flex;
@@ -32,6 +37,7 @@ mod testing;
 pub use activation::{Activation, activate, sigmoid, swiglu, tanh};
 pub use affine::affine;
 pub use attention::{AttentionHeads, AttentionScores, cached_attention, causal_attention};
+pub use choice::{GpuKernel, leave_out_gpu_kernels};
 pub use cross_entropy::{cross_entropy, projected_cross_entropy};
 pub use dropout::{Draw, Draws, dropout};
 pub use embedding::embedding;

@@ -33,7 +33,7 @@ pub(crate) fn assert_close(what: &str, actual: &[f64], expected: &[f64], toleran
 pub(crate) type Function<'a> = &'a dyn Fn(&[Tensor<1>]) -> Tensor<1>;
 
 /// Output, and gradients of the sum of output times fixed weights, of every input.
-fn evaluate(function: Function<'_>, inputs: &[Tensor<1>]) -> (Vec<f64>, Vec<Vec<f64>>) {
+pub(crate) fn evaluate(function: Function<'_>, inputs: &[Tensor<1>]) -> (Vec<f64>, Vec<Vec<f64>>) {
     let inputs: Vec<_> = inputs.iter().map(|input| input.clone().require_grad()).collect();
     let output = function(&inputs);
     let weights = tensor(output.dims(), 99, output.dtype(), &output.device());

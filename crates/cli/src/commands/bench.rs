@@ -22,6 +22,7 @@ use serde::Serialize;
 
 use self::attention::AttentionArguments;
 use self::kernels::KernelsArguments;
+pub(crate) use self::kernels::check::Disagreement;
 use self::limits::Limits;
 use self::sample::SampleArguments;
 use self::train::TrainArguments;

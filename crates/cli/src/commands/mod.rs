@@ -14,7 +14,7 @@ mod sample;
 mod train;
 mod verify_resume;
 
-pub(crate) use bench::{BenchArguments, bench};
+pub(crate) use bench::{BenchArguments, Disagreement, bench};
 pub(crate) use check::check;
 pub(crate) use completions::completions;
 pub(crate) use converge::converge;

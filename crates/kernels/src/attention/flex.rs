@@ -33,7 +33,16 @@ impl AttentionGradients for Flex {
         with_number!(packed, T => forward::<T>(packed, heads, scores, dropout))
     }
 
-    fn causal_attention_backward(kept: AttentionKept<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn causal_attention_backward(
+        packed: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        logarithms: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        heads: AttentionHeads,
+        scores: AttentionScores,
+        dropout: WeightDropout,
+    ) -> FloatTensor<Self> {
+        let kept = AttentionKept::<Self> { packed, output, logarithms, heads, scores, dropout };
         with_number!(gradient, T => backward::<T>(kept, gradient))
     }
 }

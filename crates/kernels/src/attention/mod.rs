@@ -6,17 +6,31 @@ mod cpu_backward;
 #[cfg(test)]
 mod cpu_tests;
 mod cpu_tile;
+#[cfg(feature = "cube")]
+mod cube;
+#[cfg(feature = "cube")]
+mod cube_backward;
+#[cfg(feature = "cube")]
+mod cube_forward;
+#[cfg(feature = "cube")]
+mod cube_tile;
 mod flex;
 pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+#[cfg(feature = "fusion")]
+use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
+#[cfg(feature = "fusion")]
+use burn::tensor::Shape;
 use burn::tensor::Tensor;
 
 use crate::autodiff::record;
+#[cfg(feature = "cube")]
+use crate::choice::GpuKernel;
 use crate::dropout::Draw;
 use crate::flex::has_fast_body;
 
@@ -46,9 +60,13 @@ pub struct AttentionScores {
 pub(crate) type WeightDropout = Option<(f64, Draw)>;
 
 /// The operations as a backend extension.
-#[backend_extension(Autodiff, Flex)]
+#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
 pub(crate) trait AttentionOps: Backend {
     /// `[B, T, (queries + 2 key_values) D]` to `[B, T, queries D]`.
+    #[fusion(meta = |packed, heads, scores, dropout| {
+        let _ = (scores, dropout);
+        output_and_logarithms(packed, *heads).0
+    })]
     fn causal_attention(
         packed: FloatTensor<Self>,
         heads: AttentionHeads,
@@ -57,9 +75,14 @@ pub(crate) trait AttentionOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// Their gradients.
+/// Their gradients. On a GPU there is no dropout of weights.
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
 pub(crate) trait AttentionGradients: Backend {
     /// The output, and the logarithm of the sum of exponentials of each query's scores, `[B, queries, T]`.
+    #[fusion(meta = |packed, heads, scores, dropout| {
+        let _ = (scores, dropout);
+        output_and_logarithms(packed, *heads)
+    })]
     fn causal_attention_keeping(
         packed: FloatTensor<Self>,
         heads: AttentionHeads,
@@ -67,7 +90,24 @@ pub(crate) trait AttentionGradients: Backend {
         dropout: WeightDropout,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
     /// The gradient of the packed queries, keys and values.
-    fn causal_attention_backward(kept: AttentionKept<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+    #[fusion(dtype = packed, shape = packed)]
+    fn causal_attention_backward(
+        packed: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        logarithms: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        heads: AttentionHeads,
+        scores: AttentionScores,
+        dropout: WeightDropout,
+    ) -> FloatTensor<Self>;
+}
+
+/// What attention that keeps makes of packed queries, keys and values.
+#[cfg(feature = "fusion")]
+fn output_and_logarithms(packed: &TensorSpec, heads: AttentionHeads) -> (TensorSpec, TensorSpec) {
+    let [rows, steps, _]: [usize; 3] = packed.shape.dims();
+    let spec = |shape: [usize; 3]| TensorSpec::new(Shape::new(shape), packed.dtype);
+    (spec([rows, steps, heads.queries * heads.width]), spec([rows, heads.queries, steps]))
 }
 
 /// What is kept of the forward pass.
@@ -82,11 +122,11 @@ pub(crate) struct AttentionKept<B: Backend> {
 }
 
 /// Causal self-attention over the heads of packed projections: for each head
-/// softmax(scale Q K^T + mask) V, where a query sees the keys up to its own position. On a CPU in tiles with an online
+/// softmax(scale Q K^T + mask) V, where a query sees the keys up to its own position. In tiles with an online
 /// softmax (Dao 2023, FlashAttention-2, <https://arxiv.org/abs/2307.08691>), forward and backward: memory grows with T, not
 /// with T².
 ///
-/// With a draw, each weight after the softmax is dropped with the given probability.
+/// With a draw, each weight after the softmax is dropped with the given probability; a GPU then holds all weights at once.
 ///
 /// # Shapes
 /// - `packed`: `[B, T, (queries + 2 key_values) D]`
@@ -108,7 +148,7 @@ pub fn causal_attention(
     assert_eq!(columns, heads.packed_columns(), "packed projections must have the columns of {heads:?}");
     assert!((0.0..1.0).contains(&dropout), "a probability of dropout is in [0, 1), not {dropout}");
     let dropout = draw.filter(|_| dropout > 0.0).map(|draw| (dropout, draw));
-    if !has_fast_body(&packed) {
+    if !has_fast_body(&packed) && !has_gpu_body(&packed, heads, dropout) {
         return reference::causal_attention(packed, heads, scores, dropout);
     }
     Tensor::from_dispatch(Dispatch::causal_attention(packed.into_dispatch(), heads, scores, dropout))
@@ -144,6 +184,17 @@ pub fn cached_attention(
     flex::cached_attention(query, keys, values, start, scores)
 }
 
+/// Whether a GPU body works on the tensor: not where weights are dropped, and not on heads that are too wide for the device.
+#[cfg(feature = "cube")]
+fn has_gpu_body(packed: &Tensor<3>, heads: AttentionHeads, dropout: WeightDropout) -> bool {
+    dropout.is_none() && GpuKernel::Attention.is_for(packed) && cube::has_room(packed, heads)
+}
+
+#[cfg(not(feature = "cube"))]
+fn has_gpu_body(_packed: &Tensor<3>, _heads: AttentionHeads, _dropout: WeightDropout) -> bool {
+    false
+}
+
 impl AttentionHeads {
     fn check(&self) {
         let Self { queries, key_values, .. } = *self;
@@ -169,7 +220,9 @@ impl<B: AttentionOps + AttentionGradients, C: CheckpointStrategy> AttentionOps f
         let (output, logarithms) = B::causal_attention_keeping(packed.clone(), heads, scores, dropout);
         let kept = AttentionKept::<B> { packed, output: output.clone(), logarithms, heads, scores, dropout };
         record::<B, C, _, 1>([input], output, kept, |kept, gradient, _| {
-            [Some(B::causal_attention_backward(kept, gradient))]
+            let AttentionKept { packed, output, logarithms, heads, scores, dropout } = kept;
+            let found = B::causal_attention_backward(packed, output, logarithms, gradient, heads, scores, dropout);
+            [Some(found)]
         })
     }
 }

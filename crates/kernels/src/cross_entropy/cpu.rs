@@ -4,7 +4,10 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 
-use super::{CrossEntropyGradients, CrossEntropyOps, ProjectedOperands, projected_cpu};
+use super::{
+    CrossEntropyGradients, CrossEntropyOps, ProjectedCrossEntropyGradients, ProjectedCrossEntropyOps,
+    ProjectedOperands, projected_cpu,
+};
 use crate::cpu::reduce::{maximum, sum};
 use crate::cpu::{Real, Rows, for_rows, simd};
 use crate::flex::{Number, contiguous, indices, numbers, sizes, tensor, with_number};
@@ -16,7 +19,9 @@ impl CrossEntropyOps for Flex {
     fn cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>) -> FloatTensor<Self> {
         Self::cross_entropy_keeping(logits, targets).0
     }
+}
 
+impl ProjectedCrossEntropyOps for Flex {
     fn projected_cross_entropy(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -43,7 +48,9 @@ impl CrossEntropyGradients for Flex {
     ) -> FloatTensor<Self> {
         with_number!(logits, T => backward::<T>(logits, targets, logarithms, gradient))
     }
+}
 
+impl ProjectedCrossEntropyGradients for Flex {
     fn projected_cross_entropy_keeping(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -1,24 +1,59 @@
 //! Softmax cross-entropy from logits and targets, with the projection to the logits folded in or not.
 
 mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 mod projected_cpu;
 pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+#[cfg(feature = "fusion")]
+use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
+use burn::tensor::module::linear;
 use burn::tensor::{Int, Tensor};
 
 use crate::autodiff::record;
+use crate::choice::GpuKernel;
 use crate::flex::has_fast_body;
 
-/// The operations as a backend extension.
-#[backend_extension(Autodiff, Flex)]
+/// The operation on logits as a backend extension.
+#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
 pub(crate) trait CrossEntropyOps: Backend {
     /// `[N, V]` and `[N]` to `[N]`.
+    #[fusion(dtype = logits, shape = targets)]
     fn cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// Its gradient.
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
+pub(crate) trait CrossEntropyGradients: Backend {
+    /// The losses, and the logarithm of the sum of exponentials of each row.
+    #[fusion(meta = |logits, targets| {
+        let row = TensorSpec::new(targets.shape.clone(), logits.dtype);
+        (row.clone(), row)
+    })]
+    fn cross_entropy_keeping(
+        logits: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    /// The gradient of the logits from that of the losses.
+    #[fusion(dtype = logits, shape = logits)]
+    fn cross_entropy_backward(
+        logits: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        logarithms: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+}
+
+/// The operation on what logits are projected from. On a GPU, where one product more costs more than memory, the logits are
+/// computed whole.
+#[backend_extension(Autodiff, Flex)]
+pub(crate) trait ProjectedCrossEntropyOps: Backend {
     /// `[N, C]`, `[C, V]`, `[V]` and `[N]` to `[N]`.
     fn projected_cross_entropy(
         hidden: FloatTensor<Self>,
@@ -28,21 +63,9 @@ pub(crate) trait CrossEntropyOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// Their gradients.
-pub(crate) trait CrossEntropyGradients: Backend {
-    /// The losses, and the logarithm of the sum of exponentials of each row.
-    fn cross_entropy_keeping(
-        logits: FloatTensor<Self>,
-        targets: IntTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
-    /// The gradient of the logits from that of the losses.
-    fn cross_entropy_backward(
-        logits: FloatTensor<Self>,
-        targets: IntTensor<Self>,
-        logarithms: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
-    /// As [`cross_entropy_keeping`](Self::cross_entropy_keeping).
+/// Its gradients.
+pub(crate) trait ProjectedCrossEntropyGradients: Backend {
+    /// As [`cross_entropy_keeping`](CrossEntropyGradients::cross_entropy_keeping).
     fn projected_cross_entropy_keeping(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -83,14 +106,15 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
     let ([rows, vocabulary], [count]) = (logits.dims(), targets.dims());
     assert_eq!(rows, count, "{rows} rows of logits need as many targets, not {count}");
     assert!(vocabulary > 0, "a softmax needs at least one logit");
-    if !has_fast_body(&logits) {
+    if !GpuKernel::CrossEntropy.or_cpu_body_for(&logits) {
         return reference::cross_entropy(logits, targets);
     }
     Tensor::from_dispatch(Dispatch::cross_entropy(logits.into_dispatch(), targets.into_dispatch()))
 }
 
 /// [`cross_entropy`] of the logits `hidden weight + bias`, which never exist all at once: some rows at a time, and again in
-/// the backward pass. That is a third more arithmetic for this product, and memory for `[rows at a time, V]`.
+/// the backward pass. That is a third more arithmetic for this product, and memory for `[rows at a time, V]`. So on a CPU;
+/// elsewhere the logits are computed whole.
 ///
 /// # Shapes
 /// - `hidden`: `[N, C]`
@@ -115,7 +139,7 @@ pub fn projected_cross_entropy(
         assert_eq!(bias.dims(), [vocabulary], "a bias must have as many numbers as the weight has columns");
     }
     if !has_fast_body(&hidden) {
-        return reference::projected_cross_entropy(hidden, weight, bias, targets);
+        return cross_entropy(linear(hidden, weight, bias), targets);
     }
     let bias = bias.unwrap_or_else(|| Tensor::zeros([vocabulary], (&hidden.device(), hidden.dtype())));
     Tensor::from_dispatch(Dispatch::projected_cross_entropy(
@@ -135,7 +159,12 @@ impl<B: CrossEntropyOps + CrossEntropyGradients, C: CheckpointStrategy> CrossEnt
             [Some(B::cross_entropy_backward(x, targets, logarithms, gradient))]
         })
     }
+}
 
+impl<B, C: CheckpointStrategy> ProjectedCrossEntropyOps for Autodiff<B, C>
+where
+    B: ProjectedCrossEntropyOps + ProjectedCrossEntropyGradients,
+{
     fn projected_cross_entropy(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -16,15 +16,15 @@ impl NormOps for Flex {
         bias: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        Self::norm_keeping(input, weight, Some(bias), NormKind::Layer, epsilon).0
+        Self::biased_layer_norm_keeping(input, weight, bias, epsilon).0
     }
 
     fn unbiased_layer_norm(input: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
-        Self::norm_keeping(input, weight, None, NormKind::Layer, epsilon).0
+        Self::norm_keeping(input, weight, NormKind::Layer, epsilon).0
     }
 
     fn rms_norm(input: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
-        Self::norm_keeping(input, weight, None, NormKind::Rms, epsilon).0
+        Self::norm_keeping(input, weight, NormKind::Rms, epsilon).0
     }
 }
 
@@ -32,11 +32,19 @@ impl NormGradients for Flex {
     fn norm_keeping(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        bias: Option<FloatTensor<Self>>,
         kind: NormKind,
         epsilon: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        with_number!(input, T => forward::<T>(input, weight, bias, kind, epsilon))
+        with_number!(input, T => forward::<T>(input, weight, None, kind, epsilon))
+    }
+
+    fn biased_layer_norm_keeping(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        with_number!(input, T => forward::<T>(input, weight, Some(bias), NormKind::Layer, epsilon))
     }
 
     fn norm_backward(
@@ -45,7 +53,7 @@ impl NormGradients for Flex {
         statistics: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         kind: NormKind,
-    ) -> [FloatTensor<Self>; 3] {
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         with_number!(input, T => backward::<T>(input, weight, statistics, gradient, kind))
     }
 }
@@ -105,7 +113,7 @@ fn backward<T: Number>(
     statistics: FlexTensor,
     gradient: FlexTensor,
     kind: NormKind,
-) -> [FlexTensor; 3] {
+) -> (FlexTensor, FlexTensor, FlexTensor) {
     let (input, weight, gradient) = (contiguous(input), contiguous(weight), contiguous(gradient));
     let [rows, width] = sizes(&input);
     let (x, weight, statistics) = (numbers::<T>(&input), numbers::<T>(&weight), numbers::<T>(&statistics));
@@ -142,5 +150,5 @@ fn backward<T: Number>(
         );
     });
     let (weight_gradient, bias_gradient) = sums.split_at(width);
-    [tensor(output, [rows, width]), tensor(weight_gradient.to_vec(), [width]), tensor(bias_gradient.to_vec(), [width])]
+    (tensor(output, [rows, width]), tensor(weight_gradient.to_vec(), [width]), tensor(bias_gradient.to_vec(), [width]))
 }

@@ -34,6 +34,8 @@ fn alone() -> MutexGuard<'static, ()> {
     DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+type Hears = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// What a run was told, and a way to stop it.
 #[derive(Clone, Default)]
 struct Notes {
@@ -41,7 +43,7 @@ struct Notes {
     stop_after: Option<u64>,
     interrupter: Interrupter,
     /// Hears of everything, in words; without it a warning is a failure.
-    hears: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    hears: Option<Hears>,
 }
 
 impl Notes {

@@ -1,6 +1,8 @@
 //! `kiln bench kernels`: single operations, Kiln's own beside the same composed of Burn's.
 
 mod attention;
+mod cases;
+pub(super) mod check;
 mod inputs;
 mod layers;
 mod losses;
@@ -24,7 +26,8 @@ Each operation is called as often as takes about 40 ms, Kiln's own (fused) and t
 Burn's (reference) in turns, round after round. A call is a forward and a backward pass, with a
 gradient of ones, unless the name or the operation says otherwise (cached attention, the steps of
 optimizers and the sum of squares have no gradients). It is waited for, which on a GPU costs some
-tens of microseconds. On GPUs and ndarray Kiln runs the references itself, so that the ratio is 1.
+tens of microseconds. Where Kiln has no body of its own (on ndarray, and on GPUs for all but norms,
+embedding, attention and cross-entropy) it runs the references itself, so that the ratio is 1.
 
 GFLOP/s  the arithmetic that the operation has to do at least, a multiplication with its addition
          counted as two, and a function such as the exponential as one
@@ -40,6 +43,10 @@ pub(super) struct KernelsArguments {
     /// Only operations whose name contains this text; may be repeated
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
+
+    /// Time nothing: compare the operations that have bodies for GPUs with their references, outputs and gradients, and fail with code 5 where they differ
+    #[arg(long)]
+    check: bool,
 
     #[command(flatten)]
     measuring: MeasuringArguments,
@@ -111,6 +118,9 @@ struct Timed {
 
 /// `kiln bench kernels`.
 pub(super) fn kernels(arguments: &KernelsArguments) -> anyhow::Result<()> {
+    if arguments.check {
+        return check::check(arguments);
+    }
     let operations = wanted(&arguments.only)?;
     let chosen = arguments.measuring.open_device()?;
     let device = &chosen.device;

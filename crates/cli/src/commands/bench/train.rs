@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use kiln_kernels::{GpuKernel, leave_out_gpu_kernels};
 use kiln_training::config::{Config, Override};
 use kiln_training::estimate::{Estimate, least_bytes_per_update};
 use kiln_training::learning::StepBench;
@@ -52,8 +53,32 @@ pub(super) struct TrainArguments {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     warmup: u64,
 
+    /// Compose an operation of Burn's on a GPU too, to see what Kiln's own body saves; may be repeated
+    #[arg(long, value_name = "OPERATION")]
+    without_kernel: Vec<KernelName>,
+
     #[command(flatten)]
     measuring: MeasuringArguments,
+}
+
+/// An operation that has a body for GPUs.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KernelName {
+    CrossEntropy,
+    Norm,
+    Attention,
+    Embedding,
+}
+
+impl From<KernelName> for GpuKernel {
+    fn from(name: KernelName) -> Self {
+        match name {
+            KernelName::CrossEntropy => Self::CrossEntropy,
+            KernelName::Norm => Self::Norm,
+            KernelName::Attention => Self::Attention,
+            KernelName::Embedding => Self::Embedding,
+        }
+    }
 }
 
 /// What a program reads.
@@ -102,6 +127,7 @@ struct Contestant<'a> {
 pub(super) fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     let open = |file: &PathBuf| Config::open(file, &arguments.overrides);
     let configs = arguments.configs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    leave_out_gpu_kernels(&arguments.without_kernel.iter().map(|name| (*name).into()).collect::<Vec<_>>());
     let chosen = arguments.measuring.open_device()?;
     let files = arguments.configs.iter().map(PathBuf::as_path);
     let contestants = files.zip(&configs).map(|(file, config)| Contestant::new(file, config, &chosen));

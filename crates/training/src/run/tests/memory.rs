@@ -110,7 +110,7 @@ impl Disk {
         let mut stays = |loss: Loss| match loss {
             Loss::Some(seed) => {
                 *draws += 1;
-                mix(seed, *draws) % 2 == 0
+                mix(seed, *draws).is_multiple_of(2)
             }
             other => other != Loss::All,
         };

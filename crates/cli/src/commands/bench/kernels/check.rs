@@ -1,0 +1,173 @@
+//! `kiln bench kernels --check`: whether the operations with bodies for GPUs compute what the compositions of Burn's compute.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::Serialize;
+
+use super::super::table::table;
+use super::{KernelsArguments, cases};
+use crate::exit::UsageError;
+
+/// The largest difference over the largest magnitude, of outputs and of gradients. Both sides compute in single precision, and
+/// add up in different orders.
+const TOLERANCE: f64 = 1e-5;
+
+/// A function of some flattened tensors.
+pub(super) type Form = Box<dyn Fn(&[Tensor<1>]) -> Tensor<1>>;
+
+/// An operation of one size, from tensors of these lengths.
+pub(super) struct Case {
+    /// The sizes of its tensors, for a person.
+    pub(super) shape: String,
+    pub(super) lengths: Vec<usize>,
+    pub(super) fused: Form,
+    pub(super) reference: Form,
+}
+
+/// What a program reads.
+#[derive(Debug, Serialize)]
+struct Report {
+    kiln: &'static str,
+    device: String,
+    device_description: String,
+    tolerance: f64,
+    results: Vec<Compared>,
+}
+
+/// How far the two sides of a case are apart.
+#[derive(Debug, Serialize)]
+struct Compared {
+    name: &'static str,
+    shape: String,
+    /// Of the outputs; nothing where one is no number, as JSON has it.
+    forward: f64,
+    /// Of the gradients.
+    backward: f64,
+}
+
+/// The two sides are too far apart: the device, or a body, computes something else.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} computes something else than the composition of Burn's operations")]
+pub(crate) struct Disagreement(String);
+
+/// `kiln bench kernels --check`.
+pub(super) fn check(arguments: &KernelsArguments) -> anyhow::Result<()> {
+    let is_wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|text| name.contains(text));
+    let operations: Vec<_> = cases::ALL.into_iter().filter(|(name, _)| is_wanted(name)).collect();
+    if operations.is_empty() {
+        let (names, only) = (cases::ALL.map(|(name, _)| format!("`{name}`")).join(", "), arguments.only.join(" "));
+        let text = format!("--only {only}: no operation that is checked is called so; there are {names}");
+        return Err(UsageError(text).into());
+    }
+    let chosen = arguments.measuring.open_device()?;
+    let cases =
+        operations.into_iter().flat_map(|(name, make)| make(&chosen.device).into_iter().map(move |case| (name, case)));
+    let results: Vec<_> = cases.map(|(name, case)| Compared::new(name, case, &chosen.device)).collect();
+    let wrong =
+        results.iter().find(|compared| !compared.agrees()).map(|wrong| format!("{}, {}", wrong.name, wrong.shape));
+    let (device, device_description) = (chosen.name.clone(), chosen.description.clone());
+    let report = Report { kiln: env!("CARGO_PKG_VERSION"), device, device_description, tolerance: TOLERANCE, results };
+    arguments.measuring.print(&report, || words(&report))?;
+    wrong.map_or(Ok(()), |wrong| Err(Disagreement(wrong).into()))
+}
+
+impl Compared {
+    fn new(name: &'static str, case: Case, device: &Device) -> Self {
+        let inputs: Vec<_> = (1..).zip(&case.lengths).map(|(seed, length)| numbers(*length, seed, device)).collect();
+        let (fused, expected) = (evaluate(&case.fused, &inputs), evaluate(&case.reference, &inputs));
+        let differences: Vec<f64> =
+            fused.iter().zip(&expected).map(|(fused, expected)| apart(fused, expected)).collect();
+        let backward = differences[1..].iter().copied().fold(0.0, largest);
+        Self { name, shape: case.shape, forward: differences[0], backward }
+    }
+
+    fn agrees(&self) -> bool {
+        // Not `>`, which no number would pass.
+        self.forward <= TOLERANCE && self.backward <= TOLERANCE
+    }
+}
+
+/// The larger one, or the one that is no number.
+fn largest(a: f64, b: f64) -> f64 {
+    if b.is_nan() || b > a { b } else { a }
+}
+
+/// Numbers in (-1, 1), the same ones in every run.
+pub(super) fn numbers(length: usize, seed: u64, device: &Device) -> Tensor<1> {
+    let hash = |index: u64| {
+        let mixed = (index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seed.wrapping_mul(0xD1B5_4A32_D192_ED03);
+        let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (mixed >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    };
+    let values: Vec<f32> = (0..length as u64).map(hash).collect();
+    Tensor::from_data(TensorData::new(values, [length]), device)
+}
+
+/// The output, and the gradients of the inputs of the sum of output times fixed weights.
+fn evaluate(form: &Form, inputs: &[Tensor<1>]) -> Vec<Vec<f64>> {
+    let inputs: Vec<_> = inputs.iter().map(|input| Tensor::from_inner(input.clone()).require_grad()).collect();
+    let output = form(&inputs);
+    let weights = numbers(output.dims()[0], 99, &output.device().inner());
+    let gradients = (output.clone() * Tensor::from_inner(weights)).sum().backward();
+    let values = |tensor: Tensor<1>| tensor.into_data().iter::<f64>().collect::<Vec<_>>();
+    let of = |input: &Tensor<1>| input.grad(&gradients).map_or(Vec::new(), values);
+    let gradients: Vec<_> = inputs.iter().map(of).collect();
+    [vec![values(output.inner())], gradients].concat()
+}
+
+/// The largest difference over the largest magnitude that is expected; no number where one of them is none, and where there is
+/// not the same number of them.
+fn apart(found: &[f64], expected: &[f64]) -> f64 {
+    if found.len() != expected.len() {
+        return f64::NAN;
+    }
+    let scale = expected.iter().map(|x| x.abs()).fold(1e-30, largest);
+    found.iter().zip(expected).map(|(found, expected)| (found - expected).abs() / scale).fold(0.0, largest)
+}
+
+fn words(report: &Report) -> String {
+    let row = |compared: &Compared| {
+        let verdict = if compared.agrees() { "agrees" } else { "DIFFERS" };
+        let cell = |difference: f64| format!("{difference:.1e}");
+        let (name, shape) = (compared.name.to_owned(), compared.shape.clone());
+        vec![name, shape, verdict.to_owned(), cell(compared.forward), cell(compared.backward)]
+    };
+    let rows: Vec<_> = report.results.iter().map(row).collect();
+    let text = table(3, &["operation", "shape", "", "output", "gradients"], &rows);
+    format!("{text}\nlargest difference over largest magnitude; tolerance {:.0e}\n", report.tolerance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_or_is_no_number_is_found() {
+        assert_eq!(apart(&[1.0, -4.0], &[1.0, -4.0]), 0.0);
+        assert_eq!(apart(&[1.5, -4.0], &[1.0, -4.0]), 0.125);
+        assert!(apart(&[f64::NAN, -4.0], &[1.0, -4.0]).is_nan());
+        assert!(apart(&[1.0, -4.0], &[f64::NAN, -4.0]).is_nan());
+        assert!(apart(&[1.0], &[1.0, -4.0]).is_nan());
+        let compared = |forward, backward| Compared { name: "", shape: String::new(), forward, backward };
+        assert!(compared(1e-5, 0.0).agrees());
+        for differing in [compared(1.1e-5, 0.0), compared(0.0, 1.1e-5), compared(0.0, f64::NAN)] {
+            assert!(!differing.agrees());
+        }
+    }
+
+    #[test]
+    fn a_wrong_gradient_is_found() {
+        let device = Device::flex();
+        let form = |factor: f32| -> Form {
+            Box::new(move |inputs| {
+                let [x, y] = [inputs[0].clone(), inputs[1].clone()];
+                // The same values; gradients of y that differ by the factor.
+                x * (y.clone().detach() + (y.clone() - y.detach()) * factor)
+            })
+        };
+        let case =
+            |factor| Case { shape: String::new(), lengths: vec![7, 7], fused: form(factor), reference: form(1.0) };
+        assert!(Compared::new("right", case(1.0), &device).agrees());
+        let wrong = Compared::new("wrong", case(1.001), &device);
+        assert!(wrong.forward <= TOLERANCE && wrong.backward > 9e-4, "{wrong:?}");
+    }
+}

@@ -1,0 +1,159 @@
+//! Between Burn's GPU tensors and the kernels.
+
+use burn::backend::DispatchDevice;
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::Tensor;
+use burn_cubecl::CubeBackend;
+use burn_cubecl::cubecl::client::Client;
+use burn_cubecl::cubecl::server::CubeDim;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+
+use super::cube_backward::{key_value_gradients, query_gradients, sums_of_products};
+use super::cube_forward::attend;
+use super::cube_tile::{Form, UNITS};
+use super::{AttentionGradients, AttentionHeads, AttentionOps, AttentionScores, WeightDropout};
+use crate::cube::{cubes, empty, one_by_one, sizes};
+
+/// Queries and keys of a tile, the largest first: more of them read the keys less often, and need more shared memory.
+const TILES: [usize; 2] = [32, 16];
+
+/// Whether the device has the shared memory and the units for heads of this width.
+pub(super) fn has_room<const D: usize>(tensor: &Tensor<D>, heads: AttentionHeads) -> bool {
+    match tensor.device().inner().as_dispatch() {
+        DispatchDevice::Cube(device) => tile(&device.client(), heads.width).is_some(),
+        _ => false,
+    }
+}
+
+/// The largest tile that fits.
+fn tile(client: &Client, width: usize) -> Option<usize> {
+    let hardware = &client.properties().hardware;
+    let fits = |tile: &usize| Form::shared_bytes(*tile, width) <= hardware.max_shared_memory_size;
+    TILES.into_iter().find(fits).filter(|_| hardware.max_units_per_cube >= UNITS)
+}
+
+impl AttentionOps for CubeBackend {
+    fn causal_attention(
+        packed: FloatTensor<Self>,
+        heads: AttentionHeads,
+        scores: AttentionScores,
+        dropout: WeightDropout,
+    ) -> FloatTensor<Self> {
+        Self::causal_attention_keeping(packed, heads, scores, dropout).0
+    }
+}
+
+impl AttentionGradients for CubeBackend {
+    fn causal_attention_keeping(
+        packed: FloatTensor<Self>,
+        heads: AttentionHeads,
+        scores: AttentionScores,
+        _dropout: WeightDropout,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let packed = into_contiguous(packed);
+        let work = Work::new(&packed, heads, scores);
+        let output = empty(&packed, [work.rows, work.steps, heads.queries * heads.width]);
+        let logarithms = empty(&packed, [work.rows, heads.queries, work.steps]);
+        attend::launch(
+            &work.client,
+            cubes(&work.client, work.tiles(heads.queries)),
+            CubeDim::new_1d(UNITS),
+            packed.into_buffer_arg(),
+            output.clone().into_buffer_arg(),
+            logarithms.clone().into_buffer_arg(),
+            work.rows,
+            work.steps,
+            work.scale,
+            work.cap,
+            work.form,
+        );
+        (output, logarithms)
+    }
+
+    fn causal_attention_backward(
+        packed: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        logarithms: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        heads: AttentionHeads,
+        scores: AttentionScores,
+        _dropout: WeightDropout,
+    ) -> FloatTensor<Self> {
+        let (packed, gradient) = (into_contiguous(packed), into_contiguous(gradient));
+        let work = Work::new(&packed, heads, scores);
+        let client = &work.client;
+        let sums = empty(&packed, [work.rows, work.steps, heads.queries]);
+        let (count, units) = one_by_one(client, work.rows * work.steps * heads.queries);
+        sums_of_products::launch(
+            client,
+            count,
+            units,
+            output.into_buffer_arg(),
+            gradient.clone().into_buffer_arg(),
+            sums.clone().into_buffer_arg(),
+            heads.width,
+        );
+        let found = empty(&packed, [work.rows, work.steps, heads.packed_columns()]);
+        query_gradients::launch(
+            client,
+            cubes(client, work.tiles(heads.queries)),
+            CubeDim::new_1d(UNITS),
+            packed.clone().into_buffer_arg(),
+            gradient.clone().into_buffer_arg(),
+            logarithms.clone().into_buffer_arg(),
+            sums.clone().into_buffer_arg(),
+            found.clone().into_buffer_arg(),
+            work.rows,
+            work.steps,
+            work.scale,
+            work.cap,
+            work.form,
+        );
+        key_value_gradients::launch(
+            client,
+            cubes(client, work.tiles(heads.key_values)),
+            CubeDim::new_1d(UNITS),
+            packed.into_buffer_arg(),
+            gradient.into_buffer_arg(),
+            logarithms.into_buffer_arg(),
+            sums.into_buffer_arg(),
+            found.clone().into_buffer_arg(),
+            work.rows,
+            work.steps,
+            work.scale,
+            work.cap,
+            work.form,
+        );
+        found
+    }
+}
+
+/// What all kernels are launched with.
+struct Work {
+    client: Client,
+    rows: usize,
+    steps: usize,
+    scale: f32,
+    /// Not read where there is none.
+    cap: f32,
+    form: Form,
+}
+
+impl Work {
+    fn new(packed: &CubeTensor, heads: AttentionHeads, scores: AttentionScores) -> Self {
+        let [rows, steps, _] = sizes(packed);
+        let client = packed.client.clone();
+        let Some(tile) = tile(&client, heads.width) else {
+            panic!("heads of {} do not fit into the shared memory of this device", heads.width)
+        };
+        let AttentionHeads { queries, key_values, width } = heads;
+        let form = Form { tile, queries, key_values, width, is_capped: scores.soft_cap.is_some() };
+        Self { client, rows, steps, scale: scores.scale as f32, cap: scores.soft_cap.unwrap_or(1.0) as f32, form }
+    }
+
+    /// The tiles of so many heads of every row.
+    fn tiles(&self, heads: usize) -> usize {
+        self.rows * heads * self.steps.div_ceil(self.form.tile)
+    }
+}

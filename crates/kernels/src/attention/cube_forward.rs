@@ -1,0 +1,126 @@
+//! The forward kernel: a cube has a tile of queries and goes through the tiles of keys up to its own, with an online softmax
+//! (Dao 2023, FlashAttention-2, <https://arxiv.org/abs/2307.08691>).
+
+use burn_cubecl::cubecl::{self, prelude::*};
+
+use super::cube_tile::{Form, add_products, load, no_sums, place, products, store};
+
+/// Less than any score; not -infinity, which is no constant of every shading language.
+const FORBIDDEN: f32 = -3.0e38;
+
+#[cube(launch)]
+pub(super) fn attend(
+    packed: &[f32],
+    output: &mut [f32],
+    logarithms: &mut [f32],
+    rows: usize,
+    steps: usize,
+    scale: f32,
+    cap: f32,
+    #[comptime] form: Form,
+) {
+    let queries = comptime!(form.queries);
+    let width = comptime!(form.width);
+    let tile = comptime!(form.tile);
+    let block = comptime!(form.block());
+    let stride = comptime!(form.packed());
+    let place = place(steps, queries, tile);
+    if place.row >= rows {
+        terminate!();
+    }
+    let start = place.row * steps * stride;
+    let shared_head = place.head / comptime!(form.queries / form.key_values);
+    let key_start = start + (queries + shared_head) * width;
+    let value_start = key_start + comptime!(form.key_values * form.width);
+    let first = place.tile * tile;
+    let (y, x) = (UNIT_POS as usize / 16, UNIT_POS as usize % 16);
+
+    let mut own = Shared::new_slice(comptime!(form.tile * form.pitch()));
+    let mut others = Shared::new_slice(comptime!(form.tile * form.pitch()));
+    let mut weights = Shared::new_slice(comptime!(form.tile * (form.tile + 1)));
+    // A number of each of the 16 units that share a row.
+    let mut of_units = Shared::new_slice(comptime!(form.tile * 16));
+    load(&mut own, packed, first, steps, start + place.head * width, stride, form);
+    let mut mixed = no_sums(form);
+    let mut largest = Array::<f32>::new(block);
+    let mut sums = Array::<f32>::new(block);
+    #[unroll]
+    for r in 0..block {
+        largest[r] = f32::new(FORBIDDEN);
+        sums[r] = f32::new(0.0);
+    }
+    for key_tile in 0..place.tile + 1 {
+        let first_key = key_tile * tile;
+        load(&mut others, packed, first_key, steps, key_start, stride, form);
+        sync_cube();
+        let mut scores = products(&own, &others, form);
+        #[unroll]
+        for r in 0..block {
+            let query = y + 16 * r;
+            let mut peak = f32::new(FORBIDDEN);
+            #[unroll]
+            for c in 0..block {
+                let mut score = scores[r * block + c] * scale;
+                if comptime!(form.is_capped) {
+                    score = (score / cap).tanh() * cap;
+                }
+                if first_key + x + 16 * c > first + query {
+                    score = f32::new(FORBIDDEN);
+                }
+                scores[r * block + c] = score;
+                peak = max(peak, score);
+            }
+            of_units[query * 16 + x] = peak;
+        }
+        // All have read the keys, too.
+        sync_cube();
+        load(&mut others, packed, first_key, steps, value_start, stride, form);
+        #[unroll]
+        for r in 0..block {
+            let query = y + 16 * r;
+            let mut peak = largest[r];
+            for other in 0..16usize {
+                peak = max(peak, of_units[query * 16 + other]);
+            }
+            let factor = (largest[r] - peak).exp();
+            largest[r] = peak;
+            let mut sum = sums[r] * factor;
+            #[unroll]
+            for c in 0..block {
+                let weight = (scores[r * block + c] - peak).exp();
+                weights[query * (tile + 1) + x + 16 * c] = weight;
+                sum += weight;
+            }
+            sums[r] = sum;
+            #[unroll]
+            for c in 0..comptime!(form.span()) {
+                mixed[r * comptime!(form.span()) + c] *= factor;
+            }
+        }
+        sync_cube();
+        add_products(&mut mixed, &weights, &others, form, false);
+        sync_cube();
+    }
+    #[unroll]
+    for r in 0..block {
+        of_units[(y + 16 * r) * 16 + x] = sums[r];
+    }
+    sync_cube();
+    #[unroll]
+    for r in 0..block {
+        let query = y + 16 * r;
+        let mut total = f32::new(0.0);
+        for other in 0..16usize {
+            total += of_units[query * 16 + other];
+        }
+        #[unroll]
+        for c in 0..comptime!(form.span()) {
+            mixed[r * comptime!(form.span()) + c] /= total;
+        }
+        if x == 0 && first + query < steps {
+            logarithms[(place.row * queries + place.head) * steps + first + query] = largest[r] + total.ln();
+        }
+    }
+    let output_start = place.row * steps * queries * width + place.head * width;
+    store(output, &mixed, first, steps, output_start, comptime!(form.queries * form.width), form);
+}

@@ -1,0 +1,87 @@
+//! The bodies on whatever adapter is here, through Burn's fusion where this build has it. They are ignored by default, since
+//! the SPIR-V of the default build crashes software adapters; on a machine with a GPU:
+//!
+//! ```text
+//! cargo test --release --workspace --lib on_an_adapter -- --ignored
+//! ```
+//!
+//! Without one, a software adapter under OpenGL does, which Burn takes when it finds no Vulkan driver: with
+//! `VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent` before the command.
+
+use burn::tensor::{DType, Device, DeviceKind, Int, Tensor};
+
+use crate::testing::{Function, assert_close, evaluate, integers, tensor};
+use crate::{AttentionHeads, AttentionScores};
+
+/// The same function on the CPU and on the adapter, with operations before and after it that Burn may fuse.
+fn assert_equals_cpu(what: &str, lengths: &[usize], function: impl Fn(&[Tensor<1>], &Device) -> Tensor<1>) {
+    let sides = [Device::flex(), Device::wgpu(DeviceKind::DefaultDevice)].map(|device| {
+        let tracked = device.clone().autodiff();
+        let inputs: Vec<_> =
+            (0u64..).zip(lengths).map(|(seed, length)| tensor([*length], seed, DType::F32, &tracked)).collect();
+        let form: Function<'_> = &|inputs: &[Tensor<1>]| {
+            let inputs: Vec<_> = inputs.iter().map(|input| input.clone() * 1.5 + 0.25).collect();
+            function(&inputs, &device) * 0.5 + 1.0
+        };
+        evaluate(form, &inputs)
+    });
+    let [(expected, expected_gradients), (output, gradients)] = sides;
+    assert_close(what, &output, &expected, 1e-5);
+    for (gradient, expected) in gradients.iter().zip(&expected_gradients) {
+        assert_close(&format!("gradient of {what}"), gradient, expected, 1e-5);
+    }
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn norms_equal_those_of_the_cpu_on_an_adapter() {
+    for [rows, width] in [[3, 65], [130, 33], [65, 384]] {
+        let matrix = move |inputs: &[Tensor<1>]| inputs[0].clone().reshape([rows, width]);
+        let lengths = [rows * width, width, width];
+        assert_equals_cpu("biased layer norm", &lengths, |inputs, _| {
+            crate::layer_norm(matrix(inputs), inputs[1].clone(), Some(inputs[2].clone()), 1e-5).reshape([rows * width])
+        });
+        assert_equals_cpu("layer norm", &lengths[..2], |inputs, _| {
+            crate::layer_norm(matrix(inputs), inputs[1].clone(), None, 1e-5).reshape([rows * width])
+        });
+        assert_equals_cpu("RMS norm", &lengths[..2], |inputs, _| {
+            crate::rms_norm(matrix(inputs), inputs[1].clone(), 1e-5).reshape([rows * width])
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn cross_entropy_equals_that_of_the_cpu_on_an_adapter() {
+    for [rows, vocabulary] in [[1, 2], [3, 65], [130, 33], [5, 5000]] {
+        assert_equals_cpu("cross-entropy", &[rows * vocabulary], |inputs, device| {
+            let targets: Tensor<1, Int> = integers([rows], 5, vocabulary, device);
+            crate::cross_entropy(inputs[0].clone().reshape([rows, vocabulary]), targets)
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn embedding_equals_that_of_the_cpu_on_an_adapter() {
+    for [height, width, outer, inner] in [[7, 3, 2, 5], [65, 128, 12, 64], [9, 300, 50, 307]] {
+        assert_equals_cpu("embedding", &[height * width], |inputs, device| {
+            let indices: Tensor<2, Int> = integers([outer, inner], 3, height, device);
+            crate::embedding(inputs[0].clone().reshape([height, width]), indices).reshape([outer * inner * width])
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn attention_equals_that_of_the_cpu_on_an_adapter() {
+    for [rows, steps, queries, key_values, width] in [[3, 65, 4, 2, 5], [2, 130, 3, 3, 16], [1, 70, 2, 1, 64]] {
+        let heads = AttentionHeads { queries, key_values, width };
+        let scores = AttentionScores { scale: (width as f64).powf(-0.5), soft_cap: None };
+        let columns = heads.packed_columns();
+        assert_equals_cpu("attention", &[rows * steps * columns], |inputs, _| {
+            let packed = inputs[0].clone().reshape([rows, steps, columns]);
+            crate::causal_attention(packed, heads, scores, 0.0, None).reshape([rows * steps * queries * width])
+        });
+    }
+}
