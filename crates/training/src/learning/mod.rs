@@ -13,7 +13,7 @@ mod restore;
 mod step_bench;
 mod step_loop;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod update;
 
 pub use error::{Divergence, TrainError};

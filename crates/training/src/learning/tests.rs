@@ -29,7 +29,7 @@ use crate::schedules::{CosineConfig, ScheduleConfig};
 use crate::shards::{TextIdentity, TokenFile, TokenFileWriter};
 
 /// Burn's random numbers come from one generator of the whole process: tests that draw must not run side by side.
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static DRAWING: Mutex<()> = Mutex::new(());
     DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -167,6 +167,7 @@ fn a_log_is_read_back_up_to_a_torn_line() {
 
 #[test]
 fn weights_that_are_not_finite_are_not_saved_beside_an_average_that_is() {
+    let _alone = crate::learning::tests::alone();
     let mut checkpoint = fixture::checkpoint(1, 1);
     let numbers = burn::tensor::TensorData::new(vec![0.5_f32, f32::NAN], [2]);
     checkpoint.training_weights = Some([("output.bias".to_string(), numbers)].into());

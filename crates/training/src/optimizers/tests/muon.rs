@@ -48,6 +48,7 @@ fn a_matrix_without_a_gradient_only_decays() {
 /// Which matrices of every kind of model are Muon's, by name.
 #[test]
 fn tables_and_heads_are_left_to_adamw() {
+    let _alone = crate::learning::tests::alone();
     let recurrent = ["layers.*.input_weight", "layers.*.hidden_weight"];
     let transformer = [
         "blocks.*.attention.query_key_value.weight",

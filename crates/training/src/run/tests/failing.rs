@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use kiln_models::saved::{checkpoint_folder, list_leftovers};
+use kiln_models::saved::{checkpoint_folder, list_checkpoints, list_leftovers};
 
 use super::fixture::{Draws, checkpoint, description, run_folder, scratch, snapshot, whole};
 use super::trouble::{BROKEN, DENIED, FULL, INTERRUPTED, READ_ONLY, Trouble, TroubledFiles};
@@ -111,7 +111,7 @@ fn two_whole_checkpoints_stay_through_every_kill() {
         let keep = 2 + run % 3;
         let scratch = scratch();
         let path = scratch.path().join("run");
-        let (mut step, mut best, mut acknowledged) = (0, 1, 0);
+        let (mut step, mut best, mut acknowledged, mut damaged_now) = (0, 1, 0, 0);
         for _ in 0..20 {
             let folder = RunFolder::open(&path, true, description()).unwrap();
             assert_eq!(list_leftovers(&path).unwrap(), Vec::<std::path::PathBuf>::new());
@@ -134,7 +134,8 @@ fn two_whole_checkpoints_stay_through_every_kill() {
                 };
                 acknowledged = saved.step;
             }
-            let after = whole(&path);
+            let (after, in_part) = (whole(&path), list_checkpoints(&path).unwrap().len() - whole(&path).len());
+            assert!(in_part <= damaged_now, "killed in call {last}: {in_part} checkpoints are there in part");
             assert!(after.len() >= before.min(2), "killed in call {last}: {before} were whole, now {after:?}");
             assert!(*after.last().unwrap_or(&0) >= acknowledged, "{after:?}, {acknowledged}");
             if after.len() > 2 && draws.below(3) == 0 {
@@ -142,9 +143,24 @@ fn two_whole_checkpoints_stay_through_every_kill() {
                 std::fs::write(victim.join("training.json"), "{}").unwrap();
                 acknowledged = 0;
                 damaged += 1;
+                damaged_now += 1;
             }
         }
     }
     println!("{kills} kills, {in_the_midst} in the midst of a save; {damaged} checkpoints damaged");
     assert!(kills == 500 && in_the_midst > 250 && damaged > 20, "{kills}, {in_the_midst}, {damaged}");
+}
+
+#[test]
+fn damaged_checkpoints_do_not_count_and_the_best_one_stays() {
+    let scratch = scratch();
+    let run = scratch.path().join("run");
+    let folder = prepare(&run);
+    std::fs::write(checkpoint_folder(&run, 20).join("training.json"), "{}").unwrap();
+    folder.save(&snapshot(checkpoint(30, 10)), 2).unwrap().tidied.unwrap();
+    assert_eq!(whole(&run), [10, 30]);
+    for step in [40, 50, 60] {
+        folder.save(&snapshot(checkpoint(step, 30)), 2).unwrap().tidied.unwrap();
+    }
+    assert_eq!(whole(&run), [30, 50, 60]);
 }

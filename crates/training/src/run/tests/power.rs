@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kiln_models::saved::{create_folder_durably, list_leftovers};
 
-use super::fixture::{checkpoint, description, run_folder, scratch, snapshot, whole};
+use super::fixture::{assert_none_in_part, checkpoint, description, run_folder, scratch, snapshot, whole};
 use super::memory::{Image, Loss, MemoryFiles, restore};
 use crate::run::{Checkpoint, Metrics, RunFolder, Saver};
 
@@ -30,6 +30,10 @@ fn life() -> MemoryFiles {
         }
         let mut checkpoint = checkpoint(step, best);
         checkpoint.state.evaluated = evaluated;
+        if step == 1 {
+            // Before the first evaluation there is no best one, whose naming would flush the folder too.
+            checkpoint.state.best = None;
+        }
         let rank = rank(&checkpoint);
         saver.begin(snapshot(checkpoint), log.file());
         saver.wait().unwrap().unwrap().tidied.unwrap();
@@ -46,6 +50,7 @@ fn recover(image: &Image, saved: u64, what: &str) -> u64 {
     let run = scratch.path().join("runs/run");
     let folder = RunFolder::open(&run, true, description()).unwrap();
     assert_eq!(list_leftovers(&run).unwrap(), Vec::<std::path::PathBuf>::new(), "{what}");
+    assert_none_in_part(&run, what);
     // Checkpoints of two steps were told to be saved, hence as many are whole.
     assert!(whole(&run).len() as u64 >= (saved / 2).min(2), "{what}: only {:?} are whole", whole(&run));
     let Some((_, found)) = folder.newest().unwrap_or_else(|error| panic!("{what}: {error}")) else {
