@@ -157,7 +157,7 @@ fn damaged_checkpoints_do_not_count_and_the_best_one_stays() {
     let run = scratch.path().join("run");
     let folder = prepare(&run);
     std::fs::write(checkpoint_folder(&run, 20).join("training.json"), "{}").unwrap();
-    folder.save(&snapshot(checkpoint(30, 10)), 2).unwrap().tidied.unwrap();
+    folder.save(&snapshot(checkpoint(30, 30)), 2).unwrap().tidied.unwrap();
     assert_eq!(whole(&run), [10, 30]);
     for step in [40, 50, 60] {
         folder.save(&snapshot(checkpoint(step, 30)), 2).unwrap().tidied.unwrap();
