@@ -155,7 +155,7 @@ struct Example {
 
 impl Example {
     fn new(model: &str) -> Self {
-    let _alone = crate::learning::tests::alone();
+        let _alone = crate::learning::tests::alone();
         let device = Device::flex();
         device.seed(5);
         let config: ModelConfig = toml::from_str(model).unwrap();
