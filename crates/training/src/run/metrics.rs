@@ -170,7 +170,7 @@ impl Metrics {
     /// When the file cannot be read, or a line in it is none that this program writes; the error names the line.
     pub fn read(path: &Path) -> Result<Self, FolderError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), doing: "read the metrics log", source };
-        let file = match regular(path, Links::Followed) {
+        let file = match regular(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(io(error)),
@@ -238,8 +238,9 @@ impl Lines {
 }
 
 /// A log that is there, for reading.
-fn regular(path: &Path, links: Links) -> std::io::Result<File> {
-    open_regular(path, links)?.ok_or_else(|| std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"))
+fn regular(path: &Path) -> std::io::Result<File> {
+    open_regular(path, Links::Followed)?
+        .ok_or_else(|| std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"))
 }
 
 /// How many bytes from the start hold whole lines of steps up to `step`.
