@@ -28,7 +28,26 @@ step() {
   printf '== done in %d s\n' $((SECONDS - started))
 }
 
+# Dependencies of the program, one a line with their features; with those of its tests too if asked for.
+dependencies() {
+  cargo tree --workspace --edges "$1" --prefix none --format '{p} {f}' | sed 's/ (\*)$//' | sort -u
+}
+
+# Whatever `cargo run` compiles must be what `cargo test` compiles: a dependency of tests that turns on one more feature of another
+# would make a new user compile Burn twice.
+compiled_once() {
+  local program tests twice
+  program="$(dependencies normal,build)"
+  tests="$(dependencies normal,build,dev)"
+  twice="$(comm -23 <(echo "$program") <(echo "$tests"))"
+  if [[ -n $twice ]]; then
+    printf 'the tests want these dependencies with other features than the program; ask for the same ones in crates/cli/Cargo.toml:\n%s\n' "$twice" >&2
+    return 1
+  fi
+}
+
 step cargo fmt --all --check
+step compiled_once
 step cargo clippy --release --workspace --all-targets -- -D warnings
 step cargo test --release --workspace
 if command -v cargo-deny >/dev/null; then

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use kiln_models::saved::list_checkpoints;
@@ -49,9 +50,18 @@ impl Background {
         assert!(status.expect("there is a kill").success());
     }
 
-    /// Reads everything that is left, and how it ended.
+    /// Reads everything that is left, and how it ended; after a minute without an end, it is killed.
     fn end(mut self) -> Finished {
+        let process = self.child.id().to_string();
+        let (ended, is_ended) = mpsc::channel::<()>();
+        let watch = std::thread::spawn(move || {
+            if is_ended.recv_timeout(Duration::from_secs(60)).is_err() {
+                std::process::Command::new("kill").args(["-KILL", &process]).status().expect("there is a kill");
+            }
+        });
         std::io::Read::read_to_string(&mut self.lines, &mut self.told).expect("kiln writes UTF-8");
+        ended.send(()).ok();
+        watch.join().expect("the watch ends");
         let status = self.child.wait().expect("kiln ends");
         Finished { code: status.code(), stdout: String::new(), stderr: self.told }
     }

@@ -1,7 +1,9 @@
 //! Between Burn's CPU tensors and slices.
 
 use burn::backend::flex::{FlexTensor, Layout};
-use burn::backend::{DispatchDevice, Element, TensorMetadata};
+use burn::backend::{
+    BackendTensor, DispatchAutodiffContext, DispatchDevice, DispatchTensor, DispatchTensorKind, Element, TensorMetadata,
+};
 use burn::tensor::{Bytes, DType, Shape, Tensor};
 
 use crate::cpu::{Matrix, Real};
@@ -36,6 +38,25 @@ pub(crate) use with_number;
 pub(crate) fn has_fast_body<const D: usize>(tensor: &Tensor<D>) -> bool {
     let device = tensor.device().inner();
     matches!(device.as_dispatch(), DispatchDevice::Flex(_)) && matches!(tensor.dtype(), DType::F32 | DType::F64)
+}
+
+/// The CPU backend's own form of a tensor without autodiff that [`has_fast_body`], for operations on lists of tensors, which
+/// Burn's backend extensions do not carry.
+///
+/// # Panics
+/// With any other tensor.
+pub(crate) fn unwrapped<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
+    match tensor.into_dispatch().kind {
+        DispatchTensorKind::Flex(tensor) => tensor.float(),
+        #[allow(unreachable_patterns, reason = "reached when other backends are compiled in")]
+        _ => panic!("a tensor of another backend, or with autodiff, came to a body for the CPU"),
+    }
+}
+
+/// The tensor whose form in the CPU backend this is.
+pub(crate) fn wrapped<const D: usize>(tensor: FlexTensor) -> Tensor<D> {
+    let kind = DispatchTensorKind::Flex(BackendTensor::Float(tensor));
+    Tensor::from_dispatch(DispatchTensor { kind, autodiff: DispatchAutodiffContext::Disabled })
 }
 
 /// The same numbers one after the other, as the whole of their buffer.

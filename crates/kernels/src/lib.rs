@@ -43,7 +43,7 @@ pub use dropout::{Draw, Draws, dropout};
 pub use embedding::embedding;
 pub use memory::keep_freed_pages;
 pub use norm::{layer_norm, rms_norm};
-pub use optimizer::{AdamStep, SgdStep, adam_step, sgd_step, sum_of_squares};
+pub use optimizer::{AdamParameter, AdamStep, SgdParameter, SgdStep, adam_step, sgd_step, sum_of_squares};
 pub use recurrent::{RnnActivation, gru_sequence, lstm_sequence, rnn_sequence};
 pub use rotary::rotate;
 

@@ -125,8 +125,9 @@ fn few_queries<T: Real>(
 ) {
     let CacheSizes { batch, steps, start, key_value_heads, head_width, query_columns, .. } = *sizes;
     let width = sizes.group() * head_width;
-    // Keys and values are read once for a group, whose further queries cost arithmetic.
-    let work = 2 * (start + steps) * head_width * sizes.group().div_ceil(2);
+    // Keys and values are read once for a group, whose further queries cost arithmetic. They are read alone and not written,
+    // mostly from a cache: all of them are worth a quarter of their count.
+    let work = (start + steps) * head_width * sizes.group().div_ceil(2) / 2;
     for_rows(batch * steps * key_value_heads, work, Rows::new(output, width), |parts, output| {
         let mut weights = vec![T::ZERO; sizes.group() * padded(start + steps)];
         for (part, output) in parts.zip(output.data.chunks_exact_mut(width)) {

@@ -57,6 +57,34 @@ impl<A: Split, B: Split, C: Split> Split for (A, B, C) {
     }
 }
 
+impl<T: Sync> Split for &[T] {
+    fn split(self, row: usize) -> (Self, Self) {
+        self.split_at(row)
+    }
+}
+
+/// Several things one after the other, each with its number of rows, cut as if they were one.
+pub(crate) struct Joined<S>(pub(crate) Vec<(usize, S)>);
+
+impl<S: Split> Split for Joined<S> {
+    fn split(self, row: usize) -> (Self, Self) {
+        let (mut before, mut after, mut missing) = (Vec::new(), Vec::new(), row);
+        for (rows, piece) in self.0 {
+            if rows <= missing {
+                before.push((rows, piece));
+            } else if missing == 0 {
+                after.push((rows, piece));
+            } else {
+                let (first, second) = piece.split(missing);
+                before.push((missing, first));
+                after.push((rows - missing, second));
+            }
+            missing -= rows.min(missing);
+        }
+        (Self(before), Self(after))
+    }
+}
+
 /// How many parts `rows` rows are cut into, when each is as much work as reading and writing `work` numbers.
 pub(crate) fn parts(rows: usize, work: usize) -> usize {
     let worthwhile = rows.saturating_mul(work) / WORTH_A_THREAD;

@@ -120,26 +120,31 @@ fn backward<T: Number>(
     let slopes = numbers::<T>(&gradient);
     let mut output = vec![T::ZERO; rows * width];
     let sums = sum_of_rows::<T, _>(rows, 4 * width, 2 * width, Rows::new(&mut output, width), |range, output, sums| {
-        let (weight_sums, bias_sums) = sums.split_at_mut(width);
         // x - mean times the factor, and its gradient, of one row.
         let (mut normal, mut scaled) = (vec![T::ZERO; width], vec![T::ZERO; width]);
         simd(
             #[inline(always)]
             || {
+                // All of a length that the compiler sees, and few in each loop: or it looks at every index, or cannot ask whether
+                // they overlap, and uses no vectors.
+                let (weight_sums, bias_sums) = sums.split_at_mut(width);
+                let (weight, bias_sums) = (&weight[..width], &mut bias_sums[..width]);
+                let (normal, scaled) = (&mut normal[..width], &mut scaled[..width]);
                 for (d_x, row) in output.data.chunks_exact_mut(width).zip(range) {
                     let (mean, factor) = (statistics[2 * row], statistics[2 * row + 1]);
                     let (x, slopes) = (&x[row * width..][..width], &slopes[row * width..][..width]);
                     for index in 0..width {
-                        let slope = slopes[index];
                         normal[index] = (x[index] - mean) * factor;
-                        scaled[index] = slope * weight[index];
-                        weight_sums[index] += slope * normal[index];
-                        bias_sums[index] += slope;
+                        scaled[index] = slopes[index] * weight[index];
                     }
+                    for index in 0..width {
+                        weight_sums[index] += slopes[index] * normal[index];
+                    }
+                    bias_sums.iter_mut().zip(slopes).for_each(|(sum, slope)| *sum += *slope);
                     let count = T::from_f64(width as f64);
-                    let along = sum_of_pairs(&scaled, &normal, |a, b| a * b) / count;
+                    let along = sum_of_pairs(scaled, normal, |a, b| a * b) / count;
                     let level = match kind {
-                        NormKind::Layer => sum(&scaled, |x| x) / count,
+                        NormKind::Layer => sum(scaled, |x| x) / count,
                         NormKind::Rms => T::ZERO,
                     };
                     for index in 0..width {

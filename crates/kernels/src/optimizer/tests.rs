@@ -1,58 +1,114 @@
-use burn::tensor::{DType, Device};
+use burn::tensor::{DType, Device, Tensor};
 
-use super::{AdamStep, SgdStep, adam_step, reference, sgd_step, sum_of_squares};
+use super::{AdamParameter, AdamStep, SgdParameter, SgdStep, adam_step, reference, sgd_step, sum_of_squares};
 use crate::testing::{assert_close, tensor, values};
 
-const LENGTHS: [usize; 4] = [1, 33, 1000, 70_001];
+/// Each alone, and all together: cut inside of one of them, whatever the number of threads.
+const LENGTHS: [&[usize]; 5] = [&[1], &[33], &[1000], &[70_001], &[1, 33, 70_001, 5, 1000, 1, 40_000]];
+
+const ADAM: AdamStep =
+    AdamStep { betas: [0.9, 0.99], epsilon: 1e-8, rate: 0.01, root_correction: 0.3, gradient_scale: 0.7 };
+
+/// As many tensors of each length, with other numbers in each.
+fn tensors<const N: usize>(lengths: &[usize], dtype: DType) -> Vec<[Tensor<1>; N]> {
+    let of = |(place, &length): (usize, &usize)| {
+        std::array::from_fn(|number| tensor([length], (place * N + number) as u64, dtype, &Device::flex()))
+    };
+    lengths.iter().enumerate().map(of).collect()
+}
+
+/// Another decay for each parameter.
+fn decay(place: usize) -> f64 {
+    0.05 * (place % 3) as f64
+}
 
 #[test]
 fn a_step_of_adam_equals_its_reference() {
-    let step = AdamStep { betas: [0.9, 0.99], epsilon: 1e-8, rate: 0.01, root_correction: 0.3, shrink: 0.999 };
-    for length in LENGTHS {
+    for lengths in LENGTHS {
         for (dtype, tolerance) in [(DType::F32, 2e-6), (DType::F64, 1e-14)] {
-            let [value, gradient, first, second] =
-                [0, 1, 2, 3].map(|seed| tensor([length], seed, dtype, &Device::flex()));
-            let second = second.abs();
-            let expected = reference::adam_step(step, value.clone(), gradient.clone(), first.clone(), second.clone());
-            let found = adam_step(step, value.clone(), gradient.clone(), Some([first, second]));
-            for (found, expected) in found.iter().zip(&expected) {
-                assert_close("a step of Adam", &values(found), &values(expected), tolerance);
+            for has_moments in [true, false] {
+                let given = tensors::<4>(lengths, dtype).into_iter().enumerate();
+                let given: Vec<_> = given
+                    .map(|(place, [value, gradient, first, second])| AdamParameter {
+                        value,
+                        gradient,
+                        moments: has_moments.then(|| [first, second.abs()]),
+                        shrink: 1.0 - decay(place),
+                    })
+                    .collect();
+                let found = adam_step(ADAM, given.clone());
+                assert_eq!(found.len(), lengths.len());
+                for (found, given) in found.iter().zip(given) {
+                    let AdamParameter { value, gradient, moments, shrink } = given;
+                    let [first, second] = moments.unwrap_or_else(|| [value.zeros_like(), value.zeros_like()]);
+                    let expected = reference::adam_step(ADAM, [value, gradient, first, second], shrink);
+                    for (found, expected) in found.iter().zip(&expected) {
+                        assert_close("a step of Adam", &values(found), &values(expected), tolerance);
+                    }
+                }
             }
-            let zeros = value.zeros_like();
-            let [expected, ..] = reference::adam_step(step, value.clone(), gradient.clone(), zeros.clone(), zeros);
-            let [found, ..] = adam_step(step, value, gradient, None);
-            assert_close("the first step of Adam", &values(&found), &values(&expected), tolerance);
         }
     }
 }
 
 #[test]
 fn a_step_of_gradient_descent_equals_its_reference() {
-    for length in LENGTHS {
-        for (momentum, nesterov, weight_decay) in
-            [(0.0, false, 0.0), (0.0, false, 0.1), (0.9, false, 0.1), (0.9, true, 0.1)]
-        {
-            let step = SgdStep { rate: 0.1, momentum, nesterov, weight_decay };
-            let [value, gradient, velocity] = [0, 1, 2].map(|seed| tensor([length], seed, DType::F32, &Device::flex()));
-            let (expected, expected_velocity) = match momentum {
-                0.0 => (reference::descend(value.clone(), gradient.clone(), 0.1, weight_decay), gradient.clone()),
-                _ => reference::sgd_step(step, value.clone(), gradient.clone(), velocity.clone()),
-            };
-            let (found, found_velocity) = sgd_step(step, value, gradient, Some(velocity));
-            assert_close("a step of descent", &values(&found), &values(&expected), 2e-6);
-            assert_eq!(found_velocity.is_some(), momentum != 0.0);
-            if let Some(velocity) = found_velocity {
-                assert_close("the velocity", &values(&velocity), &values(&expected_velocity), 2e-6);
+    for lengths in LENGTHS {
+        for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
+            let step = SgdStep { rate: 0.1, momentum, nesterov, gradient_scale: 0.7 };
+            let given = tensors::<3>(lengths, DType::F32).into_iter().enumerate();
+            let given: Vec<_> = given
+                .map(|(place, [value, gradient, velocity])| SgdParameter {
+                    value,
+                    gradient,
+                    velocity: Some(velocity),
+                    weight_decay: decay(place),
+                })
+                .collect();
+            let found = sgd_step(step, given.clone());
+            assert_eq!(found.len(), lengths.len());
+            for ((found, found_velocity), given) in found.iter().zip(given) {
+                let SgdParameter { value, gradient, velocity, weight_decay } = given;
+                let velocity = velocity.filter(|_| momentum != 0.0);
+                let (expected, expected_velocity) = reference::sgd_step(step, value, gradient, velocity, weight_decay);
+                assert_close("a step of descent", &values(found), &values(&expected), 2e-6);
+                assert_eq!(found_velocity.is_some(), momentum != 0.0);
+                for (found, expected) in found_velocity.iter().zip(&expected_velocity) {
+                    assert_close("the velocity", &values(found), &values(expected), 2e-6);
+                }
             }
         }
     }
 }
 
 #[test]
+fn tensors_that_others_hold_are_left_alone() {
+    let [value, gradient, first, second] = [0, 1, 2, 3].map(|seed| tensor([100], seed, DType::F32, &Device::flex()));
+    let held = [&value, &gradient, &first, &second].map(Tensor::clone);
+    let before = held.each_ref().map(values);
+    adam_step(ADAM, vec![AdamParameter { value, gradient, moments: Some([first, second.abs()]), shrink: 0.9 }]);
+    assert_eq!(held.each_ref().map(values), before);
+}
+
+#[test]
 fn squares_are_added_up() {
-    for length in LENGTHS {
-        let input = tensor([length], 1, DType::F64, &Device::flex());
-        let expected: f64 = values(&input).iter().map(|x| x * x).sum();
-        assert_close("a sum of squares", &values(&sum_of_squares(input)), &[expected], 1e-13);
+    for lengths in LENGTHS {
+        let given: Vec<_> = tensors::<1>(lengths, DType::F64).into_iter().map(|[tensor]| tensor).collect();
+        let expected: f64 = given.iter().flat_map(values).map(|x| x * x).sum();
+        assert_close("a sum of squares", &values(&sum_of_squares(given)), &[expected], 1e-13);
     }
+}
+
+#[test]
+fn no_parameter_is_no_step() {
+    assert!(adam_step(ADAM, Vec::new()).is_empty());
+    let step = SgdStep { rate: 0.1, momentum: 0.9, nesterov: false, gradient_scale: 1.0 };
+    assert!(sgd_step(step, Vec::new()).is_empty());
+}
+
+#[test]
+#[should_panic(expected = "of the parameter's length")]
+fn a_gradient_of_another_length_is_refused() {
+    let [value, gradient] = [[3], [4]].map(|shape| tensor(shape, 0, DType::F32, &Device::flex()));
+    adam_step(ADAM, vec![AdamParameter { value, gradient, moments: None, shrink: 1.0 }]);
 }

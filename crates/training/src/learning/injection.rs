@@ -28,6 +28,7 @@ pub(super) enum Site {
 type Plan = Box<dyn FnMut(u64) -> Option<(Site, f64)> + Send>;
 
 static PLAN: Mutex<Option<Plan>> = Mutex::new(None);
+static VALIDATION: Mutex<Option<u64>> = Mutex::new(None);
 
 /// Makes `plan` decide what goes wrong, until the guard is dropped. Tests that train run one at a time.
 pub(super) fn plan(plan: impl FnMut(u64) -> Option<(Site, f64)> + Send + 'static) -> Guard {
@@ -77,6 +78,17 @@ pub(super) fn after(
         }
         _ => (loss, gradients),
     }
+}
+
+/// Makes the next validation loss after this step no number.
+pub(super) fn spoil_validation(step: u64) {
+    *VALIDATION.lock().unwrap_or_else(PoisonError::into_inner) = Some(step);
+}
+
+/// The validation loss after a step, spoiled where that was planned.
+pub(super) fn validation(step: u64, loss: f64) -> f64 {
+    let mut planned = VALIDATION.lock().unwrap_or_else(PoisonError::into_inner);
+    if planned.take_if(|planned| *planned == step).is_some() { f64::NAN } else { loss }
 }
 
 fn spoil(state: &mut RecurrentState, value: f64) {

@@ -298,6 +298,9 @@ impl Running {
         let evaluation = evaluate(&model, &*self.valid_loader, &self.validation, proceed)
             .map_err(|error| TrainError::Data(error.to_string()))?;
         let Some(evaluation) = evaluation else { return Ok(true) };
+        #[cfg(test)]
+        let evaluation =
+            Evaluation { loss: super::injection::validation(self.state.step, evaluation.loss), ..evaluation };
         if !evaluation.loss.is_finite() {
             self.fault = Some(Fault { what: "validation loss", value: evaluation.loss });
             return Ok(false);

@@ -1,12 +1,12 @@
 //! Adam.
 
 use burn::tensor::Tensor;
-use kiln_kernels::{AdamStep, adam_step};
+use kiln_kernels::{AdamParameter, AdamStep, adam_step};
 use kiln_models::Violation;
 use serde::{Deserialize, Serialize};
 
 use super::config::{below_one, non_negative, positive};
-use super::{Parameter, Rate, SlotNames, Slots, UpdateRule};
+use super::{Moving, Parameter, Rate, SlotNames, Slots, UpdateRule};
 
 const FIRST: &str = "first_moment";
 const SECOND: &str = "second_moment";
@@ -68,7 +68,18 @@ impl UpdateRule for AdamRule {
         rate: &Rate,
     ) -> Tensor<1> {
         let g = penalised(parameter, gradient, &value, self.weight_decay);
-        self.moments.update(parameter.step, value, g, slots, rate)
+        self.moments.update(Moving { parameter, value, gradient: g, slots }, rate, 0.0)
+    }
+
+    fn update_all(&self, mut moving: Vec<Moving<'_>>, scale: f64, rate: f64) -> Vec<Tensor<1>> {
+        if self.weight_decay == 0.0 {
+            return self.moments.update_all(moving, scale, rate, 0.0);
+        }
+        for Moving { parameter, value, gradient, .. } in &mut moving {
+            let scaled = gradient.clone().mul_scalar(scale);
+            *gradient = penalised(*parameter, scaled, value, self.weight_decay);
+        }
+        self.moments.update_all(moving, 1.0, rate, 0.0)
     }
 
     fn slot_names(&self, _parameter: Parameter<'_>) -> SlotNames {
@@ -81,6 +92,11 @@ pub(super) fn penalised(parameter: Parameter<'_>, gradient: Tensor<1>, value: &T
     if parameter.is_matrix() && lambda != 0.0 { gradient.add(value.clone().mul_scalar(lambda)) } else { gradient }
 }
 
+/// Decoupled weight decay of matrices, (1 - eta lambda) w.
+pub(super) fn decayed(parameter: Parameter<'_>, value: Tensor<1>, lambda: f64, rate: &Rate) -> Tensor<1> {
+    if parameter.is_matrix() && lambda != 0.0 { rate.decayed(value, lambda) } else { value }
+}
+
 /// The running means of Adam, which AdamW has too.
 pub(super) struct Moments {
     pub(super) betas: [f64; 2],
@@ -90,45 +106,39 @@ pub(super) struct Moments {
 impl Moments {
     pub(super) const SLOTS: SlotNames = SlotNames::vectors(&[FIRST, SECOND]);
 
-    /// w - eta / (1 - beta1^t) m_t / (sqrt(v_t) / sqrt(1 - beta2^t) + epsilon), after both means took in the gradient.
-    pub(super) fn update(
-        &self,
-        t: u64,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        slots: &mut Slots,
-        rate: &Rate,
-    ) -> Tensor<1> {
-        self.decayed_update(t, value, gradient, slots, rate, 0.0)
+    /// (1 - eta lambda) w - eta / (1 - beta1^t) m_t / (sqrt(v_t) / sqrt(1 - beta2^t) + epsilon), after both means took in the
+    /// gradient; lambda is the decay, of matrices only.
+    pub(super) fn update(&self, moving: Moving<'_>, rate: &Rate, decay: f64) -> Tensor<1> {
+        if let Rate::Same(eta) = *rate {
+            return self.update_all(vec![moving], 1.0, eta, decay).remove(0);
+        }
+        let Moving { parameter, value, gradient, slots } = moving;
+        decayed(parameter, value, decay, rate).sub(self.step(parameter.step, gradient, slots, rate))
     }
 
-    /// As [`update`](Self::update), of (1 - eta decay) w.
-    pub(super) fn decayed_update(
-        &self,
-        t: u64,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        slots: &mut Slots,
-        rate: &Rate,
-        decay: f64,
-    ) -> Tensor<1> {
-        let Rate::Same(eta) = *rate else {
-            let value = if decay == 0.0 { value } else { rate.decayed(value, decay) };
-            return value.sub(self.step(t, gradient, slots, rate));
-        };
+    /// As [`update`](Self::update) of many parameters in one pass, with gradients that are multiplied by `scale` first.
+    pub(super) fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64, decay: f64) -> Vec<Tensor<1>> {
+        let Some(t) = moving.first().map(|moving| moving.parameter.step as f64) else { return Vec::new() };
         let [beta1, beta2] = self.betas;
         let step = AdamStep {
             betas: self.betas,
             epsilon: self.epsilon,
-            rate: eta / (1.0 - beta1.powf(t as f64)),
-            root_correction: (1.0 - beta2.powf(t as f64)).sqrt(),
-            shrink: 1.0 - eta * decay,
+            rate: rate / (1.0 - beta1.powf(t)),
+            root_correction: (1.0 - beta2.powf(t)).sqrt(),
+            gradient_scale: scale,
         };
-        let moments = slots.take(FIRST).zip(slots.take(SECOND)).map(<[_; 2]>::from);
-        let [value, first, second] = adam_step(step, value, gradient, moments);
-        slots.put(FIRST, first);
-        slots.put(SECOND, second);
-        value
+        let taken = moving.into_iter().map(|Moving { parameter, value, gradient, slots }| {
+            let moments = slots.take(FIRST).zip(slots.take(SECOND)).map(<[_; 2]>::from);
+            let shrink = if parameter.is_matrix() { 1.0 - rate * decay } else { 1.0 };
+            (slots, AdamParameter { value, gradient, moments, shrink })
+        });
+        let (all_slots, parameters): (Vec<_>, Vec<_>) = taken.unzip();
+        let moved = adam_step(step, parameters).into_iter().zip(all_slots).map(|([value, first, second], slots)| {
+            slots.put(FIRST, first);
+            slots.put(SECOND, second);
+            value
+        });
+        moved.collect()
     }
 
     /// With one rate for each element, what the value moves by.

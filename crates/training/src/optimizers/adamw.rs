@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adam::Moments;
 use super::config::{below_one, non_negative, positive};
-use super::{Parameter, Rate, SlotNames, Slots, UpdateRule};
+use super::{Moving, Parameter, Rate, SlotNames, Slots, UpdateRule};
 
 /// `[optimizer.adamw]`. Adam without decay is `weight-decay = 0.0`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,16 +61,14 @@ impl UpdateRule for AdamwRule {
         slots: &mut Slots,
         rate: &Rate,
     ) -> Tensor<1> {
-        let decay = if parameter.is_matrix() { self.weight_decay } else { 0.0 };
-        self.moments.decayed_update(parameter.step, value, gradient, slots, rate, decay)
+        self.moments.update(Moving { parameter, value, gradient, slots }, rate, self.weight_decay)
+    }
+
+    fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64) -> Vec<Tensor<1>> {
+        self.moments.update_all(moving, scale, rate, self.weight_decay)
     }
 
     fn slot_names(&self, _parameter: Parameter<'_>) -> SlotNames {
         Moments::SLOTS
     }
-}
-
-/// Decoupled weight decay of matrices, (1 - eta lambda) w.
-pub(super) fn decayed(parameter: Parameter<'_>, value: Tensor<1>, lambda: f64, rate: &Rate) -> Tensor<1> {
-    if parameter.is_matrix() && lambda != 0.0 { rate.decayed(value, lambda) } else { value }
 }

@@ -5,14 +5,13 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use kiln_kernels::sum_of_squares;
 
+use super::walk::flat;
+
 /// The Euclidean norm of the gradient of all parameters of `model` taken as one vector; `None` if there is no gradient.
 pub fn global_norm<M: Module>(model: &M, gradients: &GradientsParams) -> Option<GlobalNorm> {
-    let mut visitor = SquaresVisitor { gradients, squares: Vec::new() };
+    let mut visitor = GradientVisitor { gradients, flat: Vec::new() };
     model.visit(&mut visitor);
-    if visitor.squares.is_empty() {
-        return None;
-    }
-    Some(GlobalNorm(Tensor::cat(visitor.squares, 0).sum().sqrt()))
+    (!visitor.flat.is_empty()).then(|| GlobalNorm(sum_of_squares(visitor.flat).sqrt()))
 }
 
 /// A norm that still lies on the device.
@@ -25,15 +24,15 @@ pub fn clip_coefficient(norm: f64, limit: Option<f64>) -> f64 {
     limit.map_or(1.0, |limit| (limit / (norm + 1e-6)).min(1.0))
 }
 
-struct SquaresVisitor<'a> {
+struct GradientVisitor<'a> {
     gradients: &'a GradientsParams,
-    squares: Vec<Tensor<1>>,
+    flat: Vec<Tensor<1>>,
 }
 
-impl ModuleVisitor for SquaresVisitor<'_> {
+impl ModuleVisitor for GradientVisitor<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            self.squares.push(sum_of_squares(gradient));
+            self.flat.push(flat(gradient));
         }
     }
 }

@@ -4,8 +4,7 @@ use burn::tensor::Tensor;
 use kiln_models::Violation;
 use serde::{Deserialize, Serialize};
 
-use super::adam::running_mean;
-use super::adamw::decayed;
+use super::adam::{decayed, running_mean};
 use super::config::{below_one, non_negative};
 use super::{Parameter, Rate, SlotNames, Slots, UpdateRule};
 

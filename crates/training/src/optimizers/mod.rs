@@ -2,14 +2,14 @@
 //!
 //! Burn's own optimizers are not used. Their record is keyed by random parameter ids and is restored on the default
 //! device, which may not exist (ARCHITECTURE.md, "What is taken from burn-train"); their defaults differ from PyTorch's.
-//! Here a rule ([`UpdateRule`]) sees one parameter at a time, flattened, with its state under the parameter's path in the
-//! module. [`Optimizer`] applies a rule to a module; [`OptimizerConfig::rule`] gives the rule alone, which moves any vector.
+//! Here a rule ([`UpdateRule`]) sees parameters, flattened, each with its state under its path in the module. [`Optimizer`] applies a rule to a module; [`OptimizerConfig::rule`] gives the rule alone, which moves any vector.
 
 mod adam;
 mod adamw;
 mod clipping;
 mod config;
 mod lion;
+mod moving;
 mod muon;
 mod parameters;
 mod rate;
@@ -33,7 +33,7 @@ pub use muon::{MuonAdjustment, MuonConfig, MuonRule};
 pub use parameters::{Optimizer, OptimizerStateError};
 pub use rate::Rate;
 pub use rmsprop::{RmspropConfig, RmspropRule};
-pub use rule::{Parameter, UpdateRule};
+pub use rule::{Moving, Parameter, UpdateRule};
 pub use schedule_free_adamw::{ScheduleFreeAdamwConfig, ScheduleFreeAdamwRule};
 pub use schedule_free_sgd::{ScheduleFreeSgdConfig, ScheduleFreeSgdRule};
 pub use sgd::{SgdConfig, SgdRule};

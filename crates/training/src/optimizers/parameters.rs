@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, TensorData};
 
+use super::moving::{put_parameters_back, take_parameters};
 use super::walk::map_parameters;
-use super::{Parameter, Rate, Slots, UpdateRule};
+use super::{Moving, Parameter, Slots, UpdateRule};
 
 /// A rule with the state of all parameters, keyed by path.
 pub struct Optimizer {
@@ -54,16 +55,18 @@ impl Optimizer {
     /// Moves every parameter that has a gradient, which is multiplied by `scale` first (clipping).
     pub fn update<M: Module>(&mut self, model: M, gradients: GradientsParams, scale: f64, rate: f64) -> M {
         self.step += 1;
-        let mut mapper = UpdateMapper {
-            rule: &*self.rule,
-            slots: &mut self.slots,
-            step: self.step,
-            gradients,
-            scale,
-            rate: Rate::Same(rate),
-            path: Vec::new(),
-        };
-        model.map(&mut mapper)
+        let (model, taken) = take_parameters(model, gradients);
+        let mut slots: Vec<Slots> =
+            taken.names.iter().map(|name| self.slots.remove(&name.path).unwrap_or_default()).collect();
+        let moving = taken.names.iter().zip(taken.tensors).zip(&mut slots);
+        let moving = moving.map(|((name, [value, gradient]), slots)| {
+            let parameter = Parameter { path: &name.path, shape: &name.shape, step: self.step };
+            Moving { parameter, value, gradient, slots }
+        });
+        let values = self.rule.update_all(moving.collect(), scale, rate);
+        let model = put_parameters_back(model, &taken.names, values);
+        self.slots.extend(taken.names.into_iter().map(|name| name.path).zip(slots));
+        model
     }
 
     /// How many updates were made.
@@ -120,50 +123,5 @@ impl Optimizer {
         self.slots = restored;
         self.step = step;
         Ok(())
-    }
-}
-
-struct UpdateMapper<'a> {
-    rule: &'a dyn UpdateRule,
-    slots: &'a mut BTreeMap<String, Slots>,
-    step: u64,
-    gradients: GradientsParams,
-    scale: f64,
-    rate: Rate,
-    path: Vec<String>,
-}
-
-impl ModuleMapper for UpdateMapper<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let (id, tensor, mapper) = param.consume();
-        let Some(gradient) = self.gradients.remove::<D>(id) else {
-            return Param::from_mapped_value(id, tensor, mapper);
-        };
-        let gradient = if self.scale == 1.0 { gradient } else { gradient.mul_scalar(self.scale) };
-        let requires_gradient = tensor.is_require_grad();
-        let checkpointing = tensor.gradient_checkpointing_strategy();
-        let path = self.path.join(".");
-        let shape: [usize; D] = tensor.dims();
-        let length = [shape.iter().product::<usize>()];
-        let parameter = Parameter { path: &path, shape: &shape, step: self.step };
-        let slots = self.slots.entry(path.clone()).or_default();
-        let value = tensor.inner().reshape(length);
-        let updated = self.rule.update(parameter, value, gradient.reshape(length), slots, &self.rate).reshape(shape);
-        let mut updated = Tensor::from_inner(updated);
-        if let Some(strategy) = checkpointing {
-            updated = updated.with_gradient_checkpointing_strategy(strategy);
-        }
-        if requires_gradient {
-            updated = updated.require_grad();
-        }
-        Param::from_mapped_value(id, updated, mapper)
     }
 }

@@ -1,4 +1,4 @@
-//! What an optimizer is: a rule for one parameter.
+//! What an optimizer is: a rule for parameters.
 
 use burn::tensor::Tensor;
 
@@ -22,7 +22,19 @@ impl Parameter<'_> {
     }
 }
 
-/// How one parameter moves.
+/// A parameter that is about to move.
+pub struct Moving<'a> {
+    /// Which one it is.
+    pub parameter: Parameter<'a>,
+    /// Its values, flattened.
+    pub value: Tensor<1>,
+    /// Its gradient, flattened.
+    pub gradient: Tensor<1>,
+    /// Its state, read and written.
+    pub slots: &'a mut Slots,
+}
+
+/// How a parameter moves.
 ///
 /// A rule works in whatever type of numbers and on whatever device its tensors are, and draws nothing at random.
 pub trait UpdateRule: Send + Sync {
@@ -39,6 +51,17 @@ pub trait UpdateRule: Send + Sync {
         slots: &mut Slots,
         rate: &Rate,
     ) -> Tensor<1>;
+
+    /// The new values of many parameters in their order, with one rate, and gradients that are multiplied by `scale` first
+    /// (clipping). The same as one [`update`](Self::update) after the other, for some rules in one pass over all of them.
+    fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64) -> Vec<Tensor<1>> {
+        let rate = Rate::Same(rate);
+        let updated = moving.into_iter().map(|Moving { parameter, value, gradient, slots }| {
+            let gradient = if scale == 1.0 { gradient } else { gradient.mul_scalar(scale) };
+            self.update(parameter, value, gradient, slots, &rate)
+        });
+        updated.collect()
+    }
 
     /// The names of the slots that the parameter has after its first update, with one rate for all elements.
     fn slot_names(&self, parameter: Parameter<'_>) -> SlotNames;

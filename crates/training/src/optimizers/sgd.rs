@@ -1,13 +1,13 @@
 //! Stochastic gradient descent with momentum.
 
 use burn::tensor::Tensor;
-use kiln_kernels::{SgdStep, sgd_step};
+use kiln_kernels::{SgdParameter, SgdStep, sgd_step};
 use kiln_models::Violation;
 use serde::{Deserialize, Serialize};
 
 use super::adam::penalised;
 use super::config::{below_one, non_negative};
-use super::{Parameter, Rate, SlotNames, Slots, UpdateRule};
+use super::{Moving, Parameter, Rate, SlotNames, Slots, UpdateRule};
 
 const VELOCITY: &str = "velocity";
 
@@ -72,13 +72,7 @@ impl UpdateRule for SgdRule {
         rate: &Rate,
     ) -> Tensor<1> {
         if let Rate::Same(rate) = *rate {
-            let weight_decay = if parameter.is_matrix() { self.weight_decay } else { 0.0 };
-            let step = SgdStep { rate, momentum: self.momentum, nesterov: self.nesterov, weight_decay };
-            let (value, velocity) = sgd_step(step, value, gradient, slots.take(VELOCITY));
-            if let Some(velocity) = velocity {
-                slots.put(VELOCITY, velocity);
-            }
-            return value;
+            return self.update_all(vec![Moving { parameter, value, gradient, slots }], 1.0, rate).remove(0);
         }
         let g = penalised(parameter, gradient, &value, self.weight_decay);
         if self.momentum == 0.0 {
@@ -91,6 +85,24 @@ impl UpdateRule for SgdRule {
         slots.put(VELOCITY, b.clone());
         let direction = if self.nesterov { g.add(b.mul_scalar(self.momentum)) } else { b };
         value.sub(rate.times(direction))
+    }
+
+    fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64) -> Vec<Tensor<1>> {
+        let Self { momentum, nesterov, .. } = *self;
+        let step = SgdStep { rate, momentum, nesterov, gradient_scale: scale };
+        let taken = moving.into_iter().map(|Moving { parameter, value, gradient, slots }| {
+            let weight_decay = if parameter.is_matrix() { self.weight_decay } else { 0.0 };
+            let velocity = slots.take(VELOCITY);
+            (slots, SgdParameter { value, gradient, velocity, weight_decay })
+        });
+        let (all_slots, parameters): (Vec<_>, Vec<_>) = taken.unzip();
+        let moved = sgd_step(step, parameters).into_iter().zip(all_slots).map(|((value, velocity), slots)| {
+            if let Some(velocity) = velocity {
+                slots.put(VELOCITY, velocity);
+            }
+            value
+        });
+        moved.collect()
     }
 
     fn slot_names(&self, _parameter: Parameter<'_>) -> SlotNames {

@@ -58,7 +58,8 @@ impl<F: FnMut(&str, Tensor<1>)> ModuleVisitor for Visitor<F> {
     }
 }
 
-fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
+/// All numbers of a tensor in one row.
+pub(super) fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     let length = tensor.shape().num_elements();
     tensor.reshape([length])
 }

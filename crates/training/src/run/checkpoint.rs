@@ -1,10 +1,11 @@
 //! What a checkpoint holds beside the weights: all that the loop needs to go on as if it had not stopped.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
+use kiln_models::files::{Links, read_regular};
 use kiln_models::saved::{FoundCheckpoint, SavedModelError, StagedFolder, StateProblem, read_safetensors};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,8 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 const CARRIED: &str = "recurrent-state.safetensors";
 /// The weights that training goes on from, where `model.safetensors` holds an average.
 pub(crate) const TRAINING_WEIGHTS: &str = "training-weights.safetensors";
+/// Where the loop is takes some hundred bytes, and each return to an earlier checkpoint as many.
+const LONGEST_STATE: u64 = 16 << 20;
 
 /// Where the loop is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +52,15 @@ pub struct LoopState {
 }
 
 impl LoopState {
+    /// The state in the folder of a checkpoint.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is none that this program writes.
+    pub fn read(folder: &Path) -> io::Result<Self> {
+        let content = read_regular(&folder.join(LOOP_STATE), Links::Refused, LONGEST_STATE)?;
+        Ok(serde_json::from_slice(&content.into_bytes()?)?)
+    }
+
     /// Updates that were made and not skipped.
     pub fn updates(&self) -> u64 {
         self.step.saturating_sub(self.faults.skipped)
@@ -92,7 +104,7 @@ pub enum CheckpointError {
     /// The folder around it.
     #[error(transparent)]
     Folder(Box<FolderError>),
-    /// `training.json` is not what this program writes.
+    /// `training.json` cannot be read, or is not what this program writes.
     #[error("`{}` is damaged: {message}", path.display())]
     LoopState {
         /// The file.
@@ -129,9 +141,8 @@ impl Checkpoint {
     /// When a file is missing or damaged.
     pub fn read(found: &FoundCheckpoint) -> Result<Self, CheckpointError> {
         let path = found.file(LOOP_STATE)?;
-        let bytes = fs::read(&path).map_err(|source| FolderError::Io { path: path.clone(), doing: "read", source })?;
-        let state = serde_json::from_slice(&bytes)
-            .map_err(|error| CheckpointError::LoopState { path: path.clone(), message: error.to_string() })?;
+        let state = LoopState::read(&found.folder)
+            .map_err(|error| CheckpointError::LoopState { path, message: error.to_string() })?;
         let optimizer = read_safetensors(&found.file(OPTIMIZER)?)?.tensors;
         let training_weights = read_where_listed(found, TRAINING_WEIGHTS)?;
         let carried = read_where_listed(found, CARRIED)?;

@@ -2,7 +2,6 @@
 //! of the answer.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -20,8 +19,6 @@ use crate::config::{Config, ConfigFileError};
 
 /// The lock holds the number of a process.
 const LONGEST_LOCK: u64 = 64;
-/// Where the loop is takes some hundred bytes, and each return to an earlier checkpoint as many.
-const LONGEST_STATE: u64 = 16 << 20;
 
 /// What a run folder holds. What cannot be read is left out here and told in `damage`.
 #[derive(Debug)]
@@ -187,25 +184,13 @@ fn checkpoints(run: &Path) -> Result<Vec<CheckpointSurvey>, SavedModelError> {
             SavedModelError::Damaged { problem, .. } => problem,
             other => other.to_string(),
         });
-        let state = state.and_then(|_| LoopState::read(&entry.folder));
+        let state =
+            state.and_then(|_| LoopState::read(&entry.folder).map_err(|error| format!("`{LOOP_STATE}`: {error}")));
         let (bytes, _) = measure(&entry.folder);
         let damage = state.as_ref().err().cloned();
         CheckpointSurvey { step: entry.step, folder: entry.folder, bytes, state: state.ok(), damage }
     });
     Ok(found.filter(|checkpoint| checkpoint.damage.is_none() || checkpoint.folder.is_dir()).collect())
-}
-
-impl LoopState {
-    /// The state in the folder of a checkpoint.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or is none that this program writes; in words.
-    pub fn read(folder: &Path) -> Result<Self, String> {
-        let path = folder.join(LOOP_STATE);
-        let bytes = read_regular(&path, Links::Refused, LONGEST_STATE).and_then(Content::into_bytes);
-        let parsed = bytes.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
-        parsed.map_err(|error: io::Error| format!("`{LOOP_STATE}`: {error}"))
-    }
 }
 
 /// Who trains a run, if anybody does.

@@ -26,10 +26,10 @@ pub(super) fn report(folder: &Path) -> Result<CheckpointReport, SavedModelError>
     let mut contents = inspect_checkpoint(folder)?;
     let training = match LoopState::read(folder) {
         Ok(state) => Some(state),
-        Err(problem) => {
+        Err(error) => {
             // Where the manifest says the same of this file, once is enough.
             let is_told = contents.damage.iter().any(|damage| damage.starts_with("`training.json`"));
-            contents.damage.extend((!is_told).then_some(problem));
+            contents.damage.extend((!is_told).then(|| format!("`training.json`: {error}")));
             None
         }
     };

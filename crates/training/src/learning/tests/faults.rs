@@ -10,7 +10,7 @@ use kiln_models::saved::collect_tensors;
 use super::*;
 use crate::averaging::Averaging;
 use crate::batches::BatchOrder;
-use crate::learning::injection::{Site, plan};
+use crate::learning::injection::{Site, plan, spoil_validation};
 use crate::learning::loader::TrainingLoader;
 use crate::learning::update::{Measure, Step, UpdateParts, Updater};
 use crate::schedules::SharedSchedule;
@@ -153,7 +153,8 @@ fn eight_in_a_row_go_back_to_the_last_checkpoint_and_on_with_later_data() {
 fn a_run_that_is_stopped_in_the_midst_of_faults_goes_back_like_one_that_is_not() {
     let _alone = alone();
     let world = world(LSTM);
-    for stop in [5, 8, 12] {
+    // What is saved after step 7, in the midst of faults, is no checkpoint of the run that is not stopped.
+    for stop in [5, 7, 8, 12] {
         let (whole, parts) = (format!("whole-{stop}"), format!("stopped-{stop}"));
         {
             let _plan = eight_in_a_row();
@@ -167,6 +168,8 @@ fn a_run_that_is_stopped_in_the_midst_of_faults_goes_back_like_one_that_is_not()
         let ((expected_folder, expected), (folder, found)) = (world.newest(&whole), world.newest(&parts));
         assert_eq!(found, expected, "stopped after {stop}");
         assert_eq!(weights(&folder), weights(&expected_folder), "stopped after {stop}");
+        let kept = |name: &str| kiln_models::saved::steps(&world.folder.path().join(name)).unwrap();
+        assert_eq!(kept(&parts), kept(&whole), "stopped after {stop}");
         let log = |name: &str| Metrics::read(&world.folder.path().join(name).join("metrics.jsonl")).unwrap();
         let steps = |name: &str| log(name).steps.iter().map(|entry| entry.step).collect::<Vec<u64>>();
         assert_eq!(steps(&parts), steps(&whole));
@@ -209,6 +212,21 @@ fn after_three_returns_it_stops_with_a_report() {
     assert_eq!(passed, [first, 2 * first, 3 * first]);
     assert!(world.newest("run").1.state.step <= 10);
     assert_finite(&world, "run");
+}
+
+#[test]
+fn a_validation_loss_that_is_not_finite_goes_back_like_a_fault_of_training() {
+    let _alone = alone();
+    let world = world(TRANSFORMER);
+    spoil_validation(15);
+    world.train("run", &Notes::default()).unwrap();
+    let state = world.newest("run").1.state;
+    let [rollback] = &state.faults.rollbacks[..] else { panic!("{:?}", state.faults) };
+    assert_eq!((state.step, rollback.what.as_str(), rollback.from), (24, "validation loss", 15));
+    assert!(rollback.to < 15 && state.best.is_some_and(|best| best.loss.is_finite()), "{state:?}");
+    let evaluations = Metrics::read(&world.folder.path().join("run/metrics.jsonl")).unwrap().evaluations;
+    let evaluated: Vec<_> = evaluations.iter().map(|entry| (entry.step, entry.valid_loss.is_finite())).collect();
+    assert_eq!(evaluated, [5, 10, 15, 20, 24].map(|step| (step, true)));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use kiln_models::saved::{checkpoint_folder, list_checkpoints, list_leftovers};
 
 use super::fixture::{Draws, checkpoint, description, run_folder, scratch, snapshot, whole};
-use super::trouble::{BROKEN, DENIED, FULL, INTERRUPTED, READ_ONLY, Trouble, TroubledFiles};
+use super::trouble::{BROKEN, DENIED, FULL, INTERRUPTED, OVER_QUOTA, READ_ONLY, Trouble, TroubledFiles};
 use crate::run::{CheckpointError, RunFolder, Saved, Saver};
 
 /// How a save ended; nothing where it panicked before it came to the saver's thread.
@@ -87,7 +87,7 @@ fn every_call_of_a_save_may_fail_in_every_way() {
 
     let (mut cases, mut told) = (0, 0);
     for (number, name) in files.names().into_iter().enumerate().skip(first) {
-        let once = [BROKEN, FULL, DENIED, READ_ONLY, INTERRUPTED].map(Trouble::Error);
+        let once = [BROKEN, FULL, OVER_QUOTA, DENIED, READ_ONLY, INTERRUPTED].map(Trouble::Error);
         let once = once.into_iter().chain([Trouble::Panic, Trouble::ShortWrite]).map(|trouble| (trouble, false));
         // Whoever is interrupted for ever tries for ever.
         let lasting = [BROKEN, FULL, READ_ONLY].map(|code| (Trouble::Error(code), true));

@@ -25,6 +25,8 @@ pub(crate) const BROKEN: i32 = 5;
 pub(crate) const DENIED: i32 = 13;
 pub(crate) const FULL: i32 = 28;
 pub(crate) const READ_ONLY: i32 = 30;
+/// The number of Linux.
+pub(crate) const OVER_QUOTA: i32 = 122;
 
 /// Decides what goes wrong in a call: its number from 0, its name, and the path. It may let the call wait.
 type Plan = Box<dyn Fn(u64, &'static str, &Path) -> Option<Trouble> + Send + Sync>;

@@ -1,20 +1,29 @@
-//! What `kiln bench kernels --check` compares: every operation with a body for GPUs, at sizes beside and on the edges of cubes
-//! and tiles.
+//! What `kiln bench kernels --check` compares: every operation with a gradient, at sizes beside and on the edges of the tiles of
+//! CPUs and GPUs.
 
-use burn::tensor::{Device, Tensor};
-use kiln_kernels::{AttentionHeads, AttentionScores, reference};
+use burn::tensor::{Int, Tensor};
+use kiln_kernels::{Activation, AttentionHeads, AttentionScores, RnnActivation, reference};
 
-use super::check::{Case, Form};
+use super::check::{Case, Form, constants};
 use super::inputs::integers;
 
 /// Makes the sizes of an operation.
-type Cases = fn(&Device) -> Vec<Case>;
+type Cases = fn() -> Vec<Case>;
 
-pub(super) const ALL: [(&str, Cases); 6] = [
+pub(super) const ALL: [(&str, Cases); 15] = [
+    ("affine", affine),
+    ("GELU", || activation(Activation::Gelu)),
+    ("GELU by tanh", || activation(Activation::GeluTanh)),
+    ("ReLU squared", || activation(Activation::ReluSquared)),
+    ("SwiGLU", swiglu),
     ("layer norm", layer_norm),
     ("RMS norm", rms_norm),
     ("embedding", embedding),
     ("attention", attention),
+    ("rotary positions", rotary),
+    ("RNN sequence", rnn),
+    ("LSTM sequence", lstm),
+    ("GRU sequence", gru),
     ("cross-entropy", cross_entropy),
     ("projected cross-entropy", projected_cross_entropy),
 ];
@@ -22,7 +31,57 @@ pub(super) const ALL: [(&str, Cases); 6] = [
 /// Rows and columns; a row of two numbers has a gradient of next to zero, with which nothing can be compared.
 const MATRICES: [[usize; 2]; 6] = [[1, 3], [3, 65], [130, 33], [65, 384], [7, 1025], [300, 128]];
 
-fn layer_norm(_device: &Device) -> Vec<Case> {
+/// Integers below `limit`, on the device of a case's numbers.
+fn integers_beside<const D: usize>(shape: [usize; D], limit: usize, beside: &Tensor<1>) -> Tensor<D, Int> {
+    integers(shape, limit, &beside.device())
+}
+
+fn affine() -> Vec<Case> {
+    type Affine = fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>, Option<Tensor<2>>) -> Tensor<2>;
+    let case = |([rows, inner, width], folds_in): ([usize; 3], bool)| {
+        let form = |form: Affine| -> Form {
+            Box::new(move |inputs| {
+                let (input, weight) = (inputs[0].clone().reshape([rows, inner]), inputs[1].clone());
+                let bias = folds_in.then(|| inputs[2].clone());
+                let residual = folds_in.then(|| inputs[3].clone().reshape([rows, width]));
+                form(input, weight.reshape([inner, width]), bias, residual).reshape([rows * width])
+            })
+        };
+        let folded = if folds_in { vec![width, rows * width] } else { vec![] };
+        let lengths = [vec![rows * inner, inner * width], folded].concat();
+        let shape = format!("{rows} x {inner} x {width}{}", if folds_in { ", bias and residual" } else { "" });
+        Case { shape, lengths, fused: form(kiln_kernels::affine), reference: form(reference::affine) }
+    };
+    let sizes = [[1, 1, 1], [5, 65, 33], [130, 128, 384]];
+    sizes.into_iter().flat_map(|sizes| [(sizes, false), (sizes, true)]).map(case).collect()
+}
+
+fn activation(activation: Activation) -> Vec<Case> {
+    let case = |[rows, width]: [usize; 2]| {
+        let form = |form: fn(Tensor<2>, Activation) -> Tensor<2>| -> Form {
+            Box::new(move |inputs| {
+                let input = (inputs[0].clone() * 4.0).reshape([rows, width]);
+                form(input, activation).reshape([rows * width])
+            })
+        };
+        let (fused, reference) = (form(kiln_kernels::activate), form(reference::activate));
+        Case { shape: format!("{rows} x {width}"), lengths: vec![rows * width], fused, reference }
+    };
+    MATRICES.map(case).into()
+}
+
+fn swiglu() -> Vec<Case> {
+    let case = |[rows, width]: [usize; 2]| {
+        let form = |form: fn(Tensor<2>) -> Tensor<2>| -> Form {
+            Box::new(move |inputs| form((inputs[0].clone() * 4.0).reshape([rows, 2 * width])).reshape([rows * width]))
+        };
+        let (fused, reference) = (form(kiln_kernels::swiglu), form(reference::swiglu));
+        Case { shape: format!("{rows} x 2 · {width}"), lengths: vec![2 * rows * width], fused, reference }
+    };
+    MATRICES.map(case).into()
+}
+
+fn layer_norm() -> Vec<Case> {
     let case = |([rows, width], is_biased): ([usize; 2], bool)| {
         let form = |form: fn(Tensor<2>, Tensor<1>, Option<Tensor<1>>, f64) -> Tensor<2>| -> Form {
             Box::new(move |inputs| {
@@ -39,7 +98,7 @@ fn layer_norm(_device: &Device) -> Vec<Case> {
     MATRICES.into_iter().flat_map(|shape| [(shape, false), (shape, true)]).map(case).collect()
 }
 
-fn rms_norm(_device: &Device) -> Vec<Case> {
+fn rms_norm() -> Vec<Case> {
     let case = |[rows, width]: [usize; 2]| {
         let form = |form: fn(Tensor<2>, Tensor<1>, f64) -> Tensor<2>| -> Form {
             Box::new(move |inputs| {
@@ -53,13 +112,12 @@ fn rms_norm(_device: &Device) -> Vec<Case> {
     MATRICES.map(case).into()
 }
 
-fn embedding(device: &Device) -> Vec<Case> {
+fn embedding() -> Vec<Case> {
     let case = |[height, width, outer, inner]: [usize; 4]| {
-        let indices = integers::<2>([outer, inner], height, device);
-        let form = |form: fn(Tensor<2>, Tensor<2, burn::tensor::Int>) -> Tensor<3>| -> Form {
-            let indices = indices.clone();
+        let form = |form: fn(Tensor<2>, Tensor<2, Int>) -> Tensor<3>| -> Form {
             Box::new(move |inputs| {
-                form(inputs[0].clone().reshape([height, width]), indices.clone()).reshape([outer * inner * width])
+                let indices = integers_beside([outer, inner], height, &inputs[0]);
+                form(inputs[0].clone().reshape([height, width]), indices).reshape([outer * inner * width])
             })
         };
         let (fused, reference) = (form(kiln_kernels::embedding), form(reference::embedding));
@@ -69,7 +127,7 @@ fn embedding(device: &Device) -> Vec<Case> {
     [[1, 1, 1, 1], [7, 3, 2, 5], [65, 128, 12, 64], [500, 33, 3, 41], [9, 300, 5, 67]].map(case).into()
 }
 
-fn attention(_device: &Device) -> Vec<Case> {
+fn attention() -> Vec<Case> {
     let case = |([rows, steps, queries, key_values, width], soft_cap): ([usize; 5], Option<f64>)| {
         let heads = AttentionHeads { queries, key_values, width };
         // Not the usual scale.
@@ -101,12 +159,98 @@ fn attention(_device: &Device) -> Vec<Case> {
     all.map(case).collect()
 }
 
-fn cross_entropy(device: &Device) -> Vec<Case> {
+fn rotary() -> Vec<Case> {
+    type Rotate = fn(Tensor<3>, AttentionHeads, [Tensor<2>; 2], usize) -> Tensor<3>;
+    let case = |[rows, steps, queries, key_values, width, start]: [usize; 6]| {
+        let heads = AttentionHeads { queries, key_values, width };
+        let (columns, context) = ((queries + 2 * key_values) * width, start + steps + 1);
+        let count = rows * steps * columns;
+        let form = |form: Rotate| -> Form {
+            Box::new(move |inputs| {
+                let half = width / 2;
+                let tables = [1, 2].map(|seed| constants(context * half, seed, &inputs[0]).reshape([context, half]));
+                form(inputs[0].clone().reshape([rows, steps, columns]), heads, tables, start).reshape([count])
+            })
+        };
+        let shape = format!("{rows} x {steps} from {start}, {queries} heads of {width}, {key_values} of keys");
+        Case { shape, lengths: vec![count], fused: form(kiln_kernels::rotate), reference: form(reference::rotate) }
+    };
+    [[1, 1, 1, 1, 2, 0], [3, 17, 4, 2, 10, 5], [2, 64, 2, 2, 64, 0]].map(case).into()
+}
+
+/// Steps, rows, width; a gradient of a single number can be next to zero, with which nothing can be compared.
+const SEQUENCES: [[usize; 3]; 4] = [[1, 1, 7], [9, 3, 5], [17, 33, 20], [12, 8, 64]];
+
+/// A recurrent weight of usual size: larger ones saturate every gate.
+fn recurrent_weight(weight: &Tensor<1>, width: usize, gates: usize) -> Tensor<2> {
+    (weight.clone() * (width as f64).powf(-0.5)).reshape([width, gates * width])
+}
+
+fn sequence_shape([steps, rows, width]: [usize; 3]) -> String {
+    format!("{steps} x {rows} x {width}")
+}
+
+fn rnn() -> Vec<Case> {
+    type Rnn = fn(Tensor<3>, Tensor<2>, Tensor<2>, RnnActivation) -> Tensor<3>;
+    let case = |(sizes @ [steps, rows, width], activation): ([usize; 3], RnnActivation)| {
+        let form = |form: Rnn| -> Form {
+            Box::new(move |inputs| {
+                let projected = inputs[0].clone().reshape([steps, rows, width]);
+                let hidden = inputs[2].clone().reshape([rows, width]);
+                form(projected, recurrent_weight(&inputs[1], width, 1), hidden, activation)
+                    .reshape([steps * rows * width])
+            })
+        };
+        let (fused, reference) = (form(kiln_kernels::rnn_sequence), form(reference::rnn_sequence));
+        let lengths = vec![steps * rows * width, width * width, rows * width];
+        Case { shape: format!("{}, {activation:?}", sequence_shape(sizes)), lengths, fused, reference }
+    };
+    let all = SEQUENCES.into_iter().flat_map(|sizes| [(sizes, RnnActivation::Tanh), (sizes, RnnActivation::Relu)]);
+    all.map(case).collect()
+}
+
+fn lstm() -> Vec<Case> {
+    type Lstm = fn(Tensor<3>, Tensor<2>, Tensor<2>, Tensor<2>) -> (Tensor<3>, Tensor<2>);
+    let case = |sizes @ [steps, rows, width]: [usize; 3]| {
+        let form = |form: Lstm| -> Form {
+            Box::new(move |inputs| {
+                let projected = inputs[0].clone().reshape([steps, rows, 4 * width]);
+                let [hidden, cell] = [2, 3].map(|state: usize| inputs[state].clone().reshape([rows, width]));
+                let (outputs, cell) = form(projected, recurrent_weight(&inputs[1], width, 4), hidden, cell);
+                Tensor::cat(vec![outputs.reshape([steps * rows * width]), cell.reshape([rows * width])], 0)
+            })
+        };
+        let (fused, reference) = (form(kiln_kernels::lstm_sequence), form(reference::lstm_sequence));
+        let lengths = vec![4 * steps * rows * width, 4 * width * width, rows * width, rows * width];
+        Case { shape: sequence_shape(sizes), lengths, fused, reference }
+    };
+    SEQUENCES.map(case).into()
+}
+
+fn gru() -> Vec<Case> {
+    type Gru = fn(Tensor<3>, Tensor<2>, Tensor<1>, Tensor<2>) -> Tensor<3>;
+    let case = |sizes @ [steps, rows, width]: [usize; 3]| {
+        let form = |form: Gru| -> Form {
+            Box::new(move |inputs| {
+                let projected = inputs[0].clone().reshape([steps, rows, 3 * width]);
+                let (bias, hidden) = (inputs[2].clone(), inputs[3].clone().reshape([rows, width]));
+                form(projected, recurrent_weight(&inputs[1], width, 3), bias, hidden).reshape([steps * rows * width])
+            })
+        };
+        let (fused, reference) = (form(kiln_kernels::gru_sequence), form(reference::gru_sequence));
+        let lengths = vec![3 * steps * rows * width, 3 * width * width, width, rows * width];
+        Case { shape: sequence_shape(sizes), lengths, fused, reference }
+    };
+    SEQUENCES.map(case).into()
+}
+
+fn cross_entropy() -> Vec<Case> {
     let case = |[rows, vocabulary]: [usize; 2]| {
-        let targets = integers::<1>([rows], vocabulary, device);
-        let form = |form: fn(Tensor<2>, Tensor<1, burn::tensor::Int>) -> Tensor<1>| -> Form {
-            let targets = targets.clone();
-            Box::new(move |inputs| form((inputs[0].clone() * 8.0).reshape([rows, vocabulary]), targets.clone()))
+        let form = |form: fn(Tensor<2>, Tensor<1, Int>) -> Tensor<1>| -> Form {
+            Box::new(move |inputs| {
+                let targets = integers_beside([rows], vocabulary, &inputs[0]);
+                form((inputs[0].clone() * 8.0).reshape([rows, vocabulary]), targets)
+            })
         };
         let (fused, reference) = (form(kiln_kernels::cross_entropy), form(reference::cross_entropy));
         Case { shape: format!("{rows} x {vocabulary}"), lengths: vec![rows * vocabulary], fused, reference }
@@ -114,16 +258,15 @@ fn cross_entropy(device: &Device) -> Vec<Case> {
     [[1, 2], [3, 65], [130, 33], [300, 257], [5, 5000]].map(case).into()
 }
 
-fn projected_cross_entropy(device: &Device) -> Vec<Case> {
+fn projected_cross_entropy() -> Vec<Case> {
     let case = |([rows, inner, vocabulary], is_biased): ([usize; 3], bool)| {
-        let targets = integers::<1>([rows], vocabulary, device);
-        type Projected = fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>, Tensor<1, burn::tensor::Int>) -> Tensor<1>;
+        type Projected = fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>, Tensor<1, Int>) -> Tensor<1>;
         let form = |form: Projected| -> Form {
-            let targets = targets.clone();
             Box::new(move |inputs| {
+                let targets = integers_beside([rows], vocabulary, &inputs[0]);
                 let (hidden, weight) = (inputs[0].clone().reshape([rows, inner]), inputs[1].clone());
                 let bias = is_biased.then(|| inputs[2].clone());
-                form(hidden, weight.reshape([inner, vocabulary]), bias, targets.clone())
+                form(hidden, weight.reshape([inner, vocabulary]), bias, targets)
             })
         };
         let (fused, reference) =

@@ -1,20 +1,20 @@
-//! `kiln bench kernels --check`: whether the operations with bodies for GPUs compute what the compositions of Burn's compute.
+//! `kiln bench kernels --check`: whether a device computes what the compositions of Burn's operations compute on the CPU in
+//! double precision.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Serialize;
 
 use super::super::table::table;
 use super::{KernelsArguments, cases};
 use crate::exit::UsageError;
 
-/// The largest difference over the largest magnitude, of outputs and of gradients. Both sides compute in single precision, and
-/// add up in different orders.
+/// The largest difference over the largest magnitude, of outputs and of gradients: what single precision costs.
 const TOLERANCE: f64 = 1e-5;
 
 /// A function of some flattened tensors.
 pub(super) type Form = Box<dyn Fn(&[Tensor<1>]) -> Tensor<1>>;
 
-/// An operation of one size, from tensors of these lengths.
+/// An operation of one size, from tensors of these lengths. Both sides compute in the precision of their tensors, on their device.
 pub(super) struct Case {
     /// The sizes of its tensors, for a person.
     pub(super) shape: String,
@@ -44,7 +44,7 @@ struct Compared {
     backward: f64,
 }
 
-/// The two sides are too far apart: the device, or a body, computes something else.
+/// The device is too far off: the device, or a body, computes something else.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} computes something else than the composition of Burn's operations")]
 pub(crate) struct Disagreement(String);
@@ -59,8 +59,7 @@ pub(super) fn check(arguments: &KernelsArguments) -> anyhow::Result<()> {
         return Err(UsageError(text).into());
     }
     let chosen = arguments.measuring.open_device()?;
-    let cases =
-        operations.into_iter().flat_map(|(name, make)| make(&chosen.device).into_iter().map(move |case| (name, case)));
+    let cases = operations.into_iter().flat_map(|(name, make)| make().into_iter().map(move |case| (name, case)));
     let results: Vec<_> = cases.map(|(name, case)| Compared::new(name, case, &chosen.device)).collect();
     let wrong =
         results.iter().find(|compared| !compared.agrees()).map(|wrong| format!("{}, {}", wrong.name, wrong.shape));
@@ -72,8 +71,11 @@ pub(super) fn check(arguments: &KernelsArguments) -> anyhow::Result<()> {
 
 impl Compared {
     fn new(name: &'static str, case: Case, device: &Device) -> Self {
-        let inputs: Vec<_> = (1..).zip(&case.lengths).map(|(seed, length)| numbers(*length, seed, device)).collect();
-        let (fused, expected) = (evaluate(&case.fused, &inputs), evaluate(&case.reference, &inputs));
+        let inputs = |device: &Device, dtype| -> Vec<Tensor<1>> {
+            (1..).zip(&case.lengths).map(|(seed, length)| numbers(*length, seed, device, dtype)).collect()
+        };
+        let fused = evaluate(&case.fused, &inputs(device, DType::F32));
+        let expected = evaluate(&case.reference, &inputs(&Device::flex(), DType::F64));
         let differences: Vec<f64> =
             fused.iter().zip(&expected).map(|(fused, expected)| apart(fused, expected)).collect();
         let backward = differences[1..].iter().copied().fold(0.0, largest);
@@ -91,23 +93,28 @@ fn largest(a: f64, b: f64) -> f64 {
     if b.is_nan() || b > a { b } else { a }
 }
 
-/// Numbers in (-1, 1), the same ones in every run.
-pub(super) fn numbers(length: usize, seed: u64, device: &Device) -> Tensor<1> {
+/// Numbers in (-1, 1) that single precision has exactly, the same ones in every run.
+fn numbers(length: usize, seed: u64, device: &Device, dtype: DType) -> Tensor<1> {
     let hash = |index: u64| {
         let mixed = (index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seed.wrapping_mul(0xD1B5_4A32_D192_ED03);
         let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         (mixed >> 40) as f32 / (1u32 << 23) as f32 - 1.0
     };
     let values: Vec<f32> = (0..length as u64).map(hash).collect();
-    Tensor::from_data(TensorData::new(values, [length]), device)
+    Tensor::from_data(TensorData::new(values, [length]), (device, dtype))
+}
+
+/// Numbers that want no gradient, beside those of a case.
+pub(super) fn constants(length: usize, seed: u64, beside: &Tensor<1>) -> Tensor<1> {
+    Tensor::from_inner(numbers(length, seed, &beside.device().inner(), beside.dtype()))
 }
 
 /// The output, and the gradients of the inputs of the sum of output times fixed weights.
 fn evaluate(form: &Form, inputs: &[Tensor<1>]) -> Vec<Vec<f64>> {
     let inputs: Vec<_> = inputs.iter().map(|input| Tensor::from_inner(input.clone()).require_grad()).collect();
     let output = form(&inputs);
-    let weights = numbers(output.dims()[0], 99, &output.device().inner());
-    let gradients = (output.clone() * Tensor::from_inner(weights)).sum().backward();
+    let weights = constants(output.dims()[0], 99, &output);
+    let gradients = (output.clone() * weights).sum().backward();
     let values = |tensor: Tensor<1>| tensor.into_data().iter::<f64>().collect::<Vec<_>>();
     let of = |input: &Tensor<1>| input.grad(&gradients).map_or(Vec::new(), values);
     let gradients: Vec<_> = inputs.iter().map(of).collect();

@@ -1,7 +1,7 @@
 //! Steps of optimizers, with their state from call to call, and the sum of squares that clipping needs.
 
 use burn::tensor::{Device, Tensor};
-use kiln_kernels::{AdamStep, SgdStep, reference};
+use kiln_kernels::{AdamParameter, AdamStep, SgdParameter, SgdStep, reference};
 
 use super::super::stopwatch::{Kept, Work};
 use super::Kernel;
@@ -25,36 +25,44 @@ fn steps<const N: usize>(
 }
 
 pub(super) fn adam_step(device: &Device) -> Vec<Kernel> {
-    let step = AdamStep { betas: [0.9, 0.99], epsilon: 1e-8, rate: 1e-6, root_correction: 0.5, shrink: 1.0 - 1e-7 };
+    let step = AdamStep { betas: [0.9, 0.99], epsilon: 1e-8, rate: 1e-6, root_correction: 0.5, gradient_scale: 0.5 };
+    let shrink = 1.0 - 1e-7;
     let kernel = |length: usize| {
         let gradient = numbers::<1>([length], device);
         let given = gradient.clone();
         let fused = steps(length, device, move |[value, first, second]| {
-            kiln_kernels::adam_step(step, value, given.clone(), Some([first, second]))
+            let moments = Some([first, second]);
+            kiln_kernels::adam_step(step, vec![AdamParameter { value, gradient: given.clone(), moments, shrink }])
+                .remove(0)
         });
         let reference = steps(length, device, move |[value, first, second]| {
-            reference::adam_step(step, value, gradient.clone(), first, second)
+            reference::adam_step(step, [value, gradient.clone(), first, second], shrink)
         });
         // Value and moments are read and written, the gradient is read.
-        Kernel::new(length.to_string(), [fused, reference], 14.0 * length as f64, 7.0 * length as f64)
+        Kernel::new(length.to_string(), [fused, reference], 15.0 * length as f64, 7.0 * length as f64)
     };
     SIZES.map(kernel).into()
 }
 
 pub(super) fn sgd_step(device: &Device) -> Vec<Kernel> {
-    let step = SgdStep { rate: 1e-6, momentum: 0.9, nesterov: true, weight_decay: 1e-4 };
+    let step = SgdStep { rate: 1e-6, momentum: 0.9, nesterov: true, gradient_scale: 0.5 };
+    let weight_decay = 1e-4;
     let kernel = |length: usize| {
         let gradient = numbers::<1>([length], device);
         let given = gradient.clone();
-        let fused = steps(length, device, move |[value, velocity]| {
-            let (value, velocity) = kiln_kernels::sgd_step(step, value, given.clone(), Some(velocity));
+        let with_velocity = |(value, velocity): (Tensor<1>, Option<Tensor<1>>)| {
             let velocity = velocity.unwrap_or_else(|| value.zeros_like());
             [value, velocity]
+        };
+        let fused = steps(length, device, move |[value, velocity]| {
+            let velocity = Some(velocity);
+            let parameter = SgdParameter { value, gradient: given.clone(), velocity, weight_decay };
+            with_velocity(kiln_kernels::sgd_step(step, vec![parameter]).remove(0))
         });
         let reference = steps(length, device, move |[value, velocity]| {
-            reference::sgd_step(step, value, gradient.clone(), velocity).into()
+            with_velocity(reference::sgd_step(step, value, gradient.clone(), Some(velocity), weight_decay))
         });
-        Kernel::new(length.to_string(), [fused, reference], 8.0 * length as f64, 5.0 * length as f64)
+        Kernel::new(length.to_string(), [fused, reference], 9.0 * length as f64, 5.0 * length as f64)
     };
     SIZES.map(kernel).into()
 }
@@ -62,7 +70,7 @@ pub(super) fn sgd_step(device: &Device) -> Vec<Kernel> {
 pub(super) fn sum_of_squares(device: &Device) -> Vec<Kernel> {
     let kernel = |length: usize| {
         let values = numbers::<1>([length], device);
-        let side = |form: fn(Tensor<1>) -> Tensor<1>| forward(&values, form);
+        let side = |form: fn(Vec<Tensor<1>>) -> Tensor<1>| forward(&values, move |values| form(vec![values]));
         let sides = [side(kiln_kernels::sum_of_squares), side(reference::sum_of_squares)];
         Kernel::new(length.to_string(), sides, 2.0 * count([length]), count([length]))
     };

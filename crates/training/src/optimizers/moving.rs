@@ -1,0 +1,97 @@
+//! Parameters taken out of a module for an update, and put back.
+//!
+//! They are taken out of all the module at once, so that a rule can go over them in one pass, and leave nothing behind that
+//! holds them, so that it can write them in place.
+
+use std::collections::HashMap;
+
+use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::optim::GradientsParams;
+use burn::tensor::{GradientCheckpointingStrategy, Shape, Tensor};
+
+use super::walk::flat;
+
+/// All parameters of a module that have a gradient, in the module's order.
+pub(super) struct Taken {
+    pub(super) names: Vec<Name>,
+    /// Value and gradient of each, flattened and without autodiff.
+    pub(super) tensors: Vec<[Tensor<1>; 2]>,
+}
+
+/// What a parameter is, beside its numbers.
+pub(super) struct Name {
+    /// Path in the module.
+    pub(super) path: String,
+    pub(super) shape: Vec<usize>,
+    id: ParamId,
+    requires_gradient: bool,
+    checkpointing: Option<GradientCheckpointingStrategy>,
+}
+
+/// The module with one number in place of each of its parameters that have a gradient, and these.
+pub(super) fn take_parameters<M: Module>(model: M, gradients: GradientsParams) -> (M, Taken) {
+    let taken = Taken { names: Vec::new(), tensors: Vec::new() };
+    let mut mapper = TakingMapper { taken, gradients, path: Vec::new() };
+    let model = model.map(&mut mapper);
+    (model, mapper.taken)
+}
+
+/// The module with these flattened values in place of what was taken out of it.
+pub(super) fn put_parameters_back<M: Module>(model: M, names: &[Name], values: Vec<Tensor<1>>) -> M {
+    let values = names.iter().zip(values).map(|(name, value)| (name.id, (name, value)));
+    model.map(&mut PuttingMapper { values: values.collect() })
+}
+
+struct TakingMapper {
+    taken: Taken,
+    gradients: GradientsParams,
+    path: Vec<String>,
+}
+
+impl ModuleMapper for TakingMapper {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let Some(gradient) = self.gradients.remove::<D>(id) else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        self.taken.names.push(Name {
+            path: self.path.join("."),
+            shape: tensor.dims().into(),
+            id,
+            requires_gradient: tensor.is_require_grad(),
+            checkpointing: tensor.gradient_checkpointing_strategy(),
+        });
+        let nothing = Tensor::empty([1; D], &tensor.device());
+        self.taken.tensors.push([flat(tensor.inner()), flat(gradient)]);
+        Param::from_mapped_value(id, nothing, mapper)
+    }
+}
+
+struct PuttingMapper<'a> {
+    values: HashMap<ParamId, (&'a Name, Tensor<1>)>,
+}
+
+impl ModuleMapper for PuttingMapper<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let Some((name, value)) = self.values.remove(&id) else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        let mut value: Tensor<D> = Tensor::from_inner(value.reshape::<D, _>(Shape::from(name.shape.clone())));
+        if let Some(strategy) = name.checkpointing {
+            value = value.with_gradient_checkpointing_strategy(strategy);
+        }
+        if name.requires_gradient {
+            value = value.require_grad();
+        }
+        Param::from_mapped_value(id, value, mapper)
+    }
+}
