@@ -137,3 +137,32 @@ fn tell(comparison: &Comparison, repeats: Option<&Comparison>) -> bool {
     ));
     comparison.loss.is_some_and(|(_, gap)| gap <= TOLERANCE)
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_training::run::Difference;
+
+    use super::*;
+
+    fn comparison(differs: bool, gap: f64) -> Comparison {
+        let difference = Difference { file: "model.safetensors".into(), place: "one number".into() };
+        Comparison {
+            bytes: 1,
+            lines: 1,
+            differences: differs.then_some(difference).into_iter().collect(),
+            loss: Some((3, gap)),
+        }
+    }
+
+    #[test]
+    fn only_equal_bits_pass_but_where_the_device_does_not_repeat_itself() {
+        assert!(tell(&comparison(false, 0.0), None));
+        assert!(!tell(&comparison(true, 1e-9), None));
+        // A device that repeats itself is held to its bits, too.
+        assert!(!tell(&comparison(true, 1e-9), Some(&comparison(false, 0.0))));
+        assert!(tell(&comparison(true, TOLERANCE), Some(&comparison(true, 1e-9))));
+        for gap in [2.0 * TOLERANCE, f64::NAN] {
+            assert!(!tell(&comparison(true, gap), Some(&comparison(true, 1e-9))));
+        }
+    }
+}

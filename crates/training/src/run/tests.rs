@@ -1,5 +1,6 @@
 //! The run folder's small files.
 
+mod comparing;
 mod damage;
 mod failing;
 mod fixture;
