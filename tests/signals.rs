@@ -113,10 +113,12 @@ fn a_signal_at_any_moment_ends_in_a_durable_checkpoint_within_five_seconds() {
 #[test]
 fn a_second_control_c_ends_at_once_and_tears_nothing() {
     let workshop = Workshop::with_config("tiny/transformer.toml");
-    // A step of many seconds, which the first signal would wait for.
-    let mut run =
-        Background::start(&workshop, &["run.batch=4000", "run.context=256", "data.builtin.characters=400_000"]);
-    run.wait_for("run:");
+    // A first step with its checkpoint, and then a step of many seconds, which the first signal would wait for.
+    let mut run = Background::start(
+        &workshop,
+        &["run.batch=1000", "run.context=256", "data.builtin.characters=400_000", "run.checkpoint-every=1"],
+    );
+    run.wait_for("saved");
     std::thread::sleep(Duration::from_millis(300));
     run.signal("-INT");
     std::thread::sleep(Duration::from_millis(100));
@@ -125,9 +127,7 @@ fn a_second_control_c_ends_at_once_and_tears_nothing() {
     let finished = run.end();
     assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
     assert_eq!(finished.code, Some(130), "{}", finished.stderr);
-    assert!(
-        list_checkpoints(&workshop.path("runs/run")).expect("it can be listed").iter().all(|entry| entry.valid.is_ok())
-    );
+    assert!(newest_of_whole_ones(&workshop.path("runs/run")) >= 1);
 }
 
 #[test]
@@ -143,6 +143,41 @@ fn a_terminal_that_goes_away_and_a_pause_end_nothing() {
     (0..20).for_each(|_| run.wait_for("step"));
     run.signal("-TERM");
     assert_eq!(run.end().code, Some(143));
+}
+
+/// The dashboard, as on any terminal, inside of `script`, which is killed: with it the terminal is gone.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_dashboard_whose_terminal_goes_away_ends_nothing() {
+    let workshop = Workshop::with_config("tiny/transformer.toml");
+    let settings = "--set run.steps=6000 --set run.checkpoint-every=100 --set run.evaluate-every=6000";
+    let train = format!("'{}' train transformer.toml --device cpu --run run {settings}", env!("CARGO_BIN_EXE_kiln"));
+    let mut command = std::process::Command::new("script");
+    command.args(["--quiet", "--command", &train, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    command.current_dir(workshop.path(".")).env("KILN_CACHE", workshop.path("cache")).env("TERM", "xterm");
+    let mut script = match command.spawn() {
+        Ok(script) => script,
+        Err(error) => return eprintln!("skipped: there is no `script`: {error}"),
+    };
+    let run = workshop.path("runs/run");
+    let newest = || kiln_models::saved::steps(&run).ok().and_then(|steps| steps.last().copied()).unwrap_or(0);
+    wait_until("the first checkpoint", || newest() > 0);
+    let trainer = std::fs::read_to_string(run.join("lock")).expect("the trainer's number is there").trim().to_owned();
+    script.kill().expect("it runs");
+    script.wait().expect("it ends");
+    assert!(newest() < 5000, "the terminal must go away while the run trains");
+    wait_until("the end of the run", || !Path::new("/proc").join(&trainer).exists());
+    assert_eq!(newest_of_whole_ones(&run), 6000);
+}
+
+/// Waits until something is so, for at most a minute.
+#[cfg(target_os = "linux")]
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

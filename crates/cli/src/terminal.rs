@@ -1,6 +1,6 @@
-//! Talking to a person: stderr.
+//! Talking to a person: stderr, and the terminal.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// One line (or some) to stderr. That nobody reads it is no reason to end a run.
 pub(crate) fn say(text: &str) {
@@ -34,3 +34,45 @@ pub(crate) fn let_control_c_through() {
 
 #[cfg(not(unix))]
 pub(crate) fn let_control_c_through() {}
+
+/// Whether stdout is a terminal, and one that is still connected.
+pub(crate) fn is_there() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// While it lives, what is written to a stderr that is a terminal goes nowhere.
+pub(crate) struct SilentErrors {
+    #[cfg(unix)]
+    before: std::os::fd::OwnedFd,
+}
+
+#[cfg(unix)]
+impl SilentErrors {
+    /// Nothing where stderr is no terminal, or cannot be replaced.
+    pub(crate) fn begin() -> Option<Self> {
+        let stderr = std::io::stderr();
+        if !stderr.is_terminal() {
+            return None;
+        }
+        let before = rustix::io::dup(&stderr).ok()?;
+        let nowhere = std::fs::OpenOptions::new().write(true).open("/dev/null").ok()?;
+        rustix::stdio::dup2_stderr(&nowhere).ok()?;
+        Some(Self { before })
+    }
+}
+
+#[cfg(unix)]
+impl Drop for SilentErrors {
+    fn drop(&mut self) {
+        // Without it, the rest of the run is silent, which ends nothing.
+        let _ = rustix::stdio::dup2_stderr(&self.before);
+    }
+}
+
+#[cfg(not(unix))]
+impl SilentErrors {
+    /// Nothing.
+    pub(crate) fn begin() -> Option<Self> {
+        None
+    }
+}

@@ -1,18 +1,18 @@
 //! What a person sees of a run: lines on stderr, or burn-train's dashboard on a terminal.
 
 use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use burn::train::Interrupter;
 use burn::train::renderer::MetricsRenderer;
-use burn::train::renderer::tui::TuiMetricsRendererWrapper;
 use kiln_inference::{Request, SamplerConfig, generate};
 use kiln_models::{LanguageModel, Tokenizer};
 use kiln_training::learning::{Event, Observer};
 use kiln_training::run::{EvaluationEntry, StepEntry};
 use kiln_training::shards::EntropyFloor;
 
-use crate::quiet_renderer::QuietRenderer;
+use crate::screen::Screen;
 use crate::terminal;
 
 /// How progress is shown.
@@ -42,14 +42,12 @@ impl Progress {
         interrupter: &Interrupter,
         tokenizer: Tokenizer,
         floor: Option<EntropyFloor>,
-    ) -> (Box<dyn MetricsRenderer>, TrainingDisplay) {
+    ) -> (Box<dyn MetricsRenderer>, TrainingDisplay, Unsaid) {
         let dashboard = self.is_dashboard();
-        let renderer: Box<dyn MetricsRenderer> = if dashboard {
-            Box::new(TuiMetricsRendererWrapper::new(interrupter.clone(), None))
-        } else {
-            Box::new(QuietRenderer)
-        };
-        (renderer, TrainingDisplay { dashboard, tokenizer, floor, interrupter: interrupter.clone() })
+        let screen = if dashboard { Screen::dashboard(interrupter.clone()) } else { Screen::nothing() };
+        let unsaid = Unsaid::default();
+        let (interrupter, unsaid_too) = (interrupter.clone(), unsaid.clone());
+        (Box::new(screen), TrainingDisplay { dashboard, tokenizer, floor, interrupter, unsaid: unsaid_too }, unsaid)
     }
 }
 
@@ -59,6 +57,30 @@ pub(crate) struct TrainingDisplay {
     tokenizer: Tokenizer,
     floor: Option<EntropyFloor>,
     interrupter: Interrupter,
+    unsaid: Unsaid,
+}
+
+/// Warnings that came while the dashboard had the screen.
+#[derive(Clone, Default)]
+pub(crate) struct Unsaid(Arc<Mutex<Vec<String>>>);
+
+impl Unsaid {
+    /// No more are kept: a disk that is full for a week warns often.
+    const MOST: usize = 50;
+
+    fn keep(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() < Self::MOST {
+            lines.push(line);
+        }
+    }
+
+    /// Says them, now that the dashboard is gone.
+    pub(crate) fn say(&self) {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+            .iter()
+            .for_each(|line| terminal::say(line));
+    }
 }
 
 impl TrainingDisplay {
@@ -107,7 +129,8 @@ impl Observer for TrainingDisplay {
     }
 
     fn warn(&mut self, message: &str) {
-        self.say(&format!("warning: {message}"));
+        let line = format!("warning: {message}");
+        if self.dashboard { self.unsaid.keep(line) } else { terminal::say(&line) }
     }
 }
 

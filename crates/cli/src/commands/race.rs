@@ -21,8 +21,8 @@ use self::results::Finish;
 use crate::arguments::ConfigArguments;
 use crate::device::{Chosen, choose};
 use crate::exit::{Exit, UsageError};
-use crate::quiet_renderer::QuietRenderer;
 use crate::runs::{self, RACE};
+use crate::screen::Screen;
 use crate::signals;
 use crate::terminal::say;
 use crate::training_data;
@@ -144,7 +144,7 @@ fn run(track: &Track<'_>, entrant: &Entrant, config: &Config) -> anyhow::Result<
         folder,
         resume,
         observer: Box::new(progress.clone()),
-        renderer: Box::new(QuietRenderer),
+        renderer: Box::new(Screen::nothing()),
         interrupter: track.interrupter.clone(),
         stop_after: None,
     };

@@ -39,7 +39,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
 
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
-    let (renderer, observer) = arguments.progress.displays(&interrupter, data.tokenizer.clone(), floor);
+    let (renderer, observer, unsaid) = arguments.progress.displays(&interrupter, data.tokenizer.clone(), floor);
     let session = Session {
         seed: config.seed,
         model,
@@ -58,7 +58,9 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
         interrupter,
         stop_after: arguments.stop_after,
     };
-    let outcome = learning::train(session).inspect_err(|_| {
+    let outcome = learning::train(session);
+    unsaid.say();
+    let outcome = outcome.inspect_err(|_| {
         if steps(&run_path).is_ok_and(|steps| !steps.is_empty()) {
             say(&resume_words(arguments, &chosen.name, &run_path));
         }
