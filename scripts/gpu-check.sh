@@ -159,7 +159,12 @@ for tiny in "$repository"/configs/tiny/*.toml; do
   done
 done
 
-say "an update of $(basename "$config") on $device without each of Kiln's operations for GPUs"
+say "a run that was stopped against one that was not, after two that were not, on $device"
+repeats=true
+"$binary" verify-resume "$repository/configs/tiny/lstm.toml" --device "$device" 2>&1 | tee resume-lstm.txt >&2 || repeats=false
+"$binary" verify-resume "$repository/configs/tiny/transformer.toml" --device "$device" 2>&1 | tee resume-transformer.txt >&2 || repeats=false
+
+say "an update of $(basename "$config") (without dropout) on $device without each of Kiln's operations for GPUs"
 {
   echo "| left out | ms of an update | memory MiB |"
   echo "|---|---|---|"
@@ -172,8 +177,9 @@ for left_out in nothing "${all[@]}" all; do
     all) for kernel in "${all[@]}"; do options+=(--without-kernel "$kernel"); done ;;
     *) options=(--without-kernel "$left_out") ;;
   esac
+  # Without dropout of attention's weights, which Kiln's attention for GPUs leaves to the composition.
   watched "kernels-$left_out.log" "$binary" bench train "$config" --device "$device" --no-limits --json \
-    --rounds 5 --steps 10 --warmup 20 ${options[@]+"${options[@]}"}
+    --set model.transformer.dropout=0 --rounds 5 --steps 10 --warmup 20 ${options[@]+"${options[@]}"}
   echo "| $left_out | $(values "kernels-$left_out.log" median_milliseconds | head -n 1) | $peak |" >>kernels.md
 done
 
@@ -215,6 +221,10 @@ fi
   echo "$(basename "$config"): last validation loss ${validation:-none}; memory is what the cards held beyond what they held before."
 } | tee table.md
 
+if ! $repeats; then
+  echo "a resumed run differs from one that was not stopped by more than the device from itself (resume-*.txt)" >&2
+  exit 1
+fi
 if ! $equal; then
   echo "the devices do not agree within 1e-4, or an operation does not agree with its reference (check.txt)" >&2
   exit 1

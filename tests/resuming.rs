@@ -210,3 +210,32 @@ fn a_race_goes_on_only_as_it_was_and_says_what_is_other() {
     let line = "entrants[\"one\"].schedule.constant.rate: 0.01 -> 0.03";
     assert!(refused.stderr.contains(line), "{}", refused.stderr);
 }
+
+/// A run that is stopped on one device, goes on on another one, and comes back: the losses stay those of a run on the first.
+#[cfg(feature = "ndarray")]
+#[test]
+fn a_run_goes_on_on_another_device_and_back() {
+    for kind in ["lstm", "transformer"] {
+        let config = format!("{kind}.toml");
+        let train = |workshop: &Workshop, device: &str, more: &[&str]| {
+            let arguments = ["train", &config, "--device", device, "--run", "run", "--set", "run.steps=30"];
+            workshop.kiln(&[&arguments[..], &["--set", "run.log-every=1"], more].concat()).success();
+        };
+        let losses = |workshop: &Workshop| -> Vec<f64> {
+            let log =
+                kiln_training::run::Metrics::read(&workshop.path("runs/run/metrics.jsonl")).expect("there is a log");
+            log.steps.iter().map(|entry| entry.train_loss).collect()
+        };
+        let (one, many) =
+            (Workshop::with_config(&format!("tiny/{config}")), Workshop::with_config(&format!("tiny/{config}")));
+        train(&one, "cpu", &[]);
+        train(&many, "cpu", &["--stop-after", "10"]);
+        train(&many, "ndarray", &["--stop-after", "20", "--resume"]);
+        train(&many, "cpu", &["--resume"]);
+        let (expected, found) = (losses(&one), losses(&many));
+        assert_eq!((expected.len(), found.len()), (30, 30));
+        for (step, (expected, found)) in expected.iter().zip(&found).enumerate() {
+            assert!((expected - found).abs() <= 1e-4, "{kind}, step {}: {found} instead of {expected}", step + 1);
+        }
+    }
+}

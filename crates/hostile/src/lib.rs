@@ -45,7 +45,7 @@ pub struct Tally {
 /// Gives mutants of the valid files `valid` to `reader`, 10,000 of them, and counts what became of them.
 ///
 /// # Panics
-/// When `reader` panics or takes longer than two seconds, with the number of the mutant.
+/// When `reader` panics or takes longer than eight seconds, with the number of the mutant.
 pub fn each_mutant(valid: &[Vec<u8>], form: Form, mut reader: impl FnMut(&[u8]) -> Fate) -> Tally {
     let mut tally = Tally::default();
     let watch = Watch::start();

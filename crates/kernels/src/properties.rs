@@ -1,11 +1,11 @@
 //! Fused operations at random shapes: forward and backward as their references, in both types of numbers.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use crate::testing::{assert_equals_reference, integers};
-use crate::{AttentionHeads, AttentionScores, reference};
+use crate::testing::{assert_close, assert_equals_reference, integers, tensor, values};
+use crate::{Activation, AttentionHeads, AttentionScores, RnnActivation, reference};
 
 /// The same shapes in every run, so that a failure comes back; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` try others and more.
 fn cases() -> ProptestConfig {
@@ -121,6 +121,106 @@ proptest! {
         let lengths = [rows * inner, inner * vocabulary, vocabulary];
         let (fused, expected) = (form(crate::projected_cross_entropy), form(reference::projected_cross_entropy));
         assert_equals_reference(&what, &lengths, &fused, &expected);
+    }
+
+    #[test]
+    fn activations(rows in size(140), width in size(90), which in 0..4_usize) {
+        type Form = Box<dyn Fn(&[Tensor<1>]) -> Tensor<1>>;
+        let activation = [Activation::Gelu, Activation::GeluTanh, Activation::ReluSquared].get(which).copied();
+        let form = |activate: fn(Tensor<2>, Activation) -> Tensor<2>, swiglu: fn(Tensor<2>) -> Tensor<2>| -> Form {
+            Box::new(move |inputs| {
+                let input = inputs[0].clone() * 4.0;
+                let output = match activation {
+                    Some(activation) => activate(input.reshape([rows, 2 * width]), activation),
+                    None => swiglu(input.reshape([rows, 2 * width])),
+                };
+                let length = output.shape().num_elements();
+                output.reshape([length])
+            })
+        };
+        let what = format!("{activation:?} (nothing is SwiGLU) of {rows} x {width}");
+        let (fused, expected) = (form(crate::activate, crate::swiglu), form(reference::activate, reference::swiglu));
+        assert_equals_reference(&what, &[rows * 2 * width], &fused, &expected);
+    }
+
+    #[test]
+    fn embedding(height in size(140), width in size(90), outer in size(20), inner in size(40)) {
+        let indices = integers([outer, inner], 3, height, &Device::flex());
+        let form = |form: fn(Tensor<2>, Tensor<2, burn::tensor::Int>) -> Tensor<3>| {
+            let indices = indices.clone();
+            move |inputs: &[Tensor<1>]| {
+                form(inputs[0].clone().reshape([height, width]), indices.clone()).reshape([outer * inner * width])
+            }
+        };
+        let what = format!("embedding of {height} x {width}, {outer} x {inner} indices");
+        assert_equals_reference(&what, &[height * width], &form(crate::embedding), &form(reference::embedding));
+    }
+
+    #[test]
+    fn rotation(rows in 1..4_usize, steps in size(70), key_values in 1..4_usize, sharing in 1..4_usize, half in size(34), start in 0..9_usize) {
+        type Rotate = fn(Tensor<3>, AttentionHeads, [Tensor<2>; 2], usize) -> Tensor<3>;
+        let heads = AttentionHeads { queries: key_values * sharing, key_values, width: 2 * half };
+        let (columns, context) = (heads.packed_columns(), start + steps);
+        let form = |form: Rotate| {
+            move |inputs: &[Tensor<1>]| {
+                let like = &inputs[0];
+                let tables = [5, 6].map(|seed| tensor([context, half], seed, like.dtype(), &like.device()));
+                form(like.clone().reshape([rows, steps, columns]), heads, tables, start).reshape([rows * steps * columns])
+            }
+        };
+        let what = format!("rotation of {rows} x {steps} over {heads:?} from {start}");
+        assert_equals_reference(&what, &[rows * steps * columns], &form(crate::rotate), &form(reference::rotate));
+    }
+
+    #[test]
+    fn cached_attention(
+        rows in 1..4_usize,
+        steps in size(20),
+        start in 0..60_usize,
+        key_values in 1..4_usize,
+        sharing in 1..4_usize,
+        width in size(40),
+        soft_cap in prop::option::of(0.5..5.0),
+    ) {
+        let (heads, capacity) = (key_values * sharing, start + steps + 3);
+        let scores = AttentionScores { scale: 2.0 * (width as f64).powf(-0.5), soft_cap };
+        for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F64, 1e-10)] {
+            let device = Device::flex();
+            let query = tensor([rows, steps, heads * width], 0, dtype, &device);
+            let [keys, stored] = [1, 2].map(|seed| tensor([rows, key_values, capacity, width], seed, dtype, &device));
+            let found = crate::cached_attention(query.clone(), keys.clone(), stored.clone(), start, scores);
+            let expected = reference::cached_attention(query, keys, stored, start, scores);
+            let what = format!("cached attention of {rows} x {steps} from {start}, {heads} heads of {width}, cap {soft_cap:?}");
+            assert_close(&what, &values(&found), &values(&expected), tolerance);
+        }
+    }
+
+    #[test]
+    fn rnn_and_gru(steps in size(20), rows in size(40), width in size(40), relu: bool) {
+        let states = steps * rows * width;
+        let weight = |inputs: &[Tensor<1>], gates: usize| {
+            (inputs[1].clone() * (width as f64).powf(-0.5)).reshape([width, gates * width])
+        };
+        let activation = if relu { RnnActivation::Relu } else { RnnActivation::Tanh };
+        let form = |form: fn(Tensor<3>, Tensor<2>, Tensor<2>, RnnActivation) -> Tensor<3>| {
+            move |inputs: &[Tensor<1>]| {
+                let (projected, hidden) = (inputs[0].clone().reshape([steps, rows, width]), inputs[2].clone());
+                form(projected, weight(inputs, 1), hidden.reshape([rows, width]), activation).reshape([states])
+            }
+        };
+        let what = format!("RNN of {steps} x {rows} x {width}, {activation:?}");
+        let lengths = [states, width * width, rows * width];
+        assert_equals_reference(&what, &lengths, &form(crate::rnn_sequence), &form(reference::rnn_sequence));
+        let form = |form: fn(Tensor<3>, Tensor<2>, Tensor<1>, Tensor<2>) -> Tensor<3>| {
+            move |inputs: &[Tensor<1>]| {
+                let (projected, bias) = (inputs[0].clone().reshape([steps, rows, 3 * width]), inputs[2].clone());
+                let hidden = inputs[3].clone().reshape([rows, width]);
+                form(projected, weight(inputs, 3), bias, hidden).reshape([states])
+            }
+        };
+        let what = format!("GRU of {steps} x {rows} x {width}");
+        let lengths = [3 * states, 3 * width * width, width, rows * width];
+        assert_equals_reference(&what, &lengths, &form(crate::gru_sequence), &form(reference::gru_sequence));
     }
 
     #[test]

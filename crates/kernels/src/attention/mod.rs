@@ -197,7 +197,8 @@ fn has_gpu_body(_packed: &Tensor<3>, _heads: AttentionHeads, _dropout: WeightDro
 
 impl AttentionHeads {
     fn check(&self) {
-        let Self { queries, key_values, .. } = *self;
+        let Self { queries, key_values, width } = *self;
+        assert!(width > 0, "heads must have at least one column");
         let shares = key_values > 0 && queries > 0 && queries % key_values == 0;
         assert!(shares, "{queries} query heads cannot share {key_values} key-value heads evenly");
     }

@@ -102,7 +102,13 @@ fn losses_of_rows(
     if UNIT_POS == 0 {
         let target = u32::cast_from(targets[row]) as usize;
         let logarithm = row_sum.ln();
-        losses[row] = logarithm - (logits[row * width + target] - row_largest);
+        let mut loss = logarithm - (logits[row * width + target.min(width - 1)] - row_largest);
+        if target >= width {
+            // Nothing can be refused here, and a target out of range must not pass for a loss: it is the logarithm of a negative
+            // number, which the compiler does not know.
+            loss = (f32::new(-1.0) - row_sum).ln();
+        }
+        losses[row] = loss;
         logarithms[row] = row_largest + logarithm;
     }
 }

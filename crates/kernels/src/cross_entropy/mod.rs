@@ -101,7 +101,7 @@ pub(crate) struct ProjectedOperands<B: Backend> {
 /// - output: `[N]`
 ///
 /// # Panics
-/// When the shapes do not fit or, on a CPU, a target is not below V.
+/// When the shapes do not fit or, on a CPU, a target is not below V; a body for GPUs gives a loss that is no number then.
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
     let ([rows, vocabulary], [count]) = (logits.dims(), targets.dims());
     assert_eq!(rows, count, "{rows} rows of logits need as many targets, not {count}");
@@ -124,7 +124,7 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
 /// - output: `[N]`
 ///
 /// # Panics
-/// When the shapes do not fit or, on a CPU, a target is not below V.
+/// When the shapes do not fit or, on a CPU, a target is not below V; a body for GPUs gives a loss that is no number then.
 pub fn projected_cross_entropy(
     hidden: Tensor<2>,
     weight: Tensor<2>,

@@ -8,10 +8,9 @@ use crate::cpu::reduce::sum;
 use crate::cpu::{Joined, Split, for_rows, simd, sum_of_rows};
 use crate::flex::{Number, contiguous, numbers, tensor, unwrapped, with_number, wrapped};
 
-/// As [`crate::adam_step`], of values, gradients and moments, with their factors of shrinking.
-pub(super) fn adam_step(step: AdamStep, given: Vec<([Tensor<1>; 4], f64)>) -> Vec<[Tensor<1>; 3]> {
-    let given =
-        given.into_iter().map(|(tensors, shrink)| (tensors.map(|tensor| contiguous(unwrapped(tensor))), shrink));
+/// As [`crate::adam_step`], of values, gradients and moments, each with `shrink` and `penalty`.
+pub(super) fn adam_step(step: AdamStep, given: Vec<([Tensor<1>; 4], [f64; 2])>) -> Vec<[Tensor<1>; 3]> {
+    let given = given.into_iter().map(|(tensors, decay)| (tensors.map(|tensor| contiguous(unwrapped(tensor))), decay));
     let mut given: Vec<_> = given.collect();
     let Some(([value, ..], _)) = given.first() else { return Vec::new() };
     with_number!(value, T => adam::<T>(step, &mut given));
@@ -21,6 +20,7 @@ pub(super) fn adam_step(step: AdamStep, given: Vec<([Tensor<1>; 4], f64)>) -> Ve
 /// Part of a parameter in a step of Adam.
 struct AdamPiece<'a, T> {
     shrink: T,
+    penalty: T,
     gradient: &'a [T],
     value: &'a mut [T],
     moments: [&'a mut [T]; 2],
@@ -28,34 +28,35 @@ struct AdamPiece<'a, T> {
 
 impl<T: Number> Split for AdamPiece<'_, T> {
     fn split(self, row: usize) -> (Self, Self) {
-        let Self { shrink, gradient, value, moments: [first, second] } = self;
+        let Self { shrink, penalty, gradient, value, moments: [first, second] } = self;
         let gradients = gradient.split_at(row);
         let values = value.split_at_mut(row);
         let (firsts, seconds) = (first.split_at_mut(row), second.split_at_mut(row));
         (
-            Self { shrink, gradient: gradients.0, value: values.0, moments: [firsts.0, seconds.0] },
-            Self { shrink, gradient: gradients.1, value: values.1, moments: [firsts.1, seconds.1] },
+            Self { shrink, penalty, gradient: gradients.0, value: values.0, moments: [firsts.0, seconds.0] },
+            Self { shrink, penalty, gradient: gradients.1, value: values.1, moments: [firsts.1, seconds.1] },
         )
     }
 }
 
-fn adam<T: Number>(step: AdamStep, given: &mut [([FlexTensor; 4], f64)]) {
+fn adam<T: Number>(step: AdamStep, given: &mut [([FlexTensor; 4], [f64; 2])]) {
     let [beta_1, beta_2] = step.betas.map(T::from_f64);
     let [rest_1, rest_2] = step.betas.map(|beta| T::from_f64(1.0 - beta));
     let [rate, scale, epsilon] = [step.rate, step.gradient_scale, step.epsilon].map(T::from_f64);
     let inverse_correction = T::from_f64(1.0 / step.root_correction);
-    let pieces = given.iter_mut().map(|([value, gradient, first, second], shrink)| {
+    let pieces = given.iter_mut().map(|([value, gradient, first, second], decay)| {
+        let [shrink, penalty] = decay.map(T::from_f64);
         let (gradient, value) = (numbers::<T>(gradient), value.storage_mut::<T>());
         let moments = [first.storage_mut::<T>(), second.storage_mut::<T>()];
-        (gradient.len(), AdamPiece { shrink: T::from_f64(*shrink), gradient, value, moments })
+        (gradient.len(), AdamPiece { shrink, penalty, gradient, value, moments })
     });
     in_one_pass(pieces.collect(), 5, |piece| {
-        let AdamPiece { shrink, gradient, value, moments: [first, second] } = piece;
+        let AdamPiece { shrink, penalty, gradient, value, moments: [first, second] } = piece;
         simd(
             #[inline(always)]
             || {
                 for ((w, g), (m, v)) in value.iter_mut().zip(gradient).zip(first.iter_mut().zip(second)) {
-                    let g = scale * *g;
+                    let g = scale * *g + penalty * *w;
                     *m = beta_1 * *m + rest_1 * g;
                     *v = beta_2 * *v + rest_2 * g * g;
                     *w = shrink * *w - rate * *m / (v.sqrt() * inverse_correction + epsilon);
@@ -66,7 +67,7 @@ fn adam<T: Number>(step: AdamStep, given: &mut [([FlexTensor; 4], f64)]) {
 }
 
 /// A value, its gradient, its velocity where there is momentum, and its decay.
-type Descent<Tensor> = (Tensor, Tensor, Option<Tensor>, f64);
+type Descent<T> = (T, T, Option<T>, f64);
 
 /// As [`crate::sgd_step`], with a velocity for each parameter if there is momentum.
 pub(super) fn sgd_step(step: SgdStep, given: Vec<Descent<Tensor<1>>>) -> Vec<(Tensor<1>, Option<Tensor<1>>)> {
@@ -76,7 +77,8 @@ pub(super) fn sgd_step(step: SgdStep, given: Vec<Descent<Tensor<1>>>) -> Vec<(Te
         .map(|(value, gradient, velocity, decay)| (native(value), native(gradient), velocity.map(native), decay));
     let mut given: Vec<Descent<FlexTensor>> = given.collect();
     let Some((value, ..)) = given.first() else { return Vec::new() };
-    with_number!(value, T => if step.momentum == 0.0 { descend::<T>(step, &mut given) } else { sgd::<T>(step, &mut given) });
+    let has_momentum = step.momentum != 0.0;
+    with_number!(value, T => if has_momentum { sgd::<T>(step, &mut given) } else { descend::<T>(step, &mut given) });
     given.into_iter().map(|(value, _, velocity, _)| (wrapped(value), velocity.map(wrapped))).collect()
 }
 

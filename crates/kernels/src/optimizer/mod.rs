@@ -38,6 +38,8 @@ pub struct AdamParameter {
     pub moments: Option<[Tensor<1>; 2]>,
     /// What the value is multiplied by first: 1 - rate * decay.
     pub shrink: f64,
+    /// lambda of an L2 penalty in the gradient.
+    pub penalty: f64,
 }
 
 /// The numbers of one step of stochastic gradient descent.
@@ -69,27 +71,27 @@ pub struct SgdParameter {
 /// One step of Adam (Kingma and Ba 2015, Algorithm 1) with AdamW's decoupled decay (Loshchilov and Hutter 2019, Algorithm 2)
 /// for each parameter, with s the scale of the gradient:
 ///
-/// m = beta1 m + (1 - beta1) s g, v = beta2 v + (1 - beta2) (s g)²,
+/// g = s g + lambda w, m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g²,
 /// w = shrink w - rate m / (sqrt(v) / root_correction + epsilon).
 ///
 /// Gives new values, first and second moments. Tensors that nobody else holds are written in place.
 ///
 /// # Panics
-/// When the lengths differ within a parameter, or the types of numbers.
+/// When the lengths differ within a parameter, or the types of numbers anywhere, or a tensor is with autodiff.
 pub fn adam_step(step: AdamStep, parameters: Vec<AdamParameter>) -> Vec<[Tensor<1>; 3]> {
     let given = parameters.into_iter().map(|parameter| {
-        let AdamParameter { value, gradient, moments, shrink } = parameter;
+        let AdamParameter { value, gradient, moments, shrink, penalty } = parameter;
         let [first, second] = moments.unwrap_or_else(|| [value.zeros_like(), value.zeros_like()]);
         for other in [&gradient, &first, &second] {
             assert_eq!(other.dims(), value.dims(), "a step needs a gradient and moments of the parameter's length");
         }
-        ([value, gradient, first, second], shrink)
+        ([value, gradient, first, second], [shrink, penalty])
     });
     let given: Vec<_> = given.collect();
-    if given.iter().flat_map(|(tensors, _)| tensors).all(has_fast_body) {
+    if have_fast_bodies(given.iter().flat_map(|(tensors, _)| tensors)) {
         return cpu::adam_step(step, given);
     }
-    given.into_iter().map(|(tensors, shrink)| reference::adam_step(step, tensors, shrink)).collect()
+    given.into_iter().map(|(tensors, decay)| reference::adam_step(step, tensors, decay)).collect()
 }
 
 /// One step of stochastic gradient descent as `torch.optim.SGD` defines it for each parameter, with s the scale of the gradient:
@@ -100,7 +102,7 @@ pub fn adam_step(step: AdamStep, parameters: Vec<AdamParameter>) -> Vec<[Tensor<
 /// place.
 ///
 /// # Panics
-/// When the lengths differ within a parameter, or the types of numbers.
+/// When the lengths differ within a parameter, or the types of numbers anywhere, or a tensor is with autodiff.
 pub fn sgd_step(step: SgdStep, parameters: Vec<SgdParameter>) -> Vec<(Tensor<1>, Option<Tensor<1>>)> {
     let given = parameters.into_iter().map(|parameter| {
         let SgdParameter { value, gradient, velocity, weight_decay } = parameter;
@@ -111,10 +113,9 @@ pub fn sgd_step(step: SgdStep, parameters: Vec<SgdParameter>) -> Vec<(Tensor<1>,
         (value, gradient, velocity, weight_decay)
     });
     let given: Vec<_> = given.collect();
-    let is_fast = given.iter().all(|(value, gradient, velocity, _)| {
-        has_fast_body(value) && has_fast_body(gradient) && velocity.iter().all(has_fast_body)
-    });
-    if is_fast {
+    if have_fast_bodies(
+        given.iter().flat_map(|(value, gradient, velocity, _)| [value, gradient].into_iter().chain(velocity)),
+    ) {
         return cpu::sgd_step(step, given);
     }
     let steps = given.into_iter().map(|(value, gradient, velocity, weight_decay)| {
@@ -126,8 +127,26 @@ pub fn sgd_step(step: SgdStep, parameters: Vec<SgdParameter>) -> Vec<(Tensor<1>,
 /// The sum of the squares of all numbers of some flattened tensors without autodiff, `[1]`.
 ///
 /// # Panics
-/// Without a tensor, or when the types of numbers differ.
+/// Without a tensor, when the types of numbers differ, or a tensor is with autodiff.
 pub fn sum_of_squares(tensors: Vec<Tensor<1>>) -> Tensor<1> {
     assert!(!tensors.is_empty(), "a sum of squares needs a tensor");
-    if tensors.iter().all(has_fast_body) { cpu::sum_of_squares(tensors) } else { reference::sum_of_squares(tensors) }
+    if have_fast_bodies(tensors.iter()) { cpu::sum_of_squares(tensors) } else { reference::sum_of_squares(tensors) }
+}
+
+/// Whether the CPU body takes all of these tensors.
+///
+/// # Panics
+/// When their types of numbers differ, or one is with autodiff.
+fn have_fast_bodies<'a>(tensors: impl Iterator<Item = &'a Tensor<1>>) -> bool {
+    let (mut dtype, mut are_fast) = (None, true);
+    for tensor in tensors {
+        assert_eq!(
+            *dtype.get_or_insert(tensor.dtype()),
+            tensor.dtype(),
+            "all parameters must have one type of numbers"
+        );
+        assert!(!tensor.device().is_autodiff(), "a step is made without autodiff");
+        are_fast &= has_fast_body(tensor);
+    }
+    are_fast
 }

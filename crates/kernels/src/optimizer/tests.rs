@@ -3,8 +3,9 @@ use burn::tensor::{DType, Device, Tensor};
 use super::{AdamParameter, AdamStep, SgdParameter, SgdStep, adam_step, reference, sgd_step, sum_of_squares};
 use crate::testing::{assert_close, tensor, values};
 
-/// Each alone, and all together: cut inside of one of them, whatever the number of threads.
-const LENGTHS: [&[usize]; 5] = [&[1], &[33], &[1000], &[70_001], &[1, 33, 70_001, 5, 1000, 1, 40_000]];
+/// Each alone, and all together: cut inside of one of them where there are threads, or between two.
+const LENGTHS: [&[usize]; 6] =
+    [&[1], &[33], &[1000], &[70_001], &[1, 33, 70_001, 0, 5, 1000, 1, 40_000], &[40_000, 40_000]];
 
 const ADAM: AdamStep =
     AdamStep { betas: [0.9, 0.99], epsilon: 1e-8, rate: 0.01, root_correction: 0.3, gradient_scale: 0.7 };
@@ -34,14 +35,15 @@ fn a_step_of_adam_equals_its_reference() {
                         gradient,
                         moments: has_moments.then(|| [first, second.abs()]),
                         shrink: 1.0 - decay(place),
+                        penalty: decay(place + 1),
                     })
                     .collect();
                 let found = adam_step(ADAM, given.clone());
                 assert_eq!(found.len(), lengths.len());
                 for (found, given) in found.iter().zip(given) {
-                    let AdamParameter { value, gradient, moments, shrink } = given;
+                    let AdamParameter { value, gradient, moments, shrink, penalty } = given;
                     let [first, second] = moments.unwrap_or_else(|| [value.zeros_like(), value.zeros_like()]);
-                    let expected = reference::adam_step(ADAM, [value, gradient, first, second], shrink);
+                    let expected = reference::adam_step(ADAM, [value, gradient, first, second], [shrink, penalty]);
                     for (found, expected) in found.iter().zip(&expected) {
                         assert_close("a step of Adam", &values(found), &values(expected), tolerance);
                     }
@@ -53,7 +55,7 @@ fn a_step_of_adam_equals_its_reference() {
 
 #[test]
 fn a_step_of_gradient_descent_equals_its_reference() {
-    for lengths in LENGTHS {
+    for (lengths, has_velocity) in LENGTHS.into_iter().flat_map(|lengths| [(lengths, true), (lengths, false)]) {
         for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
             let step = SgdStep { rate: 0.1, momentum, nesterov, gradient_scale: 0.7 };
             let given = tensors::<3>(lengths, DType::F32).into_iter().enumerate();
@@ -61,7 +63,7 @@ fn a_step_of_gradient_descent_equals_its_reference() {
                 .map(|(place, [value, gradient, velocity])| SgdParameter {
                     value,
                     gradient,
-                    velocity: Some(velocity),
+                    velocity: has_velocity.then_some(velocity),
                     weight_decay: decay(place),
                 })
                 .collect();
@@ -69,7 +71,7 @@ fn a_step_of_gradient_descent_equals_its_reference() {
             assert_eq!(found.len(), lengths.len());
             for ((found, found_velocity), given) in found.iter().zip(given) {
                 let SgdParameter { value, gradient, velocity, weight_decay } = given;
-                let velocity = velocity.filter(|_| momentum != 0.0);
+                let velocity = (momentum != 0.0).then(|| velocity.unwrap_or_else(|| value.zeros_like()));
                 let (expected, expected_velocity) = reference::sgd_step(step, value, gradient, velocity, weight_decay);
                 assert_close("a step of descent", &values(found), &values(&expected), 2e-6);
                 assert_eq!(found_velocity.is_some(), momentum != 0.0);
@@ -83,11 +85,16 @@ fn a_step_of_gradient_descent_equals_its_reference() {
 
 #[test]
 fn tensors_that_others_hold_are_left_alone() {
-    let [value, gradient, first, second] = [0, 1, 2, 3].map(|seed| tensor([100], seed, DType::F32, &Device::flex()));
-    let held = [&value, &gradient, &first, &second].map(Tensor::clone);
-    let before = held.each_ref().map(values);
-    adam_step(ADAM, vec![AdamParameter { value, gradient, moments: Some([first, second.abs()]), shrink: 0.9 }]);
-    assert_eq!(held.each_ref().map(values), before);
+    let given = [0, 1, 2, 3].map(|seed| tensor([100], seed, DType::F32, &Device::flex()).abs());
+    let before = given.each_ref().map(values);
+    let [value, gradient, first, second] = given.clone();
+    let parameter = AdamParameter { value, gradient, moments: Some([first, second]), shrink: 0.9, penalty: 0.1 };
+    adam_step(ADAM, vec![parameter]);
+    assert_eq!(given.each_ref().map(values), before);
+    let [value, gradient, velocity, _] = given.clone();
+    let step = SgdStep { rate: 0.1, momentum: 0.9, nesterov: true, gradient_scale: 1.0 };
+    sgd_step(step, vec![SgdParameter { value, gradient, velocity: Some(velocity), weight_decay: 0.1 }]);
+    assert_eq!(given.each_ref().map(values), before);
 }
 
 #[test]
@@ -110,5 +117,12 @@ fn no_parameter_is_no_step() {
 #[should_panic(expected = "of the parameter's length")]
 fn a_gradient_of_another_length_is_refused() {
     let [value, gradient] = [[3], [4]].map(|shape| tensor(shape, 0, DType::F32, &Device::flex()));
-    adam_step(ADAM, vec![AdamParameter { value, gradient, moments: None, shrink: 1.0 }]);
+    adam_step(ADAM, vec![AdamParameter { value, gradient, moments: None, shrink: 1.0, penalty: 0.0 }]);
+}
+
+#[test]
+#[should_panic(expected = "one type of numbers")]
+fn parameters_of_two_types_of_numbers_are_refused() {
+    let given = [DType::F32, DType::F64].map(|dtype| tensor([3], 0, dtype, &Device::flex()));
+    sum_of_squares(given.into());
 }

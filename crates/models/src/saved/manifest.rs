@@ -180,7 +180,10 @@ fn measure(files: &dyn Files, path: &Path) -> Result<(u64, String), SavedModelEr
 }
 
 /// The content of a regular file that is at most `longest` bytes long. No more memory is taken than that.
-pub(super) fn read_small(files: &dyn Files, path: &Path, longest: u64) -> Result<Vec<u8>, SavedModelError> {
+///
+/// # Errors
+/// The file cannot be read, is longer, or is no regular one.
+pub fn read_small(files: &dyn Files, path: &Path, longest: u64) -> Result<Vec<u8>, SavedModelError> {
     let mut bytes = Vec::new();
     open(files, path)?.take(longest + 1).read_to_end(&mut bytes).map_err(SavedModelError::io("read", path))?;
     if bytes.len() as u64 > longest {

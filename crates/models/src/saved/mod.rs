@@ -26,7 +26,7 @@ pub use folder::{
     list_checkpoints, list_checkpoints_in, name_best, newest_checkpoint, newest_whole, steps,
 };
 pub use inspection::{CheckpointContents, FileReport, TensorReport, inspect_checkpoint, list_leftovers};
-pub use manifest::{MANIFEST_FILE, Manifest, ManifestFile};
+pub use manifest::{MANIFEST_FILE, Manifest, ManifestFile, read_small};
 pub use open::{HostModel, SavedModel, TOKENIZER_FILE, WEIGHTS_FILE, load_weights, read_description};
 pub use staged::StagedFolder;
 pub use state::{StateProblem, state_from_tensors, state_tensors};

@@ -42,6 +42,7 @@ pub(super) struct Guard;
 impl Drop for Guard {
     fn drop(&mut self) {
         *PLAN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *VALIDATION.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -80,9 +81,10 @@ pub(super) fn after(
     }
 }
 
-/// Makes the next validation loss after this step no number.
-pub(super) fn spoil_validation(step: u64) {
+/// Makes the next validation loss after this step no number, until the guard is dropped.
+pub(super) fn spoil_validation(step: u64) -> Guard {
     *VALIDATION.lock().unwrap_or_else(PoisonError::into_inner) = Some(step);
+    Guard
 }
 
 /// The validation loss after a step, spoiled where that was planned.

@@ -67,19 +67,11 @@ impl UpdateRule for AdamRule {
         slots: &mut Slots,
         rate: &Rate,
     ) -> Tensor<1> {
-        let g = penalised(parameter, gradient, &value, self.weight_decay);
-        self.moments.update(Moving { parameter, value, gradient: g, slots }, rate, 0.0)
+        self.moments.update(Moving { parameter, value, gradient, slots }, rate, Decay::Penalty(self.weight_decay))
     }
 
-    fn update_all(&self, mut moving: Vec<Moving<'_>>, scale: f64, rate: f64) -> Vec<Tensor<1>> {
-        if self.weight_decay == 0.0 {
-            return self.moments.update_all(moving, scale, rate, 0.0);
-        }
-        for Moving { parameter, value, gradient, .. } in &mut moving {
-            let scaled = gradient.clone().mul_scalar(scale);
-            *gradient = penalised(*parameter, scaled, value, self.weight_decay);
-        }
-        self.moments.update_all(moving, 1.0, rate, 0.0)
+    fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64) -> Vec<Tensor<1>> {
+        self.moments.update_all(moving, scale, rate, Decay::Penalty(self.weight_decay))
     }
 
     fn slot_names(&self, _parameter: Parameter<'_>) -> SlotNames {
@@ -97,6 +89,15 @@ pub(super) fn decayed(parameter: Parameter<'_>, value: Tensor<1>, lambda: f64, r
     if parameter.is_matrix() && lambda != 0.0 { rate.decayed(value, lambda) } else { value }
 }
 
+/// How weights decay; matrices only.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Decay {
+    /// By a penalty in the gradient, g + lambda w.
+    Penalty(f64),
+    /// Beside it, (1 - eta lambda) w.
+    Decoupled(f64),
+}
+
 /// The running means of Adam, which AdamW has too.
 pub(super) struct Moments {
     pub(super) betas: [f64; 2],
@@ -106,18 +107,22 @@ pub(super) struct Moments {
 impl Moments {
     pub(super) const SLOTS: SlotNames = SlotNames::vectors(&[FIRST, SECOND]);
 
-    /// (1 - eta lambda) w - eta / (1 - beta1^t) m_t / (sqrt(v_t) / sqrt(1 - beta2^t) + epsilon), after both means took in the
-    /// gradient; lambda is the decay, of matrices only.
-    pub(super) fn update(&self, moving: Moving<'_>, rate: &Rate, decay: f64) -> Tensor<1> {
+    /// w - eta / (1 - beta1^t) m_t / (sqrt(v_t) / sqrt(1 - beta2^t) + epsilon) of the decayed w, after both means took in the
+    /// gradient, which may have a penalty.
+    pub(super) fn update(&self, moving: Moving<'_>, rate: &Rate, decay: Decay) -> Tensor<1> {
         if let Rate::Same(eta) = *rate {
             return self.update_all(vec![moving], 1.0, eta, decay).remove(0);
         }
         let Moving { parameter, value, gradient, slots } = moving;
-        decayed(parameter, value, decay, rate).sub(self.step(parameter.step, gradient, slots, rate))
+        let (value, gradient) = match decay {
+            Decay::Penalty(lambda) => (value.clone(), penalised(parameter, gradient, &value, lambda)),
+            Decay::Decoupled(lambda) => (decayed(parameter, value, lambda, rate), gradient),
+        };
+        value.sub(self.step(parameter.step, gradient, slots, rate))
     }
 
     /// As [`update`](Self::update) of many parameters in one pass, with gradients that are multiplied by `scale` first.
-    pub(super) fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64, decay: f64) -> Vec<Tensor<1>> {
+    pub(super) fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64, decay: Decay) -> Vec<Tensor<1>> {
         let Some(t) = moving.first().map(|moving| moving.parameter.step as f64) else { return Vec::new() };
         let [beta1, beta2] = self.betas;
         let step = AdamStep {
@@ -129,8 +134,12 @@ impl Moments {
         };
         let taken = moving.into_iter().map(|Moving { parameter, value, gradient, slots }| {
             let moments = slots.take(FIRST).zip(slots.take(SECOND)).map(<[_; 2]>::from);
-            let shrink = if parameter.is_matrix() { 1.0 - rate * decay } else { 1.0 };
-            (slots, AdamParameter { value, gradient, moments, shrink })
+            let [shrink, penalty] = match decay {
+                _ if !parameter.is_matrix() => [1.0, 0.0],
+                Decay::Penalty(lambda) => [1.0, lambda],
+                Decay::Decoupled(lambda) => [1.0 - rate * lambda, 0.0],
+            };
+            (slots, AdamParameter { value, gradient, moments, shrink, penalty })
         });
         let (all_slots, parameters): (Vec<_>, Vec<_>) = taken.unzip();
         let moved = adam_step(step, parameters).into_iter().zip(all_slots).map(|([value, first, second], slots)| {

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use kiln_models::Violation;
 use serde::{Deserialize, Serialize};
 
-use super::adam::Moments;
+use super::adam::{Decay, Moments};
 use super::config::{below_one, non_negative, positive};
 use super::{Moving, Parameter, Rate, SlotNames, Slots, UpdateRule};
 
@@ -61,11 +61,11 @@ impl UpdateRule for AdamwRule {
         slots: &mut Slots,
         rate: &Rate,
     ) -> Tensor<1> {
-        self.moments.update(Moving { parameter, value, gradient, slots }, rate, self.weight_decay)
+        self.moments.update(Moving { parameter, value, gradient, slots }, rate, Decay::Decoupled(self.weight_decay))
     }
 
     fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64) -> Vec<Tensor<1>> {
-        self.moments.update_all(moving, scale, rate, self.weight_decay)
+        self.moments.update_all(moving, scale, rate, Decay::Decoupled(self.weight_decay))
     }
 
     fn slot_names(&self, _parameter: Parameter<'_>) -> SlotNames {

@@ -13,13 +13,13 @@ use super::walk::flat;
 
 /// All parameters of a module that have a gradient, in the module's order.
 pub(super) struct Taken {
-    pub(super) names: Vec<Name>,
+    pub(super) places: Vec<Place>,
     /// Value and gradient of each, flattened and without autodiff.
     pub(super) tensors: Vec<[Tensor<1>; 2]>,
 }
 
-/// What a parameter is, beside its numbers.
-pub(super) struct Name {
+/// Where a parameter belongs, and what it is beside its numbers.
+pub(super) struct Place {
     /// Path in the module.
     pub(super) path: String,
     pub(super) shape: Vec<usize>,
@@ -30,15 +30,19 @@ pub(super) struct Name {
 
 /// The module with one number in place of each of its parameters that have a gradient, and these.
 pub(super) fn take_parameters<M: Module>(model: M, gradients: GradientsParams) -> (M, Taken) {
-    let taken = Taken { names: Vec::new(), tensors: Vec::new() };
+    let taken = Taken { places: Vec::new(), tensors: Vec::new() };
     let mut mapper = TakingMapper { taken, gradients, path: Vec::new() };
     let model = model.map(&mut mapper);
     (model, mapper.taken)
 }
 
 /// The module with these flattened values in place of what was taken out of it.
-pub(super) fn put_parameters_back<M: Module>(model: M, names: &[Name], values: Vec<Tensor<1>>) -> M {
-    let values = names.iter().zip(values).map(|(name, value)| (name.id, (name, value)));
+///
+/// # Panics
+/// When there is not a value for each, of the same length.
+pub(super) fn put_parameters_back<M: Module>(model: M, places: &[Place], values: Vec<Tensor<1>>) -> M {
+    assert_eq!(values.len(), places.len(), "a rule gives a value for each parameter");
+    let values = places.iter().zip(values).map(|(place, value)| (place.id, (place, value)));
     model.map(&mut PuttingMapper { values: values.collect() })
 }
 
@@ -62,7 +66,7 @@ impl ModuleMapper for TakingMapper {
         let Some(gradient) = self.gradients.remove::<D>(id) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
-        self.taken.names.push(Name {
+        self.taken.places.push(Place {
             path: self.path.join("."),
             shape: tensor.dims().into(),
             id,
@@ -76,20 +80,20 @@ impl ModuleMapper for TakingMapper {
 }
 
 struct PuttingMapper<'a> {
-    values: HashMap<ParamId, (&'a Name, Tensor<1>)>,
+    values: HashMap<ParamId, (&'a Place, Tensor<1>)>,
 }
 
 impl ModuleMapper for PuttingMapper<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
-        let Some((name, value)) = self.values.remove(&id) else {
+        let Some((place, value)) = self.values.remove(&id) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
-        let mut value: Tensor<D> = Tensor::from_inner(value.reshape::<D, _>(Shape::from(name.shape.clone())));
-        if let Some(strategy) = name.checkpointing {
+        let mut value: Tensor<D> = Tensor::from_inner(value.reshape::<D, _>(Shape::from(place.shape.clone())));
+        if let Some(strategy) = place.checkpointing {
             value = value.with_gradient_checkpointing_strategy(strategy);
         }
-        if name.requires_gradient {
+        if place.requires_gradient {
             value = value.require_grad();
         }
         Param::from_mapped_value(id, value, mapper)

@@ -57,15 +57,15 @@ impl Optimizer {
         self.step += 1;
         let (model, taken) = take_parameters(model, gradients);
         let mut slots: Vec<Slots> =
-            taken.names.iter().map(|name| self.slots.remove(&name.path).unwrap_or_default()).collect();
-        let moving = taken.names.iter().zip(taken.tensors).zip(&mut slots);
-        let moving = moving.map(|((name, [value, gradient]), slots)| {
-            let parameter = Parameter { path: &name.path, shape: &name.shape, step: self.step };
+            taken.places.iter().map(|place| self.slots.remove(&place.path).unwrap_or_default()).collect();
+        let moving = taken.places.iter().zip(taken.tensors).zip(&mut slots);
+        let moving = moving.map(|((place, [value, gradient]), slots)| {
+            let parameter = Parameter { path: &place.path, shape: &place.shape, step: self.step };
             Moving { parameter, value, gradient, slots }
         });
         let values = self.rule.update_all(moving.collect(), scale, rate);
-        let model = put_parameters_back(model, &taken.names, values);
-        self.slots.extend(taken.names.into_iter().map(|name| name.path).zip(slots));
+        let model = put_parameters_back(model, &taken.places, values);
+        self.slots.extend(taken.places.into_iter().map(|place| place.path).zip(slots));
         model
     }
 

@@ -52,8 +52,8 @@ pub trait UpdateRule: Send + Sync {
         rate: &Rate,
     ) -> Tensor<1>;
 
-    /// The new values of many parameters in their order, with one rate, and gradients that are multiplied by `scale` first
-    /// (clipping). The same as one [`update`](Self::update) after the other, for some rules in one pass over all of them.
+    /// The new values of many parameters, as many as there are and in their order, in the same step, with one rate, and gradients that
+    /// are multiplied by `scale` first (clipping). The same as one [`update`](Self::update) after the other, for some rules in one pass over all of them.
     fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64) -> Vec<Tensor<1>> {
         let rate = Rate::Same(rate);
         let updated = moving.into_iter().map(|Moving { parameter, value, gradient, slots }| {

@@ -1,12 +1,12 @@
 //! What a checkpoint holds beside the weights: all that the loop needs to go on as if it had not stopped.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
-use kiln_models::files::{Links, read_regular};
-use kiln_models::saved::{FoundCheckpoint, SavedModelError, StagedFolder, StateProblem, read_safetensors};
+use kiln_models::saved::{
+    DiskFiles, Files, FoundCheckpoint, SavedModelError, StagedFolder, StateProblem, read_safetensors, read_small,
+};
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
@@ -56,9 +56,15 @@ impl LoopState {
     ///
     /// # Errors
     /// When the file cannot be read, or is none that this program writes.
-    pub fn read(folder: &Path) -> io::Result<Self> {
-        let content = read_regular(&folder.join(LOOP_STATE), Links::Refused, LONGEST_STATE)?;
-        Ok(serde_json::from_slice(&content.into_bytes()?)?)
+    pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
+        Self::read_in(&DiskFiles, folder)
+    }
+
+    /// The same in another file system than the disk.
+    pub(super) fn read_in(files: &dyn Files, folder: &Path) -> Result<Self, CheckpointError> {
+        let bytes = read_small(files, &folder.join(LOOP_STATE), LONGEST_STATE)?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| CheckpointError::LoopState { path: folder.join(LOOP_STATE), message: error.to_string() })
     }
 
     /// Updates that were made and not skipped.
@@ -104,7 +110,7 @@ pub enum CheckpointError {
     /// The folder around it.
     #[error(transparent)]
     Folder(Box<FolderError>),
-    /// `training.json` cannot be read, or is not what this program writes.
+    /// `training.json` is not what this program writes.
     #[error("`{}` is damaged: {message}", path.display())]
     LoopState {
         /// The file.
@@ -140,9 +146,8 @@ impl Checkpoint {
     /// # Errors
     /// When a file is missing or damaged.
     pub fn read(found: &FoundCheckpoint) -> Result<Self, CheckpointError> {
-        let path = found.file(LOOP_STATE)?;
-        let state = LoopState::read(&found.folder)
-            .map_err(|error| CheckpointError::LoopState { path, message: error.to_string() })?;
+        found.file(LOOP_STATE)?;
+        let state = LoopState::read(&found.folder)?;
         let optimizer = read_safetensors(&found.file(OPTIMIZER)?)?.tensors;
         let training_weights = read_where_listed(found, TRAINING_WEIGHTS)?;
         let carried = read_where_listed(found, CARRIED)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
 use kiln_models::files::{Content, Links, read_regular};
-use kiln_models::saved::{Which, find_checkpoint, read_safetensors};
+use kiln_models::saved::{DiskFiles, Which, best_step, find_checkpoint, read_safetensors};
 use serde_json::Value;
 
 use super::{CheckpointError, FolderError, Metrics};
@@ -42,13 +42,19 @@ impl fmt::Display for Difference {
 }
 
 impl Comparison {
-    /// Compares the newest checkpoints of two runs, file by file, and their logs line by line, but for the speed.
+    /// Compares the newest checkpoints of two runs, file by file, which checkpoint is the best, and their logs line by line, but for
+    /// the speed. Which older checkpoints were kept may differ: a stop saves one of its own.
     ///
     /// # Errors
     /// When a run has no whole checkpoint, or a file cannot be read.
     pub fn of(first: &Path, second: &Path) -> Result<Self, CheckpointError> {
         let mut comparison = Self::default();
         comparison.compare_checkpoints(first, second)?;
+        let bests = [first, second].map(|run| best_step(&DiskFiles, run));
+        if bests[0] != bests[1] {
+            let [one, other] = bests.map(|best| best.map_or("nothing".to_string(), |step| format!("step {step}")));
+            comparison.differ("best", format!("names {one}, and {other}"));
+        }
         comparison.compare_logs(first, second)?;
         Ok(comparison)
     }

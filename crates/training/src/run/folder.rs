@@ -20,7 +20,7 @@ use kiln_models::saved::{
     name_best, newest_whole, remove_folder_atomically, steps, write_file_atomically, write_folder_atomically,
 };
 
-use super::checkpoint::{Checkpoint, CheckpointError};
+use super::checkpoint::{Checkpoint, CheckpointError, LoopState};
 use super::record::RunRecord;
 use super::survey::lock_patiently;
 use super::{MetricsLog, Saved, Snapshot};
@@ -210,28 +210,34 @@ impl RunFolder {
             checkpoint.write(staged)
         })?;
         files.sync_folder(&self.path).map_err(|source| io(&self.path, "flush", source))?;
-        let tidied = self.tidy(keep, checkpoint.state.best.map(|best| best.step));
+        let tidied = self.tidy(keep, &checkpoint.state);
         Ok(Saved { step, folder, tidied })
     }
 
-    /// Lets `best` name the best checkpoint, where that could be saved, and removes old ones.
-    fn tidy(&self, keep: usize, best: Option<u64>) -> Result<(), FolderError> {
+    /// Lets `best` name the best checkpoint, where that could be saved, and removes old ones; none in the midst of faults, after
+    /// which training may go back to them.
+    fn tidy(&self, keep: usize, state: &LoopState) -> Result<(), FolderError> {
+        let best = state.best.map(|best| best.step);
         let files = self.files();
         let entries = list_checkpoints_in(files, &self.path)?;
         let named = best_step(files, &self.path);
         let is_there = |step: u64| entries.iter().any(|entry| entry.step == step && entry.valid.is_ok());
-        if let Some(best) = best.filter(|&best| named != Some(best) && is_there(best)) {
+        let newly_best = best.filter(|&best| named != Some(best) && is_there(best));
+        if let Some(best) = newly_best {
             name_best(files, &self.path, best)?;
-            return self.prune(&entries, keep, Some(best));
         }
-        self.prune(&entries, keep, named)
+        if state.faults.in_a_row > 0 { Ok(()) } else { self.prune(&entries, keep, newly_best.or(named)) }
     }
 
-    /// Removes what is older than the newest `keep` whole checkpoints, but for the best. Damaged ones do not count.
+    /// Removes what is older than the newest `keep` whole checkpoints, but for the best. Damaged ones do not count, nor do those
+    /// that were saved in the midst of faults.
     fn prune(&self, entries: &[CheckpointEntry], keep: usize, best: Option<u64>) -> Result<(), FolderError> {
-        let whole = entries.iter().filter(|entry| entry.valid.is_ok()).map(|entry| entry.step);
-        let Some(oldest_kept) = whole.rev().nth(keep.max(FEWEST) - 1) else { return Ok(()) };
-        let is_old = |step: u64| step < oldest_kept && Some(step) != best;
+        let is_sound = |entry: &&CheckpointEntry| {
+            let state = || LoopState::read_in(self.files(), &entry.folder);
+            entry.valid.is_ok() && state().is_ok_and(|state| state.faults.in_a_row == 0)
+        };
+        let Some(oldest_kept) = entries.iter().rev().filter(is_sound).nth(keep.max(FEWEST) - 1) else { return Ok(()) };
+        let is_old = |step: u64| step < oldest_kept.step && Some(step) != best;
         for entry in entries.iter().filter(|entry| is_old(entry.step)) {
             remove_folder_atomically(self.files(), &entry.folder)?;
         }

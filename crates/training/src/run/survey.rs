@@ -11,7 +11,6 @@ use kiln_models::saved::{
     DiskFiles, SavedModelError, TOKENIZER_FILE, best_step, checkpoint_folder, list_checkpoints, list_leftovers,
 };
 
-use super::checkpoint::LOOP_STATE;
 use super::folder::{CONFIG, LOCK, METRICS, RECORD};
 use super::history::HISTORY;
 use super::{Best, HistoryEntry, LoopState, Metrics, RunRecord, history};
@@ -184,8 +183,7 @@ fn checkpoints(run: &Path) -> Result<Vec<CheckpointSurvey>, SavedModelError> {
             SavedModelError::Damaged { problem, .. } => problem,
             other => other.to_string(),
         });
-        let state =
-            state.and_then(|_| LoopState::read(&entry.folder).map_err(|error| format!("`{LOOP_STATE}`: {error}")));
+        let state = state.and_then(|_| LoopState::read(&entry.folder).map_err(|error| error.to_string()));
         let (bytes, _) = measure(&entry.folder);
         let damage = state.as_ref().err().cloned();
         CheckpointSurvey { step: entry.step, folder: entry.folder, bytes, state: state.ok(), damage }

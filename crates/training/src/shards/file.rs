@@ -41,6 +41,17 @@ impl TokenFile {
         Ok(opened)
     }
 
+    /// Opens a file as [`TokenFile::open`] does, and reads all of it, so that not even a token that became another one is
+    /// trained on.
+    ///
+    /// # Errors
+    /// As [`TokenFile::open`], and tokens that are not those that were written.
+    pub fn open_verified(path: &Path, tokenizer: &[u8; 32]) -> Result<Self, ShardError> {
+        let opened = Self::open(path, tokenizer)?;
+        opened.verify()?;
+        Ok(opened)
+    }
+
     /// Opens a file of whatever tokenizer.
     pub(super) fn open_any(path: &Path) -> Result<Self, ShardError> {
         let failed = |source| ShardError::Read { path: path.to_owned(), source };
@@ -78,14 +89,21 @@ impl TokenFile {
         let mut position = start;
         for block in tokens.chunks_mut(BLOCK) {
             let bytes = &mut bytes[..width * block.len()];
-            let offset = self.offset_of(position);
-            read_at(&self.0.file, bytes, offset)
-                .map_err(|source| ShardError::Read { path: self.0.path.clone(), source })?;
+            self.read_bytes(position, bytes)?;
             widen(bytes, width, block);
             self.check(position, block)?;
             position += block.len() as u64;
         }
         Ok(())
+    }
+
+    /// Fills `bytes` with those of the tokens from number `start` on.
+    fn read_bytes(&self, start: u64, bytes: &mut [u8]) -> Result<(), ShardError> {
+        let offset = self.offset_of(start);
+        read_at(&self.0.file, bytes, offset).map_err(|source| {
+            let source = std::io::Error::new(source.kind(), format!("at byte {offset}: {source}"));
+            ShardError::Read { path: self.0.path.clone(), source }
+        })
     }
 
     /// Where token number `index` stands in the file, in bytes.
@@ -110,15 +128,15 @@ impl TokenFile {
     /// # Errors
     /// Tokens that are not those that were written.
     pub fn verify(&self) -> Result<(), ShardError> {
-        let width = self.0.header.width();
         let mut hasher = blake3::Hasher::new();
-        let mut tokens = vec![0; BLOCK];
+        let mut bytes = vec![0; self.0.header.width() * BLOCK];
         let mut start = 0;
         while start < self.len() {
-            let count = (self.len() - start).min(BLOCK as u64) as usize;
-            self.read(start, &mut tokens[..count])?;
-            hasher.update(&narrow(&tokens[..count], width));
-            start += count as u64;
+            let count = (self.len() - start).min(BLOCK as u64);
+            let bytes = &mut bytes[..self.0.header.width() * count as usize];
+            self.read_bytes(start, bytes)?;
+            hasher.update(bytes);
+            start += count;
         }
         if hasher.finalize().as_bytes() == &self.0.header.data {
             return Ok(());

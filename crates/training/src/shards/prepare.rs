@@ -141,7 +141,7 @@ pub fn prepare_evaluation(
     let folder = Folder::of(&[b"evaluation", &identity, &tokenizer.hash()], cache)?;
     let _lock = folder.lock()?;
     let path = folder.tokens(Split::Validation);
-    if let Ok(file) = TokenFile::open(&path, &tokenizer.hash()) {
+    if let Ok(file) = TokenFile::open_verified(&path, &tokenizer.hash()) {
         return Ok(file);
     }
     let corpus = open_files(paths, &mut |progress| report(progress.into()))?;
@@ -292,8 +292,8 @@ impl Folder {
             TokenizerConfig::File(file) => Tokenizer::from_file(&file.path).ok()?,
             _ => Tokenizer::from_file(&self.0.join("tokenizer.json")).ok()?,
         };
-        let train = TokenFile::open(&self.tokens(Split::Train), &tokenizer.hash()).ok()?;
-        let validation = TokenFile::open(&self.tokens(Split::Validation), &tokenizer.hash()).ok()?;
+        let train = TokenFile::open_verified(&self.tokens(Split::Train), &tokenizer.hash()).ok()?;
+        let validation = TokenFile::open_verified(&self.tokens(Split::Validation), &tokenizer.hash()).ok()?;
         Some(PreparedData { tokenizer, train, validation, floor })
     }
 

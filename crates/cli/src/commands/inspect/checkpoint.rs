@@ -29,7 +29,7 @@ pub(super) fn report(folder: &Path) -> Result<CheckpointReport, SavedModelError>
         Err(error) => {
             // Where the manifest says the same of this file, once is enough.
             let is_told = contents.damage.iter().any(|damage| damage.starts_with("`training.json`"));
-            contents.damage.extend((!is_told).then(|| format!("`training.json`: {error}")));
+            contents.damage.extend((!is_told).then(|| error.to_string()));
             None
         }
     };

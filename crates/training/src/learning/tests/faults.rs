@@ -177,6 +177,28 @@ fn a_run_that_is_stopped_in_the_midst_of_faults_goes_back_like_one_that_is_not()
     }
 }
 
+/// Stopped twice in the midst of faults, with no more than the fewest checkpoints kept: those before the faults stay.
+#[test]
+fn checkpoints_of_the_midst_of_faults_take_no_place_of_others() {
+    let _alone = alone();
+    let mut world = world(LSTM);
+    world.run.keep = 2;
+    {
+        let _plan = eight_in_a_row();
+        world.train("whole", &Notes::default()).unwrap();
+    }
+    {
+        let _plan = eight_in_a_row();
+        for stop in [7, 9, 11] {
+            world.train("parts", &Notes { stop_after: Some(stop), ..Notes::default() }).unwrap();
+        }
+        world.train("parts", &Notes::default()).unwrap();
+    }
+    let ((expected_folder, expected), (folder, found)) = (world.newest("whole"), world.newest("parts"));
+    assert_eq!(found, expected);
+    assert_eq!(weights(&folder), weights(&expected_folder));
+}
+
 #[test]
 fn weights_that_went_bad_are_replaced_and_never_saved() {
     let _alone = alone();
@@ -218,7 +240,7 @@ fn after_three_returns_it_stops_with_a_report() {
 fn a_validation_loss_that_is_not_finite_goes_back_like_a_fault_of_training() {
     let _alone = alone();
     let world = world(TRANSFORMER);
-    spoil_validation(15);
+    let _plan = spoil_validation(15);
     world.train("run", &Notes::default()).unwrap();
     let state = world.newest("run").1.state;
     let [rollback] = &state.faults.rollbacks[..] else { panic!("{:?}", state.faults) };

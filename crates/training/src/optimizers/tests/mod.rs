@@ -55,6 +55,49 @@ fn every_optimizer_takes_the_references_steps() {
     }
 }
 
+/// Gradients a quarter as large, multiplied by four, are the same numbers: so must the steps be.
+#[test]
+fn a_scale_is_a_factor_of_every_gradient() {
+    let fixture = fixture();
+    for (name, case) in &fixture.cases {
+        let (mut plain, mut scaled) = (case.config(name).build(), case.config(name).build());
+        let (mut pieces, mut others) = (Pieces::new(&fixture.initial), Pieces::new(&fixture.initial));
+        for step in 0..case.steps.len() {
+            let gradients = pieces.gradients(&fixture.gradients[step]);
+            pieces = plain.update(pieces, gradients, 1.0, fixture.rates[step]);
+            let quarters = others.gradients(&fixture.gradients[step].map(|number| number as f32 as f64 / 4.0));
+            others = scaled.update(others, quarters, 4.0, fixture.rates[step]);
+            assert_eq!(pieces.matrix.val().to_data(), others.matrix.val().to_data(), "{name}, step {step}");
+            assert_eq!(pieces.vector.val().to_data(), others.vector.val().to_data(), "{name}, step {step}");
+        }
+        assert_eq!(plain.state(), scaled.state(), "{name}");
+    }
+}
+
+#[test]
+fn a_parameter_without_a_gradient_stays_with_its_state() {
+    let fixture = fixture();
+    for (name, case) in &fixture.cases {
+        let mut optimizer = case.config(name).build();
+        let pieces = Pieces::new(&fixture.initial);
+        let gradients = pieces.gradients(&fixture.gradients[0]);
+        let pieces = optimizer.update(pieces, gradients, 1.0, 0.1);
+        let (before, vector) = (optimizer.state(), pieces.vector.val().to_data());
+        let mut gradients = pieces.gradients(&fixture.gradients[1]);
+        gradients.remove::<1>(pieces.vector.id);
+        let matrix = pieces.matrix.val().to_data();
+        let pieces = optimizer.update(pieces, gradients, 1.0, 0.1);
+        assert_eq!(pieces.vector.val().to_data(), vector, "{name}");
+        assert_ne!(pieces.matrix.val().to_data(), matrix, "{name}");
+        assert!(pieces.matrix.val().is_require_grad() && pieces.vector.val().is_require_grad(), "{name}");
+        let of_vector = |state: &BTreeMap<String, burn::tensor::TensorData>| {
+            let of_it = state.iter().filter(|(path, _)| path.starts_with("vector/"));
+            of_it.map(|(path, data)| (path.clone(), data.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(of_vector(&optimizer.state()), of_vector(&before), "{name}");
+    }
+}
+
 #[test]
 fn a_restored_optimizer_takes_the_same_steps() {
     let fixture = fixture();

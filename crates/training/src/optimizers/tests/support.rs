@@ -21,6 +21,17 @@ pub(super) struct Pair {
     pub(super) vector: Array,
 }
 
+impl Pair {
+    /// Every number changed.
+    pub(super) fn map(&self, change: impl Fn(f64) -> f64) -> Self {
+        let of = |array: &Array| Array {
+            shape: array.shape.clone(),
+            data: array.data.iter().copied().map(&change).collect(),
+        };
+        Self { matrix: of(&self.matrix), vector: of(&self.vector) }
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct Fixture {
     pub(super) initial: Pair,

@@ -55,6 +55,8 @@ fn another_state_of_the_loop_is_found_and_named() {
     assert_eq!(found, ["recurrent-state.safetensors: is missing in the second run"]);
     let (found, _) = differences(|checkpoint, _| *checkpoint = super::fixture::checkpoint(30, 10));
     assert_eq!(found, ["checkpoints: the newest is of step 20, and of step 30"]);
+    let (found, _) = differences(|checkpoint, _| checkpoint.state.best = super::fixture::checkpoint(20, 20).state.best);
+    assert_eq!(found, ["training.json:  best.step: 10 and 20", "best: names nothing, and step 20"]);
 }
 
 #[test]

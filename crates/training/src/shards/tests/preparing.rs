@@ -84,6 +84,16 @@ fn what_is_damaged_in_the_cache_is_made_again() {
         std::fs::remove_file(place.join(name)).expect("it was made again");
         assert_eq!(read(&prepared(&data, &byte_pair(), cache.path()).train), tokens);
     }
+    // A token that became another one of the vocabulary: only the hash knows.
+    for name in ["train.tokens", "validation.tokens"] {
+        let mut bytes = std::fs::read(place.join(name)).expect("it is there");
+        let last = bytes.len() - 2;
+        bytes[last] ^= 1;
+        std::fs::write(place.join(name), &bytes).expect("the cache can be written");
+        prepared(&data, &byte_pair(), cache.path());
+        bytes[last] ^= 1;
+        assert_eq!(std::fs::read(place.join(name)).expect("it was made again"), bytes, "{name}");
+    }
     let names = std::fs::read_dir(&place).expect("it is a folder").count();
     assert_eq!(names, 5, "four files and the lock, nothing unfinished");
 }

@@ -26,17 +26,20 @@ fn steps<const N: usize>(
 
 pub(super) fn adam_step(device: &Device) -> Vec<Kernel> {
     let step = AdamStep { betas: [0.9, 0.99], epsilon: 1e-8, rate: 1e-6, root_correction: 0.5, gradient_scale: 0.5 };
-    let shrink = 1.0 - 1e-7;
+    let [shrink, penalty] = [1.0 - 1e-7, 0.0];
     let kernel = |length: usize| {
         let gradient = numbers::<1>([length], device);
         let given = gradient.clone();
         let fused = steps(length, device, move |[value, first, second]| {
             let moments = Some([first, second]);
-            kiln_kernels::adam_step(step, vec![AdamParameter { value, gradient: given.clone(), moments, shrink }])
-                .remove(0)
+            kiln_kernels::adam_step(
+                step,
+                vec![AdamParameter { value, gradient: given.clone(), moments, shrink, penalty }],
+            )
+            .remove(0)
         });
         let reference = steps(length, device, move |[value, first, second]| {
-            reference::adam_step(step, [value, gradient.clone(), first, second], shrink)
+            reference::adam_step(step, [value, gradient.clone(), first, second], [shrink, penalty])
         });
         // Value and moments are read and written, the gradient is read.
         Kernel::new(length.to_string(), [fused, reference], 15.0 * length as f64, 7.0 * length as f64)
