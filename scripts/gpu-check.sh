@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What must be seen on a machine with a GPU, in one command: which devices work, whether the operations that Kiln wrote for GPUs
-# compute what the compositions of Burn's compute, what each of them saves, whether the GPU computes what the CPU computes, and
-# speed and memory of a training run beside PyTorch's on the same card.
+# What must be seen on a machine with a GPU, in one command: which devices work, whether every operation computes what its composition
+# computes on the CPU in double precision, whether the GPU computes the losses of the CPU, whether it repeats itself and a resumed
+# run does, what each of Kiln's operations for GPUs saves, and speed and memory of a training run beside PyTorch's on the same card.
 #
 #   scripts/gpu-check.sh                              builds kiln, then checks the device `vulkan`
 #   scripts/gpu-check.sh --binary path/to/kiln        with a binary built elsewhere (strip it and pack it with xz to carry it)

@@ -1,5 +1,5 @@
-//! The same training on different devices gives the same losses, and the bodies of operations for GPUs what their references
-//! give.
+//! The same training on different devices gives the same losses, and every operation what its reference gives in double
+//! precision.
 //!
 //! CPU backends and a GPU, where there is one, are compared in the default build.
 //! A software adapter is compared in a build of WGSL shaders without tuning, since the tuned SPIR-V kernels of the default
@@ -104,6 +104,19 @@ fn operations_equal_their_references(device: &str, bodies: &Bodies) {
     }
 }
 
+/// Two runs without a stop, to see whether the device repeats itself, and one with a stop, which is held to that.
+#[cfg(feature = "wgsl")]
+fn a_resumed_run_is_held_to_what_the_device_repeats(device: &str) {
+    let workshop = Workshop::with_config("tiny/lstm.toml");
+    let arguments = ["verify-resume", "lstm.toml", "--device", device, "--set", "run.steps=6", "--stop-after", "3"];
+    let finished = workshop.kiln(&arguments).success();
+    assert!(finished.stderr.contains("to see whether this device repeats itself"), "{}", finished.stderr);
+    let words = ["equal, bit by bit", "this device does not repeat itself"];
+    assert!(words.iter().any(|words| finished.stderr.contains(words)), "{}", finished.stderr);
+    let line = finished.stderr.lines().find(|line| words.iter().any(|words| line.contains(words)));
+    eprintln!("{device}: {}", line.unwrap_or_default());
+}
+
 #[test]
 fn operations_on_the_cpu_equal_their_references() {
     operations_equal_their_references("cpu", &Bodies::Cpu);
@@ -134,6 +147,7 @@ fn a_gpu_gives_the_losses_of_the_cpu() {
         eprintln!("skipped: {software} is here; scripts/check.sh makes the build that tests a software adapter");
         return;
     }
+    a_resumed_run_is_held_to_what_the_device_repeats("wgpu:0");
     operations_equal_their_references("wgpu:0", &Bodies::Gpu);
     for model in MODELS {
         eprintln!("{}", agrees_with_cpu(model, "wgpu:0"));
@@ -149,6 +163,7 @@ fn a_software_adapter_gives_the_losses_of_the_cpu() {
     let software =
         software.expect("a software adapter is here (on Debian: apt install mesa-vulkan-drivers libvulkan1)");
     assert_eq!(software["result"], "works", "{software}");
+    a_resumed_run_is_held_to_what_the_device_repeats("wgpu:software");
     operations_equal_their_references("wgpu:software", &Bodies::Gpu);
     for model in MODELS {
         eprintln!("{}", agrees_with_cpu(model, "wgpu:software"));
