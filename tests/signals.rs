@@ -180,6 +180,22 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
+/// Also where the data of the second one would take long to make.
+#[test]
+fn a_second_trainer_is_told_at_once_who_trains() {
+    let workshop = Workshop::with_config("tiny/transformer.toml");
+    let mut run = Background::start(&workshop, &["run.checkpoint-every=10"]);
+    run.wait_for("saved");
+    let asked = Instant::now();
+    let arguments = ["train", "transformer.toml", "--device", "cpu", "--run", "run", "--resume"];
+    let second = workshop.kiln(&[&arguments[..], &["--set", "data.builtin.characters=50_000_000"]].concat());
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    let told = format!("is being trained by another process (id {})", run.child.id());
+    assert!(second.code == Some(3) && second.stderr.contains(&told), "{told}: {}", second.stderr);
+    run.signal("-TERM");
+    assert_eq!(run.end().code, Some(143));
+}
+
 #[test]
 fn closed_outputs_end_nothing() {
     let workshop = Workshop::with_config("tiny/transformer.toml");

@@ -8,6 +8,7 @@ use kiln_models::LanguageModel;
 use kiln_models::saved::steps;
 use kiln_training::config::Config;
 use kiln_training::learning::{self, Outcome, Session, Stop};
+use kiln_training::run::RunFolder;
 use kiln_training::shards::{EntropyFloor, PreparedData};
 
 use crate::arguments::TrainArguments;
@@ -24,6 +25,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
     let started = std::time::Instant::now();
     let config = Config::open(&arguments.config.config, &arguments.config.overrides)?;
     let run_path = runs::run_path(&arguments.config.config, arguments.run.as_deref(), arguments.resume)?;
+    RunFolder::refuse_second_trainer(&run_path)?;
     let changes = runs::changes(&run_path, arguments.resume, &config)?;
     let chosen = choose(&arguments.device)?;
     say(&format!("device: {}", chosen.description));

@@ -22,7 +22,7 @@ use kiln_models::saved::{
 
 use super::checkpoint::{Checkpoint, CheckpointError, LoopState};
 use super::record::RunRecord;
-use super::survey::lock_patiently;
+use super::survey::{lock_patiently, trainer};
 use super::{MetricsLog, Saved, Snapshot};
 
 pub(super) const CONFIG: &str = "config.toml";
@@ -134,6 +134,18 @@ impl RunFolder {
     /// What its models are.
     pub fn description(&self) -> &ModelDescription {
         &self.description
+    }
+
+    /// Tells at once that another process trains a run, before anything is prepared for it. It is [`RunFolder::open`] that keeps
+    /// two from training.
+    ///
+    /// # Errors
+    /// [`FolderError::Locked`].
+    pub fn refuse_second_trainer(run: &Path) -> Result<(), FolderError> {
+        match trainer(run) {
+            Some(trainer) => Err(FolderError::Locked { path: run.to_path_buf(), owner: trainer.process }),
+            None => Ok(()),
+        }
     }
 
     /// The folder.

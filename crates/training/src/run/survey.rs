@@ -192,7 +192,7 @@ fn checkpoints(run: &Path) -> Result<Vec<CheckpointSurvey>, SavedModelError> {
 }
 
 /// Who trains a run, if anybody does.
-fn trainer(run: &Path) -> Option<Trainer> {
+pub(super) fn trainer(run: &Path) -> Option<Trainer> {
     let path = run.join(LOCK);
     let file = open_regular(&path, Links::Followed).ok()??;
     match file.try_lock_shared() {
