@@ -7,6 +7,7 @@ mod command_line;
 mod converging;
 mod devices;
 mod finding_rates;
+mod golden;
 mod inspecting;
 mod mistakes;
 mod racing;

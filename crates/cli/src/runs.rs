@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use burn::module::Module;
-use burn::tensor::Device;
 use kiln_models::LanguageModel;
 use kiln_models::saved::{ModelDescription, SavedModel, Which, steps};
 use kiln_training::config::{Change, Config, Meaning, Override, RefusedChanges, changes as changes_between};
@@ -26,11 +24,7 @@ pub(crate) const RACE: &str = "race.toml";
 
 /// The model of a configuration with its first weights, on the chosen device.
 pub(crate) fn first_model(config: &Config, data: &PreparedData, chosen: &Chosen) -> LanguageModel {
-    // Every backend draws other numbers from a seed; drawn on the CPU, the first weights are the same on all devices.
-    let processor = Device::flex();
-    processor.seed(config.seed);
-    let model = config.model.init(data.tokenizer.vocabulary_size(), config.run.context, &processor);
-    model.to_device(&chosen.device)
+    config.model.init(data.tokenizer.vocabulary_size(), config.run.context, config.seed, &chosen.device)
 }
 
 /// Whether the run in a folder can go on with a configuration, and with which changes. Compared before anything is prepared

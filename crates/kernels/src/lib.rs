@@ -29,6 +29,7 @@ mod norm;
 mod optimizer;
 #[cfg(test)]
 mod properties;
+mod random;
 mod recurrent;
 mod rotary;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use embedding::embedding;
 pub use memory::keep_freed_pages;
 pub use norm::{layer_norm, rms_norm};
 pub use optimizer::{AdamParameter, AdamStep, SgdParameter, SgdStep, adam_step, sgd_step, sum_of_squares};
+pub use random::{fill_normal, fill_uniform};
 pub use recurrent::{RnnActivation, gru_sequence, lstm_sequence, rnn_sequence};
 pub use rotary::rotate;
 

@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::language_model::LanguageModel;
+use crate::layers::Initializer;
 use crate::recurrent::{GruConfig, LstmConfig, RnnConfig};
 use crate::transformer::TransformerConfig;
 use crate::violation::Violation;
@@ -92,25 +93,35 @@ impl ModelConfig {
         violations.into_iter().map(|violation| violation.under(self.name())).collect()
     }
 
-    /// The model with fresh weights, every one drawn before this returns, in the order of the parameters.
+    /// The model with fresh weights, a function of `seed`, the same on every device.
     ///
-    /// Burn draws from one generator for all devices of a backend, so weights are a function of a seed when the caller
-    /// does `device.seed(seed)` first and nothing else draws meanwhile. `vocabulary` is the number of token ids,
-    /// `context` the longest window in tokens (recurrent models ignore it). On an autodiff device the weights require
-    /// gradients.
+    /// `vocabulary` is the number of token ids, `context` the longest window in tokens (recurrent models ignore it). On an
+    /// autodiff device the weights require gradients.
     ///
     /// # Panics
     /// When [`validate`](Self::validate) is not empty, or `vocabulary` or `context` is zero.
-    pub fn init(&self, vocabulary: usize, context: usize, device: &Device) -> LanguageModel {
+    pub fn init(&self, vocabulary: usize, context: usize, seed: u64, device: &Device) -> LanguageModel {
+        self.build(vocabulary, context, &mut Initializer::random(seed, device))
+    }
+
+    /// The model without weights, to be loaded: nothing is drawn, and no memory taken.
+    ///
+    /// # Panics
+    /// As [`init`](Self::init).
+    pub fn blank(&self, vocabulary: usize, context: usize, device: &Device) -> LanguageModel {
+        self.build(vocabulary, context, &mut Initializer::blank(device))
+    }
+
+    fn build(&self, vocabulary: usize, context: usize, initializer: &mut Initializer<'_>) -> LanguageModel {
         let violations = self.validate();
         assert!(violations.is_empty(), "a model was asked for from a configuration that breaks rules: {violations:?}");
         assert!(vocabulary > 0, "a model needs a vocabulary of at least one token");
         assert!(context > 0, "a model needs a context of at least one token");
         match self {
-            Self::Rnn(config) => LanguageModel::Rnn(config.init(vocabulary, device)),
-            Self::Lstm(config) => LanguageModel::Lstm(config.init(vocabulary, device)),
-            Self::Gru(config) => LanguageModel::Gru(config.init(vocabulary, device)),
-            Self::Transformer(config) => LanguageModel::Transformer(config.init(vocabulary, context, device)),
+            Self::Rnn(config) => LanguageModel::Rnn(config.init(vocabulary, initializer)),
+            Self::Lstm(config) => LanguageModel::Lstm(config.init(vocabulary, initializer)),
+            Self::Gru(config) => LanguageModel::Gru(config.init(vocabulary, initializer)),
+            Self::Transformer(config) => LanguageModel::Transformer(config.init(vocabulary, context, initializer)),
         }
     }
 

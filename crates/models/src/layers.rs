@@ -1,11 +1,11 @@
 //! Building blocks that both families of models share.
 
 mod embedding;
-mod initial;
+mod initializer;
 mod loss;
 mod projection;
 
 pub use embedding::Embedding;
-pub(crate) use initial::{constant, normal, uniform};
+pub(crate) use initializer::Initializer;
 pub(crate) use loss::losses_of_projection;
 pub use projection::Projection;

@@ -92,7 +92,7 @@ fn models() -> Vec<LanguageModel> {
         ModelConfig::Transformer(transformer),
         ModelConfig::Transformer(rotary),
     ];
-    tables.iter().map(|table| table.init(257, CONTEXT, &Device::flex()).map(&mut Redraw(1))).collect()
+    tables.iter().map(|table| table.init(257, CONTEXT, 1, &Device::flex()).map(&mut Redraw(1))).collect()
 }
 
 /// Replaces every weight by a large one from a fixed sequence: fresh weights are small, and Burn's generator is shared by

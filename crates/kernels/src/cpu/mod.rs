@@ -13,6 +13,7 @@ pub(crate) mod tests;
 
 pub(crate) use matrix::{Matrix, MatrixMut, multiply, multiply_add, multiply_in_parallel, product_in_parallel};
 pub(crate) use parallel::{Joined, Rows, Split, for_rows, sum_of_rows};
+pub(crate) use philox::philox;
 pub(crate) use real::Real;
 
 /// Runs `body` with the widest vector instructions of this machine.

@@ -12,7 +12,6 @@ const BLOCK: usize = 4 * LANES;
 
 /// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3",
 /// <https://doi.org/10.1145/2063384.2063405>): four random words for each counter.
-#[cfg(test)]
 pub(crate) fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     (0..10).fold(counter, |counter, round| philox_round(counter, round_key(key, round)))
 }

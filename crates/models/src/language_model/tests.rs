@@ -70,14 +70,14 @@ fn configurations() -> Vec<(&'static str, ModelConfig)> {
 fn for_each_model(mut check: impl FnMut(&str, &LanguageModel)) {
     for (name, config) in configurations() {
         assert_eq!(config.validate(), Vec::new(), "{name}");
-        check(name, &with_fixed_weights(config.init(VOCABULARY, CONTEXT, &Device::flex())));
+        check(name, &with_fixed_weights(config.init(VOCABULARY, CONTEXT, 1, &Device::flex())));
     }
 }
 
 /// Every configuration without dropout as a model with fixed weights that can be trained.
 fn for_each_training_model(mut check: impl FnMut(&str, &LanguageModel)) {
     for (name, config) in configurations().into_iter().filter(|(name, _)| !name.contains("dropout")) {
-        check(name, &with_fixed_weights(config.init(VOCABULARY, CONTEXT, &Device::flex().autodiff())));
+        check(name, &with_fixed_weights(config.init(VOCABULARY, CONTEXT, 1, &Device::flex().autodiff())));
     }
 }
 
@@ -209,7 +209,7 @@ fn losses_are_those_of_the_logits() {
 #[test]
 fn dropout_acts_where_there_are_draws_and_the_same_seed_drops_the_same() {
     for (name, config) in configurations().into_iter().filter(|(name, _)| name.contains("dropout")) {
-        let model = config.init(VOCABULARY, CONTEXT, &Device::flex().autodiff());
+        let model = config.init(VOCABULARY, CONTEXT, 1, &Device::flex().autodiff());
         let with_seed = |seed: u64| losses(&model, Draws::from_seed(seed)).0;
         assert_eq!(losses(&model, Draws::none()).0, losses(&model.valid(), Draws::none()).0, "{name}");
         assert_eq!(with_seed(1), with_seed(1), "{name}");
@@ -223,7 +223,7 @@ fn dropout_acts_between_layers_and_before_the_head_but_never_on_the_state() {
     let between = LstmConfig { hidden: 16, dropout: 0.5, ..LstmConfig::default() };
     let at_the_end = LstmConfig { hidden: 16, output_dropout: 0.5, ..LstmConfig::default() };
     for (config, moved) in [(between, [false, true]), (at_the_end, [false, false])] {
-        let model = ModelConfig::Lstm(config).init(VOCABULARY, CONTEXT, &Device::flex());
+        let model = ModelConfig::Lstm(config).init(VOCABULARY, CONTEXT, 1, &Device::flex());
         let read = |draws: Draws| {
             let (losses, state) = losses(&model, draws);
             let Some(State::Recurrent(state)) = state else { panic!("a recurrent model returns its state") };
@@ -272,7 +272,7 @@ fn a_detached_state_keeps_its_numbers_and_cuts_the_gradient() {
 fn a_window_longer_than_the_context_is_refused() {
     let model =
         ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
-    let model = model.init(VOCABULARY, CONTEXT, &Device::flex());
+    let model = model.init(VOCABULARY, CONTEXT, 1, &Device::flex());
     model.forward(Tensor::zeros([1, 13], &Device::flex()), None);
 }
 
@@ -281,7 +281,7 @@ fn a_window_longer_than_the_context_is_refused() {
 fn tokens_beyond_the_caches_capacity_are_refused() {
     let model =
         ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
-    let model = model.init(VOCABULARY, CONTEXT, &Device::flex());
+    let model = model.init(VOCABULARY, CONTEXT, 1, &Device::flex());
     let (_, state) = model.forward(tokens(4), Some(model.initial_state(ROWS, 5)));
     model.forward(tokens(2), state);
 }
@@ -291,7 +291,7 @@ fn tokens_beyond_the_caches_capacity_are_refused() {
 fn a_cache_beyond_the_context_is_refused() {
     let model =
         ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
-    model.init(VOCABULARY, CONTEXT, &Device::flex()).initial_state(1, 13);
+    model.init(VOCABULARY, CONTEXT, 1, &Device::flex()).initial_state(1, 13);
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_cache_beyond_the_context_is_refused() {
 fn a_cache_for_another_number_of_rows_is_refused() {
     let model =
         ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
-    let model = model.init(VOCABULARY, CONTEXT, &Device::flex());
+    let model = model.init(VOCABULARY, CONTEXT, 1, &Device::flex());
     model.forward(tokens(2), Some(model.initial_state(3, 5)));
 }
 
@@ -308,6 +308,6 @@ fn a_cache_for_another_number_of_rows_is_refused() {
 fn the_state_of_another_kind_of_model_is_refused() {
     let (recurrent, transformer) =
         (ModelConfig::Gru(GruConfig::default()), ModelConfig::Transformer(TransformerConfig::default()));
-    let state = recurrent.init(VOCABULARY, CONTEXT, &Device::flex()).initial_state(ROWS, CONTEXT);
-    transformer.init(VOCABULARY, CONTEXT, &Device::flex()).forward(tokens(2), Some(state));
+    let state = recurrent.init(VOCABULARY, CONTEXT, 1, &Device::flex()).initial_state(ROWS, CONTEXT);
+    transformer.init(VOCABULARY, CONTEXT, 1, &Device::flex()).forward(tokens(2), Some(state));
 }

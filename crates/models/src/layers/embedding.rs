@@ -1,9 +1,9 @@
 //! A table of one row for each token or position.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 
-use super::initial::normal;
+use super::Initializer;
 
 /// A table `[rows, width]` whose rows are looked up.
 #[derive(Module, Debug)]
@@ -14,8 +14,8 @@ pub struct Embedding {
 
 impl Embedding {
     /// A table drawn from N(0, deviation^2).
-    pub(crate) fn init(rows: usize, width: usize, deviation: f64, device: &Device) -> Self {
-        Self { weight: normal([rows, width], deviation, device) }
+    pub(crate) fn init(rows: usize, width: usize, deviation: f64, initializer: &mut Initializer<'_>) -> Self {
+        Self { weight: initializer.normal([rows, width], deviation) }
     }
 
     /// The rows that `indices` `[N, M]` name, `[N, M, width]`.

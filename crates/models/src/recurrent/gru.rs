@@ -1,13 +1,13 @@
 //! The GRU's layer.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use kiln_kernels::{affine, gru_sequence};
 
 use super::config::GruConfig;
 use super::model::{RecurrentLayer, RecurrentModel, last_step};
 use super::state::LayerState;
-use crate::layers::uniform;
+use crate::layers::Initializer;
 
 /// One layer of gated recurrent units (Cho et al. 2014, <https://arxiv.org/abs/1406.1078>), in the variant that PyTorch
 /// and cuDNN compute, with the reset gate applied after the product and its bias:
@@ -33,20 +33,20 @@ pub struct GruLayer {
 
 impl GruConfig {
     /// The model with fresh weights, drawn at once.
-    pub(crate) fn init(&self, vocabulary: usize, device: &Device) -> RecurrentModel<GruLayer> {
+    pub(crate) fn init(&self, vocabulary: usize, initializer: &mut Initializer<'_>) -> RecurrentModel<GruLayer> {
         let sizes = self.sizes();
-        RecurrentModel::init(sizes, vocabulary, device, |input| GruLayer::init(input, sizes.hidden, device))
+        RecurrentModel::init(sizes, vocabulary, initializer, |input, initializer| GruLayer::init(input, sizes.hidden, initializer))
     }
 }
 
 impl GruLayer {
-    pub(crate) fn init(input: usize, hidden: usize, device: &Device) -> Self {
+    pub(crate) fn init(input: usize, hidden: usize, initializer: &mut Initializer<'_>) -> Self {
         let bound = 1.0 / (hidden as f64).sqrt();
         Self {
-            input_weight: uniform([input, 3 * hidden], bound, device),
-            hidden_weight: uniform([hidden, 3 * hidden], bound, device),
-            bias: uniform([3 * hidden], bound, device),
-            hidden_bias: uniform([hidden], bound, device),
+            input_weight: initializer.uniform([input, 3 * hidden], bound),
+            hidden_weight: initializer.uniform([hidden, 3 * hidden], bound),
+            bias: initializer.uniform([3 * hidden], bound),
+            hidden_bias: initializer.uniform([hidden], bound),
         }
     }
 }

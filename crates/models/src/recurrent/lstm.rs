@@ -1,13 +1,13 @@
 //! The LSTM's layer.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Distribution, Tensor};
-use kiln_kernels::{affine, lstm_sequence};
+use burn::tensor::Tensor;
+use kiln_kernels::{affine, fill_uniform, lstm_sequence};
 
 use super::config::LstmConfig;
 use super::model::{RecurrentLayer, RecurrentModel, last_step};
 use super::state::LayerState;
-use crate::layers::uniform;
+use crate::layers::Initializer;
 
 /// One layer of long short-term memory (Hochreiter and Schmidhuber 1997, <https://doi.org/10.1162/neco.1997.9.8.1735>,
 /// with the forget gate of Gers, Schmidhuber and Cummins 2000, <https://doi.org/10.1162/089976600300015015>):
@@ -33,24 +33,23 @@ pub struct LstmLayer {
 
 impl LstmConfig {
     /// The model with fresh weights, drawn at once.
-    pub(crate) fn init(&self, vocabulary: usize, device: &Device) -> RecurrentModel<LstmLayer> {
+    pub(crate) fn init(&self, vocabulary: usize, initializer: &mut Initializer<'_>) -> RecurrentModel<LstmLayer> {
         let sizes = self.sizes();
-        RecurrentModel::init(sizes, vocabulary, device, |input| {
-            LstmLayer::init(input, sizes.hidden, self.forget_bias, device)
+        RecurrentModel::init(sizes, vocabulary, initializer, |input, initializer| {
+            LstmLayer::init(input, sizes.hidden, self.forget_bias, initializer)
         })
     }
 }
 
 impl LstmLayer {
-    pub(crate) fn init(input: usize, hidden: usize, forget_bias: f64, device: &Device) -> Self {
+    pub(crate) fn init(input: usize, hidden: usize, forget_bias: f64, initializer: &mut Initializer<'_>) -> Self {
         let bound = 1.0 / (hidden as f64).sqrt();
-        let input_weight = uniform([input, 4 * hidden], bound, device);
-        let hidden_weight = uniform([hidden, 4 * hidden], bound, device);
-        let distribution = Distribution::Uniform(-bound, bound);
-        let input_bias = Tensor::random([hidden], distribution, device);
-        let forget_bias = Tensor::full([hidden], forget_bias, device);
-        let other_biases = Tensor::random([2 * hidden], distribution, device);
-        let bias = Param::from_tensor(Tensor::cat(vec![input_bias, forget_bias, other_biases], 0));
+        let input_weight = initializer.uniform([input, 4 * hidden], bound);
+        let hidden_weight = initializer.uniform([hidden, 4 * hidden], bound);
+        let bias = initializer.parameter([4 * hidden], |seed, stream, values| {
+            fill_uniform(seed, stream, bound, values);
+            values[hidden..2 * hidden].fill(forget_bias as f32);
+        });
         Self { input_weight, hidden_weight, bias }
     }
 }

@@ -1,12 +1,12 @@
 //! Embedding, layers, head.
 
 use burn::module::{Module, ModuleDisplay, Param};
-use burn::tensor::{Device, Int, Tensor, assert_shape};
+use burn::tensor::{Int, Tensor, assert_shape};
 use kiln_kernels::{Draws, affine, dropout, embedding};
 
 use super::config::RecurrentSizes;
 use super::state::{LayerState, RecurrentState};
-use crate::layers::{Embedding, losses_of_projection, uniform};
+use crate::layers::{Embedding, Initializer, losses_of_projection};
 
 /// One layer of a recurrent network over a time-major sequence.
 pub trait RecurrentLayer: Module + ModuleDisplay {
@@ -58,15 +58,20 @@ pub struct Head {
 }
 
 impl<L: RecurrentLayer> RecurrentModel<L> {
-    pub(crate) fn init(sizes: RecurrentSizes, vocabulary: usize, device: &Device, layer: impl Fn(usize) -> L) -> Self {
+    pub(crate) fn init(
+        sizes: RecurrentSizes,
+        vocabulary: usize,
+        initializer: &mut Initializer<'_>,
+        layer: impl Fn(usize, &mut Initializer<'_>) -> L,
+    ) -> Self {
         let embedding_deviation = if sizes.tied { 1.0 / (sizes.embedding as f64).sqrt() } else { 1.0 };
         let bound = 1.0 / (sizes.hidden as f64).sqrt();
         Self {
-            embedding: Embedding::init(vocabulary, sizes.embedding, embedding_deviation, device),
-            layers: (0..sizes.layers).map(|index| layer(sizes.input_of(index))).collect(),
+            embedding: Embedding::init(vocabulary, sizes.embedding, embedding_deviation, initializer),
+            layers: (0..sizes.layers).map(|index| layer(sizes.input_of(index), initializer)).collect(),
             output: Head {
-                weight: (!sizes.tied).then(|| uniform([sizes.hidden, vocabulary], bound, device)),
-                bias: uniform([vocabulary], bound, device),
+                weight: (!sizes.tied).then(|| initializer.uniform([sizes.hidden, vocabulary], bound)),
+                bias: initializer.uniform([vocabulary], bound),
             },
             dropout: sizes.dropout,
             output_dropout: sizes.output_dropout,

@@ -1,13 +1,13 @@
 //! The Elman network's layer.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use kiln_kernels::{RnnActivation, affine, rnn_sequence};
 
 use super::config::{Activation, RnnConfig};
 use super::model::{RecurrentLayer, RecurrentModel, last_step};
 use super::state::LayerState;
-use crate::layers::uniform;
+use crate::layers::Initializer;
 
 /// One layer of an Elman network (Elman 1990, [Finding structure in time](https://doi.org/10.1207/s15516709cog1402_1)):
 ///
@@ -32,21 +32,21 @@ pub struct RnnLayer {
 
 impl RnnConfig {
     /// The model with fresh weights, drawn at once.
-    pub(crate) fn init(&self, vocabulary: usize, device: &Device) -> RecurrentModel<RnnLayer> {
+    pub(crate) fn init(&self, vocabulary: usize, initializer: &mut Initializer<'_>) -> RecurrentModel<RnnLayer> {
         let sizes = self.sizes();
-        RecurrentModel::init(sizes, vocabulary, device, |input| {
-            RnnLayer::init(input, sizes.hidden, self.activation, device)
+        RecurrentModel::init(sizes, vocabulary, initializer, |input, initializer| {
+            RnnLayer::init(input, sizes.hidden, self.activation, initializer)
         })
     }
 }
 
 impl RnnLayer {
-    pub(crate) fn init(input: usize, hidden: usize, activation: Activation, device: &Device) -> Self {
+    pub(crate) fn init(input: usize, hidden: usize, activation: Activation, initializer: &mut Initializer<'_>) -> Self {
         let bound = 1.0 / (hidden as f64).sqrt();
         Self {
-            input_weight: uniform([input, hidden], bound, device),
-            hidden_weight: uniform([hidden, hidden], bound, device),
-            bias: uniform([hidden], bound, device),
+            input_weight: initializer.uniform([input, hidden], bound),
+            hidden_weight: initializer.uniform([hidden, hidden], bound),
+            bias: initializer.uniform([hidden], bound),
             activation,
         }
     }

@@ -6,6 +6,7 @@ use super::{
     Activation, GruConfig, GruLayer, LayerState, LstmConfig, LstmLayer, RecurrentLayer, RecurrentModel, RnnConfig,
     RnnLayer,
 };
+use crate::layers::Initializer;
 use crate::reference::{Fixture, objective, with_fixed_weights, with_reference_weights};
 
 /// Outputs, last state and all gradients of one layer, against the fixture.
@@ -38,32 +39,32 @@ fn check_layer(layer: impl RecurrentLayer, fixture_name: &str, names: &[&str], h
 
 #[test]
 fn an_elman_layer_with_tanh_agrees_with_pytorch() {
-    let layer = RnnLayer::init(3, 4, Activation::Tanh, &Device::flex().autodiff());
+    let layer = RnnLayer::init(3, 4, Activation::Tanh, &mut Initializer::random(1, &Device::flex().autodiff()));
     check_layer(layer, "rnn_tanh", &["input_weight", "hidden_weight", "bias"], false);
 }
 
 #[test]
 fn an_elman_layer_with_relu_agrees_with_pytorch() {
-    let layer = RnnLayer::init(3, 4, Activation::Relu, &Device::flex().autodiff());
+    let layer = RnnLayer::init(3, 4, Activation::Relu, &mut Initializer::random(1, &Device::flex().autodiff()));
     check_layer(layer, "rnn_relu", &["input_weight", "hidden_weight", "bias"], false);
 }
 
 #[test]
 fn an_lstm_layer_agrees_with_pytorch() {
-    let layer = LstmLayer::init(3, 4, 1.0, &Device::flex().autodiff());
+    let layer = LstmLayer::init(3, 4, 1.0, &mut Initializer::random(1, &Device::flex().autodiff()));
     check_layer(layer, "lstm", &["input_weight", "hidden_weight", "bias"], true);
 }
 
 #[test]
 fn a_gru_layer_agrees_with_pytorch() {
-    let layer = GruLayer::init(3, 4, &Device::flex().autodiff());
+    let layer = GruLayer::init(3, 4, &mut Initializer::random(1, &Device::flex().autodiff()));
     check_layer(layer, "gru", &["input_weight", "hidden_weight", "bias", "hidden_bias"], false);
 }
 
 #[test]
 fn only_the_forget_gates_biases_start_at_the_configured_value() {
     let device = Device::flex();
-    let layer = LstmLayer::init(3, 64, 2.5, &device);
+    let layer = LstmLayer::init(3, 64, 2.5, &mut Initializer::random(1, &device));
     let bias: Vec<f32> = layer.bias.val().to_data().iter().collect();
     let bound = 1.0 / 64.0_f32.sqrt();
     assert!(bias[64..128].iter().all(|&value| value == 2.5));
@@ -75,15 +76,15 @@ fn only_the_forget_gates_biases_start_at_the_configured_value() {
 #[should_panic(expected = "an LSTM was given the state of a model without memory cells")]
 fn an_lstm_refuses_the_state_of_another_kind_of_layer() {
     let device = Device::flex();
-    let state = RnnLayer::init(3, 4, Activation::Tanh, &device).initial_state(2);
-    LstmLayer::init(3, 4, 1.0, &device).forward(Tensor::zeros([1, 2, 16], &device), state);
+    let state = RnnLayer::init(3, 4, Activation::Tanh, &mut Initializer::random(1, &device)).initial_state(2);
+    LstmLayer::init(3, 4, 1.0, &mut Initializer::random(1, &device)).forward(Tensor::zeros([1, 2, 16], &device), state);
 }
 
 #[test]
 #[should_panic(expected = "a state has the rows of its window and the width of its layer")]
 fn a_state_for_another_number_of_rows_is_refused() {
     let device = Device::flex();
-    let layer = GruLayer::init(3, 4, &device);
+    let layer = GruLayer::init(3, 4, &mut Initializer::random(1, &device));
     layer.forward(Tensor::zeros([1, 2, 12], &device), layer.initial_state(3));
 }
 
@@ -117,11 +118,11 @@ fn check_both_ways<L: RecurrentLayer>(model: &RecurrentModel<L>, input_weight: i
 fn projecting_the_table_gives_the_logits_and_gradients_of_projecting_every_token() {
     let device = Device::flex().autodiff();
     let lstm = LstmConfig { layers: 2, hidden: 6, embedding: Some(6), ..LstmConfig::default() };
-    check_both_ways(&with_fixed_weights(lstm.init(5, &device)), |layer| layer.input_weight.val());
+    check_both_ways(&with_fixed_weights(lstm.init(5, &mut Initializer::random(1, &device))), |layer| layer.input_weight.val());
     let tied = LstmConfig { tied: true, ..lstm };
-    check_both_ways(&with_fixed_weights(tied.init(5, &device)), |layer| layer.input_weight.val());
+    check_both_ways(&with_fixed_weights(tied.init(5, &mut Initializer::random(1, &device))), |layer| layer.input_weight.val());
     let gru = GruConfig { hidden: 6, ..GruConfig::default() };
-    check_both_ways(&with_fixed_weights(gru.init(5, &device)), |layer| layer.input_weight.val());
+    check_both_ways(&with_fixed_weights(gru.init(5, &mut Initializer::random(1, &device))), |layer| layer.input_weight.val());
     let rnn = RnnConfig { hidden: 6, ..RnnConfig::default() };
-    check_both_ways(&with_fixed_weights(rnn.init(5, &device)), |layer| layer.input_weight.val());
+    check_both_ways(&with_fixed_weights(rnn.init(5, &mut Initializer::random(1, &device))), |layer| layer.input_weight.val());
 }

@@ -50,7 +50,7 @@ impl SavedModel {
         let description = describe(&weights, &file.metadata)?;
         let tokenizer = open_tokenizer(&found, &description)?;
         check_size(&weights, &file.tensors, &description)?;
-        let model = description.model.init(description.vocabulary_size, description.context, device);
+        let model = description.model.blank(description.vocabulary_size, description.context, device);
         let model = apply(model, &weights, file.tensors)?;
         let FoundCheckpoint { folder, manifest, warning, .. } = found;
         Ok(Self { model, tokenizer, description, folder, step: manifest.step, warning })

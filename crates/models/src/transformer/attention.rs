@@ -1,14 +1,14 @@
 //! Causal self-attention over heads.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{Tensor, assert_shape};
 use kiln_kernels::{AttentionHeads, AttentionScores, Draws, cached_attention, causal_attention, rotate};
 
 use super::cache::LayerCache;
 use super::config::{NormKind, TransformerConfig};
 use super::norm::Norm;
 use super::rotary::RotaryPositions;
-use crate::layers::Projection;
+use crate::layers::{Initializer, Projection};
 
 /// Multi-head attention (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>):
 ///
@@ -48,15 +48,17 @@ pub(super) struct Window<'a> {
 }
 
 impl Attention {
-    pub(super) fn init(config: &TransformerConfig, device: &Device) -> Self {
+    pub(super) fn init(config: &TransformerConfig, initializer: &mut Initializer<'_>) -> Self {
         let (width, head_width) = (config.width, config.head_width());
-        let norm =
-            || config.query_key_norm.then(|| Norm::init(NormKind::Rms, head_width, false, config.norm_epsilon, device));
+        let norm = |initializer: &mut Initializer<'_>| {
+            let norm = || Norm::init(NormKind::Rms, head_width, false, config.norm_epsilon, initializer);
+            config.query_key_norm.then(norm)
+        };
         Self {
-            query_key_value: config.projection([width, config.query_key_value_columns()], device),
-            output: config.residual_projection([width, width], device),
-            query_norm: norm(),
-            key_norm: norm(),
+            query_key_value: config.projection([width, config.query_key_value_columns()], initializer),
+            output: config.residual_projection([width, width], initializer),
+            query_norm: norm(initializer),
+            key_norm: norm(initializer),
             dropout: config.dropout,
             heads: AttentionHeads { queries: config.heads, key_values: config.key_value_heads(), width: head_width },
             scores: AttentionScores { scale: (head_width as f64).powf(-0.5), soft_cap: config.attention_soft_cap },

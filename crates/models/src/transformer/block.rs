@@ -1,7 +1,7 @@
 //! One block: attention, then feed-forward, each behind a norm and added to the residual stream.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use kiln_kernels::{Draws, dropout};
 
 use super::attention::{Attention, Window};
@@ -9,7 +9,7 @@ use super::cache::LayerCache;
 use super::config::TransformerConfig;
 use super::feed_forward::FeedForward;
 use super::norm::Norm;
-use crate::layers::Projection;
+use crate::layers::{Initializer, Projection};
 
 /// x + attention(norm(x)), then x + feed-forward(norm(x)).
 #[derive(Module, Debug)]
@@ -26,12 +26,12 @@ pub struct Block {
 }
 
 impl Block {
-    pub(super) fn init(config: &TransformerConfig, device: &Device) -> Self {
+    pub(super) fn init(config: &TransformerConfig, initializer: &mut Initializer<'_>) -> Self {
         Self {
-            attention_norm: config.norm(device),
-            attention: Attention::init(config, device),
-            feed_forward_norm: config.norm(device),
-            feed_forward: FeedForward::init(config, device),
+            attention_norm: config.norm(initializer),
+            attention: Attention::init(config, initializer),
+            feed_forward_norm: config.norm(initializer),
+            feed_forward: FeedForward::init(config, initializer),
             dropout: config.dropout,
         }
     }

@@ -1,11 +1,11 @@
 //! The feed-forward part of a block.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use kiln_kernels::{Activation, activate, swiglu};
 
 use super::config::{FeedForwardActivation, TransformerConfig};
-use crate::layers::Projection;
+use crate::layers::{Initializer, Projection};
 
 /// y = f(x W_in) W_out, or with SwiGLU y = (silu(x G) * (x U)) W_out, where `input` holds G and U side by side.
 #[derive(Module, Debug)]
@@ -19,11 +19,11 @@ pub struct FeedForward {
 }
 
 impl FeedForward {
-    pub(super) fn init(config: &TransformerConfig, device: &Device) -> Self {
+    pub(super) fn init(config: &TransformerConfig, initializer: &mut Initializer<'_>) -> Self {
         let (width, inner) = (config.width, config.feed_forward_width());
         Self {
-            input: config.projection([width, config.feed_forward_columns()], device),
-            output: config.residual_projection([inner, width], device),
+            input: config.projection([width, config.feed_forward_columns()], initializer),
+            output: config.residual_projection([inner, width], initializer),
             activation: config.activation,
         }
     }

@@ -1,7 +1,7 @@
 //! Embeddings, blocks, head.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, assert_shape};
+use burn::tensor::{Int, Tensor, assert_shape};
 use kiln_kernels::{Draws, affine, cross_entropy, dropout};
 
 use super::attention::Window;
@@ -10,7 +10,7 @@ use super::cache::KeyValueCache;
 use super::config::{PositionKind, TransformerConfig};
 use super::norm::Norm;
 use super::rotary::RotaryPositions;
-use crate::layers::{Embedding, Projection, constant, losses_of_projection, normal};
+use crate::layers::{Embedding, Initializer, Projection, losses_of_projection};
 
 /// Standard deviation of fresh weights, as in GPT-2.
 const DEVIATION: f64 = 0.02;
@@ -37,16 +37,16 @@ pub struct Transformer {
 
 impl TransformerConfig {
     /// The model with fresh weights, drawn at once.
-    pub(crate) fn init(&self, vocabulary: usize, context: usize, device: &Device) -> Transformer {
+    pub(crate) fn init(&self, vocabulary: usize, context: usize, initializer: &mut Initializer<'_>) -> Transformer {
         let learned = self.position == PositionKind::Learned;
         Transformer {
-            token_embedding: Embedding::init(vocabulary, self.width, DEVIATION, device),
-            position_embedding: learned.then(|| Embedding::init(context, self.width, DEVIATION, device)),
-            blocks: (0..self.layers).map(|_| Block::init(self, device)).collect(),
-            final_norm: self.norm(device),
+            token_embedding: Embedding::init(vocabulary, self.width, DEVIATION, initializer),
+            position_embedding: learned.then(|| Embedding::init(context, self.width, DEVIATION, initializer)),
+            blocks: (0..self.layers).map(|_| Block::init(self, initializer)).collect(),
+            final_norm: self.norm(initializer),
             output: (!self.tied)
-                .then(|| Projection { weight: normal([self.width, vocabulary], DEVIATION, device), bias: None }),
-            rotary: (!learned).then(|| RotaryPositions::new(context, self.head_width(), self.rotary_base, device)),
+                .then(|| Projection { weight: initializer.normal([self.width, vocabulary], DEVIATION), bias: None }),
+            rotary: (!learned).then(|| RotaryPositions::new(context, self.head_width(), self.rotary_base, initializer.device())),
             dropout: self.dropout,
             context,
             config: self.clone(),
@@ -54,23 +54,23 @@ impl TransformerConfig {
     }
 
     /// A norm of the residual stream.
-    pub(super) fn norm(&self, device: &Device) -> Norm {
-        Norm::init(self.norm, self.width, self.bias, self.norm_epsilon, device)
+    pub(super) fn norm(&self, initializer: &mut Initializer<'_>) -> Norm {
+        Norm::init(self.norm, self.width, self.bias, self.norm_epsilon, initializer)
     }
 
     /// A projection that does not end in the residual stream.
-    pub(super) fn projection(&self, shape: [usize; 2], device: &Device) -> Projection {
-        self.projection_with(shape, DEVIATION, device)
+    pub(super) fn projection(&self, shape: [usize; 2], initializer: &mut Initializer<'_>) -> Projection {
+        self.projection_with(shape, DEVIATION, initializer)
     }
 
     /// A projection whose output is added to the residual stream: 2 layers of them add up to the variance of one.
-    pub(super) fn residual_projection(&self, shape: [usize; 2], device: &Device) -> Projection {
-        self.projection_with(shape, DEVIATION / (2.0 * self.layers as f64).sqrt(), device)
+    pub(super) fn residual_projection(&self, shape: [usize; 2], initializer: &mut Initializer<'_>) -> Projection {
+        self.projection_with(shape, DEVIATION / (2.0 * self.layers as f64).sqrt(), initializer)
     }
 
-    fn projection_with(&self, shape: [usize; 2], deviation: f64, device: &Device) -> Projection {
-        let bias = self.bias.then(|| constant([shape[1]], 0.0, device));
-        Projection { weight: normal(shape, deviation, device), bias }
+    fn projection_with(&self, shape: [usize; 2], deviation: f64, initializer: &mut Initializer<'_>) -> Projection {
+        let weight = initializer.normal(shape, deviation);
+        Projection { weight, bias: self.bias.then(|| initializer.constant([shape[1]], 0.0)) }
     }
 }
 

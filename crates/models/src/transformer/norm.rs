@@ -1,11 +1,11 @@
 //! Layer norm and RMS norm over the last axis.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use kiln_kernels::{layer_norm, rms_norm};
 
 use super::config::NormKind;
-use crate::layers::constant;
+use crate::layers::Initializer;
 
 /// A norm over the last axis, of width C:
 ///
@@ -25,9 +25,9 @@ pub struct Norm {
 }
 
 impl Norm {
-    pub(super) fn init(kind: NormKind, width: usize, bias: bool, epsilon: f64, device: &Device) -> Self {
-        let bias = (bias && kind == NormKind::Layer).then(|| constant([width], 0.0, device));
-        Self { weight: constant([width], 1.0, device), bias, kind, epsilon }
+    pub(super) fn init(kind: NormKind, width: usize, bias: bool, epsilon: f64, initializer: &mut Initializer<'_>) -> Self {
+        let bias = (bias && kind == NormKind::Layer).then(|| initializer.constant([width], 0.0));
+        Self { weight: initializer.constant([width], 1.0), bias, kind, epsilon }
     }
 
     /// Normalises each row of `[N, C]`.

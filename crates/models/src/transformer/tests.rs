@@ -6,6 +6,7 @@ use super::attention::{Attention, Window};
 use super::block::Block;
 use super::config::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
 use super::rotary::RotaryPositions;
+use crate::layers::Initializer;
 use crate::reference::{Fixture, objective, with_reference_weights};
 
 /// Llama's choices at a size that fits a fixture: 4 heads of width 4, 2 key-value heads.
@@ -70,14 +71,14 @@ fn check_part<M: Module>(
 }
 
 fn check_attention(config: &TransformerConfig, fixture_name: &str, names: &[&str]) {
-    let attention = Attention::init(config, &Device::flex().autodiff());
+    let attention = Attention::init(config, &mut Initializer::random(1, &Device::flex().autodiff()));
     check_part(attention, fixture_name, names, config, |part, input, window| {
         part.output.forward(part.forward(input, window, None, &mut Draws::none()).0)
     });
 }
 
 fn check_block(config: &TransformerConfig, fixture_name: &str, names: &[&str]) {
-    let block = Block::init(config, &Device::flex().autodiff());
+    let block = Block::init(config, &mut Initializer::random(1, &Device::flex().autodiff()));
     check_part(block, fixture_name, names, config, |part, input, window| {
         part.forward(input, window, None, &mut Draws::none()).0
     });

@@ -144,8 +144,7 @@ impl World {
         change: impl FnOnce(&mut Checkpoint),
     ) -> Result<Outcome, TrainError> {
         let device = Device::flex();
-        device.seed(3);
-        let fresh = self.model.init(self.tokenizer.vocabulary_size(), self.run.context, &device);
+        let fresh = self.model.init(self.tokenizer.vocabulary_size(), self.run.context, 3, &device);
         let description = ModelDescription::new(self.model.clone(), &self.tokenizer, self.run.context);
         let folder = RunFolder::open(&self.folder.path().join(name), true, description)?;
         let folder = match &self.files {
@@ -302,8 +301,7 @@ fn an_evaluation_gives_the_same_bits_twice_and_does_not_depend_on_the_batch() {
     for (model, carries_state) in [(TRANSFORMER, false), (LSTM, true)] {
         let world = World::new(model, "");
         let device = Device::flex();
-        device.seed(1);
-        let language_model = world.model.init(world.tokenizer.vocabulary_size(), 8, &device);
+        let language_model = world.model.init(world.tokenizer.vocabulary_size(), 8, 1, &device);
         let model = TrainingModel { language_model };
         let loss = |rows| {
             let plan = EvaluationPlan::new(&world.validation, 1.0, rows, 8, carries_state).unwrap();
@@ -330,7 +328,7 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
     let description = ModelDescription::new(world.model.clone(), &world.tokenizer, world.run.context);
     let folder = RunFolder::open(&world.folder.path().join("run"), true, description).unwrap();
     let (found, checkpoint) = folder.newest().unwrap().unwrap();
-    let fresh = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &device);
+    let fresh = world.model.blank(world.tokenizer.vocabulary_size(), world.run.context, &device);
     let model = kiln_models::saved::load_weights(fresh, &found.folder.join("model.safetensors")).unwrap();
     let notes = Notes::default();
     let schedule = cosine(1e30);

@@ -173,7 +173,7 @@ fn weights_that_are_not_finite_are_not_saved_beside_an_average_that_is() {
     let numbers = burn::tensor::TensorData::new(vec![0.5_f32, f32::NAN], [2]);
     checkpoint.training_weights = Some([("output.bias".to_string(), numbers)].into());
     let description = fixture::description();
-    let model = description.model.init(description.vocabulary_size, 8, &burn::tensor::Device::flex());
+    let model = description.model.init(description.vocabulary_size, 8, 1, &burn::tensor::Device::flex());
     let Err(error) = Snapshot::take(&model, &description, checkpoint) else { panic!("it was taken") };
     let message = error.to_string();
     assert!(message.contains("training-weights.safetensors") && message.contains("not finite"), "{message}");

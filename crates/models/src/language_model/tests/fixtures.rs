@@ -43,7 +43,7 @@ fn check(config: ModelConfig, fixture_name: &str, names: &[String]) {
     let device = Device::flex().autodiff();
     let fixture = Fixture::read(fixture_name);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let model = with_reference_weights(config.init(5, 6, &device), &names);
+    let model = with_reference_weights(config.init(5, 6, 1, &device), &names);
 
     let (logits, _) = model.forward(fixture.tokens("tokens", &device), None);
 

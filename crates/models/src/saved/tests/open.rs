@@ -42,7 +42,7 @@ fn write_run(run: &Path, model: &LanguageModel, description: &ModelDescription, 
 pub(super) fn a_run(run: &Path) -> (LanguageModel, ModelDescription, PathBuf) {
     let tokenizer = tokenizer("hello world");
     let config = configs().swap_remove(1);
-    let model = config.init(tokenizer.vocabulary_size(), CONTEXT, &Device::flex());
+    let model = config.init(tokenizer.vocabulary_size(), CONTEXT, 1, &Device::flex());
     let description = ModelDescription::new(config, &tokenizer, CONTEXT);
     let folder = write_run(run, &model, &description, &tokenizer);
     (model, description, folder)
@@ -75,7 +75,7 @@ fn every_kind_of_model_comes_back_bit_for_bit() {
     for config in configs() {
         let run = tempfile::tempdir().unwrap();
         let tokenizer = tokenizer("abcdefgh");
-        let model = config.init(tokenizer.vocabulary_size(), CONTEXT, &Device::flex());
+        let model = config.init(tokenizer.vocabulary_size(), CONTEXT, 1, &Device::flex());
         let description = ModelDescription::new(config, &tokenizer, CONTEXT);
         let folder = write_run(run.path(), &model, &description, &tokenizer);
 
@@ -95,7 +95,7 @@ fn every_kind_of_model_comes_back_bit_for_bit() {
 fn weights_load_into_a_model_that_trains() {
     let run = tempfile::tempdir().unwrap();
     let (model, description, folder) = a_run(run.path());
-    let fresh = description.model.init(description.vocabulary_size, CONTEXT, &Device::flex().autodiff());
+    let fresh = description.model.blank(description.vocabulary_size, CONTEXT, &Device::flex().autodiff());
     let ids = named_parameters(&fresh);
 
     let loaded = load_weights(fresh, &folder.join(WEIGHTS_FILE)).unwrap();

@@ -54,7 +54,7 @@ fn the_saved_model_is_the_one_that_was_evaluated_and_not_the_one_that_is_trained
     for world in averaging_worlds() {
         let outcome = world.train("run", &Notes::default()).unwrap();
         let (folder, checkpoint) = world.newest("run");
-        let fresh = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &Device::flex());
+        let fresh = world.model.blank(world.tokenizer.vocabulary_size(), world.run.context, &Device::flex());
         let saved = kiln_models::saved::load_weights(fresh, &folder.join("model.safetensors")).unwrap();
         let trained = kiln_models::saved::apply_tensors(saved.clone(), checkpoint.training_weights.unwrap()).unwrap();
         let loss = |language_model| {

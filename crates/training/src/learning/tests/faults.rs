@@ -33,8 +33,7 @@ fn world(model: &str) -> World {
 
 fn updater(world: &World) -> (Updater, TrainingLoader) {
     let device = Device::flex();
-    device.seed(3);
-    let model = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &device);
+    let model = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, 3, &device);
     let run = &world.run;
     let parts = UpdateParts {
         seed: 11,

@@ -106,10 +106,7 @@ fn a_range_test_stops_where_a_model_diverges_and_suggests_a_rate_that_trains() {
     let world = World::new("[rnn]\nlayers = 1\nhidden = 16", "windows = \"streams\"");
     let device = Device::flex();
     let optimizer = OptimizerConfig::Sgd(Default::default());
-    let fresh = || {
-        device.seed(3);
-        world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &device)
-    };
+    let fresh = || world.model.init(world.tokenizer.vocabulary_size(), world.run.context, 3, &device);
     let test = |range, proceed: &mut dyn FnMut(&RatePoint) -> bool| {
         let (seed, model, train) = (11, fresh(), world.train.clone());
         find_rate(RateTest { seed, model, run: &world.run, optimizer: &optimizer, train, range }, proceed).unwrap()

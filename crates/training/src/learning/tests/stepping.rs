@@ -30,8 +30,7 @@ fn updates_for_a_stopwatch_are_those_of_a_run() {
         let expected: Vec<f64> = notes.steps.lock().unwrap().iter().map(|entry| entry.train_loss).collect();
 
         let device = Device::flex();
-        device.seed(3);
-        let model = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, &device);
+        let model = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, 3, &device);
         let mut bench = StepBench::new(&world.config(), model, device, world.train.clone()).unwrap();
         let found: Vec<f64> = [1, 2, 3, 1, 5].into_iter().map(|updates| bench.run(updates).unwrap()).collect();
         assert_eq!(found, [0, 2, 5, 6, 11].map(|index| expected[index]), "{windows}");

@@ -64,7 +64,7 @@ fn tables_and_heads_are_left_to_adamw() {
         ("[transformer]\nposition = \"rotary\"\nactivation = \"swiglu\"\nquery-key-norm = true", &transformer),
     ] {
         let model: ModelConfig = toml::from_str(text).unwrap();
-        let parameters = named_parameters(&model.init(11, 4, &Device::flex()));
+        let parameters = named_parameters(&model.init(11, 4, 1, &Device::flex()));
         let mut hidden: Vec<String> = parameters
             .into_iter()
             .filter(|parameter| parameter.shape.len() == 2 && is_hidden(&parameter.name))

@@ -45,7 +45,7 @@ pub(super) fn snapshot(checkpoint: Checkpoint) -> Snapshot {
     static MODEL: LazyLock<Mutex<LanguageModel>> = LazyLock::new(|| {
         let _alone = alone();
         let description = description();
-        Mutex::new(description.model.init(description.vocabulary_size, description.context, &Device::flex()))
+        Mutex::new(description.model.init(description.vocabulary_size, description.context, 1, &Device::flex()))
     });
     let model = MODEL.lock().unwrap_or_else(PoisonError::into_inner);
     Snapshot::take(&model, &description(), checkpoint).unwrap()
