@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kiln_fuzz::Scratch;
-use kiln_training::shards::TokenFile;
+use kiln_data::shards::TokenFile;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

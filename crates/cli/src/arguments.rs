@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use kiln_models::saved::Which;
-use kiln_training::config::Override;
+use kiln_settings::Override;
 
 use crate::commands::{
     BenchArguments, DevicesArguments, FindRateArguments, InspectArguments, LsArguments, RaceArguments, SampleArguments,

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use kiln_convergence::LabError;
 use kiln_inference::GenerateError;
 use kiln_models::saved::SavedModelError;
-use kiln_training::config::{ConfigErrors, ConfigFileError, RefusedChanges};
+use kiln_settings::{ConfigErrors, ConfigFileError};
+use kiln_training::config::RefusedChanges;
 use kiln_training::learning::TrainError;
 use kiln_training::run::FolderError;
 

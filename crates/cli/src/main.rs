@@ -5,7 +5,6 @@ mod commands;
 mod defects;
 mod device;
 mod exit;
-mod figures;
 mod report;
 mod runs;
 mod screen;

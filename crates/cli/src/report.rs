@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal, Write as _};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str};
 use kiln_models::saved::SavedModelError;
-use kiln_training::config::{ConfigErrors, ConfigFileError, Problem, RefusedChanges};
+use kiln_settings::{ConfigErrors, ConfigFileError, Problem};
+use kiln_training::config::RefusedChanges;
 
 /// Prints an error to stderr, in colours if stderr is a terminal that wants them.
 pub(crate) fn print(error: &anyhow::Error) {
@@ -102,7 +103,8 @@ fn renderer(colours: bool) -> Renderer {
 
 #[cfg(test)]
 mod tests {
-    use kiln_training::config::{Config, Override, Source};
+    use kiln_settings::{Override, Source};
+    use kiln_training::config::Config;
 
     use super::*;
 

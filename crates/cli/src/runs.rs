@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
 use kiln_models::saved::{ModelDescription, SavedModel, Which, steps};
-use kiln_training::config::{Change, Config, Meaning, Override, RefusedChanges, changes as changes_between};
+use kiln_settings::Override;
+use kiln_training::config::{Change, Config, Meaning, RefusedChanges, changes as changes_between};
 use kiln_training::run::{Checkpoint, HistoryEntry, RunDocuments, RunFolder, RunRecord};
-use kiln_training::shards::PreparedData;
 
 use crate::device::Chosen;
 use crate::exit::UsageError;

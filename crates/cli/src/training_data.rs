@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use etcetera::BaseStrategy;
 use indicatif::{ProgressBar, ProgressStyle};
+use kiln_data::corpus::Split;
+use kiln_data::shards::{self, EntropyFloor, PrepareProgress, PreparedData, TokenFile};
 use kiln_models::Tokenizer;
 use kiln_models::saved::{SavedModel, TOKENIZER_FILE};
 use kiln_training::config::Config;
-use kiln_training::corpus::Split;
-use kiln_training::shards::{self, EntropyFloor, PrepareProgress, PreparedData, TokenFile};
 
 /// Names the folder of downloads and tokens, instead of the user's cache folder.
 const CACHE_VARIABLE: &str = "KILN_CACHE";

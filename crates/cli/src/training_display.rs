@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use burn::train::Interrupter;
 use burn::train::renderer::MetricsRenderer;
+use kiln_data::shards::EntropyFloor;
 use kiln_inference::{Request, SamplerConfig, generate};
 use kiln_models::{LanguageModel, Tokenizer};
 use kiln_training::learning::{Event, Observer};
 use kiln_training::run::{EvaluationEntry, StepEntry};
-use kiln_training::shards::EntropyFloor;
 
 use crate::screen::Screen;
 use crate::terminal;

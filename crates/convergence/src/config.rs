@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use kiln_models::Violation;
-use kiln_training::config::{ConfigErrors, ConfigFileError, Override, Source, read, read_source};
-use kiln_training::optimizers::OptimizerConfig;
-use kiln_training::schedules::ScheduleConfig;
+use kiln_optimization::optimizers::OptimizerConfig;
+use kiln_optimization::schedules::ScheduleConfig;
+use kiln_settings::Violation;
+use kiln_settings::{ConfigErrors, ConfigFileError, Override, Source, read, read_source};
 use serde::{Deserialize, Serialize};
 
 use crate::problem::ProblemConfig;

@@ -1,8 +1,9 @@
 //! R descents side by side, as one batched tensor.
 
 use burn::tensor::Tensor;
-use kiln_training::optimizers::{OptimizerConfig, Parameter, Rate, SgdConfig, Slots, UpdateRule};
-use kiln_training::schedules::{Schedule, Theory};
+use kiln_optimization::optimizers::{OptimizerConfig, Parameter, Rate, SgdConfig, Slots, UpdateRule};
+use kiln_optimization::schedules::{Schedule, Theory};
+use kiln_parameters::Role;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -189,7 +190,8 @@ impl<'a> Walk<'a> {
         let shape = self.weights.dims();
         let length = [shape[0] * shape[1]];
         // A matrix of repeats and weights, so that a decay acts on the weights.
-        let parameter = Parameter { path: "weights", shape: &shape, step: t + 1 };
+        let role = Role::HiddenMatrix;
+        let parameter = Parameter { path: "weights", shape: &shape, role, step: t + 1 };
         let weights = self.weights.clone().reshape(length);
         let updated = self.rule.update(parameter, weights, gradient.reshape(length), &mut self.slots, &rate);
         self.weights = updated.reshape(shape);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln_training::schedules::ScheduleConfig;
+use kiln_optimization::schedules::ScheduleConfig;
 
 use crate::descent::{Descent, descend};
 use crate::fits::{floor, power_law, rate_per_step};

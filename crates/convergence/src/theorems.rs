@@ -4,8 +4,8 @@
 //! unbiased gradient of variance sigma² / b. The theorems are those of Bottou, Curtis and Nocedal, "Optimization Methods for
 //! Large-Scale Machine Learning", 2018, with mu = M_G = 1 and M = sigma² / b.
 
-use kiln_training::optimizers::OptimizerConfig;
-use kiln_training::schedules::{InverseTimeConfig, ScheduleConfig};
+use kiln_optimization::optimizers::OptimizerConfig;
+use kiln_optimization::schedules::{InverseTimeConfig, ScheduleConfig};
 
 use crate::{Constants, CurveConfig};
 

@@ -1,13 +1,14 @@
 //! The choice of a model: `[model.rnn]`, `[model.lstm]`, `[model.gru]` or `[model.transformer]`.
 
 use burn::tensor::Device;
+use kiln_parameters::PartCount;
+use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
 use crate::language_model::LanguageModel;
 use crate::layers::Initializer;
 use crate::recurrent::{GruConfig, LstmConfig, RnnConfig};
 use crate::transformer::TransformerConfig;
-use crate::violation::Violation;
 
 /// Which language model, and its sizes; in a file exactly one of the tables named after the variants.
 ///
@@ -28,25 +29,6 @@ pub enum ModelConfig {
     Gru(GruConfig),
     /// Decoder transformer (GPT-2, nanoGPT, Llama by its options), `[model.transformer]`.
     Transformer(TransformerConfig),
-}
-
-/// How many trainable numbers one part of a model holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PartCount {
-    /// The part: a prefix of its parameters' names, `*` standing for every layer.
-    pub name: String,
-    /// Number of trainable numbers in it.
-    pub count: u64,
-    /// How many of them are in matrices; the others are biases and gains.
-    #[serde(skip)]
-    pub matrices: u64,
-}
-
-impl PartCount {
-    /// A part with so many numbers in matrices and so many in vectors.
-    pub(crate) fn new(name: &str, matrices: u64, vectors: u64) -> Self {
-        Self { name: name.to_owned(), count: matrices + vectors, matrices }
-    }
 }
 
 /// Floating-point operations for one token, a multiplication with its addition counted as two.

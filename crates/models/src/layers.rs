@@ -1,11 +1,13 @@
 //! Building blocks that both families of models share.
 
 mod embedding;
+mod head;
 mod initializer;
 mod loss;
 mod projection;
 
 pub use embedding::Embedding;
+pub use head::Head;
 pub(crate) use initializer::Initializer;
-pub(crate) use loss::losses_of_projection;
+use loss::losses_of_projection;
 pub use projection::Projection;

@@ -1,7 +1,6 @@
 //! Text to tokens to logits: tokenizers, language models, and what a saved model consists of.
 
 mod config;
-pub mod files;
 mod language_model;
 mod layers;
 mod recurrent;
@@ -11,14 +10,13 @@ mod rules;
 pub mod saved;
 mod tokenizer;
 mod transformer;
-mod violation;
 
-pub use config::{FlopsPerToken, ModelConfig, PartCount};
+pub use config::{FlopsPerToken, ModelConfig};
 pub use language_model::{LanguageModel, State};
-pub use layers::{Embedding, Projection};
+pub use layers::{Embedding, Head, Projection};
 pub use recurrent::{
-    Activation, GruConfig, GruLayer, Head, LayerState, LstmConfig, LstmLayer, RecurrentLayer, RecurrentModel,
-    RecurrentState, RnnConfig, RnnLayer,
+    Activation, GruConfig, GruLayer, LayerState, LstmConfig, LstmLayer, RecurrentLayer, RecurrentModel, RecurrentState,
+    RnnConfig, RnnLayer,
 };
 pub use tokenizer::{
     BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, END_TOKEN, StreamDecoder, TextEncoder,
@@ -28,4 +26,3 @@ pub use transformer::{
     Attention, Block, FeedForward, FeedForwardActivation, KeyValueCache, Norm, NormKind, PositionKind, RotaryPositions,
     Transformer, TransformerConfig,
 };
-pub use violation::Violation;

@@ -29,6 +29,6 @@ mod tests;
 pub use config::{Activation, GruConfig, LstmConfig, RnnConfig};
 pub use gru::GruLayer;
 pub use lstm::LstmLayer;
-pub use model::{Head, RecurrentLayer, RecurrentModel};
+pub use model::{RecurrentLayer, RecurrentModel};
 pub use rnn::RnnLayer;
 pub use state::{LayerState, RecurrentState};

@@ -1,6 +1,6 @@
 //! Checks shared by the configurations of the models.
 
-use crate::violation::Violation;
+use kiln_settings::Violation;
 
 /// Adds a violation when `value` is not in `1..=most`.
 pub(crate) fn check_size(violations: &mut Vec<Violation>, key: &str, value: usize, most: usize) {

@@ -2,7 +2,8 @@
 
 mod traffic;
 
-use kiln_models::{ModelConfig, PartCount};
+use kiln_models::ModelConfig;
+use kiln_parameters::PartCount;
 use serde::Serialize;
 
 pub use traffic::least_bytes_per_update;

@@ -7,7 +7,7 @@ use kiln_models::State;
 use serde::{Deserialize, Serialize};
 
 use crate::learning::{EvaluationInput, TrainingModel};
-use crate::shards::TokenFile;
+use kiln_data::shards::TokenFile;
 
 /// The loss of a model on a text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -4,16 +4,9 @@
 //! (loss, gradients, the loop), which moves the model by [`optimizers`] and [`schedules`], averages it by [`averaging`] and
 //! writes the [`run`] folder.
 
-pub mod averaging;
-pub mod batches;
 pub mod config;
-pub mod corpus;
 pub mod estimate;
 pub mod evaluation;
 pub mod learning;
 pub mod live_estimates;
-pub mod optimizers;
-mod rules;
 pub mod run;
-pub mod schedules;
-pub mod shards;

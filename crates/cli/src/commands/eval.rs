@@ -4,12 +4,12 @@ use std::io::Write;
 
 use anyhow::Context;
 use indicatif::ProgressBar;
+use kiln_data::batches::{EvaluationPlan, Windows};
+use kiln_data::shards::TokenFile;
 use kiln_models::saved::SavedModel;
-use kiln_training::batches::{EvaluationPlan, Windows};
 use kiln_training::config::Config;
 use kiln_training::evaluation::{Evaluation, evaluate};
 use kiln_training::learning::{EvaluationLoader, TrainingModel};
-use kiln_training::shards::TokenFile;
 
 use crate::arguments::EvalArguments;
 use crate::device::choose;

@@ -8,19 +8,19 @@ use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use kiln_optimization::optimizers::OptimizerConfig;
 use kiln_training::config::Config;
 use kiln_training::learning::{RateFindings, RatePoint, RateRange, RateStop, RateTest, find_rate as test_rates};
-use kiln_training::optimizers::OptimizerConfig;
 use serde::Serialize;
 
 use crate::arguments::ConfigArguments;
 use crate::device::choose;
 use crate::exit::{Exit, UsageError};
-use crate::figures::{Axis, Chart, Line, Series, png, svg, terminal};
 use crate::runs;
 use crate::signals;
 use crate::terminal::{say, width};
 use crate::training_data;
+use kiln_figures::{Axis, Chart, Line, Series, png, svg, terminal};
 
 /// About how many lines the table has.
 const ROWS: usize = 20;

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
+use kiln_data::shards::PreparedData;
 use kiln_models::saved::{DiskFiles, write_file_atomically};
 use kiln_training::config::{Config, Entrant, RaceConfig, RefusedChanges};
 use kiln_training::learning::{self, Divergence, Session, Stop, TrainError};
 use kiln_training::run::{FolderError, LoopState, Metrics};
-use kiln_training::shards::PreparedData;
 
 use self::progress::RaceProgress;
 pub(crate) use self::results::Diverged;

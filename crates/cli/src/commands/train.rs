@@ -4,12 +4,12 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::train::Interrupter;
+use kiln_data::shards::{EntropyFloor, PreparedData};
 use kiln_models::LanguageModel;
 use kiln_models::saved::steps;
 use kiln_training::config::Config;
 use kiln_training::learning::{self, Outcome, Session, Stop};
 use kiln_training::run::RunFolder;
-use kiln_training::shards::{EntropyFloor, PreparedData};
 
 use crate::arguments::TrainArguments;
 use crate::device::choose;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord};
-use kiln_models::Violation;
-use kiln_models::files::{Content, Links, read_regular};
+use kiln_settings::Violation;
+use kiln_settings::files::{Content, Links, read_regular};
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 

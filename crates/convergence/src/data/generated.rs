@@ -1,6 +1,6 @@
 //! Samples of a linear model.
 
-use kiln_models::Violation;
+use kiln_settings::Violation;
 use nalgebra::{DMatrix, DVector};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -3,7 +3,7 @@
 mod csv;
 mod generated;
 
-use kiln_models::Violation;
+use kiln_settings::Violation;
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 

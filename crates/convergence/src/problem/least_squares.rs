@@ -1,7 +1,7 @@
 //! Linear regression: least squares, whose Hessian is the same everywhere.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use kiln_models::Violation;
+use kiln_settings::Violation;
 use nalgebra::DMatrix;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

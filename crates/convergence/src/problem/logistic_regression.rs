@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, softplus_with_threshold};
-use kiln_models::Violation;
+use kiln_settings::Violation;
 use nalgebra::{DMatrix, DVector};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};

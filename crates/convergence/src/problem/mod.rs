@@ -7,7 +7,7 @@ mod quadratic;
 mod quadratic_form;
 
 use burn::tensor::Tensor;
-use kiln_models::Violation;
+use kiln_settings::Violation;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! A quadratic with a given spectrum, so that c and L are exact, and additive noise, so that sigma² is.
 
 use burn::tensor::Tensor;
-use kiln_models::Violation;
+use kiln_settings::Violation;
 use nalgebra::{DMatrix, DVector};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use kiln_training::config::{Kind, Schema, Source};
+use kiln_settings::{Kind, Schema, Source};
 
 use super::support::{curve, read};
 use crate::{Experiment, LabFile};

@@ -3,7 +3,7 @@
 use std::fs;
 
 use kiln_hostile::{Fate, Form, each_mutant};
-use kiln_training::config::{ConfigFileError, Source};
+use kiln_settings::{ConfigFileError, Source};
 
 use super::support::curve;
 use crate::data::{CsvConfig, DataConfig, Targets};

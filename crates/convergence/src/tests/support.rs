@@ -1,7 +1,7 @@
 //! Experiments written in a few lines.
 
 use burn::tensor::Device;
-use kiln_training::config::{ConfigErrors, Source};
+use kiln_settings::{ConfigErrors, Source};
 
 use crate::problem::{Problem, ProblemConfig};
 use crate::{Arithmetic, CurveOutcome, Experiment, ExperimentOutcome, LabError, run};

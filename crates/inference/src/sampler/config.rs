@@ -1,6 +1,6 @@
 //! How the next token is chosen.
 
-use kiln_models::Violation;
+use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
 /// How the next token is chosen from the logits. Everything that is not set is not done.

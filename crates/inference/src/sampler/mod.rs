@@ -4,7 +4,7 @@ mod config;
 #[cfg(test)]
 mod tests;
 
-use kiln_models::Violation;
+use kiln_settings::Violation;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 

@@ -1,6 +1,7 @@
+use crate::ModelConfig;
 use crate::recurrent::{GruConfig, LstmConfig, RnnConfig};
 use crate::transformer::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
-use crate::{ModelConfig, Violation};
+use kiln_settings::Violation;
 
 fn messages(violations: &[Violation]) -> Vec<String> {
     violations.iter().map(|violation| format!("{}: {}", violation.key, violation.message)).collect()

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::PartCount;
+use kiln_parameters::{PartCount, Role};
+
 use crate::rules::{check_probability, check_size};
-use crate::violation::Violation;
+use kiln_settings::Violation;
 
 /// The function phi of an Elman network's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -193,9 +194,9 @@ impl RecurrentSizes {
         let biases = self.layers as u64 * (gates + extra_biases) * hidden;
         let output_weight = if self.tied { 0 } else { hidden * vocabulary };
         vec![
-            PartCount::new("embedding", vocabulary * embedding, 0),
-            PartCount::new("layers.*", layers, biases),
-            PartCount::new("output", output_weight, vocabulary),
+            PartCount::new("embedding", &[(Role::Embedding, vocabulary * embedding)]),
+            PartCount::new("layers.*", &[(Role::HiddenMatrix, layers), (Role::Bias, biases)]),
+            PartCount::new("output", &[(Role::Head, output_weight), (Role::Bias, vocabulary)]),
         ]
     }
 

@@ -35,7 +35,9 @@ impl GruConfig {
     /// The model with fresh weights, drawn at once.
     pub(crate) fn init(&self, vocabulary: usize, initializer: &mut Initializer<'_>) -> RecurrentModel<GruLayer> {
         let sizes = self.sizes();
-        RecurrentModel::init(sizes, vocabulary, initializer, |input, initializer| GruLayer::init(input, sizes.hidden, initializer))
+        RecurrentModel::init(sizes, vocabulary, initializer, |input, initializer| {
+            GruLayer::init(input, sizes.hidden, initializer)
+        })
     }
 }
 

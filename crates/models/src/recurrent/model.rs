@@ -1,12 +1,12 @@
 //! Embedding, layers, head.
 
-use burn::module::{Module, ModuleDisplay, Param};
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Int, Tensor, assert_shape};
-use kiln_kernels::{Draws, affine, dropout, embedding};
+use kiln_kernels::{Draws, dropout, embedding};
 
 use super::config::RecurrentSizes;
 use super::state::{LayerState, RecurrentState};
-use crate::layers::{Embedding, Initializer, losses_of_projection};
+use crate::layers::{Embedding, Head, Initializer};
 
 /// One layer of a recurrent network over a time-major sequence.
 pub trait RecurrentLayer: Module + ModuleDisplay {
@@ -48,15 +48,6 @@ pub struct RecurrentModel<L> {
     output_dropout: f64,
 }
 
-/// The head of a recurrent model.
-#[derive(Module, Debug)]
-pub struct Head {
-    /// W, `[H, V]`; `None` when the head is tied to the embedding.
-    pub weight: Option<Param<Tensor<2>>>,
-    /// b, `[V]`.
-    pub bias: Param<Tensor<1>>,
-}
-
 impl<L: RecurrentLayer> RecurrentModel<L> {
     pub(crate) fn init(
         sizes: RecurrentSizes,
@@ -71,7 +62,7 @@ impl<L: RecurrentLayer> RecurrentModel<L> {
             layers: (0..sizes.layers).map(|index| layer(sizes.input_of(index), initializer)).collect(),
             output: Head {
                 weight: (!sizes.tied).then(|| initializer.uniform([sizes.hidden, vocabulary], bound)),
-                bias: initializer.uniform([vocabulary], bound),
+                bias: Some(initializer.uniform([vocabulary], bound)),
             },
             dropout: sizes.dropout,
             output_dropout: sizes.output_dropout,
@@ -89,7 +80,7 @@ impl<L: RecurrentLayer> RecurrentModel<L> {
     pub fn forward(&self, tokens: Tensor<2, Int>, state: Option<RecurrentState>) -> (Tensor<3>, RecurrentState) {
         let [rows, steps] = tokens.dims();
         let (hidden, state) = self.hidden(tokens, state, &mut Draws::none());
-        let logits = affine(hidden, self.head_weight(), Some(self.output.bias.val()), None);
+        let logits = self.output.forward(hidden, &self.embedding);
         (logits.reshape([steps, rows, self.vocabulary_size()]).swap_dims(0, 1), state)
     }
 
@@ -109,7 +100,7 @@ impl<L: RecurrentLayer> RecurrentModel<L> {
         let (hidden, state) = self.hidden(tokens, state, draws);
         // Time-major, as the hidden states are: so only the targets and the losses are turned, which are small.
         let targets = targets.swap_dims(0, 1).reshape([steps * rows]);
-        let losses = losses_of_projection(hidden, self.head_weight(), Some(self.output.bias.val()), targets);
+        let losses = self.output.losses(hidden, &self.embedding, targets);
         (losses.reshape([steps, rows]).swap_dims(0, 1), state)
     }
 
@@ -165,11 +156,6 @@ impl<L: RecurrentLayer> RecurrentModel<L> {
 
     fn hidden_size(&self) -> usize {
         self.layers.last().map_or(0, RecurrentLayer::hidden_size)
-    }
-
-    /// `[H, V]`.
-    fn head_weight(&self) -> Tensor<2> {
-        self.output.weight.as_ref().map_or_else(|| self.embedding.transposed(), Param::val)
     }
 }
 

@@ -118,11 +118,19 @@ fn check_both_ways<L: RecurrentLayer>(model: &RecurrentModel<L>, input_weight: i
 fn projecting_the_table_gives_the_logits_and_gradients_of_projecting_every_token() {
     let device = Device::flex().autodiff();
     let lstm = LstmConfig { layers: 2, hidden: 6, embedding: Some(6), ..LstmConfig::default() };
-    check_both_ways(&with_fixed_weights(lstm.init(5, &mut Initializer::random(1, &device))), |layer| layer.input_weight.val());
+    check_both_ways(&with_fixed_weights(lstm.init(5, &mut Initializer::random(1, &device))), |layer| {
+        layer.input_weight.val()
+    });
     let tied = LstmConfig { tied: true, ..lstm };
-    check_both_ways(&with_fixed_weights(tied.init(5, &mut Initializer::random(1, &device))), |layer| layer.input_weight.val());
+    check_both_ways(&with_fixed_weights(tied.init(5, &mut Initializer::random(1, &device))), |layer| {
+        layer.input_weight.val()
+    });
     let gru = GruConfig { hidden: 6, ..GruConfig::default() };
-    check_both_ways(&with_fixed_weights(gru.init(5, &mut Initializer::random(1, &device))), |layer| layer.input_weight.val());
+    check_both_ways(&with_fixed_weights(gru.init(5, &mut Initializer::random(1, &device))), |layer| {
+        layer.input_weight.val()
+    });
     let rnn = RnnConfig { hidden: 6, ..RnnConfig::default() };
-    check_both_ways(&with_fixed_weights(rnn.init(5, &mut Initializer::random(1, &device))), |layer| layer.input_weight.val());
+    check_both_ways(&with_fixed_weights(rnn.init(5, &mut Initializer::random(1, &device))), |layer| {
+        layer.input_weight.val()
+    });
 }

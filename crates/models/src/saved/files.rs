@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use crate::files::{Links, open_regular};
+use kiln_settings::files::{Links, open_regular};
 
 /// A file system, as far as saving needs one. No operation is tried again by itself, and none does more than it says.
 pub trait Files: Send + Sync {

@@ -17,7 +17,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::error::SavedModelError;
 use super::header::{FileHeader, LONGEST_HEADER};
-use crate::files::{Links, open_regular};
+use kiln_settings::files::{Links, open_regular};
 
 /// The name under which the format keeps its table of texts: no tensor may have it.
 pub(super) const RESERVED_NAME: &str = "__metadata__";

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Violation;
+use kiln_settings::Violation;
 
 /// The special token that stands between documents.
 pub const END_TOKEN: &str = "<|end|>";

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::TokenizerError;
 use super::outline::Outline;
-use crate::files::{Content, Links, read_regular};
+use kiln_settings::files::{Content, Links, read_regular};
 
 /// The largest tokenizer file that is read; the largest published ones are about 40 MB.
 const LARGEST_FILE: u64 = 128 << 20;

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::PartCount;
+use kiln_parameters::{PartCount, Role};
+
 use crate::rules::{check_positive, check_probability, check_size};
-use crate::violation::Violation;
+use kiln_settings::Violation;
 
 /// How a token knows where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -195,25 +196,35 @@ impl TransformerConfig {
     pub(crate) fn parameters(&self, vocabulary: usize, context: usize) -> Vec<PartCount> {
         let [layers, width, vocabulary, context] = [self.layers, self.width, vocabulary, context].map(|n| n as u64);
         let biases = |count: u64| if self.bias { count } else { 0 };
-        let norm = width + if self.norm == NormKind::Layer { biases(width) } else { 0 };
+        let norm_bias = if self.norm == NormKind::Layer { biases(width) } else { 0 };
+        let norm = [(Role::Gain, width), (Role::Bias, norm_bias)];
         let (columns, inner) = (self.query_key_value_columns() as u64, self.feed_forward_columns() as u64);
         let query_key_norms = if self.query_key_norm { 2 * self.head_width() as u64 } else { 0 };
-        let attention = [width * (columns + width), biases(columns + width) + query_key_norms];
-        let feed_forward = [width * (inner + self.feed_forward_width() as u64), biases(inner + width)];
-        let block = |name: &str, [matrices, vectors]: [u64; 2]| {
-            PartCount::new(&format!("blocks.*.{name}"), layers * matrices, layers * vectors)
+        let attention = [
+            (Role::HiddenMatrix, width * (columns + width)),
+            (Role::Bias, biases(columns + width)),
+            (Role::Gain, query_key_norms),
+        ];
+        let feed_forward = [
+            (Role::HiddenMatrix, width * (inner + self.feed_forward_width() as u64)),
+            (Role::Bias, biases(inner + width)),
+        ];
+        let block = |name: &str, roles: &[(Role, u64)]| {
+            let roles: Vec<_> = roles.iter().map(|(role, count)| (*role, layers * count)).collect();
+            PartCount::new(format!("blocks.*.{name}"), &roles)
         };
-        let mut parts = vec![PartCount::new("token_embedding", vocabulary * width, 0)];
+        let table = |name: &str, rows: u64| PartCount::new(name, &[(Role::Embedding, rows * width)]);
+        let mut parts = vec![table("token_embedding", vocabulary)];
         if self.position == PositionKind::Learned {
-            parts.push(PartCount::new("position_embedding", context * width, 0));
+            parts.push(table("position_embedding", context));
         }
-        parts.push(block("attention_norm", [0, norm]));
-        parts.push(block("attention", attention));
-        parts.push(block("feed_forward_norm", [0, norm]));
-        parts.push(block("feed_forward", feed_forward));
-        parts.push(PartCount::new("final_norm", 0, norm));
+        parts.push(block("attention_norm", &norm));
+        parts.push(block("attention", &attention));
+        parts.push(block("feed_forward_norm", &norm));
+        parts.push(block("feed_forward", &feed_forward));
+        parts.push(PartCount::new("final_norm", &norm));
         if !self.tied {
-            parts.push(PartCount::new("output", width * vocabulary, 0));
+            parts.push(PartCount::new("output", &[(Role::Head, width * vocabulary)]));
         }
         parts
     }

@@ -1,8 +1,8 @@
 //! Embeddings, blocks, head.
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
-use kiln_kernels::{Draws, affine, cross_entropy, dropout};
+use kiln_kernels::{Draws, cross_entropy, dropout};
 
 use super::attention::Window;
 use super::block::Block;
@@ -10,7 +10,7 @@ use super::cache::KeyValueCache;
 use super::config::{PositionKind, TransformerConfig};
 use super::norm::Norm;
 use super::rotary::RotaryPositions;
-use crate::layers::{Embedding, Initializer, Projection, losses_of_projection};
+use crate::layers::{Embedding, Head, Initializer, Projection};
 
 /// Standard deviation of fresh weights, as in GPT-2.
 const DEVIATION: f64 = 0.02;
@@ -26,8 +26,8 @@ pub struct Transformer {
     pub blocks: Vec<Block>,
     /// Before the head.
     pub final_norm: Norm,
-    /// `[C, V]`; `None` when the head is tied to the token embedding.
-    pub output: Option<Projection>,
+    /// Its weight is `[C, V]`, or that of the token embedding; it has no bias.
+    pub output: Head,
     rotary: Option<RotaryPositions>,
     dropout: f64,
     context: usize,
@@ -44,9 +44,12 @@ impl TransformerConfig {
             position_embedding: learned.then(|| Embedding::init(context, self.width, DEVIATION, initializer)),
             blocks: (0..self.layers).map(|_| Block::init(self, initializer)).collect(),
             final_norm: self.norm(initializer),
-            output: (!self.tied)
-                .then(|| Projection { weight: initializer.normal([self.width, vocabulary], DEVIATION), bias: None }),
-            rotary: (!learned).then(|| RotaryPositions::new(context, self.head_width(), self.rotary_base, initializer.device())),
+            output: Head {
+                weight: (!self.tied).then(|| initializer.normal([self.width, vocabulary], DEVIATION)),
+                bias: None,
+            },
+            rotary: (!learned)
+                .then(|| RotaryPositions::new(context, self.head_width(), self.rotary_base, initializer.device())),
             dropout: self.dropout,
             context,
             config: self.clone(),
@@ -101,7 +104,7 @@ impl Transformer {
         let (stream, _) = self.stream(tokens, None, draws);
         let losses = match self.config.logit_soft_cap {
             Some(_) => cross_entropy(self.logits(stream), targets),
-            None => losses_of_projection(stream, self.head_weight(), self.head_bias(), targets),
+            None => self.output.losses(stream, &self.token_embedding, targets),
         };
         losses.reshape([rows, steps])
     }
@@ -185,20 +188,10 @@ impl Transformer {
 
     /// `[N, C]` to `[N, V]`.
     fn logits(&self, stream: Tensor<2>) -> Tensor<2> {
-        let logits = affine(stream, self.head_weight(), self.head_bias(), None);
+        let logits = self.output.forward(stream, &self.token_embedding);
         match self.config.logit_soft_cap {
             Some(cap) => (logits / cap).tanh() * cap,
             None => logits,
         }
-    }
-
-    /// `[C, V]`.
-    fn head_weight(&self) -> Tensor<2> {
-        self.output.as_ref().map_or_else(|| self.token_embedding.transposed(), |output| output.weight.val())
-    }
-
-    /// `[V]`.
-    fn head_bias(&self) -> Option<Tensor<1>> {
-        self.output.as_ref().and_then(|output| output.bias.as_ref()).map(Param::val)
     }
 }

@@ -25,7 +25,13 @@ pub struct Norm {
 }
 
 impl Norm {
-    pub(super) fn init(kind: NormKind, width: usize, bias: bool, epsilon: f64, initializer: &mut Initializer<'_>) -> Self {
+    pub(super) fn init(
+        kind: NormKind,
+        width: usize,
+        bias: bool,
+        epsilon: f64,
+        initializer: &mut Initializer<'_>,
+    ) -> Self {
         let bias = (bias && kind == NormKind::Layer).then(|| initializer.constant([width], 0.0));
         Self { weight: initializer.constant([width], 1.0), bias, kind, epsilon }
     }

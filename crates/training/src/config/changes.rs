@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use super::schema::join;
-use super::{Config, Entry, Kind, Schema};
+use kiln_settings::{Entry, Kind, Schema, join};
+
+use super::Config;
 
 #[cfg(test)]
 mod tests;

@@ -20,41 +20,27 @@
 //! [`Config::validate`]. How a file is read: text -> tree with places (`document`) -> overrides -> typed value, every mistake
 //! noted (`reader`) -> broken rules -> problems with places (`problem`).
 
-mod access;
 mod changes;
-mod checked;
-mod document;
-mod failure;
-mod file;
-mod holes;
-mod mistakes;
-mod problem;
 mod race;
-mod reader;
 mod rules;
-mod schema;
-mod suggestion;
 #[cfg(test)]
 mod tests;
 
 pub use changes::{Change, Meaning, RefusedChanges, changes};
-pub use checked::read;
-pub use file::{ConfigFileError, read_source};
-pub use problem::{ConfigErrors, Origin, Override, Problem, Source};
 pub use race::{Entrant, RaceConfig};
-pub use schema::{Entry, Kind, Schema};
 
 use std::path::Path;
 
-use kiln_models::{ModelConfig, TokenizerConfig, Violation};
+use kiln_models::{ModelConfig, TokenizerConfig};
+use kiln_settings::{ConfigErrors, ConfigFileError, Override, Source, Violation, read, read_source};
 use serde::{Deserialize, Serialize};
 
-use crate::averaging::AveragingConfig;
-use crate::corpus::DataConfig;
 use crate::live_estimates::EstimatesConfig;
-use crate::optimizers::OptimizerConfig;
 use crate::run::RunConfig;
-use crate::schedules::ScheduleConfig;
+use kiln_data::corpus::DataConfig;
+use kiln_optimization::averaging::AveragingConfig;
+use kiln_optimization::optimizers::OptimizerConfig;
+use kiln_optimization::schedules::ScheduleConfig;
 
 /// The configuration of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,7 +90,7 @@ impl Config {
     /// # Errors
     /// When the file cannot be read, is no UTF-8, or is wrong.
     pub fn open(path: &Path, overrides: &[Override]) -> Result<Self, ConfigFileError> {
-        let source = file::read_source(path)?;
+        let source = read_source(path)?;
         Ok(Self::read(&source, overrides)?)
     }
 

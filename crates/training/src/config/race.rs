@@ -17,17 +17,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kiln_models::{ModelConfig, TokenizerConfig, Violation};
+use kiln_models::{ModelConfig, TokenizerConfig};
 use serde::{Deserialize, Serialize};
 
-use super::problem::{ConfigErrors, Override, Problem, Source};
-use super::{Change, Config, ConfigFileError, changes, default_seed, document, file, read};
-use crate::averaging::AveragingConfig;
-use crate::corpus::DataConfig;
+use kiln_settings::{
+    ConfigErrors, ConfigFileError, Origin, Override, Problem, Source, Violation, key_span, read, read_source,
+};
+
+use super::{Change, Config, changes, default_seed};
 use crate::live_estimates::EstimatesConfig;
-use crate::optimizers::OptimizerConfig;
 use crate::run::RunConfig;
-use crate::schedules::ScheduleConfig;
+use kiln_data::corpus::DataConfig;
+use kiln_optimization::averaging::AveragingConfig;
+use kiln_optimization::optimizers::OptimizerConfig;
+use kiln_optimization::schedules::ScheduleConfig;
 
 /// A race of learning-rate schedules: the same seed, data, model and number of tokens for every entrant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,7 +94,7 @@ impl RaceConfig {
     /// # Errors
     /// When the file cannot be read, is no UTF-8, or is wrong.
     pub fn open(path: &Path, overrides: &[Override]) -> Result<Self, ConfigFileError> {
-        Ok(Self::read(&file::read_source(path)?, overrides)?)
+        Ok(Self::read(&read_source(path)?, overrides)?)
     }
 
     /// The configuration of an entrant's run. Samples are not drawn in a race.
@@ -194,16 +197,15 @@ const OTHER_FILES: [(&str, &str, &str, &str); 3] = [
 
 /// The one thing to say where another file is read as a run.
 pub(super) fn is_no_run(source: &Source) -> Option<Problem> {
-    let root = document::parse(source).ok()?;
     let found = |(key, message, place, command)| {
-        let node = root.get(key)?;
+        let span = key_span(source, key)?;
         Some(Problem {
             key: String::from(key),
             message: String::from(message),
             label: format!("belongs to {place}"),
             help: vec![format!("start it by `kiln {command} {}`", source.name)],
-            origin: node.origin,
-            span: node.key_span.clone(),
+            origin: Origin::File,
+            span,
         })
     };
     OTHER_FILES.into_iter().find_map(found)

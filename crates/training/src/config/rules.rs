@@ -1,9 +1,10 @@
 //! Rules between the sections of a configuration.
 
-use kiln_models::{ModelConfig, Violation};
+use kiln_models::ModelConfig;
+use kiln_settings::Violation;
 
 use super::Config;
-use crate::batches::Windows;
+use kiln_data::batches::Windows;
 
 /// Every broken rule that concerns more than one section, keys from the root.
 pub(super) fn between_sections(config: &Config) -> Vec<Violation> {

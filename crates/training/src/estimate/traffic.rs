@@ -69,7 +69,7 @@ fn recurrent(layers: usize, hidden: usize, numbers: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Source;
+    use kiln_settings::Source;
 
     fn bytes(model: &str, more: &str) -> u64 {
         let text = format!(

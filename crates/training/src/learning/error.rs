@@ -5,11 +5,11 @@ use std::fmt;
 use burn::tensor::ExecutionError;
 
 use super::update::Fault;
-use crate::averaging::AveragingStateError;
-use crate::batches::TooShort;
-use crate::optimizers::OptimizerStateError;
 use crate::run::{CheckpointError, FolderError};
-use crate::schedules::ScheduleStateError;
+use kiln_data::batches::TooShort;
+use kiln_optimization::averaging::AveragingStateError;
+use kiln_optimization::optimizers::OptimizerStateError;
+use kiln_optimization::schedules::ScheduleStateError;
 
 /// A training that does not come back to finite numbers.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ use kiln_models::RecurrentState;
 
 use super::model::TrainingModel;
 use super::update::Updater;
-use crate::optimizers::map_parameters;
+use kiln_parameters::map;
 
 /// Where a number is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(super) fn before(step: u64, updater: &mut Updater) -> Option<(Site, f64)> {
     match injected {
         (Site::Weight, value) => {
             let model = updater.model().language_model.valid();
-            updater.replace_model(map_parameters(model, |_, weights| spoiled(weights, value)));
+            updater.replace_model(map(model, |_, weights| spoiled(weights, value)));
         }
         (Site::State, value) => {
             if let Some(state) = &mut updater.parts.carried {

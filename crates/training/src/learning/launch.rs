@@ -16,13 +16,13 @@ use super::restore::restore;
 use super::step_loop::{LoopParts, StepLoop};
 use super::update::UpdateParts;
 use super::{Observer, Stop, TrainError, TrainingModel, carries_state};
-use crate::averaging::{Averaging, AveragingConfig};
-use crate::batches::{BatchOrder, EvaluationPlan};
 use crate::live_estimates::EstimatesConfig;
-use crate::optimizers::OptimizerConfig;
 use crate::run::{Checkpoint, LoopState, RunConfig, RunFolder};
-use crate::schedules::{ScheduleConfig, SharedSchedule};
-use crate::shards::TokenFile;
+use kiln_data::batches::{BatchOrder, EvaluationPlan};
+use kiln_data::shards::TokenFile;
+use kiln_optimization::averaging::{Averaging, AveragingConfig};
+use kiln_optimization::optimizers::OptimizerConfig;
+use kiln_optimization::schedules::{ScheduleConfig, SharedSchedule};
 
 /// What a session trains, on what, and where it goes on.
 pub struct Session<'a> {

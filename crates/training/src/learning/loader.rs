@@ -7,8 +7,8 @@ use burn::data::dataset::DatasetError;
 use burn::tensor::Device;
 
 use super::model::{EvaluationInput, TrainingInput};
-use crate::batches::{BatchOrder, EvaluationPlan};
-use crate::shards::TokenFile;
+use kiln_data::batches::{BatchOrder, EvaluationPlan};
+use kiln_data::shards::TokenFile;
 
 /// The batches `first..end` of a run, in the order that [`BatchOrder`] decides.
 #[derive(Clone)]

@@ -26,8 +26,8 @@ pub use step_bench::StepBench;
 
 use kiln_models::LanguageModel;
 
-use crate::batches::Windows;
 use crate::run::RunConfig;
+use kiln_data::batches::Windows;
 
 /// Whether batches go on from the state that the batch before left.
 pub(crate) fn carries_state(model: &LanguageModel, run: &RunConfig) -> bool {

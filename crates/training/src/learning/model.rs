@@ -8,7 +8,7 @@ use kiln_kernels::Draws;
 use kiln_models::{LanguageModel, State};
 
 use super::dashboard::DashboardValues;
-use crate::batches::{EvaluationBatch, HostBatch, mix};
+use kiln_data::batches::{EvaluationBatch, HostBatch, mix};
 
 /// A language model with the loss that it is trained on: mean cross-entropy in nats per token.
 #[derive(Module, Debug)]

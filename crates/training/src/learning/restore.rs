@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, TensorData};
-use kiln_models::saved::{SavedModelError, StateProblem, apply_tensors, named_parameters, state_from_tensors};
+use kiln_models::saved::{SavedModelError, StateProblem, apply_tensors, state_from_tensors};
 use kiln_models::{LanguageModel, RecurrentState, State};
+use kiln_parameters::catalogue;
 
 use super::TrainError;
 use super::update::UpdateParts;
@@ -23,8 +24,7 @@ pub(super) fn restore(
     device: &Device,
 ) -> Result<(LanguageModel, LoopState), TrainError> {
     let Checkpoint { state, optimizer, training_weights, carried } = checkpoint;
-    let shapes = named_parameters(&model).into_iter().map(|parameter| (parameter.name, parameter.shape)).collect();
-    parts.optimizer.restore(optimizer, state.updates(), &shapes, device)?;
+    parts.optimizer.restore(optimizer, state.updates(), &catalogue(&model), device)?;
     parts.schedule.get().restore(state.schedule.0.clone())?;
     parts.averaging.restore(state.averaging.clone(), &model)?;
     let model = match training_weights {

@@ -12,11 +12,11 @@ use super::loader::TrainingLoader;
 use super::model::TrainingModel;
 use super::update::{Measure, Step, UpdateParts, Updater};
 use super::{Divergence, TrainError, carries_state};
-use crate::averaging::Averaging;
-use crate::batches::BatchOrder;
 use crate::config::Config;
-use crate::schedules::SharedSchedule;
-use crate::shards::TokenFile;
+use kiln_data::batches::BatchOrder;
+use kiln_data::shards::TokenFile;
+use kiln_optimization::averaging::Averaging;
+use kiln_optimization::schedules::SharedSchedule;
 
 /// The updates that [`train`](super::train) makes, and nothing around them: no run folder, no log, no evaluation, no
 /// measurement of `[estimates]`. Each call goes on where the one before ended.

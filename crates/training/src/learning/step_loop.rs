@@ -22,7 +22,7 @@ use super::update::{Batches, Fault, Measure, Step, UpdateParts, Updater};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::live_estimates::EstimatesConfig;
 use crate::run::{CheckpointError, EvaluationEntry, LoopState, MetricsLog, RunConfig, RunFolder, Saver, StepEntry};
-use crate::shards::TokenFile;
+use kiln_data::shards::TokenFile;
 
 /// What the loop works with, beside the model.
 pub(super) struct LoopParts {

@@ -18,15 +18,15 @@ use kiln_models::saved::{ModelDescription, Which, find_checkpoint};
 use kiln_models::{LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
 
 use super::*;
-use crate::averaging::{AveragingConfig, ExponentialConfig, NonMonotoneConfig, PolyakConfig};
-use crate::batches::EvaluationPlan;
 use crate::evaluation::evaluate;
 use crate::live_estimates::EstimatesConfig;
-use crate::optimizers::{AdamwConfig, OptimizerConfig, ScheduleFreeAdamwConfig, ScheduleFreeSgdConfig};
 use crate::run::tests::trouble::TroubledFiles;
 use crate::run::{Checkpoint, EvaluationEntry, Metrics, RunConfig, RunFolder, StepEntry};
-use crate::schedules::{CosineConfig, ScheduleConfig};
-use crate::shards::{TextIdentity, TokenFile, TokenFileWriter};
+use kiln_data::batches::EvaluationPlan;
+use kiln_data::shards::{TextIdentity, TokenFile, TokenFileWriter};
+use kiln_optimization::averaging::{AveragingConfig, ExponentialConfig, NonMonotoneConfig, PolyakConfig};
+use kiln_optimization::optimizers::{AdamwConfig, OptimizerConfig, ScheduleFreeAdamwConfig, ScheduleFreeSgdConfig};
+use kiln_optimization::schedules::{CosineConfig, ScheduleConfig};
 
 /// Burn's random numbers come from one generator of the whole process: tests that draw must not run side by side.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {

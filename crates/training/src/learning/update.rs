@@ -13,11 +13,11 @@ use kiln_models::{LanguageModel, RecurrentState, State};
 
 use super::TrainError;
 use super::model::{TrainingInput, TrainingModel};
-use crate::averaging::Averaging;
-use crate::batches::mix;
 use crate::live_estimates::{NoiseMeasurement, PartNorm, sharpness};
-use crate::optimizers::{Optimizer, clip_coefficient, global_norm};
-use crate::schedules::SharedSchedule;
+use kiln_data::batches::mix;
+use kiln_optimization::averaging::Averaging;
+use kiln_optimization::optimizers::{Optimizer, clip_coefficient, global_norm};
+use kiln_optimization::schedules::SharedSchedule;
 
 /// The training batches, in order.
 pub(super) type Batches<'a> = dyn DataLoaderIterator<TrainingInput> + 'a;

@@ -1,6 +1,6 @@
 //! `[estimates]`: what is measured while training, and how often.
 
-use kiln_models::Violation;
+use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
 /// The measurements of a run; without them nothing is measured.

@@ -10,9 +10,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::sharpness::{sharpness_with, shifted};
 use super::*;
-use crate::batches::HostBatch;
 use crate::learning::{TrainingInput, TrainingModel};
-use crate::optimizers::global_norm;
+use kiln_data::batches::HostBatch;
+use kiln_optimization::optimizers::global_norm;
 
 fn squared(vector: &[f64]) -> f64 {
     vector.iter().map(|value| value * value).sum()

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
 use super::folder::FolderError;
-use crate::averaging::AveragingState;
 use crate::live_estimates::NoiseAverages;
+use kiln_optimization::averaging::AveragingState;
 
 pub(super) const LOOP_STATE: &str = "training.json";
 const OPTIMIZER: &str = "optimizer.safetensors";

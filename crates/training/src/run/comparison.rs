@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
-use kiln_models::files::{Content, Links, read_regular};
 use kiln_models::saved::{DiskFiles, Which, best_step, find_checkpoint, read_safetensors};
+use kiln_settings::files::{Content, Links, read_regular};
 use serde_json::Value;
 
 use super::{CheckpointError, FolderError, Metrics};

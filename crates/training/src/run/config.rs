@@ -1,9 +1,9 @@
 //! `[run]`: how long, on what, and what is looked at and kept on the way.
 
-use kiln_models::Violation;
+use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
-use crate::batches::Windows;
+use kiln_data::batches::Windows;
 
 /// The settings of the training loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

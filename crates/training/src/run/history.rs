@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use kiln_models::files::{Content, Links, read_regular};
 use kiln_models::saved::write_file_atomically;
+use kiln_settings::files::{Content, Links, read_regular};
 use serde::{Deserialize, Serialize};
 
 use super::folder::{CONFIG, io};

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kiln_models::files::{Links, open_regular};
 use kiln_models::saved::{DiskFiles, Files, OpenFile, Writer};
+use kiln_settings::files::{Links, open_regular};
 use serde::{Deserialize, Serialize};
 
 use super::{FolderError, Rollback};

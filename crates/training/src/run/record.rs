@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kiln_models::files::{Content, Links, read_regular};
+use kiln_settings::files::{Content, Links, read_regular};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 

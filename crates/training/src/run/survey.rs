@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use kiln_models::Tokenizer;
-use kiln_models::files::{Content, Links, open_regular, read_regular};
 use kiln_models::saved::{
     DiskFiles, SavedModelError, TOKENIZER_FILE, best_step, checkpoint_folder, list_checkpoints, list_leftovers,
 };
+use kiln_settings::files::{Content, Links, open_regular, read_regular};
 
 use super::folder::{CONFIG, LOCK, METRICS, RECORD};
 use super::history::HISTORY;
 use super::{Best, HistoryEntry, LoopState, Metrics, RunRecord, history};
-use crate::config::{Config, ConfigFileError};
+use kiln_settings::ConfigFileError;
+
+use crate::config::Config;
 
 /// The lock holds the number of a process.
 const LONGEST_LOCK: u64 = 64;

@@ -11,10 +11,10 @@ pub(crate) mod trouble;
 
 use std::fs;
 
-use kiln_models::Violation;
+use kiln_settings::Violation;
 
 use super::*;
-use crate::batches::Windows;
+use kiln_data::batches::Windows;
 
 fn config() -> RunConfig {
     toml::from_str("steps = 10\nbatch = 2\ncontext = 8").unwrap()

@@ -8,7 +8,8 @@ use clap::Args;
 use kiln_inference::{Request, generate_after};
 use kiln_models::saved::{SavedModel, Which};
 use kiln_models::{LanguageModel, ModelConfig, Tokenizer};
-use kiln_training::config::{Config, Override};
+use kiln_settings::Override;
+use kiln_training::config::Config;
 use serde::Serialize;
 
 use super::speed::{Cost, Speed};

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use kiln_kernels::{GpuKernel, leave_out_gpu_kernels};
-use kiln_training::config::{Config, Override};
+use kiln_settings::Override;
+use kiln_training::config::Config;
 use kiln_training::estimate::{Estimate, least_bytes_per_update};
 use kiln_training::learning::StepBench;
 use serde::Serialize;

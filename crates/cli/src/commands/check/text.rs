@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use kiln_data::batches::{EvaluationPlan, Windows};
+use kiln_data::corpus::{Corpus, DataConfig, FileConfig, LocalFile, Piece, Split};
 use kiln_models::{Tokenizer, TokenizerConfig, TokenizerError};
-use kiln_training::batches::{EvaluationPlan, Windows};
 use kiln_training::config::Config;
-use kiln_training::corpus::{Corpus, DataConfig, FileConfig, LocalFile, Piece, Split};
 use serde::Serialize;
 
 use crate::training_data;

@@ -8,7 +8,7 @@ use kiln_models::saved::{DiskFiles, write_file_atomically};
 
 use super::pictures::{COLUMNS, Picture, pictures};
 use super::{Made, file, page};
-use crate::figures::{png, png_grid, svg, svg_grid};
+use kiln_figures::{png, png_grid, svg, svg_grid};
 
 /// The name of the report.
 pub(super) const REPORT: &str = "report.html";

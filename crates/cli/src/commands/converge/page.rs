@@ -2,7 +2,7 @@
 
 use super::files::Drawn;
 use super::words;
-use crate::figures::{Block, Page, Section, Table};
+use kiln_figures::{Block, Page, Section, Table};
 
 /// The page of all experiments.
 pub(super) fn page(title: &str, drawn: &[Drawn]) -> Page {

@@ -3,7 +3,7 @@
 use kiln_convergence::{Axes, CurveOutcome};
 
 use super::Made;
-use crate::figures::{Axis, Chart, Line, Series};
+use kiln_figures::{Axis, Chart, Line, Series};
 
 /// A figure, its ending after the experiment's name, and what it shows.
 pub(super) struct Picture {

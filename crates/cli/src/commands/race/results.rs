@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use kiln_models::files::{Content, Links, read_regular};
+use kiln_settings::files::{Content, Links, read_regular};
 use kiln_training::run::Metrics;
 use serde::{Deserialize, Serialize};
 

@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::results::{Finish, ranked};
-use crate::figures::{Axis, Chart, Series, png, svg, terminal};
 use crate::terminal::{say, width};
 use crate::training_display::grouped;
+use kiln_figures::{Axis, Chart, Series, png, svg, terminal};
 
 /// Writes `race.csv` and the pictures into the race's folder.
 pub(super) fn write(folder: &Path, finishes: &[Finish]) -> anyhow::Result<()> {

@@ -1,7 +1,10 @@
 //! The parameters themselves: how many, their names, where they start, and that each has a gradient.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
+use kiln_parameters::{Role, catalogue};
 
 use super::{CONTEXT, VOCABULARY, configurations, for_each_training_model, tokens};
 use crate::recurrent::{GruConfig, LstmConfig};
@@ -11,7 +14,6 @@ use crate::{LanguageModel, ModelConfig};
 /// One parameter: its path in the model, its numbers, and its gradient where there is one.
 struct Parameter {
     path: String,
-    is_matrix: bool,
     values: Vec<f32>,
     gradient: Option<Vec<f32>>,
 }
@@ -36,7 +38,6 @@ impl ModuleVisitor for Collector<'_> {
         let gradient = self.gradients.and_then(|gradients| tensor.grad(gradients));
         self.found.push(Parameter {
             path: self.path.join("."),
-            is_matrix: D >= 2,
             values: tensor.to_data().iter().collect(),
             gradient: gradient.map(|gradient| gradient.to_data().iter().collect()),
         });
@@ -69,16 +70,41 @@ fn belongs(path: &str, part: &str) -> bool {
 fn counts_by_part_are_those_of_the_module() {
     for (name, config) in configurations() {
         let model = config.init(VOCABULARY, CONTEXT, 1, &Device::flex());
-        let all = parameters(&model, None);
-        let counts = config.parameters(VOCABULARY, CONTEXT);
-        for part in &counts {
-            let in_part = || all.iter().filter(|parameter| belongs(&parameter.path, &part.name));
-            let count: usize = in_part().map(|parameter| parameter.values.len()).sum();
-            let matrices = in_part().filter(|parameter| parameter.is_matrix);
-            let matrices: usize = matrices.map(|parameter| parameter.values.len()).sum();
-            assert_eq!((part.count, part.matrices), (count as u64, matrices as u64), "{name}: {}", part.name);
+        let all = catalogue(&model);
+        for part in config.parameters(VOCABULARY, CONTEXT) {
+            let mut found: BTreeMap<Role, u64> = BTreeMap::new();
+            for parameter in all.iter().filter(|parameter| belongs(&parameter.path, &part.name)) {
+                *found.entry(parameter.role).or_default() += parameter.elements() as u64;
+            }
+            assert_eq!(part.roles.iter().copied().collect::<BTreeMap<_, _>>(), found, "{name}: {}", part.name);
+            assert_eq!(part.count, found.values().sum::<u64>(), "{name}: {}", part.name);
         }
         assert_eq!(config.parameter_count(VOCABULARY, CONTEXT), model.num_params() as u64, "{name}");
+    }
+}
+
+/// What the optimizers go by: Muon orthogonalises hidden matrices, and matrices decay.
+#[test]
+fn every_familys_parameters_have_the_roles_that_their_names_say() {
+    let recurrent = ["layers.*.hidden_weight", "layers.*.input_weight"];
+    let transformer = [
+        "blocks.*.attention.output.weight",
+        "blocks.*.attention.query_key_value.weight",
+        "blocks.*.feed_forward.input.weight",
+        "blocks.*.feed_forward.output.weight",
+    ];
+    for (name, config) in configurations() {
+        let hidden = if matches!(config, ModelConfig::Transformer(_)) { &transformer[..] } else { &recurrent };
+        let with_role = |role: Role| -> BTreeSet<String> {
+            let all = catalogue(&config.init(VOCABULARY, CONTEXT, 1, &Device::flex())).into_iter();
+            let paths = all.filter(|parameter| parameter.role == role);
+            paths.map(|parameter| parameter.path.replace(|c: char| c.is_ascii_digit(), "*")).collect()
+        };
+        assert_eq!(with_role(Role::HiddenMatrix).into_iter().collect::<Vec<_>>(), hidden, "{name}");
+        assert!(with_role(Role::Embedding).iter().all(|path| path.ends_with("embedding.weight")), "{name}");
+        assert!(with_role(Role::Head).iter().all(|path| path == "output.weight"), "{name}");
+        assert!(with_role(Role::Gain).iter().all(|path| path.ends_with("norm.weight")), "{name}");
+        assert!(with_role(Role::Bias).iter().all(|path| path.ends_with("bias")), "{name}");
     }
 }
 

@@ -238,7 +238,7 @@ fn weights_that_are_not_finite_are_not_saved() {
     let run = tempfile::tempdir().unwrap();
     let (model, description, _) = a_run(run.path());
     let LanguageModel::Lstm(mut model) = model else { unreachable!() };
-    model.output.bias = model.output.bias.map(|bias| bias / 0.0);
+    model.output.bias = model.output.bias.map(|bias| bias.map(|bias| bias / 0.0));
     let model = LanguageModel::Lstm(model);
 
     let saved = HostModel::copy(&model, &description).map(|_| ());

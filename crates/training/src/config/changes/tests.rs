@@ -1,7 +1,7 @@
 //! The table against the schema, and what it says to single changes.
 
 use super::*;
-use crate::config::{Override, Source};
+use kiln_settings::{Override, Source};
 
 const TEXT: &str = "[data.builtin]\n[tokenizer.character]\n[model.lstm]\nhidden = 32\n[optimizer.sgd]\n\
     [schedule.cosine]\nrate = 0.5\n[run]\nsteps = 100\nbatch = 4\ncontext = 16\n";

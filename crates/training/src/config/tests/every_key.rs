@@ -1,7 +1,8 @@
 //! For every key of the schema: a typo, a wrong type, a value out of range, a wrong place, and its absence.
 
 use super::support::{choices, read, right_text, values, with_line};
-use crate::config::{Config, ConfigErrors, Kind, Problem, Schema};
+use crate::config::Config;
+use kiln_settings::{ConfigErrors, Kind, Problem, Schema};
 
 /// Values that are no choice of the key, or out of its range. Every number has an entry.
 const OUT_OF_RANGE: &[(&str, &[&str])] = &[

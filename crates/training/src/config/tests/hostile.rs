@@ -5,7 +5,8 @@ use std::fs;
 use kiln_hostile::{Fate, Form, each_mutant};
 
 use super::support::{choices, right_text};
-use crate::config::{Config, ConfigFileError, RaceConfig, Source};
+use crate::config::{Config, RaceConfig};
+use kiln_settings::{ConfigFileError, Source};
 
 const ENTRANTS: &str = "\n[[entrants]]\nlabel = \"one\"\n[entrants.schedule.constant]\nrate = 0.001\n\n[[entrants]]\n\
     label = \"two\"\n[entrants.schedule.cosine]\nrate = 2.0\n[entrants.optimizer.sgd]\nmomentum = 0.5\n";

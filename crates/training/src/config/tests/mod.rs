@@ -3,7 +3,6 @@ mod estimates;
 mod every_key;
 mod hostile;
 mod racing;
-mod reading;
 mod rules;
 mod shipped;
 mod support;

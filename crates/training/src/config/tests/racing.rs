@@ -1,9 +1,10 @@
 //! The file of a race: lists of tables, and the configurations that it gives.
 
 use super::support::{read as read_run, right_text};
-use crate::config::{ConfigErrors, RaceConfig, Source};
-use crate::optimizers::OptimizerConfig;
-use crate::schedules::ScheduleConfig;
+use crate::config::RaceConfig;
+use kiln_optimization::optimizers::OptimizerConfig;
+use kiln_optimization::schedules::ScheduleConfig;
+use kiln_settings::{ConfigErrors, Source};
 
 const ENTRANTS: &str = r#"
 [[entrants]]

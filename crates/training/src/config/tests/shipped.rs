@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, RaceConfig, Source};
+use crate::config::{Config, RaceConfig};
+use kiln_settings::Source;
 
 fn shipped() -> Vec<PathBuf> {
     fn collect(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -1,6 +1,7 @@
 //! Right configurations of every choice, to make mistakes in.
 
-use crate::config::{Config, ConfigErrors, Kind, Schema, Source};
+use crate::config::Config;
+use kiln_settings::{ConfigErrors, Kind, Schema, Source};
 
 /// Each choice of each section with what it needs at least.
 const CHOICES: [(&str, &str); 19] = [

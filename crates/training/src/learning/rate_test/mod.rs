@@ -24,12 +24,12 @@ use super::loader::TrainingLoader;
 use super::model::TrainingModel;
 use super::update::{Measure, Step, UpdateParts, Updater};
 use super::{TrainError, carries_state};
-use crate::averaging::Averaging;
-use crate::batches::BatchOrder;
-use crate::optimizers::OptimizerConfig;
 use crate::run::RunConfig;
-use crate::schedules::SharedSchedule;
-use crate::shards::TokenFile;
+use kiln_data::batches::BatchOrder;
+use kiln_data::shards::TokenFile;
+use kiln_optimization::averaging::Averaging;
+use kiln_optimization::optimizers::OptimizerConfig;
+use kiln_optimization::schedules::SharedSchedule;
 
 /// What a range test trains, and with which rates. Nothing of it is kept.
 pub struct RateTest<'a> {

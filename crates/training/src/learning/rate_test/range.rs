@@ -1,6 +1,6 @@
 //! The rates of a range test.
 
-use crate::schedules::{Schedule, ScheduleStateError};
+use kiln_optimization::schedules::{Schedule, ScheduleStateError};
 
 /// Rates from `from` to `to` in `steps` steps, each the same multiple of the one before.
 #[derive(Debug, Clone, Copy, PartialEq)]

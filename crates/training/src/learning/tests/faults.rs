@@ -8,12 +8,12 @@ use burn::tensor::TensorData;
 use kiln_models::saved::collect_tensors;
 
 use super::*;
-use crate::averaging::Averaging;
-use crate::batches::BatchOrder;
 use crate::learning::injection::{Site, plan, spoil_validation};
 use crate::learning::loader::TrainingLoader;
 use crate::learning::update::{Measure, Step, UpdateParts, Updater};
-use crate::schedules::SharedSchedule;
+use kiln_data::batches::BatchOrder;
+use kiln_optimization::averaging::Averaging;
+use kiln_optimization::schedules::SharedSchedule;
 
 const SITES: [(Site, f64); 6] = [
     (Site::Loss, f64::NAN),
@@ -97,7 +97,7 @@ fn a_number_that_is_not_finite_changes_neither_weights_nor_state() {
 fn one_infinite_gradient_costs_one_step_and_nothing_after_it() {
     let _alone = alone();
     let mut world = world(TRANSFORMER);
-    world.run.windows = crate::batches::Windows::Shuffled;
+    world.run.windows = kiln_data::batches::Windows::Shuffled;
     world.estimates = toml::from_str("noise-every = 1").unwrap();
     let _plan = plan(|step| (step == 7).then_some((Site::Gradient, f64::INFINITY)));
     let notes = Notes::default();

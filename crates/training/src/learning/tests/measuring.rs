@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use super::super::*;
 use super::{LSTM, Notes, TRANSFORMER, World, alone, weights};
 use crate::live_estimates::EstimatesConfig;
-use crate::optimizers::OptimizerConfig;
+use kiln_optimization::optimizers::OptimizerConfig;
 
 #[test]
 fn a_measured_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
@@ -29,7 +29,7 @@ fn a_measured_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
 
 #[test]
 fn the_halves_of_a_batch_drop_different_numbers() {
-    use crate::batches::HostBatch;
+    use kiln_data::batches::HostBatch;
     let batch = HostBatch { inputs: vec![0; 8], targets: vec![0; 8], rows: 4, columns: 2, carries_state: false };
     let halves = TrainingInput { dropout_seed: Some(7), ..TrainingInput::new(batch) }.halves();
     let [upper, lower] = halves.try_into().unwrap_or_else(|_| panic!("four windows have two halves"));

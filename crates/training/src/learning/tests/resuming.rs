@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::batches::mix;
+use kiln_data::batches::mix;
 
 /// Draws that repeat themselves, from a seed.
 struct Draws(u64, u64);

@@ -1,7 +1,7 @@
 //! A rate that is ten times too high for a moment.
 
 use super::*;
-use crate::schedules::PiecewiseConfig;
+use kiln_optimization::schedules::PiecewiseConfig;
 
 /// The first step with the high rate, how many have it, and within how many the loss must be back.
 const FIRST: u64 = 100;

@@ -80,6 +80,6 @@ pub(super) struct Draws(pub(super) u64);
 impl Draws {
     pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 += 1;
-        crate::batches::mix(7, self.0) % end
+        kiln_data::batches::mix(7, self.0) % end
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kiln_models::saved::{Files, Kind, OpenFile};
 
-use crate::batches::mix;
+use kiln_data::batches::mix;
 
 /// What a loss of power takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

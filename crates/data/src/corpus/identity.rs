@@ -1,0 +1,49 @@
+//! What tells one corpus from another, without reading it.
+
+use kiln_settings::Violation;
+
+use super::{CorpusError, DataConfig, file};
+
+impl DataConfig {
+    /// A hash of what the text of both splits is a function of: paths, sizes and times of files, the checksum of a download,
+    /// the settings of the tales; the separator and the fraction.
+    ///
+    /// # Errors
+    /// Files that are missing or no files.
+    pub fn identity(&self) -> Result<[u8; 32], CorpusError> {
+        let mut hasher = blake3::Hasher::new_derive_key("kiln 2026 identity of a corpus, version 1");
+        let mut text = |part: &str| {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        };
+        text(&self.validation_fraction.to_bits().to_string());
+        text(&format!("{:?}", self.separator));
+        if let Some(download) = &self.download {
+            text("download");
+            text(&download.sha256.to_ascii_lowercase());
+        }
+        if let Some(builtin) = &self.builtin {
+            text("builtin");
+            text(&format!("{} {}", builtin.characters, builtin.seed));
+            // The first tales change whenever the grammar or the way of drawing does.
+            text(&super::BuiltinCorpus::new(builtin).pieces(0..10_000).collect::<String>());
+        }
+        if let Some(files) = &self.file {
+            text("file");
+            for file in file::find(files)? {
+                let path = std::fs::canonicalize(&file.path).unwrap_or(file.path);
+                text(&format!("{path:?} {} {}", file.bytes, file.modified));
+            }
+        }
+        Ok(*hasher.finalize().as_bytes())
+    }
+
+    /// The rule between `[data]` and `[tokenizer]`, key from the root: documents need the token that stands between them.
+    pub fn validate_with(&self, tokenizer: &kiln_models::TokenizerConfig) -> Option<Violation> {
+        (self.separator.is_some() && tokenizer.has_end_token() == Some(false)).then(|| {
+            let message = format!("needs a tokenizer with the token {:?}", kiln_models::END_TOKEN);
+            let help = format!("add `special-tokens = [{:?}]` to the tokenizer's table", kiln_models::END_TOKEN);
+            Violation::new("data.separator", message).with_help(help)
+        })
+    }
+}

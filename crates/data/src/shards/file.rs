@@ -1,0 +1,211 @@
+//! A token file, opened for reading.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kiln_settings::files::{Links, open_regular};
+
+use super::ShardError;
+use super::header::{Header, LENGTH};
+
+/// How many tokens are read at a time.
+const BLOCK: usize = 16 << 10;
+
+/// A file of tokens. Cheap to clone, and free to read from many threads at once.
+#[derive(Debug, Clone)]
+pub struct TokenFile(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    file: File,
+    header: Header,
+}
+
+impl TokenFile {
+    /// Opens the file at `path`, if it is whole and was made by the tokenizer with this hash.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is damaged or cut short, or comes from another tokenizer.
+    pub fn open(path: &Path, tokenizer: &[u8; 32]) -> Result<Self, ShardError> {
+        let opened = Self::open_any(path)?;
+        if &opened.0.header.tokenizer != tokenizer {
+            return Err(ShardError::WrongTokenizer {
+                path: path.to_owned(),
+                expected: blake3::Hash::from_bytes(*tokenizer).to_hex().to_string(),
+                found: blake3::Hash::from_bytes(opened.0.header.tokenizer).to_hex().to_string(),
+            });
+        }
+        Ok(opened)
+    }
+
+    /// Opens a file as [`TokenFile::open`] does, and reads all of it, so that not even a token that became another one is
+    /// trained on.
+    ///
+    /// # Errors
+    /// As [`TokenFile::open`], and tokens that are not those that were written.
+    pub fn open_verified(path: &Path, tokenizer: &[u8; 32]) -> Result<Self, ShardError> {
+        let opened = Self::open(path, tokenizer)?;
+        opened.verify()?;
+        Ok(opened)
+    }
+
+    /// Opens a file of whatever tokenizer.
+    pub(super) fn open_any(path: &Path) -> Result<Self, ShardError> {
+        let failed = |source| ShardError::Read { path: path.to_owned(), source };
+        let invalid = |reason| ShardError::Invalid { path: path.to_owned(), reason };
+        let opened = open_regular(path, Links::Followed).map_err(failed)?;
+        let mut file = opened.ok_or_else(|| invalid("it is no file".to_owned()))?;
+        let length = file.metadata().map_err(failed)?.len();
+        if length < LENGTH as u64 {
+            return Err(invalid(format!("it is {length} bytes long, less than its header")));
+        }
+        let mut bytes = [0; LENGTH];
+        file.read_exact(&mut bytes).map_err(failed)?;
+        let header = Header::parse(&bytes, length).map_err(invalid)?;
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), file, header })))
+    }
+
+    /// How many tokens there are.
+    #[allow(clippy::len_without_is_empty, reason = "a token file is made of text, which is not empty")]
+    pub fn len(&self) -> u64 {
+        self.0.header.tokens
+    }
+
+    /// Fills `tokens` with those from number `start` on.
+    ///
+    /// # Errors
+    /// More tokens than there are, a file that was shortened since it was opened, and a token beyond the vocabulary.
+    pub fn read(&self, start: u64, tokens: &mut [u32]) -> Result<(), ShardError> {
+        let count = tokens.len() as u64;
+        if start.checked_add(count).is_none_or(|end| end > self.len()) {
+            let path = self.0.path.clone();
+            return Err(ShardError::OutOfBounds { path, tokens: self.len(), start, count });
+        }
+        let width = self.0.header.width();
+        let mut bytes = vec![0; width * tokens.len().min(BLOCK)];
+        let mut position = start;
+        for block in tokens.chunks_mut(BLOCK) {
+            let bytes = &mut bytes[..width * block.len()];
+            self.read_bytes(position, bytes)?;
+            widen(bytes, width, block);
+            self.check(position, block)?;
+            position += block.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Fills `bytes` with those of the tokens from number `start` on.
+    fn read_bytes(&self, start: u64, bytes: &mut [u8]) -> Result<(), ShardError> {
+        let offset = self.offset_of(start);
+        read_at(&self.0.file, bytes, offset).map_err(|source| {
+            let source = std::io::Error::new(source.kind(), format!("at byte {offset}: {source}"));
+            ShardError::Read { path: self.0.path.clone(), source }
+        })
+    }
+
+    /// Where token number `index` stands in the file, in bytes.
+    fn offset_of(&self, index: u64) -> u64 {
+        LENGTH as u64 + index * self.0.header.width() as u64
+    }
+
+    fn check(&self, start: u64, tokens: &[u32]) -> Result<(), ShardError> {
+        let vocabulary = self.0.header.vocabulary;
+        match tokens.iter().position(|token| u64::from(*token) >= vocabulary) {
+            None => Ok(()),
+            Some(position) => {
+                let index = start + position as u64;
+                let (path, offset) = (self.0.path.clone(), self.offset_of(index));
+                Err(ShardError::TokenOutOfRange { path, index, offset, token: tokens[position], vocabulary })
+            }
+        }
+    }
+
+    /// Reads every token and compares with the hash in the header.
+    ///
+    /// # Errors
+    /// Tokens that are not those that were written.
+    pub fn verify(&self) -> Result<(), ShardError> {
+        let mut hasher = blake3::Hasher::new();
+        let mut bytes = vec![0; self.0.header.width() * BLOCK];
+        let mut start = 0;
+        while start < self.len() {
+            let count = (self.len() - start).min(BLOCK as u64);
+            let bytes = &mut bytes[..self.0.header.width() * count as usize];
+            self.read_bytes(start, bytes)?;
+            hasher.update(bytes);
+            start += count;
+        }
+        if hasher.finalize().as_bytes() == &self.0.header.data {
+            return Ok(());
+        }
+        Err(ShardError::Invalid { path: self.0.path.clone(), reason: "its tokens are damaged".to_owned() })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// BLAKE3 of the tokens.
+    pub fn hash(&self) -> [u8; 32] {
+        self.0.header.data
+    }
+
+    /// BLAKE3 of the text that the tokens encode, document separators not counted.
+    pub fn text_hash(&self) -> [u8; 32] {
+        self.0.header.text
+    }
+
+    /// BLAKE3 of the tokenizer.
+    pub fn tokenizer_hash(&self) -> [u8; 32] {
+        self.0.header.tokenizer
+    }
+
+    /// How many different tokens there can be.
+    pub fn vocabulary_size(&self) -> usize {
+        self.0.header.vocabulary as usize
+    }
+
+    /// UTF-8 bytes of the text, what bits per byte are counted in; document separators have none.
+    pub fn bytes(&self) -> u64 {
+        self.0.header.bytes
+    }
+
+    /// Characters of the text; document separators have none.
+    pub fn characters(&self) -> u64 {
+        self.0.header.characters
+    }
+}
+
+/// Tokens as they stand in the file.
+pub(super) fn narrow(tokens: &[u32], width: usize) -> Vec<u8> {
+    tokens.iter().flat_map(|token| token.to_le_bytes().into_iter().take(width)).collect()
+}
+
+fn widen(bytes: &[u8], width: usize, tokens: &mut [u32]) {
+    for (token, bytes) in tokens.iter_mut().zip(bytes.chunks_exact(width)) {
+        *token = bytes.iter().rev().fold(0, |token, byte| token << 8 | u32::from(*byte));
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                bytes = &mut bytes[read..];
+                offset += read as u64;
+            }
+        }
+    }
+    Ok(())
+}

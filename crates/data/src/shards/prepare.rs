@@ -1,0 +1,309 @@
+//! From `[data]` and `[tokenizer]` to two token files, made once.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use kiln_models::{TextError, Tokenizer, TokenizerConfig, TokenizerError};
+use kiln_settings::files::{Content, Links, read_regular};
+use serde::{Deserialize, Serialize};
+
+use super::lock::FolderLock;
+use super::{DataError, ShardError, TextIdentity, TokenFile, TokenFileWriter};
+use crate::corpus::{Corpus, DataConfig, OpenProgress, Piece, Place, Split, open_files};
+
+/// Changes whenever the same configuration gives other tokens than before.
+const VERSION: &str = "kiln 2026 prepared tokens, version 1";
+
+/// Tokens are written in blocks of about so many.
+const BLOCK: usize = 64 << 10;
+
+/// `floor.json` is a few numbers.
+const LONGEST_FLOOR: u64 = 1 << 16;
+
+/// What a run learns from.
+#[derive(Debug, Clone)]
+pub struct PreparedData {
+    /// How the text was encoded.
+    pub tokenizer: Tokenizer,
+    /// The training split.
+    pub train: TokenFile,
+    /// The validation split.
+    pub validation: TokenFile,
+    /// The best possible loss, where the corpus is one whose entropy is known.
+    pub floor: Option<EntropyFloor>,
+}
+
+/// The best possible loss on the built-in corpus, for a model that sees all text before a character.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EntropyFloor {
+    /// Expected over all texts: the entropy rate of the process, in nats a character.
+    pub nats_per_character: f64,
+    /// On this validation split: its code length over its characters, in nats a character.
+    pub validation_nats_per_character: f64,
+}
+
+/// How far preparing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrepareProgress {
+    /// Fetching, in bytes.
+    Downloading {
+        /// So far.
+        received: u64,
+        /// In all, if the other side says.
+        total: Option<u64>,
+    },
+    /// Counting characters, in bytes.
+    Counting {
+        /// So far.
+        done: u64,
+        /// In all.
+        total: u64,
+    },
+    /// Reading text to learn the tokenizer from, in bytes; at the end it is learned, which takes a while.
+    Learning {
+        /// So far.
+        done: u64,
+        /// In all, about.
+        total: u64,
+    },
+    /// Encoding a split, in bytes.
+    Encoding {
+        /// Which.
+        split: Split,
+        /// So far.
+        done: u64,
+        /// In all, about.
+        total: u64,
+    },
+}
+
+impl From<OpenProgress> for PrepareProgress {
+    fn from(progress: OpenProgress) -> Self {
+        match progress {
+            OpenProgress::Downloading { received, total } => Self::Downloading { received, total },
+            OpenProgress::Counting { done, total } => Self::Counting { done, total },
+        }
+    }
+}
+
+type Report<'a> = &'a mut dyn FnMut(PrepareProgress);
+
+/// The tokens of a configuration, from the cache if they are there, else made.
+///
+/// They are found again under a hash of the settings of both tables and of the identity of the text (paths, sizes and times of
+/// files, the checksum of a download); a file changed without any of these changing is not noticed.
+///
+/// # Errors
+/// Text that cannot be had or encoded, and a cache folder that cannot be written.
+pub fn prepare(
+    config: &DataConfig,
+    tokenizer: &TokenizerConfig,
+    cache: &Path,
+    report: Report,
+) -> Result<PreparedData, DataError> {
+    let folder = Folder::of(&[&config.identity()?, &identity(tokenizer)?], cache)?;
+    let _lock = folder.lock()?;
+    if let Some(prepared) = folder.open(tokenizer) {
+        return Ok(prepared);
+    }
+    let corpus = config.open(cache, &mut |progress| report(progress.into()))?;
+    let tokenizer = learn(tokenizer, &corpus, report)?;
+    if config.separator.is_some() && tokenizer.end_token().is_none() {
+        return Err(DataError::NoEndToken);
+    }
+    let train = encode(&corpus, Split::Train, &tokenizer, &folder.tokens(Split::Train), report)?;
+    let validation = encode(&corpus, Split::Validation, &tokenizer, &folder.tokens(Split::Validation), report)?;
+    let floor = corpus.tales().map(|tales| {
+        let range = corpus.range(Split::Validation);
+        let characters = (range.end - range.start) as f64;
+        EntropyFloor {
+            nats_per_character: tales.entropy_rate(),
+            validation_nats_per_character: tales.code_length(range) / characters,
+        }
+    });
+    folder.complete(&tokenizer, floor)?;
+    Ok(PreparedData { tokenizer, train, validation, floor })
+}
+
+/// The tokens of whole files under a tokenizer that is there already, to evaluate a model on them.
+///
+/// # Errors
+/// As for [`prepare`].
+pub fn prepare_evaluation(
+    paths: &[PathBuf],
+    tokenizer: &Tokenizer,
+    cache: &Path,
+    report: Report,
+) -> Result<TokenFile, DataError> {
+    let paths_as_given = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    let file = Some(crate::corpus::FileConfig { paths: paths_as_given });
+    let identity = DataConfig { file, ..DataConfig::default() }.identity()?;
+    let folder = Folder::of(&[b"evaluation", &identity, &tokenizer.hash()], cache)?;
+    let _lock = folder.lock()?;
+    let path = folder.tokens(Split::Validation);
+    if let Ok(file) = TokenFile::open_verified(&path, &tokenizer.hash()) {
+        return Ok(file);
+    }
+    let corpus = open_files(paths, &mut |progress| report(progress.into()))?;
+    encode(&corpus, Split::Train, tokenizer, &path, report)
+}
+
+/// A hash of what a tokenizer is a function of besides its training text.
+fn identity(config: &TokenizerConfig) -> Result<[u8; 32], DataError> {
+    if let TokenizerConfig::File(file) = config {
+        return Ok(Tokenizer::from_file(&file.path)?.hash());
+    }
+    Ok(*blake3::hash(format!("{config:?}").as_bytes()).as_bytes())
+}
+
+fn learn(config: &TokenizerConfig, corpus: &Corpus, report: Report) -> Result<Tokenizer, DataError> {
+    let total = corpus.expected_bytes(Split::Train);
+    let mut done = 0;
+    let mut failed = None;
+    let mut text = corpus.pieces(Split::Train).filter_map(|piece| match piece {
+        Ok(Piece::Text { text, .. }) => {
+            done += text.len() as u64;
+            report(PrepareProgress::Learning { done: done.min(total), total });
+            Some(Ok(text))
+        }
+        Ok(Piece::End) => None,
+        Err(error) => {
+            let message = error.to_string();
+            failed = Some(error);
+            Some(Err(TextError::from(message)))
+        }
+    });
+    let tokenizer = Tokenizer::train(config, &mut text);
+    drop(text);
+    // An error of the text is given back as what it is.
+    match (failed, tokenizer) {
+        (Some(error), _) => Err(error.into()),
+        (None, tokenizer) => Ok(tokenizer?),
+    }
+}
+
+/// Writes the tokens of one split to `path`.
+fn encode(
+    corpus: &Corpus,
+    split: Split,
+    tokenizer: &Tokenizer,
+    path: &Path,
+    report: Report,
+) -> Result<TokenFile, DataError> {
+    let total = corpus.expected_bytes(split);
+    let mut writer = TokenFileWriter::create(path, tokenizer.hash(), tokenizer.vocabulary_size())?;
+    let mut encoder = tokenizer.encoder();
+    let mut places = Places::default();
+    let mut text_hash = blake3::Hasher::new();
+    let mut identity = TextIdentity::default();
+    let mut tokens = Vec::with_capacity(2 * BLOCK);
+    let unknown = |error, places: &Places| places.explain(error, corpus);
+    for piece in corpus.pieces(split) {
+        match piece? {
+            Piece::Text { text, place } => {
+                places.push(identity.bytes, place);
+                text_hash.update(text.as_bytes());
+                identity.bytes += text.len() as u64;
+                identity.characters += text.chars().count() as u64;
+                encoder.push(&text, &mut tokens).map_err(|error| unknown(error, &places))?;
+                report(PrepareProgress::Encoding { split, done: identity.bytes.min(total), total });
+            }
+            Piece::End => {
+                encoder.finish(&mut tokens).map_err(|error| unknown(error, &places))?;
+                tokens.extend(tokenizer.end_token());
+            }
+        }
+        if tokens.len() >= BLOCK {
+            writer.push(&tokens)?;
+            tokens.clear();
+        }
+    }
+    encoder.finish(&mut tokens).map_err(|error| unknown(error, &places))?;
+    writer.push(&tokens)?;
+    identity.hash = *text_hash.finalize().as_bytes();
+    Ok(writer.finish(identity)?)
+}
+
+/// Where the latest pieces of a split come from, so that an error can name file and offset.
+#[derive(Debug, Default)]
+struct Places {
+    /// Where each piece starts in the split and in its file.
+    pieces: VecDeque<(u64, Place)>,
+}
+
+impl Places {
+    /// More than the encoder can hold back.
+    const REMEMBERED: usize = 1 << 12;
+
+    fn push(&mut self, start: u64, place: Place) {
+        if self.pieces.len() == Self::REMEMBERED {
+            self.pieces.pop_front();
+        }
+        self.pieces.push_back((start, place));
+    }
+
+    fn explain(&self, error: TokenizerError, corpus: &Corpus) -> DataError {
+        let TokenizerError::UnknownText { character, offset } = error else { return error.into() };
+        let Some((start, place)) = self.pieces.iter().rev().find(|(start, _)| *start <= offset) else {
+            return error.into();
+        };
+        let path = corpus.path(*place).map(|path| path.display().to_string());
+        let offset = place.offset + (offset - start);
+        DataError::UnknownText { place: path.unwrap_or_else(|| "the corpus".to_owned()), character, offset }
+    }
+}
+
+/// The folder of one pair of token files.
+struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder for what these hashes stand for.
+    fn of(parts: &[&[u8]], cache: &Path) -> Result<Self, DataError> {
+        let mut hasher = blake3::Hasher::new_derive_key(VERSION);
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let name = hasher.finalize().to_hex();
+        let path = cache.join("tokens").join(&name.as_str()[..32]);
+        std::fs::create_dir_all(&path).map_err(|source| DataError::Cache { path: path.clone(), source })?;
+        Ok(Self(path))
+    }
+
+    fn lock(&self) -> Result<FolderLock, DataError> {
+        FolderLock::acquire(&self.0).map_err(|source| DataError::Cache { path: self.0.clone(), source })
+    }
+
+    fn tokens(&self, split: Split) -> PathBuf {
+        self.0.join(match split {
+            Split::Train => "train.tokens",
+            Split::Validation => "validation.tokens",
+        })
+    }
+
+    /// What is there, if it is whole. What is damaged is made again.
+    fn open(&self, config: &TokenizerConfig) -> Option<PreparedData> {
+        let Ok(Content::Bytes(floor)) = read_regular(&self.0.join("floor.json"), Links::Followed, LONGEST_FLOOR) else {
+            return None;
+        };
+        let floor = serde_json::from_slice(&floor).ok()?;
+        let tokenizer = match config {
+            // The user's own file is the one that counts.
+            TokenizerConfig::File(file) => Tokenizer::from_file(&file.path).ok()?,
+            _ => Tokenizer::from_file(&self.0.join("tokenizer.json")).ok()?,
+        };
+        let train = TokenFile::open_verified(&self.tokens(Split::Train), &tokenizer.hash()).ok()?;
+        let validation = TokenFile::open_verified(&self.tokens(Split::Validation), &tokenizer.hash()).ok()?;
+        Some(PreparedData { tokenizer, train, validation, floor })
+    }
+
+    /// Writes what goes with the token files; the floor last, so that a folder with one is complete.
+    fn complete(&self, tokenizer: &Tokenizer, floor: Option<EntropyFloor>) -> Result<(), DataError> {
+        tokenizer.save(&self.0.join("tokenizer.json"))?;
+        let path = self.0.join("floor.json");
+        let beside = self.0.join("floor.json.part");
+        let json = serde_json::to_vec(&floor).unwrap_or_else(|_| b"null".to_vec());
+        let written = std::fs::write(&beside, json).and_then(|()| std::fs::rename(&beside, &path));
+        written.map_err(|source| DataError::Shard(ShardError::Write { path, source }))
+    }
+}

@@ -1,0 +1,73 @@
+//! A chart as plain data: what is to be seen, and nothing of how it is drawn.
+
+/// Curves over a pair of axes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chart {
+    pub title: String,
+    pub x: Axis,
+    pub y: Axis,
+    pub series: Vec<Series>,
+    /// A remark in small letters below the title.
+    pub note: Option<String>,
+}
+
+/// One of the two axes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axis {
+    pub label: String,
+    pub scale: Scale,
+    /// Which values are shown; `None` shows all of the data.
+    pub range: Option<(f64, f64)>,
+}
+
+/// How values are spread along an axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scale {
+    #[default]
+    Linear,
+    /// By their logarithm; zero and what is below it has no place there.
+    Logarithmic,
+}
+
+/// One curve, or one set of points.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// What the legend says; empty keeps the series out of it.
+    pub label: String,
+    pub points: Vec<(f64, f64)>,
+    /// The lower and the upper edge of the band around the curve, one pair for each point.
+    pub band: Option<Vec<(f64, f64)>>,
+    pub line: Line,
+    /// A place in the palette: a bound takes the colour of the curve that it belongs to.
+    pub colour: usize,
+}
+
+/// How a series is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Line {
+    #[default]
+    Solid,
+    Dashed,
+    Dotted,
+    /// A mark at each point and no line.
+    Points,
+}
+
+impl Axis {
+    /// A linear axis that shows all of the data.
+    pub fn linear(label: impl Into<String>) -> Self {
+        Self { label: label.into(), scale: Scale::Linear, range: None }
+    }
+
+    /// A logarithmic axis that shows all of the data.
+    pub fn logarithmic(label: impl Into<String>) -> Self {
+        Self { label: label.into(), scale: Scale::Logarithmic, range: None }
+    }
+}
+
+impl Series {
+    /// A solid curve without a band.
+    pub fn curve(label: impl Into<String>, colour: usize, points: Vec<(f64, f64)>) -> Self {
+        Self { label: label.into(), points, band: None, line: Line::Solid, colour }
+    }
+}

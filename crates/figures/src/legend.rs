@@ -1,0 +1,162 @@
+//! The legend, below the plot where it covers nothing. kuva's own legend cuts long labels off, draws a swatch so short
+//! that a dashed line looks like a solid one, and has no swatch for a band.
+
+use kuva::render::color::Color;
+use kuva::render::render::{Primitive, Scene, TextAnchor};
+
+use super::chart::{Chart, Line};
+use super::palette::colour;
+use super::style::{BAND_OPACITY, dashes};
+use super::text::{self, literal};
+
+/// The size of the letters.
+const SIZE: u32 = 22;
+/// From one line of a label to the next.
+const LINE: f64 = 27.0;
+/// From one entry to the next, beyond its lines.
+const GAP: f64 = 5.0;
+/// Three dashes and two gaps.
+const SWATCH: f64 = 17.0 * STROKE;
+/// From a swatch to its label.
+const INDENT: f64 = SWATCH + 12.0;
+/// From one column to the next.
+const BETWEEN: f64 = 36.0;
+const PADDING: f64 = 14.0;
+const STROKE: f64 = 4.0;
+
+/// What the legend says, in columns.
+pub(super) struct Legend {
+    columns: Vec<Column>,
+    width: f64,
+}
+
+struct Column {
+    entries: Vec<Entry>,
+    width: f64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Entry {
+    lines: Vec<String>,
+    line: Line,
+    colour: usize,
+    has_band: bool,
+}
+
+impl Entry {
+    fn width(&self) -> f64 {
+        INDENT + text::widest(&self.lines, SIZE)
+    }
+
+    fn height(&self) -> f64 {
+        LINE * self.lines.len() as f64 + GAP
+    }
+}
+
+impl Column {
+    fn height(&self) -> f64 {
+        self.entries.iter().map(Entry::height).sum()
+    }
+}
+
+impl Legend {
+    /// The legend of several charts: what looks the same and is called the same is told once.
+    pub(super) fn new(charts: &[Chart], width: f64) -> Self {
+        let room = width - 2.0 * PADDING;
+        let mut entries: Vec<Entry> = Vec::new();
+        for series in charts.iter().flat_map(|chart| &chart.series).filter(|series| !series.label.is_empty()) {
+            let lines = text::lines(&literal(&series.label), room - INDENT, SIZE);
+            let entry = Entry { lines, line: series.line, colour: series.colour, has_band: series.band.is_some() };
+            if !entries.contains(&entry) {
+                entries.push(entry);
+            }
+        }
+        Self { columns: columns(&entries, room), width }
+    }
+
+    /// How much room it takes.
+    pub(super) fn height(&self) -> f64 {
+        let tallest = self.columns.iter().map(Column::height).fold(0.0, f64::max);
+        if tallest > 0.0 { tallest + 2.0 * PADDING } else { 0.0 }
+    }
+
+    /// Draws it with its upper edge at `top`.
+    pub fn draw(&self, scene: &mut Scene, top: f64) {
+        let total: f64 = self.columns.iter().map(|column| column.width + BETWEEN).sum::<f64>() - BETWEEN;
+        let mut x = (0.5 * (self.width - total)).max(PADDING);
+        for column in &self.columns {
+            let mut y = top + PADDING;
+            for entry in &column.entries {
+                entry.draw(scene, x, y);
+                y += entry.height();
+            }
+            x += column.width + BETWEEN;
+        }
+    }
+}
+
+/// As many columns as fit.
+fn columns(entries: &[Entry], room: f64) -> Vec<Column> {
+    let in_rows = |rows: usize| -> Vec<Column> {
+        let column = |entries: &[Entry]| Column {
+            width: entries.iter().map(Entry::width).fold(0.0, f64::max),
+            entries: entries.to_vec(),
+        };
+        entries.chunks(rows).map(column).collect()
+    };
+    let width = |columns: &[Column]| columns.iter().map(|column| column.width + BETWEEN).sum::<f64>() - BETWEEN;
+    let most = entries.len().max(1);
+    (1..most).map(in_rows).find(|columns| width(columns) <= room).unwrap_or_else(|| in_rows(most))
+}
+
+impl Entry {
+    fn draw(&self, scene: &mut Scene, x: f64, y: f64) {
+        let middle = y + 0.5 * LINE;
+        let stroke = Color::from(colour(self.colour));
+        if self.has_band {
+            scene.add(Primitive::Rect {
+                x,
+                y: middle - 0.3 * LINE,
+                width: SWATCH,
+                height: 0.6 * LINE,
+                fill: stroke.clone(),
+                stroke: None,
+                stroke_width: None,
+                opacity: Some(BAND_OPACITY),
+            });
+        }
+        scene.add(self.swatch(x, middle, stroke));
+        for (index, line) in self.lines.iter().enumerate() {
+            scene.add(Primitive::Text {
+                x: x + INDENT,
+                y: middle + LINE * index as f64 + text::HALF_CAPITAL * f64::from(SIZE),
+                content: line.clone(),
+                size: SIZE,
+                anchor: TextAnchor::Start,
+                rotate: None,
+                bold: false,
+                color: None,
+            });
+        }
+    }
+
+    fn swatch(&self, x: f64, middle: f64, stroke: Color) -> Primitive {
+        if self.line == Line::Points {
+            return Primitive::Circle {
+                cx: x + 0.5 * SWATCH,
+                cy: middle,
+                r: 6.0,
+                fill: stroke,
+                fill_opacity: None,
+                stroke: None,
+                stroke_width: None,
+            };
+        }
+        Primitive::PolyLine {
+            points: vec![(x, middle), (x + SWATCH, middle)],
+            stroke,
+            stroke_width: STROKE,
+            stroke_dasharray: dashes(self.line, STROKE).map(|[dash, gap]| format!("{dash:.1} {gap:.1}")),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Optimizers: gradients to new parameters.
+//!
+//! Burn's own optimizers are not used. Their record is keyed by random parameter ids and is restored on the default
+//! device, which may not exist (ARCHITECTURE.md, "What is taken from burn-train"); their defaults differ from PyTorch's.
+//! Here a rule ([`UpdateRule`]) sees parameters, flattened, each with its state under its path in the module. [`Optimizer`]
+//! applies a rule to a module; [`OptimizerConfig::rule`] gives the rule alone, which moves any vector.
+
+mod adam;
+mod adamw;
+mod clipping;
+mod config;
+mod lion;
+mod muon;
+mod parameters;
+mod rate;
+mod rmsprop;
+mod rule;
+mod schedule_free;
+mod schedule_free_adamw;
+mod schedule_free_sgd;
+mod sgd;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+pub use adam::{AdamConfig, AdamRule};
+pub use adamw::{AdamwConfig, AdamwRule};
+pub use clipping::{GlobalNorm, clip_coefficient, global_norm};
+pub use config::OptimizerConfig;
+pub use lion::{LionConfig, LionRule};
+pub use muon::{MuonAdjustment, MuonConfig, MuonRule};
+pub use parameters::{Optimizer, OptimizerStateError};
+pub use rate::Rate;
+pub use rmsprop::{RmspropConfig, RmspropRule};
+pub use rule::{Moving, Parameter, UpdateRule};
+pub use schedule_free_adamw::{ScheduleFreeAdamwConfig, ScheduleFreeAdamwRule};
+pub use schedule_free_sgd::{ScheduleFreeSgdConfig, ScheduleFreeSgdRule};
+pub use sgd::{SgdConfig, SgdRule};
+pub use slots::{SlotNames, Slots};

@@ -1,0 +1,129 @@
+//! One update of every parameter of a module, and the state that goes with it.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, TensorData};
+
+use kiln_parameters::{map, put_back, take};
+
+use super::{Moving, Parameter, Slots, UpdateRule};
+
+/// A rule with the state of all parameters, keyed by path.
+pub struct Optimizer {
+    rule: Box<dyn UpdateRule>,
+    slots: BTreeMap<String, Slots>,
+    step: u64,
+}
+
+/// A saved optimizer state that does not belong to this model or this optimizer.
+#[derive(Debug, thiserror::Error)]
+pub enum OptimizerStateError {
+    /// A tensor for a parameter that the model has not.
+    #[error("the optimizer state holds `{0}`, which is no slot of a parameter of this model")]
+    Unexpected(String),
+    /// A parameter without its state.
+    #[error("the optimizer state lacks `{0}`")]
+    Missing(String),
+    /// A state of another size than it must have.
+    #[error("the optimizer state `{name}` has {found} numbers instead of {expected}")]
+    Length {
+        /// Which slot.
+        name: String,
+        /// The length in the file.
+        found: usize,
+        /// The parameter's number of elements, or 1.
+        expected: usize,
+    },
+    /// Another type of numbers.
+    #[error("the optimizer state `{name}` does not hold {expected}-bit floats")]
+    NumberType {
+        /// Which slot.
+        name: String,
+        /// How many bits the numbers must have.
+        expected: u32,
+    },
+}
+
+impl Optimizer {
+    /// An optimizer that follows `rule`, before its first update.
+    pub fn new(rule: Box<dyn UpdateRule>) -> Self {
+        Self { rule, slots: BTreeMap::new(), step: 0 }
+    }
+
+    /// Moves every parameter that has a gradient, which is multiplied by `scale` first (clipping).
+    pub fn update<M: Module>(&mut self, model: M, gradients: GradientsParams, scale: f64, rate: f64) -> M {
+        self.step += 1;
+        let (model, mut taken) = take(model, gradients);
+        let tensors = std::mem::take(&mut taken.tensors);
+        let mut slots: Vec<Slots> =
+            taken.parameters.iter().map(|taken| self.slots.remove(&taken.path).unwrap_or_default()).collect();
+        let moving = taken.parameters.iter().zip(tensors).zip(&mut slots);
+        let moving = moving.map(|((taken, [value, gradient]), slots)| {
+            let parameter = Parameter::new(taken, self.step);
+            Moving { parameter, value, gradient, slots }
+        });
+        let values = self.rule.update_all(moving.collect(), scale, rate);
+        let model = put_back(model, &taken, values);
+        self.slots.extend(taken.parameters.into_iter().map(|taken| taken.path).zip(slots));
+        model
+    }
+
+    /// How many updates were made.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Whether a model is evaluated, and used after training, with other weights than those that move.
+    pub fn has_evaluation_weights(&self) -> bool {
+        self.rule.has_evaluation_weights()
+    }
+
+    /// The model, which is without autodiff, with the weights that it is to be evaluated with.
+    pub fn for_evaluation<M: Module>(&self, model: M) -> M {
+        if !self.has_evaluation_weights() {
+            return model;
+        }
+        map(model, |parameter, value| match self.slots.get(&parameter.path) {
+            Some(slots) => self.rule.evaluation_weights(value, slots),
+            None => value,
+        })
+    }
+
+    /// The state as data, named `path/slot`.
+    pub fn state(&self) -> BTreeMap<String, TensorData> {
+        self.slots
+            .iter()
+            .flat_map(|(path, slots)| slots.to_data().map(move |(slot, data)| (format!("{path}/{slot}"), data)))
+            .collect()
+    }
+
+    /// Puts back what [`Optimizer::state`] gave, after `step` updates of a model with these parameters; frozen ones have
+    /// no state.
+    ///
+    /// # Errors
+    /// When a slot is missing, left over, or of another length than its parameter: nothing is restored in part.
+    pub fn restore(
+        &mut self,
+        mut state: BTreeMap<String, TensorData>,
+        step: u64,
+        parameters: &[kiln_parameters::Parameter],
+        device: &Device,
+    ) -> Result<(), OptimizerStateError> {
+        let mut restored: BTreeMap<String, Slots> = BTreeMap::new();
+        if step > 0 {
+            for parameter in parameters.iter().filter(|parameter| parameter.is_trained) {
+                let names = self.rule.slot_names(Parameter::new(parameter, step));
+                let slots = Slots::from_data(names, &parameter.path, parameter.elements(), &mut state, device)?;
+                restored.insert(parameter.path.clone(), slots);
+            }
+        }
+        if let Some(name) = state.into_keys().next() {
+            return Err(OptimizerStateError::Unexpected(name));
+        }
+        self.slots = restored;
+        self.step = step;
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! `[schedule.*]`: which learning-rate schedule.
+
+use kiln_settings::Violation;
+use serde::{Deserialize, Serialize};
+
+use super::warm_up::WarmUp;
+use super::{
+    ConstantConfig, CosineConfig, CosineRestartsConfig, ErrorFloorConfig, ExponentialConfig, InverseSquareRootConfig,
+    InverseTimeConfig, LinearConfig, NoamConfig, NonMonotoneConfig, OneCycleConfig, PiecewiseConfig, PolynomialConfig,
+    ReduceOnPlateauConfig, Schedule, StepConfig, WarmupStableDecayConfig,
+};
+
+/// What the settings of every schedule can do.
+pub(super) trait Settings {
+    /// The updates before the schedule proper, over which the rate rises to its first one.
+    fn warmup(&self) -> u64;
+
+    /// The first rate after the warm-up, and the schedule from there on, in a run of `steps` updates, the warm-up included.
+    fn build(&self, steps: u64) -> (f64, Box<dyn Schedule>);
+
+    /// Every broken rule in a run of `steps` updates.
+    fn validate(&self, steps: u64) -> Vec<Violation>;
+}
+
+macro_rules! schedules {
+    ($($(#[doc = $doc:literal])* $variant:ident($settings:ident) $name:literal,)*) => {
+        /// The schedule of a run: exactly one table under `[schedule]`.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        pub enum ScheduleConfig {
+            $($(#[doc = $doc])* $variant($settings),)*
+        }
+
+        impl ScheduleConfig {
+            fn settings(&self) -> (&'static str, &dyn Settings) {
+                match self {
+                    $(Self::$variant(settings) => ($name, settings),)*
+                }
+            }
+        }
+    };
+}
+
+schedules! {
+    /// One rate.
+    Constant(ConstantConfig) "constant",
+    /// eta / t or eta / (1 + t / tau).
+    InverseTime(InverseTimeConfig) "inverse-time",
+    /// eta / sqrt(t) or eta / sqrt(1 + t / tau).
+    InverseSquareRoot(InverseSquareRootConfig) "inverse-square-root",
+    /// A factor every so many updates.
+    Step(StepConfig) "step",
+    /// A factor every update.
+    Exponential(ExponentialConfig) "exponential",
+    /// A power of what is left of the run.
+    Polynomial(PolynomialConfig) "polynomial",
+    /// A straight line.
+    Linear(LinearConfig) "linear",
+    /// Half a cosine.
+    Cosine(CosineConfig) "cosine",
+    /// Half a cosine, again and again.
+    CosineRestarts(CosineRestartsConfig) "cosine-restarts",
+    /// Up and down once.
+    OneCycle(OneCycleConfig) "one-cycle",
+    /// The schedule of the first transformer.
+    Noam(NoamConfig) "noam",
+    /// Up, flat, down.
+    WarmupStableDecay(WarmupStableDecayConfig) "warmup-stable-decay",
+    /// Rates between given updates.
+    Piecewise(PiecewiseConfig) "piecewise",
+    /// Halved when the loss has come down to the error floor of the rate.
+    ErrorFloor(ErrorFloorConfig) "error-floor",
+    /// A factor when the loss has not become better for a while.
+    ReduceOnPlateau(ReduceOnPlateauConfig) "reduce-on-plateau",
+    /// A factor when a validation loss is worse than those of a while ago.
+    NonMonotone(NonMonotoneConfig) "non-monotone",
+}
+
+impl ScheduleConfig {
+    /// The schedule of a run of `steps` updates, before its first one.
+    pub fn build(&self, steps: u64) -> Box<dyn Schedule> {
+        let (name, settings) = self.settings();
+        let (first_rate, schedule) = settings.build(steps);
+        // Also without a warm-up, so that states have one form and a run can go on with another warm-up.
+        Box::new(WarmUp::new(name, first_rate, settings.warmup(), schedule))
+    }
+
+    /// Its name in a configuration.
+    pub fn name(&self) -> &'static str {
+        self.settings().0
+    }
+
+    /// Every broken rule, keys relative to `[schedule]`, for a run of `steps` updates.
+    pub fn validate(&self, steps: u64) -> Vec<Violation> {
+        let (name, settings) = self.settings();
+        settings.validate(steps).into_iter().map(|violation| violation.under(name)).collect()
+    }
+
+    /// Whether the rates depend on nothing but time, not on any loss.
+    pub fn is_by_time(&self) -> bool {
+        !matches!(self, Self::ErrorFloor(_) | Self::ReduceOnPlateau(_) | Self::NonMonotone(_))
+    }
+
+    /// The rate where it is the same at every update: a constant schedule without a warm-up.
+    pub fn constant_rate(&self) -> Option<f64> {
+        match self {
+            Self::Constant(ConstantConfig { rate, warmup: 0 }) => Some(*rate),
+            _ => None,
+        }
+    }
+}

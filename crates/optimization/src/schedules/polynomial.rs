@@ -1,0 +1,54 @@
+//! A rate that falls as a power of what is left of the run.
+
+use kiln_settings::Violation;
+use serde::{Deserialize, Serialize};
+
+use super::by_time::{RateByTime, fraction};
+use super::rules;
+
+/// `[schedule.polynomial]`, as `torch.optim.lr_scheduler.PolynomialLR`, with a final rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PolynomialConfig {
+    /// The highest rate, reached after the warm-up, > 0.
+    pub rate: f64,
+    /// The rate at the end and after it, in [0, rate]. Default `0.0`.
+    #[serde(default)]
+    pub final_rate: f64,
+    /// The exponent, > 0; 1 is a straight line. Default `2.0`.
+    #[serde(default = "two")]
+    pub power: f64,
+    /// Updates over which the rate rises linearly to `rate`. Default `0`.
+    #[serde(default)]
+    pub warmup: u64,
+    /// The update at which `final-rate` is reached, above `warmup`. Default: `run.steps`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+}
+
+fn two() -> f64 {
+    2.0
+}
+
+impl RateByTime for PolynomialConfig {
+    /// With t from 0 after the warm-up, T updates, exponent p: eta_t = eta_T + (eta - eta_T) (1 - min(1, t / T))^p.
+    fn rate_at(&self, t: u64, updates: u64) -> f64 {
+        self.final_rate + (self.rate - self.final_rate) * (1.0 - fraction(t, updates)).powf(self.power)
+    }
+
+    fn warmup(&self) -> u64 {
+        self.warmup
+    }
+
+    fn last_step(&self) -> Option<u64> {
+        self.steps
+    }
+
+    fn validate(&self, steps: u64) -> Vec<Violation> {
+        let power = rules::positive("power", self.power);
+        power
+            .into_iter()
+            .chain(rules::decay(self.rate, self.final_rate, self.warmup, self.steps.unwrap_or(steps)))
+            .collect()
+    }
+}

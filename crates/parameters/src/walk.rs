@@ -1,0 +1,72 @@
+//! Walks over the values of parameters, flattened.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+
+use crate::catalogue::Parameter;
+use crate::path::ModulePath;
+use crate::taking::with_autodiff_of;
+
+/// Shows `look` every parameter with its values, flattened and without autodiff.
+pub fn visit<M: Module>(module: &M, look: impl FnMut(&Parameter, Tensor<1>)) {
+    module.visit(&mut Visitor { path: ModulePath::default(), look });
+}
+
+/// The module with every parameter replaced by what `change` makes of its values, which it gets and gives flattened and without
+/// autodiff; whether it is trained stays as it was.
+///
+/// # Panics
+/// When `change` gives another number of elements than it was given.
+pub fn map<M: Module>(module: M, change: impl FnMut(&Parameter, Tensor<1>) -> Tensor<1>) -> M {
+    module.map(&mut Mapper { path: ModulePath::default(), change })
+}
+
+struct Visitor<F> {
+    path: ModulePath,
+    look: F,
+}
+
+impl<F: FnMut(&Parameter, Tensor<1>)> ModuleVisitor for Visitor<F> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.path.exit(container);
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let parameter = Parameter::new(&self.path, param);
+        (self.look)(&parameter, flat(param.val().inner()));
+    }
+}
+
+struct Mapper<F> {
+    path: ModulePath,
+    change: F,
+}
+
+impl<F: FnMut(&Parameter, Tensor<1>) -> Tensor<1>> ModuleMapper for Mapper<F> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.path.exit(container);
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let parameter = Parameter::new(&self.path, &param);
+        let (id, tensor, mapper) = param.consume();
+        let shape = tensor.dims();
+        let autodiff = with_autodiff_of(&tensor);
+        let changed = (self.change)(&parameter, flat(tensor.inner())).reshape(shape);
+        Param::from_mapped_value(id, autodiff.apply(changed), mapper)
+    }
+}
+
+/// All numbers of a tensor in one row.
+pub(crate) fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
+    let length = tensor.shape().num_elements();
+    tensor.reshape([length])
+}

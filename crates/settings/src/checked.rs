@@ -1,0 +1,59 @@
+//! Reading any configuration type: parse, override, read, validate, and tell everything at once.
+
+use std::collections::BTreeSet;
+
+use crate::Violation;
+use serde::de::DeserializeOwned;
+
+use super::problem::{ConfigErrors, Override, Source};
+use super::schema::Schema;
+use super::{document, mistakes, reader};
+
+/// Places that could not be read, beyond which no rules are checked.
+const MOST_BROKEN: usize = 1000;
+
+/// Reads a `T` from a file and overrides; `validate` gives the broken rules of a `T`, keys from the root.
+///
+/// Rules that a value breaks only because another mistake replaced it are not told: a violation is left out when its key, or
+/// a key that its text mentions, could not be read.
+///
+/// # Errors
+/// All problems of the file and the overrides, in order. When the file is not TOML, its syntax errors.
+pub fn read<T: DeserializeOwned>(
+    source: &Source,
+    overrides: &[Override],
+    validate: impl FnOnce(&T) -> Vec<Violation>,
+) -> Result<T, ConfigErrors> {
+    let mut root = document::parse(source).map_err(|problems| ConfigErrors::new(source, overrides, problems))?;
+    let mut problems = document::apply(&mut root, overrides);
+    let schema = Schema::of::<T>();
+    let reader::Outcome { value, problems: mistakes, broken, renamed } = reader::read::<T>(&root, &schema);
+    problems.extend(mistakes);
+    // Which rules depend on what could not be read is asked for each of both; so many mistakes are enough to be told.
+    if let Some(value) = value.as_ref().filter(|_| broken.len() <= MOST_BROKEN) {
+        let violations = validate(value).into_iter().filter(|violation| !depends_on_any(violation, &broken));
+        problems
+            .extend(violations.map(|violation| mistakes::violation(renamed.nearest(&root, &violation.key), violation)));
+    }
+    match value {
+        Some(value) if problems.is_empty() => Ok(value),
+        _ => Err(ConfigErrors::new(source, overrides, problems)),
+    }
+}
+
+fn depends_on_any(violation: &Violation, broken: &BTreeSet<String>) -> bool {
+    let inside = |path: &str, outer: &str| {
+        path == outer || path.strip_prefix(outer).is_some_and(|rest| rest.starts_with(['.', '[']))
+    };
+    broken.iter().any(|path| {
+        let name = path.rsplit('.').next().unwrap_or(path);
+        inside(&violation.key, path)
+            || mentions(&violation.message, name)
+            || violation.help.as_deref().is_some_and(|help| mentions(help, name))
+    })
+}
+
+/// Whether a text holds a key as a whole word.
+fn mentions(text: &str, key: &str) -> bool {
+    text.split(|character: char| !character.is_alphanumeric() && character != '-').any(|word| word == key)
+}

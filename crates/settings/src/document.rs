@@ -1,0 +1,223 @@
+//! The file as a tree in which every value still knows where it was written.
+
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Origin, Override, Problem, Source};
+
+/// A value and its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
+    /// Bytes of the value; for a table with a header, of the header.
+    pub(crate) span: Range<usize>,
+    /// Bytes of the key that holds it.
+    pub(crate) key_span: Range<usize>,
+    /// An overriding value as it was typed, which is what counts where text is wanted.
+    pub(crate) typed: Option<String>,
+}
+
+/// What TOML can hold.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Text(String),
+    Whole(i128),
+    Number(f64),
+    Flag(bool),
+    Date,
+    List(Vec<Node>),
+    /// In the order of the file.
+    Table(Vec<(String, Node)>),
+}
+
+impl Value {
+    /// The value's type in words.
+    pub(crate) fn description(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Whole(_) => "a whole number",
+            Self::Number(_) => "a number with a fraction",
+            Self::Flag(_) => "true or false",
+            Self::Date => "a date",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+        }
+    }
+}
+
+impl Node {
+    /// The entry `key` of a table.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Table(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
+    /// Where to point for this node: at the header of a table, at the value of anything else.
+    pub(crate) fn place(&self) -> (Origin, Range<usize>) {
+        let span = match self.value {
+            Value::Table(_) => &self.key_span,
+            _ => &self.span,
+        };
+        (self.origin, span.clone())
+    }
+
+    fn entry(&mut self, key: &str) -> Option<&mut Self> {
+        match &mut self.value {
+            Value::Table(entries) => entries.iter_mut().find(|(name, _)| name == key).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+}
+
+/// Where the file has `key` at its root; nothing where it doesn't, or isn't TOML.
+pub fn key_span(source: &Source, key: &str) -> Option<Range<usize>> {
+    Some(parse(source).ok()?.get(key)?.key_span.clone())
+}
+
+/// Parses the file; every syntax error that the parser can recover from is in the list.
+pub(crate) fn parse(source: &Source) -> Result<Node, Vec<Problem>> {
+    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    if errors.is_empty() {
+        let end = source.text.trim_end().len();
+        let value = from_table(table.get_ref(), Origin::File, 0);
+        return Ok(Node { value, origin: Origin::File, span: end..end, key_span: end..end, typed: None });
+    }
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut before: Option<usize> = None;
+    for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        // What stands after a broken place on the same line is mostly a consequence of it.
+        if before.is_none_or(|before| has_line_end(&source.text, before, span.start)) {
+            problems.push(syntax_problem(error.message(), span.clone()));
+        }
+        before = Some(span.start);
+    }
+    Err(problems)
+}
+
+fn syntax_problem(message: &str, span: Range<usize>) -> Problem {
+    let (message, label) = message.split_once(", expected ").unwrap_or((message, ""));
+    let label = if label.is_empty() { String::new() } else { format!("expected {label}") };
+    let mut help = Vec::new();
+    if message.contains("quoted") {
+        help.push("text stands in quotes, as in `name = \"value\"`".to_owned());
+    }
+    if message.contains("duplicate key") {
+        help.push("keep one of the two".to_owned());
+    }
+    let message = format!("this is not TOML: {message}");
+    Problem { key: String::new(), message, label, help, origin: Origin::File, span }
+}
+
+/// Whether a line ends between two bytes. Only what is between them is looked at: a line may hold nothing but mistakes, and as many as bytes.
+fn has_line_end(text: &str, one: usize, other: usize) -> bool {
+    text.as_bytes().get(one.min(other)..one.max(other)).is_some_and(|between| between.contains(&b'\n'))
+}
+
+/// Puts the overrides into the tree, later ones over earlier ones.
+pub(crate) fn apply(root: &mut Node, overrides: &[Override]) -> Vec<Problem> {
+    overrides
+        .iter()
+        .enumerate()
+        .filter_map(|(index, set)| apply_one(root, set, Origin::Override(index)).err())
+        .collect()
+}
+
+fn apply_one(root: &mut Node, set: &Override, origin: Origin) -> Result<(), Problem> {
+    let key_span = 0..set.key.len();
+    let mut parts: Vec<&str> = set.key.split('.').map(str::trim).collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut table = root;
+    for (depth, part) in parts.iter().enumerate() {
+        if table.entry(part).is_none() {
+            let node = Node {
+                value: Value::Table(Vec::new()),
+                origin,
+                span: key_span.clone(),
+                key_span: key_span.clone(),
+                typed: None,
+            };
+            insert(table, part, node);
+        }
+        table = match table.entry(part) {
+            Some(entry) if matches!(entry.value, Value::Table(_)) => entry,
+            _ => {
+                let parent = parts[..=depth].join(".");
+                return Err(Problem {
+                    key: set.key.clone(),
+                    message: format!("`{}` cannot be set: `{parent}` is a value, not a table", set.key),
+                    label: "leads through a value".into(),
+                    help: vec![format!("write `--set {parent}=VALUE`")],
+                    origin,
+                    span: key_span,
+                });
+            }
+        };
+    }
+    insert(table, last, overriding_value(set, origin));
+    Ok(())
+}
+
+fn insert(table: &mut Node, key: &str, node: Node) {
+    match table.entry(key) {
+        Some(entry) => *entry = node,
+        None => {
+            if let Value::Table(entries) = &mut table.value {
+                entries.push((key.to_owned(), node));
+            }
+        }
+    }
+}
+
+fn overriding_value(set: &Override, origin: Origin) -> Node {
+    let start = set.key.len() + 1;
+    let value = match DeValue::parse(&set.value) {
+        Ok(value) => from_value(value.get_ref(), origin, start),
+        Err(_) => Value::Text(set.value.clone()),
+    };
+    let typed = (!matches!(value, Value::Text(_) | Value::List(_) | Value::Table(_))).then(|| set.value.clone());
+    Node { value, origin, span: start..start + set.value.len(), key_span: 0..set.key.len(), typed }
+}
+
+fn from_table(table: &DeTable<'_>, origin: Origin, offset: usize) -> Value {
+    let mut entries: Vec<(String, Node)> = table
+        .iter()
+        .map(|(key, value)| {
+            let node = from_spanned(value, origin, offset, moved(key.span(), offset));
+            (key.get_ref().to_string(), node)
+        })
+        .collect();
+    entries.sort_by_key(|(_, node)| node.key_span.start);
+    Value::Table(entries)
+}
+
+fn from_spanned(value: &toml::Spanned<DeValue<'_>>, origin: Origin, offset: usize, key_span: Range<usize>) -> Node {
+    let span = moved(value.span(), offset);
+    Node { value: from_value(value.get_ref(), origin, offset), origin, span, key_span, typed: None }
+}
+
+fn from_value(value: &DeValue<'_>, origin: Origin, offset: usize) -> Value {
+    match value {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        // The parser has checked the digits, so only the size can fail; a size that no integer holds is a number too large.
+        DeValue::Integer(integer) => i128::from_str_radix(integer.as_str(), integer.radix())
+            .map_or_else(|_| Value::Number(integer.as_str().parse().unwrap_or(f64::INFINITY)), Value::Whole),
+        DeValue::Float(float) => Value::Number(float.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Boolean(flag) => Value::Flag(*flag),
+        DeValue::Datetime(_) => Value::Date,
+        DeValue::Array(items) => {
+            let item =
+                |item: &toml::Spanned<DeValue<'_>>| from_spanned(item, origin, offset, moved(item.span(), offset));
+            Value::List(items.iter().map(item).collect())
+        }
+        DeValue::Table(table) => from_table(table, origin, offset),
+    }
+}
+
+fn moved(span: Range<usize>, offset: usize) -> Range<usize> {
+    span.start + offset..span.end + offset
+}
