@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use indicatif::{ProgressBar, ProgressStyle};
+
 /// One line (or some) to stderr. That nobody reads it is no reason to end a run.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
@@ -16,6 +18,12 @@ pub(crate) fn width() -> usize {
         return size.ws_col.into();
     }
     100
+}
+
+/// A bar on stderr with a template of indicatif's, which hides it by itself where stderr is no terminal.
+pub(crate) fn progress_bar(length: u64, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template);
+    ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// Makes Ctrl-C a signal again. burn-train's dashboard switches the terminal to raw mode, in which Ctrl-C is a key, and a

@@ -10,7 +10,7 @@ use kiln_models::saved::{SavedModel, Which};
 use kiln_settings::files::{Content, Links, read_regular};
 use serde::Serialize;
 
-use crate::device::choose;
+use crate::arguments::DeviceArguments;
 use crate::exit::UsageError;
 use crate::terminal::say;
 
@@ -74,9 +74,8 @@ pub(crate) struct SampleArguments {
     #[arg(short, long, value_name = "N", help_heading = SAMPLER_HEADING, default_value_t = SamplerConfig::default().seed)]
     seed: u64,
 
-    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an adapter that computes on the CPU
-    #[arg(long, default_value = "auto")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArguments,
 
     /// Print one JSON object at the end instead of the text as it comes
     #[arg(long)]
@@ -107,7 +106,7 @@ struct Sample<'a> {
 /// a closed stdout.
 pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let request = request(arguments)?;
-    let chosen = choose(&arguments.device)?;
+    let chosen = arguments.device.choose()?;
     let saved = SavedModel::open(&arguments.run, arguments.checkpoint, &chosen.device)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));

@@ -1,22 +1,17 @@
 //! `kiln bench attention`: how time and memory of attention grow with the length of the window.
 
-mod growth;
-mod point;
-
 use clap::Args;
 use serde::Serialize;
 
-use self::growth::{Growth, Line, Sizes};
-use self::point::{HEADS, Point, Side, WIDTH};
 use super::contest::{Contest, Ratio};
 use super::limits::is_processor;
+use super::measuring::{MeasuringArguments, Setup};
+use super::point::{HEADS, Point, Side, WIDTH};
 use super::speed::{Cost, Speed};
+use super::statistics::{Growth, Line, MEBIBYTE, Sizes};
 use super::table::{milliseconds, percent, table};
-use super::{MeasuringArguments, Setup};
 use crate::device::Chosen;
 use crate::terminal::say;
-
-const MEBIBYTE: f64 = (1 << 20) as f64;
 
 const ABOUT_THE_NUMBERS: &str = "\
 A forward and a backward pass of causal self-attention, one row of T tokens, 8 heads of 64, with a

@@ -5,8 +5,8 @@ use std::time::Duration;
 use burn::tensor::{Device, Distribution, Tensor};
 use serde::Serialize;
 
-use super::speed::median;
-use super::stopwatch::{Kept, Work, calls_in, seconds_a_call};
+use super::meters::{Kept, Work, calls_in, seconds_a_call};
+use super::statistics::median;
 use crate::device::Chosen;
 
 /// Rows and columns of the matrices that are multiplied.

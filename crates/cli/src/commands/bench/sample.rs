@@ -12,9 +12,9 @@ use kiln_settings::Override;
 use kiln_training::config::Config;
 use serde::Serialize;
 
+use super::measuring::{MeasuringArguments, Setup};
 use super::speed::{Cost, Speed};
 use super::table::{SPEED_HEADINGS, speed_cells, table};
-use super::{MeasuringArguments, Setup};
 use crate::device::Chosen;
 use crate::exit::UsageError;
 use crate::runs;

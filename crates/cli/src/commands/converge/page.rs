@@ -1,6 +1,6 @@
 //! The report of all experiments as one page.
 
-use super::files::Drawn;
+use super::made::Drawn;
 use super::words;
 use kiln_figures::{Block, Page, Section, Table};
 

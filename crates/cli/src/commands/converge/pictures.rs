@@ -2,17 +2,8 @@
 
 use kiln_convergence::{Axes, CurveOutcome};
 
-use super::Made;
+use super::made::{Made, Picture};
 use kiln_figures::{Axis, Chart, Line, Series};
-
-/// A figure, its ending after the experiment's name, and what it shows.
-pub(super) struct Picture {
-    pub(super) ending: &'static str,
-    pub(super) caption: String,
-    /// What stands above the charts where there are several.
-    pub(super) title: String,
-    pub(super) charts: Vec<Chart>,
-}
 
 /// Charts side by side where there are several.
 pub(super) const COLUMNS: usize = 4;

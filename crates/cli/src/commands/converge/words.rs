@@ -3,7 +3,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use kiln_convergence::{Constants, CurveOutcome, Estimate, Variance, Verdict};
 
-use super::Made;
+use super::made::Made;
 
 /// The headings of the table of curves.
 pub(super) const COLUMNS: [&str; 6] = ["curve", "last error (95 %)", "bound", "bound / error", "measured", "verdict"];

@@ -3,9 +3,8 @@
 use burn::tensor::{Device, Tensor};
 use kiln_kernels::{AttentionHeads, AttentionScores, reference};
 
-use super::super::stopwatch::Work;
-use super::Kernel;
-use super::inputs::{self, count, numbers, tracked};
+use super::super::meters::Work;
+use super::inputs::{self, Kernel, count, numbers, tracked};
 
 /// Rows, steps, heads and their width: those of a small transformer, and of one of 10 million parameters.
 const SIZES: [[usize; 4]; 2] = [[12, 64, 4, 32], [8, 256, 6, 64]];

@@ -1,10 +1,21 @@
-//! What operations are called with, and how.
+//! An operation that is timed: what it is called with, and how.
 
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 
+use super::super::meters::{Kept, Work};
 use super::super::speed::Cost;
-use super::super::stopwatch::{Kept, Work};
-use super::Kernel;
+
+/// An operation of one size.
+pub(super) struct Kernel {
+    /// The sizes of its tensors, for a person.
+    pub(super) shape: String,
+    /// Kiln's own; nothing where Kiln has none.
+    pub(super) fused: Option<Work<'static>>,
+    /// The same composed of Burn's operations.
+    pub(super) reference: Work<'static>,
+    /// What a call of either has to do at least.
+    pub(super) cost: Cost,
+}
 
 /// Numbers in (-1, 1).
 pub(super) fn numbers<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {

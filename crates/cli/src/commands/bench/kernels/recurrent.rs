@@ -3,9 +3,8 @@
 use burn::tensor::{Device, Tensor};
 use kiln_kernels::{RnnActivation, reference};
 
-use super::super::stopwatch::Work;
-use super::Kernel;
-use super::inputs::{count, forward, recurrent_weight, tracked, with_backward};
+use super::super::meters::Work;
+use super::inputs::{Kernel, count, forward, recurrent_weight, tracked, with_backward};
 
 /// Steps, rows, width: the recipes of configs/bench.
 const SIZES: [[usize; 3]; 2] = [[50, 50, 128], [64, 32, 256]];

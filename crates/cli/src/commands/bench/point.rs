@@ -1,4 +1,4 @@
-//! One side at one length, and the memory that it needs.
+//! One side of `kiln bench attention` at one length, and the memory that it needs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,7 @@ use std::time::Duration;
 use burn::tensor::{Device, Distribution, Tensor};
 use kiln_kernels::{AttentionHeads, AttentionScores, causal_attention, reference};
 
-use super::super::memory::{peak_resident_bytes, resident_bytes};
-use super::super::stopwatch::{Kept, Work};
+use super::meters::{Kept, Work, peak_resident_bytes, resident_bytes};
 use crate::device::{Silence, run_ourselves_with};
 
 /// Heads and their width.

@@ -1,8 +1,21 @@
-//! How measurements grow with the length.
+//! Medians, and how measurements grow with the length of a window.
 
 use serde::Serialize;
 
-use super::MEBIBYTE;
+/// Bytes.
+pub(super) const MEBIBYTE: f64 = (1 << 20) as f64;
+
+/// The middle one, or the mean of the two middle ones.
+pub(super) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        length if length.is_multiple_of(2) => f64::midpoint(sorted[middle - 1], sorted[middle]),
+        _ => sorted[middle],
+    }
+}
 
 /// What one side took at one length.
 pub(super) struct Sizes {
@@ -82,6 +95,13 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 30.0]), 3.0);
+        assert!(median(&[]).is_nan());
+    }
 
     #[test]
     fn growth_is_a_power_of_the_length() {
