@@ -1,6 +1,7 @@
 //! A tour of mistakes in configurations and files, each with what it prints and its exit code, in `snapshots/mistakes`.
 //!
-//! After a wanted change of a message: `SNAPSHOTS=overwrite cargo test --release --workspace mistakes`, and read the difference.
+//! After a wanted change of a message: `SNAPSHOTS=overwrite cargo test --release --workspace mistakes`, and read the
+//! difference.
 
 use crate::support::{Workshop, repository};
 
@@ -43,7 +44,8 @@ fn compare(name: &str, arguments: &[&str], workshop: &Workshop) {
     assert_eq!(finished.stdout, "", "a mistake writes nothing to stdout");
     assert!(!finished.stderr.contains("panicked"), "the text of a panic reached the user: {}", finished.stderr);
     let code = finished.code.map_or("none, ended by a signal".into(), |code| code.to_string());
-    // What a run says before its mistake, speeds and times, is not part of the tour; nor are the devices of this machine.
+    // What a run says before its mistake, speeds and times, is not part of the tour; nor are the devices of this
+    // machine.
     let start = finished.stderr.find("error: ").unwrap_or(0);
     let error = finished.stderr[start..].replace(&workshop.path("").display().to_string(), "/home/you/");
     let error = error.replace(workshop.path("").to_string_lossy().trim_end_matches('/'), "/home/you");

@@ -211,7 +211,8 @@ fn a_race_goes_on_only_as_it_was_and_says_what_is_other() {
     assert!(refused.stderr.contains(line), "{}", refused.stderr);
 }
 
-/// A run that is stopped on one device, goes on on another one, and comes back: the losses stay those of a run on the first.
+/// A run that is stopped on one device, goes on on another one, and comes back: the losses stay those of a run on the
+/// first.
 #[cfg(feature = "ndarray")]
 #[test]
 fn a_run_goes_on_on_another_device_and_back() {

@@ -28,8 +28,9 @@ fn runs_that_differ_are_kept_with_what_differs_and_end_with_code_3() {
     let workshop = Workshop::new();
     let text = "the quick brown fox jumps over the lazy dog. ".repeat(200);
     workshop.write("text.txt", &text);
-    let config = "[data.file]\npaths = [\"text.txt\"]\n[tokenizer.byte]\n[model.lstm]\nlayers = 1\nhidden = 16\nembedding = 8\n\
-         [optimizer.adamw]\n[schedule.constant]\nrate = 1e-3\n[run]\nsteps = 40\nbatch = 4\ncontext = 16\nlog-every = 1\n";
+    let config = "[data.file]\npaths = [\"text.txt\"]\n[tokenizer.byte]\n\
+         [model.lstm]\nlayers = 1\nhidden = 16\nembedding = 8\n[optimizer.adamw]\n[schedule.constant]\nrate = 1e-3\n\
+         [run]\nsteps = 40\nbatch = 4\ncontext = 16\nlog-every = 1\n";
     workshop.write("config.toml", config);
     let mut command = workshop.command(&["verify-resume", "config.toml", "--device", "cpu"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("kiln can be started");

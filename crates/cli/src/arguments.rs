@@ -22,7 +22,8 @@ pub(crate) struct ConfigArguments {
 /// The device to compute on.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArguments {
-    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an adapter that computes on the CPU
+    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an
+    /// adapter that computes on the CPU
     #[arg(long, default_value = "auto")]
     device: String,
 }

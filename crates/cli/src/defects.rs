@@ -39,13 +39,14 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or_default().to_owned()
 }
 
-/// What to tell, and the exit code. Burn has no other way than a panic to say that a device's memory is full or its driver
-/// gave up.
+/// What to tell, and the exit code. Burn has no other way than a panic to say that a device's memory is full or its
+/// driver gave up.
 fn explain(message: &str, place: Option<&str>) -> (String, Exit) {
     let lower = message.to_lowercase();
     if lower.contains("out of memory") || lower.contains("outofmemory") || lower.contains("memory allocation") {
         let message = "the device has not enough memory for this run\n  \
-             help: halve `run.batch` and double `run.accumulate`, which gives the same updates; `kiln check` estimates the memory";
+             help: halve `run.batch` and double `run.accumulate`, which gives the same updates; \
+             `kiln check` estimates the memory";
         return (message.to_owned(), Exit::Device);
     }
     if lower.contains("device lost") || lower.contains("devicelost") || lower.contains("device is lost") {
@@ -55,8 +56,8 @@ fn explain(message: &str, place: Option<&str>) -> (String, Exit) {
     }
     let place = place.map(|place| format!(" (at {place})")).unwrap_or_default();
     let message = format!(
-        "kiln met a defect of its own and stopped{place}\n  help: what was saved before is whole; please report this line with \
-         the command, and what the command prints with RUST_BACKTRACE=1 set"
+        "kiln met a defect of its own and stopped{place}\n  help: what was saved before is whole; please report this \
+         line with the command, and what the command prints with RUST_BACKTRACE=1 set"
     );
     (message, Exit::Internal)
 }

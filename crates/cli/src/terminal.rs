@@ -26,8 +26,8 @@ pub(crate) fn progress_bar(length: u64, template: &str) -> ProgressBar {
     ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// Makes Ctrl-C a signal again. burn-train's dashboard switches the terminal to raw mode, in which Ctrl-C is a key, and a
-/// key that it ignores.
+/// Makes Ctrl-C a signal again. burn-train's dashboard switches the terminal to raw mode, in which Ctrl-C is a key, and
+/// a key that it ignores.
 #[cfg(unix)]
 pub(crate) fn let_control_c_through() {
     use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};

@@ -51,7 +51,10 @@ pub(crate) struct SampleArguments {
     stop: Vec<String>,
 
     /// Below 1 the likely becomes likelier, above 1 the rare; 0 always takes the likeliest token
-    #[arg(short, long, value_name = "T", help_heading = SAMPLER_HEADING, default_value_t = SamplerConfig::default().temperature, allow_negative_numbers = true)]
+    #[arg(
+        short, long, value_name = "T", help_heading = SAMPLER_HEADING,
+        default_value_t = SamplerConfig::default().temperature, allow_negative_numbers = true
+    )]
     temperature: f32,
 
     /// Choose among the K likeliest tokens only
@@ -71,7 +74,10 @@ pub(crate) struct SampleArguments {
     repetition_penalty: Option<f32>,
 
     /// Another seed writes another text
-    #[arg(short, long, value_name = "N", help_heading = SAMPLER_HEADING, default_value_t = SamplerConfig::default().seed)]
+    #[arg(
+        short, long, value_name = "N", help_heading = SAMPLER_HEADING,
+        default_value_t = SamplerConfig::default().seed
+    )]
     seed: u64,
 
     #[command(flatten)]
@@ -102,8 +108,8 @@ struct Sample<'a> {
 /// `kiln sample`.
 ///
 /// # Errors
-/// Settings that make no sense, a prompt that cannot be read, a checkpoint that cannot be opened, a device that fails, or
-/// a closed stdout.
+/// Settings that make no sense, a prompt that cannot be read, a checkpoint that cannot be opened, a device that fails,
+/// or a closed stdout.
 pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let request = request(arguments)?;
     let chosen = arguments.device.choose()?;

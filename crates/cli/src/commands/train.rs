@@ -62,10 +62,10 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
         Some((model, _)) => model.clone(),
         None => runs::first_model(&config, &data, &chosen),
     };
-    describe(&config, &data, &model, &run_path);
-
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
+    describe(&config, &data, &model, &run_path);
+
     let (renderer, observer, unsaid) = arguments.progress.displays(&interrupter, data.tokenizer.clone(), floor);
     let session = Session {
         seed: config.seed,

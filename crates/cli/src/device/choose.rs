@@ -75,8 +75,8 @@ pub(crate) fn pick(listing: &Listing, mut trial: impl FnMut(&DeviceEntry) -> Tri
     (DeviceEntry::cpu(), why_cpu(listing, &failures))
 }
 
-/// Software adapters are known to crash in their own compiler on kernels that every GPU takes, and no `Result` comes back
-/// from that. They are not for speed, so there is time to try each before it is trusted with the program.
+/// Software adapters are known to crash in their own compiler on kernels that every GPU takes, and no `Result` comes
+/// back from that. They are not for speed, so there is time to try each before it is trusted with the program.
 fn withstands_us(entry: &DeviceEntry, listing: &Listing) -> Result<(), DeviceError> {
     if entry.kind != Kind::Software {
         return Ok(());

@@ -97,8 +97,8 @@ impl DeviceEntry {
         }
     }
 
-    /// Whether `name` means this device. The listing spells wgpu's devices `wgpu:N`; the names that pin its graphics API
-    /// mean the same ones.
+    /// Whether `name` means this device. The listing spells wgpu's devices `wgpu:N`; the names that pin its graphics
+    /// API mean the same ones.
     pub(crate) fn answers_to(&self, name: DeviceName) -> bool {
         match name {
             DeviceName::Vulkan(adapter) => {

@@ -8,8 +8,8 @@ use burn::tensor::Device;
 use super::entry::{DeviceEntry, Kind, Runtime};
 use super::quiet::without_stderr;
 
-/// What was opened so far. A second client of one device would have a memory pool of its own, and wgpu refuses to open one
-/// selector twice.
+/// What was opened so far. A second client of one device would have a memory pool of its own, and wgpu refuses to open
+/// one selector twice.
 static OPENED: Mutex<Vec<(Runtime, Kind, usize, Device)>> = Mutex::new(Vec::new());
 
 /// Opens a device, or hands out the handle of the first time.

@@ -157,7 +157,8 @@ impl Candidate {
 
     fn measured(&self, setup: &Setup) -> AtLength {
         let length = self.length as f64;
-        // Each query and key that it sees take two products of so many numbers as a head has forward, and four backward.
+        // Each query and key that it sees take two products of so many numbers as a head has forward, and four
+        // backward.
         let flops = 6.0 * 2.0 * (HEADS * WIDTH) as f64 * length * (length + 1.0) / 2.0;
         // Queries, keys and values twice and their gradients, the output and its gradient.
         let cost = Cost { flops, bytes: 4.0 * 11.0 * (HEADS * WIDTH) as f64 * length };

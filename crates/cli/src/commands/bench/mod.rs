@@ -1,7 +1,8 @@
 //! `kiln bench`: how fast this machine trains, samples and computes, and how far that is from what it can do.
 //!
-//! Everything is measured in one process, in rounds that alternate between the things that are compared, after a warm-up that
-//! is not timed. What counts is the median over the rounds; the fastest and the slowest one show how far to trust it.
+//! Everything is measured in one process, in rounds that alternate between the things that are compared, after a
+//! warm-up that is not timed. What counts is the median over the rounds; the fastest and the slowest one show how far
+//! to trust it.
 
 mod attention;
 mod contest;

@@ -81,8 +81,8 @@ impl Point {
         })
     }
 
-    /// The memory that one call needs beside the program and its input, in bytes, measured in a process of its own; nothing
-    /// where the system does not say.
+    /// The memory that one call needs beside the program and its input, in bytes, measured in a process of its own;
+    /// nothing where the system does not say.
     ///
     /// # Errors
     /// How the process ended, when it gave no answer: most likely there was not enough memory.
@@ -102,7 +102,8 @@ impl Point {
     /// # Errors
     /// When the device fails.
     pub(super) fn print_memory(self, device: &Device) -> anyhow::Result<()> {
-        // Memory does not depend on the numbers, and zeros take none that is given back, and used again, when they are made.
+        // Memory does not depend on the numbers, and zeros take none that is given back, and used again, when they are
+        // made.
         let work = |point: Self| point.work_on(Tensor::zeros(point.shape(), &device.clone().autodiff()));
         drop(work(Self { length: WARMUP, ..self })());
         let mut work = work(self);

@@ -84,7 +84,8 @@ impl Line {
     /// For a person, a line of text.
     pub(super) fn words(&self) -> String {
         format!(
-            "fused: memory is {:.0} bytes a token and {:.1} MiB, by least squares; the farthest length is {:.1} % from that line\n",
+            "fused: memory is {:.0} bytes a token and {:.1} MiB, by least squares; \
+             the farthest length is {:.1} % from that line\n",
             self.bytes_a_token,
             self.fixed_bytes / MEBIBYTE,
             100.0 * self.largest_relative_residual

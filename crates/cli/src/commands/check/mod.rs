@@ -27,11 +27,11 @@ pub(crate) struct CheckArguments {
     json: bool,
 }
 
-/// How much longer training takes than its matrix products alone would at the speed of the product that is measured: the
-/// geometric mean over the configurations of `configs/bench`, `configs/shakespeare` (but for the GPU) and the quickstart of the
-/// milliseconds of `kiln bench train` over those of the products, measured on two cores of an AMD EPYC server with AVX2
-/// (2026-11-26) that other programs used, too. It was between 0.8 and 2.3, so that the estimate met all of them within a factor
-/// of two.
+/// How much longer training takes than its matrix products alone would at the speed of the product that is measured:
+/// the geometric mean over the configurations of `configs/bench`, `configs/shakespeare` (but for the GPU) and the
+/// quickstart of the milliseconds of `kiln bench train` over those of the products, measured on two cores of an AMD
+/// EPYC server with AVX2 (2026-11-26) that other programs used, too. It was between 0.8 and 2.3, so that the estimate
+/// met all of them within a factor of two.
 const BEYOND_PRODUCTS: f64 = 1.3;
 
 /// What each operation costs that no arithmetic explains, about; the smallest models feel it.

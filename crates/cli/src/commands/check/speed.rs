@@ -27,8 +27,8 @@ pub(super) fn typical_product(config: &Config) -> [usize; 3] {
     [rows.min(affordable.max(1) as usize), inner, columns]
 }
 
-/// How many operations one batch starts, forward and backward, with the steps of the optimizer, about. The time steps of a
-/// recurrent layer are one operation.
+/// How many operations one batch starts, forward and backward, with the steps of the optimizer, about. The time steps
+/// of a recurrent layer are one operation.
 pub(super) fn operations_started(config: &Config) -> f64 {
     match &config.model {
         ModelConfig::Transformer(model) => 40.0 * model.layers as f64,

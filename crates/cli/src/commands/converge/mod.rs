@@ -27,7 +27,8 @@ pub(crate) struct ConvergeArguments {
     #[command(flatten)]
     config: ConfigArguments,
 
-    /// Where to compute; only the processor has double precision: cpu, ndarray, auto, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal
+    /// Where to compute; only the processor has double precision: cpu, ndarray, auto, wgpu[:N], vulkan[:N], cuda[:N],
+    /// rocm[:N], metal
     #[arg(long, default_value = "cpu")]
     device: String,
 
@@ -97,8 +98,8 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Makes the experiments one after the other, with a bar on a terminal. Each is printed and written when it is made, so that a
-/// later one cannot take it away.
+/// Makes the experiments one after the other, with a bar on a terminal. Each is printed and written when it is made, so
+/// that a later one cannot take it away.
 fn make(
     experiments: Vec<(String, Experiment)>,
     arithmetic: &Arithmetic,

@@ -73,8 +73,8 @@ fn named(mut series: Vec<Series>) -> Vec<Series> {
     series
 }
 
-/// What is worth seeing: from far enough below the noisy curves (or, where none is, from where the digits of the arithmetic end) to
-/// the bounds, but not far above the start, where divergence leaves the picture.
+/// What is worth seeing: from far enough below the noisy curves (or, where none is, from where the digits of the
+/// arithmetic end) to the bounds, but not far above the start, where divergence leaves the picture.
 fn error_range(curves: &[CurveOutcome]) -> Option<(f64, f64)> {
     let means = |curve: &CurveOutcome| curve.trace.error.iter().map(|band| band.mean).collect::<Vec<_>>();
     let start = curves.iter().filter_map(|curve| curve.trace.error.first()).map(|band| band.mean).fold(0.0, f64::max);

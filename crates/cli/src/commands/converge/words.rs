@@ -74,7 +74,8 @@ fn variance(made: &Made, known: &Constants) -> String {
     let (least, most) = (met.iter().copied().fold(f64::INFINITY, f64::min), met.iter().copied().fold(0.0, f64::max));
     let range = if least < most { format!("{} to {}", number(least), number(most)) } else { number(most) };
     format!(
-        "sigma² = {range} (an estimate: the largest met on the paths of each curve, looked at every {} updates, which its bound takes)",
+        "sigma² = {range} (an estimate: the largest met on the paths of each curve, looked at every {} updates, \
+         which its bound takes)",
         made.experiment.validate_every
     )
 }

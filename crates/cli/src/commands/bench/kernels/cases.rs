@@ -1,5 +1,5 @@
-//! What `kiln bench kernels --check` compares: every operation with a gradient, but dropout, which draws other numbers on every
-//! device; at sizes beside and on the edges of the tiles of CPUs and GPUs.
+//! What `kiln bench kernels --check` compares: every operation with a gradient, but dropout, which draws other numbers
+//! on every device; at sizes beside and on the edges of the tiles of CPUs and GPUs.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use kiln_kernels::{Activation, AttentionHeads, AttentionScores, RnnActivation, reference};
@@ -9,7 +9,8 @@ use super::inputs::integers;
 /// A function of some flattened tensors.
 pub(super) type Form = Box<dyn Fn(&[Tensor<1>]) -> Tensor<1>>;
 
-/// An operation of one size, from tensors of these lengths. Both sides compute in the precision of their tensors, on their device.
+/// An operation of one size, from tensors of these lengths. Both sides compute in the precision of their tensors, on
+/// their device.
 pub(super) struct Case {
     /// The sizes of its tensors, for a person.
     pub(super) shape: String,

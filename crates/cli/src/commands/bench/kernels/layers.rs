@@ -1,5 +1,5 @@
-//! Burn's own operations that everything else is measured by, and what stands before and after attention and recurrence, up to the
-//! losses.
+//! Burn's own operations that everything else is measured by, and what stands before and after attention and
+//! recurrence, up to the losses.
 
 use burn::tensor::{Device, Int, Tensor};
 use kiln_kernels::{Activation, Draws, reference};

@@ -41,7 +41,8 @@ pub(super) struct KernelsArguments {
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
 
-    /// Time nothing: compare outputs and gradients on the device with those of the references on the CPU in double precision, and fail with code 5 where they differ
+    /// Time nothing: compare outputs and gradients on the device with those of the references on the CPU in double
+    /// precision, and fail with code 5 where they differ
     #[arg(long)]
     check: bool,
 
