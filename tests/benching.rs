@@ -178,7 +178,7 @@ fn every_operation_is_timed_on_both_sides() {
         assert!((ratio * milliseconds("fused") / milliseconds("reference") - 1.0).abs() < 1e-12, "{result}");
         assert_eq!((&result["least_ratio"], &result["most_ratio"]), (&result["ratio"], &result["ratio"]));
     }
-    // What is known by hand: two operations for each number of a product of 768 x 128 and 128 x 384, and three such
+    // By hand: two operations for each number of a product of 768 x 128 and 128 x 384, and three such
     // products.
     let flops = |name: &str| {
         let result = results.iter().find(|result| result["name"] == name && result["shape"] == "768 x 128 x 384");
@@ -255,7 +255,7 @@ fn attention_is_measured_against_the_length() {
 /// The memory of a process is counted, which nothing else on the machine changes: a bound is safe.
 #[cfg(target_os = "linux")]
 #[test]
-fn memory_of_fused_attention_is_no_matrix_of_scores() {
+fn fused_attention_holds_no_matrix_of_scores() {
     let lengths = ["attention", "--no-limits", "--lengths", "512,1024,2048", "--longest-reference", "1024"];
     let report = report(&Workshop::new(), &lengths);
     let bytes =
@@ -271,11 +271,11 @@ fn memory_of_fused_attention_is_no_matrix_of_scores() {
 }
 
 #[test]
-fn a_mistake_is_told_in_one_message() {
+fn a_mistake_is_reported_in_one_message() {
     let workshop = Workshop::with_config("tiny/transformer.toml");
     let config = std::fs::read_to_string(workshop.path("transformer.toml")).expect("it is there");
     workshop.write("wrong.toml", config.replace("batch = 8", "bach = 8\nbatch = 8"));
-    for (arguments, code, told) in [
+    for (arguments, code, message) in [
         (&["train", "transformer.toml", "missing.toml"][..], 2, "missing.toml"),
         (&["train", "transformer.toml", "wrong.toml"], 2, "did you mean `batch`?"),
         (&["train", "transformer.toml", "--set", "run.batch=0"], 2, "`run.batch` must be 1 or more"),
@@ -290,7 +290,7 @@ fn a_mistake_is_told_in_one_message() {
         let finished = bench(&workshop, &[arguments, &["--no-limits"]].concat());
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(code), ""), "{arguments:?}: {}", finished.stderr);
         assert_eq!(finished.stderr.matches("error: ").count(), 1, "{}", finished.stderr);
-        assert!(finished.stderr.contains(told), "{told} is not in\n{}", finished.stderr);
+        assert!(finished.stderr.contains(message), "{message} is not in\n{}", finished.stderr);
     }
     for arguments in [&["bench"][..], &["bench", "train"], &["bench", "train", "transformer.toml", "--rounds", "0"]] {
         assert_eq!(workshop.kiln(arguments).code, Some(2), "{arguments:?}");

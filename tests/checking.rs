@@ -1,4 +1,4 @@
-//! `kiln check`: what a run would need, told without starting it.
+//! `kiln check`: what a run would need, without starting it.
 
 use crate::support::{Workshop, repository};
 

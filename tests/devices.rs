@@ -21,7 +21,7 @@ pub(crate) fn listed<'listing>(listing: &'listing Value, device: &str) -> Option
     listing["devices"].as_array()?.iter().find(|entry| entry["device"] == device)
 }
 
-/// Makes this machine one without any graphics adapter: the loaders of Vulkan and EGL are sent to where no driver is.
+/// Makes this machine one without any graphics adapter: the loaders of Vulkan and EGL look where there is no driver.
 fn hide_adapters(command: &mut Command) {
     for variable in
         ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES", "__EGL_VENDOR_LIBRARY_DIRS"]

@@ -30,7 +30,7 @@ fn a_rate_is_found_for_every_tiny_model_and_nothing_is_written() {
 }
 
 #[test]
-fn the_words_tell_the_same() {
+fn the_words_say_the_same() {
     let workshop = Workshop::with_config("tiny/rnn.toml");
     let finished =
         workshop.kiln(&["find-rate", "rnn.toml", "--device", "cpu", "--steps", "60", "--to", "10"]).success();

@@ -54,11 +54,11 @@ fn compare(name: &str, arguments: &[&str], workshop: &Workshop) {
         None if line.starts_with("  here: ") => "  here: ...".to_owned(),
         None => line.to_owned(),
     });
-    let told =
+    let printed =
         format!("$ kiln {}\n\n{}\n\nexit code {code}\n", arguments.join(" "), lines.collect::<Vec<_>>().join("\n"));
     let path = repository().join("tests/snapshots/mistakes").join(format!("{name}.txt"));
     let expected = snapbox::Data::read_from(&path, Some(snapbox::data::DataFormat::Text));
-    snapbox::assert_data_eq!(told, expected);
+    snapbox::assert_data_eq!(printed, expected);
 }
 
 /// Makes a mistake in the configuration and compares what `kiln check` says to it.

@@ -99,7 +99,7 @@ fn a_finished_run_is_not_trained_over_and_resuming_it_changes_nothing() {
 }
 
 #[test]
-fn a_longer_run_goes_on_from_a_shorter_one_with_the_bits_of_one_run() {
+fn a_longer_run_continues_a_shorter_one_with_the_bits_of_one_run() {
     for kind in ["lstm", "transformer"] {
         let file = format!("{kind}.toml");
         // The cosine's end is fixed, so that the rates of the two runs are the same.
@@ -187,7 +187,7 @@ fn a_signal_saves_prints_the_line_that_resumes_and_that_line_works() {
 }
 
 #[test]
-fn a_second_trainer_is_told_which_process_holds_the_run() {
+fn a_second_trainer_hears_which_process_holds_the_run() {
     let workshop = Workshop::with_config("tiny/transformer.toml");
     let (child, lines) = start_long(&workshop);
     let second = workshop.kiln(&training("transformer.toml", &["--resume"]));
@@ -255,7 +255,7 @@ fn a_seed_repeats_itself_and_another_does_not() {
 }
 
 /// The disk is a file system in memory of 700 KiB, or of so few files that no second checkpoint fits, which only the
-/// shell below sees. Making one needs rights that not every machine gives; where it cannot be made, the test says so.
+/// shell below sees. Making one needs rights that not every machine gives; if it can't be made, the test is skipped.
 #[test]
 fn a_full_disk_ends_the_run_and_keeps_the_checkpoints_before_it() {
     let script = "mkdir runs && mount -t tmpfs -o $1 kiln runs || exit 99

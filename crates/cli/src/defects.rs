@@ -1,4 +1,4 @@
-//! Panics: a defect in the program or in a driver, told as one sentence instead of a panic's text.
+//! Panics: a defect in the program or in a driver, reported as one sentence instead of a panic's text.
 
 use std::any::Any;
 use std::panic::{self, UnwindSafe};
@@ -11,7 +11,7 @@ static LAST_PLACE: Mutex<Option<String>> = Mutex::new(None);
 
 /// Keeps the text of panics from the screen and remembers where they happened.
 ///
-/// With `RUST_BACKTRACE` set, who looks for a defect gets the text too.
+/// With `RUST_BACKTRACE` set, the panic's text is printed as well.
 pub(crate) fn silence() {
     let shown = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
     let default = panic::take_hook();
@@ -24,12 +24,12 @@ pub(crate) fn silence() {
     }));
 }
 
-/// Runs the program; a panic becomes a message, which is told, and an exit code.
-pub(crate) fn guard(program: impl FnOnce() -> Exit + UnwindSafe, tell: impl FnOnce(&str)) -> Exit {
+/// Runs the program; a panic becomes a message for `report`, and an exit code.
+pub(crate) fn guard(program: impl FnOnce() -> Exit + UnwindSafe, report: impl FnOnce(&str)) -> Exit {
     panic::catch_unwind(program).unwrap_or_else(|payload| {
         let place = LAST_PLACE.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (message, exit) = explain(&message_of(&*payload), place.as_deref());
-        tell(&message);
+        report(&message);
         exit
     })
 }
@@ -39,7 +39,7 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or_default().to_owned()
 }
 
-/// What to tell, and the exit code. Burn has no other way than a panic to say that a device's memory is full or its
+/// The message and the exit code. Burn has no way but a panic to report that a device's memory is full or that its
 /// driver gave up.
 fn explain(message: &str, place: Option<&str>) -> (String, Exit) {
     let lower = message.to_lowercase();

@@ -90,7 +90,7 @@ fn report() -> Report {
     Report { devices, auto, not_compiled_in: not_compiled_in(), problem: listing.problem }
 }
 
-/// A first product on a GPU can take a minute; whoever sits before a terminal is told what is going on.
+/// A first product on a GPU can take a minute, so a terminal shows what is being tried.
 fn say_what_takes_time(entry: &DeviceEntry) {
     let mut stderr = io::stderr();
     if stderr.is_terminal() {

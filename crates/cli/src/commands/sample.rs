@@ -235,7 +235,7 @@ fn from_stdin() -> anyhow::Result<String> {
     text(bytes).context("the prompt on stdin is not UTF-8")
 }
 
-/// The bytes as text, or where they are none.
+/// The bytes as text, or where they stop being UTF-8.
 fn text(bytes: Vec<u8>) -> anyhow::Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
@@ -266,7 +266,7 @@ impl Speed {
         self.tokens += 1;
     }
 
-    /// Of the tokens after the first; nothing where there are none.
+    /// Of the tokens after the first; `None` if there are none.
     fn tokens_per_second(&self) -> Option<f64> {
         let seconds = (self.latest - self.first?).as_secs_f64();
         (self.tokens > 1 && seconds > 0.0).then(|| (self.tokens - 1) as f64 / seconds)

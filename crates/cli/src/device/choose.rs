@@ -137,7 +137,7 @@ fn why_not_here(wanted: DeviceName, listing: &Listing) -> String {
     }
 }
 
-/// The cargo feature that `name` needs and this build has not.
+/// The cargo feature that `name` needs and this build lacks.
 pub(super) fn missing_feature(name: DeviceName) -> Option<&'static str> {
     let (feature, compiled_in) = match name {
         DeviceName::Auto | DeviceName::Cpu => return None,

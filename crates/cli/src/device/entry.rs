@@ -20,7 +20,7 @@ pub(crate) struct DeviceEntry {
     pub(crate) index: usize,
     /// What the hardware calls itself.
     pub(crate) name: String,
-    /// The driver and its version, where one is known.
+    /// The driver and its version, if known.
     pub(crate) driver: Option<String>,
     /// Memory that it can use, in bytes, where known.
     pub(crate) memory_bytes: Option<u64>,

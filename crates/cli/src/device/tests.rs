@@ -113,7 +113,7 @@ fn a_backend_that_was_not_compiled_in_is_an_error_with_the_feature_to_add() {
         if compiled_in {
             continue;
         }
-        // Not `choose`, which would go on to list this machine by running this test program again.
+        // Not `choose`, which would list this machine by running this test program again.
         let feature = super::choose::missing_feature(name.parse().unwrap()).unwrap();
         let here = Listing::processors_only().names();
         let error = super::DeviceError::NotCompiledIn { name: name.to_owned(), feature, here };

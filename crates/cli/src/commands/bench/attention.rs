@@ -81,7 +81,7 @@ struct Measured {
     #[serde(flatten)]
     speed: Speed,
     nanoseconds_over_square: f64,
-    /// What a call needs beside the program and its input; nothing where that is not known.
+    /// What a call needs beside the program and its input; `None` if unknown.
     memory_bytes: Option<u64>,
     memory_bytes_a_token: Option<f64>,
 }
@@ -131,7 +131,7 @@ pub(super) fn attention(arguments: &AttentionArguments) -> anyhow::Result<()> {
 }
 
 impl Candidate {
-    /// Measures the memory, each side in a process of its own, and warms up those sides for which there is enough.
+    /// Measures the memory of each side in a process of its own, and warms up the sides that have enough.
     fn new(length: u64, longest_reference: u64, chosen: &Chosen) -> anyhow::Result<Self> {
         let points = [Side::Fused, Side::Reference].map(|side| Point { side, length });
         let mut memory = [None; 2];
@@ -157,8 +157,7 @@ impl Candidate {
 
     fn measured(&self, setup: &Setup) -> AtLength {
         let length = self.length as f64;
-        // Each query and key that it sees take two products of so many numbers as a head has forward, and four
-        // backward.
+        // A query and a key that it sees take two products of the width of a head forward, and four backward.
         let flops = 6.0 * 2.0 * (HEADS * WIDTH) as f64 * length * (length + 1.0) / 2.0;
         // Queries, keys and values twice and their gradients, the output and its gradient.
         let cost = Cost { flops, bytes: 4.0 * 11.0 * (HEADS * WIDTH) as f64 * length };

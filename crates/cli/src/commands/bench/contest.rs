@@ -34,7 +34,7 @@ pub(super) struct Outcome {
     pub(super) fused: Option<Speed>,
     /// The same composed of Burn's operations.
     pub(super) reference: Option<Speed>,
-    /// Where there are both.
+    /// If there are both.
     #[serde(flatten)]
     pub(super) ratio: Option<Ratio>,
 }

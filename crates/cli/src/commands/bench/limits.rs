@@ -29,8 +29,8 @@ pub(super) struct Reading {
     pub(super) copy_bytes_per_second: f64,
 }
 
-/// What the machine reaches: the mean of a reading before the rounds and one after them, which both are kept so that a
-/// machine that had other things to do shows.
+/// What the machine reaches: the mean of a reading before the rounds and one after them. Both are kept, since they
+/// differ on a machine that had other things to do.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Limits {
     pub(super) matmul_flops_per_second: f64,

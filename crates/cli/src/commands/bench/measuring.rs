@@ -36,7 +36,7 @@ pub(super) struct Setup {
     pub(super) device: String,
     pub(super) device_description: String,
     pub(super) rounds: u64,
-    /// Nothing where they were left out.
+    /// `None` if they were left out.
     pub(super) limits: Option<Limits>,
 }
 
@@ -46,7 +46,7 @@ impl MeasuringArguments {
         Ok(self.device.open()?)
     }
 
-    /// Does `round` as often as there are rounds, between two readings of the machine's limits.
+    /// Calls `round` once a round, between two readings of the machine's limits.
     pub(super) fn measure(
         &self,
         chosen: &Chosen,
@@ -70,7 +70,7 @@ impl MeasuringArguments {
         })
     }
 
-    /// Writes the report to stdout: as JSON, or as words where a person reads it.
+    /// Writes the report to stdout, as JSON or in words.
     pub(super) fn print(&self, report: &impl Serialize, words: impl FnOnce() -> String) -> anyhow::Result<()> {
         let mut stdout = std::io::stdout().lock();
         if self.json {

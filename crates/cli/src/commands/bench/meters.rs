@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 
-/// What a call gave. It is kept until the device is done with it: an operation whose result nobody holds may be left
-/// out.
+/// The result of a call, kept until the device has computed it: an operation whose result is dropped may be left out.
 pub(super) type Kept = Box<dyn Any>;
 
 /// Something to be timed.
@@ -15,8 +14,8 @@ pub(super) type Work<'a> = Box<dyn FnMut() -> Kept + 'a>;
 /// Most calls in a round, so that a round of calls that cost nothing ends.
 const MOST_CALLS: u32 = 100_000;
 
-/// Seconds that one of so many calls takes. Each is waited for, so that a device cannot merge calls or put them off; on
-/// a GPU a call therefore costs some tens of microseconds at least.
+/// Seconds a call, as the mean of `calls`. Each is waited for, so that a device can neither merge nor delay calls; on a
+/// GPU a call therefore costs some tens of microseconds at least.
 pub(super) fn seconds_a_call(device: &Device, calls: u32, work: &mut Work<'_>) -> anyhow::Result<f64> {
     let started = Instant::now();
     for _ in 0..calls {
@@ -27,8 +26,8 @@ pub(super) fn seconds_a_call(device: &Device, calls: u32, work: &mut Work<'_>) -
     Ok(started.elapsed().as_secs_f64() / f64::from(calls))
 }
 
-/// How many calls take about as long as `duration`, at least one. This is the warm-up too: the first call pays for
-/// compiling and tuning, and is not counted.
+/// How many calls take about as long as `duration`, at least one. This is also the warm-up: the first call pays for
+/// compiling and tuning, and isn't counted.
 pub(super) fn calls_in(device: &Device, duration: Duration, work: &mut Work<'_>) -> anyhow::Result<u32> {
     seconds_a_call(device, 1, work)?;
     let mut calls = 1;
@@ -42,13 +41,12 @@ pub(super) fn calls_in(device: &Device, duration: Duration, work: &mut Work<'_>)
     }
 }
 
-/// The most memory that this process had in RAM at any one time so far, in bytes; nothing where the system does not
-/// say.
+/// The most memory that this process has had in RAM at any one time, in bytes; `None` if the system doesn't say.
 pub(super) fn peak_resident_bytes() -> Option<u64> {
     line_of_status("VmHWM:")
 }
 
-/// The memory that this process has in RAM now, in bytes; nothing where the system does not say.
+/// The memory that this process has in RAM now, in bytes; `None` if the system doesn't say.
 pub(super) fn resident_bytes() -> Option<u64> {
     line_of_status("VmRSS:")
 }

@@ -47,7 +47,7 @@ impl Speed {
         }
     }
 
-    /// How many units of work are done in a second where one piece has so many.
+    /// Units of work a second, if one piece of work has `units`.
     pub(super) fn per_second(&self, units: u64) -> f64 {
         1e3 * units as f64 / self.median_milliseconds
     }

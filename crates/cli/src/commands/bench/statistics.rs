@@ -42,7 +42,7 @@ pub(super) struct Line {
 }
 
 impl Growth {
-    /// From measurements at growing lengths; nothing where there are fewer than two.
+    /// From measurements at growing lengths; empty if there are fewer than two.
     pub(super) fn of(measurements: impl Iterator<Item = Sizes>) -> Self {
         let measurements: Vec<Sizes> = measurements.collect();
         let [.., before, last] = &measurements[..] else { return Self::default() };
@@ -64,7 +64,7 @@ impl Growth {
 }
 
 impl Line {
-    /// Through points (length, bytes); nothing where there are fewer than three, which always lie on one.
+    /// Through points (length, bytes); `None` for fewer than three, which always lie on a line.
     pub(super) fn through(points: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
         let points: Vec<(f64, f64)> = points.collect();
         if points.len() < 3 {

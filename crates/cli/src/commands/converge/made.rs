@@ -14,7 +14,7 @@ pub(super) struct Made {
 pub(super) struct Picture {
     pub(super) ending: &'static str,
     pub(super) caption: String,
-    /// What stands above the charts where there are several.
+    /// The heading above several charts.
     pub(super) title: String,
     pub(super) charts: Vec<Chart>,
 }

@@ -1,4 +1,5 @@
-//! `kiln converge CONFIG`: gradient descent on problems whose constants are known, held against its theorems.
+//! `kiln converge CONFIG`: runs gradient descent on problems whose constants are known, and compares it with its
+//! theorems.
 
 mod files;
 mod made;

@@ -5,7 +5,7 @@ use kiln_convergence::{Axes, CurveOutcome};
 use super::made::{Made, Picture};
 use kiln_figures::{Axis, Chart, Line, Series};
 
-/// Charts side by side where there are several.
+/// How many of several charts stand side by side.
 pub(super) const COLUMNS: usize = 4;
 
 /// From this many curves on, rates are drawn apart,

@@ -199,7 +199,7 @@ fn estimate(estimate: Estimate) -> String {
     format!("{} ± {:.1e}", number(estimate.value), estimate.error)
 }
 
-/// A number with four digits, in powers of ten where it is large or small.
+/// A number with four digits, in powers of ten if it is large or small.
 pub(super) fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".into();

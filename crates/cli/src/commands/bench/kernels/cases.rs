@@ -1,5 +1,5 @@
-//! What `kiln bench kernels --check` compares: every operation with a gradient, but dropout, which draws other numbers
-//! on every device; at sizes beside and on the edges of the tiles of CPUs and GPUs.
+//! What `kiln bench kernels --check` compares: every operation with a gradient, except dropout, which draws other
+//! numbers on every device; at sizes on and beside the edges of the tiles of CPUs and GPUs.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use kiln_kernels::{Activation, AttentionHeads, AttentionScores, RnnActivation, reference};
@@ -54,7 +54,7 @@ pub(super) fn numbers(length: usize, seed: u64, device: &Device, dtype: DType) -
     Tensor::from_data(TensorData::new(values, [length]), (device, dtype))
 }
 
-/// Numbers that want no gradient, beside those of a case.
+/// Numbers without a gradient, on the device and in the precision of `beside`.
 pub(super) fn constants(length: usize, seed: u64, beside: &Tensor<1>) -> Tensor<1> {
     Tensor::from_inner(numbers(length, seed, &beside.device().inner(), beside.dtype()))
 }

@@ -27,12 +27,12 @@ struct Report {
 struct Compared {
     name: &'static str,
     shape: String,
-    /// Of the outputs; nothing where one is no number, as JSON has it.
+    /// Of the outputs; `null` in JSON if one is NaN.
     forward: f64,
     /// Of the gradients.
     backward: f64,
-    /// Whether other bits come out than of the composition on the same device: then a body of its own was at work. One
-    /// that rounds where the composition rounds gives the same.
+    /// Whether the bits differ from those of the composition on the same device: then a body of its own was at work. A
+    /// body that rounds where the composition rounds gives the same bits.
     own_bits: bool,
 }
 
@@ -71,12 +71,12 @@ impl Compared {
     }
 
     fn agrees(&self) -> bool {
-        // Not `>`, which no number would pass.
+        // Not `>`, which NaN would pass.
         self.forward <= TOLERANCE && self.backward <= TOLERANCE
     }
 }
 
-/// The larger one, or the one that is no number.
+/// The larger one, or the one that is NaN.
 fn largest(a: f64, b: f64) -> f64 {
     if b.is_nan() || b > a { b } else { a }
 }
@@ -93,8 +93,7 @@ fn evaluate(form: &Form, inputs: &[Tensor<1>]) -> Vec<Vec<f64>> {
     [vec![values(output.inner())], gradients].concat()
 }
 
-/// The largest difference over the largest magnitude that is expected; no number where one of them is none, and where
-/// there is not the same number of them.
+/// The largest difference over the largest expected magnitude; NaN if a number is, or if the lengths differ.
 fn apart(found: &[f64], expected: &[f64]) -> f64 {
     if found.len() != expected.len() {
         return f64::NAN;
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_or_is_no_number_is_found() {
+    fn what_differs_or_is_nan_is_found() {
         assert_eq!(apart(&[1.0, -4.0], &[1.0, -4.0]), 0.0);
         assert_eq!(apart(&[1.5, -4.0], &[1.0, -4.0]), 0.125);
         assert!(apart(&[f64::NAN, -4.0], &[1.0, -4.0]).is_nan());

@@ -87,7 +87,7 @@ pub(super) fn relu_squared(device: &Device) -> Vec<Kernel> {
     activation(device, Activation::ReluSquared, 4.0)
 }
 
-/// An activation with so many operations for value and derivative.
+/// An activation that takes `flops` operations for value and derivative.
 fn activation(device: &Device, activation: Activation, flops: f64) -> Vec<Kernel> {
     let (rows, width) = (ROWS, 4 * WIDTH);
     let input = tracked::<2>([rows, width], device);

@@ -11,7 +11,7 @@ const SIZES: [[usize; 3]; 2] = [[50, 50, 128], [64, 32, 256]];
 
 type Lstm = fn(Tensor<3>, Tensor<2>, Tensor<2>, Tensor<2>) -> (Tensor<3>, Tensor<2>);
 
-/// A layer with so many gates; in both passes it does three products of the state's size, in the forward pass one.
+/// A layer with `gates` gates: three products of the state's size in both passes together, one of them forward.
 fn kernel([steps, rows, width]: [usize; 3], gates: usize, sides: [Work<'static>; 2], passes: f64) -> Kernel {
     let states = count([steps, rows, width]);
     let product = 2.0 * states * (gates * width) as f64;
