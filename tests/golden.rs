@@ -62,7 +62,10 @@ fn recipe(config: &str) -> Table {
     let mut table: Table = text.parse().expect("it is TOML");
     let data = table["data"].as_table_mut().expect("a run has data");
     if data.remove("download").is_some() {
-        data.insert("builtin".to_string(), toml::Value::Table("characters = 200_000\nseed = 1".parse().unwrap()));
+        data.insert(
+            "builtin".to_string(),
+            toml::Value::Table("characters = 200_000\nseed = 1".parse().expect("it is TOML")),
+        );
     }
     let run = table["run"].as_table_mut().expect("a run has settings");
     run.insert("log-every".to_string(), 1.into());

@@ -124,7 +124,7 @@ fn paths_that_are_no_tokenizer_files_are_named() {
     #[cfg(unix)]
     {
         let error = Tokenizer::from_file(Path::new("/dev/zero")).expect_err("a device is no file");
-        assert!(error.to_string().contains("not a regular file"), "{error}");
+        assert!(error.to_string().contains("it is not a file"), "{error}");
     }
 }
 
