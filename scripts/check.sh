@@ -46,10 +46,33 @@ compiled_once() {
   fi
 }
 
+# rustfmt wraps code, but neither comments nor texts.
+lines_fit() {
+  local long
+  long="$(LC_ALL=C.UTF-8 grep --recursive --line-number --extended-regexp --include='*.rs' --exclude-dir=target '^.{121,}' crates tests fuzz || true)"
+  if [[ -n $long ]]; then
+    printf 'these lines have more than 120 columns:\n%s\n' "$long" >&2
+    return 1
+  fi
+}
+
+# Runs every example of every crate once, as `cargo test` has built it: with the features of the whole workspace, where
+# `cargo run --package` would build Burn again with those of one crate.
+run_examples() {
+  local file
+  for file in crates/*/examples/*.rs; do
+    [[ -e $file ]] || continue
+    step "${CARGO_TARGET_DIR:-target}/release/examples/$(basename "$file" .rs)"
+  done
+}
+
 step cargo fmt --all --check
+step lines_fit
 step compiled_once
 step cargo clippy --release --workspace --all-targets -- -D warnings
+# The tests, those in the documentation among them; the examples are built.
 step cargo test --release --workspace
+step run_examples
 if command -v cargo-deny >/dev/null; then
   step cargo deny --workspace check
 else
@@ -60,6 +83,6 @@ $quick && exit 0
 # Burn's Vulkan compiler and its autotuning do not get along with software adapters, so these tests have their own build,
 # of WGSL shaders without tuning.
 step cargo test --release --package kiln --no-default-features --features wgsl --test end_to_end adapter
-# A machine without a GPU gets a small build.
-step cargo clippy --release --package kiln --no-default-features -- -D warnings
+# The small build, for CPUs alone, which most people who change Kiln use.
+step cargo clippy --release --workspace --no-default-features --all-targets -- -D warnings
 echo "== all checks passed"

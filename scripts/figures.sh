@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Draws every figure of the documentation again, into docs/figures.
+# Redraws every figure of the documentation, in docs/figures.
 #
 #   scripts/figures.sh            all of them: about half an hour on two cores, nearly all of it for the three races on tiny Shakespeare
 #   scripts/figures.sh --quick    those of the lab alone: half a minute

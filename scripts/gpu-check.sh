@@ -89,14 +89,14 @@ if [[ -z ${XDG_RUNTIME_DIR:-} ]]; then
   export XDG_RUNTIME_DIR
 fi
 
-# The memory in use on all cards, in MiB; nothing where there is no NVIDIA tool.
+# The memory in use on all cards, in MiB; nothing without the NVIDIA tool.
 memory_in_use() {
   { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits 2>/dev/null || true; } |
     awk '{ sum += $1 } END { if (NR) print sum }'
 }
 
 # watched LOG COMMAND...: runs the command with its output in LOG and sets `peak` to the most memory, in MiB, that the cards
-# held beyond what they held before; `?` where that is not known.
+# held beyond what they held before; `?` if unknown.
 watched() {
   local log="$1" before now most process
   shift

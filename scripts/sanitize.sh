@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests of crates/kernels under AddressSanitizer, which stops at a read or a write beyond the memory that was asked for, where
-# plain code goes on. Arguments go to the tests, for example `scripts/sanitize.sh attention`.
+# plain code continues. Arguments go to the tests, for example `scripts/sanitize.sh attention`.
 #
 # It needs nothing beside rustup's own toolchain, on Linux for x86-64. A package of its own, with Burn's CPU backend alone and its own
 # target folder (KILN_SANITIZE sets another one), so that the usual build stays as it is; the first time takes some minutes.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the four CPU recipes on tinyshakespeare with three seeds each and prints the README's table: validation loss over
-# the whole split, in nats per character. Runs that are complete are not trained again, runs that were stopped go on.
+# the whole split, in nats per character. Complete runs are not trained again; stopped runs are resumed.
 #
 #   scripts/shakespeare-results.sh [RECIPE...]      default: nanogpt-cpu lstm gru rnn
 #

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Kills a training process N times with SIGKILL at random moments, 30 % of them while a checkpoint is written, lets it go on
-# each time, and compares what comes out with a run that was not killed.
+# Kills a training process N times with SIGKILL at random moments, 30 % of them while a checkpoint is written, resumes it
+# each time, and compares the result with a run that was not killed.
 #
 #   scripts/torture.sh 200
 set -euo pipefail

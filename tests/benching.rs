@@ -25,10 +25,19 @@ fn assert_positive(object: &Value, keys: &[&str]) {
 const SPEED: [&str; 5] =
     ["median_milliseconds", "fastest_milliseconds", "slowest_milliseconds", "flops_per_second", "bytes_per_second"];
 
-/// Everything in the folder but the cache of tokens.
-fn kept(workshop: &Workshop) -> Vec<std::path::PathBuf> {
-    let cache = workshop.path("cache");
-    workshop.contents().into_keys().filter(|path| !path.starts_with(&cache)).collect()
+/// The cells of a line of a table, which two spaces or more separate.
+fn cells(line: &str) -> Vec<&str> {
+    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
+}
+
+/// A number of a table, such as `1,234.5`.
+fn number(cell: &str) -> f64 {
+    cell.replace(',', "").parse().unwrap_or_else(|_| panic!("`{cell}` is not a number"))
+}
+
+/// Makes sure that two numbers are equal, of which tables print three digits.
+fn assert_printed(found: f64, expected: f64, table: &str) {
+    assert!((found / expected - 1.0).abs() < 0.02, "{found} instead of {expected} in\n{table}");
 }
 
 #[test]
@@ -37,10 +46,10 @@ fn training_is_timed_and_nothing_is_written() {
     let rnn =
         std::fs::read_to_string(crate::support::repository().join("configs/tiny/rnn.toml")).expect("it is shipped");
     workshop.write("rnn.toml", rnn);
-    let before = kept(&workshop);
+    let before = workshop.kept();
     let train = ["train", "lstm.toml", "rnn.toml", "--steps", "1", "--warmup", "1", "--no-limits"];
     let report = report(&workshop, &[&train[..], &["--set", "run.batch=4", "--set", "run.accumulate=2"]].concat());
-    assert_eq!(kept(&workshop), before);
+    assert_eq!(workshop.kept(), before);
     assert_eq!((&report["rounds"], &report["steps_a_round"]), (&1.into(), &1.into()));
     assert_eq!((&report["device"], &report["limits"]), (&"cpu".into(), &Value::Null));
     let results = report["results"].as_array().expect("there is a list of results");
@@ -77,12 +86,22 @@ fn speeds_stand_beside_the_limits_of_the_machine() {
 }
 
 #[test]
-fn the_table_tells_what_was_measured() {
+fn the_table_shows_what_was_measured() {
     let workshop = Workshop::with_config("tiny/rnn.toml");
     let finished = bench(&workshop, &["train", "rnn.toml", "--steps", "1", "--warmup", "0", "--no-limits"]).success();
-    for label in ["configuration", "parameters", "tokens/s", "fastest to slowest", "GFLOP/s", "GB/s", "rnn.toml"] {
-        assert!(finished.stdout.contains(label), "{label} is not in\n{}", finished.stdout);
-    }
+    let table: Vec<_> = finished.stdout.lines().map(cells).collect();
+    let speed = ["ms", "fastest to slowest", "GFLOP/s", "of matmul", "GB/s", "of copy"];
+    assert_eq!(table[0], [&["configuration", "parameters", "tokens/s"][..], &speed].concat());
+    let [config, parameters, rate, median, range, _, matmul, _, copy] = table[1][..] else { panic!("{table:?}") };
+    // Without limits there is nothing to be a part of.
+    assert_eq!((config, matmul, copy), ("rnn.toml", "-", "-"));
+    // One round is the fastest and the slowest.
+    assert_eq!(range, format!("{median} to {median}"));
+    let checked = workshop.kiln(&["check", "rnn.toml", "--json"]).success().stdout;
+    let checked: Value = serde_json::from_str(&checked).expect("it is JSON");
+    assert_eq!(Some(number(parameters)), checked["parameters"].as_f64());
+    // 8 rows of 32 tokens an update.
+    assert_printed(number(rate) * number(median) / 1e3, 8.0 * 32.0, &finished.stdout);
     assert!(finished.stderr.starts_with("device: cpu"), "{}", finished.stderr);
 }
 
@@ -105,7 +124,11 @@ fn sampling_is_timed_with_fresh_and_with_trained_weights() {
         let long = report(&workshop, &["sample", &file, "--no-limits", "--prompt-tokens", "3", "--tokens", "50"]);
         assert_eq!((&long["prompt_tokens"], &long["tokens"]), (&3.into(), &50.into()));
         let words = bench(&workshop, &["sample", &file, "--no-limits"]).success().stdout;
-        assert!(words.contains("reading 16 tokens") && words.contains("writing a token"), "{words}");
+        let rows: Vec<_> = words.lines().map(cells).collect();
+        for (row, what, tokens) in [(&rows[1], "reading 16 tokens", 16.0), (&rows[2], "writing a token", 1.0)] {
+            assert_eq!(row[0], what);
+            assert_printed(number(row[1]) * number(row[2]) / 1e3, tokens, &words);
+        }
     }
 }
 
@@ -155,7 +178,8 @@ fn every_operation_is_timed_on_both_sides() {
         assert!((ratio * milliseconds("fused") / milliseconds("reference") - 1.0).abs() < 1e-12, "{result}");
         assert_eq!((&result["least_ratio"], &result["most_ratio"]), (&result["ratio"], &result["ratio"]));
     }
-    // What is known by hand: two operations for each number of a product of 768 x 128 and 128 x 384, and three such products.
+    // By hand: two operations for each number of a product of 768 x 128 and 128 x 384, and three such
+    // products.
     let flops = |name: &str| {
         let result = results.iter().find(|result| result["name"] == name && result["shape"] == "768 x 128 x 384");
         result.and_then(|result| result["flops"].as_f64())
@@ -167,10 +191,24 @@ fn every_operation_is_timed_on_both_sides() {
 fn operations_are_found_by_parts_of_their_names() {
     let workshop = Workshop::new();
     let words = bench(&workshop, &["kernels", "--no-limits", "--only", "matmul", "--only", "norm"]).success().stdout;
-    for label in ["operation", "fused", "reference", "ratio", "matmul", "1024 x 1024", "layer norm", "RMS norm"] {
-        assert!(words.contains(label), "{label} is not in\n{words}");
+    let table: Vec<_> = words.lines().map(cells).take_while(|row| !row.is_empty()).collect();
+    let operations: Vec<_> = table[1..].iter().map(|row| [row[0], row[1], row[2]]).collect();
+    let expected = [
+        ["matmul", "512 x 512", "reference"],
+        ["matmul", "1024 x 1024", "reference"],
+        ["layer norm", "2048 x 384", "fused"],
+        ["layer norm", "2048 x 384", "reference"],
+        ["RMS norm", "2048 x 384", "fused"],
+        ["RMS norm", "2048 x 384", "reference"],
+    ];
+    assert_eq!(operations, expected);
+    // The fused side of an operation also has the ratio, of one round here.
+    for sides in table[3..].chunks(2) {
+        let ratio = sides[0].last().and_then(|cell| cell.split(' ').next()).expect("there is a ratio");
+        assert_eq!((table[0].len(), sides[0].len(), sides[1].len()), (10, 10, 9));
+        assert_eq!(sides[0][9], format!("{ratio} ({ratio} to {ratio})"));
+        assert_printed(number(ratio), number(sides[1][3]) / number(sides[0][3]), &words);
     }
-    assert!(!words.contains("copy (x + 1)") && !words.contains("attention"), "{words}");
 }
 
 #[test]
@@ -197,15 +235,27 @@ fn attention_is_measured_against_the_length() {
     assert_eq!(report["fused_growth"]["lengths"], serde_json::json!([256.0, 512.0]));
     assert_eq!(report["reference_growth"]["lengths"], serde_json::json!([128.0, 256.0]));
     let words = bench(&workshop, &["attention", "--no-limits", "--lengths", "64,128,256"]).success().stdout;
-    for label in ["ns / T²", "bytes/T", "fused: from T = 128 to 256 time grows as T^", "reference: from T = 128"] {
-        assert!(words.contains(label), "{label} is not in\n{words}");
+    let lines: Vec<_> = words.lines().collect();
+    let rows: Vec<_> = lines[1..7].iter().map(|line| cells(line)).collect();
+    let lengths_and_sides: Vec<_> = rows.iter().map(|row| (row[0], row[1])).collect();
+    let sides = ["fused", "reference"];
+    let expected: Vec<_> =
+        ["64", "128", "256"].into_iter().flat_map(|length| sides.map(|side| (length, side))).collect();
+    assert_eq!(lengths_and_sides, expected);
+    for (index, side) in sides.into_iter().enumerate() {
+        // Time at twice the length over time, as a power of two.
+        let exponent = (number(rows[4 + index][2]) / number(rows[2 + index][2])).log2();
+        let start = format!("{side}: from T = 128 to 256 time grows as T^");
+        let printed = lines.iter().find_map(|line| line.strip_prefix(&start)).expect("growth is printed");
+        let printed = number(printed.split(',').next().unwrap_or_default());
+        assert!((printed - exponent).abs() < 0.05, "{printed} instead of {exponent} in\n{words}");
     }
 }
 
 /// The memory of a process is counted, which nothing else on the machine changes: a bound is safe.
 #[cfg(target_os = "linux")]
 #[test]
-fn memory_of_fused_attention_is_no_matrix_of_scores() {
+fn fused_attention_holds_no_matrix_of_scores() {
     let lengths = ["attention", "--no-limits", "--lengths", "512,1024,2048", "--longest-reference", "1024"];
     let report = report(&Workshop::new(), &lengths);
     let bytes =
@@ -221,11 +271,11 @@ fn memory_of_fused_attention_is_no_matrix_of_scores() {
 }
 
 #[test]
-fn a_mistake_is_told_in_one_message() {
+fn a_mistake_is_reported_in_one_message() {
     let workshop = Workshop::with_config("tiny/transformer.toml");
     let config = std::fs::read_to_string(workshop.path("transformer.toml")).expect("it is there");
     workshop.write("wrong.toml", config.replace("batch = 8", "bach = 8\nbatch = 8"));
-    for (arguments, code, told) in [
+    for (arguments, code, message) in [
         (&["train", "transformer.toml", "missing.toml"][..], 2, "missing.toml"),
         (&["train", "transformer.toml", "wrong.toml"], 2, "did you mean `batch`?"),
         (&["train", "transformer.toml", "--set", "run.batch=0"], 2, "`run.batch` must be 1 or more"),
@@ -240,7 +290,7 @@ fn a_mistake_is_told_in_one_message() {
         let finished = bench(&workshop, &[arguments, &["--no-limits"]].concat());
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(code), ""), "{arguments:?}: {}", finished.stderr);
         assert_eq!(finished.stderr.matches("error: ").count(), 1, "{}", finished.stderr);
-        assert!(finished.stderr.contains(told), "{told} is not in\n{}", finished.stderr);
+        assert!(finished.stderr.contains(message), "{message} is not in\n{}", finished.stderr);
     }
     for arguments in [&["bench"][..], &["bench", "train"], &["bench", "train", "transformer.toml", "--rounds", "0"]] {
         assert_eq!(workshop.kiln(arguments).code, Some(2), "{arguments:?}");

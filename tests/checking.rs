@@ -1,29 +1,38 @@
-//! `kiln check`: what a run would need, told without starting it.
-
-use std::time::{Duration, Instant};
+//! `kiln check`: what a run would need, without starting it.
 
 use crate::support::{Workshop, repository};
 
 #[test]
-fn a_check_writes_nothing_and_takes_less_than_two_seconds() {
+fn a_check_writes_nothing() {
     let workshop = Workshop::with_config("quickstart.toml");
     let before = workshop.contents();
-    let started = Instant::now();
     let finished = workshop.kiln(&["check", "quickstart.toml"]).success();
-    let elapsed = started.elapsed();
     assert_eq!(workshop.contents(), before);
-    assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
     for label in ["parameters", "vocabulary", "memory", "compute", "tokens", "epochs", "time", "disk"] {
         assert!(finished.stdout.contains(label), "{label} is not in\n{}", finished.stdout);
     }
     assert_eq!(finished.stderr, "");
 }
 
+/// A billion characters take longer to make than a check may look at them.
+#[test]
+fn a_check_of_a_long_text_reads_its_beginning() {
+    let workshop = Workshop::with_config("quickstart.toml");
+    let arguments = ["check", "quickstart.toml", "--set", "data.builtin.characters=1_000_000_000", "--json"];
+    let finished = workshop.kiln(&arguments).success();
+    let report: serde_json::Value = serde_json::from_str(&finished.stdout).expect("it is JSON");
+    assert_eq!(report["text"]["training_characters"], 980_000_000);
+    let how = report["vocabulary"]["how"].as_str().expect("it is text");
+    let read: u64 = how.chars().filter(char::is_ascii_digit).collect::<String>().parse().expect(how);
+    assert!(how.starts_with("counted in its first ") && read < 980_000_000, "{how}");
+}
+
 #[test]
 fn the_figures_are_those_of_the_model() {
     let workshop = Workshop::new();
-    let config = "[data.file]\npaths = [\"text.txt\"]\n[tokenizer.byte]\n[model.transformer]\nlayers = 1\nheads = 1\nwidth = 8\n\
-        [optimizer.adamw]\n[schedule.constant]\nrate = 1e-3\n[run]\nsteps = 10\nbatch = 2\ncontext = 4\naccumulate = 3\n";
+    let config = "[data.file]\npaths = [\"text.txt\"]\n[tokenizer.byte]\n\
+        [model.transformer]\nlayers = 1\nheads = 1\nwidth = 8\n[optimizer.adamw]\n[schedule.constant]\nrate = 1e-3\n\
+        [run]\nsteps = 10\nbatch = 2\ncontext = 4\naccumulate = 3\n";
     workshop.write("run.toml", config);
     workshop.write("text.txt", "abcdefghi\n".repeat(100));
     let finished = workshop.kiln(&["check", "run.toml", "--json"]).success();
@@ -43,8 +52,9 @@ fn the_figures_are_those_of_the_model() {
 #[test]
 fn averages_and_the_state_of_each_matrix_are_counted() {
     let workshop = Workshop::new();
-    let config = "[data.file]\npaths = [\"text.txt\"]\n[tokenizer.byte]\n[model.transformer]\nlayers = 1\nheads = 1\nwidth = 8\n\
-        [optimizer.muon]\n[averaging.exponential]\n[schedule.constant]\nrate = 1e-3\n[run]\nsteps = 10\nbatch = 2\ncontext = 4\n";
+    let config = "[data.file]\npaths = [\"text.txt\"]\n[tokenizer.byte]\n\
+        [model.transformer]\nlayers = 1\nheads = 1\nwidth = 8\n[optimizer.muon]\n\
+        [averaging.exponential]\n[schedule.constant]\nrate = 1e-3\n[run]\nsteps = 10\nbatch = 2\ncontext = 4\n";
     workshop.write("run.toml", config);
     workshop.write("text.txt", "abcdefghi\n".repeat(100));
     let finished = workshop.kiln(&["check", "run.toml", "--json"]).success();

@@ -17,7 +17,7 @@ fn help_and_version_are_data_on_stdout() {
 }
 
 #[test]
-fn a_wrong_command_line_is_told_on_stderr_with_code_2() {
+fn a_wrong_command_line_is_reported_on_stderr_with_code_2() {
     let workshop = Workshop::new();
     for arguments in [&["chek", "a.toml"][..], &["check"], &["check", "a.toml", "--jsno"], &[]] {
         let finished = workshop.kiln(arguments);
@@ -54,7 +54,7 @@ fn a_closed_stdout_is_no_failure() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn an_output_that_is_full_is_told() {
+fn a_full_output_is_reported() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has this device");
     let workshop = Workshop::new();
     let output = workshop
@@ -64,6 +64,6 @@ fn an_output_that_is_full_is_told() {
         .output()
         .expect("kiln can be started");
     assert_eq!(output.status.code(), Some(3));
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains("No space left") && !told.contains("panicked"), "{told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(printed.contains("No space left") && !printed.contains("panicked"), "{printed}");
 }

@@ -84,7 +84,7 @@ fn a_lecture_makes_its_experiments_into_one_report() {
 }
 
 #[test]
-fn a_divergence_is_told_with_its_step_and_ends_with_exit_code_4() {
+fn a_divergence_is_reported_with_its_step_and_ends_with_exit_code_4() {
     let workshop = Workshop::new();
     let text = QUADRATIC.replace("rate = 0.2", "rate = 2.5");
     workshop.write("small.toml", &text);
@@ -133,7 +133,7 @@ fn wrong_files_end_with_the_exit_code_of_their_kind() {
 }
 
 #[test]
-fn noise_that_grows_with_the_weights_is_told_as_divergence() {
+fn noise_that_grows_with_the_weights_is_reported_as_divergence() {
     let workshop = Workshop::new();
     let text = "title = \"sampled\"\nsteps = 400\n[problem.linear-regression.data.generated]\n\
         [[curves]]\nlabel = \"b = 1\"\nbatch = 1\n[curves.schedule.constant]\nrate = 0.9\n";

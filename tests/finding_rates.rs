@@ -2,24 +2,18 @@
 
 use serde_json::Value;
 
-use crate::support::Workshop;
-
-/// Everything in the folder but the cache of tokens.
-fn kept(workshop: &Workshop) -> Vec<std::path::PathBuf> {
-    let cache = workshop.path("cache");
-    workshop.contents().into_keys().filter(|path| !path.starts_with(&cache)).collect()
-}
+use crate::support::{MODELS, Workshop};
 
 #[test]
 fn a_rate_is_found_for_every_tiny_model_and_nothing_is_written() {
-    for kind in ["rnn", "lstm", "gru", "transformer"] {
+    for kind in MODELS {
         let file = format!("{kind}.toml");
         let workshop = Workshop::with_config(&format!("tiny/{file}"));
-        let before = kept(&workshop);
+        let before = workshop.kept();
         let finished =
             workshop.kiln(&["find-rate", &file, "--device", "cpu", "--steps", "120", "--to", "100", "--json"]);
         let finished = finished.success();
-        assert_eq!(kept(&workshop), before);
+        assert_eq!(workshop.kept(), before);
         let report: Value = serde_json::from_str(&finished.stdout).expect("stdout is one object");
         let number = |key: &str| report[key].as_f64().unwrap_or_else(|| panic!("{kind}: no {key} in {report}"));
         let points = report["points"].as_array().expect("there are points");
@@ -36,7 +30,7 @@ fn a_rate_is_found_for_every_tiny_model_and_nothing_is_written() {
 }
 
 #[test]
-fn the_words_tell_the_same() {
+fn the_words_say_the_same() {
     let workshop = Workshop::with_config("tiny/rnn.toml");
     let finished =
         workshop.kiln(&["find-rate", "rnn.toml", "--device", "cpu", "--steps", "60", "--to", "10"]).success();

@@ -1,13 +1,15 @@
-//! Golden losses: the first twenty updates of the shipped recipes, as they were when the fixture was recorded. Whatever changes them
-//! says so in its commit and in `docs/performance-log.md`; `KILN_RECORD_GOLDEN=1 cargo test --release -p kiln golden` records anew.
+//! Golden losses: the first twenty updates of the shipped recipes, as they were when the fixture was recorded. Whatever
+//! changes them says so in its commit and in `docs/performance-log.md`; `KILN_RECORD_GOLDEN=1 cargo test --release -p
+//! kiln golden` records anew.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::support::{Workshop, repository};
+use crate::support::{MODELS, Workshop, repository};
 
 const STEPS: usize = 20;
 /// How far a number may be from the recorded one, relative to it, where the machine sums in another order.
@@ -53,14 +55,17 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The recipe as it is shipped, except that its text comes from the built-in corpus where it would be downloaded, and that it says
-/// every step and does nothing beside.
+/// The recipe as it is shipped, except that its text comes from the built-in corpus where it would be downloaded, and
+/// that it says every step and does nothing beside.
 fn recipe(config: &str) -> Table {
     let text = fs::read_to_string(repository().join("configs").join(config)).expect("the configuration is shipped");
     let mut table: Table = text.parse().expect("it is TOML");
     let data = table["data"].as_table_mut().expect("a run has data");
     if data.remove("download").is_some() {
-        data.insert("builtin".to_string(), toml::Value::Table("characters = 200_000\nseed = 1".parse().unwrap()));
+        data.insert(
+            "builtin".to_string(),
+            toml::Value::Table("characters = 200_000\nseed = 1".parse().expect("it is TOML")),
+        );
     }
     let run = table["run"].as_table_mut().expect("a run has settings");
     run.insert("log-every".to_string(), 1.into());
@@ -115,6 +120,17 @@ fn check(config: &str) {
         assert_eq!(found, golden.updates, "{config}: recorded with the same instructions, so every bit is the same");
     }
     assert_close(&found, &golden.updates, config);
+}
+
+#[test]
+fn every_tiny_recipe_has_golden_losses_and_is_among_the_models() {
+    let entries = fs::read_dir(repository().join("configs/tiny")).expect("the folder is shipped");
+    let names = entries.map(|entry| entry.expect("it can be listed").file_name().to_string_lossy().into_owned());
+    let shipped: BTreeSet<String> = names.collect();
+    assert_eq!(shipped, MODELS.map(|kind| format!("{kind}.toml")).into());
+    for config in shipped {
+        assert!(fixture(&format!("tiny/{config}")).is_file(), "{config} has no golden losses");
+    }
 }
 
 #[test]

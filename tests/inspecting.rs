@@ -173,7 +173,7 @@ fn a_whole_run_is_inspected() {
 }
 
 #[test]
-fn damage_and_leftovers_of_a_run_are_told_exactly() {
+fn damage_and_leftovers_of_a_run_are_reported_exactly() {
     let workshop = trained();
     let weights = workshop.path(&format!("{OLDER}/model.safetensors"));
     let length = fs::metadata(&weights).expect("it is there").len();
@@ -228,7 +228,7 @@ fn a_whole_checkpoint_is_inspected() {
 }
 
 #[test]
-fn every_damaged_file_of_a_checkpoint_is_told() {
+fn every_damaged_file_of_a_checkpoint_is_reported() {
     let workshop = trained();
     damage(&workshop, &format!("{NEWER}/model.safetensors"));
     damage(&workshop, &format!("{NEWER}/optimizer.safetensors"));

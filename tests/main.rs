@@ -1,5 +1,6 @@
 //! End-to-end tests through the binary.
 
+#[cfg(any(feature = "ndarray", feature = "wgsl"))]
 mod adapter;
 mod benching;
 mod checking;
@@ -9,7 +10,9 @@ mod devices;
 mod finding_rates;
 mod golden;
 mod inspecting;
+mod layers;
 mod mistakes;
+mod operations;
 mod racing;
 mod resuming;
 mod sampling;

@@ -1,6 +1,7 @@
 //! A tour of mistakes in configurations and files, each with what it prints and its exit code, in `snapshots/mistakes`.
 //!
-//! After a wanted change of a message: `SNAPSHOTS=overwrite cargo test --release --workspace mistakes`, and read the difference.
+//! After a wanted change of a message: `SNAPSHOTS=overwrite cargo test --release --workspace mistakes`, and read the
+//! difference.
 
 use crate::support::{Workshop, repository};
 
@@ -43,7 +44,8 @@ fn compare(name: &str, arguments: &[&str], workshop: &Workshop) {
     assert_eq!(finished.stdout, "", "a mistake writes nothing to stdout");
     assert!(!finished.stderr.contains("panicked"), "the text of a panic reached the user: {}", finished.stderr);
     let code = finished.code.map_or("none, ended by a signal".into(), |code| code.to_string());
-    // What a run says before its mistake, speeds and times, is not part of the tour; nor are the devices of this machine.
+    // What a run says before its mistake, speeds and times, is not part of the tour; nor are the devices of this
+    // machine.
     let start = finished.stderr.find("error: ").unwrap_or(0);
     let error = finished.stderr[start..].replace(&workshop.path("").display().to_string(), "/home/you/");
     let error = error.replace(workshop.path("").to_string_lossy().trim_end_matches('/'), "/home/you");
@@ -52,11 +54,11 @@ fn compare(name: &str, arguments: &[&str], workshop: &Workshop) {
         None if line.starts_with("  here: ") => "  here: ...".to_owned(),
         None => line.to_owned(),
     });
-    let told =
+    let printed =
         format!("$ kiln {}\n\n{}\n\nexit code {code}\n", arguments.join(" "), lines.collect::<Vec<_>>().join("\n"));
     let path = repository().join("tests/snapshots/mistakes").join(format!("{name}.txt"));
     let expected = snapbox::Data::read_from(&path, Some(snapbox::data::DataFormat::Text));
-    snapbox::assert_data_eq!(told, expected);
+    snapbox::assert_data_eq!(printed, expected);
 }
 
 /// Makes a mistake in the configuration and compares what `kiln check` says to it.

@@ -53,7 +53,7 @@ fn last_checkpoint(workshop: &Workshop, entrant: &str) -> Vec<(String, Vec<u8>)>
 }
 
 #[test]
-fn a_race_compares_its_entrants_and_goes_on_past_one_that_diverges() {
+fn a_race_compares_its_entrants_and_continues_past_one_that_diverges() {
     let workshop = workshop(ENTRANTS);
     let finished = workshop.kiln(&race(&[])).success();
     assert!(finished.stderr.contains("hopeless: diverged at step"), "{}", finished.stderr);
@@ -89,7 +89,7 @@ fn a_race_compares_its_entrants_and_goes_on_past_one_that_diverges() {
 }
 
 #[test]
-fn a_stopped_race_goes_on_to_the_bits_of_one_that_was_not() {
+fn a_stopped_race_resumes_to_the_bits_of_one_that_was_not() {
     let two = ENTRANTS.split("\n[[entrants]]\nlabel = \"hopeless\"").next().expect("there is a start");
     let settings = ["--set", "run.steps=400"];
     let whole = workshop(two);

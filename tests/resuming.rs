@@ -121,7 +121,7 @@ fn what_does_not_fit_is_refused_all_at_once_and_nothing_is_written() {
     ] {
         assert!(refused.stderr.contains(&line), "{line:?} is not in\n{}", refused.stderr);
     }
-    assert!(!refused.stderr.contains("run.steps"), "what is allowed is told as refused:\n{}", refused.stderr);
+    assert!(!refused.stderr.contains("run.steps"), "what is allowed is reported as refused:\n{}", refused.stderr);
     assert!(contents(&workshop) == before, "a refusal wrote something");
 }
 
@@ -178,7 +178,7 @@ fn a_run_that_saved_nothing_starts_anew_with_any_settings() {
 }
 
 #[test]
-fn a_race_goes_on_only_as_it_was_and_says_what_is_other() {
+fn a_race_resumes_only_unchanged_and_says_what_changed() {
     let workshop = Workshop::with_config("tiny/lstm.toml");
     let run = fs::read_to_string(workshop.path("lstm.toml")).expect("it is there");
     let start = run.find("[schedule.cosine]").expect("there is a schedule");
@@ -211,10 +211,11 @@ fn a_race_goes_on_only_as_it_was_and_says_what_is_other() {
     assert!(refused.stderr.contains(line), "{}", refused.stderr);
 }
 
-/// A run that is stopped on one device, goes on on another one, and comes back: the losses stay those of a run on the first.
+/// A run that is stopped on one device, resumed on another, and comes back: the losses stay those of a run on the
+/// first.
 #[cfg(feature = "ndarray")]
 #[test]
-fn a_run_goes_on_on_another_device_and_back() {
+fn a_run_resumes_on_another_device_and_back() {
     for kind in ["lstm", "transformer"] {
         let config = format!("{kind}.toml");
         let train = |workshop: &Workshop, device: &str, more: &[&str]| {

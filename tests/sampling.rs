@@ -108,7 +108,7 @@ fn verbose_says_what_is_used_and_how_fast_it_was() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_told_all_at_once_before_anything_is_opened() {
+fn settings_that_make_no_sense_are_reported_all_at_once_before_anything_is_opened() {
     let workshop = Workshop::new();
     let finished = workshop.kiln(&[
         "sample",
@@ -134,7 +134,7 @@ fn settings_that_make_no_sense_are_told_all_at_once_before_anything_is_opened() 
 }
 
 #[test]
-fn a_prompt_that_cannot_be_read_is_told_with_its_place() {
+fn a_prompt_that_cannot_be_read_is_reported_with_its_place() {
     let workshop = train("transformer");
     let unknown = sample(&workshop, &["-p", "the ☃"]);
     assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(3), ""));
@@ -173,7 +173,7 @@ fn a_reader_that_has_enough_is_no_failure() {
 }
 
 #[test]
-fn a_run_that_is_not_whole_is_told_with_its_file_and_loses_nothing() {
+fn a_run_that_is_not_whole_is_reported_with_its_file_and_loses_nothing() {
     let workshop = train("rnn");
     let checkpoint = workshop.path("runs/run/checkpoints/step-00000008/model.safetensors");
     let whole = fs::read(&checkpoint).expect("training wrote it");

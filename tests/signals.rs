@@ -4,10 +4,14 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+#[cfg(target_os = "linux")]
+use std::time::Instant;
 
 use kiln_models::saved::list_checkpoints;
 
+#[cfg(target_os = "linux")]
+use crate::support::skip;
 use crate::support::{Finished, Workshop};
 
 /// How often each signal comes at each moment; 50 for a night, by `KILN_SIGNALS=50`.
@@ -15,11 +19,11 @@ fn repetitions() -> u32 {
     std::env::var("KILN_SIGNALS").ok().and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
-/// A run in the background, and what it tells.
+/// A run in the background, and what it has written to stderr.
 struct Background {
     child: Child,
     lines: BufReader<ChildStderr>,
-    told: String,
+    heard: String,
 }
 
 impl Background {
@@ -30,16 +34,16 @@ impl Background {
         let mut command = workshop.command(&arguments.into_iter().chain(settings).collect::<Vec<_>>());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("kiln can be started");
         let lines = BufReader::new(child.stderr.take().expect("stderr is piped"));
-        Self { child, lines, told: String::new() }
+        Self { child, lines, heard: String::new() }
     }
 
     /// Reads on until a line starts so.
     fn wait_for(&mut self, start: &str) {
         loop {
-            let from = self.told.len();
-            let read = self.lines.read_line(&mut self.told).expect("kiln writes UTF-8");
-            assert!(read > 0, "kiln ended before it wrote `{start}`:\n{}", self.told);
-            if self.told[from..].starts_with(start) {
+            let from = self.heard.len();
+            let read = self.lines.read_line(&mut self.heard).expect("kiln writes UTF-8");
+            assert!(read > 0, "kiln ended before it wrote `{start}`:\n{}", self.heard);
+            if self.heard[from..].starts_with(start) {
                 return;
             }
         }
@@ -48,6 +52,14 @@ impl Background {
     fn signal(&self, name: &str) {
         let status = std::process::Command::new("kill").args([name, &self.child.id().to_string()]).status();
         assert!(status.expect("there is a kill").success());
+    }
+
+    /// Presses Ctrl-C again and again until the process has ended.
+    fn interrupt_until_it_ends(mut self) -> Finished {
+        while self.child.try_wait().expect("a child can be asked").is_none() {
+            self.signal("-INT");
+        }
+        self.end()
     }
 
     /// Reads everything that is left, and how it ended; after a minute without an end, it is killed.
@@ -59,25 +71,31 @@ impl Background {
                 std::process::Command::new("kill").args(["-KILL", &process]).status().expect("there is a kill");
             }
         });
-        std::io::Read::read_to_string(&mut self.lines, &mut self.told).expect("kiln writes UTF-8");
+        std::io::Read::read_to_string(&mut self.lines, &mut self.heard).expect("kiln writes UTF-8");
         ended.send(()).ok();
         watch.join().expect("the watch ends");
         let status = self.child.wait().expect("kiln ends");
-        Finished { code: status.code(), stdout: String::new(), stderr: self.told }
+        Finished { code: status.code(), stdout: String::new(), stderr: self.heard }
     }
 }
 
-/// The newest checkpoint's step, after it was made sure that all are whole and nothing half written is left.
-fn newest_of_whole_ones(run: &Path) -> u64 {
+/// The steps of the checkpoints, which must all be whole.
+fn whole_ones(run: &Path) -> Vec<u64> {
     let checkpoints = list_checkpoints(run).expect("checkpoints can be listed");
     assert!(checkpoints.iter().all(|entry| entry.valid.is_ok()), "{checkpoints:?}");
+    checkpoints.iter().map(|entry| entry.step).collect()
+}
+
+/// The step of the newest checkpoint; all must be whole, and nothing half written may be left.
+fn newest_of_whole_ones(run: &Path) -> u64 {
+    let steps = whole_ones(run);
     let entries = std::fs::read_dir(run.join("checkpoints")).expect("it can be listed").flatten();
-    assert_eq!(entries.count(), checkpoints.len());
-    checkpoints.iter().map(|entry| entry.step).max().expect("there is a checkpoint")
+    assert_eq!(entries.count(), steps.len());
+    steps.into_iter().max().expect("there is a checkpoint")
 }
 
 #[test]
-fn a_signal_at_any_moment_ends_in_a_durable_checkpoint_within_five_seconds() {
+fn a_signal_at_any_moment_ends_in_a_durable_checkpoint() {
     // Each moment is one that the run is nearly always in, and the line after which it begins.
     let moments: [(&str, &str, &[&str]); 5] = [
         ("step", "step", &["run.evaluate-every=1000000", "run.checkpoint-every=1000000", "run.log-every=1"]),
@@ -93,18 +111,18 @@ fn a_signal_at_any_moment_ends_in_a_durable_checkpoint_within_five_seconds() {
                 let workshop = Workshop::with_config("tiny/transformer.toml");
                 let mut run = Background::start(&workshop, settings);
                 run.wait_for(line);
-                std::thread::sleep(Duration::from_millis(u64::from(20 + repetition * 7 % 50)));
-                let asked = Instant::now();
+                // Repetitions choose other moments.
+                std::thread::sleep(Duration::from_millis(u64::from(repetition * 7 % 50)));
                 run.signal(signal);
                 let finished = run.end();
-                let took = asked.elapsed();
                 assert_eq!(finished.code, Some(code), "{what}: {}", finished.stderr);
-                assert!(took < Duration::from_secs(5), "{what}: {took:?}");
                 let last = finished.stderr.lines().last().unwrap_or_default();
                 assert!(last.starts_with("go on with it:    kiln train transformer.toml "), "{what}: {last}");
                 assert!(last.ends_with("--device cpu --run run --resume"), "{what}: {last}");
                 let step = newest_of_whole_ones(&workshop.path("runs/run"));
                 assert!(finished.stderr.contains(&format!("after step {step};")), "{what}: {}", finished.stderr);
+                // A million batches are abandoned, not finished.
+                assert!(moment != "accumulation" || step == 0, "{what}: {}", finished.stderr);
             }
         }
     }
@@ -112,22 +130,24 @@ fn a_signal_at_any_moment_ends_in_a_durable_checkpoint_within_five_seconds() {
 
 #[test]
 fn a_second_control_c_ends_at_once_and_tears_nothing() {
-    let workshop = Workshop::with_config("tiny/transformer.toml");
-    // A first step with its checkpoint, and then a step of many seconds, which the first signal would wait for.
-    let mut run = Background::start(
-        &workshop,
-        &["run.batch=1000", "run.context=256", "data.builtin.characters=400_000", "run.checkpoint-every=1"],
-    );
-    run.wait_for("saved");
-    std::thread::sleep(Duration::from_millis(300));
-    run.signal("-INT");
-    std::thread::sleep(Duration::from_millis(100));
-    let asked = Instant::now();
-    run.signal("-INT");
-    let finished = run.end();
-    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
-    assert_eq!(finished.code, Some(130), "{}", finished.stderr);
-    assert!(newest_of_whole_ones(&workshop.path("runs/run")) >= 1);
+    // Steps of a second or more, each with its checkpoint. The first signal waits for the step in progress, the second
+    // one doesn't.
+    let settings = ["run.batch=1000", "run.context=256", "data.builtin.characters=400_000", "run.checkpoint-every=1"];
+    for _ in 0..10 {
+        let workshop = Workshop::with_config("tiny/transformer.toml");
+        let mut run = Background::start(&workshop, &settings);
+        run.wait_for("saved");
+        let finished = run.interrupt_until_it_ends();
+        assert_eq!(finished.code, Some(130), "{}", finished.stderr);
+        // What was being written is left for the next process to remove.
+        assert!(whole_ones(&workshop.path("runs/run")).contains(&1), "{}", finished.stderr);
+        // The line that resumes is the last of an orderly end, to which the first signal leads if it comes between two
+        // steps.
+        if !finished.stderr.contains("--resume") {
+            return;
+        }
+    }
+    panic!("the step in progress was waited for, ten times");
 }
 
 #[test]
@@ -138,7 +158,8 @@ fn a_terminal_that_goes_away_and_a_pause_end_nothing() {
     run.signal("-HUP");
     (0..20).for_each(|_| run.wait_for("step"));
     run.signal("-STOP");
-    std::thread::sleep(Duration::from_secs(1));
+    #[cfg(target_os = "linux")]
+    wait_until("the pause", || is_stopped(run.child.id()));
     run.signal("-CONT");
     (0..20).for_each(|_| run.wait_for("step"));
     run.signal("-TERM");
@@ -157,7 +178,7 @@ fn a_dashboard_whose_terminal_goes_away_ends_nothing() {
     command.current_dir(workshop.path(".")).env("KILN_CACHE", workshop.path("cache")).env("TERM", "xterm");
     let mut script = match command.spawn() {
         Ok(script) => script,
-        Err(error) => return eprintln!("skipped: there is no `script`: {error}"),
+        Err(error) => return skip(&format!("there is no `script`: {error}")),
     };
     let run = workshop.path("runs/run");
     let newest = || kiln_models::saved::steps(&run).ok().and_then(|steps| steps.last().copied()).unwrap_or(0);
@@ -170,7 +191,14 @@ fn a_dashboard_whose_terminal_goes_away_ends_nothing() {
     assert_eq!(newest_of_whole_ones(&run), 6000);
 }
 
-/// Waits until something is so, for at most a minute.
+/// Whether the system has stopped a process.
+#[cfg(target_os = "linux")]
+fn is_stopped(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("the process is there");
+    status.rsplit_once(')').is_some_and(|(_, state)| state.trim_start().starts_with('T'))
+}
+
+/// Waits until something is so; a minute without it is a failure.
 #[cfg(target_os = "linux")]
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
@@ -180,18 +208,17 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// Also where the data of the second one would take long to make.
 #[test]
-fn a_second_trainer_is_told_at_once_who_trains() {
+fn a_second_trainer_is_refused_before_its_data_is_prepared() {
     let workshop = Workshop::with_config("tiny/transformer.toml");
     let mut run = Background::start(&workshop, &["run.checkpoint-every=10"]);
     run.wait_for("saved");
-    let asked = Instant::now();
+    let cached = workshop.cached();
     let arguments = ["train", "transformer.toml", "--device", "cpu", "--run", "run", "--resume"];
-    let second = workshop.kiln(&[&arguments[..], &["--set", "data.builtin.characters=50_000_000"]].concat());
-    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
-    let told = format!("is being trained by another process (id {})", run.child.id());
-    assert!(second.code == Some(3) && second.stderr.contains(&told), "{told}: {}", second.stderr);
+    let second = workshop.kiln(&[&arguments[..], &["--set", "data.builtin.characters=5_000_000"]].concat());
+    assert!(workshop.cached() == cached, "the data of the second one was prepared");
+    let refusal = format!("is being trained by another process (id {})", run.child.id());
+    assert!(second.code == Some(3) && second.stderr.contains(&refusal), "{refusal}: {}", second.stderr);
     run.signal("-TERM");
     assert_eq!(run.end().code, Some(143));
 }

@@ -7,6 +7,18 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+/// The kinds of model, by the names of their configurations in `configs/tiny`.
+pub(crate) const MODELS: [&str; 4] = ["transformer", "rnn", "lstm", "gru"];
+
+/// Ends a test that this machine lacks something for: a line on stderr, or a failure if `KILN_TEST_REQUIRES_ALL` is
+/// set, as it is in continuous integration, which installs what the tests need.
+#[expect(clippy::print_stderr, reason = "the test's own output")]
+pub(crate) fn skip(reason: &str) {
+    let is_required = std::env::var_os("KILN_TEST_REQUIRES_ALL").is_some_and(|value| !value.is_empty());
+    assert!(!is_required, "KILN_TEST_REQUIRES_ALL is set, but {reason}");
+    eprintln!("skipped: {reason}");
+}
+
 /// The root of the repository.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository has a root")
@@ -76,21 +88,34 @@ impl Workshop {
 
     /// Every file below the folder with its contents.
     pub(crate) fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
-            for entry in fs::read_dir(folder).expect("the folder can be read") {
-                let path = entry.expect("the folder can be read").path();
-                if path.is_dir() {
-                    files.insert(path.clone(), Vec::new());
-                    collect(&path, files);
-                } else {
-                    files.insert(path.clone(), fs::read(&path).expect("the file can be read"));
-                }
-            }
-        }
-        let mut files = BTreeMap::new();
-        collect(self.folder.path(), &mut files);
-        files
+        contents_of(self.folder.path())
     }
+
+    /// The files of the cache, with their contents.
+    pub(crate) fn cached(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        contents_of(&self.path("cache"))
+    }
+
+    /// Every path in the folder except the cache.
+    pub(crate) fn kept(&self) -> Vec<PathBuf> {
+        let cache = self.path("cache");
+        self.contents().into_keys().filter(|path| !path.starts_with(&cache)).collect()
+    }
+}
+
+/// Every file below a folder with its contents.
+fn contents_of(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("the folder can be read").path();
+        if path.is_dir() {
+            files.insert(path.clone(), Vec::new());
+            files.extend(contents_of(&path));
+        } else {
+            files.insert(path.clone(), fs::read(&path).expect("the file can be read"));
+        }
+    }
+    files
 }
 
 impl From<Output> for Finished {

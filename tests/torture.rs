@@ -30,11 +30,11 @@ impl Draws {
     }
 }
 
-/// What came of all kills.
+/// The losses of all kills.
 #[derive(Default)]
 struct Toll {
     inside_a_save: u64,
-    /// Checkpoints that were told to be saved, and were not there, nor a later one, after a kill.
+    /// Checkpoints that were reported as saved and, like any later one, were missing after a kill.
     lost_checkpoints: u64,
     lost_steps: u64,
     most_lost_steps: u64,
@@ -42,7 +42,7 @@ struct Toll {
     damaged: u64,
 }
 
-/// Starts the run, or goes on with it.
+/// Starts or resumes the run.
 fn start(workshop: &Workshop, steps: u64) -> Child {
     let (steps, interval) = (format!("run.steps={steps}"), format!("run.checkpoint-every={INTERVAL}"));
     let mut command =
@@ -52,7 +52,7 @@ fn start(workshop: &Workshop, steps: u64) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("kiln can be started")
 }
 
-/// What a process told before it ended: the step that it went on after, the last one made, the last one saved.
+/// What a process reported before it ended: the step that it resumed after, the last one made, the last one saved.
 #[derive(Default, Clone, Copy)]
 struct Life {
     resumed: u64,
@@ -60,14 +60,14 @@ struct Life {
     saved: u64,
 }
 
-/// Lets the process make some steps, then kills it: at once, after a moment, or in the midst of the next save.
+/// Lets the process make some steps, then kills it: at once, after a moment, or during the next save.
 fn live(child: &mut Child, run: &Path, draws: &mut Draws, toll: &mut Toll) -> Life {
     let (steps, inside_a_save) = (draws.below(150), draws.below(10) < 3);
     let moment = Duration::from_micros(draws.below(4000));
     let mut life = Life::default();
     let mut made = 0;
     let mut killed = false;
-    // After the kill, what was told before it is read to its end.
+    // After the kill, what was reported before it is read to its end.
     for line in BufReader::new(child.stderr.take().expect("stderr is piped")).lines() {
         let line = line.expect("kiln writes UTF-8");
         let number = |text: &str| text.trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();

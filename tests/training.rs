@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Finished, Workshop, newest_checkpoint};
+use crate::support::{Finished, Workshop, newest_checkpoint, skip};
 
 /// Arguments that train the workshop's configuration of this kind of model as `run`.
 fn training<'a>(config: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -99,7 +99,7 @@ fn a_finished_run_is_not_trained_over_and_resuming_it_changes_nothing() {
 }
 
 #[test]
-fn a_longer_run_goes_on_from_a_shorter_one_with_the_bits_of_one_run() {
+fn a_longer_run_continues_a_shorter_one_with_the_bits_of_one_run() {
     for kind in ["lstm", "transformer"] {
         let file = format!("{kind}.toml");
         // The cosine's end is fixed, so that the rates of the two runs are the same.
@@ -187,7 +187,7 @@ fn a_signal_saves_prints_the_line_that_resumes_and_that_line_works() {
 }
 
 #[test]
-fn a_second_trainer_is_told_which_process_holds_the_run() {
+fn a_second_trainer_hears_which_process_holds_the_run() {
     let workshop = Workshop::with_config("tiny/transformer.toml");
     let (child, lines) = start_long(&workshop);
     let second = workshop.kiln(&training("transformer.toml", &["--resume"]));
@@ -254,8 +254,8 @@ fn a_seed_repeats_itself_and_another_does_not() {
     assert_ne!(measured(&first), measured(&other));
 }
 
-/// The disk is a file system in memory of 700 KiB, or of so few files that no second checkpoint fits, which only the shell below
-/// sees. Making one needs rights that not every machine gives; where it cannot be made, the test says so.
+/// The disk is a file system in memory of 700 KiB, or of so few files that no second checkpoint fits, which only the
+/// shell below sees. Making one needs rights that not every machine gives; if it can't be made, the test is skipped.
 #[test]
 fn a_full_disk_ends_the_run_and_keeps_the_checkpoints_before_it() {
     let script = "mkdir runs && mount -t tmpfs -o $1 kiln runs || exit 99
@@ -270,10 +270,10 @@ fn a_full_disk_ends_the_run_and_keeps_the_checkpoints_before_it() {
         command.current_dir(workshop.path(".")).env("KILN_CACHE", workshop.path("cache"));
         let finished: Finished = match command.output() {
             Ok(output) => output.into(),
-            Err(error) => return eprintln!("skipped: unshare cannot be started: {error}"),
+            Err(error) => return skip(&format!("unshare cannot be started: {error}")),
         };
         if finished.code == Some(99) || finished.stdout.is_empty() {
-            return eprintln!("skipped: no file system can be made here: {}", finished.stderr);
+            return skip(&format!("no file system can be made here: {}", finished.stderr));
         }
         assert_eq!(finished.stdout, "trained: 3\nsampled: 0\n", "{disk}: {}", finished.stderr);
         for words in ["saved runs/run/checkpoints/step-00000010", "No space left on device", "--resume"] {
@@ -284,18 +284,18 @@ fn a_full_disk_ends_the_run_and_keeps_the_checkpoints_before_it() {
     }
 }
 
-/// The CPU's fused operations and the compositions that they stand for, which `ndarray` runs: the same weights, batches and
-/// recipe give the same curve. At a rate at which training amplifies rounding no two orders of addition would.
+/// The CPU's fused operations and the compositions that they stand for, which `ndarray` runs: the same weights, batches
+/// and recipe give the same curve. At a rate at which training amplifies rounding no two orders of addition would.
 #[cfg(feature = "ndarray")]
 #[test]
 fn curves_with_and_without_fused_operations_agree() {
-    for config in ["tiny/transformer.toml", "tiny/lstm.toml", "tiny/gru.toml", "tiny/rnn.toml"] {
+    for kind in crate::support::MODELS {
+        let (config, file) = (format!("tiny/{kind}.toml"), format!("{kind}.toml"));
         let losses = |device: &str| {
-            let workshop = Workshop::with_config(config);
-            let file = config.strip_prefix("tiny/").expect("the configuration is tiny");
+            let workshop = Workshop::with_config(&config);
             let settings = ["run.steps=200", "run.log-every=1", "schedule.cosine.rate=3e-3"];
             let settings = settings.iter().flat_map(|setting| ["--set", setting]);
-            let arguments = ["train", file, "--device", device, "--run", "run"].into_iter().chain(settings);
+            let arguments = ["train", &file, "--device", device, "--run", "run"].into_iter().chain(settings);
             workshop.kiln(&arguments.collect::<Vec<_>>()).success();
             let loss = |line: &Value| line.get("train_loss").and_then(Value::as_f64);
             metrics(&workshop).iter().filter_map(loss).collect::<Vec<f64>>()

@@ -28,24 +28,25 @@ fn runs_that_differ_are_kept_with_what_differs_and_end_with_code_3() {
     let workshop = Workshop::new();
     let text = "the quick brown fox jumps over the lazy dog. ".repeat(200);
     workshop.write("text.txt", &text);
-    let config = "[data.file]\npaths = [\"text.txt\"]\n[tokenizer.byte]\n[model.lstm]\nlayers = 1\nhidden = 16\nembedding = 8\n\
-         [optimizer.adamw]\n[schedule.constant]\nrate = 1e-3\n[run]\nsteps = 40\nbatch = 4\ncontext = 16\nlog-every = 1\n";
+    let config = "[data.file]\npaths = [\"text.txt\"]\n[tokenizer.byte]\n\
+         [model.lstm]\nlayers = 1\nhidden = 16\nembedding = 8\n[optimizer.adamw]\n[schedule.constant]\nrate = 1e-3\n\
+         [run]\nsteps = 40\nbatch = 4\ncontext = 16\nlog-every = 1\n";
     workshop.write("config.toml", config);
     let mut command = workshop.command(&["verify-resume", "config.toml", "--device", "cpu"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("kiln can be started");
     let lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
-    let (mut told, mut is_changed) = (Vec::new(), false);
+    let (mut printed, mut is_changed) = (Vec::new(), false);
     for line in lines {
-        told.push(line.expect("kiln writes UTF-8"));
-        if !is_changed && told.last().is_some_and(|line| line.starts_with("step")) {
+        printed.push(line.expect("kiln writes UTF-8"));
+        if !is_changed && printed.last().is_some_and(|line| line.starts_with("step")) {
             workshop.write("text.txt", text.replace("fox", "cat"));
             is_changed = true;
         }
     }
-    let told = told.join("\n");
-    assert_eq!(child.wait().expect("kiln ends").code(), Some(3), "{told}");
+    let printed = printed.join("\n");
+    assert_eq!(child.wait().expect("kiln ends").code(), Some(3), "{printed}");
     for words in ["They differ:", "  model.safetensors: ", "  metrics.jsonl: line 1 ", "the runs are kept: "] {
-        assert!(told.contains(words), "{words} is not in\n{told}");
+        assert!(printed.contains(words), "{words} is not in\n{printed}");
     }
     assert_eq!(std::fs::read_dir(workshop.path("runs")).expect("there is a folder").count(), 2);
 }

@@ -1,4 +1,4 @@
-//! Panics: a defect in the program or in a driver, told as one sentence instead of a panic's text.
+//! Panics: a defect in the program or in a driver, reported as one sentence instead of a panic's text.
 
 use std::any::Any;
 use std::panic::{self, UnwindSafe};
@@ -11,7 +11,7 @@ static LAST_PLACE: Mutex<Option<String>> = Mutex::new(None);
 
 /// Keeps the text of panics from the screen and remembers where they happened.
 ///
-/// With `RUST_BACKTRACE` set, who looks for a defect gets the text too.
+/// With `RUST_BACKTRACE` set, the panic's text is printed as well.
 pub(crate) fn silence() {
     let shown = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
     let default = panic::take_hook();
@@ -24,12 +24,12 @@ pub(crate) fn silence() {
     }));
 }
 
-/// Runs the program; a panic becomes a message, which is told, and an exit code.
-pub(crate) fn guard(program: impl FnOnce() -> Exit + UnwindSafe, tell: impl FnOnce(&str)) -> Exit {
+/// Runs the program; a panic becomes a message for `report`, and an exit code.
+pub(crate) fn guard(program: impl FnOnce() -> Exit + UnwindSafe, report: impl FnOnce(&str)) -> Exit {
     panic::catch_unwind(program).unwrap_or_else(|payload| {
         let place = LAST_PLACE.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (message, exit) = explain(&message_of(&*payload), place.as_deref());
-        tell(&message);
+        report(&message);
         exit
     })
 }
@@ -39,13 +39,14 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or_default().to_owned()
 }
 
-/// What to tell, and the exit code. Burn has no other way than a panic to say that a device's memory is full or its driver
-/// gave up.
+/// The message and the exit code. Burn has no way but a panic to report that a device's memory is full or that its
+/// driver gave up.
 fn explain(message: &str, place: Option<&str>) -> (String, Exit) {
     let lower = message.to_lowercase();
     if lower.contains("out of memory") || lower.contains("outofmemory") || lower.contains("memory allocation") {
         let message = "the device has not enough memory for this run\n  \
-             help: halve `run.batch` and double `run.accumulate`, which gives the same updates; `kiln check` estimates the memory";
+             help: halve `run.batch` and double `run.accumulate`, which gives the same updates; \
+             `kiln check` estimates the memory";
         return (message.to_owned(), Exit::Device);
     }
     if lower.contains("device lost") || lower.contains("devicelost") || lower.contains("device is lost") {
@@ -55,8 +56,8 @@ fn explain(message: &str, place: Option<&str>) -> (String, Exit) {
     }
     let place = place.map(|place| format!(" (at {place})")).unwrap_or_default();
     let message = format!(
-        "kiln met a defect of its own and stopped{place}\n  help: what was saved before is whole; please report this line with \
-         the command, and what the command prints with RUST_BACKTRACE=1 set"
+        "kiln met a defect of its own and stopped{place}\n  help: what was saved before is whole; please report this \
+         line with the command, and what the command prints with RUST_BACKTRACE=1 set"
     );
     (message, Exit::Internal)
 }

@@ -12,13 +12,12 @@ use kiln_training::config::RefusedChanges;
 use kiln_training::learning::TrainError;
 use kiln_training::run::FolderError;
 
-use crate::commands::Disagreement;
 use crate::device::DeviceError;
 
 /// The exit codes, as the README documents them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Done, also when whoever read our output had enough of it.
+    /// Success; also when stdout was closed early (`kiln ... | head`).
     Done = 0,
     /// Bad usage or configuration.
     Usage = 2,
@@ -47,6 +46,11 @@ impl From<Exit> for ExitCode {
 #[error("{0}")]
 pub(crate) struct UsageError(pub(crate) String);
 
+/// The device, or a body for it, computes something else.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: something else comes out than on the CPU in double precision")]
+pub(crate) struct Disagreement(pub(crate) String);
+
 impl Exit {
     /// The code that an error ends the program with: the first in its chain that says what kind it is.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
@@ -64,8 +68,11 @@ impl Exit {
         {
             return Some(Self::Usage);
         }
-        if let Some(error) = error.downcast_ref::<DeviceError>() {
-            return Some(if error.exit_code() == Self::Usage as u8 { Self::Usage } else { Self::Device });
+        match error.downcast_ref() {
+            // A name that no machine has; the other errors are about this one.
+            Some(DeviceError::UnknownName(_)) => return Some(Self::Usage),
+            Some(_) => return Some(Self::Device),
+            None => {}
         }
         if error.is::<Disagreement>() {
             return Some(Self::Device);
@@ -99,4 +106,19 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         _ => None,
     };
     kind == Some(io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::choose;
+
+    #[test]
+    fn a_name_that_no_machine_has_is_a_usage_error_and_a_device_that_this_one_lacks_is_not() {
+        let unknown = choose("quantum").expect_err("no machine has it");
+        assert_eq!(Exit::of(&unknown.into()), Exit::Usage);
+        let (name, here) = ("cuda".to_owned(), "cpu".to_owned());
+        let missing = DeviceError::NotCompiledIn { name, feature: "cuda", here };
+        assert_eq!(Exit::of(&missing.into()), Exit::Device);
+    }
 }

@@ -1,6 +1,7 @@
 //! The binary `kiln`: the command line, devices, printing.
 
 mod arguments;
+mod command_line;
 mod commands;
 mod defects;
 mod device;
@@ -16,9 +17,9 @@ mod training_display;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
-use crate::arguments::{Arguments, Command};
+use crate::command_line::{Arguments, Command};
 use crate::exit::Exit;
 
 /// Measured on the small models that this program is for: 1.45 times the speed of the system's allocator.
@@ -66,6 +67,8 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Ls(arguments) => commands::ls(&arguments).map(|()| Exit::Done),
         Command::Inspect(arguments) => commands::inspect(&arguments),
         Command::Devices(arguments) => commands::devices(&arguments).map(|()| Exit::Done),
-        Command::Completions(arguments) => commands::completions(&arguments).map(|()| Exit::Done),
+        Command::Completions(arguments) => {
+            commands::completions(&arguments, &mut Arguments::command()).map(|()| Exit::Done)
+        }
     }
 }

@@ -8,9 +8,9 @@ use kiln_models::saved::SavedModelError;
 use kiln_settings::{ConfigErrors, ConfigFileError, Problem};
 use kiln_training::config::RefusedChanges;
 
-/// Prints an error to stderr, in colours if stderr is a terminal that wants them.
+/// Prints an error to stderr, in colours if stderr is a terminal that takes them.
 pub(crate) fn print(error: &anyhow::Error) {
-    // Nobody is left to be told when stderr is closed.
+    // If stderr is closed, there is nowhere left to report it.
     let _ = io::stderr().write_all(render(error, stderr_has_colours()).as_bytes());
 }
 
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_once() {
+    fn causes_are_printed_once() {
         let cause = io::Error::other("no space");
         let error = anyhow::Error::new(cause).context("cannot write: no space").context("cannot save");
         assert_eq!(render(&error, false), "error: cannot save: cannot write: no space\n");

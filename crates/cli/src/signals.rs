@@ -1,5 +1,5 @@
-//! Signals: the first asks the run to stop and save, the second ends the process at once. A terminal that goes away ends
-//! nothing.
+//! Signals: the first asks the run to stop and save, the second ends the process at once. A terminal that goes away
+//! ends nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -15,8 +15,8 @@ use crate::exit::Exit;
 pub(crate) struct Received(Arc<AtomicI32>);
 
 impl Received {
-    /// How the program ends after it: as done where no signal came (the dashboard's own way to stop), and after SIGUSR1, by
-    /// which whoever runs the machine asks for a saved and orderly end.
+    /// How the program ends after it: successfully if no signal came (the dashboard can stop a run too) and after
+    /// SIGUSR1, with which an operator asks for a saved and orderly end.
     pub(crate) fn exit(&self) -> Exit {
         match self.0.load(Ordering::Relaxed) {
             SIGINT => Exit::Interrupted,

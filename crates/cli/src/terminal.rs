@@ -2,12 +2,14 @@
 
 use std::io::{IsTerminal, Write};
 
-/// One line (or some) to stderr. That nobody reads it is no reason to end a run.
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Prints lines to stderr. A closed stderr doesn't end a run.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// How many columns stderr has; 100 where it is no terminal.
+/// How many columns stderr has; 100 if it isn't a terminal.
 pub(crate) fn width() -> usize {
     #[cfg(unix)]
     if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stderr())
@@ -18,8 +20,14 @@ pub(crate) fn width() -> usize {
     100
 }
 
-/// Makes Ctrl-C a signal again. burn-train's dashboard switches the terminal to raw mode, in which Ctrl-C is a key, and a
-/// key that it ignores.
+/// A bar on stderr, from a template of indicatif's, which hides it if stderr isn't a terminal.
+pub(crate) fn progress_bar(length: u64, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template);
+    ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Makes Ctrl-C a signal again. burn-train's dashboard switches the terminal to raw mode, in which Ctrl-C is a key, and
+/// a key that it ignores.
 #[cfg(unix)]
 pub(crate) fn let_control_c_through() {
     use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
@@ -48,7 +56,7 @@ pub(crate) struct SilentErrors {
 
 #[cfg(unix)]
 impl SilentErrors {
-    /// Nothing where stderr is no terminal, or cannot be replaced.
+    /// `None` if stderr isn't a terminal, or can't be replaced.
     pub(crate) fn begin() -> Option<Self> {
         let stderr = std::io::stderr();
         if !stderr.is_terminal() {

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use etcetera::BaseStrategy;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use kiln_data::corpus::Split;
 use kiln_data::shards::{self, EntropyFloor, PrepareProgress, PreparedData, TokenFile};
 use kiln_models::Tokenizer;
 use kiln_models::saved::{SavedModel, TOKENIZER_FILE};
 use kiln_training::config::Config;
+
+use crate::terminal::progress_bar;
 
 /// Names the folder of downloads and tokens, instead of the user's cache folder.
 const CACHE_VARIABLE: &str = "KILN_CACHE";
@@ -64,8 +66,7 @@ struct Bar(ProgressBar);
 
 impl Bar {
     fn new() -> Self {
-        let style = ProgressStyle::with_template("{msg:>24} [{bar:30}] {bytes}/{total_bytes} {eta}");
-        Self(ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+        Self(progress_bar(0, "{msg:>24} [{bar:30}] {bytes}/{total_bytes} {eta}"))
     }
 
     fn show(&self, progress: PrepareProgress) {

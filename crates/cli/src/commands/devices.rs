@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::device::{Depth, DeviceEntry, Listing, Trial, list, not_compiled_in, pick, probe_here, try_apart, try_here};
 
 const ABOUT_THE_NAMES: &str = "\
-The first column is what to write after --device. `wgpu` alone is `wgpu:0`; `vulkan:N` is `wgpu:N` where Vulkan drives it.
+The first column is what to write after --device. `wgpu` alone is `wgpu:0`; `vulkan:N` is `wgpu:N` where \
+Vulkan drives it.
 `wgpu:software` is a driver that computes on the processor, for tests of the shaders; `auto` never takes it.
 Drivers are asked in processes of their own; KILN_DEVICE_TIMEOUT, in seconds, is how long each may take.";
 
@@ -89,7 +90,7 @@ fn report() -> Report {
     Report { devices, auto, not_compiled_in: not_compiled_in(), problem: listing.problem }
 }
 
-/// A first product on a GPU can take a minute; whoever sits before a terminal is told what is going on.
+/// A first product on a GPU can take a minute, so a terminal shows what is being tried.
 fn say_what_takes_time(entry: &DeviceEntry) {
     let mut stderr = io::stderr();
     if stderr.is_terminal() {

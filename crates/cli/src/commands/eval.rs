@@ -1,26 +1,52 @@
 //! `kiln eval RUN`: the loss of a trained model on a text.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Context;
-use indicatif::ProgressBar;
+use clap::Args;
 use kiln_data::batches::{EvaluationPlan, Windows};
 use kiln_data::shards::TokenFile;
-use kiln_models::saved::SavedModel;
+use kiln_models::saved::{SavedModel, Which};
 use kiln_training::config::Config;
 use kiln_training::evaluation::{Evaluation, evaluate};
 use kiln_training::learning::{EvaluationLoader, TrainingModel};
 
-use crate::arguments::EvalArguments;
-use crate::device::choose;
+use crate::arguments::DeviceArguments;
 use crate::exit::Exit;
-use crate::terminal::say;
+use crate::terminal::{progress_bar, say};
 use crate::training_data;
 use crate::training_display::floor_words;
 
+/// Arguments of `kiln eval`.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArguments {
+    /// A run folder, for example runs/quickstart, or a checkpoint in one
+    run: PathBuf,
+
+    /// Which checkpoint of the run: best, last, or a number of steps
+    #[arg(long, default_value = "best")]
+    checkpoint: Which,
+
+    /// A UTF-8 text file to measure on [default: the validation split of the run]
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+
+    #[command(flatten)]
+    device: DeviceArguments,
+
+    /// How many windows, or streams where the state is carried, are read side by side [default: the run's `batch`]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    streams: Option<u64>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
 /// `kiln eval`.
 pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
-    let chosen = choose(&arguments.device)?;
+    let chosen = arguments.device.choose()?;
     let saved = SavedModel::open(&arguments.run, arguments.checkpoint, &chosen.device)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
@@ -47,8 +73,7 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
 }
 
 fn measure(model: &TrainingModel, file: &TokenFile, plan: &EvaluationPlan) -> anyhow::Result<Evaluation> {
-    // indicatif hides the bar by itself where stderr is no terminal.
-    let bar = ProgressBar::new(plan.batches());
+    let bar = progress_bar(plan.batches(), "[{bar:30}] {pos}/{len} {eta}");
     let loader = EvaluationLoader::new(file.clone(), *plan);
     let evaluation = evaluate(model, &loader, file, &mut |done| {
         bar.set_position(done);

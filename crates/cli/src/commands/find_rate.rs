@@ -7,18 +7,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use kiln_optimization::optimizers::OptimizerConfig;
 use kiln_training::config::Config;
 use kiln_training::learning::{RateFindings, RatePoint, RateRange, RateStop, RateTest, find_rate as test_rates};
 use serde::Serialize;
 
-use crate::arguments::ConfigArguments;
-use crate::device::choose;
+use crate::arguments::{ConfigArguments, DeviceArguments};
 use crate::exit::{Exit, UsageError};
 use crate::runs;
 use crate::signals;
-use crate::terminal::{say, width};
+use crate::terminal::{progress_bar, say, width};
 use crate::training_data;
 use kiln_figures::{Axis, Chart, Line, Series, png, svg, terminal};
 
@@ -43,9 +41,8 @@ pub(crate) struct FindRateArguments {
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     steps: u64,
 
-    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an adapter that computes on the CPU
-    #[arg(long, default_value = "auto")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArguments,
 
     /// Draw the losses into this file, an .svg or a .png
     #[arg(long, value_name = "FILE")]
@@ -71,8 +68,7 @@ pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
     let config = Config::open(&arguments.config.config, &arguments.config.overrides)?;
     let range = range(arguments, &config.optimizer)?;
     let picture = arguments.output.as_deref().map(Picture::named).transpose()?;
-    let chosen = choose(&arguments.device)?;
-    say(&format!("device: {}", chosen.description));
+    let chosen = arguments.device.open()?;
     let data = training_data::prepare(&config)?;
     let test = RateTest {
         seed: config.seed,
@@ -84,7 +80,7 @@ pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
     };
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
-    let bar = bar(arguments.steps);
+    let bar = progress_bar(arguments.steps, "{msg} [{bar:30}] {pos}/{len} {eta}");
     let findings = test_rates(test, &mut |point| {
         bar.set_position(point.step);
         bar.set_message(format!("rate {:.2e}, loss {:.4}", point.rate, point.smoothed));
@@ -105,12 +101,6 @@ fn range(arguments: &FindRateArguments, optimizer: &OptimizerConfig) -> Result<R
     let is_plain = matches!(optimizer, OptimizerConfig::Sgd(_) | OptimizerConfig::ScheduleFreeSgd(_));
     let (from, to) = if is_plain { (1e-4, 100.0) } else { (1e-6, 1.0) };
     RateRange::new(arguments.from.unwrap_or(from), arguments.to.unwrap_or(to), arguments.steps).map_err(UsageError)
-}
-
-/// indicatif hides the bar by itself where stderr is no terminal.
-fn bar(steps: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {eta}");
-    ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// Where to draw, and how.

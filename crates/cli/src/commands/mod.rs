@@ -1,4 +1,4 @@
-//! One file a command, one function a file.
+//! One file or folder a command: its arguments, and the function that runs it.
 
 mod bench;
 mod check;
@@ -14,16 +14,16 @@ mod sample;
 mod train;
 mod verify_resume;
 
-pub(crate) use bench::{BenchArguments, Disagreement, bench};
-pub(crate) use check::check;
-pub(crate) use completions::completions;
-pub(crate) use converge::converge;
+pub(crate) use bench::{BenchArguments, bench};
+pub(crate) use check::{CheckArguments, check};
+pub(crate) use completions::{CompletionsArguments, completions};
+pub(crate) use converge::{ConvergeArguments, converge};
 pub(crate) use devices::{DevicesArguments, devices};
-pub(crate) use eval::eval;
+pub(crate) use eval::{EvalArguments, eval};
 pub(crate) use find_rate::{FindRateArguments, find_rate};
 pub(crate) use inspect::{InspectArguments, inspect};
 pub(crate) use ls::{LsArguments, ls};
 pub(crate) use race::{RaceArguments, race};
 pub(crate) use sample::{SampleArguments, sample};
-pub(crate) use train::train;
+pub(crate) use train::{TrainArguments, train};
 pub(crate) use verify_resume::{VerifyResumeArguments, verify_resume};

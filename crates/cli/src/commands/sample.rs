@@ -10,7 +10,7 @@ use kiln_models::saved::{SavedModel, Which};
 use kiln_settings::files::{Content, Links, read_regular};
 use serde::Serialize;
 
-use crate::device::choose;
+use crate::arguments::DeviceArguments;
 use crate::exit::UsageError;
 use crate::terminal::say;
 
@@ -51,7 +51,10 @@ pub(crate) struct SampleArguments {
     stop: Vec<String>,
 
     /// Below 1 the likely becomes likelier, above 1 the rare; 0 always takes the likeliest token
-    #[arg(short, long, value_name = "T", help_heading = SAMPLER_HEADING, default_value_t = SamplerConfig::default().temperature, allow_negative_numbers = true)]
+    #[arg(
+        short, long, value_name = "T", help_heading = SAMPLER_HEADING,
+        default_value_t = SamplerConfig::default().temperature, allow_negative_numbers = true
+    )]
     temperature: f32,
 
     /// Choose among the K likeliest tokens only
@@ -71,12 +74,14 @@ pub(crate) struct SampleArguments {
     repetition_penalty: Option<f32>,
 
     /// Another seed writes another text
-    #[arg(short, long, value_name = "N", help_heading = SAMPLER_HEADING, default_value_t = SamplerConfig::default().seed)]
+    #[arg(
+        short, long, value_name = "N", help_heading = SAMPLER_HEADING,
+        default_value_t = SamplerConfig::default().seed
+    )]
     seed: u64,
 
-    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an adapter that computes on the CPU
-    #[arg(long, default_value = "auto")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArguments,
 
     /// Print one JSON object at the end instead of the text as it comes
     #[arg(long)]
@@ -103,11 +108,11 @@ struct Sample<'a> {
 /// `kiln sample`.
 ///
 /// # Errors
-/// Settings that make no sense, a prompt that cannot be read, a checkpoint that cannot be opened, a device that fails, or
-/// a closed stdout.
+/// Settings that make no sense, a prompt that cannot be read, a checkpoint that cannot be opened, a device that fails,
+/// or a closed stdout.
 pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let request = request(arguments)?;
-    let chosen = choose(&arguments.device)?;
+    let chosen = arguments.device.choose()?;
     let saved = SavedModel::open(&arguments.run, arguments.checkpoint, &chosen.device)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
@@ -230,7 +235,7 @@ fn from_stdin() -> anyhow::Result<String> {
     text(bytes).context("the prompt on stdin is not UTF-8")
 }
 
-/// The bytes as text, or where they are none.
+/// The bytes as text, or where they stop being UTF-8.
 fn text(bytes: Vec<u8>) -> anyhow::Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
@@ -261,7 +266,7 @@ impl Speed {
         self.tokens += 1;
     }
 
-    /// Of the tokens after the first; nothing where there are none.
+    /// Of the tokens after the first; `None` if there are none.
     fn tokens_per_second(&self) -> Option<f64> {
         let seconds = (self.latest - self.first?).as_secs_f64();
         (self.tokens > 1 && seconds > 0.0).then(|| (self.tokens - 1) as f64 / seconds)

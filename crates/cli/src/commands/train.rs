@@ -4,6 +4,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::train::Interrupter;
+use clap::Args;
 use kiln_data::shards::{EntropyFloor, PreparedData};
 use kiln_models::LanguageModel;
 use kiln_models::saved::steps;
@@ -11,14 +12,39 @@ use kiln_training::config::Config;
 use kiln_training::learning::{self, Outcome, Session, Stop};
 use kiln_training::run::RunFolder;
 
-use crate::arguments::TrainArguments;
-use crate::device::choose;
+use crate::arguments::{ConfigArguments, DeviceArguments};
 use crate::exit::Exit;
 use crate::runs;
 use crate::signals::{self, Received};
 use crate::terminal::say;
 use crate::training_data;
-use crate::training_display::{duration, floor_words, grouped};
+use crate::training_display::{Progress, duration, floor_words, grouped};
+
+/// Arguments of `kiln train`.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+
+    #[command(flatten)]
+    device: DeviceArguments,
+
+    /// Name of the run, a folder under `runs/` [default: the configuration file's name, numbered if it is taken]
+    #[arg(long, value_name = "NAME")]
+    run: Option<String>,
+
+    /// Go on where the run stopped, or start it if there is none
+    #[arg(long)]
+    resume: bool,
+
+    /// Stop and save after this step, as a signal would
+    #[arg(long, value_name = "STEP")]
+    stop_after: Option<u64>,
+
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t)]
+    progress: Progress,
+}
 
 /// `kiln train`.
 pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
@@ -27,8 +53,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
     let run_path = runs::run_path(&arguments.config.config, arguments.run.as_deref(), arguments.resume)?;
     RunFolder::refuse_second_trainer(&run_path)?;
     let changes = runs::changes(&run_path, arguments.resume, &config)?;
-    let chosen = choose(&arguments.device)?;
-    say(&format!("device: {}", chosen.description));
+    let chosen = arguments.device.open()?;
     let data = training_data::prepare(&config)?;
     // The floor is that of the whole validation split: a loss on a part of it is not comparable.
     let floor = data.floor.filter(|_| config.run.evaluate_fraction == 1.0);
@@ -37,10 +62,10 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
         Some((model, _)) => model.clone(),
         None => runs::first_model(&config, &data, &chosen),
     };
-    describe(&config, &data, &model, &run_path);
-
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
+    describe(&config, &data, &model, &run_path);
+
     let (renderer, observer, unsaid) = arguments.progress.displays(&interrupter, data.tokenizer.clone(), floor);
     let session = Session {
         seed: config.seed,

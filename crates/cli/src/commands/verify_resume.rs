@@ -8,8 +8,7 @@ use clap::Args;
 use kiln_training::config::Config;
 use kiln_training::run::Comparison;
 
-use crate::arguments::ConfigArguments;
-use crate::device::choose;
+use crate::arguments::{ConfigArguments, DeviceArguments};
 use crate::exit::{Exit, UsageError};
 use crate::runs;
 use crate::terminal::say;
@@ -20,9 +19,8 @@ pub(crate) struct VerifyResumeArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
 
-    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an adapter that computes on the CPU
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
 
     /// The step after which the second run is stopped [default: half of the steps]
     #[arg(long, value_name = "STEP")]
@@ -33,7 +31,7 @@ pub(crate) struct VerifyResumeArguments {
 pub(crate) fn verify_resume(arguments: &VerifyResumeArguments) -> anyhow::Result<Exit> {
     let config = Config::open(&arguments.config.config, &arguments.config.overrides)?;
     let stop = stop_step(arguments.stop_after, config.run.steps)?;
-    let chosen = choose(&arguments.device)?;
+    let chosen = arguments.device.choose()?;
     let trials = Trials { arguments, device: &chosen.name };
     // A device may not repeat itself: then nothing can be said about resuming before that is known.
     let repeats = if matches!(chosen.name.as_str(), "cpu" | "ndarray") {

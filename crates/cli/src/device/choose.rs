@@ -75,8 +75,8 @@ pub(crate) fn pick(listing: &Listing, mut trial: impl FnMut(&DeviceEntry) -> Tri
     (DeviceEntry::cpu(), why_cpu(listing, &failures))
 }
 
-/// Software adapters are known to crash in their own compiler on kernels that every GPU takes, and no `Result` comes back
-/// from that. They are not for speed, so there is time to try each before it is trusted with the program.
+/// Software adapters are known to crash in their own compiler on kernels that every GPU takes, and no `Result` comes
+/// back from that. They are not for speed, so there is time to try each before it is trusted with the program.
 fn withstands_us(entry: &DeviceEntry, listing: &Listing) -> Result<(), DeviceError> {
     if entry.kind != Kind::Software {
         return Ok(());
@@ -137,7 +137,7 @@ fn why_not_here(wanted: DeviceName, listing: &Listing) -> String {
     }
 }
 
-/// The cargo feature that `name` needs and this build has not.
+/// The cargo feature that `name` needs and this build lacks.
 pub(super) fn missing_feature(name: DeviceName) -> Option<&'static str> {
     let (feature, compiled_in) = match name {
         DeviceName::Auto | DeviceName::Cpu => return None,

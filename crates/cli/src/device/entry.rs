@@ -20,7 +20,7 @@ pub(crate) struct DeviceEntry {
     pub(crate) index: usize,
     /// What the hardware calls itself.
     pub(crate) name: String,
-    /// The driver and its version, where one is known.
+    /// The driver and its version, if known.
     pub(crate) driver: Option<String>,
     /// Memory that it can use, in bytes, where known.
     pub(crate) memory_bytes: Option<u64>,
@@ -97,8 +97,8 @@ impl DeviceEntry {
         }
     }
 
-    /// Whether `name` means this device. The listing spells wgpu's devices `wgpu:N`; the names that pin its graphics API
-    /// mean the same ones.
+    /// Whether `name` means this device. The listing spells wgpu's devices `wgpu:N`; the names that pin its graphics
+    /// API mean the same ones.
     pub(crate) fn answers_to(&self, name: DeviceName) -> bool {
         match name {
             DeviceName::Vulkan(adapter) => {

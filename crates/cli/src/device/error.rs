@@ -1,16 +1,13 @@
 //! Why a device could not be had.
 
+use super::name::UnknownName;
+
 /// Why no device could be handed out. Each message says what is wrong, what is here, and what to write instead.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeviceError {
     /// Not the name of any device.
-    #[error("unknown device `{name}`: {reason}\n  possible: {}", super::name::SPELLINGS)]
-    UnknownName {
-        /// What was written.
-        name: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    UnknownName(#[from] UnknownName),
     /// A backend that this build was made without.
     #[error(
         "device `{name}`: this build of kiln has no such backend\n  here: {here}\n  \
@@ -51,19 +48,4 @@ pub(crate) enum DeviceError {
         /// What can be asked for instead.
         here: String,
     },
-}
-
-impl DeviceError {
-    pub(super) fn unknown_name(name: &str, reason: String) -> Self {
-        Self::UnknownName { name: name.to_owned(), reason }
-    }
-
-    /// The exit code that this error ends the program with: 2 for a name that no machine has, 5 for a device that this one
-    /// has not.
-    pub(crate) fn exit_code(&self) -> u8 {
-        match self {
-            Self::UnknownName { .. } => 2,
-            Self::NotCompiledIn { .. } | Self::NotHere { .. } | Self::DoesNotStart { .. } => 5,
-        }
-    }
 }

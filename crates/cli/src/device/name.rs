@@ -3,10 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::error::DeviceError;
-
 /// All spellings, as help and error messages show them.
-pub(crate) const SPELLINGS: &str =
+const SPELLINGS: &str =
     "auto, cpu, ndarray, wgpu[:N], wgpu:software, vulkan[:N], vulkan:software, metal, cuda[:N], rocm[:N]";
 
 /// A device as it is asked for.
@@ -41,11 +39,21 @@ pub(crate) enum Adapter {
     Software,
 }
 
-impl FromStr for DeviceName {
-    type Err = DeviceError;
+/// Not the name of any device. The message lists all that are.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown device `{name}`: {reason}\n  possible: {SPELLINGS}")]
+pub(crate) struct UnknownName {
+    /// What was written.
+    name: String,
+    /// What is wrong with it.
+    reason: String,
+}
 
-    fn from_str(name: &str) -> Result<Self, DeviceError> {
-        let unknown = |reason: String| DeviceError::unknown_name(name, reason);
+impl FromStr for DeviceName {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let unknown = |reason: String| UnknownName { name: name.to_owned(), reason };
         let (backend, rest) = match name.split_once(':') {
             Some((backend, rest)) => (backend, Some(rest)),
             None => (name, None),

@@ -8,8 +8,8 @@ use burn::tensor::Device;
 use super::entry::{DeviceEntry, Kind, Runtime};
 use super::quiet::without_stderr;
 
-/// What was opened so far. A second client of one device would have a memory pool of its own, and wgpu refuses to open one
-/// selector twice.
+/// What was opened so far. A second client of one device would have a memory pool of its own, and wgpu refuses to open
+/// one selector twice.
 static OPENED: Mutex<Vec<(Runtime, Kind, usize, Device)>> = Mutex::new(Vec::new());
 
 /// Opens a device, or hands out the handle of the first time.
@@ -68,7 +68,7 @@ fn wgpu(entry: &DeviceEntry) -> Result<Device, String> {
         Kind::DiscreteGpu => DeviceKind::DiscreteGpu(entry.index),
         Kind::IntegratedGpu => DeviceKind::IntegratedGpu(entry.index),
         Kind::VirtualGpu => DeviceKind::VirtualGpu(entry.index),
-        // Burn has no selector for this kind; it is listed only where it is the API's one GPU.
+        // Burn has no selector for this kind; it is listed only if it is the API's one GPU.
         Kind::OtherGpu => DeviceKind::DefaultDevice,
         Kind::Software | Kind::Cpu => DeviceKind::Cpu,
     };
@@ -100,7 +100,7 @@ fn rocm(_index: usize) -> Result<Device, String> {
     Err("not part of this build".to_owned())
 }
 
-/// These backends open a device at its first operation, so one is done here, where its failure can be told.
+/// These backends open a device at its first operation, so one is done here, where its failure can be reported.
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 fn awake(device: Device) -> Result<Device, String> {
     device.sync().map_err(|error| error.to_string())?;

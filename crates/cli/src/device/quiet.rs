@@ -14,7 +14,7 @@ pub(super) fn without_stderr<Output>(action: impl FnOnce() -> Output) -> Output 
     struct Kept(OwnedFd);
     impl Drop for Kept {
         fn drop(&mut self) {
-            // There is nobody left to tell if this fails.
+            // If this fails, there is nowhere left to report it.
             let _ = rustix::stdio::dup2_stderr(&self.0);
         }
     }
@@ -23,7 +23,7 @@ pub(super) fn without_stderr<Output>(action: impl FnOnce() -> Output) -> Output 
         rustix::stdio::dup2_stderr(OpenOptions::new().write(true).open("/dev/null")?)?;
         Ok(kept)
     };
-    // Where that fails, noise is the lesser evil.
+    // If that fails, noise is the lesser evil.
     let _kept = redirect().ok();
     action()
 }

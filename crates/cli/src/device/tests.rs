@@ -76,7 +76,6 @@ fn what_is_no_name_is_refused_with_what_was_probably_meant() {
         ("cpu:0", "there is only one `cpu`"),
     ] {
         let error = written.parse::<DeviceName>().unwrap_err();
-        assert_eq!(error.exit_code(), 2, "{written}");
         let message = error.to_string();
         assert!(message.contains(hint), "{written}: {message}");
         assert!(message.contains("vulkan:software"), "the possible names are missing: {message}");
@@ -114,11 +113,10 @@ fn a_backend_that_was_not_compiled_in_is_an_error_with_the_feature_to_add() {
         if compiled_in {
             continue;
         }
-        // Not `choose`, which would go on to list this machine by running this test program again.
+        // Not `choose`, which would list this machine by running this test program again.
         let feature = super::choose::missing_feature(name.parse().unwrap()).unwrap();
         let here = Listing::processors_only().names();
         let error = super::DeviceError::NotCompiledIn { name: name.to_owned(), feature, here };
-        assert_eq!(error.exit_code(), 5);
         assert!(error.to_string().contains(&format!("--features {feature}")), "{error}");
     }
 }

@@ -29,7 +29,8 @@ pub(crate) enum Depth {
 pub(crate) enum Trial {
     /// The results were right.
     Works {
-        /// Seconds from nothing to the first result: opening, compiling kernels, and on GPUs trying out variants of them.
+        /// Seconds from nothing to the first result: opening, compiling kernels, and on GPUs trying out variants of
+        /// them.
         first_seconds: f64,
         /// Speed of the product afterwards in 10^9 floating-point operations a second, after [`Depth::Full`].
         gigaflops: Option<f64>,
@@ -149,7 +150,8 @@ fn time_products(device: &Device, kind: Kind) -> Result<f64, String> {
         compare("a chain of matrix products", &shifted(&numbers, products), &computed)?;
         Ok(elapsed)
     };
-    // The first chain compiles the kernels of this size, the second one tells how many products fill a quarter of a second.
+    // The first chain compiles the kernels of this size, the second one tells how many products fill a quarter of a
+    // second.
     run(1)?;
     let once = run(1)?.as_secs_f64().max(1e-6);
     let most = if kind.is_gpu() { 1000.0 } else { 100.0 };

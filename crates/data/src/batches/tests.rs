@@ -118,8 +118,14 @@ fn a_text_too_short_for_a_batch_says_what_it_needs() {
     let message = error.to_string();
     assert!(message.contains("the training split has 16 tokens, but 17 are needed"), "{message}");
     assert!(BatchOrder::new(file.clone(), Windows::Random, 2, 15, 1).is_ok());
-    assert!(BatchOrder::new(file.clone(), Windows::Random, 2, 16, 1).is_err());
-    assert!(EvaluationPlan::new(&file, 1.0, 4, 16, false).is_err());
+    let Err(TooShort { split, tokens, needed, .. }) = BatchOrder::new(file.clone(), Windows::Random, 2, 16, 1) else {
+        panic!("it was accepted")
+    };
+    assert_eq!((split, tokens, needed), ("training", 16, 17));
+    let Err(TooShort { split, tokens, needed, .. }) = EvaluationPlan::new(&file, 1.0, 4, 16, false) else {
+        panic!("it was accepted")
+    };
+    assert_eq!((split, tokens, needed), ("validation", 16, 17));
 }
 
 /// How often each target of the file counts, by its token, and which tokens each counted target's row had read before it.

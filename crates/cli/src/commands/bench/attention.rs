@@ -1,22 +1,17 @@
 //! `kiln bench attention`: how time and memory of attention grow with the length of the window.
 
-mod growth;
-mod point;
-
 use clap::Args;
 use serde::Serialize;
 
-use self::growth::{Growth, Line, Sizes};
-use self::point::{HEADS, Point, Side, WIDTH};
 use super::contest::{Contest, Ratio};
 use super::limits::is_processor;
+use super::measuring::{MeasuringArguments, Setup};
+use super::point::{HEADS, Point, Side, WIDTH};
 use super::speed::{Cost, Speed};
+use super::statistics::{Growth, Line, MEBIBYTE, Sizes};
 use super::table::{milliseconds, percent, table};
-use super::{MeasuringArguments, Setup};
 use crate::device::Chosen;
 use crate::terminal::say;
-
-const MEBIBYTE: f64 = (1 << 20) as f64;
 
 const ABOUT_THE_NUMBERS: &str = "\
 A forward and a backward pass of causal self-attention, one row of T tokens, 8 heads of 64, with a
@@ -86,7 +81,7 @@ struct Measured {
     #[serde(flatten)]
     speed: Speed,
     nanoseconds_over_square: f64,
-    /// What a call needs beside the program and its input; nothing where that is not known.
+    /// What a call needs beside the program and its input; `None` if unknown.
     memory_bytes: Option<u64>,
     memory_bytes_a_token: Option<f64>,
 }
@@ -136,7 +131,7 @@ pub(super) fn attention(arguments: &AttentionArguments) -> anyhow::Result<()> {
 }
 
 impl Candidate {
-    /// Measures the memory, each side in a process of its own, and warms up those sides for which there is enough.
+    /// Measures the memory of each side in a process of its own, and warms up the sides that have enough.
     fn new(length: u64, longest_reference: u64, chosen: &Chosen) -> anyhow::Result<Self> {
         let points = [Side::Fused, Side::Reference].map(|side| Point { side, length });
         let mut memory = [None; 2];
@@ -162,7 +157,7 @@ impl Candidate {
 
     fn measured(&self, setup: &Setup) -> AtLength {
         let length = self.length as f64;
-        // Each query and key that it sees take two products of so many numbers as a head has forward, and four backward.
+        // A query and a key that it sees take two products of the width of a head forward, and four backward.
         let flops = 6.0 * 2.0 * (HEADS * WIDTH) as f64 * length * (length + 1.0) / 2.0;
         // Queries, keys and values twice and their gradients, the output and its gradient.
         let cost = Cost { flops, bytes: 4.0 * 11.0 * (HEADS * WIDTH) as f64 * length };

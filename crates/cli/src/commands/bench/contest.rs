@@ -6,8 +6,9 @@ use burn::tensor::Device;
 use serde::Serialize;
 
 use super::limits::Limits;
-use super::speed::{Cost, Speed, median};
-use super::stopwatch::{Work, calls_in, seconds_a_call};
+use super::meters::{Work, calls_in, seconds_a_call};
+use super::speed::{Cost, Speed};
+use super::statistics::median;
 
 /// How long one side takes in a round, about; one call at least.
 const ROUND: Duration = Duration::from_millis(40);
@@ -33,7 +34,7 @@ pub(super) struct Outcome {
     pub(super) fused: Option<Speed>,
     /// The same composed of Burn's operations.
     pub(super) reference: Option<Speed>,
-    /// Where there are both.
+    /// If there are both.
     #[serde(flatten)]
     pub(super) ratio: Option<Ratio>,
 }

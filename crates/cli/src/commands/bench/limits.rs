@@ -5,8 +5,8 @@ use std::time::Duration;
 use burn::tensor::{Device, Distribution, Tensor};
 use serde::Serialize;
 
-use super::speed::median;
-use super::stopwatch::{Kept, Work, calls_in, seconds_a_call};
+use super::meters::{Kept, Work, calls_in, seconds_a_call};
+use super::statistics::median;
 use crate::device::Chosen;
 
 /// Rows and columns of the matrices that are multiplied.
@@ -24,13 +24,13 @@ const SAMPLES: usize = 5;
 pub(super) struct Reading {
     /// In a product of two matrices of 1024 x 1024 32-bit floats by Burn, on the device.
     pub(super) matmul_flops_per_second: f64,
-    /// In a copy of 128 MiB, read and written bytes together. On a processor it is the system's own copy by all threads; on
-    /// other devices an operation of Burn's that reads and writes each number once.
+    /// In a copy of 128 MiB, read and written bytes together. On a processor it is the system's own copy by all
+    /// threads; on other devices an operation of Burn's that reads and writes each number once.
     pub(super) copy_bytes_per_second: f64,
 }
 
-/// What the machine reaches: the mean of a reading before the rounds and one after them, which both are kept so that a machine
-/// that had other things to do shows.
+/// What the machine reaches: the mean of a reading before the rounds and one after them. Both are kept, since they
+/// differ on a machine that had other things to do.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Limits {
     pub(super) matmul_flops_per_second: f64,

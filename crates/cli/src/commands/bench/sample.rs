@@ -12,9 +12,9 @@ use kiln_settings::Override;
 use kiln_training::config::Config;
 use serde::Serialize;
 
+use super::measuring::{MeasuringArguments, Setup};
 use super::speed::{Cost, Speed};
 use super::table::{SPEED_HEADINGS, speed_cells, table};
-use super::{MeasuringArguments, Setup};
 use crate::device::Chosen;
 use crate::exit::UsageError;
 use crate::runs;
@@ -145,7 +145,8 @@ impl Writer {
         Ok((Self { model: saved.model, tokenizer: saved.tokenizer, config, context }, chosen))
     }
 
-    /// Reads the prompt and writes one token and then so many more: the seconds of the first, and of one of the others.
+    /// Reads the prompt, writes one token and then `tokens` more: the seconds up to the first, and of one of the
+    /// others.
     fn write(&self, prompt: &[u32], tokens: u64) -> anyhow::Result<(f64, f64)> {
         let request = Request::new("", tokens as usize + 1);
         let started = Instant::now();

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::limits::Limits;
+use super::statistics::median;
 
 /// What a piece of work has to do.
 #[derive(Debug, Clone, Copy)]
@@ -46,21 +47,9 @@ impl Speed {
         }
     }
 
-    /// How many units of work are done in a second where one piece has so many.
+    /// Units of work a second, if one piece of work has `units`.
     pub(super) fn per_second(&self, units: u64) -> f64 {
         1e3 * units as f64 / self.median_milliseconds
-    }
-}
-
-/// The middle one, or the mean of the two middle ones.
-pub(super) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => f64::NAN,
-        length if length.is_multiple_of(2) => f64::midpoint(sorted[middle - 1], sorted[middle]),
-        _ => sorted[middle],
     }
 }
 
@@ -68,13 +57,6 @@ pub(super) fn median(values: &[f64]) -> f64 {
 mod tests {
     use super::super::limits::Reading;
     use super::*;
-
-    #[test]
-    fn the_median_is_in_the_middle() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0, 2.0, 30.0]), 3.0);
-        assert!(median(&[]).is_nan());
-    }
 
     #[test]
     fn speeds_are_work_over_the_median_and_fractions_of_the_limits() {

@@ -11,10 +11,10 @@ use kiln_training::estimate::{Estimate, least_bytes_per_update};
 use kiln_training::learning::StepBench;
 use serde::Serialize;
 
-use super::memory::peak_resident_bytes;
+use super::measuring::{MeasuringArguments, Setup};
+use super::meters::peak_resident_bytes;
 use super::speed::{Cost, Speed};
 use super::table::{SPEED_HEADINGS, speed_cells, table};
-use super::{MeasuringArguments, Setup};
 use crate::device::Chosen;
 use crate::runs;
 use crate::training_data;

@@ -9,7 +9,7 @@ use kiln_training::config::Config;
 /// How long the measurement takes.
 const BUDGET: Duration = Duration::from_millis(300);
 
-/// One product takes at most so many floating-point operations, so that even a slow processor does several.
+/// The most floating-point operations of one product, few enough for a slow processor to do several.
 const MOST_OPERATIONS: u64 = 400_000_000;
 
 /// Rows, inner size and columns of the product that a run spends most of its time on.
@@ -27,8 +27,8 @@ pub(super) fn typical_product(config: &Config) -> [usize; 3] {
     [rows.min(affordable.max(1) as usize), inner, columns]
 }
 
-/// How many operations one batch starts, forward and backward, with the steps of the optimizer, about. The time steps of a
-/// recurrent layer are one operation.
+/// How many operations one batch starts, forward and backward, with the steps of the optimizer, about. The time steps
+/// of a recurrent layer are one operation.
 pub(super) fn operations_started(config: &Config) -> f64 {
     match &config.model {
         ModelConfig::Transformer(model) => 40.0 * model.layers as f64,

@@ -74,7 +74,7 @@ impl TextFacts {
         }
     }
 
-    /// Tokens of the training split, where that can be told without encoding it.
+    /// Tokens of the training split, if they can be counted without encoding it.
     pub(super) fn training_tokens(&self, config: &Config) -> Option<u64> {
         self.tokens(config, Split::Train)
     }
@@ -134,7 +134,7 @@ impl fmt::Display for TextFacts {
 /// How many tokens the model will know.
 #[derive(Debug, Serialize)]
 pub(super) struct Vocabulary {
-    /// None where it is not known.
+    /// `None` if unknown.
     pub(super) size: Option<usize>,
     /// How the size is known, or why it is not.
     how: String,

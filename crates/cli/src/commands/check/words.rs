@@ -3,7 +3,7 @@
 use kiln_training::config::Config;
 use kiln_training::estimate::Estimate;
 
-use super::{Report, Time};
+use super::report::{Report, Time};
 use crate::sizes::{bytes, operations};
 use crate::training_display::{duration, grouped};
 

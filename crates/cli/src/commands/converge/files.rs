@@ -1,23 +1,18 @@
 //! What an experiment leaves behind: figures, numbers, a report.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use kiln_convergence::{CurveOutcome, Estimate, Verdict};
 use kiln_models::saved::{DiskFiles, write_file_atomically};
 
-use super::pictures::{COLUMNS, Picture, pictures};
-use super::{Made, file, page};
+use super::made::{Drawn, Made};
+use super::page;
+use super::pictures::{COLUMNS, pictures};
 use kiln_figures::{png, png_grid, svg, svg_grid};
 
 /// The name of the report.
 pub(super) const REPORT: &str = "report.html";
-
-/// An experiment with its pictures as drawn.
-pub(super) struct Drawn {
-    pub(super) made: Made,
-    pub(super) pictures: Vec<(Picture, String)>,
-}
 
 /// Writes the files of an experiment into `folder`; those of an earlier time are replaced.
 pub(super) fn write(folder: &Path, made: Made) -> anyhow::Result<Drawn> {
@@ -133,4 +128,9 @@ fn summary_of(curve: &CurveOutcome) -> [String; SUMMARY.len()] {
 /// A number with all its digits, or nothing.
 fn text(value: Option<f64>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
+}
+
+/// Where a file of an experiment goes.
+fn file(folder: &Path, name: &str, ending: &str) -> PathBuf {
+    folder.join(format!("{name}{ending}"))
 }

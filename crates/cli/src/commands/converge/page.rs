@@ -1,6 +1,6 @@
 //! The report of all experiments as one page.
 
-use super::files::Drawn;
+use super::made::Drawn;
 use super::words;
 use kiln_figures::{Block, Page, Section, Table};
 
@@ -9,8 +9,8 @@ pub(super) fn page(title: &str, drawn: &[Drawn]) -> Page {
     Page {
         title: title.into(),
         introduction: vec![
-            "F is strongly convex with constant c, its gradient Lipschitz continuous with constant L, and the gradient of a \
-             mini-batch of b samples has variance σ²/b. At a constant rate η ≤ 1/L the expected error is at most \
+            "F is strongly convex with constant c, its gradient Lipschitz continuous with constant L, and the gradient \
+             of a mini-batch of b samples has variance σ²/b. At a constant rate η ≤ 1/L the expected error is at most \
              (1 − ηc)^t (F(w₀) − F* − floor) + floor with floor = ηLσ²/(2cb) (Bottou, Curtis and Nocedal, \
              “Optimization Methods for Large-Scale Machine Learning”, 2018, Theorem 4.6); without noise the floor is 0."
                 .into(),

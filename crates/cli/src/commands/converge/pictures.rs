@@ -2,19 +2,10 @@
 
 use kiln_convergence::{Axes, CurveOutcome};
 
-use super::Made;
+use super::made::{Made, Picture};
 use kiln_figures::{Axis, Chart, Line, Series};
 
-/// A figure, its ending after the experiment's name, and what it shows.
-pub(super) struct Picture {
-    pub(super) ending: &'static str,
-    pub(super) caption: String,
-    /// What stands above the charts where there are several.
-    pub(super) title: String,
-    pub(super) charts: Vec<Chart>,
-}
-
-/// Charts side by side where there are several.
+/// How many of several charts stand side by side.
 pub(super) const COLUMNS: usize = 4;
 
 /// From this many curves on, rates are drawn apart,
@@ -82,8 +73,8 @@ fn named(mut series: Vec<Series>) -> Vec<Series> {
     series
 }
 
-/// What is worth seeing: from far enough below the noisy curves (or, where none is, from where the digits of the arithmetic end) to
-/// the bounds, but not far above the start, where divergence leaves the picture.
+/// What is worth seeing: from far enough below the noisy curves (or, where none is, from where the digits of the
+/// arithmetic end) to the bounds, but not far above the start, where divergence leaves the picture.
 fn error_range(curves: &[CurveOutcome]) -> Option<(f64, f64)> {
     let means = |curve: &CurveOutcome| curve.trace.error.iter().map(|band| band.mean).collect::<Vec<_>>();
     let start = curves.iter().filter_map(|curve| curve.trace.error.first()).map(|band| band.mean).fold(0.0, f64::max);

@@ -3,7 +3,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use kiln_convergence::{Constants, CurveOutcome, Estimate, Variance, Verdict};
 
-use super::Made;
+use super::made::Made;
 
 /// The headings of the table of curves.
 pub(super) const COLUMNS: [&str; 6] = ["curve", "last error (95 %)", "bound", "bound / error", "measured", "verdict"];
@@ -74,7 +74,8 @@ fn variance(made: &Made, known: &Constants) -> String {
     let (least, most) = (met.iter().copied().fold(f64::INFINITY, f64::min), met.iter().copied().fold(0.0, f64::max));
     let range = if least < most { format!("{} to {}", number(least), number(most)) } else { number(most) };
     format!(
-        "sigma² = {range} (an estimate: the largest met on the paths of each curve, looked at every {} updates, which its bound takes)",
+        "sigma² = {range} (an estimate: the largest met on the paths of each curve, looked at every {} updates, \
+         which its bound takes)",
         made.experiment.validate_every
     )
 }
@@ -198,7 +199,7 @@ fn estimate(estimate: Estimate) -> String {
     format!("{} ± {:.1e}", number(estimate.value), estimate.error)
 }
 
-/// A number with four digits, in powers of ten where it is large or small.
+/// A number with four digits, in powers of ten if it is large or small.
 pub(super) fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".into();

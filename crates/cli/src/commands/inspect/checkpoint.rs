@@ -7,7 +7,7 @@ use kiln_models::saved::{CheckpointContents, MANIFEST_FILE, SavedModelError, ins
 use kiln_training::run::LoopState;
 use serde::Serialize;
 
-use super::Report;
+use super::report::Report;
 use crate::sizes;
 use crate::training_display::grouped;
 

@@ -7,8 +7,8 @@ use kiln_models::saved::SavedModelError;
 use kiln_training::run::{Best, HistoryEntry, RunRecord, RunState, RunSurvey};
 use serde::Serialize;
 
-use super::Report;
 use super::checkpoint::damage_words;
+use super::report::Report;
 use crate::sizes;
 use crate::training_display::grouped;
 

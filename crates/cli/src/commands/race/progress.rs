@@ -1,10 +1,10 @@
 //! How far an entrant is: a bar on a terminal, lines elsewhere.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use kiln_models::LanguageModel;
 use kiln_training::learning::{Event, Observer};
 
-use crate::terminal::say;
+use crate::terminal::{progress_bar, say};
 
 /// Follows the run of one entrant.
 #[derive(Clone)]
@@ -16,8 +16,7 @@ pub(super) struct RaceProgress {
 
 impl RaceProgress {
     pub(super) fn new(label: &str) -> Self {
-        let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {msg} {eta}");
-        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let bar = progress_bar(0, "{prefix} [{bar:30}] {pos}/{len} {msg} {eta}");
         bar.set_prefix(label.to_string());
         Self { label: label.to_string(), bar, losses: [String::new(), String::new()] }
     }

@@ -22,9 +22,9 @@ pub(in crate::device) struct Adapter {
 
 /// All adapters of the first graphics API with a GPU and of those asked before it.
 ///
-/// An API with nothing but a software adapter is no reason to stop: a GPU handed into a virtual machine may be reached by
-/// OpenGL alone. Where the first has a GPU, the others are not asked: the same card on two APIs is not two devices, and
-/// OpenGL's search for a window system costs time and talks.
+/// An API with nothing but a software adapter is no reason to stop: a GPU handed into a virtual machine may be reached
+/// by OpenGL alone. Where the first has a GPU, the others are not asked: the same card on two APIs is not two devices,
+/// and OpenGL's search for a window system costs time and talks.
 pub(super) fn adapters() -> Vec<DeviceEntry> {
     let mut found = Vec::new();
     for (api, runtime) in graphics_apis() {
@@ -81,8 +81,8 @@ fn describe(info: &wgpu::AdapterInfo, runtime: Runtime) -> Adapter {
 
 /// Gives each adapter that can be opened its name, from the best on.
 ///
-/// Burn's selectors count each kind by itself, in the order of the API, so `index` is taken before sorting; `wgpu:N` counts
-/// all GPUs through. Burn can select one software adapter on an API, the first, and has no selector for a GPU of
+/// Burn's selectors count each kind by itself, in the order of the API, so `index` is taken before sorting; `wgpu:N`
+/// counts all GPUs through. Burn can select one software adapter on an API, the first, and has no selector for a GPU of
 /// undeclared kind except as the API's default, which is this GPU only where there is no other.
 pub(in crate::device) fn numbered(adapters: Vec<Adapter>) -> Vec<DeviceEntry> {
     let declared_gpu = adapters.iter().any(|adapter| adapter.kind.is_gpu() && adapter.kind != Kind::OtherGpu);
@@ -107,7 +107,8 @@ pub(in crate::device) fn numbered(adapters: Vec<Adapter>) -> Vec<DeviceEntry> {
         kind: adapter.kind,
         runtime: adapter.runtime,
         index,
-        // A software adapter computes in this machine's memory; so does an integrated GPU, in a part that is not stated.
+        // A software adapter computes in this machine's memory; so does an integrated GPU, in a part that is not
+        // stated.
         memory_bytes: match adapter.kind {
             Kind::Software => memory::of_this_machine(),
             _ => memory::of_card(&adapter.pci_address),

@@ -98,8 +98,10 @@ fn defaults_are_those_of_the_documentation() {
     let config = read("[file]\npaths = [\"a.txt\", \"b/*.txt\"]").expect("all else has a default");
     assert_eq!(config, file());
     assert_eq!(config.validation_fraction, 0.1);
-    assert!(read("[file]\npath = [\"a.txt\"]").is_err());
-    assert!(read("validation-fration = 0.1").is_err());
+    for (wrong, field) in [("[file]\npath = [\"a.txt\"]", "path"), ("validation-fration = 0.1", "validation-fration")] {
+        let error = read(wrong).expect_err("there is no such key");
+        assert!(error.message().starts_with(&format!("unknown field `{field}`")), "{error}");
+    }
     let again: DataConfig = read(&toml::to_string(&config).expect("it has a form in TOML")).expect("we wrote it");
     assert_eq!(again, config);
 }

@@ -1,11 +1,23 @@
-//! What `kiln bench kernels --check` compares: every operation with a gradient, but dropout, which draws other numbers on every
-//! device; at sizes beside and on the edges of the tiles of CPUs and GPUs.
+//! What `kiln bench kernels --check` compares: every operation with a gradient, except dropout, which draws other
+//! numbers on every device; at sizes on and beside the edges of the tiles of CPUs and GPUs.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use kiln_kernels::{Activation, AttentionHeads, AttentionScores, RnnActivation, reference};
 
-use super::check::{Case, Form, constants};
 use super::inputs::integers;
+
+/// A function of some flattened tensors.
+pub(super) type Form = Box<dyn Fn(&[Tensor<1>]) -> Tensor<1>>;
+
+/// An operation of one size, from tensors of these lengths. Both sides compute in the precision of their tensors, on
+/// their device.
+pub(super) struct Case {
+    /// The sizes of its tensors, for a person.
+    pub(super) shape: String,
+    pub(super) lengths: Vec<usize>,
+    pub(super) fused: Form,
+    pub(super) reference: Form,
+}
 
 /// Makes the sizes of an operation.
 type Cases = fn() -> Vec<Case>;
@@ -30,6 +42,22 @@ pub(super) const ALL: [(&str, Cases); 15] = [
 
 /// Rows and columns; a row of two numbers has a gradient of next to zero, with which nothing can be compared.
 const MATRICES: [[usize; 2]; 6] = [[1, 3], [3, 65], [130, 33], [65, 384], [7, 1025], [300, 128]];
+
+/// Numbers in (-1, 1) that single precision has exactly, the same ones in every run.
+pub(super) fn numbers(length: usize, seed: u64, device: &Device, dtype: DType) -> Tensor<1> {
+    let hash = |index: u64| {
+        let mixed = (index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seed.wrapping_mul(0xD1B5_4A32_D192_ED03);
+        let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (mixed >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    };
+    let values: Vec<f32> = (0..length as u64).map(hash).collect();
+    Tensor::from_data(TensorData::new(values, [length]), (device, dtype))
+}
+
+/// Numbers without a gradient, on the device and in the precision of `beside`.
+pub(super) fn constants(length: usize, seed: u64, beside: &Tensor<1>) -> Tensor<1> {
+    Tensor::from_inner(numbers(length, seed, &beside.device().inner(), beside.dtype()))
+}
 
 /// Integers below `limit`, on the device of a case's numbers.
 fn integers_beside<const D: usize>(shape: [usize; D], limit: usize, beside: &Tensor<1>) -> Tensor<D, Int> {

@@ -1,27 +1,16 @@
-//! `kiln bench kernels --check`: whether a device computes what the compositions of Burn's operations compute on the CPU in
-//! double precision.
+//! `kiln bench kernels --check`: whether a device computes what the compositions of Burn's operations compute on the
+//! CPU in double precision.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use serde::Serialize;
 
+use super::super::measuring::MeasuringArguments;
 use super::super::table::table;
-use super::{KernelsArguments, cases};
-use crate::exit::UsageError;
+use super::cases::{self, Case, Form, constants, numbers};
+use crate::exit::{Disagreement, UsageError};
 
 /// The largest difference over the largest magnitude, of outputs and of gradients: what single precision costs.
 const TOLERANCE: f64 = 1e-5;
-
-/// A function of some flattened tensors.
-pub(super) type Form = Box<dyn Fn(&[Tensor<1>]) -> Tensor<1>>;
-
-/// An operation of one size, from tensors of these lengths. Both sides compute in the precision of their tensors, on their device.
-pub(super) struct Case {
-    /// The sizes of its tensors, for a person.
-    pub(super) shape: String,
-    pub(super) lengths: Vec<usize>,
-    pub(super) fused: Form,
-    pub(super) reference: Form,
-}
 
 /// What a program reads.
 #[derive(Debug, Serialize)]
@@ -38,37 +27,32 @@ struct Report {
 struct Compared {
     name: &'static str,
     shape: String,
-    /// Of the outputs; nothing where one is no number, as JSON has it.
+    /// Of the outputs; `null` in JSON if one is NaN.
     forward: f64,
     /// Of the gradients.
     backward: f64,
-    /// Whether other bits come out than of the composition on the same device: then a body of its own was at work. One that rounds
-    /// where the composition rounds gives the same.
+    /// Whether the bits differ from those of the composition on the same device: then a body of its own was at work. A
+    /// body that rounds where the composition rounds gives the same bits.
     own_bits: bool,
 }
 
-/// The device, or a body for it, computes something else.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}: something else comes out than on the CPU in double precision")]
-pub(crate) struct Disagreement(String);
-
 /// `kiln bench kernels --check`.
-pub(super) fn check(arguments: &KernelsArguments) -> anyhow::Result<()> {
-    let is_wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|text| name.contains(text));
+pub(super) fn check(only: &[String], measuring: &MeasuringArguments) -> anyhow::Result<()> {
+    let is_wanted = |name: &str| only.is_empty() || only.iter().any(|text| name.contains(text));
     let operations: Vec<_> = cases::ALL.into_iter().filter(|(name, _)| is_wanted(name)).collect();
     if operations.is_empty() {
-        let (names, only) = (cases::ALL.map(|(name, _)| format!("`{name}`")).join(", "), arguments.only.join(" "));
+        let (names, only) = (cases::ALL.map(|(name, _)| format!("`{name}`")).join(", "), only.join(" "));
         let text = format!("--only {only}: no operation that is checked is called so; there are {names}");
         return Err(UsageError(text).into());
     }
-    let chosen = arguments.measuring.open_device()?;
+    let chosen = measuring.open_device()?;
     let cases = operations.into_iter().flat_map(|(name, make)| make().into_iter().map(move |case| (name, case)));
     let results: Vec<_> = cases.map(|(name, case)| Compared::new(name, case, &chosen.device)).collect();
     let wrong =
         results.iter().find(|compared| !compared.agrees()).map(|wrong| format!("{}, {}", wrong.name, wrong.shape));
     let (device, device_description) = (chosen.name.clone(), chosen.description.clone());
     let report = Report { kiln: env!("CARGO_PKG_VERSION"), device, device_description, tolerance: TOLERANCE, results };
-    arguments.measuring.print(&report, || words(&report))?;
+    measuring.print(&report, || words(&report))?;
     wrong.map_or(Ok(()), |wrong| Err(Disagreement(wrong).into()))
 }
 
@@ -87,30 +71,14 @@ impl Compared {
     }
 
     fn agrees(&self) -> bool {
-        // Not `>`, which no number would pass.
+        // Not `>`, which NaN would pass.
         self.forward <= TOLERANCE && self.backward <= TOLERANCE
     }
 }
 
-/// The larger one, or the one that is no number.
+/// The larger one, or the one that is NaN.
 fn largest(a: f64, b: f64) -> f64 {
     if b.is_nan() || b > a { b } else { a }
-}
-
-/// Numbers in (-1, 1) that single precision has exactly, the same ones in every run.
-fn numbers(length: usize, seed: u64, device: &Device, dtype: DType) -> Tensor<1> {
-    let hash = |index: u64| {
-        let mixed = (index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seed.wrapping_mul(0xD1B5_4A32_D192_ED03);
-        let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        (mixed >> 40) as f32 / (1u32 << 23) as f32 - 1.0
-    };
-    let values: Vec<f32> = (0..length as u64).map(hash).collect();
-    Tensor::from_data(TensorData::new(values, [length]), (device, dtype))
-}
-
-/// Numbers that want no gradient, beside those of a case.
-pub(super) fn constants(length: usize, seed: u64, beside: &Tensor<1>) -> Tensor<1> {
-    Tensor::from_inner(numbers(length, seed, &beside.device().inner(), beside.dtype()))
 }
 
 /// The output, and the gradients of the inputs of the sum of output times fixed weights.
@@ -125,8 +93,7 @@ fn evaluate(form: &Form, inputs: &[Tensor<1>]) -> Vec<Vec<f64>> {
     [vec![values(output.inner())], gradients].concat()
 }
 
-/// The largest difference over the largest magnitude that is expected; no number where one of them is none, and where there is
-/// not the same number of them.
+/// The largest difference over the largest expected magnitude; NaN if a number is, or if the lengths differ.
 fn apart(found: &[f64], expected: &[f64]) -> f64 {
     if found.len() != expected.len() {
         return f64::NAN;
@@ -153,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_or_is_no_number_is_found() {
+    fn what_differs_or_is_nan_is_found() {
         assert_eq!(apart(&[1.0, -4.0], &[1.0, -4.0]), 0.0);
         assert_eq!(apart(&[1.5, -4.0], &[1.0, -4.0]), 0.125);
         assert!(apart(&[f64::NAN, -4.0], &[1.0, -4.0]).is_nan());

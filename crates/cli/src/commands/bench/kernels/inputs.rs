@@ -1,22 +1,33 @@
-//! What operations are called with, and how.
+//! An operation that is timed: what it is called with, and how.
 
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 
+use super::super::meters::{Kept, Work};
 use super::super::speed::Cost;
-use super::super::stopwatch::{Kept, Work};
-use super::Kernel;
+
+/// An operation of one size.
+pub(super) struct Kernel {
+    /// The sizes of its tensors, for a person.
+    pub(super) shape: String,
+    /// Kiln's own, if there is one.
+    pub(super) fused: Option<Work<'static>>,
+    /// The same composed of Burn's operations.
+    pub(super) reference: Work<'static>,
+    /// What a call of either has to do at least.
+    pub(super) cost: Cost,
+}
 
 /// Numbers in (-1, 1).
 pub(super) fn numbers<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), device)
 }
 
-/// The same, which want a gradient.
+/// The same, with a gradient.
 pub(super) fn tracked<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     numbers(shape, &device.clone().autodiff()).require_grad()
 }
 
-/// A recurrent weight of usual size, which wants a gradient: larger ones saturate every gate.
+/// A recurrent weight of the usual size, with a gradient: larger ones saturate every gate.
 pub(super) fn recurrent_weight(width: usize, gates: usize, device: &Device) -> Tensor<2> {
     let weight = numbers([width, gates * width], device) * (width as f64).powf(-0.5);
     Tensor::from_inner(weight).require_grad()
@@ -48,7 +59,7 @@ pub(super) fn with_backward<I: Clone + 'static, const D: usize>(
 }
 
 impl Kernel {
-    /// An operation of both kinds, which has to do so much arithmetic and to read and write so many numbers.
+    /// An operation with both sides, which does `flops` operations and reads and writes `numbers` numbers at least.
     pub(super) fn new(shape: String, [fused, reference]: [Work<'static>; 2], flops: f64, numbers: f64) -> Self {
         let cost = Cost { flops, bytes: 4.0 * numbers };
         Self { shape, fused: Some(fused), reference, cost }

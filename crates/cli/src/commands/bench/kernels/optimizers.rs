@@ -3,14 +3,13 @@
 use burn::tensor::{Device, Tensor};
 use kiln_kernels::{AdamParameter, AdamStep, SgdParameter, SgdStep, reference};
 
-use super::super::stopwatch::{Kept, Work};
-use super::Kernel;
-use super::inputs::{count, forward, numbers};
+use super::super::meters::{Kept, Work};
+use super::inputs::{Kernel, count, forward, numbers};
 
 /// Numbers of a parameter: the largest matrix of a transformer of 10 million parameters, and one that no cache holds.
 const SIZES: [usize; 2] = [384 * 1536, 1 << 23];
 
-/// Calls `step` with the value and the state that it gave before. They are held by nobody else meanwhile, so that they may be
+/// Calls `step` with the value and the state that it returned before. Nothing else holds them meanwhile, so they may be
 /// written in place.
 fn steps<const N: usize>(
     length: usize,

@@ -3,21 +3,20 @@
 use burn::tensor::{Device, Tensor};
 use kiln_kernels::{RnnActivation, reference};
 
-use super::super::stopwatch::Work;
-use super::Kernel;
-use super::inputs::{count, forward, recurrent_weight, tracked, with_backward};
+use super::super::meters::Work;
+use super::inputs::{Kernel, count, forward, recurrent_weight, tracked, with_backward};
 
 /// Steps, rows, width: the recipes of configs/bench.
 const SIZES: [[usize; 3]; 2] = [[50, 50, 128], [64, 32, 256]];
 
 type Lstm = fn(Tensor<3>, Tensor<2>, Tensor<2>, Tensor<2>) -> (Tensor<3>, Tensor<2>);
 
-/// A layer with so many gates; in both passes it does three products of the state's size, in the forward pass one.
+/// A layer with `gates` gates: three products of the state's size in both passes together, one of them forward.
 fn kernel([steps, rows, width]: [usize; 3], gates: usize, sides: [Work<'static>; 2], passes: f64) -> Kernel {
     let states = count([steps, rows, width]);
     let product = 2.0 * states * (gates * width) as f64;
-    // Forward: projected inputs, outputs. Backward: gates, outputs and their gradients are read, gradients of the inputs written.
-    // The weight is read once a pass, and its gradient written.
+    // Forward: projected inputs, outputs. Backward: gates, outputs and their gradients are read, gradients of the
+    // inputs written. The weight is read once a pass, and its gradient written.
     let gates = gates as f64;
     let weight = gates * count([width, width]);
     let (flops, numbers) = if passes == 1.0 {

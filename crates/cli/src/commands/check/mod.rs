@@ -1,53 +1,37 @@
 //! `kiln check`: whether a configuration is right, and what its run would need. Writes nothing.
 
+mod report;
 mod speed;
 mod text;
 mod words;
 
 use std::io::{self, Write};
 
+use clap::Args;
 use kiln_training::config::Config;
 use kiln_training::estimate::Estimate;
-use serde::Serialize;
 
+use self::report::{Report, Time};
 use self::text::{TextFacts, Vocabulary};
-use crate::arguments::CheckArguments;
+use crate::arguments::ConfigArguments;
 use crate::device;
 
-/// Everything the command found out; what is not known is left out.
-#[derive(Debug, Serialize)]
-struct Report {
-    config: String,
-    model: &'static str,
-    /// Trainable numbers.
-    parameters: Option<u64>,
-    /// Where the vocabulary is not known: trainable numbers for each token of it, beside [`Self::fixed_parameters`].
-    parameters_per_token: u64,
-    fixed_parameters: u64,
-    vocabulary: Vocabulary,
-    text: TextFacts,
-    needs: Option<Estimate>,
-    /// Tokens of the run over tokens of the training split, where the number of those is known.
-    epochs: Option<f64>,
-    time: Option<Time>,
+/// Arguments of `kiln check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
-/// The expected time of training, an estimate.
-#[derive(Debug, Serialize)]
-struct Time {
-    /// What was measured on.
-    device: String,
-    /// Measured for products of the size that the model multiplies most.
-    flops_per_second: f64,
-    product: [usize; 3],
-    seconds: f64,
-}
-
-/// How much longer training takes than its matrix products alone would at the speed of the product that is measured: the
-/// geometric mean over the configurations of `configs/bench`, `configs/shakespeare` (but for the GPU) and the quickstart of the
-/// milliseconds of `kiln bench train` over those of the products, measured on two cores of an AMD EPYC server with AVX2
-/// (2026-11-26) that other programs used, too. It was between 0.8 and 2.3, so that the estimate met all of them within a factor
-/// of two.
+/// How much longer training takes than its matrix products alone would at the speed of the product that is measured:
+/// the geometric mean over the configurations of `configs/bench`, `configs/shakespeare` (but for the GPU) and the
+/// quickstart of the milliseconds of `kiln bench train` over those of the products, measured on two cores of an AMD
+/// EPYC server with AVX2 (2026-11-26) that other programs used, too. It was between 0.8 and 2.3, so that the estimate
+/// met all of them within a factor of two.
 const BEYOND_PRODUCTS: f64 = 1.3;
 
 /// What each operation costs that no arithmetic explains, about; the smallest models feel it.

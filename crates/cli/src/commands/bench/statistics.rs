@@ -1,8 +1,21 @@
-//! How measurements grow with the length.
+//! Medians, and how measurements grow with the length of a window.
 
 use serde::Serialize;
 
-use super::MEBIBYTE;
+/// Bytes.
+pub(super) const MEBIBYTE: f64 = (1 << 20) as f64;
+
+/// The middle one, or the mean of the two middle ones.
+pub(super) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        length if length.is_multiple_of(2) => f64::midpoint(sorted[middle - 1], sorted[middle]),
+        _ => sorted[middle],
+    }
+}
 
 /// What one side took at one length.
 pub(super) struct Sizes {
@@ -29,7 +42,7 @@ pub(super) struct Line {
 }
 
 impl Growth {
-    /// From measurements at growing lengths; nothing where there are fewer than two.
+    /// From measurements at growing lengths; empty if there are fewer than two.
     pub(super) fn of(measurements: impl Iterator<Item = Sizes>) -> Self {
         let measurements: Vec<Sizes> = measurements.collect();
         let [.., before, last] = &measurements[..] else { return Self::default() };
@@ -51,7 +64,7 @@ impl Growth {
 }
 
 impl Line {
-    /// Through points (length, bytes); nothing where there are fewer than three, which always lie on one.
+    /// Through points (length, bytes); `None` for fewer than three, which always lie on a line.
     pub(super) fn through(points: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
         let points: Vec<(f64, f64)> = points.collect();
         if points.len() < 3 {
@@ -71,7 +84,8 @@ impl Line {
     /// For a person, a line of text.
     pub(super) fn words(&self) -> String {
         format!(
-            "fused: memory is {:.0} bytes a token and {:.1} MiB, by least squares; the farthest length is {:.1} % from that line\n",
+            "fused: memory is {:.0} bytes a token and {:.1} MiB, by least squares; \
+             the farthest length is {:.1} % from that line\n",
             self.bytes_a_token,
             self.fixed_bytes / MEBIBYTE,
             100.0 * self.largest_relative_residual
@@ -82,6 +96,13 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 30.0]), 3.0);
+        assert!(median(&[]).is_nan());
+    }
 
     #[test]
     fn growth_is_a_power_of_the_length() {

@@ -1,6 +1,7 @@
 //! `kiln inspect`: a run or a checkpoint, and whether every file of it is whole.
 
 mod checkpoint;
+mod report;
 mod run;
 
 use std::io::Write as _;
@@ -9,8 +10,8 @@ use std::path::{Path, PathBuf};
 use annotate_snippets::normalize_untrusted_str;
 use clap::Args;
 use kiln_models::saved::{MANIFEST_FILE, SavedModelError};
-use serde::Serialize;
 
+use self::report::Report;
 use crate::exit::{Exit, UsageError};
 use crate::runs::{CONFIG, RACE};
 
@@ -23,15 +24,6 @@ pub(crate) struct InspectArguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-}
-
-/// What was found out, for people and for programs.
-trait Report: Serialize {
-    /// The lines for people; what files say is in it as they say it.
-    fn words(&self) -> String;
-
-    /// Whether nothing is damaged.
-    fn is_whole(&self) -> bool;
 }
 
 /// Runs the command.

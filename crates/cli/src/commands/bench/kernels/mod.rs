@@ -2,23 +2,20 @@
 
 mod attention;
 mod cases;
-pub(super) mod check;
+mod check;
 mod inputs;
 mod layers;
-mod losses;
 mod optimizers;
-mod plain;
 mod recurrent;
 
 use burn::tensor::Device;
 use clap::Args;
 use serde::Serialize;
 
+use self::inputs::Kernel;
 use super::contest::{Contest, Outcome};
-use super::speed::Cost;
-use super::stopwatch::Work;
+use super::measuring::{MeasuringArguments, Setup};
 use super::table::{SPEED_HEADINGS, speed_cells, table};
-use super::{MeasuringArguments, Setup};
 use crate::exit::UsageError;
 
 const ABOUT_THE_NUMBERS: &str = "\
@@ -44,7 +41,8 @@ pub(super) struct KernelsArguments {
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
 
-    /// Time nothing: compare outputs and gradients on the device with those of the references on the CPU in double precision, and fail with code 5 where they differ
+    /// Time nothing: compare outputs and gradients on the device with those of the references on the CPU in double
+    /// precision, and fail with code 5 where they differ
     #[arg(long)]
     check: bool,
 
@@ -52,25 +50,13 @@ pub(super) struct KernelsArguments {
     measuring: MeasuringArguments,
 }
 
-/// An operation of one size.
-struct Kernel {
-    /// The sizes of its tensors, for a person.
-    shape: String,
-    /// Kiln's own; nothing where Kiln has none.
-    fused: Option<Work<'static>>,
-    /// The same composed of Burn's operations.
-    reference: Work<'static>,
-    /// What a call of either has to do at least.
-    cost: Cost,
-}
-
 /// Makes an operation's sizes.
 type Kernels = fn(&Device) -> Vec<Kernel>;
 
 /// Every operation that is timed, by name.
 const ALL: [(&str, Kernels); 26] = [
-    ("matmul", plain::products),
-    ("copy (x + 1)", plain::copies),
+    ("matmul", layers::products),
+    ("copy (x + 1)", layers::copies),
     ("affine, forward", layers::affine_forward),
     ("affine", layers::affine),
     ("GELU", layers::gelu),
@@ -89,9 +75,9 @@ const ALL: [(&str, Kernels); 26] = [
     ("LSTM sequence, forward", recurrent::lstm_forward),
     ("LSTM sequence", recurrent::lstm),
     ("GRU sequence", recurrent::gru),
-    ("cross-entropy, forward", losses::cross_entropy_forward),
-    ("cross-entropy", losses::cross_entropy),
-    ("projected cross-entropy", losses::projected_cross_entropy),
+    ("cross-entropy, forward", layers::cross_entropy_forward),
+    ("cross-entropy", layers::cross_entropy),
+    ("projected cross-entropy", layers::projected_cross_entropy),
     ("AdamW step", optimizers::adam_step),
     ("SGD step", optimizers::sgd_step),
     ("sum of squares", optimizers::sum_of_squares),
@@ -119,7 +105,7 @@ struct Timed {
 /// `kiln bench kernels`.
 pub(super) fn kernels(arguments: &KernelsArguments) -> anyhow::Result<()> {
     if arguments.check {
-        return check::check(arguments);
+        return check::check(&arguments.only, &arguments.measuring);
     }
     let operations = wanted(&arguments.only)?;
     let chosen = arguments.measuring.open_device()?;

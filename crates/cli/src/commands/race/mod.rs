@@ -18,8 +18,8 @@ use kiln_training::run::{FolderError, LoopState, Metrics};
 use self::progress::RaceProgress;
 pub(crate) use self::results::Diverged;
 use self::results::Finish;
-use crate::arguments::ConfigArguments;
-use crate::device::{Chosen, choose};
+use crate::arguments::{ConfigArguments, DeviceArguments};
+use crate::device::Chosen;
 use crate::exit::{Exit, UsageError};
 use crate::runs::{self, RACE};
 use crate::screen::Screen;
@@ -34,9 +34,8 @@ pub(crate) struct RaceArguments {
     #[command(flatten)]
     config: ConfigArguments,
 
-    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an adapter that computes on the CPU
-    #[arg(long, default_value = "auto")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArguments,
 
     /// Name of the race, a folder under `runs/` [default: the configuration file's name, numbered if it is taken]
     #[arg(long, value_name = "NAME")]
@@ -60,8 +59,7 @@ pub(crate) fn race(arguments: &RaceArguments) -> anyhow::Result<Exit> {
     let file = arguments.config.config.as_path();
     let race = RaceConfig::open(file, &arguments.config.overrides)?;
     let folder = runs::run_path(file, arguments.run.as_deref(), arguments.resume)?;
-    let chosen = choose(&arguments.device)?;
-    say(&format!("device: {}", chosen.description));
+    let chosen = arguments.device.open()?;
     let (_, first) = race.runs().next().context("a race needs an entrant")?;
     let data = training_data::prepare(&first)?;
     open_folder(&folder, &race, arguments.resume)?;

@@ -2,12 +2,12 @@
 //!
 //! Only this module names Burn's backends.
 //! Three rules keep a driver from harming anyone:
-//! - drivers are asked in a child process of ourselves with a time limit ([`probe`], [`trial`]), so that one that crashes
-//!   or hangs is a line in a list and not the end of the program;
-//! - a device is opened by the one constructor that answers with a `Result` ([`open`]); `Device::default()`, which picks
-//!   what was compiled in and not what is here, is never called;
-//! - an adapter has one selector inside the program however it was spelled, since two selectors are two clients with two
-//!   memory pools on one card.
+//! - drivers are asked in a child process of ourselves with a time limit ([`probe`], [`trial`]), so that one that
+//!   crashes or hangs is a line in a list and not the end of the program;
+//! - a device is opened by the one constructor that answers with a `Result` ([`open`]); `Device::default()`, which
+//!   picks what was compiled in and not what is here, is never called;
+//! - an adapter has one selector inside the program however it was spelled, since two selectors are two clients with
+//!   two memory pools on one card.
 
 mod child;
 mod choose;

@@ -1,4 +1,4 @@
-//! One side at one length, and the memory that it needs.
+//! One side of `kiln bench attention` at one length, and the memory that it needs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,7 @@ use std::time::Duration;
 use burn::tensor::{Device, Distribution, Tensor};
 use kiln_kernels::{AttentionHeads, AttentionScores, causal_attention, reference};
 
-use super::super::memory::{peak_resident_bytes, resident_bytes};
-use super::super::stopwatch::{Kept, Work};
+use super::meters::{Kept, Work, peak_resident_bytes, resident_bytes};
 use crate::device::{Silence, run_ourselves_with};
 
 /// Heads and their width.
@@ -82,8 +81,8 @@ impl Point {
         })
     }
 
-    /// The memory that one call needs beside the program and its input, in bytes, measured in a process of its own; nothing
-    /// where the system does not say.
+    /// The memory that one call needs beside the program and its input, in bytes, measured in a process of its own;
+    /// nothing where the system does not say.
     ///
     /// # Errors
     /// How the process ended, when it gave no answer: most likely there was not enough memory.
@@ -103,7 +102,8 @@ impl Point {
     /// # Errors
     /// When the device fails.
     pub(super) fn print_memory(self, device: &Device) -> anyhow::Result<()> {
-        // Memory does not depend on the numbers, and zeros take none that is given back, and used again, when they are made.
+        // Memory does not depend on the numbers, and zeros take none that is given back, and used again, when they are
+        // made.
         let work = |point: Self| point.work_on(Tensor::zeros(point.shape(), &device.clone().autodiff()));
         drop(work(Self { length: WARMUP, ..self })());
         let mut work = work(self);

@@ -1,6 +1,8 @@
-//! `kiln converge CONFIG`: gradient descent on problems whose constants are known, held against its theorems.
+//! `kiln converge CONFIG`: runs gradient descent on problems whose constants are known, and compares it with its
+//! theorems.
 
 mod files;
+mod made;
 mod page;
 mod pictures;
 mod words;
@@ -10,21 +12,30 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use burn::train::Interrupter;
-use indicatif::{ProgressBar, ProgressStyle};
-use kiln_convergence::{Arithmetic, Experiment, ExperimentOutcome, LabError, LabFile, Lecture, Verdict};
+use clap::Args;
+use kiln_convergence::{Arithmetic, Experiment, LabError, LabFile, Lecture, Verdict};
 
-use self::files::Drawn;
-use crate::arguments::ConvergeArguments;
+use self::made::{Drawn, Made};
+use crate::arguments::ConfigArguments;
 use crate::device::choose;
 use crate::exit::{Exit, UsageError};
 use crate::signals;
-use crate::terminal::say;
+use crate::terminal::{progress_bar, say};
 
-/// An experiment that was made, under the name of its file.
-pub(super) struct Made {
-    pub(super) name: String,
-    pub(super) experiment: Experiment,
-    pub(super) outcome: ExperimentOutcome,
+/// Arguments of `kiln converge`.
+#[derive(Debug, Args)]
+pub(crate) struct ConvergeArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+
+    /// Where to compute; only the processor has double precision: cpu, ndarray, auto, wgpu[:N], vulkan[:N], cuda[:N],
+    /// rocm[:N], metal
+    #[arg(long, default_value = "cpu")]
+    device: String,
+
+    /// Folder of the report, the figures and the numbers [default: runs/ and the configuration file's name]
+    #[arg(long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
 }
 
 /// `kiln converge`.
@@ -88,17 +99,16 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Makes the experiments one after the other, with a bar on a terminal. Each is printed and written when it is made, so that a
-/// later one cannot take it away.
+/// Makes the experiments one after the other, with a bar on a terminal. Each is printed and written when it is made, so
+/// that a later one cannot take it away.
 fn make(
     experiments: Vec<(String, Experiment)>,
     arithmetic: &Arithmetic,
     folder: &Path,
     interrupter: &Interrupter,
 ) -> anyhow::Result<Vec<Drawn>> {
-    let style = ProgressStyle::with_template("{msg:>28} [{bar:30}] {percent:>3} % {eta}");
     let total = experiments.iter().map(|(_, experiment)| updates(experiment)).sum();
-    let bar = ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = progress_bar(total, "{msg:>28} [{bar:30}] {percent:>3} % {eta}");
     let mut before = 0;
     let mut drawn = Vec::new();
     for (name, experiment) in experiments {
@@ -136,9 +146,4 @@ fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     Ok(stdout.flush()?)
-}
-
-/// Where a file of an experiment goes.
-pub(super) fn file(folder: &Path, name: &str, ending: &str) -> PathBuf {
-    folder.join(format!("{name}{ending}"))
 }

@@ -1,0 +1,59 @@
+//! The command line as it is typed.
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    BenchArguments, CheckArguments, CompletionsArguments, ConvergeArguments, DevicesArguments, EvalArguments,
+    FindRateArguments, InspectArguments, LsArguments, RaceArguments, SampleArguments, TrainArguments,
+    VerifyResumeArguments,
+};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 2 bad usage or configuration, 3 bad file or data, 4 training diverged, 5 device,
+            70 defect in kiln itself, 130 stopped by Ctrl-C, 143 stopped by SIGTERM";
+
+/// Train small language models on any GPU or the CPU, and sample from them.
+#[derive(Debug, Parser)]
+#[command(name = "kiln", version, styles = STYLES, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a model as a configuration file says
+    Train(TrainArguments),
+    /// Write text with a trained model
+    Sample(SampleArguments),
+    /// Measure a trained model on a text
+    Eval(EvalArguments),
+    /// Find a learning rate for a configuration by trying growing ones
+    FindRate(FindRateArguments),
+    /// Train one model once for each of several learning-rate schedules, and compare them
+    Race(RaceArguments),
+    /// Train twice, once with a stop and a new process in the middle, and compare what comes out, bit by bit
+    VerifyResume(VerifyResumeArguments),
+    /// Check a configuration and say what the run will need, without starting it
+    Check(CheckArguments),
+    /// Run gradient descent on a problem whose constants are known, and hold it against its theorems
+    Converge(ConvergeArguments),
+    /// Measure speed: of training, of sampling, of single operations; beside what this machine can do
+    Bench(BenchArguments),
+    /// List runs: how far each is, its best loss, and whether it is whole
+    Ls(LsArguments),
+    /// Look into a run or a checkpoint: what it is, and whether every file of it is whole
+    Inspect(InspectArguments),
+    /// List the devices of this machine and try each
+    Devices(DevicesArguments),
+    /// Print a completion script for a shell
+    Completions(CompletionsArguments),
+}

@@ -1,0 +1,58 @@
+//! `kiln bench`: how fast this machine trains, samples and computes, and how far that is from what it can do.
+//!
+//! Everything is measured in one process, in rounds that alternate between the things that are compared, after a
+//! warm-up that is not timed. What counts is the median over the rounds; the fastest and the slowest one show how far
+//! to trust it.
+
+mod attention;
+mod contest;
+mod kernels;
+mod limits;
+mod measuring;
+mod meters;
+mod point;
+mod sample;
+mod speed;
+mod statistics;
+mod table;
+mod train;
+
+use clap::{Args, Subcommand};
+
+use self::attention::AttentionArguments;
+use self::kernels::KernelsArguments;
+use self::sample::SampleArguments;
+use self::train::TrainArguments;
+
+/// Arguments of `kiln bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    #[command(subcommand)]
+    what: Bench,
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Time updates of configurations: tokens a second, arithmetic, memory traffic, peak memory
+    Train(TrainArguments),
+    /// Time the reading of a prompt and the writing of text, one text at a time
+    Sample(SampleArguments),
+    /// Time single operations, Kiln's own beside the same composed of Burn's
+    Kernels(KernelsArguments),
+    /// Measure how time and memory of attention grow with the length of the window
+    Attention(AttentionArguments),
+}
+
+/// `kiln bench`.
+///
+/// # Errors
+/// A wrong configuration, data or saved model, a device that fails, a training that diverges.
+pub(crate) fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
+    match &arguments.what {
+        Bench::Train(arguments) => train::train(arguments),
+        Bench::Sample(arguments) => sample::sample(arguments),
+        Bench::Kernels(arguments) => kernels::kernels(arguments),
+        Bench::Attention(arguments) => attention::attention(arguments),
+    }
+}
