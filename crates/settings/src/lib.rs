@@ -13,7 +13,7 @@ mod holes;
 mod mistakes;
 mod problem;
 mod reader;
-mod rules;
+pub mod rules;
 mod schema;
 mod suggestion;
 #[cfg(test)]
@@ -24,6 +24,5 @@ pub use checked::read;
 pub use document::key_span;
 pub use file::{ConfigFileError, read_source};
 pub use problem::{ConfigErrors, Origin, Override, Problem, Source};
-pub use rules::positive;
 pub use schema::{Entry, Kind, Schema, join};
 pub use violation::Violation;

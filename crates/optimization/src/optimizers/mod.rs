@@ -6,7 +6,6 @@
 //! applies a rule to a module; [`OptimizerConfig::rule`] gives the rule alone, which moves any vector.
 
 mod adam;
-mod adamw;
 mod clipping;
 mod config;
 mod lion;
@@ -18,13 +17,14 @@ mod rule;
 mod schedule_free;
 mod schedule_free_adamw;
 mod schedule_free_sgd;
+mod settings;
 mod sgd;
 mod slots;
+mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use adam::{AdamConfig, AdamRule};
-pub use adamw::{AdamwConfig, AdamwRule};
+pub use adam::{AdamConfig, AdamRule, AdamwConfig};
 pub use clipping::{GlobalNorm, clip_coefficient, global_norm};
 pub use config::OptimizerConfig;
 pub use lion::{LionConfig, LionRule};
@@ -32,7 +32,7 @@ pub use muon::{MuonAdjustment, MuonConfig, MuonRule};
 pub use parameters::{Optimizer, OptimizerStateError};
 pub use rate::Rate;
 pub use rmsprop::{RmspropConfig, RmspropRule};
-pub use rule::{Moving, Parameter, UpdateRule};
+pub use rule::{Moving, ParameterView, UpdateRule};
 pub use schedule_free_adamw::{ScheduleFreeAdamwConfig, ScheduleFreeAdamwRule};
 pub use schedule_free_sgd::{ScheduleFreeSgdConfig, ScheduleFreeSgdRule};
 pub use sgd::{SgdConfig, SgdRule};

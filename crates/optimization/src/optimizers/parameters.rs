@@ -8,7 +8,7 @@ use burn::tensor::{Device, TensorData};
 
 use kiln_parameters::{map, put_back, take};
 
-use super::{Moving, Parameter, Slots, UpdateRule};
+use super::{Moving, ParameterView, Slots, UpdateRule};
 
 /// A rule with the state of all parameters, keyed by path.
 pub struct Optimizer {
@@ -61,7 +61,7 @@ impl Optimizer {
             taken.parameters.iter().map(|taken| self.slots.remove(&taken.path).unwrap_or_default()).collect();
         let moving = taken.parameters.iter().zip(tensors).zip(&mut slots);
         let moving = moving.map(|((taken, [value, gradient]), slots)| {
-            let parameter = Parameter::new(taken, self.step);
+            let parameter = ParameterView::new(taken, self.step);
             Moving { parameter, value, gradient, slots }
         });
         let values = self.rule.update_all(moving.collect(), scale, rate);
@@ -114,7 +114,7 @@ impl Optimizer {
         let mut restored: BTreeMap<String, Slots> = BTreeMap::new();
         if step > 0 {
             for parameter in parameters.iter().filter(|parameter| parameter.is_trained) {
-                let names = self.rule.slot_names(Parameter::new(parameter, step));
+                let names = self.rule.slot_names(ParameterView::new(parameter, step));
                 let slots = Slots::from_data(names, &parameter.path, parameter.elements(), &mut state, device)?;
                 restored.insert(parameter.path.clone(), slots);
             }

@@ -24,6 +24,7 @@ mod piecewise;
 mod polynomial;
 mod reduce_on_plateau;
 mod rules;
+mod settings;
 mod stall;
 mod step;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub use one_cycle::OneCycleConfig;
 pub use piecewise::PiecewiseConfig;
 pub use polynomial::PolynomialConfig;
 pub use reduce_on_plateau::{ReduceOnPlateauConfig, Watched};
+pub use settings::Follows;
 pub use stall::StallTest;
 pub use step::StepConfig;
 pub use trigger::NonMonotoneTrigger;
