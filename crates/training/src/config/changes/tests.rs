@@ -7,7 +7,7 @@ const TEXT: &str = "[data.builtin]\n[tokenizer.character]\n[model.lstm]\nhidden 
     [schedule.cosine]\nrate = 0.5\n[run]\nsteps = 100\nbatch = 4\ncontext = 16\n";
 
 fn config(overrides: &[&str]) -> Config {
-    let overrides: Vec<Override> = overrides.iter().map(|text| Override::parse(text).unwrap()).collect();
+    let overrides: Vec<Override> = overrides.iter().map(|text| Override::parse("--set", text).unwrap()).collect();
     Config::read(&Source::new("run.toml", TEXT), &overrides).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
