@@ -13,7 +13,7 @@ use super::{Schedule, ScheduleStateError, StallTest, Theory, rules};
 /// is cut whenever the error is down to `multiple` times the floor of the present rate; then the error goes to 0 (the same,
 /// section 4.2).
 ///
-/// Where the problem's constants are known, the rule is that to the letter. A network has no known constants; there the floor
+/// If the problem's constants are known, the rule is that to the letter. A network has no known constants; there the floor
 /// is **estimated**: it is taken to be reached when the training loss no longer falls by more than its noise, as
 /// [`StallTest`] finds it, which also says when it errs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct ErrorFloorConfig {
     /// What the rate is multiplied by at the floor, in (0, 1). Default `0.5`.
     #[serde(default = "half")]
     pub factor: f64,
-    /// With known constants: the rate is cut when F - F* is at most so many floors, > 0. Default `2.0`.
+    /// With known constants: the rate is cut when F - F* is at most this many floors, > 0. Default `2.0`.
     #[serde(default = "two")]
     pub multiple: f64,
     /// With the floor estimated: updates in the first window of losses that is tested, >= 4. Default `200`.
@@ -34,7 +34,7 @@ pub struct ErrorFloorConfig {
     /// what it can do. Default `2.0`.
     #[serde(default = "two")]
     pub window_growth: f64,
-    /// With the floor estimated: a fall of at most so many standard errors is none, >= 0. Default `1.0`.
+    /// With the floor estimated: a fall of at most this many standard errors is none, >= 0. Default `1.0`.
     #[serde(default = "one")]
     pub standard_errors: f64,
     /// Updates over which the rate rises linearly to `rate`, before the rule applies. Default `0`.

@@ -57,7 +57,7 @@ impl RateByTime for OneCycleConfig {
     }
 
     /// With t from 0, T updates, rising part r, eta_0 = eta / start-divisor, eta_T = eta_0 / final-divisor: half a cosine from
-    /// eta_0 to eta as t goes from 0 to r T - 1, then one to eta_T as t goes on to T - 1.
+    /// eta_0 to eta as t goes from 0 to r T - 1, then one to eta_T as t continues to T - 1.
     fn rate_at(&self, t: u64, updates: u64) -> f64 {
         let (t, last) = (t as f64, updates as f64 - 1.0);
         let (first_rate, top) = (self.rate / self.start_divisor, self.rising * updates as f64 - 1.0);

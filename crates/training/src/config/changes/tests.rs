@@ -31,6 +31,13 @@ fn every_key_of_the_schema_is_in_the_table() {
 }
 
 #[test]
+fn a_schedule_by_time_may_change_and_a_new_key_of_one_that_follows_losses_may_not() {
+    assert_eq!(rule("schedule.cosine.final-rate"), Some(Rule::Course));
+    assert_eq!(rule("schedule.error-floor.a-new-key"), None);
+    assert_eq!(rule("schedule.another.rate"), None);
+}
+
+#[test]
 fn every_row_of_the_table_is_needed_and_careful() {
     let keys = keys();
     let first = |key: &String| RULES.iter().position(|(pattern, _)| fits(pattern, key));
