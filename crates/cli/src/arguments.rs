@@ -8,6 +8,11 @@ use kiln_settings::Override;
 use crate::device::{Chosen, DeviceError, choose};
 use crate::terminal::say;
 
+/// The value of one `--set KEY=VALUE`.
+pub(crate) fn overriding(argument: &str) -> Result<Override, String> {
+    Override::parse("--set", argument)
+}
+
 /// A configuration file with what overrides it.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArguments {
@@ -15,7 +20,7 @@ pub(crate) struct ConfigArguments {
     pub(crate) config: PathBuf,
 
     /// Set a key of the configuration, for example `--set run.steps=100`; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = Override::parse)]
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = overriding)]
     pub(crate) overrides: Vec<Override>,
 }
 

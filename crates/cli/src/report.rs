@@ -93,7 +93,10 @@ fn advice(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref::<RefusedChanges>() {
             return Some(error.help());
         }
-        cause.downcast_ref::<ConfigFileError>().and_then(ConfigFileError::help)
+        cause.downcast_ref::<ConfigFileError>().and_then(|error| match error {
+            ConfigFileError::Wrong(_) => None,
+            _ => Some(error.help().unwrap_or_else(|| "give a TOML file, for example `configs/quickstart.toml`".into())),
+        })
     })
 }
 
@@ -109,7 +112,7 @@ mod tests {
     use super::*;
 
     fn wrong() -> anyhow::Error {
-        let overrides = [Override::parse("run.steps=\u{1b}[31mred").unwrap()];
+        let overrides = [Override::parse("--set", "run.steps=\u{1b}[31mred").unwrap()];
         Config::read(&Source::new("a.toml", "sed = 1\n"), &overrides).unwrap_err().into()
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use etcetera::BaseStrategy;
 use indicatif::ProgressBar;
-use kiln_data::corpus::Split;
+use kiln_data::corpus::{OpenProgress, Split};
 use kiln_data::shards::{self, EntropyFloor, PrepareProgress, PreparedData, TokenFile};
 use kiln_models::Tokenizer;
 use kiln_models::saved::{SavedModel, TOKENIZER_FILE};
@@ -71,8 +71,10 @@ impl Bar {
 
     fn show(&self, progress: PrepareProgress) {
         let (message, done, total) = match progress {
-            PrepareProgress::Downloading { received, total } => ("downloading", received, total.unwrap_or(received)),
-            PrepareProgress::Counting { done, total } => ("reading", done, total),
+            PrepareProgress::Opening(OpenProgress::Downloading { received, total }) => {
+                ("downloading", received, total.unwrap_or(received))
+            }
+            PrepareProgress::Opening(OpenProgress::Counting { done, total }) => ("reading", done, total),
             PrepareProgress::Learning { done, total } => ("learning the tokenizer", done, total),
             PrepareProgress::Encoding { split: Split::Train, done, total } => ("encoding training", done, total),
             PrepareProgress::Encoding { split: Split::Validation, done, total } => ("encoding validation", done, total),

@@ -57,7 +57,7 @@ pub struct Experiment {
     /// Errors epsilon, each > 0 and below the one before: also count the updates until each is reached. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub iterations_to: Vec<f64>,
-    /// Updates between two losses that schedules are told as validation losses: the objective itself. Default `10`.
+    /// Updates between two losses that schedules are given as validation losses: the objective itself. Default `10`.
     #[serde(default = "ten")]
     pub validate_every: u64,
 }
@@ -90,7 +90,7 @@ pub struct CurveConfig {
     /// A problem of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<ProblemConfig>,
-    /// Whether the schedule is told the problem's constants; without them it has to estimate, as on a network. Default `true`.
+    /// Whether the schedule is given the problem's constants; without them it has to estimate, as on a network. Default `true`.
     #[serde(default = "yes")]
     pub tell_constants: bool,
     /// Whether it is meant to diverge; another curve's divergence is a failure of the run. Default `false`.
@@ -121,7 +121,7 @@ impl LabFile {
     /// When it cannot be read or is wrong.
     pub fn open(path: &Path, overrides: &[Override]) -> Result<Self, ConfigFileError> {
         let source = read_source(path)?;
-        // A file that is not TOML is told as an experiment's mistake.
+        // A file that is not TOML is reported as an experiment's mistake.
         let is_lecture = source.text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("experiments"));
         Ok(if is_lecture {
             Self::Lecture(read(&source, overrides, Lecture::validate)?)
@@ -255,12 +255,11 @@ fn rules_of_optimizer(optimizer: &OptimizerConfig) -> Vec<Violation> {
 
 fn batch_fits(batch: Option<usize>, repeats: usize, problem: &ProblemConfig) -> Option<Violation> {
     let batch = batch?;
-    let is_drawn = !matches!(problem, ProblemConfig::Quadratic(_));
-    if is_drawn && batch.saturating_mul(repeats) > MOST_DRAWN {
+    if problem.data().is_some() && batch.saturating_mul(repeats) > MOST_DRAWN {
         let message = format!("times {repeats} repeats is more than {MOST_DRAWN} samples an update");
         return Some(Violation::new("batch", message).with_help("fewer repeats, or a smaller batch"));
     }
-    let samples = problem.known_samples()?;
+    let samples = problem.data()?.known_samples()?;
     (batch > samples).then(|| {
         Violation::new("batch", format!("must be at most the number of samples ({samples}), is {batch}"))
             .with_help("leave `batch` out for the full gradient")

@@ -1,7 +1,7 @@
 //! R descents side by side, as one batched tensor.
 
 use burn::tensor::Tensor;
-use kiln_optimization::optimizers::{OptimizerConfig, Parameter, Rate, SgdConfig, Slots, UpdateRule};
+use kiln_optimization::optimizers::{Moving, OptimizerConfig, ParameterView, Rate, SgdConfig, Slots, UpdateRule};
 use kiln_optimization::schedules::{Schedule, Theory};
 use kiln_parameters::Role;
 use rand::SeedableRng;
@@ -16,7 +16,7 @@ use crate::{Arithmetic, CurveConfig, LabError, Variance};
 /// Errors this many times the first one, or the first rate's error floor if that is higher, are no convergence.
 const DIVERGED: f64 = 1e6;
 
-/// Repeats are also averaged in so many groups, whose scatter tells the error of what is fitted to the mean.
+/// Repeats are also averaged in this many groups, whose scatter gives the error of what is fitted to the mean.
 const GROUPS: usize = 10;
 
 /// What descends, and how.
@@ -33,7 +33,7 @@ pub(crate) struct Descent<'a> {
     pub(crate) repeats: usize,
     /// Updates.
     pub(crate) steps: u64,
-    /// Updates between two losses that schedules are told as validation losses.
+    /// Updates between two losses that schedules are given as validation losses.
     pub(crate) validate_every: u64,
     /// Where to compute.
     pub(crate) arithmetic: &'a Arithmetic,
@@ -58,7 +58,7 @@ pub struct Trace {
     pub diverged: Option<u64>,
 }
 
-/// Descends from the problem's start; `proceed` is told the updates made and may stop it.
+/// Descends from the problem's start; `proceed` is given the number of updates made and may stop it.
 ///
 /// # Errors
 /// When a mini-batch is larger than the data, when it is stopped, or the device fails.
@@ -182,7 +182,7 @@ impl<'a> Walk<'a> {
         if t.is_multiple_of(validate_every) || t + 1 == self.descent.steps {
             self.measure_variance()?;
         }
-        self.tell(errors, &losses, t);
+        self.inform_schedules(errors, &losses, t);
         let rate = self.rate();
         if t == 0 {
             self.first_floor = self.floor_per_rate().unwrap_or(0.0) * self.trace.rates[0];
@@ -191,10 +191,13 @@ impl<'a> Walk<'a> {
         let length = [shape[0] * shape[1]];
         // A matrix of repeats and weights, so that a decay acts on the weights.
         let role = Role::HiddenMatrix;
-        let parameter = Parameter { path: "weights", shape: &shape, role, step: t + 1 };
-        let weights = self.weights.clone().reshape(length);
-        let updated = self.rule.update(parameter, weights, gradient.reshape(length), &mut self.slots, &rate);
-        self.weights = updated.reshape(shape);
+        let moving = Moving {
+            parameter: ParameterView { path: "weights", shape: &shape, role, step: t + 1 },
+            value: self.weights.clone().reshape(length),
+            gradient: gradient.reshape(length),
+            slots: &mut self.slots,
+        };
+        self.weights = self.rule.update(moving, &rate).reshape(shape);
         Ok(())
     }
 
@@ -209,8 +212,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Tells the schedules what they would be told on a network and, if they are to know it, what theory says.
-    fn tell(&mut self, errors: &[f64], losses: &[f64], t: u64) {
+    /// Gives the schedules what they would be given on a network and, if they are to know it, what theory says.
+    fn inform_schedules(&mut self, errors: &[f64], losses: &[f64], t: u64) {
         let Descent { problem, curve, validate_every, .. } = *self.descent;
         if curve.schedule.is_by_time() {
             return;

@@ -52,7 +52,7 @@ pub enum LabError {
         /// The norm of the gradient.
         norm: f64,
     },
-    /// Whoever runs it had enough.
+    /// The caller asked for a stop.
     #[error("stopped")]
     Stopped,
     /// The device failed.

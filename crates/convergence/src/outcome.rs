@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln_optimization::schedules::ScheduleConfig;
+use kiln_optimization::schedules::Follows;
 
 use crate::descent::{Descent, descend};
 use crate::fits::{floor, power_law, rate_per_step};
@@ -92,7 +92,7 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Makes an experiment; `proceed` is told how far it is and may stop it.
+/// Makes an experiment; `proceed` is given how far it is and may stop it.
 ///
 /// # Errors
 /// When data cannot be read or do not determine a minimum, when a mini-batch is larger than the data, when it is
@@ -175,7 +175,7 @@ impl CurveOutcome {
             exact: quadratic.map(|_| (0..trace.error.len()).filter_map(|t| at(t as f64)).collect()),
             rate_per_step: rate.filter(|_| !is_noisy).and_then(|_| rate_per_step(&trace)),
             exact_rate_per_step: quadratic.filter(|_| !is_noisy).map(|(rate, spectrum)| slowest(spectrum, rate)),
-            exponent: if converged && has_a_power(&curve.schedule) { power_law(&trace) } else { None },
+            exponent: if converged && has_a_power(curve.schedule.follows()) { power_law(&trace) } else { None },
             // One path says nothing of a mean.
             floor: rate.zip(constants.as_ref()).filter(|_| trace.repeats > 1).and_then(|(rate, known)| {
                 // The slowest direction has to have had its time, and none may grow.
@@ -203,8 +203,11 @@ impl CurveOutcome {
 }
 
 /// Whether the error is to be expected to fall as a power of the updates: the rates do, or follow the error.
-fn has_a_power(schedule: &ScheduleConfig) -> bool {
-    !schedule.is_by_time() || matches!(schedule, ScheduleConfig::InverseTime(_) | ScheduleConfig::InverseSquareRoot(_))
+fn has_a_power(rates: Follows) -> bool {
+    match rates {
+        Follows::PowerOfTime | Follows::Losses => true,
+        Follows::Time => false,
+    }
 }
 
 /// The largest factor of the error in any direction: (1 - eta lambda)².

@@ -1,11 +1,15 @@
-//! A chart as plain data: what is to be seen, and nothing of how it is drawn.
+//! A chart as plain data: what it shows, not how it is drawn.
 
 /// Curves over a pair of axes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
+    /// Above the chart; empty for nothing.
     pub title: String,
+    /// The axis along the bottom.
     pub x: Axis,
+    /// The axis along the left side.
     pub y: Axis,
+    /// The curves, drawn in this order.
     pub series: Vec<Series>,
     /// A remark in small letters below the title.
     pub note: Option<String>,
@@ -14,7 +18,9 @@ pub struct Chart {
 /// One of the two axes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
+    /// What its values are, with their unit.
     pub label: String,
+    /// How its values are spread.
     pub scale: Scale,
     /// Which values are shown; `None` shows all of the data.
     pub range: Option<(f64, f64)>,
@@ -23,9 +29,10 @@ pub struct Axis {
 /// How values are spread along an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scale {
+    /// Evenly.
     #[default]
     Linear,
-    /// By their logarithm; zero and what is below it has no place there.
+    /// By their logarithm; zero and negative values are left out.
     Logarithmic,
 }
 
@@ -34,20 +41,25 @@ pub enum Scale {
 pub struct Series {
     /// What the legend says; empty keeps the series out of it.
     pub label: String,
+    /// Pairs of x and y, in the order in which they are joined.
     pub points: Vec<(f64, f64)>,
     /// The lower and the upper edge of the band around the curve, one pair for each point.
     pub band: Option<Vec<(f64, f64)>>,
+    /// How it is drawn.
     pub line: Line,
-    /// A place in the palette: a bound takes the colour of the curve that it belongs to.
+    /// An index into the palette: a bound takes the colour of the curve that it belongs to.
     pub colour: usize,
 }
 
 /// How a series is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Line {
+    /// An unbroken line.
     #[default]
     Solid,
+    /// Dashes.
     Dashed,
+    /// Dots.
     Dotted,
     /// A mark at each point and no line.
     Points,

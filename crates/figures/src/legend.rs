@@ -81,7 +81,7 @@ impl Legend {
     }
 
     /// Draws it with its upper edge at `top`.
-    pub fn draw(&self, scene: &mut Scene, top: f64) {
+    pub(super) fn draw(&self, scene: &mut Scene, top: f64) {
         let total: f64 = self.columns.iter().map(|column| column.width + BETWEEN).sum::<f64>() - BETWEEN;
         let mut x = (0.5 * (self.width - total)).max(PADDING);
         for column in &self.columns {

@@ -10,28 +10,35 @@ const SECTIONS_TO_LIST: usize = 3;
 /// A report.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Page {
+    /// The heading of the page, and its name in the browser.
     pub title: String,
     /// Paragraphs before the first section.
     pub introduction: Vec<String>,
+    /// The parts, in order; three or more are listed at the top.
     pub sections: Vec<Section>,
 }
 
 /// A part of a report.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Section {
+    /// Its heading.
     pub heading: String,
+    /// What is below the heading, in order.
     pub blocks: Vec<Block>,
 }
 
 /// What a section consists of.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Block {
+    /// A paragraph of plain text.
     Paragraph(String),
+    /// A table.
     Table(Table),
     /// A picture as [`svg`](super::svg) and [`svg_grid`](super::svg_grid) draw it, which goes into the page as it is.
     Picture {
+        /// The drawing.
         svg: String,
-        /// What is below the picture, and what it is called for who cannot see it.
+        /// The text below the picture, which a screen reader reads in its place.
         caption: String,
     },
 }
@@ -41,7 +48,9 @@ pub enum Block {
 pub struct Table {
     /// What is above the table; empty for nothing.
     pub caption: String,
+    /// The name of each column.
     pub header: Vec<String>,
+    /// The cells, row by row.
     pub rows: Vec<Vec<String>>,
 }
 

@@ -1,4 +1,4 @@
-//! Reading any configuration type: parse, override, read, validate, and tell everything at once.
+//! Reading any type of settings: parse, override, read, validate, and report everything at once.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,30 @@ const MOST_BROKEN: usize = 1000;
 
 /// Reads a `T` from a file and overrides; `validate` gives the broken rules of a `T`, keys from the root.
 ///
-/// Rules that a value breaks only because another mistake replaced it are not told: a violation is left out when its key, or
-/// a key that its text mentions, could not be read.
+/// Rules that a value breaks only because another mistake replaced it are not reported: a violation is left out when its key,
+/// or a key that its text mentions, could not be read.
+///
+/// # Examples
+/// ```
+/// use kiln_settings::{Override, Source, read};
+///
+/// #[derive(serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Shelf {
+///     jars: u32,
+/// }
+///
+/// let source = Source::new("shelf.toml", "jars = 3");
+/// let overrides = [Override::parse("--set", "jars=4")?];
+/// let shelf: Shelf = read(&source, &overrides, |_| Vec::new())?;
+/// assert_eq!(shelf.jars, 4);
+///
+/// let source = Source::new("shelf.toml", "jarz = 3");
+/// let errors = read::<Shelf>(&source, &[], |_| Vec::new()).err().expect("the key is misspelled");
+/// assert_eq!(errors.problems[0].message, "unknown section or key `jarz`");
+/// assert_eq!(errors.position_of(&errors.problems[0]), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// All problems of the file and the overrides, in order. When the file is not TOML, its syntax errors.
@@ -29,7 +51,7 @@ pub fn read<T: DeserializeOwned>(
     let schema = Schema::of::<T>();
     let reader::Outcome { value, problems: mistakes, broken, renamed } = reader::read::<T>(&root, &schema);
     problems.extend(mistakes);
-    // Which rules depend on what could not be read is asked for each of both; so many mistakes are enough to be told.
+    // Which rules depend on what could not be read is asked for each of both; that many mistakes are enough to report.
     if let Some(value) = value.as_ref().filter(|_| broken.len() <= MOST_BROKEN) {
         let violations = validate(value).into_iter().filter(|violation| !depends_on_any(violation, &broken));
         problems

@@ -73,7 +73,7 @@ impl Node {
     }
 }
 
-/// Where the file has `key` at its root; nothing where it doesn't, or isn't TOML.
+/// Where the file has `key` at its root; `None` if it doesn't, or isn't TOML.
 pub fn key_span(source: &Source, key: &str) -> Option<Range<usize>> {
     Some(parse(source).ok()?.get(key)?.key_span.clone())
 }
@@ -113,7 +113,8 @@ fn syntax_problem(message: &str, span: Range<usize>) -> Problem {
     Problem { key: String::new(), message, label, help, origin: Origin::File, span }
 }
 
-/// Whether a line ends between two bytes. Only what is between them is looked at: a line may hold nothing but mistakes, and as many as bytes.
+/// Whether a line ends between two bytes. Only what is between them is looked at: a line may hold nothing but mistakes, as
+/// many of them as bytes.
 fn has_line_end(text: &str, one: usize, other: usize) -> bool {
     text.as_bytes().get(one.min(other)..one.max(other)).is_some_and(|between| between.contains(&b'\n'))
 }
@@ -151,7 +152,7 @@ fn apply_one(root: &mut Node, set: &Override, origin: Origin) -> Result<(), Prob
                     key: set.key.clone(),
                     message: format!("`{}` cannot be set: `{parent}` is a value, not a table", set.key),
                     label: "leads through a value".into(),
-                    help: vec![format!("write `--set {parent}=VALUE`")],
+                    help: vec![format!("write `{} {parent}=VALUE`", set.name)],
                     origin,
                     span: key_span,
                 });

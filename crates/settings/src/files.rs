@@ -1,5 +1,5 @@
-//! Opening files that a user or another file names. Only regular files are read, anywhere in Kiln: a pipe may never be written
-//! to, a device never ends, and neither has a length that a declared size could be compared with.
+//! Opening files that a user or another file names. Only regular files are read: a pipe may never be written to, a device
+//! never ends, and neither has a length that a declared size could be compared with.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -14,7 +14,7 @@ pub enum Links {
     Refused,
 }
 
-/// Opens the file at `path` for reading; `None` where something else than a regular file is there.
+/// Opens the file at `path` for reading; `None` if something other than a regular file is there.
 ///
 /// The kind is asked before the file is opened, since opening a pipe waits for its writer, and again after, since the name may
 /// lead elsewhere by then.
@@ -40,7 +40,7 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// It is longer than allowed.
     TooLong,
-    /// Something else than a regular file is there.
+    /// Something other than a regular file is there.
     NotRegular,
 }
 

@@ -1,5 +1,6 @@
 //! Where a file has nothing that its type could be made from.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::failure::{Failure, Reason};
@@ -25,7 +26,14 @@ impl Holes {
                 self.missing.push(hole);
                 new
             }
-            Reason::Refused(message) => self.refused.insert(path, message).is_none(),
+            Reason::Refused(message) => match self.refused.entry(path) {
+                Entry::Vacant(place) => {
+                    place.insert(message);
+                    true
+                }
+                // The second message is about the dummy value.
+                Entry::Occupied(_) => false,
+            },
         }
     }
 

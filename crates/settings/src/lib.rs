@@ -1,5 +1,6 @@
-//! A TOML file to one checked value, or to all of its mistakes at once, each with its place.
+#![doc = include_str!("../README.md")]
 //!
+//! # How it is made
 //! text -> tree with places (`document`) -> overrides -> typed value, every mistake noted (`reader`) -> broken rules
 //! ([`Violation`]) -> problems with places (`problem`).
 
@@ -7,14 +8,14 @@ mod access;
 mod checked;
 mod document;
 mod failure;
-mod file;
 pub mod files;
 mod holes;
 mod mistakes;
 mod problem;
 mod reader;
-mod rules;
+pub mod rules;
 mod schema;
+mod source;
 mod suggestion;
 #[cfg(test)]
 mod tests;
@@ -22,8 +23,7 @@ mod violation;
 
 pub use checked::read;
 pub use document::key_span;
-pub use file::{ConfigFileError, read_source};
 pub use problem::{ConfigErrors, Origin, Override, Problem, Source};
-pub use rules::positive;
 pub use schema::{Entry, Kind, Schema, join};
+pub use source::{ConfigFileError, read_source};
 pub use violation::Violation;

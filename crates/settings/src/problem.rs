@@ -3,25 +3,27 @@
 use std::fmt;
 use std::ops::Range;
 
-/// A configuration file as it was read.
+/// The text of a file, with the name that its problems are reported under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// The path as the user gave it; it stands in front of every problem.
+    /// The path as the user gave it, in front of every problem.
     pub name: String,
     /// The text of the file.
     pub text: String,
 }
 
 impl Source {
-    /// A configuration of this name and text.
+    /// A file of this name and text.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: text.into() }
     }
 }
 
-/// One key set on the command line, `--set key=value`.
+/// One key set beside the file, for example by an option `--set key=value` of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
+    /// What set it, in front of every problem: the option, for example `--set`.
+    pub name: String,
     /// The dotted key, for example `run.steps`.
     pub key: String,
     /// The value as typed: TOML where it parses as such, else plain text.
@@ -29,11 +31,11 @@ pub struct Override {
 }
 
 impl Override {
-    /// Splits `key=value` at the first equals sign.
+    /// Splits `key=value`, which was given by the option `name`, at the first equals sign.
     ///
     /// # Errors
     /// A sentence for the user when there is no equals sign or a part of the key is empty.
-    pub fn parse(argument: &str) -> Result<Self, String> {
+    pub fn parse(name: &str, argument: &str) -> Result<Self, String> {
         let Some((key, value)) = argument.split_once('=') else {
             return Err("there is no `=` in it; write KEY=VALUE, for example `run.steps=100`".into());
         };
@@ -41,7 +43,7 @@ impl Override {
         if key.split('.').any(|part| part.trim().is_empty()) {
             return Err(format!("`{key}` is no key; write for example `run.steps=100`"));
         }
-        Ok(Self { key: key.to_owned(), value: value.trim().to_owned() })
+        Ok(Self { name: name.to_owned(), key: key.to_owned(), value: value.trim().to_owned() })
     }
 
     /// The text that spans of problems in this override point into.
@@ -76,7 +78,7 @@ pub struct Problem {
     pub span: Range<usize>,
 }
 
-/// Nobody reads more; a file with more was named by mistake, and telling each takes a walk through the text.
+/// Nobody reads more; a file with more was named by mistake, and reporting each takes a walk through the text.
 const MOST_PROBLEMS: usize = 100;
 
 /// What is wrong with a configuration, in the order of the file: everything, or the first hundred.
@@ -91,7 +93,7 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
-    /// Collects the problems, sorted by place; the same problem is told once.
+    /// Collects the problems, sorted by place, each once.
     pub fn new(source: &Source, overrides: &[Override], mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|a, b| (a.origin, a.span.start, &a.key).cmp(&(b.origin, b.span.start, &b.key)));
         problems.dedup();
@@ -101,10 +103,11 @@ impl ConfigErrors {
 
     /// The name and the text that a problem points into.
     pub fn text_of(&self, problem: &Problem) -> (&str, String) {
-        match problem.origin {
-            Origin::File => (&self.source.name, self.source.text.clone()),
-            Origin::Override(index) => ("--set", self.overrides.get(index).map(Override::text).unwrap_or_default()),
-        }
+        let set = match problem.origin {
+            Origin::File => None,
+            Origin::Override(index) => self.overrides.get(index),
+        };
+        set.map_or_else(|| (&*self.source.name, self.source.text.clone()), |set| (&set.name, set.text()))
     }
 
     /// Line and column of a problem, both counted from one, the column in characters.

@@ -1,6 +1,6 @@
-//! Making a typed configuration from the tree, telling every mistake instead of the first.
+//! Making a typed value from the tree, noting every mistake instead of the first.
 //!
-//! A derived `Deserialize` gives up at its first error. This deserializer therefore never lets it see one that can be told
+//! A derived `Deserialize` gives up at its first error. This deserializer therefore never lets it see one that can be noted
 //! here: a value of the wrong type is noted and a dummy value is handed on, an unknown key is noted and read as the key it was
 //! meant to be, a second table of a choice is noted and left out. Only a missing key surfaces as a failure of the type; it is
 //! noted, filled with a dummy, and the reading starts again.
@@ -16,10 +16,10 @@ use super::mistakes;
 use super::problem::Problem;
 use super::schema::{Schema, join};
 
-/// The largest integer that TOML has. A larger one can be read, but a run could not write its configuration down again.
+/// The largest integer that TOML has. A larger one can be read, but not written again.
 const LARGEST: i128 = i64::MAX as i128;
 
-/// More mistakes than are told; a list of a hundred thousand wrong items has as many.
+/// More mistakes than are reported; a list of a hundred thousand wrong items has as many.
 const MOST_NOTED: usize = 1000;
 
 /// What came of reading.
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
         self.node.map(|node| &node.value)
     }
 
-    fn tell(&self, problem: Problem) {
+    fn note(&self, problem: Problem) {
         let problems = &mut self.notes.borrow_mut().problems;
         if problems.len() < MOST_NOTED {
             problems.push(problem);
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
     /// Notes that the value has the wrong type, unless there is no value.
     pub(crate) fn wrong_type(&self, expected: &str) {
         if let Some(node) = self.node {
-            self.tell(mistakes::wrong_type(self.schema, &self.path, node, expected));
+            self.note(mistakes::wrong_type(self.schema, &self.path, node, expected));
             self.notes.borrow_mut().broken.insert(self.path.clone());
         }
     }
@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
         entries
     }
 
-    /// The key, or for an unknown one (which is told) the free key that was probably meant.
+    /// The key, or for an unknown one (which is noted) the free key that was probably meant.
     fn known(
         &self,
         key: &str,
@@ -218,7 +218,7 @@ impl<'a> Reader<'a> {
             return Some(known);
         }
         let meant = super::suggestion::nearest(key, known);
-        self.tell(mistakes::unknown_key(self.schema, &self.path, key, node, known, meant));
+        self.note(mistakes::unknown_key(self.schema, &self.path, key, node, known, meant));
         let is_free = |meant: &&str| table.iter().all(|(other, _)| other != meant);
         let was_read = |meant: &&str| self.notes.borrow().renamed.0.contains_key(&join(&self.path, meant));
         let meant = meant.filter(is_free).filter(|meant| !was_read(meant))?;
@@ -238,7 +238,7 @@ impl<'a> Reader<'a> {
             match chosen {
                 None => chosen = Some((variant, node)),
                 Some((first, _)) => {
-                    self.tell(mistakes::second_choice(&self.path, first, key, node));
+                    self.note(mistakes::second_choice(&self.path, first, key, node));
                     self.notes.borrow_mut().broken.insert(self.path.clone());
                 }
             }
@@ -246,7 +246,7 @@ impl<'a> Reader<'a> {
         if chosen.is_none() {
             self.notes.borrow_mut().broken.insert(self.path.clone());
             if let (true, Some(node)) = (table.is_empty(), self.node) {
-                self.tell(mistakes::empty_choice(&self.path, node, variants));
+                self.note(mistakes::empty_choice(&self.path, node, variants));
             }
         }
         chosen.map(|(variant, node)| (variant, self.child(join(&self.path, variant), Some(node))))
@@ -258,7 +258,7 @@ impl<'a> Reader<'a> {
             return Some(variant);
         }
         let meant = super::suggestion::nearest(word, variants);
-        self.tell(mistakes::unknown_word(self.schema, &self.path, word, node, variants, meant));
+        self.note(mistakes::unknown_word(self.schema, &self.path, word, node, variants, meant));
         self.notes.borrow_mut().broken.insert(self.path.clone());
         meant
     }

@@ -1,7 +1,7 @@
-//! Which keys a configuration type knows, found out from its own `Deserialize`.
+//! Which keys a type knows, found out from its own `Deserialize`.
 //!
-//! A derived `Deserialize` tells the deserializer which fields and variants it expects. [`Schema::of`] hands it a deserializer
-//! that writes these down and answers every question with a dummy value, once for each variant of each choice.
+//! A derived `Deserialize` passes the fields and variants that it expects to its deserializer. [`Schema::of`] hands it one
+//! that records them and answers every question with a dummy value, once for each variant of each choice.
 //! So there is no second list of keys that could disagree with the structs.
 
 use std::cell::RefCell;
@@ -56,7 +56,7 @@ impl Kind {
     }
 }
 
-/// One key of a configuration.
+/// One key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// What it holds.
@@ -65,7 +65,24 @@ pub struct Entry {
     pub optional: bool,
 }
 
-/// All keys of a configuration, by dotted path; the items of a list are `path[]`.
+/// All keys of a type, by dotted path; the items of a list are `path[]`.
+///
+/// # Examples
+/// ```
+/// use kiln_settings::{Kind, Schema};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Shelf {
+///     jars: Vec<String>,
+///     label: Option<String>,
+/// }
+///
+/// let schema = Schema::of::<Shelf>();
+/// let paths: Vec<&str> = schema.entries().map(|(path, _)| path).collect();
+/// assert_eq!(paths, ["", "jars", "jars[]", "label"]);
+/// let label = schema.get("label").expect("it is a key");
+/// assert_eq!((&label.kind, label.optional), (&Kind::Text, true));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema {
     entries: BTreeMap<String, Entry>,
@@ -73,6 +90,11 @@ pub struct Schema {
 
 impl Schema {
     /// The keys that `T` reads.
+    ///
+    /// `T` may hold structs, enums, options, lists, tuples and scalars, at any depth. What serde reads through a buffer is not
+    /// seen (`flatten`, `untagged`, `tag = "..."`), the keys of a map are the user's, and a type that holds itself has no end:
+    /// don't ask for its schema. A hand-written `Deserialize` is asked like any other; if it refuses the dummy value (1, `"a"`,
+    /// `false`), that pass ends there, and what was seen before it stays.
     pub fn of<T: DeserializeOwned>() -> Self {
         let findings = Rc::new(RefCell::new(Findings::default()));
         findings.borrow_mut().plans.push(Plan::new());
@@ -80,7 +102,6 @@ impl Schema {
             let Some(plan) = findings.borrow_mut().plans.pop() else { break };
             let probe =
                 Probe { path: String::new(), optional: false, plan: Rc::new(plan), findings: Rc::clone(&findings) };
-            // A dummy value that a hand-written implementation refuses ends this pass early; what was seen before stays.
             let _ = T::deserialize(probe);
         }
         let entries = findings.take().entries;

@@ -1,16 +1,23 @@
-//! A broken rule of a configuration, found after it was read.
+//! A broken rule, found after the file was read.
 
 /// One broken rule: which key, what is wrong, and what would be right.
 ///
-/// `key` is dotted and relative to the table that was validated; whoever owns the table above puts its own name in front
-/// with [`Violation::under`], so that the reader of the file can point at the line.
+/// `key` is dotted and relative to the table that was validated. The owner of the table above puts its own name in front with
+/// [`Violation::under`], so that the reader of the file can point at the line.
+///
+/// ```
+/// use kiln_settings::Violation;
+///
+/// let of_the_oven = Violation::new("flame", "must be above 0, is -1").with_help("2 is enough for bread");
+/// assert_eq!(of_the_oven.under("oven.gas").key, "oven.gas.flame");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// The dotted key, for example `transformer.heads`.
     pub key: String,
     /// What is wrong, naming the value and the rule.
     pub message: String,
-    /// What to write instead, where that can be said.
+    /// What to write instead, if that is known.
     pub help: Option<String>,
 }
 

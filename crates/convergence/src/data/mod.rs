@@ -1,76 +1,11 @@
 //! Samples: features and targets.
 
+mod config;
 mod csv;
 mod generated;
+mod samples;
 
-use kiln_settings::Violation;
-use nalgebra::{DMatrix, DVector};
-use serde::{Deserialize, Serialize};
-
+pub use config::DataConfig;
 pub use csv::CsvConfig;
 pub use generated::GeneratedConfig;
-
-use crate::LabError;
-
-/// n samples of d features with a target each.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Samples {
-    /// X, `[n, d]`.
-    pub features: DMatrix<f64>,
-    /// y, `[n]`; for classes -1 and 1.
-    pub targets: DVector<f64>,
-}
-
-/// What the targets are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Targets {
-    /// Numbers.
-    Numbers,
-    /// Two classes, -1 and 1.
-    Classes,
-}
-
-/// Where samples come from: exactly one of the tables `generated` and `csv`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum DataConfig {
-    /// Drawn from a linear model.
-    Generated(GeneratedConfig),
-    /// Read from a file.
-    Csv(CsvConfig),
-}
-
-impl DataConfig {
-    /// The samples.
-    ///
-    /// # Errors
-    /// When a file cannot be read, with the line that is wrong.
-    pub fn samples(&self, targets: Targets, seed: u64) -> Result<Samples, LabError> {
-        match self {
-            Self::Generated(config) => Ok(config.samples(targets, seed)),
-            Self::Csv(config) => config.samples(targets),
-        }
-    }
-
-    pub(crate) fn validate(&self) -> Vec<Violation> {
-        let (name, violations) = match self {
-            Self::Generated(config) => ("generated", config.validate()),
-            Self::Csv(config) => ("csv", config.validate()),
-        };
-        violations.into_iter().map(|violation| violation.under(name).under("data")).collect()
-    }
-
-    pub(crate) fn known_samples(&self) -> Option<usize> {
-        match self {
-            Self::Generated(config) => Some(config.samples),
-            Self::Csv(_) => None,
-        }
-    }
-
-    pub(crate) fn describe(&self) -> String {
-        match self {
-            Self::Generated(_) => "generated samples".to_owned(),
-            Self::Csv(config) => format!("samples of {}", config.path),
-        }
-    }
-}
+pub use samples::{Samples, Targets};

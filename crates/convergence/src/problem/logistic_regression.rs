@@ -7,7 +7,7 @@ use nalgebra::{DMatrix, DVector};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::least_squares::{OnDevice, mean_of, penalty, products, variance_of};
+use super::linear_model::{LinearModel, PerSample};
 use super::{Problem, Sampled};
 use crate::constants::{extreme_eigenvalues, solve};
 use crate::data::{DataConfig, Samples, Targets};
@@ -63,9 +63,9 @@ impl LogisticRegressionConfig {
         }
         let signed = Samples { features: signed, targets: DVector::zeros(n) };
         let minimizer_row = arithmetic.tensor(minimizer.as_slice().to_vec(), [1, d]);
-        let data = OnDevice::new(&signed, arithmetic);
-        let margins_at_minimum = minimizer_row.clone().matmul(data.features.clone().transpose());
-        Ok(LogisticRegression { config: self.clone(), data, minimizer: minimizer_row, margins_at_minimum, constants })
+        let model = LinearModel::new(&signed, self.l2, arithmetic);
+        let margins_at_minimum = model.products(&minimizer_row);
+        Ok(LogisticRegression { config: self.clone(), model, minimizer: minimizer_row, margins_at_minimum, constants })
     }
 
     /// F and its gradient at one point.
@@ -115,7 +115,7 @@ impl LogisticRegressionConfig {
 /// Logistic regression on a device; its features are y_i x_i.
 pub(super) struct LogisticRegression {
     config: LogisticRegressionConfig,
-    data: OnDevice,
+    model: LinearModel,
     minimizer: Tensor<2>,
     /// y_i x_iᵀ w*, `[1, n]`.
     margins_at_minimum: Tensor<2>,
@@ -123,11 +123,6 @@ pub(super) struct LogisticRegression {
 }
 
 impl LogisticRegression {
-    /// y_i x_iᵀ w of every sample, `[R, n]`.
-    fn margins(&self, weights: &Tensor<2>) -> Tensor<2> {
-        weights.clone().matmul(self.data.features.clone().transpose())
-    }
-
     /// ln(1 + exp(-m)).
     fn losses(margins: Tensor<2>) -> Tensor<2> {
         // From 40 on, exp(-m) is below the last digit of 1.
@@ -135,18 +130,18 @@ impl LogisticRegression {
     }
 
     /// The derivative of ln(1 + exp(-m)): -1 / (1 + exp(m)).
-    fn factors(margins: Tensor<2>) -> Tensor<2> {
+    fn slopes(margins: Tensor<2>) -> Tensor<2> {
         sigmoid(margins.neg()).neg()
     }
 }
 
 impl Problem for LogisticRegression {
     fn dimension(&self) -> usize {
-        self.data.dimension()
+        self.model.data.dimension()
     }
 
     fn samples(&self) -> Option<usize> {
-        Some(self.data.samples())
+        Some(self.model.data.samples())
     }
 
     fn start(&self) -> Vec<f64> {
@@ -161,41 +156,38 @@ impl Problem for LogisticRegression {
     /// little is lost near the minimum: with m_i at w and m*_i at w*, and e = w - w*,
     /// mean of \[l(m_i) - l(m*_i) - l'(m*_i) (m_i - m*_i)\] + l2 |e|² / 2.
     fn excess(&self, weights: Tensor<2>) -> Tensor<1> {
-        let margins = self.margins(&weights);
+        let margins = self.model.products(&weights);
         let at_minimum = self.margins_at_minimum.clone();
         let losses = Self::losses(margins.clone()).sub(Self::losses(at_minimum.clone()));
-        let linear = Self::factors(at_minimum.clone()).mul(margins.sub(at_minimum));
+        let linear = Self::slopes(at_minimum.clone()).mul(margins.sub(at_minimum));
         let error = weights.sub(self.minimizer.clone());
-        losses.sub(linear).mean_dim(1).squeeze_dim::<1>(1).add(penalty(&error, self.config.l2)).clamp_min(0.0)
+        losses.sub(linear).mean_dim(1).squeeze_dim::<1>(1).add(self.model.penalty(&error)).clamp_min(0.0)
     }
 
     fn gradient(&self, weights: Tensor<2>) -> Tensor<2> {
-        let n = self.data.samples() as f64;
-        let factors = Self::factors(self.margins(&weights));
-        factors.matmul(self.data.features.clone()).div_scalar(n).add(weights.mul_scalar(self.config.l2))
+        let n = self.model.data.samples() as f64;
+        let slopes = Self::slopes(self.model.products(&weights));
+        slopes.matmul(self.model.data.features.clone()).div_scalar(n).add(weights.mul_scalar(self.model.l2))
     }
 
     fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled {
-        let (features, _) = self.data.draw(weights.dims()[0], batch, draws);
-        let margins = products(&features, &weights);
-        let losses = Self::losses(margins.clone()).mean_dim(1).squeeze_dim::<1>(1);
-        Sampled {
-            loss: losses.add(penalty(&weights, self.config.l2)).sub_scalar(self.constants.minimum),
-            gradient: mean_of(Self::factors(margins), features).add(weights.mul_scalar(self.config.l2)),
-        }
+        self.model.sampled(weights, batch, draws, self.constants.minimum, |margins, _| PerSample {
+            losses: Self::losses(margins.clone()),
+            slopes: Self::slopes(margins),
+        })
     }
 
     fn variance(&self, weights: Tensor<2>) -> Option<Tensor<1>> {
-        let factors = Self::factors(self.margins(&weights));
-        let common = weights.clone().mul_scalar(self.config.l2);
-        Some(variance_of(factors, &self.data, common, self.gradient(weights)))
+        let slopes = Self::slopes(self.model.products(&weights));
+        let gradient = self.gradient(weights.clone());
+        Some(self.model.variance(weights, slopes, gradient))
     }
 
     fn describe(&self) -> String {
         format!(
             "logistic regression on {}: n = {}, d = {}, l2 = {}; c from the penalty, L from the data",
             self.config.data.describe(),
-            self.data.samples(),
+            self.model.data.samples(),
             self.dimension(),
             self.config.l2
         )

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use super::least_squares::OnDevice;
+use super::on_device::OnDevice;
 use super::{Problem, Sampled};
 use crate::data::{DataConfig, Targets};
 use crate::{Arithmetic, Constants, LabError};

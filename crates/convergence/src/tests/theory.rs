@@ -1,5 +1,7 @@
 //! What must happen, and that it does; and that these tests can fail.
 
+use kiln_optimization::schedules::ScheduleConfig;
+
 use super::support::{arithmetic, curve, curves, read};
 use crate::outcome::verdict;
 use crate::theorems::exact_quadratic;
@@ -293,47 +295,29 @@ fn a_network_has_no_theorem_and_says_so() {
     }
 }
 
-/// The table of every schedule, as it stands in either file.
-const TABLES: [&str; 16] = [
-    "constant]\nrate = 0.4\nwarmup = 3\n",
-    "inverse-time]\nrate = 0.4\ntime-constant = 5.0\n",
-    "inverse-square-root]\nrate = 0.4\n",
-    "step]\nrate = 0.4\nevery = 7\n",
-    "exponential]\nrate = 0.4\nfactor = 0.9\n",
-    "polynomial]\nrate = 0.4\npower = 3.0\n",
-    "linear]\nrate = 0.4\nwarmup = 2\n",
-    "cosine]\nrate = 0.4\nfinal-rate = 0.1\n",
-    "cosine-restarts]\nrate = 0.4\nperiod = 9\n",
-    "one-cycle]\nrate = 0.4\n",
-    "noam]\nfactor = 2.0\nwidth = 16\nwarmup = 10\n",
-    "warmup-stable-decay]\nrate = 0.4\n",
-    "piecewise]\nrates = [0.4, 0.1]\nboundaries = [20]\n",
-    "error-floor]\nrate = 0.4\nfactor = 0.25\nwindow = 64\nwarmup = 3\n",
-    "reduce-on-plateau]\nrate = 0.4\npatience = 1\n",
-    "non-monotone]\nrate = 0.4\npatience = 2\n",
-];
-
 /// The part of a network's configuration that the lab has too.
-#[derive(serde::Deserialize)]
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Network {
-    schedule: kiln_optimization::schedules::ScheduleConfig,
+    schedule: ScheduleConfig,
 }
 
 #[test]
 fn one_table_of_a_schedule_serves_both_worlds() {
-    for table in TABLES {
+    for schedule in ScheduleConfig::examples(0.4, 40) {
+        let file = toml::to_string(&Network { schedule: schedule.clone() }).unwrap();
+        let table = file.strip_prefix("[schedule.").unwrap();
         let text = experiment("steps = 40\nrepeats = 3", &[curve(1, table)]);
         let of_the_lab = read(&text).unwrap_or_else(|errors| panic!("{errors}")).curves.remove(0).schedule;
         // As the file of a network has it, beside sections that mean nothing to the lab.
-        let file = kiln_settings::Source::new("run.toml", format!("[schedule.{table}"));
+        let source = kiln_settings::Source::new("run.toml", file.clone());
         let network: Network =
-            kiln_settings::read(&file, &[], |_| Vec::new()).unwrap_or_else(|errors| panic!("{errors}"));
-        assert_eq!(of_the_lab, network.schedule, "{table}");
+            kiln_settings::read(&source, &[], |_| Vec::new()).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!((&of_the_lab, &network.schedule), (&schedule, &schedule), "{file}");
         // What the network's file gives by time is what the lab descends by.
-        if network.schedule.is_by_time() {
-            let mut schedule = network.schedule.build(40);
+        if schedule.is_by_time() {
+            let mut schedule = schedule.build(40);
             let expected: Vec<f64> = (0..40).map(|_| schedule.next_rate()).collect();
-            assert_eq!(curves(&text)[0].trace.rates, expected, "{table}");
+            assert_eq!(curves(&text)[0].trace.rates, expected, "{file}");
         }
     }
 }

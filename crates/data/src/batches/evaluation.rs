@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::TooShort;
+use super::batch::TooShort;
 use crate::shards::{ShardError, TokenFile};
 
 /// A batch of an evaluation.
@@ -12,7 +12,7 @@ pub struct EvaluationBatch {
     pub inputs: Vec<i32>,
     /// Token ids one place further, [rows, columns].
     pub targets: Vec<i32>,
-    /// 1 where the prediction counts, 0 where it only warms the state up or fills the batch, [rows, columns].
+    /// 1 if the prediction counts, 0 if it only warms the state up or fills the batch, [rows, columns].
     pub weights: Vec<f32>,
     /// Number of windows.
     pub rows: usize,
@@ -44,7 +44,7 @@ impl EvaluationPlan {
     /// The plan for the first `fraction` of `file`, in batches of `rows` windows of `columns` tokens.
     ///
     /// # Errors
-    /// When the split has not even one window.
+    /// When the split doesn't have even one window.
     pub fn new(
         file: &TokenFile,
         fraction: f64,
@@ -58,10 +58,10 @@ impl EvaluationPlan {
         Ok(Self { rows, columns, targets, carries_state })
     }
 
-    /// Whether a validation split of so many tokens has a window of `columns` tokens.
+    /// Whether a validation split of `tokens` tokens has a window of `columns` tokens.
     ///
     /// # Errors
-    /// When it has not.
+    /// When it doesn't.
     pub fn check_length(tokens: u64, columns: usize) -> Result<(), TooShort> {
         let needed = columns as u64 + 1;
         let what = || format!("a window of {columns} and the token after it");
@@ -135,7 +135,7 @@ impl EvaluationPlan {
         (self.stream_length() + self.warmup()).div_ceil(self.columns as u64)
     }
 
-    /// The warm-up of the streams; none where there is but one, which starts where the text does.
+    /// The warm-up of the streams; none if there is only one, which starts where the text does.
     fn warmup(&self) -> u64 {
         if self.rows == 1 { 0 } else { Self::WARMUP }
     }

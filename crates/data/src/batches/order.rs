@@ -4,8 +4,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::batch::{HostBatch, TooShort, read_windows};
 use super::permutation::{Permutation, mix};
-use super::{HostBatch, TooShort, read_windows};
 use crate::shards::{ShardError, TokenFile};
 
 /// How training windows are picked: `run.windows`.
@@ -22,10 +22,10 @@ pub enum Windows {
 }
 
 impl Windows {
-    /// Whether a training split of so many tokens has a batch of `rows` windows of `columns` tokens.
+    /// Whether a training split of `tokens` tokens has a batch of `rows` windows of `columns` tokens.
     ///
     /// # Errors
-    /// When it has not.
+    /// When it doesn't.
     pub fn check_length(self, tokens: u64, rows: usize, columns: usize) -> Result<(), TooShort> {
         let (needed, what) = match self {
             Self::Random => (columns as u64 + 1, format!("a window of {columns} and the token after it")),
@@ -48,6 +48,25 @@ pub struct Position {
 }
 
 /// The batches of one token file in one order: position to batch, a pure function.
+///
+/// # Examples
+/// Two streams of a file of the tokens 0, 1, ..., 8, read side by side in windows of two:
+/// ```
+/// use kiln_data::batches::{BatchOrder, Windows};
+/// use kiln_data::shards::{TextIdentity, TokenFileWriter};
+///
+/// let folder = tempfile::tempdir()?;
+/// let mut writer = TokenFileWriter::create(&folder.path().join("tokens"), [0; 32], 9)?;
+/// writer.push(&[0, 1, 2, 3, 4, 5, 6, 7, 8])?;
+/// let file = writer.finish(TextIdentity::default())?;
+///
+/// let order = BatchOrder::new(file, Windows::Streams, 2, 2, 1)?;
+/// assert_eq!(order.batches_per_epoch(), 2);
+/// let batch = order.read(1)?;
+/// assert_eq!((batch.inputs, batch.targets), (vec![2, 3, 6, 7], vec![3, 4, 7, 8]));
+/// assert!(batch.carries_state);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct BatchOrder {
     file: TokenFile,
     windows: Windows,
@@ -81,7 +100,10 @@ impl BatchOrder {
     pub fn position(&self, batch: u64) -> Position {
         match self.windows {
             Windows::Random => Position { epoch: 0, index: batch },
-            _ => Position { epoch: batch / self.batches_per_epoch(), index: batch % self.batches_per_epoch() },
+            Windows::Shuffled | Windows::Streams => {
+                let batches = self.batches_per_epoch();
+                Position { epoch: batch / batches, index: batch % batches }
+            }
         }
     }
 

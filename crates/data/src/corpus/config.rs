@@ -1,6 +1,6 @@
 //! `[data]`: which text, and how it is split.
 
-use kiln_settings::Violation;
+use kiln_settings::{Violation, rules};
 use serde::{Deserialize, Serialize};
 
 use super::BuiltinConfig;
@@ -57,10 +57,8 @@ impl DataConfig {
     /// Every broken rule, keys relative to `[data]`.
     pub fn validate(&self) -> Vec<Violation> {
         let mut violations = Vec::new();
-        if !(self.validation_fraction > 0.0 && self.validation_fraction < 1.0) {
-            let message = format!("must be above 0 and below 1, is {}", self.validation_fraction);
-            violations.push(Violation::new("validation-fraction", message).with_help("0.1 keeps a tenth of the text"));
-        }
+        let fraction = rules::inside_unit("validation-fraction", self.validation_fraction);
+        violations.extend(fraction.map(|violation| violation.with_help("0.1 keeps a tenth of the text")));
         violations.extend(self.one_source());
         if self.separator.is_some() && self.builtin.is_some() {
             let message = "does not go with the built-in corpus, whose entropy is known for its text as it is";

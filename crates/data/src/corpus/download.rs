@@ -6,81 +6,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::DownloadConfig;
-use super::mirror::{self, MIRROR_VARIABLE, Origin};
-use super::transfer;
-use crate::shards::FolderLock;
-
-/// What can go wrong with a download.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DownloadError {
-    /// The other side could not be reached, or said nothing sensible.
-    #[error("cannot download {url}: {reason}; {}", by_hand(name))]
-    Unreachable {
-        /// The address.
-        url: String,
-        /// What failed.
-        reason: String,
-        /// Name of the file.
-        name: String,
-    },
-    /// The other side refused.
-    #[error("cannot download {url}: the server answered {status}; {}", by_hand(name))]
-    Status {
-        /// The address.
-        url: String,
-        /// The HTTP status.
-        status: u16,
-        /// Name of the file.
-        name: String,
-    },
-    /// The connection broke again and again.
-    #[error(
-        "the download of {url} broke off after {received} bytes ({reason}); run the same command again, it goes on from there"
-    )]
-    Interrupted {
-        /// The address.
-        url: String,
-        /// Bytes there now.
-        received: u64,
-        /// What failed.
-        reason: String,
-    },
-    /// What arrived is not what was asked for.
-    #[error(
-        "{place} is not the file that the configuration asks for: its SHA-256 is {found}, and `data.download.sha256` says {expected}"
-    )]
-    WrongHash {
-        /// The address or the file on a mirror.
-        place: String,
-        /// As configured.
-        expected: String,
-        /// As computed.
-        found: String,
-    },
-    /// The cache folder cannot be written, or a local file not be read.
-    #[error("cannot use {}: {source}", path.display())]
-    File {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The mirror that the environment names is not there.
-    #[error("{reason}; unset {MIRROR_VARIABLE}, or name a file, a folder or an address")]
-    Mirror {
-        /// What is wrong.
-        reason: String,
-    },
-}
-
-fn by_hand(name: &str) -> String {
-    format!("get the file {name} by other means and set {MIRROR_VARIABLE} to the folder that holds it")
-}
-
-/// Called with bytes received and, if known, bytes in all.
-pub(super) type Report<'a> = &'a mut dyn FnMut(u64, Option<u64>);
+use super::mirror::{self, Origin};
+use super::transfer::{Report, Target, receive};
+use super::{DownloadConfig, DownloadError};
+use crate::lock::FolderLock;
 
 /// The path of the verified file in `cache`, fetched from `mirror` or the address if it is not there yet.
 pub(super) fn fetch(
@@ -99,14 +28,14 @@ pub(super) fn fetch(
         return Ok(path);
     }
     let part = folder.join(format!("{}.part", config.file_name()));
-    let target = Target { config, expected: &expected, part: &part };
+    let wanted = Wanted { target: Target { name: config.file_name(), part: &part }, hash: &expected };
     match mirror_origin(config, mirror)? {
-        Some(origin) => match target.take_from(&origin, report) {
+        Some(origin) => match wanted.take_from(&origin, report) {
             // A mirror on the network need not have every file.
-            Err(DownloadError::Status { status: 404, .. }) => target.take_from(&Origin::of_url(&config.url), report)?,
+            Err(DownloadError::Status { status: 404, .. }) => wanted.take_from(&Origin::of_url(&config.url), report)?,
             result => result?,
         },
-        None => target.take_from(&Origin::of_url(&config.url), report)?,
+        None => wanted.take_from(&Origin::of_url(&config.url), report)?,
     }
     rename(&part, &path)?;
     Ok(path)
@@ -117,14 +46,14 @@ fn mirror_origin(config: &DownloadConfig, mirror: Option<&str>) -> Result<Option
     mirror::origin(mirror, config.file_name()).map_err(|reason| DownloadError::Mirror { reason })
 }
 
-/// What is being fetched, and where it grows.
-pub(super) struct Target<'a> {
-    pub(super) config: &'a DownloadConfig,
-    expected: &'a str,
-    pub(super) part: &'a Path,
+/// A file with the hash that it must have.
+struct Wanted<'a> {
+    target: Target<'a>,
+    /// SHA-256 in lower-case hexadecimal digits.
+    hash: &'a str,
 }
 
-impl Target<'_> {
+impl Wanted<'_> {
     /// Makes the part a whole and verified file.
     fn take_from(&self, origin: &Origin, report: Report) -> Result<(), DownloadError> {
         match origin {
@@ -133,11 +62,11 @@ impl Target<'_> {
                 self.verify(&path.display().to_string())
             }
             Origin::Remote(url) => {
-                let resumed = transfer::receive(self, url, report)?;
+                let resumed = receive(&self.target, url, report)?;
                 match self.verify(url) {
                     // The part may be the beginning of another file, from before the address changed.
                     Err(DownloadError::WrongHash { .. }) if resumed => {
-                        transfer::receive(self, url, report)?;
+                        receive(&self.target, url, report)?;
                         self.verify(url)
                     }
                     result => result,
@@ -153,15 +82,15 @@ impl Target<'_> {
         };
         let mut source = File::open(from).map_err(failed(from))?;
         let total = source.metadata().map_err(failed(from))?.len();
-        let mut part = File::create(self.part).map_err(failed(self.part))?;
+        let mut part = File::create(self.target.part).map_err(failed(self.target.part))?;
         let mut buffer = vec![0; 256 << 10];
         let mut done = 0;
         loop {
             let read = source.read(&mut buffer).map_err(failed(from))?;
             if read == 0 {
-                return part.sync_all().map_err(failed(self.part));
+                return part.sync_all().map_err(failed(self.target.part));
             }
-            part.write_all(&buffer[..read]).map_err(failed(self.part))?;
+            part.write_all(&buffer[..read]).map_err(failed(self.target.part))?;
             done += read as u64;
             report(done, Some(total));
         }
@@ -169,16 +98,12 @@ impl Target<'_> {
 
     /// Whether the part is the file asked for; if not, it is removed.
     fn verify(&self, place: &str) -> Result<(), DownloadError> {
-        let found = hash_of(self.part)?;
-        if found == self.expected {
+        let found = hash_of(self.target.part)?;
+        if found == self.hash {
             return Ok(());
         }
-        std::fs::remove_file(self.part).map_err(|source| self.file_error(source))?;
-        Err(DownloadError::WrongHash { place: place.to_owned(), expected: self.expected.to_owned(), found })
-    }
-
-    pub(super) fn file_error(&self, source: std::io::Error) -> DownloadError {
-        DownloadError::File { path: self.part.to_owned(), source }
+        std::fs::remove_file(self.target.part).map_err(|source| self.target.file_error(source))?;
+        Err(DownloadError::WrongHash { place: place.to_owned(), expected: self.hash.to_owned(), found })
     }
 }
 

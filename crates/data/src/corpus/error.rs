@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::DownloadError;
+use super::mirror::MIRROR_VARIABLE;
 
 /// An error of the text that a run wants to learn from.
 #[derive(Debug, thiserror::Error)]
@@ -73,4 +73,72 @@ pub enum CorpusError {
     /// The file could not be fetched.
     #[error(transparent)]
     Download(#[from] DownloadError),
+}
+
+/// What can go wrong with a download.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DownloadError {
+    /// The other side could not be reached, or said nothing sensible.
+    #[error("cannot download {url}: {reason}; {}", by_hand(name))]
+    Unreachable {
+        /// The address.
+        url: String,
+        /// What failed.
+        reason: String,
+        /// Name of the file.
+        name: String,
+    },
+    /// The other side refused.
+    #[error("cannot download {url}: the server answered {status}; {}", by_hand(name))]
+    Status {
+        /// The address.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// Name of the file.
+        name: String,
+    },
+    /// The connection broke again and again.
+    #[error(
+        "the download of {url} broke off after {received} bytes ({reason}); run the same command again, it goes on from there"
+    )]
+    Interrupted {
+        /// The address.
+        url: String,
+        /// Bytes there now.
+        received: u64,
+        /// What failed.
+        reason: String,
+    },
+    /// What arrived is not what was asked for.
+    #[error(
+        "{place} is not the file that the configuration asks for: its SHA-256 is {found}, and `data.download.sha256` says {expected}"
+    )]
+    WrongHash {
+        /// The address or the file on a mirror.
+        place: String,
+        /// As configured.
+        expected: String,
+        /// As computed.
+        found: String,
+    },
+    /// The cache folder cannot be written, or a local file not be read.
+    #[error("cannot use {}: {source}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The mirror that the environment names is not there.
+    #[error("{reason}; unset {MIRROR_VARIABLE}, or name a file, a folder or an address")]
+    Mirror {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+fn by_hand(name: &str) -> String {
+    format!("get the file {name} by other means and set {MIRROR_VARIABLE} to the folder that holds it")
 }

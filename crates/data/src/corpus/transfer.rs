@@ -1,19 +1,37 @@
-//! One file over HTTP, going on where an earlier attempt stopped.
+//! One file over HTTP, resumed where an earlier attempt stopped.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use ureq::http::{Response, Uri, header};
 use ureq::{Agent, Body, Proxy};
 
-use super::download::{DownloadError, Report, Target};
+use super::DownloadError;
 
 /// How long a server may be silent.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a transfer is tried again without a single new byte.
 const FRUITLESS_ATTEMPTS: u32 = 2;
+
+/// Called with bytes received and, if known, bytes in all.
+pub(super) type Report<'a> = &'a mut dyn FnMut(u64, Option<u64>);
+
+/// What is being fetched, and where it grows.
+pub(super) struct Target<'a> {
+    /// The name of the file.
+    pub(super) name: &'a str,
+    /// What is there of it so far.
+    pub(super) part: &'a Path,
+}
+
+impl Target<'_> {
+    pub(super) fn file_error(&self, source: std::io::Error) -> DownloadError {
+        DownloadError::File { path: self.part.to_owned(), source }
+    }
+}
 
 /// How one attempt ended.
 enum Attempt {
@@ -25,7 +43,7 @@ enum Attempt {
     Restart,
 }
 
-/// Makes the part of `target` as long as the file at `url`, and tells whether it began with bytes of an earlier call.
+/// Makes the part of `target` as long as the file at `url`, and says whether it began with bytes of an earlier call.
 pub(super) fn receive(target: &Target, url: &str, report: Report) -> Result<bool, DownloadError> {
     let agent = agent(url);
     let resumed = length(target) > 0;
@@ -74,7 +92,7 @@ fn attempt(agent: &Agent, target: &Target, url: &str, report: Report) -> Result<
     let response = request.call().map_err(|error| DownloadError::Unreachable {
         url: url.to_owned(),
         reason: error.to_string(),
-        name: target.config.file_name().to_owned(),
+        name: target.name.to_owned(),
     })?;
     let range = response.headers().get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok());
     let range = range.and_then(ContentRange::parse);
@@ -86,9 +104,7 @@ fn attempt(agent: &Agent, target: &Target, url: &str, report: Report) -> Result<
             std::fs::remove_file(target.part).map_err(|source| target.file_error(source))?;
             Ok(Attempt::Restart)
         }
-        status => {
-            Err(DownloadError::Status { url: url.to_owned(), status, name: target.config.file_name().to_owned() })
-        }
+        status => Err(DownloadError::Status { url: url.to_owned(), status, name: target.name.to_owned() }),
     }
 }
 

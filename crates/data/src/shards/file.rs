@@ -14,6 +14,26 @@ use super::header::{Header, LENGTH};
 const BLOCK: usize = 16 << 10;
 
 /// A file of tokens. Cheap to clone, and free to read from many threads at once.
+///
+/// # Examples
+/// ```
+/// use kiln_data::shards::{TextIdentity, TokenFile, TokenFileWriter};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("tokens");
+/// // The hash of a tokenizer with a vocabulary of 256.
+/// let tokenizer = [7; 32];
+/// let mut writer = TokenFileWriter::create(&path, tokenizer, 256)?;
+/// writer.push(&[104, 101, 108, 108, 111])?;
+/// writer.finish(TextIdentity { bytes: 5, characters: 5, hash: [0; 32] })?;
+///
+/// let file = TokenFile::open_verified(&path, &tokenizer)?;
+/// let mut middle = [0; 3];
+/// file.read(1, &mut middle)?;
+/// assert_eq!((file.len(), middle), (5, [101, 108, 108]));
+/// assert!(TokenFile::open(&path, &[8; 32]).is_err(), "it was made by another tokenizer");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct TokenFile(Arc<Inner>);
 
@@ -41,8 +61,8 @@ impl TokenFile {
         Ok(opened)
     }
 
-    /// Opens a file as [`TokenFile::open`] does, and reads all of it, so that not even a token that became another one is
-    /// trained on.
+    /// Opens a file as [`TokenFile::open`] does, and reads all of it, so that not even a single changed token goes
+    /// unnoticed.
     ///
     /// # Errors
     /// As [`TokenFile::open`], and tokens that are not those that were written.

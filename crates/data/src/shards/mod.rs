@@ -7,7 +7,6 @@
 mod error;
 mod file;
 mod header;
-mod lock;
 mod prepare;
 #[cfg(test)]
 mod tests;
@@ -15,6 +14,5 @@ mod writer;
 
 pub use error::{DataError, ShardError};
 pub use file::TokenFile;
-pub(crate) use lock::FolderLock;
 pub use prepare::{EntropyFloor, PrepareProgress, PreparedData, prepare, prepare_evaluation};
 pub use writer::{TextIdentity, TokenFileWriter};

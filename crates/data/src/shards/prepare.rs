@@ -7,14 +7,14 @@ use kiln_models::{TextError, Tokenizer, TokenizerConfig, TokenizerError};
 use kiln_settings::files::{Content, Links, read_regular};
 use serde::{Deserialize, Serialize};
 
-use super::lock::FolderLock;
 use super::{DataError, ShardError, TextIdentity, TokenFile, TokenFileWriter};
-use crate::corpus::{Corpus, DataConfig, OpenProgress, Piece, Place, Split, open_files};
+use crate::corpus::{Corpus, DataConfig, FileConfig, OpenProgress, Piece, Place, Split, open_files};
+use crate::lock::FolderLock;
 
 /// Changes whenever the same configuration gives other tokens than before.
 const VERSION: &str = "kiln 2026 prepared tokens, version 1";
 
-/// Tokens are written in blocks of about so many.
+/// Tokens are written in blocks of about this many.
 const BLOCK: usize = 64 << 10;
 
 /// `floor.json` is a few numbers.
@@ -29,7 +29,7 @@ pub struct PreparedData {
     pub train: TokenFile,
     /// The validation split.
     pub validation: TokenFile,
-    /// The best possible loss, where the corpus is one whose entropy is known.
+    /// The best possible loss, if the entropy of the corpus is known.
     pub floor: Option<EntropyFloor>,
 }
 
@@ -45,20 +45,8 @@ pub struct EntropyFloor {
 /// How far preparing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PrepareProgress {
-    /// Fetching, in bytes.
-    Downloading {
-        /// So far.
-        received: u64,
-        /// In all, if the other side says.
-        total: Option<u64>,
-    },
-    /// Counting characters, in bytes.
-    Counting {
-        /// So far.
-        done: u64,
-        /// In all.
-        total: u64,
-    },
+    /// Finding and reading the text.
+    Opening(OpenProgress),
     /// Reading text to learn the tokenizer from, in bytes; at the end it is learned, which takes a while.
     Learning {
         /// So far.
@@ -75,15 +63,6 @@ pub enum PrepareProgress {
         /// In all, about.
         total: u64,
     },
-}
-
-impl From<OpenProgress> for PrepareProgress {
-    fn from(progress: OpenProgress) -> Self {
-        match progress {
-            OpenProgress::Downloading { received, total } => Self::Downloading { received, total },
-            OpenProgress::Counting { done, total } => Self::Counting { done, total },
-        }
-    }
 }
 
 type Report<'a> = &'a mut dyn FnMut(PrepareProgress);
@@ -106,7 +85,7 @@ pub fn prepare(
     if let Some(prepared) = folder.open(tokenizer) {
         return Ok(prepared);
     }
-    let corpus = config.open(cache, &mut |progress| report(progress.into()))?;
+    let corpus = config.open(cache, &mut |progress| report(PrepareProgress::Opening(progress)))?;
     let tokenizer = learn(tokenizer, &corpus, report)?;
     if config.separator.is_some() && tokenizer.end_token().is_none() {
         return Err(DataError::NoEndToken);
@@ -136,7 +115,7 @@ pub fn prepare_evaluation(
     report: Report,
 ) -> Result<TokenFile, DataError> {
     let paths_as_given = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-    let file = Some(crate::corpus::FileConfig { paths: paths_as_given });
+    let file = Some(FileConfig { paths: paths_as_given });
     let identity = DataConfig { file, ..DataConfig::default() }.identity()?;
     let folder = Folder::of(&[b"evaluation", &identity, &tokenizer.hash()], cache)?;
     let _lock = folder.lock()?;
@@ -144,7 +123,7 @@ pub fn prepare_evaluation(
     if let Ok(file) = TokenFile::open_verified(&path, &tokenizer.hash()) {
         return Ok(file);
     }
-    let corpus = open_files(paths, &mut |progress| report(progress.into()))?;
+    let corpus = open_files(paths, &mut |progress| report(PrepareProgress::Opening(progress)))?;
     encode(&corpus, Split::Train, tokenizer, &path, report)
 }
 

@@ -1,6 +1,6 @@
 //! `[averaging.*]`: whether the weights are averaged over the steps, and how.
 
-use kiln_settings::Violation;
+use kiln_settings::{Violation, rules};
 use serde::{Deserialize, Serialize};
 
 /// The average that a run evaluates, samples and saves: one table under `[averaging]`, or none.
@@ -69,9 +69,7 @@ impl AveragingConfig {
         let broken = match self {
             Self::Polyak(PolyakConfig { start }) => (*start == 0 || *start > steps)
                 .then(|| Violation::new("start", format!("must be from 1 to the run's steps ({steps}), is {start}"))),
-            Self::Exponential(ExponentialConfig { decay, .. }) => {
-                (!(0.0..1.0).contains(decay)).then(|| Violation::new("decay", format!("must be in [0, 1), is {decay}")))
-            }
+            Self::Exponential(ExponentialConfig { decay, .. }) => rules::below_one("decay", &[*decay]),
             Self::NonMonotone(NonMonotoneConfig { patience }) => {
                 (*patience == 0).then(|| Violation::new("patience", "must be at least 1, is 0"))
             }

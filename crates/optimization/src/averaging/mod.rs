@@ -1,6 +1,6 @@
 //! Averages of the weights over the steps of training.
 //!
-//! Training goes on from the weights that the optimizer moves. Evaluations, samples and the saved model have the average,
+//! Training continues from the weights that the optimizer moves. Evaluations, samples and the saved model have the average,
 //! once there is one.
 
 mod config;
@@ -19,7 +19,7 @@ use kiln_parameters::{map, visit};
 
 use crate::schedules::NonMonotoneTrigger;
 
-/// The average of a run's weights w_1, w_2, ..., or none where none is configured.
+/// The average of a run's weights w_1, w_2, ..., or none if none is configured.
 ///
 /// With n the iterates in the average so far, the next one becomes a + s (w - a):
 ///
@@ -30,6 +30,26 @@ use crate::schedules::NonMonotoneTrigger;
 ///   which is what Adam corrects its moments to;
 /// - `non-monotone`: as `polyak` from the update at which [`NonMonotoneTrigger`] is triggered by a validation loss (Merity et
 ///   al., 2018, Algorithm 1). Plain SGD with a constant rate belongs to it.
+///
+/// # Examples
+/// The mean of the weights 1 and 2, from the first update on:
+/// ```
+/// use burn::module::{Module, Param};
+/// use burn::tensor::{Device, Tensor};
+/// use kiln_optimization::averaging::{Averaging, AveragingConfig, PolyakConfig};
+///
+/// #[derive(Module, Debug)]
+/// struct Point {
+///     at: Param<Tensor<1>>,
+/// }
+///
+/// let point = |at: f32| Point { at: Param::from_tensor(Tensor::from_data([at], &Device::flex())) };
+/// let mut averaging = Averaging::new(Some(&AveragingConfig::Polyak(PolyakConfig { start: 1 })));
+/// averaging.observe_update(&point(1.0), 1);
+/// averaging.observe_update(&point(2.0), 2);
+/// let averaged = averaging.applied(point(2.0));
+/// assert_eq!(averaged.at.val().into_data().iter::<f32>().collect::<Vec<_>>(), [1.5]);
+/// ```
 pub struct Averaging {
     config: Option<AveragingConfig>,
     trigger: Option<NonMonotoneTrigger>,
@@ -48,7 +68,7 @@ pub struct AveragingState {
     trigger: Option<NonMonotoneTrigger>,
 }
 
-/// A saved average that the configuration does not go on with.
+/// A saved average that the configuration does not resume.
 #[derive(Debug, thiserror::Error)]
 #[error("the checkpoint was made with {saved} and cannot go on with {configured}")]
 pub struct AveragingStateError {
@@ -91,7 +111,7 @@ impl Averaging {
         }
     }
 
-    /// The model, which is without autodiff, with the average as its weights where there is one.
+    /// The model, which is without autodiff, with the average as its weights if there is one.
     pub fn applied<M: Module>(&self, model: M) -> M {
         if !self.has_average() {
             return model;
@@ -99,13 +119,13 @@ impl Averaging {
         map(model, |parameter, value| self.average.get(&parameter.path).cloned().unwrap_or(value))
     }
 
-    /// What has to be saved beside the average itself; `None` where none is configured.
+    /// What has to be saved beside the average itself; `None` if none is configured.
     pub fn state(&self) -> Option<AveragingState> {
         let config = self.config.as_ref()?;
         Some(AveragingState { kind: config.name().to_owned(), count: self.count, trigger: self.trigger.clone() })
     }
 
-    /// Goes on where `state` was taken; `averaged` is what [`Averaging::applied`] gave then. Without a state, which is a
+    /// Resumes where `state` was taken; `averaged` is what [`Averaging::applied`] gave then. Without a state, which is a
     /// checkpoint made without averaging, the average begins with the next update.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
 //! Lion.
 
 use burn::tensor::Tensor;
-use kiln_settings::Violation;
+use kiln_settings::{Violation, rules};
 use serde::{Deserialize, Serialize};
 
-use super::adam::{decayed, running_mean};
-use super::config::{below_one, non_negative};
-use super::{Parameter, Rate, SlotNames, Slots, UpdateRule};
+use super::settings::Settings;
+use super::terms::{decayed, running_mean};
+use super::{Moving, ParameterView, Rate, SlotNames, UpdateRule};
 
 const MOMENTUM: &str = "momentum";
 
@@ -26,10 +26,18 @@ impl Default for LionConfig {
     }
 }
 
-impl LionConfig {
-    pub(super) fn validate(&self) -> Vec<Violation> {
-        let decay = non_negative("weight-decay", self.weight_decay);
-        below_one("betas", &self.betas).into_iter().chain(decay).collect()
+impl Settings for LionConfig {
+    fn rule(&self) -> Box<dyn UpdateRule> {
+        Box::new(LionRule::new(self))
+    }
+
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
+    fn validate(&self) -> Vec<Violation> {
+        let decay = rules::non_negative("weight-decay", self.weight_decay);
+        rules::below_one("betas", &self.betas).into_iter().chain(decay).collect()
     }
 }
 
@@ -54,14 +62,8 @@ impl UpdateRule for LionRule {
     ///
     /// c_t = beta1 m_{t-1} + (1 - beta1) g_t, w_t = (1 - eta lambda) w_{t-1} - eta sign(c_t),
     /// m_t = beta2 m_{t-1} + (1 - beta2) g_t.
-    fn update(
-        &self,
-        parameter: Parameter<'_>,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        slots: &mut Slots,
-        rate: &Rate,
-    ) -> Tensor<1> {
+    fn update(&self, moving: Moving<'_>, rate: &Rate) -> Tensor<1> {
+        let Moving { parameter, value, gradient, slots } = moving;
         let [beta1, beta2] = self.betas;
         let m = slots.take(MOMENTUM);
         let c = running_mean(m.clone(), gradient.clone(), beta1);
@@ -69,7 +71,7 @@ impl UpdateRule for LionRule {
         decayed(parameter, value, self.weight_decay, rate).sub(rate.times(c.sign()))
     }
 
-    fn slot_names(&self, _parameter: Parameter<'_>) -> SlotNames {
+    fn slot_names(&self, _parameter: ParameterView<'_>) -> SlotNames {
         SlotNames::vectors(&[MOMENTUM])
     }
 }

@@ -4,9 +4,11 @@
 //! device, which may not exist (ARCHITECTURE.md, "What is taken from burn-train"); their defaults differ from PyTorch's.
 //! Here a rule ([`UpdateRule`]) sees parameters, flattened, each with its state under its path in the module. [`Optimizer`]
 //! applies a rule to a module; [`OptimizerConfig::rule`] gives the rule alone, which moves any vector.
+//!
+//! A rate for each element ([`Rate::Each`]) is what runs many descents side by side in one vector, each with a schedule of its
+//! own. Every elementwise rule takes it; training itself has one rate.
 
 mod adam;
-mod adamw;
 mod clipping;
 mod config;
 mod lion;
@@ -18,13 +20,14 @@ mod rule;
 mod schedule_free;
 mod schedule_free_adamw;
 mod schedule_free_sgd;
+mod settings;
 mod sgd;
 mod slots;
+mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use adam::{AdamConfig, AdamRule};
-pub use adamw::{AdamwConfig, AdamwRule};
+pub use adam::{AdamConfig, AdamRule, AdamwConfig};
 pub use clipping::{GlobalNorm, clip_coefficient, global_norm};
 pub use config::OptimizerConfig;
 pub use lion::{LionConfig, LionRule};
@@ -32,7 +35,7 @@ pub use muon::{MuonAdjustment, MuonConfig, MuonRule};
 pub use parameters::{Optimizer, OptimizerStateError};
 pub use rate::Rate;
 pub use rmsprop::{RmspropConfig, RmspropRule};
-pub use rule::{Moving, Parameter, UpdateRule};
+pub use rule::{Moving, ParameterView, UpdateRule};
 pub use schedule_free_adamw::{ScheduleFreeAdamwConfig, ScheduleFreeAdamwRule};
 pub use schedule_free_sgd::{ScheduleFreeSgdConfig, ScheduleFreeSgdRule};
 pub use sgd::{SgdConfig, SgdRule};

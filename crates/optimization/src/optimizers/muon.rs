@@ -2,12 +2,12 @@
 
 use burn::tensor::Tensor;
 use kiln_parameters::Role;
-use kiln_settings::Violation;
+use kiln_settings::{Violation, rules};
 use serde::{Deserialize, Serialize};
 
-use super::adam::running_mean;
-use super::config::{below_one, non_negative, positive};
-use super::{AdamwConfig, AdamwRule, Parameter, Rate, SlotNames, Slots, UpdateRule};
+use super::settings::Settings;
+use super::terms::running_mean;
+use super::{AdamRule, AdamwConfig, Moving, ParameterView, Rate, SlotNames, Slots, UpdateRule};
 
 const MOMENTUM: &str = "momentum";
 
@@ -65,19 +65,27 @@ impl Default for MuonConfig {
     }
 }
 
-impl MuonConfig {
-    pub(super) fn validate(&self) -> Vec<Violation> {
+impl Settings for MuonConfig {
+    fn rule(&self) -> Box<dyn UpdateRule> {
+        Box::new(MuonRule::new(self))
+    }
+
+    fn is_elementwise(&self) -> bool {
+        false
+    }
+
+    fn validate(&self) -> Vec<Violation> {
         let needs_momentum = (self.nesterov && self.momentum == 0.0).then(|| {
             Violation::new("nesterov", "needs a momentum above 0")
                 .with_help("set `momentum = 0.95`, or `nesterov = false`")
         });
         let broken = [
-            below_one("momentum", &[self.momentum]),
+            rules::below_one("momentum", &[self.momentum]),
             needs_momentum,
-            non_negative("weight-decay", self.weight_decay),
-            positive("rest-rate", self.rest_rate),
-            below_one("rest-betas", &self.rest_betas),
-            positive("rest-epsilon", self.rest_epsilon),
+            rules::non_negative("weight-decay", self.weight_decay),
+            rules::positive("rest-rate", self.rest_rate),
+            rules::below_one("rest-betas", &self.rest_betas),
+            rules::positive("rest-epsilon", self.rest_epsilon),
         ];
         broken.into_iter().flatten().collect()
     }
@@ -100,13 +108,13 @@ impl MuonAdjustment {
 /// embeddings, the head, biases and gains, as they advise. A fused matrix, as the gates of an LSTM, is one matrix.
 pub struct MuonRule {
     config: MuonConfig,
-    rest: AdamwRule,
+    rest: AdamRule,
 }
 
 impl MuonRule {
     /// The rule with the constants of `config`.
     pub fn new(config: &MuonConfig) -> Self {
-        let rest = AdamwRule::new(&AdamwConfig {
+        let rest = AdamRule::from(&AdamwConfig {
             betas: config.rest_betas,
             epsilon: config.rest_epsilon,
             weight_decay: config.weight_decay,
@@ -130,25 +138,19 @@ impl UpdateRule for MuonRule {
     /// W_t = (1 - eta lambda) W_{t-1} - eta s O_t, where s is the adjustment and NS five Newton-Schulz
     /// steps, which bring all singular values to about 1.
     ///
-    /// All else as [`AdamwRule`], with the rate times `rest-rate`.
-    fn update(
-        &self,
-        parameter: Parameter<'_>,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        slots: &mut Slots,
-        rate: &Rate,
-    ) -> Tensor<1> {
-        let (&[inputs, outputs], Role::HiddenMatrix) = (parameter.shape, parameter.role) else {
-            return self.rest.update(parameter, value, gradient, slots, &rate.scaled(self.config.rest_rate));
+    /// All else as AdamW ([`AdamRule`]), with the rate times `rest-rate`.
+    fn update(&self, moving: Moving<'_>, rate: &Rate) -> Tensor<1> {
+        let (&[inputs, outputs], Role::HiddenMatrix) = (moving.parameter.shape, moving.parameter.role) else {
+            return self.rest.update(moving, &rate.scaled(self.config.rest_rate));
         };
+        let Moving { value, gradient, slots, .. } = moving;
         let direction = self.direction(gradient, slots).reshape([inputs, outputs]);
         let update = orthogonalised(direction).reshape([inputs * outputs]);
         let step = rate.scaled(self.config.adjustment.factor(inputs, outputs));
         rate.decayed(value, self.config.weight_decay).sub(step.times(update))
     }
 
-    fn slot_names(&self, parameter: Parameter<'_>) -> SlotNames {
+    fn slot_names(&self, parameter: ParameterView<'_>) -> SlotNames {
         if parameter.shape.len() == 2 && parameter.role == Role::HiddenMatrix {
             SlotNames::vectors(&[MOMENTUM])
         } else {

@@ -8,9 +8,34 @@ use burn::tensor::{Device, TensorData};
 
 use kiln_parameters::{map, put_back, take};
 
-use super::{Moving, Parameter, Slots, UpdateRule};
+use super::{Moving, ParameterView, Slots, UpdateRule};
 
 /// A rule with the state of all parameters, keyed by path.
+///
+/// # Examples
+/// Two updates of plain gradient descent on w², from w = 3:
+/// ```
+/// use burn::module::{Module, Param};
+/// use burn::optim::GradientsParams;
+/// use burn::tensor::{Device, Tensor};
+/// use kiln_optimization::optimizers::{OptimizerConfig, SgdConfig};
+///
+/// #[derive(Module, Debug)]
+/// struct Point {
+///     at: Param<Tensor<1>>,
+/// }
+///
+/// let device = Device::flex().autodiff();
+/// let mut point = Point { at: Param::from_tensor(Tensor::from_data([3.0_f32], &device)) };
+/// let mut optimizer = OptimizerConfig::Sgd(SgdConfig::default()).build();
+/// for _ in 0..2 {
+///     let gradients = point.at.val().square().sum().backward();
+///     let gradients = GradientsParams::from_grads(gradients, &point);
+///     point = optimizer.update(point, gradients, 1.0, 0.25);
+/// }
+/// assert_eq!(point.at.val().into_data().iter::<f32>().collect::<Vec<_>>(), [0.75]);
+/// assert_eq!(optimizer.step(), 2);
+/// ```
 pub struct Optimizer {
     rule: Box<dyn UpdateRule>,
     slots: BTreeMap<String, Slots>,
@@ -61,7 +86,7 @@ impl Optimizer {
             taken.parameters.iter().map(|taken| self.slots.remove(&taken.path).unwrap_or_default()).collect();
         let moving = taken.parameters.iter().zip(tensors).zip(&mut slots);
         let moving = moving.map(|((taken, [value, gradient]), slots)| {
-            let parameter = Parameter::new(taken, self.step);
+            let parameter = ParameterView::new(taken, self.step);
             Moving { parameter, value, gradient, slots }
         });
         let values = self.rule.update_all(moving.collect(), scale, rate);
@@ -114,7 +139,7 @@ impl Optimizer {
         let mut restored: BTreeMap<String, Slots> = BTreeMap::new();
         if step > 0 {
             for parameter in parameters.iter().filter(|parameter| parameter.is_trained) {
-                let names = self.rule.slot_names(Parameter::new(parameter, step));
+                let names = self.rule.slot_names(ParameterView::new(parameter, step));
                 let slots = Slots::from_data(names, &parameter.path, parameter.elements(), &mut state, device)?;
                 restored.insert(parameter.path.clone(), slots);
             }

@@ -1,12 +1,12 @@
 //! RMSprop.
 
 use burn::tensor::Tensor;
-use kiln_settings::Violation;
+use kiln_settings::{Violation, rules};
 use serde::{Deserialize, Serialize};
 
-use super::adam::{penalised, running_mean};
-use super::config::{below_one, non_negative, positive};
-use super::{Parameter, Rate, SlotNames, Slots, UpdateRule};
+use super::settings::Settings;
+use super::terms::{penalised, running_mean};
+use super::{Moving, ParameterView, Rate, SlotNames, Slots, UpdateRule};
 
 const MEAN: &str = "mean_gradient";
 const SQUARE: &str = "mean_square";
@@ -34,13 +34,21 @@ impl Default for RmspropConfig {
     }
 }
 
-impl RmspropConfig {
-    pub(super) fn validate(&self) -> Vec<Violation> {
+impl Settings for RmspropConfig {
+    fn rule(&self) -> Box<dyn UpdateRule> {
+        Box::new(RmspropRule::new(self))
+    }
+
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
+    fn validate(&self) -> Vec<Violation> {
         let broken = [
-            below_one("decay", &[self.decay]),
-            positive("epsilon", self.epsilon),
-            below_one("momentum", &[self.momentum]),
-            non_negative("weight-decay", self.weight_decay),
+            rules::below_one("decay", &[self.decay]),
+            rules::positive("epsilon", self.epsilon),
+            rules::below_one("momentum", &[self.momentum]),
+            rules::non_negative("weight-decay", self.weight_decay),
         ];
         broken.into_iter().flatten().collect()
     }
@@ -82,14 +90,8 @@ impl UpdateRule for RmspropRule {
     /// v_t = alpha v_{t-1} + (1 - alpha) g_t², m_t = alpha m_{t-1} + (1 - alpha) g_t,
     /// d_t = sqrt(v_t) + epsilon, or centered sqrt(v_t - m_t²) + epsilon,
     /// b_t = mu b_{t-1} + g_t / d_t, w_t = w_{t-1} - eta b_t.
-    fn update(
-        &self,
-        parameter: Parameter<'_>,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        slots: &mut Slots,
-        rate: &Rate,
-    ) -> Tensor<1> {
+    fn update(&self, moving: Moving<'_>, rate: &Rate) -> Tensor<1> {
+        let Moving { parameter, value, gradient, slots } = moving;
         let g = penalised(parameter, gradient, &value, self.config.weight_decay);
         let denominator = self.denominator(&g, slots);
         let scaled = g.div(denominator);
@@ -104,7 +106,7 @@ impl UpdateRule for RmspropRule {
         value.sub(rate.times(b))
     }
 
-    fn slot_names(&self, _parameter: Parameter<'_>) -> SlotNames {
+    fn slot_names(&self, _parameter: ParameterView<'_>) -> SlotNames {
         SlotNames::vectors(match (self.config.centered, self.config.momentum > 0.0) {
             (false, false) => &[SQUARE],
             (false, true) => &[SQUARE, VELOCITY],

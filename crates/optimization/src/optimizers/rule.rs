@@ -2,13 +2,13 @@
 
 use burn::tensor::Tensor;
 
-use kiln_parameters::Role;
+use kiln_parameters::{Parameter, Role};
 
 use super::{Rate, SlotNames, Slots};
 
-/// What a rule may know of the parameter that it updates.
+/// What a rule sees of the parameter that it updates.
 #[derive(Debug, Clone, Copy)]
-pub struct Parameter<'a> {
+pub struct ParameterView<'a> {
     /// Path in the module, for example `blocks.0.attention.query_key_value.weight`.
     pub path: &'a str,
     /// The shape before flattening.
@@ -19,9 +19,9 @@ pub struct Parameter<'a> {
     pub step: u64,
 }
 
-impl<'a> Parameter<'a> {
+impl<'a> ParameterView<'a> {
     /// A parameter of a module in the update `step`.
-    pub fn new(parameter: &'a kiln_parameters::Parameter, step: u64) -> Self {
+    pub fn new(parameter: &'a Parameter, step: u64) -> Self {
         Self { path: &parameter.path, shape: &parameter.shape, role: parameter.role, step }
     }
 }
@@ -29,7 +29,7 @@ impl<'a> Parameter<'a> {
 /// A parameter that is about to move.
 pub struct Moving<'a> {
     /// Which one it is.
-    pub parameter: Parameter<'a>,
+    pub parameter: ParameterView<'a>,
     /// Its values, flattened.
     pub value: Tensor<1>,
     /// Its gradient, flattened.
@@ -41,34 +41,62 @@ pub struct Moving<'a> {
 /// How a parameter moves.
 ///
 /// A rule works in whatever type of numbers and on whatever device its tensors are, and draws nothing at random.
+///
+/// # Examples
+/// The sign of the gradient, a rule without any state, beside the shipped ones:
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use kiln_optimization::optimizers::{Moving, ParameterView, Rate, SlotNames, Slots, UpdateRule};
+/// use kiln_parameters::Role;
+///
+/// struct SignDescent;
+///
+/// impl UpdateRule for SignDescent {
+///     fn update(&self, moving: Moving<'_>, rate: &Rate) -> Tensor<1> {
+///         moving.value.sub(rate.times(moving.gradient.sign()))
+///     }
+///
+///     fn slot_names(&self, _parameter: ParameterView<'_>) -> SlotNames {
+///         SlotNames::NONE
+///     }
+/// }
+///
+/// let device = Device::flex();
+/// let parameter = ParameterView { path: "bias", shape: &[2], role: Role::Bias, step: 1 };
+/// let moving = Moving {
+///     parameter,
+///     value: Tensor::from_data([1.0_f32, 1.0], &device),
+///     gradient: Tensor::from_data([3.0_f32, -0.5], &device),
+///     slots: &mut Slots::default(),
+/// };
+/// let moved = SignDescent.update(moving, &Rate::Same(0.25));
+/// assert_eq!(moved.into_data().iter::<f32>().collect::<Vec<_>>(), [0.75, 1.25]);
+/// ```
 pub trait UpdateRule: Send + Sync {
-    /// The new value from the old one, its gradient and the learning rate; `slots` is read and written.
+    /// The new value of a parameter at the learning rate `rate`; its slots are read and written.
     ///
     /// # Shapes
-    /// Value, gradient and result are the flattened parameter, so are the vectors in `slots` and the rates, where there is
+    /// Value, gradient and result are the flattened parameter. So are the vectors in the slots, and the rates if there is
     /// one for each element.
-    fn update(
-        &self,
-        parameter: Parameter<'_>,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        slots: &mut Slots,
-        rate: &Rate,
-    ) -> Tensor<1>;
+    fn update(&self, moving: Moving<'_>, rate: &Rate) -> Tensor<1>;
 
-    /// The new values of many parameters, as many as there are and in their order, in the same step, with one rate, and gradients that
-    /// are multiplied by `scale` first (clipping). The same as one [`update`](Self::update) after the other, for some rules in one pass over all of them.
+    /// The new values of many parameters, in their order, in the same step, with one rate, and gradients that are
+    /// multiplied by `scale` first (clipping). The same as one [`update`](Self::update) after the other; some rules do it in
+    /// one pass over all of them.
     fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64) -> Vec<Tensor<1>> {
         let rate = Rate::Same(rate);
-        let updated = moving.into_iter().map(|Moving { parameter, value, gradient, slots }| {
-            let gradient = if scale == 1.0 { gradient } else { gradient.mul_scalar(scale) };
-            self.update(parameter, value, gradient, slots, &rate)
-        });
-        updated.collect()
+        let scaled = |moving: Moving<'_>| match scale {
+            1.0 => self.update(moving, &rate),
+            _ => {
+                let gradient = moving.gradient.mul_scalar(scale);
+                self.update(Moving { gradient, ..moving }, &rate)
+            }
+        };
+        moving.into_iter().map(scaled).collect()
     }
 
     /// The names of the slots that the parameter has after its first update, with one rate for all elements.
-    fn slot_names(&self, parameter: Parameter<'_>) -> SlotNames;
+    fn slot_names(&self, parameter: ParameterView<'_>) -> SlotNames;
 
     /// Whether a model is to be evaluated, and used after training, with other weights than those that move.
     fn has_evaluation_weights(&self) -> bool {

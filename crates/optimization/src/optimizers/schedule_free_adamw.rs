@@ -1,13 +1,13 @@
 //! Schedule-free AdamW.
 
 use burn::tensor::Tensor;
-use kiln_settings::Violation;
+use kiln_settings::{Violation, rules};
 use serde::{Deserialize, Serialize};
 
-use super::adam::{penalised, running_mean};
-use super::config::{below_one, inside_unit, non_negative, positive};
 use super::schedule_free::{BASE, Interpolation, NUMBERS};
-use super::{Parameter, Rate, SlotNames, Slots, UpdateRule};
+use super::settings::Settings;
+use super::terms::{penalised, running_mean};
+use super::{Moving, ParameterView, Rate, SlotNames, Slots, UpdateRule};
 
 const SECOND: &str = "second_moment";
 
@@ -30,13 +30,21 @@ impl Default for ScheduleFreeAdamwConfig {
     }
 }
 
-impl ScheduleFreeAdamwConfig {
-    pub(super) fn validate(&self) -> Vec<Violation> {
+impl Settings for ScheduleFreeAdamwConfig {
+    fn rule(&self) -> Box<dyn UpdateRule> {
+        Box::new(ScheduleFreeAdamwRule::new(self))
+    }
+
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
+    fn validate(&self) -> Vec<Violation> {
         let [momentum, decay] = self.betas;
         let broken = [
-            inside_unit("betas", momentum).or_else(|| below_one("betas", &[decay])),
-            positive("epsilon", self.epsilon),
-            non_negative("weight-decay", self.weight_decay),
+            rules::inside_unit("betas", momentum).or_else(|| rules::below_one("betas", &[decay])),
+            rules::positive("epsilon", self.epsilon),
+            rules::non_negative("weight-decay", self.weight_decay),
         ];
         broken.into_iter().flatten().collect()
     }
@@ -61,14 +69,8 @@ impl UpdateRule for ScheduleFreeAdamwRule {
     ///
     /// v_t = beta2 v_{t-1} + (1 - beta2) g_t², d_t = g_t / (sqrt(v_t / (1 - beta2^t)) + epsilon) + lambda y_{t-1},
     /// and one step of the iteration above along d_t.
-    fn update(
-        &self,
-        parameter: Parameter<'_>,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        slots: &mut Slots,
-        rate: &Rate,
-    ) -> Tensor<1> {
+    fn update(&self, moving: Moving<'_>, rate: &Rate) -> Tensor<1> {
+        let Moving { parameter, value, gradient, slots } = moving;
         let beta = self.config.betas[1];
         let v = running_mean(slots.take(SECOND), gradient.clone().square(), beta);
         slots.put(SECOND, v.clone());
@@ -78,7 +80,7 @@ impl UpdateRule for ScheduleFreeAdamwRule {
         self.interpolation.advance(value, direction, slots, rate)
     }
 
-    fn slot_names(&self, _parameter: Parameter<'_>) -> SlotNames {
+    fn slot_names(&self, _parameter: ParameterView<'_>) -> SlotNames {
         SlotNames { vectors: &[BASE, SECOND], numbers: NUMBERS }
     }
 

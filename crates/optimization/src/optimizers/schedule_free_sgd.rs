@@ -1,13 +1,13 @@
 //! Schedule-free stochastic gradient descent.
 
 use burn::tensor::Tensor;
-use kiln_settings::Violation;
+use kiln_settings::{Violation, rules};
 use serde::{Deserialize, Serialize};
 
-use super::adam::penalised;
-use super::config::{inside_unit, non_negative};
 use super::schedule_free::{Interpolation, SLOTS};
-use super::{Parameter, Rate, SlotNames, Slots, UpdateRule};
+use super::settings::Settings;
+use super::terms::penalised;
+use super::{Moving, ParameterView, Rate, SlotNames, Slots, UpdateRule};
 
 /// `[optimizer.schedule-free-sgd]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,10 +26,18 @@ impl Default for ScheduleFreeSgdConfig {
     }
 }
 
-impl ScheduleFreeSgdConfig {
-    pub(super) fn validate(&self) -> Vec<Violation> {
-        let decay = non_negative("weight-decay", self.weight_decay);
-        inside_unit("momentum", self.momentum).into_iter().chain(decay).collect()
+impl Settings for ScheduleFreeSgdConfig {
+    fn rule(&self) -> Box<dyn UpdateRule> {
+        Box::new(ScheduleFreeSgdRule::new(self))
+    }
+
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
+    fn validate(&self) -> Vec<Violation> {
+        let decay = rules::non_negative("weight-decay", self.weight_decay);
+        rules::inside_unit("momentum", self.momentum).into_iter().chain(decay).collect()
     }
 }
 
@@ -50,19 +58,13 @@ impl ScheduleFreeSgdRule {
 
 impl UpdateRule for ScheduleFreeSgdRule {
     /// One step of the iteration above along g_t + lambda y_{t-1} (lambda = 0 for vectors), the gradient taken at y.
-    fn update(
-        &self,
-        parameter: Parameter<'_>,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        slots: &mut Slots,
-        rate: &Rate,
-    ) -> Tensor<1> {
+    fn update(&self, moving: Moving<'_>, rate: &Rate) -> Tensor<1> {
+        let Moving { parameter, value, gradient, slots } = moving;
         let direction = penalised(parameter, gradient, &value, self.weight_decay);
         self.interpolation.advance(value, direction, slots, rate)
     }
 
-    fn slot_names(&self, _parameter: Parameter<'_>) -> SlotNames {
+    fn slot_names(&self, _parameter: ParameterView<'_>) -> SlotNames {
         SLOTS
     }
 

@@ -2,12 +2,12 @@
 
 use burn::tensor::Tensor;
 use kiln_kernels::{SgdParameter, SgdStep, sgd_step};
-use kiln_settings::Violation;
+use kiln_settings::{Violation, rules};
 use serde::{Deserialize, Serialize};
 
-use super::adam::penalised;
-use super::config::{below_one, non_negative};
-use super::{Moving, Parameter, Rate, SlotNames, Slots, UpdateRule};
+use super::settings::Settings;
+use super::terms::penalised;
+use super::{Moving, ParameterView, Rate, SlotNames, UpdateRule};
 
 const VELOCITY: &str = "velocity";
 
@@ -29,16 +29,24 @@ impl Default for SgdConfig {
     }
 }
 
-impl SgdConfig {
-    pub(super) fn validate(&self) -> Vec<Violation> {
-        let mut violations: Vec<_> = below_one("momentum", &[self.momentum]).into_iter().collect();
+impl Settings for SgdConfig {
+    fn rule(&self) -> Box<dyn UpdateRule> {
+        Box::new(SgdRule::new(self))
+    }
+
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
+    fn validate(&self) -> Vec<Violation> {
+        let mut violations: Vec<_> = rules::below_one("momentum", &[self.momentum]).into_iter().collect();
         if self.nesterov && self.momentum == 0.0 {
             violations.push(
                 Violation::new("nesterov", "needs a momentum above 0")
                     .with_help("set `momentum = 0.9`, or drop `nesterov`"),
             );
         }
-        violations.extend(non_negative("weight-decay", self.weight_decay));
+        violations.extend(rules::non_negative("weight-decay", self.weight_decay));
         violations
     }
 }
@@ -63,17 +71,11 @@ impl UpdateRule for SgdRule {
     ///
     /// b_1 = g_1, b_t = mu b_{t-1} + g_t; w_t = w_{t-1} - eta b_t, or with Nesterov's look-ahead
     /// w_t = w_{t-1} - eta (g_t + mu b_t).
-    fn update(
-        &self,
-        parameter: Parameter<'_>,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        slots: &mut Slots,
-        rate: &Rate,
-    ) -> Tensor<1> {
+    fn update(&self, moving: Moving<'_>, rate: &Rate) -> Tensor<1> {
         if let Rate::Same(rate) = *rate {
-            return self.update_all(vec![Moving { parameter, value, gradient, slots }], 1.0, rate).remove(0);
+            return self.update_all(vec![moving], 1.0, rate).remove(0);
         }
+        let Moving { parameter, value, gradient, slots } = moving;
         let g = penalised(parameter, gradient, &value, self.weight_decay);
         if self.momentum == 0.0 {
             return value.sub(rate.times(g));
@@ -105,7 +107,7 @@ impl UpdateRule for SgdRule {
         moved.collect()
     }
 
-    fn slot_names(&self, _parameter: Parameter<'_>) -> SlotNames {
+    fn slot_names(&self, _parameter: ParameterView<'_>) -> SlotNames {
         if self.momentum == 0.0 { SlotNames::NONE } else { SlotNames::vectors(&[VELOCITY]) }
     }
 }

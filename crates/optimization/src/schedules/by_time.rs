@@ -3,11 +3,17 @@
 use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
-use super::config::Settings;
+use super::settings::{Follows, Settings};
 use super::{Schedule, ScheduleStateError};
 
 /// The settings of a schedule whose rate depends on nothing but the number of the update.
 pub(super) trait RateByTime: Clone + Send {
+    /// Whether the rate falls as a power of the updates for as long as the run lasts.
+    const IS_A_POWER: bool;
+
+    /// As [`Settings::example`].
+    fn example(rate: f64, steps: u64) -> Self;
+
     /// The rate of update t, counted from 0 after the warm-up, where T updates follow the warm-up.
     fn rate_at(&self, t: u64, updates: u64) -> f64;
 
@@ -24,6 +30,14 @@ pub(super) trait RateByTime: Clone + Send {
 }
 
 impl<R: RateByTime + 'static> Settings for R {
+    fn example(rate: f64, steps: u64) -> Self {
+        RateByTime::example(rate, steps)
+    }
+
+    fn follows(&self) -> Follows {
+        if Self::IS_A_POWER { Follows::PowerOfTime } else { Follows::Time }
+    }
+
     fn warmup(&self) -> u64 {
         RateByTime::warmup(self)
     }

@@ -3,6 +3,7 @@
 use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
+use super::settings::{Follows, Settings};
 use super::warm_up::WarmUp;
 use super::{
     ConstantConfig, CosineConfig, CosineRestartsConfig, ErrorFloorConfig, ExponentialConfig, InverseSquareRootConfig,
@@ -10,21 +11,19 @@ use super::{
     ReduceOnPlateauConfig, Schedule, StepConfig, WarmupStableDecayConfig,
 };
 
-/// What the settings of every schedule can do.
-pub(super) trait Settings {
-    /// The updates before the schedule proper, over which the rate rises to its first one.
-    fn warmup(&self) -> u64;
-
-    /// The first rate after the warm-up, and the schedule from there on, in a run of `steps` updates, the warm-up included.
-    fn build(&self, steps: u64) -> (f64, Box<dyn Schedule>);
-
-    /// Every broken rule in a run of `steps` updates.
-    fn validate(&self, steps: u64) -> Vec<Violation>;
-}
-
 macro_rules! schedules {
     ($($(#[doc = $doc:literal])* $variant:ident($settings:ident) $name:literal,)*) => {
         /// The schedule of a run: exactly one table under `[schedule]`.
+        ///
+        /// # Examples
+        /// ```
+        /// use kiln_optimization::schedules::{CosineConfig, ScheduleConfig};
+        ///
+        /// let cosine = CosineConfig { rate: 1.0, final_rate: 0.0, warmup: 1, steps: None };
+        /// let mut schedule = ScheduleConfig::Cosine(cosine).build(5);
+        /// let rates: Vec<f64> = (0..5).map(|_| (schedule.next_rate() * 1000.0).round() / 1000.0).collect();
+        /// assert_eq!(rates, [0.5, 1.0, 0.854, 0.5, 0.146]);
+        /// ```
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
         pub enum ScheduleConfig {
@@ -32,6 +31,12 @@ macro_rules! schedules {
         }
 
         impl ScheduleConfig {
+            /// One table of every schedule there is, each with the highest rate `rate` and a warm-up if it has one, for a run
+            /// of `steps` updates (10 or more) within which its rate changes.
+            pub fn examples(rate: f64, steps: u64) -> Vec<Self> {
+                vec![$(Self::$variant(Settings::example(rate, steps)),)*]
+            }
+
             fn settings(&self) -> (&'static str, &dyn Settings) {
                 match self {
                     $(Self::$variant(settings) => ($name, settings),)*
@@ -48,7 +53,7 @@ schedules! {
     InverseTime(InverseTimeConfig) "inverse-time",
     /// eta / sqrt(t) or eta / sqrt(1 + t / tau).
     InverseSquareRoot(InverseSquareRootConfig) "inverse-square-root",
-    /// A factor every so many updates.
+    /// A factor at regular intervals.
     Step(StepConfig) "step",
     /// A factor every update.
     Exponential(ExponentialConfig) "exponential",
@@ -81,7 +86,7 @@ impl ScheduleConfig {
     pub fn build(&self, steps: u64) -> Box<dyn Schedule> {
         let (name, settings) = self.settings();
         let (first_rate, schedule) = settings.build(steps);
-        // Also without a warm-up, so that states have one form and a run can go on with another warm-up.
+        // Also without a warm-up, so that states have one form and a run can resume with another warm-up.
         Box::new(WarmUp::new(name, first_rate, settings.warmup(), schedule))
     }
 
@@ -96,12 +101,20 @@ impl ScheduleConfig {
         settings.validate(steps).into_iter().map(|violation| violation.under(name)).collect()
     }
 
-    /// Whether the rates depend on nothing but time, not on any loss.
-    pub fn is_by_time(&self) -> bool {
-        !matches!(self, Self::ErrorFloor(_) | Self::ReduceOnPlateau(_) | Self::NonMonotone(_))
+    /// What its rates follow.
+    pub fn follows(&self) -> Follows {
+        self.settings().1.follows()
     }
 
-    /// The rate where it is the same at every update: a constant schedule without a warm-up.
+    /// Whether the rates depend on nothing but the number of the update.
+    pub fn is_by_time(&self) -> bool {
+        match self.follows() {
+            Follows::Time | Follows::PowerOfTime => true,
+            Follows::Losses => false,
+        }
+    }
+
+    /// The rate if it is the same at every update: that of a constant schedule without a warm-up.
     pub fn constant_rate(&self) -> Option<f64> {
         match self {
             Self::Constant(ConstantConfig { rate, warmup: 0 }) => Some(*rate),

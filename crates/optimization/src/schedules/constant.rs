@@ -18,6 +18,12 @@ pub struct ConstantConfig {
 }
 
 impl RateByTime for ConstantConfig {
+    const IS_A_POWER: bool = false;
+
+    fn example(rate: f64, steps: u64) -> Self {
+        Self { rate, warmup: steps / 20 }
+    }
+
     /// eta_t = eta.
     fn rate_at(&self, _t: u64, _updates: u64) -> f64 {
         self.rate

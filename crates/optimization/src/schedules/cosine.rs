@@ -25,6 +25,12 @@ pub struct CosineConfig {
 }
 
 impl RateByTime for CosineConfig {
+    const IS_A_POWER: bool = false;
+
+    fn example(rate: f64, steps: u64) -> Self {
+        Self { rate, final_rate: rate / 10.0, warmup: steps / 20, steps: None }
+    }
+
     /// With t from 0 after the warm-up, T updates: eta_t = eta_T + (eta - eta_T) (1 + cos(pi min(1, t / T))) / 2.
     fn rate_at(&self, t: u64, updates: u64) -> f64 {
         half_cosine(self.rate, self.final_rate, fraction(t, updates))

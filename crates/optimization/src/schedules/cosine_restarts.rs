@@ -46,6 +46,12 @@ impl CosineRestartsConfig {
 }
 
 impl RateByTime for CosineRestartsConfig {
+    const IS_A_POWER: bool = false;
+
+    fn example(rate: f64, steps: u64) -> Self {
+        Self { rate, final_rate: 0.0, period: steps / 10, period_growth: 2, warmup: steps / 20 }
+    }
+
     /// In the cosine i of T_i = T_0 m^i updates, at its update t_i from 0:
     /// eta_t = eta_min + (eta - eta_min) (1 + cos(pi t_i / T_i)) / 2.
     fn rate_at(&self, t: u64, _updates: u64) -> f64 {
@@ -61,8 +67,8 @@ impl RateByTime for CosineRestartsConfig {
         let rules = [
             rules::positive("rate", self.rate),
             rules::lower_rate("final-rate", self.final_rate, self.rate),
-            rules::at_least_one("period", self.period),
-            rules::at_least_one("period-growth", self.period_growth),
+            rules::whole_at_least("period", 1, self.period),
+            rules::whole_at_least("period-growth", 1, self.period_growth),
         ];
         rules.into_iter().flatten().collect()
     }

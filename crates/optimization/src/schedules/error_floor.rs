@@ -3,7 +3,7 @@
 use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
-use super::config::Settings;
+use super::settings::{Follows, Settings};
 use super::{Schedule, ScheduleStateError, StallTest, Theory, rules};
 
 /// `[schedule.error-floor]`.
@@ -13,7 +13,7 @@ use super::{Schedule, ScheduleStateError, StallTest, Theory, rules};
 /// is cut whenever the error is down to `multiple` times the floor of the present rate; then the error goes to 0 (the same,
 /// section 4.2).
 ///
-/// Where the problem's constants are known, the rule is that to the letter. A network has no known constants; there the floor
+/// If the problem's constants are known, the rule is that to the letter. A network has no known constants; there the floor
 /// is **estimated**: it is taken to be reached when the training loss no longer falls by more than its noise, as
 /// [`StallTest`] finds it, which also says when it errs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct ErrorFloorConfig {
     /// What the rate is multiplied by at the floor, in (0, 1). Default `0.5`.
     #[serde(default = "half")]
     pub factor: f64,
-    /// With known constants: the rate is cut when F - F* is at most so many floors, > 0. Default `2.0`.
+    /// With known constants: the rate is cut when F - F* is at most this many floors, > 0. Default `2.0`.
     #[serde(default = "two")]
     pub multiple: f64,
     /// With the floor estimated: updates in the first window of losses that is tested, >= 4. Default `200`.
@@ -34,7 +34,7 @@ pub struct ErrorFloorConfig {
     /// what it can do. Default `2.0`.
     #[serde(default = "two")]
     pub window_growth: f64,
-    /// With the floor estimated: a fall of at most so many standard errors is none, >= 0. Default `1.0`.
+    /// With the floor estimated: a fall of at most this many standard errors is none, >= 0. Default `1.0`.
     #[serde(default = "one")]
     pub standard_errors: f64,
     /// Updates over which the rate rises linearly to `rate`, before the rule applies. Default `0`.
@@ -59,6 +59,22 @@ fn default_window() -> u64 {
 }
 
 impl Settings for ErrorFloorConfig {
+    fn example(rate: f64, steps: u64) -> Self {
+        Self {
+            rate,
+            factor: half(),
+            multiple: two(),
+            window: (steps / 16).max(4),
+            window_growth: two(),
+            standard_errors: two(),
+            warmup: steps / 20,
+        }
+    }
+
+    fn follows(&self) -> Follows {
+        Follows::Losses
+    }
+
     fn warmup(&self) -> u64 {
         self.warmup
     }
@@ -68,17 +84,13 @@ impl Settings for ErrorFloorConfig {
     }
 
     fn validate(&self, _steps: u64) -> Vec<Violation> {
-        let at_least = |key, least: f64, value: f64| {
-            (!(value >= least && value.is_finite()))
-                .then(|| Violation::new(key, format!("must be {least} or more, is {value}")))
-        };
         let rules = [
             rules::positive("rate", self.rate),
             rules::shrinking("factor", self.factor),
             rules::positive("multiple", self.multiple),
-            (self.window < 4).then(|| Violation::new("window", format!("must be 4 or more, is {}", self.window))),
-            at_least("window-growth", 1.0, self.window_growth),
-            at_least("standard-errors", 0.0, self.standard_errors),
+            rules::whole_at_least("window", 4, self.window),
+            rules::at_least("window-growth", 1.0, self.window_growth),
+            rules::at_least("standard-errors", 0.0, self.standard_errors),
         ];
         rules.into_iter().flatten().collect()
     }
@@ -93,38 +105,43 @@ struct ErrorFloor {
 #[serde(deny_unknown_fields)]
 struct Progress {
     rate: f64,
-    stall: StallTest,
-    /// Whether the constants of the problem were told.
-    knows_theory: bool,
+    floor: Floor,
+}
+
+/// How the schedule knows that the loss is down to the floor.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum Floor {
+    /// From losses that no longer fall.
+    Estimated(StallTest),
+    /// From the constants of the problem, since they were first given.
+    Known,
 }
 
 impl ErrorFloor {
     fn new(config: ErrorFloorConfig) -> Self {
-        let progress = Progress { rate: config.rate, stall: StallTest::new(config.window), knows_theory: false };
+        let floor = Floor::Estimated(StallTest::new(config.window));
+        let progress = Progress { rate: config.rate, floor };
         Self { config, progress }
-    }
-
-    fn cut(&mut self) {
-        self.progress.rate *= self.config.factor;
-        // Windows beyond any run mean that there is no further cut.
-        let window = (self.progress.stall.window() as f64 * self.config.window_growth) as u64;
-        self.progress.stall.restart(window);
     }
 }
 
 impl Schedule for ErrorFloor {
     fn observe_training(&mut self, loss: f64) {
-        if !self.progress.knows_theory && self.progress.stall.observe(loss, self.config.standard_errors) == Some(true) {
-            self.cut();
+        let Floor::Estimated(stall) = &mut self.progress.floor else { return };
+        if stall.observe(loss, self.config.standard_errors) == Some(true) {
+            self.progress.rate *= self.config.factor;
+            // Windows beyond any run mean that there is no further cut.
+            stall.restart((stall.window() as f64 * self.config.window_growth) as u64);
         }
     }
 
     fn observe_theory(&mut self, theory: Theory) {
-        self.progress.knows_theory = true;
+        self.progress.floor = Floor::Known;
         let floor = self.progress.rate * theory.floor_per_rate;
         // Without noise there is no floor, and nothing to cut the rate for.
         if floor > 0.0 && theory.excess <= self.config.multiple * floor {
-            self.cut();
+            self.progress.rate *= self.config.factor;
         }
     }
 

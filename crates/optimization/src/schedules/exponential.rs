@@ -20,6 +20,12 @@ pub struct ExponentialConfig {
 }
 
 impl RateByTime for ExponentialConfig {
+    const IS_A_POWER: bool = false;
+
+    fn example(rate: f64, steps: u64) -> Self {
+        Self { rate, factor: 0.1_f64.powf(1.0 / steps as f64), warmup: steps / 20 }
+    }
+
     /// With t from 0: eta_t = eta_0 gamma^t.
     fn rate_at(&self, t: u64, _updates: u64) -> f64 {
         self.rate * self.factor.powf(t as f64)

@@ -23,6 +23,12 @@ pub struct InverseSquareRootConfig {
 }
 
 impl RateByTime for InverseSquareRootConfig {
+    const IS_A_POWER: bool = true;
+
+    fn example(rate: f64, steps: u64) -> Self {
+        Self { rate, time_constant: None, warmup: steps / 20 }
+    }
+
     /// With t from 0: eta_t = eta_0 / sqrt(1 + t / tau), or without tau eta_t = eta_0 / sqrt(t + 1).
     fn rate_at(&self, t: u64, _updates: u64) -> f64 {
         self.rate / (1.0 + t as f64 / self.time_constant.unwrap_or(1.0)).sqrt()

@@ -24,6 +24,12 @@ pub struct LinearConfig {
 }
 
 impl RateByTime for LinearConfig {
+    const IS_A_POWER: bool = false;
+
+    fn example(rate: f64, steps: u64) -> Self {
+        Self { rate, final_rate: rate / 10.0, warmup: steps / 20, steps: None }
+    }
+
     /// With t from 0 after the warm-up, T updates: eta_t = eta - (eta - eta_T) min(1, t / T).
     fn rate_at(&self, t: u64, updates: u64) -> f64 {
         self.rate - (self.rate - self.final_rate) * fraction(t, updates)

@@ -1,10 +1,11 @@
 //! Learning-rate schedules: what happened so far to the next rate.
 //!
-//! A schedule is told every training loss and every validation loss and gives the rate of the next update. Schedules by
+//! A schedule is given every training loss and every validation loss and gives the rate of the next update. Schedules by
 //! time ignore the losses. The same objects, out of the same TOML tables, drive language models and, through the same
-//! trait, convex problems, which can tell more: how far the loss is above its minimum, and the error floor of a rate.
+//! trait, convex problems, which know more: how far the loss is above its minimum, and the error floor of a rate.
 //!
 //! One file a schedule: its settings are its formula. `by_time` makes a schedule of a formula, `warm_up` goes before any.
+//! [`ScheduleConfig::examples`] has one of each; `examples/write_schedule.rs` has one that is not among them.
 
 mod adapter;
 mod by_time;
@@ -24,6 +25,7 @@ mod piecewise;
 mod polynomial;
 mod reduce_on_plateau;
 mod rules;
+mod settings;
 mod stall;
 mod step;
 #[cfg(test)]
@@ -48,6 +50,7 @@ pub use one_cycle::OneCycleConfig;
 pub use piecewise::PiecewiseConfig;
 pub use polynomial::PolynomialConfig;
 pub use reduce_on_plateau::{ReduceOnPlateauConfig, Watched};
+pub use settings::Follows;
 pub use stall::StallTest;
 pub use step::StepConfig;
 pub use trigger::NonMonotoneTrigger;
@@ -56,16 +59,16 @@ pub use warmup_stable_decay::{DecayShape, WarmupStableDecayConfig};
 /// A learning-rate schedule.
 ///
 /// The order within one update is fixed: [`Schedule::observe_training`] with the loss of the batch (and
-/// [`Schedule::observe_theory`] where the problem's constants are known), then [`Schedule::next_rate`].
+/// [`Schedule::observe_theory`] if the problem's constants are known), then [`Schedule::next_rate`].
 /// [`Schedule::observe_validation`] comes between two updates.
 pub trait Schedule: Send {
-    /// Tells the mean training loss of the batch whose update comes next, in nats per token.
+    /// Takes in the mean training loss of the batch whose update comes next, in nats per token.
     fn observe_training(&mut self, _loss: f64) {}
 
-    /// Tells a validation loss, in nats per token.
+    /// Takes in a validation loss, in nats per token.
     fn observe_validation(&mut self, _loss: f64) {}
 
-    /// Tells where the weights stand against the theory, before the update that comes next.
+    /// Takes in where the weights stand against the theory, before the update that comes next.
     fn observe_theory(&mut self, _theory: Theory) {}
 
     /// The rate of the next update; counts it as made.
@@ -74,14 +77,14 @@ pub trait Schedule: Send {
     /// The whole state, to be given to [`Schedule::restore`] of a schedule made from the same configuration.
     fn state(&self) -> serde_json::Value;
 
-    /// Goes on where `state` was taken.
+    /// Resumes where `state` was taken.
     ///
     /// # Errors
     /// When `state` is not one of this schedule.
     fn restore(&mut self, state: serde_json::Value) -> Result<(), ScheduleStateError>;
 }
 
-/// What only a problem with known constants can tell.
+/// What only a problem with known constants can give.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Theory {
     /// F(w) - F*, how far the objective is above its minimum.
@@ -95,7 +98,7 @@ pub struct Theory {
 /// A saved state that does not belong to the schedule.
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleStateError {
-    /// It is no state of a schedule.
+    /// It isn't the state of a schedule.
     #[error("the saved state of the learning-rate schedule does not fit the configured schedule: {0}")]
     Damaged(#[from] serde_json::Error),
     /// It is that of another schedule.

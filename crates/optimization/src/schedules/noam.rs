@@ -29,6 +29,14 @@ fn default_warmup() -> u64 {
 }
 
 impl RateByTime for NoamConfig {
+    /// It is one behind the warm-up, which belongs to the formula.
+    const IS_A_POWER: bool = false;
+
+    fn example(rate: f64, steps: u64) -> Self {
+        let (width, warmup) = (64, steps / 5);
+        Self { factor: rate * (width as f64 * warmup as f64).sqrt(), width, warmup }
+    }
+
     /// With t from 0 and s = t + 1: eta_t = factor d^(-1/2) min(s^(-1/2), s W^(-3/2)).
     fn rate_at(&self, t: u64, _updates: u64) -> f64 {
         let (s, d, w) = ((t + 1) as f64, self.width as f64, self.warmup as f64);
@@ -43,8 +51,8 @@ impl RateByTime for NoamConfig {
     fn validate(&self, _steps: u64) -> Vec<Violation> {
         let rules = [
             rules::positive("factor", self.factor),
-            rules::at_least_one("width", self.width),
-            rules::at_least_one("warmup", self.warmup),
+            rules::whole_at_least("width", 1, self.width),
+            rules::whole_at_least("warmup", 1, self.warmup),
         ];
         rules.into_iter().flatten().collect()
     }

@@ -3,7 +3,7 @@
 use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
-use super::config::Settings;
+use super::settings::{Follows, Settings};
 use super::trigger::NonMonotoneTrigger;
 use super::{Schedule, ScheduleStateError, rules};
 
@@ -35,6 +35,14 @@ fn default_patience() -> usize {
 }
 
 impl Settings for NonMonotoneConfig {
+    fn example(rate: f64, steps: u64) -> Self {
+        Self { rate, factor: 0.5, patience: (steps / 50).max(1) as usize, warmup: steps / 20 }
+    }
+
+    fn follows(&self) -> Follows {
+        Follows::Losses
+    }
+
     fn warmup(&self) -> u64 {
         self.warmup
     }

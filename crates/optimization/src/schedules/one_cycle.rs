@@ -43,8 +43,21 @@ fn default_rising() -> f64 {
 }
 
 impl RateByTime for OneCycleConfig {
+    const IS_A_POWER: bool = false;
+
+    fn example(rate: f64, steps: u64) -> Self {
+        Self {
+            rate,
+            start_divisor: default_start_divisor(),
+            final_divisor: default_final_divisor(),
+            rising: default_rising(),
+            warmup: steps / 20,
+            steps: None,
+        }
+    }
+
     /// With t from 0, T updates, rising part r, eta_0 = eta / start-divisor, eta_T = eta_0 / final-divisor: half a cosine from
-    /// eta_0 to eta as t goes from 0 to r T - 1, then one to eta_T as t goes on to T - 1.
+    /// eta_0 to eta as t goes from 0 to r T - 1, then one to eta_T as t continues to T - 1.
     fn rate_at(&self, t: u64, updates: u64) -> f64 {
         let (t, last) = (t as f64, updates as f64 - 1.0);
         let (first_rate, top) = (self.rate / self.start_divisor, self.rising * updates as f64 - 1.0);
@@ -65,18 +78,12 @@ impl RateByTime for OneCycleConfig {
     }
 
     fn validate(&self, steps: u64) -> Vec<Violation> {
-        let at_least_one = |key, value: f64| {
-            (!(value >= 1.0 && value.is_finite()))
-                .then(|| Violation::new(key, format!("must be 1 or more, is {value}")))
-        };
-        let rising = (!(self.rising > 0.0 && self.rising < 1.0)).then(|| {
-            Violation::new("rising", format!("must be above 0 and below 1, is {}", self.rising))
-                .with_help("0.3 rises for the first 30 % of the updates")
-        });
+        let rising = rules::inside_unit("rising", self.rising)
+            .map(|violation| violation.with_help("0.3 rises for the first 30 % of the updates"));
         let rules = [
             rules::positive("rate", self.rate),
-            at_least_one("start-divisor", self.start_divisor),
-            at_least_one("final-divisor", self.final_divisor),
+            rules::at_least("start-divisor", 1.0, self.start_divisor),
+            rules::at_least("final-divisor", 1.0, self.final_divisor),
             rising,
             rules::warmup_before(self.warmup, self.steps.unwrap_or(steps)),
         ];

@@ -31,6 +31,12 @@ fn two() -> f64 {
 }
 
 impl RateByTime for PolynomialConfig {
+    const IS_A_POWER: bool = false;
+
+    fn example(rate: f64, steps: u64) -> Self {
+        Self { rate, final_rate: rate / 10.0, power: 3.0, warmup: steps / 20, steps: None }
+    }
+
     /// With t from 0 after the warm-up, T updates, exponent p: eta_t = eta_T + (eta - eta_T) (1 - min(1, t / T))^p.
     fn rate_at(&self, t: u64, updates: u64) -> f64 {
         self.final_rate + (self.rate - self.final_rate) * (1.0 - fraction(t, updates)).powf(self.power)

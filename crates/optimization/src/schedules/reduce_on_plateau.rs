@@ -3,7 +3,7 @@
 use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
-use super::config::Settings;
+use super::settings::{Follows, Settings};
 use super::{Schedule, ScheduleStateError, rules};
 
 /// `[schedule.reduce-on-plateau]`, as `torch.optim.lr_scheduler.ReduceLROnPlateau` with a relative threshold.
@@ -59,6 +59,23 @@ fn default_threshold() -> f64 {
 }
 
 impl Settings for ReduceOnPlateauConfig {
+    fn example(rate: f64, steps: u64) -> Self {
+        Self {
+            rate,
+            factor: 0.5,
+            patience: steps / 50,
+            threshold: default_threshold(),
+            cooldown: 0,
+            minimum_rate: 0.0,
+            watch: Watched::Validation,
+            warmup: steps / 20,
+        }
+    }
+
+    fn follows(&self) -> Follows {
+        Follows::Losses
+    }
+
     fn warmup(&self) -> u64 {
         self.warmup
     }
@@ -69,12 +86,10 @@ impl Settings for ReduceOnPlateauConfig {
     }
 
     fn validate(&self, _steps: u64) -> Vec<Violation> {
-        let threshold = (!(0.0..1.0).contains(&self.threshold))
-            .then(|| Violation::new("threshold", format!("must be in [0, 1), is {}", self.threshold)));
         let rules = [
             rules::positive("rate", self.rate),
             rules::shrinking("factor", self.factor),
-            threshold,
+            rules::below_one("threshold", &[self.threshold]),
             rules::lower_rate("minimum-rate", self.minimum_rate, self.rate),
         ];
         rules.into_iter().flatten().collect()

@@ -27,6 +27,12 @@ fn tenth() -> f64 {
 }
 
 impl RateByTime for StepConfig {
+    const IS_A_POWER: bool = false;
+
+    fn example(rate: f64, steps: u64) -> Self {
+        Self { rate, every: steps / 5, factor: 0.5, warmup: steps / 20 }
+    }
+
     /// With t from 0: eta_t = eta_0 gamma^floor(t / every).
     fn rate_at(&self, t: u64, _updates: u64) -> f64 {
         self.rate * self.factor.powf((t / self.every) as f64)
@@ -39,7 +45,7 @@ impl RateByTime for StepConfig {
     fn validate(&self, _steps: u64) -> Vec<Violation> {
         let rules = [
             rules::positive("rate", self.rate),
-            rules::at_least_one("every", self.every),
+            rules::whole_at_least("every", 1, self.every),
             rules::shrinking("factor", self.factor),
         ];
         rules.into_iter().flatten().collect()

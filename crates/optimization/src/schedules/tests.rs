@@ -2,6 +2,7 @@
 
 use burn::optim::lr_scheduler::LrScheduler;
 use kiln_hostile::{Fate, Form};
+use kiln_settings::{Entry, Kind, Schema};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -177,7 +178,7 @@ fn non_monotone_cuts_when_a_loss_is_worse_than_the_best_of_a_while_ago() {
 }
 
 #[test]
-fn a_stalled_loss_is_told_from_a_falling_one_by_hand() {
+fn a_stalled_loss_is_distinguished_from_a_falling_one_by_hand() {
     // Halves 4, 2 and 2, 0: means 3 and 1, variances 2 and 2, standard error sqrt(2/2 + 2/2) = sqrt(2); a fall of 2.
     let window = |standard_errors| {
         let mut test = StallTest::new(4);
@@ -208,26 +209,41 @@ fn error_floor_with_the_floor_estimated_cuts_when_the_loss_stalls() {
     assert_eq!(found, expected);
 }
 
-/// One table of each schedule, each with a warm-up where it has one.
-const EACH: [&str; 17] = [
-    "[constant]\nrate = 20.0\nwarmup = 5",
-    "[inverse-time]\nrate = 1.0\ntime-constant = 10.0\nwarmup = 5",
-    "[inverse-square-root]\nrate = 1.0\nwarmup = 5",
-    "[step]\nrate = 1.0\nevery = 7\nwarmup = 5",
-    "[exponential]\nrate = 1.0\nfactor = 0.99\nwarmup = 5",
-    "[polynomial]\nrate = 1.0\nwarmup = 5",
-    "[linear]\nrate = 1.0\nwarmup = 5",
-    "[cosine]\nrate = 1.0\nwarmup = 5",
-    "[cosine-restarts]\nrate = 1.0\nperiod = 9\nperiod-growth = 2\nwarmup = 5",
-    "[one-cycle]\nrate = 1.0\nwarmup = 5",
-    "[noam]\nwidth = 64\nwarmup = 20",
-    "[warmup-stable-decay]\nrate = 1.0\nwarmup = 5",
-    "[piecewise]\nrates = [1.0, 0.1]\nboundaries = [50]\nwarmup = 5",
-    "[error-floor]\nrate = 1.0\nwindow = 6\nwarmup = 5",
-    "[reduce-on-plateau]\nrate = 1.0\npatience = 2\nwarmup = 5",
-    "[reduce-on-plateau]\nrate = 1.0\npatience = 8\nwatch = \"training\"",
-    "[non-monotone]\nrate = 1.0\npatience = 2\nwarmup = 5",
-];
+/// One table of each schedule, each with a warm-up of 5 updates if it has one, and one of a schedule that watches the other
+/// losses.
+fn each() -> Vec<String> {
+    let examples = ScheduleConfig::examples(1.0, 100).into_iter();
+    let tables = examples.map(|config| toml::to_string(&config).unwrap());
+    let watching = "[reduce-on-plateau]\nrate = 1.0\npatience = 8\nwatch = \"training\"".to_owned();
+    tables.chain([watching]).collect()
+}
+
+#[test]
+fn the_examples_are_every_schedule_of_the_schema_with_the_rate_that_was_asked_for() {
+    let schema = Schema::of::<ScheduleConfig>();
+    let Some(Entry { kind: Kind::Choice(names), .. }) = schema.get("") else { panic!("a choice of tables") };
+    for (rate, steps) in [(1.0, 100), (0.02, 12)] {
+        let examples = ScheduleConfig::examples(rate, steps);
+        assert_eq!(examples.iter().map(ScheduleConfig::name).collect::<Vec<_>>(), *names);
+        for config in examples {
+            assert_eq!(config.validate(steps), [], "{config:?}");
+            let found = rates(&mut *config.build(steps), steps as usize);
+            let highest = found.iter().copied().fold(0.0, f64::max);
+            assert!((0.8 * rate..=rate * (1.0 + 1e-12)).contains(&highest), "{config:?}: {highest}");
+        }
+    }
+}
+
+/// What a schedule says it follows is what it follows.
+#[test]
+fn losses_change_the_rates_of_those_that_follow_them_and_of_no_other() {
+    for config in ScheduleConfig::examples(1.0, 100) {
+        let alone = rates(&mut *config.build(100), 100);
+        let watched = watched_rates(&mut *config.build(100), 0..100);
+        assert_eq!(config.is_by_time(), watched == alone, "{config:?}");
+        assert_eq!(config.follows() == Follows::Losses, watched != alone, "{config:?}");
+    }
+}
 
 /// A hundred updates, with losses that fall and stall, from `start` on.
 fn watched_rates(schedule: &mut dyn Schedule, updates: std::ops::Range<u32>) -> Vec<f64> {
@@ -245,7 +261,7 @@ fn watched_rates(schedule: &mut dyn Schedule, updates: std::ops::Range<u32>) -> 
 
 #[test]
 fn a_restored_schedule_goes_on_without_a_changed_rate() {
-    for table in EACH {
+    for table in &each() {
         let expected = watched_rates(&mut *schedule(table, 100), 0..100);
         let changes = expected.windows(2).filter(|pair| pair[0] != pair[1]).count();
         assert!(changes > 0 && expected.iter().all(|rate| *rate >= 0.0 && rate.is_finite()), "{table}: {expected:?}");
@@ -263,7 +279,7 @@ fn a_restored_schedule_goes_on_without_a_changed_rate() {
 
 #[test]
 fn a_warm_up_rises_in_equal_parts_to_the_first_rate_of_any_schedule() {
-    for table in EACH.iter().filter(|table| table.contains("warmup = 5")) {
+    for table in each().iter().filter(|table| table.contains("warmup = 5")) {
         let found = watched_rates(&mut *schedule(table, 100), 0..6);
         let without = watched_rates(&mut *schedule(&table.replace("warmup = 5", "warmup = 0"), 95), 0..1);
         let parts: Vec<f64> = (1..=6).map(|part| without[0] * f64::from(part) / 6.0).collect();
@@ -273,7 +289,7 @@ fn a_warm_up_rises_in_equal_parts_to_the_first_rate_of_any_schedule() {
 
 #[test]
 fn a_state_of_something_else_is_refused() {
-    for table in EACH {
+    for table in &each() {
         let error = schedule(table, 100).restore(serde_json::json!({ "heat": 1.0 })).unwrap_err();
         assert!(error.to_string().contains("does not fit the configured schedule"), "{error}");
     }
@@ -323,7 +339,7 @@ fn burns_learner_and_the_loop_share_one_schedule() {
 
 #[test]
 fn burns_record_restores_every_schedule() {
-    for table in EACH {
+    for table in &each() {
         let expected = watched_rates(&mut *schedule(table, 100), 0..100);
         let first = SharedSchedule::new(schedule(table, 100));
         watched_rates(&mut **first.get(), 0..61);

@@ -23,7 +23,7 @@ impl NonMonotoneTrigger {
 
     /// Takes in the next loss v, the t-th from 0; true if t > n and v > min(v_0 .. v_{t-n-1}), n being the patience.
     ///
-    /// It goes on counting after it has triggered; [`NonMonotoneTrigger::reset`] makes it forget.
+    /// It keeps counting after it has triggered; [`NonMonotoneTrigger::reset`] makes it forget.
     pub fn observe(&mut self, loss: f64) -> bool {
         let old = self.losses.len().saturating_sub(self.patience);
         let triggered = self.losses[..old].iter().any(|before| loss > *before);
@@ -36,7 +36,7 @@ impl NonMonotoneTrigger {
         self.losses.clear();
     }
 
-    /// The same losses under another patience: a saved state goes on under the one that is configured.
+    /// The same losses under another patience: a saved state resumes under the one that is configured.
     #[must_use]
     pub fn with_patience(self, patience: usize) -> Self {
         Self { patience, ..self }

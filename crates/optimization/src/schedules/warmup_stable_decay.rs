@@ -59,6 +59,13 @@ impl DecayShape {
 }
 
 impl RateByTime for WarmupStableDecayConfig {
+    const IS_A_POWER: bool = false;
+
+    fn example(rate: f64, steps: u64) -> Self {
+        let (final_rate, decay_fraction) = (rate / 10.0, default_decay_fraction());
+        Self { rate, final_rate, decay_fraction, shape: DecayShape::SquareRoot, warmup: steps / 20, steps: None }
+    }
+
     /// With t from 0 after the warm-up, T updates, the last D = f T of which decay, and x = min(1, (t - (T - D)) / D):
     /// eta_t = eta for t < T - D, then eta_T + (eta - eta_T) left(x).
     fn rate_at(&self, t: u64, updates: u64) -> f64 {

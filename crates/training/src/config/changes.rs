@@ -1,7 +1,7 @@
-//! What may change when a run goes on, and what each change means for it.
+//! What may change when a run resumes, and what each change means for it.
 //!
-//! Two configurations are compared as their resolved documents, key by key. [`RULES`] is the one place that says what a
-//! change of a key means; the tests make sure that it knows every key of the schema.
+//! Two configurations are compared as their resolved documents, key by key. [`RULES`] and [`rule`] are the one place that
+//! says what a change of a key means; the tests make sure that it knows every key of the schema.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
+use kiln_optimization::schedules::ScheduleConfig;
 use kiln_settings::{Entry, Kind, Schema, join};
 
 use super::Config;
@@ -17,10 +18,10 @@ use super::Config;
 #[cfg(test)]
 mod tests;
 
-/// What a change of a key means for a run that goes on.
+/// What a change of a key means for a run that resumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// What is saved has another shape or means something else under the new value, so the run cannot go on with it.
+    /// What is saved has another shape or means something else under the new value, so the run cannot resume with it.
     Refused,
     /// Training takes another course from here on than one with the new value from the start.
     Course,
@@ -31,11 +32,11 @@ pub enum Meaning {
 /// A key whose value is another one than before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// The dotted key; that of the section where another of its tables was chosen.
+    /// The dotted key; that of the section if another of its tables was chosen.
     pub key: String,
-    /// The value before; nothing where the key was left out.
+    /// The value before; nothing if the key was left out.
     pub from: Option<Value>,
-    /// The value now; nothing where the key is left out.
+    /// The value now; nothing if the key is left out.
     pub to: Option<Value>,
 }
 
@@ -57,7 +58,7 @@ fn on_one_line(value: &Value) -> String {
     }
 }
 
-/// The changes that a run cannot go on with, all of them.
+/// The changes that a run cannot resume with, all of them.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` was started with other settings, and what is saved there cannot go on with these:{}", run.display(), lines(changes))]
 pub struct RefusedChanges {
@@ -104,7 +105,8 @@ enum Rule {
     Length,
 }
 
-/// What each key means, the first pattern that fits. `*` is any one part of a key, `**` any number of parts, also none.
+/// What each key means, the first pattern that fits. `*` is any one part of a key, `**` any number of parts, also none. The
+/// keys of a schedule by time need no row ([`rule`]).
 ///
 /// Only what is refused may be named by `**`: a new key is refused there until somebody has thought about it, and everywhere
 /// else a test fails.
@@ -134,25 +136,9 @@ const RULES: &[(&str, Rule)] = &[
     ("schedule.error-floor.window", Rule::Refused),
     ("schedule.reduce-on-plateau.rate", Rule::Refused),
     ("schedule.non-monotone.rate", Rule::Refused),
-    ("schedule.*.rate", Rule::Course),
-    ("schedule.*.final-rate", Rule::Course),
     ("schedule.*.warmup", Rule::Course),
-    ("schedule.*.steps", Rule::Course),
     ("schedule.*.factor", Rule::Course),
     ("schedule.*.patience", Rule::Course),
-    ("schedule.*.time-constant", Rule::Course),
-    ("schedule.step.every", Rule::Course),
-    ("schedule.polynomial.power", Rule::Course),
-    ("schedule.cosine-restarts.period", Rule::Course),
-    ("schedule.cosine-restarts.period-growth", Rule::Course),
-    ("schedule.one-cycle.start-divisor", Rule::Course),
-    ("schedule.one-cycle.final-divisor", Rule::Course),
-    ("schedule.one-cycle.rising", Rule::Course),
-    ("schedule.noam.width", Rule::Course),
-    ("schedule.warmup-stable-decay.decay-fraction", Rule::Course),
-    ("schedule.warmup-stable-decay.shape", Rule::Course),
-    ("schedule.piecewise.rates", Rule::Course),
-    ("schedule.piecewise.boundaries", Rule::Course),
     ("schedule.error-floor.multiple", Rule::Course),
     ("schedule.error-floor.window-growth", Rule::Course),
     ("schedule.error-floor.standard-errors", Rule::Course),
@@ -188,7 +174,7 @@ const RULES: &[(&str, Rule)] = &[
 ];
 
 /// Every key in which two configurations differ, in alphabetical order, and what that means for a run that was trained with
-/// the first and is to go on with the second.
+/// the first and is to resume with the second.
 pub fn changes(before: &Config, now: &Config) -> Vec<(Change, Meaning)> {
     let schema = Schema::of::<Config>();
     let [before, now] = [Document::new(&schema, before), Document::new(&schema, now)];
@@ -267,7 +253,16 @@ fn meaning(change: &Change, schedule_ends_with_the_run: bool) -> Meaning {
 }
 
 fn rule(key: &str) -> Option<Rule> {
-    RULES.iter().find(|(pattern, _)| fits(pattern, key)).map(|(_, rule)| *rule)
+    let row = RULES.iter().find(|(pattern, _)| fits(pattern, key)).map(|(_, rule)| *rule);
+    row.or_else(|| is_of_a_schedule_by_time(key).then_some(Rule::Course))
+}
+
+/// Such a schedule saves nothing but the number of updates made, so that any of its keys may change.
+fn is_of_a_schedule_by_time(key: &str) -> bool {
+    let table = key.strip_prefix("schedule.").and_then(|rest| rest.split_once('.')).map(|(table, _)| table);
+    table.is_some_and(|table| {
+        ScheduleConfig::examples(1.0, 100).iter().any(|schedule| schedule.name() == table && schedule.is_by_time())
+    })
 }
 
 fn fits(pattern: &str, key: &str) -> bool {

@@ -43,7 +43,7 @@ pub(super) struct TrainArguments {
     configs: Vec<PathBuf>,
 
     /// Set a key in all of the configurations, for example `--set run.batch=64`; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = Override::parse)]
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::arguments::overriding)]
     overrides: Vec<Override>,
 
     /// Updates in a round

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::super::download::{DownloadError, fetch};
-use super::super::{CorpusError, DataConfig, DownloadConfig, MIRROR_VARIABLE, Split};
+use super::super::download::fetch;
+use super::super::{CorpusError, DataConfig, DownloadConfig, DownloadError, MIRROR_VARIABLE, Split};
 use super::server::{Answer, Server};
 use super::{folder, text, write};
 

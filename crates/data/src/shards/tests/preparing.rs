@@ -9,7 +9,7 @@ use kiln_models::{
 
 use super::super::{DataError, PrepareProgress, PreparedData, prepare, prepare_evaluation};
 use super::{folder, read};
-use crate::corpus::{BuiltinConfig, CorpusError, DataConfig, FileConfig, Split};
+use crate::corpus::{BuiltinConfig, CorpusError, DataConfig, FileConfig, OpenProgress, Split};
 
 const TALE: &str = "A fox, an owl and a well.\nThe owl asked: \"Où est la clé?\" 狐 knew.\n";
 
@@ -170,8 +170,10 @@ fn progress_goes_from_counting_to_the_last_byte() {
     let mut report = |progress| match progress {
         PrepareProgress::Encoding { split, done, total } => encoded.push((split, done, total)),
         PrepareProgress::Learning { done, .. } => learned = done,
-        PrepareProgress::Counting { done, total } => assert!(done <= total && total == text.len() as u64),
-        PrepareProgress::Downloading { .. } => panic!("nothing is downloaded"),
+        PrepareProgress::Opening(OpenProgress::Counting { done, total }) => {
+            assert!(done <= total && total == text.len() as u64);
+        }
+        PrepareProgress::Opening(OpenProgress::Downloading { .. }) => panic!("nothing is downloaded"),
     };
     prepare(&data, &byte_pair(), cache.path(), &mut report).expect("all is well");
     assert!(learned > 0);

@@ -1,6 +1,6 @@
 //! What Muon does with matrices, and which it takes for its own.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use kiln_parameters::Role;
 
 use super::support::{assert_close, double, fixture};
@@ -39,7 +39,8 @@ fn singular_values_follow_the_published_polynomial() {
 #[test]
 fn a_matrix_without_a_gradient_only_decays() {
     let rule = OptimizerConfig::Muon(MuonConfig::default()).rule();
-    let parameter = Parameter { path: "layers.0.weight", shape: &[2, 2], role: Role::HiddenMatrix, step: 1 };
-    let updated = rule.update(parameter, double(&[1.0; 4]), double(&[0.0; 4]), &mut Slots::default(), &Rate::Same(0.5));
+    let parameter = ParameterView { path: "layers.0.weight", shape: &[2, 2], role: Role::HiddenMatrix, step: 1 };
+    let (value, gradient) = (double(&[1.0; 4]), double(&[0.0; 4]));
+    let updated = rule.update(Moving { parameter, value, gradient, slots: &mut Slots::default() }, &Rate::Same(0.5));
     assert_close(&updated.into_data(), &[0.95; 4], 1e-15, "decayed");
 }

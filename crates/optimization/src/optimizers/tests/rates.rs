@@ -13,9 +13,10 @@ fn steps(config: &OptimizerConfig, path: &str, parts: &[&Array], rates: impl Fn(
     let mut value = double(&parts[0].data);
     let fixture = fixture();
     let update = |(step, gradient): (usize, &&Array)| {
-        let parameter = Parameter { path, shape, role, step: step as u64 + 1 };
+        let parameter = ParameterView { path, shape, role, step: step as u64 + 1 };
         let rate = rates(fixture.rates[step]);
-        value = rule.update(parameter, value.clone(), double(&gradient.data), &mut slots, &rate);
+        let gradient = double(&gradient.data);
+        value = rule.update(Moving { parameter, value: value.clone(), gradient, slots: &mut slots }, &rate);
         let evaluated = rule.evaluation_weights(value.clone(), &slots);
         [value.clone(), evaluated].map(|tensor| tensor.into_data().iter().collect::<Vec<f64>>())
     };

@@ -7,7 +7,7 @@ const TEXT: &str = "[data.builtin]\n[tokenizer.character]\n[model.lstm]\nhidden 
     [schedule.cosine]\nrate = 0.5\n[run]\nsteps = 100\nbatch = 4\ncontext = 16\n";
 
 fn config(overrides: &[&str]) -> Config {
-    let overrides: Vec<Override> = overrides.iter().map(|text| Override::parse(text).unwrap()).collect();
+    let overrides: Vec<Override> = overrides.iter().map(|text| Override::parse("--set", text).unwrap()).collect();
     Config::read(&Source::new("run.toml", TEXT), &overrides).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
@@ -28,6 +28,13 @@ fn keys() -> Vec<String> {
 fn every_key_of_the_schema_is_in_the_table() {
     let unknown: Vec<_> = keys().into_iter().filter(|key| rule(key).is_none()).collect();
     assert!(unknown.is_empty(), "say in `RULES` what a change of these means for a run that goes on: {unknown:?}");
+}
+
+#[test]
+fn a_schedule_by_time_may_change_and_a_new_key_of_one_that_follows_losses_may_not() {
+    assert_eq!(rule("schedule.cosine.final-rate"), Some(Rule::Course));
+    assert_eq!(rule("schedule.error-floor.a-new-key"), None);
+    assert_eq!(rule("schedule.another.rate"), None);
 }
 
 #[test]

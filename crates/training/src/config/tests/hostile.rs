@@ -1,4 +1,4 @@
-//! Mutants of configurations, and paths that are no files.
+//! Mutants of configurations, and files full of mistakes.
 
 use std::fs;
 
@@ -95,16 +95,4 @@ fn a_file_full_of_mistakes_is_told_in_bounded_time_and_memory() {
 fn a_process_reads_a_configuration() {
     let told = kiln_hostile::within_bounds(|path| Config::open(path, &[]).expect_err("it is wrong").to_string());
     assert!(told.len() < 1 << 20);
-}
-
-#[cfg(unix)]
-#[test]
-fn what_is_no_file_is_not_read() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    for path in kiln_hostile::no_files(folder.path()) {
-        let name = path.display().to_string();
-        let error = kiln_hostile::in_time(&name, move || Config::open(&path, &[]).expect_err("it is no file"));
-        assert_eq!(error.to_string(), format!("`{name}` is not a file"));
-        assert!(error.help().is_some());
-    }
 }

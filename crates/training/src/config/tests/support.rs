@@ -1,74 +1,72 @@
 //! Right configurations of every choice, to make mistakes in.
 
-use crate::config::Config;
-use kiln_settings::{ConfigErrors, Kind, Schema, Source};
+use std::sync::LazyLock;
 
-/// Each choice of each section with what it needs at least.
-const CHOICES: [(&str, &str); 19] = [
+use kiln_optimization::schedules::ScheduleConfig;
+use kiln_settings::{ConfigErrors, Kind, Schema, Source, join};
+
+use crate::config::Config;
+
+/// The sources of a corpus, which are no choice to the schema.
+const SOURCES: [&str; 3] = ["data.file", "data.download", "data.builtin"];
+
+/// What tables need at least, but those of schedules.
+const NEEDED: [(&str, &str); 5] = [
     ("data.file", "paths = [\"tales.txt\"]"),
     ("data.download", DOWNLOAD),
-    ("data.builtin", ""),
-    ("tokenizer.character", ""),
-    ("tokenizer.byte", ""),
     ("tokenizer.byte-pair", "vocabulary-size = 512"),
     ("tokenizer.file", "path = \"tokenizer.json\""),
-    ("model.rnn", ""),
-    ("model.lstm", ""),
-    ("model.gru", ""),
-    ("model.transformer", ""),
-    ("optimizer.adamw", ""),
-    ("optimizer.sgd", ""),
-    ("optimizer.adam", ""),
-    ("optimizer.rmsprop", ""),
-    ("optimizer.lion", ""),
-    ("optimizer.muon", ""),
-    ("optimizer.schedule-free-sgd", ""),
-    ("optimizer.schedule-free-adamw", ""),
+    ("averaging.polyak", "start = 1"),
 ];
 
 const DOWNLOAD: &str = "url = \"https://example.org/tales.txt\"\n\
     sha256 = \"86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed\"";
 
-const SCHEDULES: [(&str, &str); 16] = [
-    ("schedule.constant", "rate = 0.001"),
-    ("schedule.inverse-time", "rate = 0.001"),
-    ("schedule.inverse-square-root", "rate = 0.001"),
-    ("schedule.step", "rate = 0.001\nevery = 10"),
-    ("schedule.exponential", "rate = 0.001\nfactor = 0.999"),
-    ("schedule.polynomial", "rate = 0.001"),
-    ("schedule.linear", "rate = 0.001"),
-    ("schedule.cosine", "rate = 0.001"),
-    ("schedule.cosine-restarts", "rate = 0.001\nperiod = 10"),
-    ("schedule.one-cycle", "rate = 0.001"),
-    ("schedule.noam", "width = 128"),
-    ("schedule.warmup-stable-decay", "rate = 0.001"),
-    ("schedule.piecewise", "rates = [0.001, 0.0001]\nboundaries = [50]"),
-    ("schedule.error-floor", "rate = 0.001"),
-    ("schedule.reduce-on-plateau", "rate = 0.001"),
-    ("schedule.non-monotone", "rate = 0.001"),
-];
+/// The keys that the table of `schedule` cannot do without, a line each.
+fn needed_by(schedule: &ScheduleConfig) -> String {
+    let toml::Value::Table(whole) = toml::Value::try_from(schedule).expect("a schedule is TOML") else {
+        panic!("a schedule is a table")
+    };
+    let keys = whole[schedule.name()].as_table().expect("its settings are a table");
+    let is_needed = |key: &str| {
+        let mut without = whole.clone();
+        without[schedule.name()].as_table_mut().expect("its settings are a table").remove(key);
+        toml::Value::Table(without).try_into::<ScheduleConfig>().is_err()
+    };
+    keys.iter().filter(|(key, _)| is_needed(key)).map(|(key, value)| format!("{key} = {value}\n")).collect()
+}
 
-/// Choices of a section that may be left out.
-const AVERAGES: [(&str, &str); 3] =
-    [("averaging.polyak", "start = 1"), ("averaging.exponential", ""), ("averaging.non-monotone", "")];
+/// Each choice of each section with what it needs at least, found out from the schema.
+static CHOICES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    let schema = Schema::of::<Config>();
+    let mut tables: Vec<String> = SOURCES.map(str::to_owned).to_vec();
+    for (path, entry) in schema.entries() {
+        if let Kind::Choice(names) = &entry.kind {
+            tables.extend(names.iter().map(|name| join(path, name)));
+        }
+    }
+    let schedules = ScheduleConfig::examples(0.001, 100);
+    let needed = |table: &String| {
+        let schedule = schedules.iter().find(|schedule| join("schedule", schedule.name()) == *table);
+        let keys = NEEDED.iter().find(|(known, _)| known == table).map(|(_, keys)| (*keys).to_owned());
+        schedule.map(needed_by).or(keys).unwrap_or_default()
+    };
+    tables.into_iter().map(|table| (table.clone(), needed(&table).trim_end().to_owned())).collect()
+});
 
 /// The text of a right configuration whose choices are those that `path` needs, else the first of each section that must be
 /// there.
 pub(super) fn right_text(path: &str) -> String {
-    let choices: Vec<(&str, &str)> = CHOICES.iter().chain(&SCHEDULES).copied().collect();
     let mut text = String::from("seed = 1\n\n");
-    for section in ["data", "tokenizer", "model", "optimizer", "schedule"] {
-        let belongs = |(table, _): &&(&str, &str)| table.split('.').next() == Some(section);
-        let wanted = |(table, _): &&(&str, &str)| is_in(path, table);
-        let of_section = || choices.iter().filter(belongs);
-        let (table, keys) =
-            of_section().find(wanted).or_else(|| of_section().next()).expect("every section has a choice");
+    for section in ["data", "tokenizer", "model", "optimizer", "schedule", "averaging"] {
+        let of_section = || CHOICES.iter().filter(|(table, _)| table.split('.').next() == Some(section));
+        let wanted = of_section().find(|(table, _)| is_in(path, table));
+        // A section that may be left out.
+        let first = if section == "averaging" { None } else { of_section().next() };
+        let Some((table, keys)) = wanted.or(first) else { continue };
         if section == "data" {
             text += "[data]\n\n";
         }
-        text += &format!("[{table}]\n{keys}\n\n");
-    }
-    if let Some((table, keys)) = AVERAGES.iter().find(|(table, _)| is_in(path, table)) {
         text += &format!("[{table}]\n{keys}\n\n");
     }
     text += "[run]\nsteps = 100\nbatch = 4\ncontext = 16\n";
@@ -121,5 +119,5 @@ pub(super) fn values() -> Vec<(String, Kind)> {
 
 /// Every choice of every section, for tests that want each once.
 pub(super) fn choices() -> impl Iterator<Item = &'static str> {
-    CHOICES.iter().chain(&SCHEDULES).chain(&AVERAGES).map(|(table, _)| *table)
+    CHOICES.iter().map(|(table, _)| table.as_str())
 }

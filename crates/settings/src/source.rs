@@ -1,4 +1,4 @@
-//! The configuration file on disk.
+//! The file on disk.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use crate::files::{Content, Links, read_regular};
 
 use super::problem::{ConfigErrors, Source};
 
-/// Nobody writes a configuration of so many bytes; a larger file was named by mistake. The tree and the mistakes of a file
-/// take up to five hundred times its text, which this keeps to some thirty megabytes.
+/// Nobody writes settings of more bytes; a larger file was named by mistake. The tree and the mistakes of a file take up to
+/// five hundred times its text, which this keeps to some thirty megabytes.
 const MOST_BYTES: u64 = 64 << 10;
 
 /// Why a configuration file could not be used.
@@ -22,8 +22,7 @@ pub enum ConfigFileError {
         /// Why not.
         source: io::Error,
     },
-    /// A folder, a device or a pipe. A run writes the name of its configuration down to be started again by it, so it has to
-    /// be a file that stays.
+    /// A folder, a device or a pipe.
     #[error("`{}` is not a file", path.display())]
     NotAFile {
         /// The path.
@@ -35,7 +34,7 @@ pub enum ConfigFileError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is no UTF-8 text.
+    /// The file isn't UTF-8 text.
     #[error("{}:{line}:{column}: this is not TOML: byte {offset} is not UTF-8 text", path.display())]
     NotText {
         /// The file.
@@ -53,23 +52,20 @@ pub enum ConfigFileError {
 }
 
 impl ConfigFileError {
-    /// What to do about it, where that can be said.
+    /// What to do about it, if the error itself tells.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => Some(suggest_file(path)),
-            Self::Io { .. } | Self::NotAFile { .. } | Self::TooLarge { .. } => {
-                Some("give a TOML file, for example `configs/quickstart.toml`".into())
-            }
+            Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => suggest_file(path),
+            Self::Io { .. } | Self::NotAFile { .. } | Self::TooLarge { .. } | Self::Wrong(_) => None,
             Self::NotText { .. } => Some("save the file as UTF-8".into()),
-            Self::Wrong(_) => None,
         }
     }
 }
 
-/// Reads a configuration file, whatever it configures.
+/// Reads the text of a file of settings, to be given to [`read`](super::read).
 ///
 /// # Errors
-/// When it cannot be read, is no regular file, is too large or is no UTF-8.
+/// When it cannot be read, isn't a regular file, is larger than 64 KiB or isn't UTF-8.
 pub fn read_source(path: &Path) -> Result<Source, ConfigFileError> {
     let failed = |source| ConfigFileError::Io { path: path.to_path_buf(), source };
     let bytes = match read_regular(path, Links::Followed, MOST_BYTES).map_err(failed)? {
@@ -89,7 +85,7 @@ pub fn read_source(path: &Path) -> Result<Source, ConfigFileError> {
 }
 
 /// "did you mean" for a file that is not there.
-fn suggest_file(path: &Path) -> String {
+fn suggest_file(path: &Path) -> Option<String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let wanted = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
@@ -97,8 +93,6 @@ fn suggest_file(path: &Path) -> String {
         files.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".toml")).collect();
     files.sort();
     let names: Vec<&str> = files.iter().map(String::as_str).collect();
-    match super::suggestion::nearest(&wanted, &names) {
-        Some(name) => format!("did you mean `{}`?", path.with_file_name(name).display()),
-        None => "give a TOML file, for example `configs/quickstart.toml`".into(),
-    }
+    let meant = super::suggestion::nearest(&wanted, &names)?;
+    Some(format!("did you mean `{}`?", path.with_file_name(meant).display()))
 }

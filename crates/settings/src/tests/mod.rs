@@ -1,11 +1,14 @@
-//! The reader on a small configuration of its own.
+//! The reader on small settings of its own.
 
-use serde::Deserialize;
+mod hostile;
+mod schema;
+
+use serde::{Deserialize, Serialize};
 
 use crate::Violation;
-use crate::{ConfigErrors, Kind, Origin, Override, Schema, Source, read};
+use crate::{ConfigErrors, Kind, Origin, Override, Schema, Source, read, read_source};
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Kitchen {
     #[serde(default)]
@@ -14,7 +17,7 @@ struct Kitchen {
     shelf: Shelf,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 enum Oven {
     Gas(Gas),
@@ -26,7 +29,7 @@ enum Oven {
     Stone {},
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Gas {
     flame: f64,
@@ -35,7 +38,7 @@ struct Gas {
     lighter: Option<u32>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Colour {
     #[default]
@@ -43,7 +46,7 @@ enum Colour {
     Yellow,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Shelf {
     jars: Vec<String>,
@@ -84,7 +87,7 @@ fn check(kitchen: &Kitchen) -> Vec<Violation> {
 }
 
 fn overrides(arguments: &[&str]) -> Vec<Override> {
-    arguments.iter().map(|argument| Override::parse(argument).expect("a key and a value")).collect()
+    arguments.iter().map(|argument| Override::parse("--set", argument).expect("a key and a value")).collect()
 }
 
 fn read_kitchen(text: &str, set: &[&str]) -> Result<Kitchen, ConfigErrors> {
@@ -114,7 +117,7 @@ fn a_right_file_is_read() {
 }
 
 #[test]
-fn every_mistake_of_a_file_is_told_once_and_in_order() {
+fn every_mistake_of_a_file_is_reported_once_and_in_order() {
     let text = r#"
 sed = 7
 [oven.gaz]
@@ -202,8 +205,8 @@ fn overrides_go_through_the_same_checks_and_name_themselves() {
             "--set:1:18 `shelf.height[1]` must be a number, is true",
         ]
     );
-    assert!(Override::parse("shelf.top-most").is_err());
-    assert!(Override::parse("shelf..top-most=1").is_err());
+    assert!(Override::parse("--set", "shelf.top-most").is_err());
+    assert!(Override::parse("--set", "shelf..top-most=1").is_err());
 }
 
 #[test]
@@ -219,13 +222,13 @@ fn rules_point_at_the_value_or_at_the_table_of_a_default() {
 }
 
 #[test]
-fn a_rule_that_depends_on_an_unreadable_value_is_not_told() {
+fn a_rule_that_depends_on_an_unreadable_value_is_not_reported() {
     let text = GOOD.replace("top-most = 4", "top-most = \"no\"");
     assert_eq!(problems(&text, &[]), ["8:12 `shelf.top-most` must be a whole number, is the text \"no\""]);
 }
 
 #[test]
-fn a_file_that_is_no_toml_is_told_line_by_line() {
+fn a_file_that_is_not_toml_is_reported_line_by_line() {
     assert_eq!(
         problems("seed = \nflame = yes\n", &[]),
         [
@@ -288,8 +291,29 @@ fn the_schema_knows_every_key_of_every_choice() {
 }
 
 #[test]
-fn a_key_of_another_section_is_told_where_it_belongs() {
+fn a_key_of_another_section_comes_with_where_it_belongs() {
     let text = GOOD.replace("seed = 7", "watts = 7");
     let told = problems(&text, &[]);
     assert!(told[0].contains("there is a `watts` in [oven.electric]"), "{told:?}");
+}
+
+#[test]
+fn an_override_is_reported_under_the_name_of_what_set_it() {
+    let source = Source::new("kitchen.toml", GOOD);
+    let set = [Override::parse("KITCHEN_SET", "seed.a=1").expect("a key and a value")];
+    let errors = read(&source, &set, check).expect_err("`seed` is a value");
+    assert_eq!(
+        errors.to_string(),
+        "KITCHEN_SET:1:1: `seed.a` cannot be set: `seed` is a value, not a table\n  help: write `KITCHEN_SET seed=VALUE`"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_comes_with_the_one_that_was_meant() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("kitchen.toml"), GOOD).expect("the folder can be written");
+    let error = read_source(&folder.path().join("kichen.toml")).expect_err("it is not there");
+    let meant = folder.path().join("kitchen.toml");
+    assert_eq!(error.help(), Some(format!("did you mean `{}`?", meant.display())));
+    assert_eq!(read_source(&folder.path().join("cellar.toml")).expect_err("nor is this").help(), None);
 }

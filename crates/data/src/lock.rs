@@ -14,7 +14,7 @@ impl FolderLock {
     pub(crate) fn acquire(folder: &Path) -> std::io::Result<Self> {
         let file = OpenOptions::new().create(true).write(true).truncate(false).open(folder.join("lock"))?;
         match file.lock() {
-            // Some network file systems know no locks; two runs at once are rare enough to go on without.
+            // Some network file systems know no locks; two runs at once are rare enough to do without.
             Err(error) if error.kind() != std::io::ErrorKind::Unsupported => Err(error),
             _ => Ok(Self { _file: file }),
         }

@@ -1,0 +1,72 @@
+//! A linear model with an L2 penalty, F(w) = mean of l(x_iᵀ w, y_i) + l2 |w|² / 2, for any loss l: what linear and logistic
+//! regression share.
+
+use burn::tensor::Tensor;
+use rand_chacha::ChaCha8Rng;
+
+use super::Sampled;
+use super::on_device::OnDevice;
+use crate::Arithmetic;
+use crate::data::Samples;
+
+/// The loss of each sample and its derivative by the product x_iᵀ w, both of the shape of the products.
+pub(super) struct PerSample {
+    pub(super) losses: Tensor<2>,
+    pub(super) slopes: Tensor<2>,
+}
+
+/// The samples of a linear model on a device, with the weight of its penalty.
+pub(super) struct LinearModel {
+    pub(super) data: OnDevice,
+    pub(super) l2: f64,
+}
+
+impl LinearModel {
+    pub(super) fn new(samples: &Samples, l2: f64, arithmetic: &Arithmetic) -> Self {
+        Self { data: OnDevice::new(samples, arithmetic), l2 }
+    }
+
+    /// x_iᵀ w of every sample, `[R, d]` -> `[R, n]`.
+    pub(super) fn products(&self, weights: &Tensor<2>) -> Tensor<2> {
+        weights.clone().matmul(self.data.features.clone().transpose())
+    }
+
+    /// l2 |w|² / 2 of each row, `[R, d]` -> `[R]`.
+    pub(super) fn penalty(&self, weights: &Tensor<2>) -> Tensor<1> {
+        weights.clone().square().sum_dim(1).squeeze_dim::<1>(1).mul_scalar(self.l2 / 2.0)
+    }
+
+    /// Gradient and loss, less `minimum`, of a mini-batch for each row; `loss` gets the products `[R, b]` and the targets
+    /// `[R, b]`.
+    pub(super) fn sampled(
+        &self,
+        weights: Tensor<2>,
+        batch: usize,
+        draws: &mut ChaCha8Rng,
+        minimum: f64,
+        loss: impl FnOnce(Tensor<2>, Tensor<2>) -> PerSample,
+    ) -> Sampled {
+        let (features, targets) = self.data.draw(weights.dims()[0], batch, draws);
+        let products = features.clone().matmul(weights.clone().unsqueeze_dim::<3>(2)).squeeze_dim::<2>(2);
+        let PerSample { losses, slopes } = loss(products, targets);
+        let mean_loss = losses.mean_dim(1).squeeze_dim::<1>(1);
+        let mean_slope = slopes.unsqueeze_dim::<3>(1).matmul(features).squeeze_dim::<2>(1).div_scalar(batch as f64);
+        Sampled {
+            loss: mean_loss.add(self.penalty(&weights)).sub_scalar(minimum),
+            gradient: mean_slope.add(weights.mul_scalar(self.l2)),
+        }
+    }
+
+    /// The variance of a single sample's gradient f_i x_i + p about the full one, for slopes f `[R, n]` and p = l2 w: the mean
+    /// over the samples of |f_i x_i + p|², less |grad F|². `[R, d]` -> `[R]`.
+    pub(super) fn variance(&self, weights: Tensor<2>, slopes: Tensor<2>, gradient: Tensor<2>) -> Tensor<1> {
+        let n = self.data.samples() as f64;
+        let common = weights.mul_scalar(self.l2);
+        let row_sum = |tensor: Tensor<2>| tensor.sum_dim(1).squeeze_dim::<1>(1);
+        // |f_i x_i + p|² = f_i² |x_i|² + 2 f_i x_iᵀ p + |p|²; the mean of f_i x_i is grad F - p.
+        let lengths = self.data.features.clone().square().sum_dim(1).transpose();
+        let squares = row_sum(slopes.square().mul(lengths)).div_scalar(n);
+        let crossed = row_sum(common.clone().mul(gradient.clone().sub(common.clone()))).mul_scalar(2.0);
+        squares.add(crossed).add(row_sum(common.square())).sub(row_sum(gradient.square())).clamp_min(0.0)
+    }
+}

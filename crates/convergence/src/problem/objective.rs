@@ -1,0 +1,49 @@
+//! What an objective gives: its value, its gradients, and what theory needs to know of it.
+
+use burn::tensor::Tensor;
+use rand_chacha::ChaCha8Rng;
+
+use crate::Constants;
+
+/// An objective F over vectors of d weights. Points are rows of `[R, d]`.
+pub trait Problem {
+    /// d.
+    fn dimension(&self) -> usize;
+
+    /// n, the samples that F is a mean over; `None` where noise is added to the gradient instead.
+    fn samples(&self) -> Option<usize>;
+
+    /// Where every descent starts, `[d]`.
+    fn start(&self) -> Vec<f64>;
+
+    /// What the theorems need to know; `None` where no theorem holds.
+    fn constants(&self) -> Option<&Constants>;
+
+    /// F(w) - F* of each row, `[R, d]` -> `[R]`; F(w) itself where F* is not known.
+    fn excess(&self, weights: Tensor<2>) -> Tensor<1>;
+
+    /// The gradient of F at each row, `[R, d]` -> `[R, d]`.
+    fn gradient(&self, weights: Tensor<2>) -> Tensor<2>;
+
+    /// The gradient of a mini-batch of `batch` samples, drawn for each row by itself, and its loss, above F* where that is known.
+    fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled;
+
+    /// sigma² at each row, E |g - grad F|² of a single sample, `[R, d]` -> `[R]`; `None` where no theorem asks for it.
+    fn variance(&self, weights: Tensor<2>) -> Option<Tensor<1>>;
+
+    /// The spectrum of the Hessian where it is the same everywhere.
+    fn spectrum(&self) -> Option<&[f64]> {
+        None
+    }
+
+    /// A sentence about it.
+    fn describe(&self) -> String;
+}
+
+/// What mini-batches give.
+pub struct Sampled {
+    /// `[R, d]`.
+    pub gradient: Tensor<2>,
+    /// `[R]`.
+    pub loss: Tensor<1>,
+}

@@ -1,0 +1,61 @@
+//! From `[data]` to a corpus: the files found or fetched, and counted.
+
+use std::path::{Path, PathBuf};
+
+use super::{BuiltinCorpus, Corpus, CorpusError, DataConfig, FileConfig, download, file, mirror};
+
+/// How far opening a corpus is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenProgress {
+    /// Bytes fetched, and in all if the other side says.
+    Downloading {
+        /// So far.
+        received: u64,
+        /// In all.
+        total: Option<u64>,
+    },
+    /// Bytes whose characters are counted.
+    Counting {
+        /// So far.
+        done: u64,
+        /// In all.
+        total: u64,
+    },
+}
+
+impl DataConfig {
+    /// Finds the text, fetching it into `cache` if need be, and counts its characters.
+    ///
+    /// # Errors
+    /// Files that are missing, not text, or empty; a download that fails.
+    pub fn open(&self, cache: &Path, report: &mut dyn FnMut(OpenProgress)) -> Result<Corpus, CorpusError> {
+        let fraction = self.validation_fraction;
+        if let Some(config) = &self.builtin {
+            return Corpus::of_tales(BuiltinCorpus::new(config), fraction);
+        }
+        let files = match &self.download {
+            Some(config) => {
+                let mirror = mirror::from_environment();
+                let path = download::fetch(config, cache, mirror.as_deref(), &mut |received, total| {
+                    report(OpenProgress::Downloading { received, total });
+                })?;
+                vec![file::TextFile::new(&path)?]
+            }
+            None => self.file.as_ref().map_or(Ok(Vec::new()), file::find)?,
+        };
+        Corpus::of_files(files, self.separator.as_deref(), fraction, &mut |done, total| {
+            report(OpenProgress::Counting { done, total });
+        })
+    }
+}
+
+/// Opens whole files as one training split, to evaluate a model on them.
+///
+/// # Errors
+/// Files that are missing, not text, or empty.
+pub fn open_files(paths: &[PathBuf], report: &mut dyn FnMut(OpenProgress)) -> Result<Corpus, CorpusError> {
+    let paths = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    Corpus::of_files(file::find(&FileConfig { paths })?, None, 0.0, &mut |done, total| {
+        report(OpenProgress::Counting { done, total });
+    })
+}
