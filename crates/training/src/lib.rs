@@ -7,6 +7,6 @@
 pub mod config;
 pub mod estimate;
 pub mod evaluation;
+pub mod gradient_measurements;
 pub mod learning;
-pub mod live_estimates;
 pub mod run;

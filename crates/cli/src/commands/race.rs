@@ -131,24 +131,16 @@ fn run(track: &Track<'_>, entrant: &Entrant, config: &Config) -> anyhow::Result<
     };
     let progress = RaceProgress::new(&entrant.label);
     let session = Session {
-        seed: config.seed,
+        config,
         model,
-        device: track.chosen.device.clone(),
-        run: &config.run,
-        optimizer: &config.optimizer,
-        schedule: &config.schedule,
-        averaging: config.averaging.as_ref(),
-        estimates: config.estimates.as_ref(),
         train: track.data.train.clone(),
         validation: track.data.validation.clone(),
         folder,
         resume,
         observer: Box::new(progress.clone()),
-        renderer: Box::new(Screen::nothing()),
-        interrupter: track.interrupter.clone(),
         stop_after: None,
     };
-    let outcome = learning::train(session);
+    let outcome = learning::train(session, Box::new(Screen::nothing()), track.interrupter.clone());
     progress.finish();
     match outcome {
         Ok(outcome) if matches!(outcome.stop, Stop::Done | Stop::Early) => {

@@ -6,7 +6,6 @@
 //!
 //! One file a schedule: its settings are its formula. `by_time` makes a schedule of a formula, `warm_up` goes before any.
 
-mod adapter;
 mod by_time;
 mod config;
 mod constant;
@@ -32,7 +31,6 @@ mod trigger;
 mod warm_up;
 mod warmup_stable_decay;
 
-pub use adapter::SharedSchedule;
 pub use config::ScheduleConfig;
 pub use constant::ConstantConfig;
 pub use cosine::CosineConfig;

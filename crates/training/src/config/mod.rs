@@ -35,7 +35,7 @@ use kiln_models::{ModelConfig, TokenizerConfig};
 use kiln_settings::{ConfigErrors, ConfigFileError, Override, Source, Violation, read, read_source};
 use serde::{Deserialize, Serialize};
 
-use crate::live_estimates::EstimatesConfig;
+use crate::gradient_measurements::EstimatesConfig;
 use crate::run::RunConfig;
 use kiln_data::corpus::DataConfig;
 use kiln_optimization::averaging::AveragingConfig;

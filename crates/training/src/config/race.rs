@@ -25,7 +25,7 @@ use kiln_settings::{
 };
 
 use super::{Change, Config, changes, default_seed};
-use crate::live_estimates::EstimatesConfig;
+use crate::gradient_measurements::EstimatesConfig;
 use crate::run::RunConfig;
 use kiln_data::corpus::DataConfig;
 use kiln_optimization::averaging::AveragingConfig;
