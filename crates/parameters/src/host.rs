@@ -30,9 +30,9 @@ impl<G> Default for HostCopy<G> {
 }
 
 impl<G: Copy + Ord> HostCopy<G> {
-    /// Requests a tensor.
+    /// Requests a tensor, with or without autodiff.
     pub fn add<const D: usize>(&mut self, group: G, name: String, tensor: Tensor<D>) {
-        self.transaction = std::mem::take(&mut self.transaction).register(tensor);
+        self.transaction = std::mem::take(&mut self.transaction).register(tensor.inner());
         self.requested.push((group, name));
     }
 
@@ -77,6 +77,6 @@ impl<G: Copy + Ord> ModuleVisitor for Requester<'_, G> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.copy.add(self.group, self.path.joined(), param.val().inner());
+        self.copy.add(self.group, self.path.joined(), param.val());
     }
 }

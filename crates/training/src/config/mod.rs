@@ -88,7 +88,7 @@ impl Config {
     /// Reads a configuration file, with keys set on the command line.
     ///
     /// # Errors
-    /// When the file cannot be read, is no UTF-8, or is wrong.
+    /// When the file cannot be read, isn't UTF-8, or is wrong.
     pub fn open(path: &Path, overrides: &[Override]) -> Result<Self, ConfigFileError> {
         let source = read_source(path)?;
         Ok(Self::read(&source, overrides)?)

@@ -1,4 +1,4 @@
-//! What may change when a run goes on, and what each change means for it.
+//! What may change when a run is resumed, and what each change means for it.
 //!
 //! Two configurations are compared as their resolved documents, key by key. [`RULES`] is the one place that says what a
 //! change of a key means; the tests make sure that it knows every key of the schema.
@@ -17,7 +17,7 @@ use super::Config;
 #[cfg(test)]
 mod tests;
 
-/// What a change of a key means for a run that goes on.
+/// What a change of a key means for a resumed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
     /// What is saved has another shape or means something else under the new value, so the run cannot go on with it.

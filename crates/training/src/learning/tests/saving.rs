@@ -111,6 +111,42 @@ fn a_disk_that_fails_for_a_while_costs_checkpoints_and_nothing_else() {
     }
 }
 
+#[test]
+fn a_checkpoint_is_of_its_step_however_late_it_is_written() {
+    use crate::learning::gradients::Measure;
+    use crate::learning::update::{Step, Updater};
+    use crate::run::{LoopState, Snapshot};
+
+    let mut world = world();
+    world.averaging = Some(AveragingConfig::Polyak(PolyakConfig { start: 2 }));
+    let mut updater = Updater::new(&world.config(), world.first_model(), world.train.clone()).unwrap();
+    let mut advance = |updater: &mut Updater, steps: std::ops::RangeInclusive<u64>| {
+        for step in steps {
+            let made = updater.update(step, (step - 1) * updater.accumulate, Measure::default(), &|| false).unwrap();
+            assert!(matches!(made, Step::Made(_)));
+        }
+    };
+    advance(&mut updater, 1..=3);
+    let description = ModelDescription::new(world.model.clone(), &world.tokenizer, world.run.context);
+    let folder = RunFolder::open(&world.path(), false, description.clone()).unwrap();
+    let state = LoopState { step: 3, ..LoopState::default() };
+    // What is there after step 3, every byte of it touched at once.
+    let (expected_weights, expected) = updater.checkpoint(&state).unwrap();
+    let touched = format!("{expected_weights:?}{expected:?}");
+    assert!(expected.carried.is_some() && expected.training_weights.is_some() && !expected.optimizer.is_empty());
+
+    let (weights, checkpoint) = updater.checkpoint(&state).unwrap();
+    let snapshot = Snapshot::new(weights, &description, checkpoint).unwrap();
+    advance(&mut updater, 4..=6);
+    folder.save(&snapshot, 3).unwrap();
+    let (path, saved) = world.newest("run");
+    assert_eq!(saved, expected);
+    let saved_weights = kiln_models::saved::read_safetensors(&path.join("model.safetensors")).unwrap().tensors;
+    assert_eq!(saved_weights, expected_weights);
+    assert_eq!(format!("{saved_weights:?}{saved:?}"), touched);
+    assert_ne!(updater.checkpoint(&state).unwrap().1.optimizer, expected.optimizer, "nothing has moved since");
+}
+
 /// Fails every writing of the checkpoint of a step.
 fn full_at(step: &'static str) -> Option<TroubledFiles> {
     Some(TroubledFiles::new(move |_, call, path| {
