@@ -13,6 +13,7 @@ mod inspecting;
 mod layers;
 mod mistakes;
 mod operations;
+mod optimizer_state;
 mod racing;
 mod resuming;
 mod sampling;

@@ -9,6 +9,7 @@ use kiln_inference::GenerateError;
 use kiln_models::saved::SavedModelError;
 use kiln_settings::{ConfigErrors, ConfigFileError};
 use kiln_training::config::RefusedChanges;
+use kiln_training::evaluation::EvaluationError;
 use kiln_training::learning::TrainError;
 use kiln_training::run::FolderError;
 
@@ -85,8 +86,13 @@ impl Exit {
         if let Some(FolderError::Exists { .. }) = error.downcast_ref() {
             return Some(Self::Usage);
         }
-        if let Some(TrainError::Diverged(_)) = error.downcast_ref() {
-            return Some(Self::Diverged);
+        match error.downcast_ref() {
+            Some(TrainError::Diverged(_)) => return Some(Self::Diverged),
+            Some(TrainError::Device(_)) => return Some(Self::Device),
+            _ => {}
+        }
+        if let Some(EvaluationError::Device(_)) = error.downcast_ref() {
+            return Some(Self::Device);
         }
         if let Some(SavedModelError::Device { .. }) = error.downcast_ref() {
             return Some(Self::Device);

@@ -1,5 +1,5 @@
 //! What burn-train draws on: its dashboard, for as long as the terminal is there, or nothing. Without a dashboard the lines of
-//! [`crate::training_display`] tell what happens.
+//! [`crate::training_display`] show what happens.
 
 use std::error::Error;
 use std::mem;
@@ -37,15 +37,15 @@ impl Screen {
         Self { dashboard: Some(Box::new(TuiMetricsRendererWrapper::new(interrupter, None))), _errors: errors }
     }
 
-    /// Lets the dashboard know something, while there is one that is seen.
-    fn tell(&mut self, tell: impl FnOnce(&mut dyn MetricsRenderer)) {
-        self.look_at_terminal();
+    /// Calls the dashboard as long as there is one on a terminal.
+    fn with_dashboard(&mut self, call: impl FnOnce(&mut dyn MetricsRenderer)) {
+        self.drop_if_terminal_is_gone();
         if let Some(dashboard) = &mut self.dashboard {
-            tell(&mut **dashboard);
+            call(&mut **dashboard);
         }
     }
 
-    fn look_at_terminal(&mut self) {
+    fn drop_if_terminal_is_gone(&mut self) {
         if self.dashboard.is_some() && !terminal::is_there() {
             mem::forget(self.dashboard.take());
         }
@@ -54,98 +54,98 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        self.look_at_terminal();
+        self.drop_if_terminal_is_gone();
     }
 }
 
 impl MetricsRenderer for Screen {
     fn manual_close(&mut self) {
-        self.tell(|dashboard| dashboard.manual_close());
+        self.with_dashboard(|dashboard| dashboard.manual_close());
     }
 
     fn register_metric(&mut self, definition: MetricDefinition) {
-        self.tell(|dashboard| dashboard.register_metric(definition));
+        self.with_dashboard(|dashboard| dashboard.register_metric(definition));
     }
 }
 
 impl MetricsRendererTraining for Screen {
     fn update_train(&mut self, state: MetricState) {
-        self.tell(|dashboard| dashboard.update_train(state));
+        self.with_dashboard(|dashboard| dashboard.update_train(state));
     }
 
     fn update_valid(&mut self, state: MetricState) {
-        self.tell(|dashboard| dashboard.update_valid(state));
+        self.with_dashboard(|dashboard| dashboard.update_valid(state));
     }
 
     fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn Error>> {
-        self.look_at_terminal();
+        self.drop_if_terminal_is_gone();
         self.dashboard.as_mut().map_or(Ok(()), |dashboard| dashboard.on_train_end(summary))
     }
 }
 
 impl MetricsRendererEvaluation for Screen {
     fn update_test(&mut self, name: EvaluationName, state: MetricState) {
-        self.tell(|dashboard| dashboard.update_test(name, state));
+        self.with_dashboard(|dashboard| dashboard.update_test(name, state));
     }
 
     fn on_test_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn Error>> {
-        self.look_at_terminal();
+        self.drop_if_terminal_is_gone();
         self.dashboard.as_mut().map_or(Ok(()), |dashboard| dashboard.on_test_end(summary))
     }
 }
 
 impl TrainingProgressLogger for Screen {
     fn start(&mut self, epochs: usize, first: usize, items: Option<usize>, label: Option<&str>) {
-        self.tell(|dashboard| TrainingProgressLogger::start(dashboard, epochs, first, items, label));
+        self.with_dashboard(|dashboard| TrainingProgressLogger::start(dashboard, epochs, first, items, label));
     }
 
     fn update_epoch(&mut self, epoch: usize) {
-        self.tell(|dashboard| dashboard.update_epoch(epoch));
+        self.with_dashboard(|dashboard| dashboard.update_epoch(epoch));
     }
 
     fn start_split(&mut self, split: &str, items: usize) {
-        self.tell(|dashboard| dashboard.start_split(split, items));
+        self.with_dashboard(|dashboard| dashboard.start_split(split, items));
     }
 
     fn update_split(&mut self, items: usize) {
-        self.tell(|dashboard| dashboard.update_split(items));
+        self.with_dashboard(|dashboard| dashboard.update_split(items));
     }
 
     fn end_split(&mut self) {
-        self.tell(|dashboard| dashboard.end_split());
+        self.with_dashboard(|dashboard| dashboard.end_split());
     }
 
     fn end(&mut self) {
-        self.tell(|dashboard| dashboard.end());
+        self.with_dashboard(|dashboard| dashboard.end());
     }
 
     fn log_event_training(&mut self, event: String) {
-        self.tell(|dashboard| dashboard.log_event_training(event));
+        self.with_dashboard(|dashboard| dashboard.log_event_training(event));
     }
 }
 
 impl EvaluationProgressLogger for Screen {
     fn start_global_progress(&mut self, tests: usize) {
-        self.tell(|dashboard| dashboard.start_global_progress(tests));
+        self.with_dashboard(|dashboard| dashboard.start_global_progress(tests));
     }
 
     fn start_test(&mut self, name: &str, items: usize) {
-        self.tell(|dashboard| dashboard.start_test(name, items));
+        self.with_dashboard(|dashboard| dashboard.start_test(name, items));
     }
 
     fn update_test_progress(&mut self, items: usize) {
-        self.tell(|dashboard| dashboard.update_test_progress(items));
+        self.with_dashboard(|dashboard| dashboard.update_test_progress(items));
     }
 
     fn end_test(&mut self) {
-        self.tell(|dashboard| dashboard.end_test());
+        self.with_dashboard(|dashboard| dashboard.end_test());
     }
 
     fn end_global_progress(&mut self) {
-        self.tell(|dashboard| dashboard.end_global_progress());
+        self.with_dashboard(|dashboard| dashboard.end_global_progress());
     }
 
     fn log_event_evaluation(&mut self, event: String) {
-        self.tell(|dashboard| dashboard.log_event_evaluation(event));
+        self.with_dashboard(|dashboard| dashboard.log_event_evaluation(event));
     }
 }

@@ -123,7 +123,7 @@ impl Observer for TrainingDisplay {
         let sampler = SamplerConfig { temperature: 0.8, seed: 1, ..SamplerConfig::default() };
         let request = Request { sampler, ..Request::new(prompt, tokens) };
         let pieces = generate(model, &self.tokenizer, &request).map_err(|error| error.to_string())?;
-        // Whoever asks the run to stop does not wait for the end of a sample.
+        // A request to stop does not wait for the end of a sample.
         let pieces = pieces.take_while(|_| !self.interrupter.should_stop());
         pieces.map(|piece| piece.map(|piece| piece.text).map_err(|error| error.to_string())).collect()
     }
@@ -134,7 +134,7 @@ impl Observer for TrainingDisplay {
     }
 }
 
-/// `step  500/2000  25.0 %  loss 2.1034  rate 1.0e-3  norm 0.61  18,400 tokens/s  2 min 41 s left`, and where it was
+/// `step  500/2000  25.0 %  loss 2.1034  rate 1.0e-3  norm 0.61  18,400 tokens/s  2 min 41 s left`, and if it was
 /// measured `  noise 1.2e-1  noise scale 34.1 windows  sharpness 12.9`
 fn step_line(entry: &StepEntry, steps: u64, remaining_seconds: f64) -> String {
     let width = steps.to_string().len();

@@ -7,6 +7,7 @@
 mod catalogue;
 mod count;
 mod gradients;
+mod host;
 mod path;
 mod role;
 mod taking;
@@ -17,6 +18,7 @@ mod walk;
 pub use catalogue::{Parameter, catalogue};
 pub use count::PartCount;
 pub use gradients::{flat_gradient, flat_gradients};
+pub use host::{HostCopy, HostTensors};
 pub use role::Role;
 pub use taking::{Taken, put_back, take};
 pub use walk::{map, visit};

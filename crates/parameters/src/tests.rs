@@ -173,3 +173,36 @@ fn a_catalogue_draws_and_reads_nothing() {
     let found = catalogue(&Embedding { weight: lazy });
     assert_eq!((found[0].path.as_str(), &found[0].shape[..], found[0].is_trained), ("weight", &[2, 3][..], true));
 }
+
+#[test]
+fn a_copy_has_every_tensor_in_its_group_with_its_shape_whether_or_not_it_is_with_autodiff() {
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+    enum Group {
+        Parameters,
+        Others,
+        Empty,
+    }
+    let device = Device::flex();
+    let norm = Norm {
+        weight: Param::from_tensor(Tensor::from_floats([1.0, 2.0], &device)),
+        bias: Some(Param::from_tensor(Tensor::from_floats([3.0, 4.0], &device))),
+    };
+    let mut copy = HostCopy::default();
+    let with_autodiff = Tensor::<2>::from_floats([[5.0], [6.0]], &device.clone().autodiff());
+    copy.add(Group::Others, "matrix".to_string(), with_autodiff);
+    copy.add_parameters(Group::Parameters, &norm.train());
+    copy.add_data(Group::Others, "number".to_string(), burn::tensor::TensorData::from([7.0_f64]));
+    let groups = copy.read().unwrap();
+    let found =
+        |group, name: &str| (groups[&group][name].shape().to_vec(), groups[&group][name].iter::<f64>().collect());
+    assert_eq!(found(Group::Parameters, "weight"), (vec![2], vec![1.0, 2.0]));
+    assert_eq!(found(Group::Parameters, "bias"), (vec![2], vec![3.0, 4.0]));
+    assert_eq!(found(Group::Others, "matrix"), (vec![2, 1], vec![5.0, 6.0]));
+    assert_eq!(found(Group::Others, "number"), (vec![1], vec![7.0]));
+    assert_eq!(groups.len(), 2, "{:?}", groups.get(&Group::Empty));
+}
+
+#[test]
+fn a_copy_of_nothing_is_empty() {
+    assert!(HostCopy::<()>::default().read().unwrap().is_empty());
+}

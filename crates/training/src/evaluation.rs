@@ -1,13 +1,11 @@
 //! The loss of a model on a split: deterministic, token-weighted.
 
-use burn::data::dataloader::DataLoader;
-use burn::data::dataset::DatasetError;
-use burn::train::InferenceStep;
-use kiln_models::State;
+use burn::tensor::{ExecutionError, Tensor, TensorData};
+use kiln_data::batches::{EvaluationBatch, EvaluationPlan};
+use kiln_data::shards::{ShardError, TokenFile};
+use kiln_kernels::Draws;
+use kiln_models::{LanguageModel, State};
 use serde::{Deserialize, Serialize};
-
-use crate::learning::{EvaluationInput, TrainingModel};
-use kiln_data::shards::TokenFile;
 
 /// The loss of a model on a text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -25,7 +23,7 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// From the mean loss of `tokens` predictions on `file`, whose average token holds so many bytes and characters.
+    /// From the mean loss of `tokens` predictions on `file`, which says how many bytes and characters its tokens hold.
     fn new(loss: f64, tokens: u64, file: &TokenFile) -> Self {
         let tokens_per = |count: u64| file.len() as f64 / count.max(1) as f64;
         Self {
@@ -38,35 +36,53 @@ impl Evaluation {
     }
 }
 
-/// Evaluates `model`, which must not be on an autodiff device, on the batches of a plan for `file`.
+/// Why an evaluation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluationError {
+    /// The file cannot be read or holds a token outside the vocabulary.
+    #[error(transparent)]
+    Data(#[from] ShardError),
+    /// The device did not give what was computed on it.
+    #[error("the device failed: {0}")]
+    Device(#[from] ExecutionError),
+}
+
+/// Evaluates `model`, which is without autodiff, on the batches of `plan` for `file`.
 ///
 /// Losses are summed on the host in double precision and in order, so that two evaluations of one model on one device
-/// agree to the last bit. `proceed` is told the batches done and may stop the evaluation, which then gives `None`.
+/// agree to the last bit. `proceed` gets the number of batches done and may stop the evaluation, which then gives `None`.
 ///
 /// # Errors
-/// When the file cannot be read or holds a token outside the vocabulary.
+/// See [`EvaluationError`].
 pub fn evaluate(
-    model: &TrainingModel,
-    loader: &dyn DataLoader<EvaluationInput>,
+    model: &LanguageModel,
     file: &TokenFile,
+    plan: &EvaluationPlan,
     proceed: &mut dyn FnMut(u64) -> bool,
-) -> Result<Option<Evaluation>, DatasetError> {
+) -> Result<Option<Evaluation>, EvaluationError> {
     let mut nats = 0.0_f64;
     let mut scored = 0_u64;
     let mut state: Option<State> = None;
-    for (done, input) in loader.iter().enumerate() {
-        if !proceed(done as u64) {
+    for index in 0..plan.batches() {
+        if !proceed(index) {
             return Ok(None);
         }
-        let mut input = input?;
-        let weights = input.batch.weights.clone();
-        scored += input.batch.scored;
-        input.state = state.take().filter(|_| input.batch.carries_state);
-        let output = InferenceStep::step(model, input);
-        state = output.state;
-        let losses = output.losses.into_data();
-        let counted = losses.iter::<f64>().zip(&weights).filter(|(_, weight)| **weight > 0.0);
+        let batch = plan.read(file, index)?;
+        scored += batch.scored;
+        let before = state.take().filter(|_| batch.carries_state);
+        let (losses, after) = losses(model, &batch, before);
+        state = after;
+        let losses = losses.try_into_data()?;
+        let counted = losses.iter::<f64>().zip(&batch.weights).filter(|(_, weight)| **weight > 0.0);
         nats += counted.map(|(loss, _)| loss).sum::<f64>();
     }
     Ok(Some(Evaluation::new(nats / scored as f64, scored, file)))
+}
+
+/// The loss of every token of a batch, counted or not, nats, [rows * columns], and the state after it.
+fn losses(model: &LanguageModel, batch: &EvaluationBatch, state: Option<State>) -> (Tensor<1>, Option<State>) {
+    let (shape, device) = ([batch.rows, batch.columns], model.device());
+    let tokens = |ids: &[i32]| Tensor::from_data(TensorData::new(ids.to_vec(), shape), &device);
+    let (losses, state) = model.losses(tokens(&batch.inputs), tokens(&batch.targets), state, &mut Draws::none());
+    (losses.reshape([batch.rows * batch.columns]), state)
 }

@@ -1,12 +1,12 @@
-//! Tokens to batches to loss to update to checkpoint: the training loop of Kiln, on burn-train.
+//! Tokens to batches to loss to update to checkpoint.
 //!
-//! Data goes one way through the modules: [`corpus`] (text) to [`shards`] (tokens on disk) to [`batches`] to [`learning`]
-//! (loss, gradients, the loop), which moves the model by [`optimizers`] and [`schedules`], averages it by [`averaging`] and
-//! writes the [`run`] folder.
+//! [`learning::Trainer`] trains in memory; [`learning::train`] trains in a [`run`] folder, with evaluations, samples, checkpoints and
+//! burn-train's dashboard. What a run does is said by a [`config::Config`].
 
 pub mod config;
 pub mod estimate;
 pub mod evaluation;
+pub mod gradient_measurements;
 pub mod learning;
-pub mod live_estimates;
+pub mod race;
 pub mod run;

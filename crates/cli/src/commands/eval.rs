@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use kiln_data::batches::{EvaluationPlan, Windows};
+use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::TokenFile;
+use kiln_models::LanguageModel;
 use kiln_models::saved::{SavedModel, Which};
 use kiln_training::config::Config;
 use kiln_training::evaluation::{Evaluation, evaluate};
-use kiln_training::learning::{EvaluationLoader, TrainingModel};
 
 use crate::arguments::DeviceArguments;
 use crate::exit::Exit;
@@ -57,10 +57,10 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
         Some(path) => (training_data::tokenize_file(path, &saved.tokenizer)?, None),
         None => training_data::validation_split(&config, &saved.tokenizer)?,
     };
-    let carries_state = saved.model.is_recurrent() && config.run.windows == Windows::Streams;
+    let carries_state = config.run.carries_state(&saved.model);
     let rows = arguments.streams.map_or(config.run.batch, |streams| streams as usize);
     let plan = EvaluationPlan::new(&file, 1.0, rows, saved.description.context, carries_state)?;
-    let evaluation = measure(&TrainingModel { language_model: saved.model }, &file, &plan)?;
+    let evaluation = measure(&saved.model, &file, &plan)?;
     if arguments.json {
         print_json(&evaluation)?;
     } else {
@@ -72,10 +72,9 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn measure(model: &TrainingModel, file: &TokenFile, plan: &EvaluationPlan) -> anyhow::Result<Evaluation> {
+fn measure(model: &LanguageModel, file: &TokenFile, plan: &EvaluationPlan) -> anyhow::Result<Evaluation> {
     let bar = progress_bar(plan.batches(), "[{bar:30}] {pos}/{len} {eta}");
-    let loader = EvaluationLoader::new(file.clone(), *plan);
-    let evaluation = evaluate(model, &loader, file, &mut |done| {
+    let evaluation = evaluate(model, file, plan, &mut |done| {
         bar.set_position(done);
         true
     })?;

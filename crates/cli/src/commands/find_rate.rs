@@ -71,10 +71,8 @@ pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
     let chosen = arguments.device.open()?;
     let data = training_data::prepare(&config)?;
     let test = RateTest {
-        seed: config.seed,
+        config: &config,
         model: runs::first_model(&config, &data, &chosen),
-        run: &config.run,
-        optimizer: &config.optimizer,
         train: data.train.clone(),
         range,
     };

@@ -10,10 +10,10 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use kiln_models::saved::SavedModelError;
 use kiln_training::config::RaceConfig;
+use kiln_training::race::Diverged;
 use kiln_training::run::{RunState, RunSurvey};
 use serde::Serialize;
 
-use super::race::Diverged;
 use crate::runs::{CONFIG, FOLDER, RACE};
 use crate::sizes;
 use crate::terminal::say;

@@ -1,4 +1,4 @@
-//! `kiln train CONFIG`: trains, and goes on where a run stopped.
+//! `kiln train CONFIG`: trains, and resumes a run that stopped.
 
 use std::path::Path;
 
@@ -68,24 +68,16 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
 
     let (renderer, observer, unsaid) = arguments.progress.displays(&interrupter, data.tokenizer.clone(), floor);
     let session = Session {
-        seed: config.seed,
+        config: &config,
         model,
-        device: chosen.device.clone(),
-        run: &config.run,
-        optimizer: &config.optimizer,
-        schedule: &config.schedule,
-        estimates: config.estimates.as_ref(),
-        averaging: config.averaging.as_ref(),
         train: data.train.clone(),
         validation: data.validation.clone(),
         folder,
         resume: resumed.map(|(_, checkpoint)| checkpoint),
         observer: Box::new(observer),
-        renderer,
-        interrupter,
         stop_after: arguments.stop_after,
     };
-    let outcome = learning::train(session);
+    let outcome = learning::train(session, renderer, interrupter);
     unsaid.say();
     let outcome = outcome.inspect_err(|_| {
         if steps(&run_path).is_ok_and(|steps| !steps.is_empty()) {
@@ -128,8 +120,13 @@ fn finish(
             say(&format!("evaluate it:      kiln eval {run}"));
             Exit::Done
         }
-        Stop::Interrupted(reason) => {
-            let by = reason.as_deref().map_or_else(String::new, |reason| format!(" by {reason}"));
+        Stop::Interrupted(_) | Stop::AfterStep => {
+            let reason = match &outcome.stop {
+                Stop::AfterStep => Some("--stop-after"),
+                Stop::Interrupted(reason) => reason.as_deref(),
+                Stop::Done | Stop::Early => None,
+            };
+            let by = reason.map_or_else(String::new, |reason| format!(" by {reason}"));
             say(&format!("stopped{by} after step {}; saved in {run}", outcome.step));
             say(&resume_words(arguments, device, run_path));
             received.exit()
@@ -137,7 +134,7 @@ fn finish(
     }
 }
 
-/// The line that goes on with this run.
+/// The line that resumes this run.
 fn resume_words(arguments: &TrainArguments, device: &str, run: &Path) -> String {
     runs::resume_words("train", &arguments.config.config, &arguments.config.overrides, device, run)
 }

@@ -33,7 +33,7 @@ pub(crate) fn verify_resume(arguments: &VerifyResumeArguments) -> anyhow::Result
     let stop = stop_step(arguments.stop_after, config.run.steps)?;
     let chosen = arguments.device.choose()?;
     let trials = Trials { arguments, device: &chosen.name };
-    // A device may not repeat itself: then nothing can be said about resuming before that is known.
+    // A device may not repeat itself, and what that costs has to be known before resuming is judged.
     let repeats = if matches!(chosen.name.as_str(), "cpu" | "ndarray") {
         None
     } else {
@@ -49,7 +49,7 @@ pub(crate) fn verify_resume(arguments: &VerifyResumeArguments) -> anyhow::Result
     say("the same run, by a new process");
     let parts = trials.run("parts", &["--resume"])?;
     let comparison = Comparison::of(&whole, &parts)?;
-    let is_good = tell(&comparison, repeats.as_ref());
+    let is_good = report(&comparison, repeats.as_ref());
     if is_good {
         trials.remove()?;
         return Ok(Exit::Done);
@@ -113,8 +113,8 @@ impl Trials<'_> {
 /// have, nats per token.
 const TOLERANCE: f64 = 5e-3;
 
-/// Says what came out; whether it is what was to be shown.
-fn tell(comparison: &Comparison, repeats: Option<&Comparison>) -> bool {
+/// Reports the result; returns whether the resumed run matches.
+fn report(comparison: &Comparison, repeats: Option<&Comparison>) -> bool {
     let what = format!("{} bytes of the last checkpoint, {} lines of the log", comparison.bytes, comparison.lines);
     if comparison.differences.is_empty() {
         say(&format!("equal, bit by bit: {what}"));
@@ -154,13 +154,13 @@ mod tests {
 
     #[test]
     fn only_equal_bits_pass_but_where_the_device_does_not_repeat_itself() {
-        assert!(tell(&comparison(false, 0.0), None));
-        assert!(!tell(&comparison(true, 1e-9), None));
+        assert!(report(&comparison(false, 0.0), None));
+        assert!(!report(&comparison(true, 1e-9), None));
         // A device that repeats itself is held to its bits, too.
-        assert!(!tell(&comparison(true, 1e-9), Some(&comparison(false, 0.0))));
-        assert!(tell(&comparison(true, TOLERANCE), Some(&comparison(true, 1e-9))));
+        assert!(!report(&comparison(true, 1e-9), Some(&comparison(false, 0.0))));
+        assert!(report(&comparison(true, TOLERANCE), Some(&comparison(true, 1e-9))));
         for gap in [2.0 * TOLERANCE, f64::NAN] {
-            assert!(!tell(&comparison(true, gap), Some(&comparison(true, 1e-9))));
+            assert!(!report(&comparison(true, gap), Some(&comparison(true, 1e-9))));
         }
     }
 }

@@ -1,14 +1,15 @@
-//! A token file, opened for reading.
+//! A token file, opened for reading, or the same in memory.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kiln_models::{Tokenizer, TokenizerError};
 use kiln_settings::files::{Links, open_regular};
 
 use super::ShardError;
-use super::header::{Header, LENGTH};
+use super::header::{Header, LENGTH, width};
 
 /// How many tokens are read at a time.
 const BLOCK: usize = 16 << 10;
@@ -40,11 +41,39 @@ pub struct TokenFile(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    file: File,
+    tokens: Tokens,
     header: Header,
 }
 
+/// Where the tokens are.
+#[derive(Debug)]
+enum Tokens {
+    /// After the header of a file.
+    File(File),
+    /// In memory, as they would stand in the file.
+    Memory(Vec<u8>),
+}
+
 impl TokenFile {
+    /// The tokens of `text`, without a file.
+    ///
+    /// # Errors
+    /// Text that the tokenizer cannot encode.
+    pub fn in_memory(text: &str, tokenizer: &Tokenizer) -> Result<Self, TokenizerError> {
+        let (tokens, vocabulary) = (tokenizer.encode(text)?, tokenizer.vocabulary_size() as u64);
+        let bytes = narrow(&tokens, width(vocabulary));
+        let header = Header {
+            vocabulary,
+            tokens: tokens.len() as u64,
+            bytes: text.len() as u64,
+            characters: text.chars().count() as u64,
+            tokenizer: tokenizer.hash(),
+            text: *blake3::hash(text.as_bytes()).as_bytes(),
+            data: *blake3::hash(&bytes).as_bytes(),
+        };
+        Ok(Self(Arc::new(Inner { path: PathBuf::from("text in memory"), tokens: Tokens::Memory(bytes), header })))
+    }
+
     /// Opens the file at `path`, if it is whole and was made by the tokenizer with this hash.
     ///
     /// # Errors
@@ -85,7 +114,7 @@ impl TokenFile {
         let mut bytes = [0; LENGTH];
         file.read_exact(&mut bytes).map_err(failed)?;
         let header = Header::parse(&bytes, length).map_err(invalid)?;
-        Ok(Self(Arc::new(Inner { path: path.to_owned(), file, header })))
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), tokens: Tokens::File(file), header })))
     }
 
     /// How many tokens there are.
@@ -120,7 +149,15 @@ impl TokenFile {
     /// Fills `bytes` with those of the tokens from number `start` on.
     fn read_bytes(&self, start: u64, bytes: &mut [u8]) -> Result<(), ShardError> {
         let offset = self.offset_of(start);
-        read_at(&self.0.file, bytes, offset).map_err(|source| {
+        let file = match &self.0.tokens {
+            Tokens::File(file) => file,
+            Tokens::Memory(tokens) => {
+                let first = (offset - LENGTH as u64) as usize;
+                bytes.copy_from_slice(&tokens[first..first + bytes.len()]);
+                return Ok(());
+            }
+        };
+        read_at(file, bytes, offset).map_err(|source| {
             let source = std::io::Error::new(source.kind(), format!("at byte {offset}: {source}"));
             ShardError::Read { path: self.0.path.clone(), source }
         })
@@ -164,7 +201,7 @@ impl TokenFile {
         Err(ShardError::Invalid { path: self.0.path.clone(), reason: "its tokens are damaged".to_owned() })
     }
 
-    /// Where the file is.
+    /// Where the file is; of a text in memory, words that say so.
     pub fn path(&self) -> &Path {
         &self.0.path
     }

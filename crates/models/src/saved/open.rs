@@ -69,8 +69,15 @@ impl HostModel {
     /// # Errors
     /// A value that is not finite (a checkpoint never holds one), or the device fails.
     pub fn copy<M: Module>(model: &M, description: &ModelDescription) -> Result<Self, SavedModelError> {
+        Self::new(collect_tensors(model)?, description)
+    }
+
+    /// Parameters that are on the host already, by path.
+    ///
+    /// # Errors
+    /// A value that is not finite: a checkpoint never holds one.
+    pub fn new(tensors: BTreeMap<String, TensorData>, description: &ModelDescription) -> Result<Self, SavedModelError> {
         let path = PathBuf::from(WEIGHTS_FILE);
-        let tensors = collect_tensors(model)?;
         check_finite(&tensors, &path)?;
         let metadata = description.to_metadata().map_err(|problem| SavedModelError::Description { path, problem })?;
         Ok(Self { tensors, metadata })

@@ -12,7 +12,7 @@ pub enum StateProblem {
     /// One of the tensors that the model needs is not there.
     #[error("`{0}` is missing")]
     Missing(String),
-    /// A tensor that the model has not.
+    /// A tensor that belongs to no layer of the model.
     #[error("`{0}` belongs to no layer")]
     Unexpected(String),
     /// A tensor of another shape or type.
@@ -27,13 +27,13 @@ pub enum StateProblem {
     },
 }
 
-/// The tensors of a state by name: `layers.0.hidden`, `layers.0.cell`.
-pub fn state_tensors(state: &RecurrentState) -> BTreeMap<String, TensorData> {
+/// The tensors of a state by name, [rows, hidden] each: `layers.0.hidden`, `layers.0.cell`.
+pub fn state_tensors(state: &RecurrentState) -> BTreeMap<String, Tensor<2>> {
     let mut tensors = BTreeMap::new();
     for (index, layer) in state.layers.iter().enumerate() {
-        tensors.insert(name(index, "hidden"), layer.hidden.to_data());
+        tensors.insert(name(index, "hidden"), layer.hidden.clone());
         if let Some(cell) = &layer.cell {
-            tensors.insert(name(index, "cell"), cell.to_data());
+            tensors.insert(name(index, "cell"), cell.clone());
         }
     }
     tensors

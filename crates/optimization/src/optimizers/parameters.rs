@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, TensorData};
+use burn::tensor::{Device, ExecutionError, TensorData};
 
-use kiln_parameters::{map, put_back, take};
+use kiln_parameters::{HostCopy, map, put_back, take};
 
 use super::{Moving, ParameterView, Slots, UpdateRule};
 
@@ -45,7 +45,7 @@ pub struct Optimizer {
 /// A saved optimizer state that does not belong to this model or this optimizer.
 #[derive(Debug, thiserror::Error)]
 pub enum OptimizerStateError {
-    /// A tensor for a parameter that the model has not.
+    /// A tensor that belongs to no parameter of the model.
     #[error("the optimizer state holds `{0}`, which is no slot of a parameter of this model")]
     Unexpected(String),
     /// A parameter without its state.
@@ -116,12 +116,19 @@ impl Optimizer {
         })
     }
 
-    /// The state as data, named `path/slot`.
-    pub fn state(&self) -> BTreeMap<String, TensorData> {
-        self.slots
-            .iter()
-            .flat_map(|(path, slots)| slots.to_data().map(move |(slot, data)| (format!("{path}/{slot}"), data)))
-            .collect()
+    /// Adds the state to a copy, named `path/slot`.
+    pub fn copy_state<G: Copy + Ord>(&self, group: G, copy: &mut HostCopy<G>) {
+        self.slots.iter().for_each(|(path, slots)| slots.copy(path, group, copy));
+    }
+
+    /// The state as data, named `path/slot`, all of it read before this returns.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn state(&self) -> Result<BTreeMap<String, TensorData>, ExecutionError> {
+        let mut copy = HostCopy::default();
+        self.copy_state((), &mut copy);
+        Ok(copy.read()?.remove(&()).unwrap_or_default())
     }
 
     /// Puts back what [`Optimizer::state`] gave, after `step` updates of a model with these parameters; frozen ones have

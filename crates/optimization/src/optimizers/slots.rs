@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use kiln_parameters::HostCopy;
 
 use super::{OptimizerStateError, Rate};
 
@@ -67,10 +68,14 @@ impl Slots {
         }
     }
 
-    /// Every slot as data: vectors as they are, numbers as one 64-bit float each.
-    pub(super) fn to_data(&self) -> impl Iterator<Item = (&'static str, TensorData)> + '_ {
-        let vectors = self.vectors.iter().map(|(name, vector)| (*name, vector.to_data()));
-        vectors.chain(self.numbers.iter().map(|(name, number)| (*name, TensorData::new(vec![*number], [1]))))
+    /// Adds every slot of the parameter `path` to a copy: vectors as they are, numbers as one 64-bit float each.
+    pub(super) fn copy<G: Copy + Ord>(&self, path: &str, group: G, copy: &mut HostCopy<G>) {
+        for (name, vector) in &self.vectors {
+            copy.add(group, format!("{path}/{name}"), vector.clone());
+        }
+        for (name, number) in &self.numbers {
+            copy.add_data(group, format!("{path}/{name}"), TensorData::new(vec![*number], [1]));
+        }
     }
 
     /// The slots `names` of the parameter `path`, which has `length` elements, taken out of a saved state.

@@ -7,7 +7,6 @@
 //! One file a schedule: its settings are its formula. `by_time` makes a schedule of a formula, `warm_up` goes before any.
 //! [`ScheduleConfig::examples`] has one of each; `examples/write_schedule.rs` has one that is not among them.
 
-mod adapter;
 mod by_time;
 mod config;
 mod constant;
@@ -34,7 +33,6 @@ mod trigger;
 mod warm_up;
 mod warmup_stable_decay;
 
-pub use adapter::SharedSchedule;
 pub use config::ScheduleConfig;
 pub use constant::ConstantConfig;
 pub use cosine::CosineConfig;

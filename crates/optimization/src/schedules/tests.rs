@@ -1,6 +1,5 @@
 //! Schedules against outside figures and hand-worked sequences, and their restoration.
 
-use burn::optim::lr_scheduler::LrScheduler;
 use kiln_hostile::{Fate, Form};
 use kiln_settings::{Entry, Kind, Schema};
 use serde::Deserialize;
@@ -327,31 +326,6 @@ fn the_state_of_another_schedule_is_told_by_its_name() {
     let state = schedule("[constant]\nrate = 1.0", 100).state();
     let error = schedule("[cosine]\nrate = 1.0", 100).restore(state).unwrap_err().to_string();
     assert!(error.contains("that of [schedule.constant]") && error.ends_with("[schedule.cosine]"), "{error}");
-}
-
-#[test]
-fn burns_learner_and_the_loop_share_one_schedule() {
-    let shared = SharedSchedule::new(schedule("[constant]\nrate = 4.0\nwarmup = 1", 10));
-    let mut of_the_learner = shared.clone();
-    assert_eq!(of_the_learner.step(), 2.0);
-    assert_eq!(shared.get().next_rate(), 4.0);
-}
-
-#[test]
-fn burns_record_restores_every_schedule() {
-    for table in &each() {
-        let expected = watched_rates(&mut *schedule(table, 100), 0..100);
-        let first = SharedSchedule::new(schedule(table, 100));
-        watched_rates(&mut **first.get(), 0..61);
-        // Through Burn's file format.
-        let bytes = first.to_record().into_bytes().unwrap();
-        let record = burn::optim::lr_scheduler::LrSchedulerRecord::from_bytes(bytes).unwrap();
-        let mut second = SharedSchedule::new(schedule(table, 100));
-        second.load_record(record);
-        let mut restored = watched_rates(&mut **second.get(), 61..80);
-        restored.extend(watched_rates(&mut **second.get(), 80..100));
-        assert_eq!(restored, expected[61..], "{table}");
-    }
 }
 
 #[test]

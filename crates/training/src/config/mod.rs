@@ -35,7 +35,7 @@ use kiln_models::{ModelConfig, TokenizerConfig};
 use kiln_settings::{ConfigErrors, ConfigFileError, Override, Source, Violation, read, read_source};
 use serde::{Deserialize, Serialize};
 
-use crate::live_estimates::EstimatesConfig;
+use crate::gradient_measurements::EstimatesConfig;
 use crate::run::RunConfig;
 use kiln_data::corpus::DataConfig;
 use kiln_optimization::averaging::AveragingConfig;
@@ -88,7 +88,7 @@ impl Config {
     /// Reads a configuration file, with keys set on the command line.
     ///
     /// # Errors
-    /// When the file cannot be read, is no UTF-8, or is wrong.
+    /// When the file cannot be read, isn't UTF-8, or is wrong.
     pub fn open(path: &Path, overrides: &[Override]) -> Result<Self, ConfigFileError> {
         let source = read_source(path)?;
         Ok(Self::read(&source, overrides)?)

@@ -25,7 +25,7 @@ use kiln_settings::{
 };
 
 use super::{Change, Config, changes, default_seed};
-use crate::live_estimates::EstimatesConfig;
+use crate::gradient_measurements::EstimatesConfig;
 use crate::run::RunConfig;
 use kiln_data::corpus::DataConfig;
 use kiln_optimization::averaging::AveragingConfig;
@@ -188,7 +188,7 @@ impl RaceConfig {
     }
 }
 
-/// What a file is that is no run: the key that shows it, what to say, what the key belongs to, and the command for it.
+/// What a file is that isn't a run: the key that shows it, what to say, what the key belongs to, and the command for it.
 const OTHER_FILES: [(&str, &str, &str, &str); 3] = [
     ("entrants", "this is the file of a race, which has [[entrants]] instead of one [schedule]", "a race", "race"),
     ("curves", "this is an experiment of the lab, which has [[curves]] instead of a [model]", "the lab", "converge"),

@@ -5,13 +5,15 @@ use std::fmt;
 use burn::tensor::ExecutionError;
 
 use super::update::Fault;
+use crate::evaluation::EvaluationError;
 use crate::run::{CheckpointError, FolderError};
 use kiln_data::batches::TooShort;
+use kiln_data::shards::ShardError;
 use kiln_optimization::averaging::AveragingStateError;
 use kiln_optimization::optimizers::OptimizerStateError;
 use kiln_optimization::schedules::ScheduleStateError;
 
-/// A training that does not come back to finite numbers.
+/// Training that did not return to finite numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Divergence {
     /// The last step that was tried, counted from 1.
@@ -27,7 +29,7 @@ pub struct Divergence {
 }
 
 impl Divergence {
-    /// A divergence that nothing was tried against.
+    /// A divergence that training made no attempt to recover from.
     pub(super) fn at(step: u64, fault: Fault) -> Self {
         Self { step, what: fault.what, value: fault.value, in_a_row: 1, rollbacks: 0 }
     }
@@ -60,15 +62,21 @@ pub enum TrainError {
     #[error(transparent)]
     TooShort(#[from] TooShort),
     /// The tokens cannot be read.
-    #[error("{0}")]
-    Data(String),
+    #[error(transparent)]
+    Data(#[from] ShardError),
+    /// The device did not give what was computed on it.
+    #[error("the device failed: {0}")]
+    Device(#[from] ExecutionError),
+    /// An update has no batch: `run.accumulate` is 0.
+    #[error("an update needs a batch, but `run.accumulate` is 0")]
+    NoBatch,
     /// The run folder cannot be written.
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// A checkpoint cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// Training came to its end, and its last state could not be written.
+    /// Training ended, and its last state could not be written.
     #[error("the state after step {step} could not be saved: {source}; the checkpoints before it are kept")]
     NotSaved {
         /// Updates made.
@@ -90,9 +98,11 @@ pub enum TrainError {
     Learner(String),
 }
 
-impl From<ExecutionError> for TrainError {
-    /// The device did not give what was computed on it.
-    fn from(error: ExecutionError) -> Self {
-        Self::Learner(error.to_string())
+impl From<EvaluationError> for TrainError {
+    fn from(error: EvaluationError) -> Self {
+        match error {
+            EvaluationError::Data(error) => Self::Data(error),
+            EvaluationError::Device(error) => Self::Device(error),
+        }
     }
 }

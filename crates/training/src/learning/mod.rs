@@ -1,35 +1,31 @@
-//! Batches to loss to update: the training loop, run by burn-train.
+//! Batches to loss to update: the training loop.
+//!
+//! [`Trainer`] makes updates in memory. [`train`] makes the same updates in a run folder, with evaluations, samples and
+//! checkpoints, and shows them on burn-train's dashboard. Everything that knows burn-train is in [`burn_train`]; the loop
+//! ([`step_loop`]) and its updates ([`update`]) know a [`Monitor`](monitor::Monitor) instead.
 
-mod dashboard;
+mod burn_train;
+mod checkpoint;
 mod error;
-#[cfg(test)]
-mod injection;
-mod launch;
-mod loader;
-mod model;
+mod faults;
+mod gradients;
+mod loss;
+mod monitor;
 mod observer;
 mod rate_test;
-mod restore;
-mod step_bench;
+
+mod session;
 mod step_loop;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
+mod trainer;
 mod update;
 
+pub use burn_train::train;
 pub use error::{Divergence, TrainError};
-pub use launch::{Outcome, Session, train};
-pub use loader::EvaluationLoader;
-pub use model::{EvaluationInput, EvaluationOutput, TrainingInput, TrainingModel, TrainingOutput};
+pub use loss::{TrainingInput, TrainingOutput, training_step};
 pub use observer::{Event, Observer, Stop};
 pub use rate_test::{RateFindings, RatePoint, RateRange, RateStop, RateTest, Recorder, find_rate};
-pub use step_bench::StepBench;
-
-use kiln_models::LanguageModel;
-
-use crate::run::RunConfig;
-use kiln_data::batches::Windows;
-
-/// Whether batches go on from the state that the batch before left.
-pub(crate) fn carries_state(model: &LanguageModel, run: &RunConfig) -> bool {
-    model.is_recurrent() && run.windows == Windows::Streams
-}
+pub use session::{Outcome, Session};
+pub use trainer::Trainer;
+pub use update::Update;

@@ -1,4 +1,4 @@
-//! What the loop tells, and what it asks of whoever runs it.
+//! What the loop reports, and what it asks of the caller.
 
 use std::path::Path;
 
@@ -25,12 +25,12 @@ pub enum Event<'a> {
         /// Seconds to the end, evaluations and saving included, from the pace since the start or resumption.
         remaining_seconds: f64,
     },
-    /// A step whose update was not made, because a number was not finite.
+    /// A step whose update was not made because a number was not finite.
     Skipped {
         /// Which, and why.
         entry: &'a SkipEntry,
     },
-    /// After too many of them: training goes on from an earlier checkpoint, with data after that of those steps.
+    /// After too many of them: training resumes from an earlier checkpoint, with data after that of those steps.
     RolledBack {
         /// From where to where.
         rollback: &'a Rollback,
@@ -48,7 +48,7 @@ pub enum Event<'a> {
     Sampled {
         /// Updates made.
         step: u64,
-        /// What it goes on from.
+        /// What it continues.
         prompt: &'a str,
         /// The text, without the prompt.
         text: &'a str,
@@ -64,26 +64,28 @@ pub enum Event<'a> {
 
 /// Follows a run. The libraries print nothing; this does.
 pub trait Observer: Send {
-    /// Is told everything, in order.
+    /// Gets every event, in order.
     fn observe(&mut self, event: Event<'_>);
 
     /// Continues `prompt` by at most `tokens` tokens.
     ///
     /// # Errors
-    /// A message; the run goes on without the sample.
+    /// A message; the run continues without the sample.
     fn sample(&mut self, model: &LanguageModel, prompt: &str, tokens: usize) -> Result<String, String>;
 
-    /// Is told of something wrong that does not stop the run.
+    /// Gets a warning of something wrong that does not stop the run.
     fn warn(&mut self, message: &str);
 }
 
-/// Why the loop came back.
+/// Why the loop ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
     /// All steps are done.
     Done,
-    /// The validation loss was no better than the best for `run.patience` evaluations.
+    /// The validation loss did not improve for `run.patience` evaluations.
     Early,
+    /// The step after which the session was to stop is made.
+    AfterStep,
     /// It was asked to stop; the reason as given to the interrupter.
     Interrupted(Option<String>),
 }

@@ -1,62 +1,44 @@
 //! One update: batches to mean loss and gradients to checks to clipping to the rate to new weights.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use burn::data::dataloader::DataLoaderIterator;
 use burn::module::Module;
-use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Tensor, TensorData};
-use burn::train::{Interrupter, TrainStep};
-use kiln_models::saved::{SavedModelError, collect_tensors};
+use burn::optim::GradientsParams;
 use kiln_models::{LanguageModel, RecurrentState, State};
 
 use super::TrainError;
-use super::model::{TrainingInput, TrainingModel};
-use crate::live_estimates::{NoiseMeasurement, PartNorm, sharpness};
-use kiln_data::batches::mix;
+use super::faults::{Faults, NoFaults};
+use super::gradients::{Mean, Measure, Numbers};
+use super::loss::TrainingInput;
+use crate::config::Config;
+use crate::gradient_measurements::sharpness;
+use kiln_data::batches::{BatchOrder, mix};
+use kiln_data::shards::TokenFile;
 use kiln_optimization::averaging::Averaging;
-use kiln_optimization::optimizers::{Optimizer, clip_coefficient, global_norm};
-use kiln_optimization::schedules::SharedSchedule;
+use kiln_optimization::optimizers::{Optimizer, clip_coefficient};
+use kiln_optimization::schedules::Schedule;
 
-/// The training batches, in order.
-pub(super) type Batches<'a> = dyn DataLoaderIterator<TrainingInput> + 'a;
-
-/// What updates need beside the model.
-pub(super) struct UpdateParts {
+/// Makes updates, one after the other. It knows no folder, log or observer.
+pub(super) struct Updater {
+    /// The model, with autodiff; `None` only while an update moves it: weights change in place if nothing else holds them.
+    model: Option<LanguageModel>,
+    /// The training batches by number.
+    order: BatchOrder,
     /// The seed of dropout.
-    pub(super) seed: u64,
+    seed: u64,
     /// Batches in an update.
-    pub(super) accumulate: usize,
+    pub(super) accumulate: u64,
     /// The global gradient norm above which gradients are scaled down to it.
-    pub(super) clip_norm: Option<f64>,
+    clip_norm: Option<f64>,
     pub(super) optimizer: Optimizer,
     /// What is evaluated and saved instead of the newest weights.
     pub(super) averaging: Averaging,
-    pub(super) schedule: SharedSchedule,
+    pub(super) schedule: Box<dyn Schedule>,
     /// The recurrent state after the last batch.
     pub(super) carried: Option<RecurrentState>,
     /// Whether batches carry it.
     pub(super) carries_state: bool,
-    /// Whoever stops the run; an update is then given up between two of its batches.
-    pub(super) interrupter: Interrupter,
-}
-
-/// Makes updates, one after the other. It knows no folder, log or observer: whoever calls it does.
-pub(super) struct Updater {
-    /// The model, with autodiff; `None` only while an update moves it: the weights change in place if nobody else holds them.
-    model: Option<TrainingModel>,
-    pub(super) parts: UpdateParts,
-}
-
-/// What is measured in an update, beside what it needs.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Measure {
-    /// The noise of the gradient. A single batch is then worked through in two halves, which may change the last bits of
-    /// its gradient, and its dropout; several batches are worked through as ever.
-    pub(super) noise: bool,
-    /// The sharpness along the gradient; it changes nothing.
-    pub(super) sharpness: bool,
+    pub(super) faults: Box<dyn Faults>,
 }
 
 /// What came of a step.
@@ -69,7 +51,7 @@ pub(super) enum Step {
     Abandoned,
 }
 
-/// A number that is not finite and should be.
+/// A number that should be finite and isn't.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Fault {
     /// `loss`, `gradient norm` or `validation loss`.
@@ -79,103 +61,117 @@ pub(super) struct Fault {
 }
 
 /// What one update was made of.
-pub(super) struct Update {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Update {
     /// Mean loss of its batches before it, nats per token.
-    pub(super) loss: f64,
+    pub loss: f64,
     /// The global gradient norm before clipping.
-    pub(super) gradient_norm: f64,
+    pub gradient_norm: f64,
     /// The rate that the schedule gave.
-    pub(super) learning_rate: f64,
-    pub(super) noise: Option<NoiseMeasurement>,
+    pub learning_rate: f64,
+    pub(super) noise: Option<crate::gradient_measurements::NoiseMeasurement>,
     pub(super) sharpness: Option<f64>,
     /// The time that went into measuring alone.
     pub(super) measuring: Duration,
 }
 
 impl Updater {
-    /// Updates of `model`, which is with autodiff.
-    pub(super) fn new(model: TrainingModel, parts: UpdateParts) -> Self {
-        Self { model: Some(model), parts }
+    /// Updates of `model`, which is without autodiff, on the training split `train`, as `config` says.
+    ///
+    /// # Errors
+    /// When the text is too short for a batch.
+    pub(super) fn new(config: &Config, model: LanguageModel, train: TokenFile) -> Result<Self, TrainError> {
+        let run = &config.run;
+        Ok(Self {
+            order: BatchOrder::new(train, run.windows, run.batch, run.context, config.seed)?,
+            seed: config.seed,
+            accumulate: run.accumulate as u64,
+            clip_norm: run.clip_norm,
+            optimizer: config.optimizer.build(),
+            averaging: Averaging::new(config.averaging.as_ref()),
+            schedule: config.schedule.build(run.steps),
+            carried: None,
+            carries_state: run.carries_state(&model),
+            faults: Box::new(NoFaults),
+            model: Some(model.train()),
+        })
     }
 
-    pub(super) fn model(&self) -> &TrainingModel {
-        let Some(model) = &self.model else { panic!("a model is there between updates") };
+    /// The model that is trained, with autodiff.
+    pub(super) fn model(&self) -> &LanguageModel {
+        let Some(model) = &self.model else { panic!("there is a model between updates") };
         model
     }
 
-    /// Step number `step`, counted from 1: gradients of some batches, their mean, checks, clipping, the rate, new weights.
+    /// Continues with the weights of `model`, which is without autodiff.
+    pub(super) fn replace_model(&mut self, model: LanguageModel) {
+        self.model = Some(model.train());
+    }
+
+    /// Step number `step`, counted from 1: gradients of the batches from number `first_batch` on, their mean, checks,
+    /// clipping, the rate, new weights. `should_stop` is asked between two batches.
     ///
-    /// Where the loss or the gradient is not finite, only the schedule moves on: weights, optimizer, averages and the
-    /// recurrent state are as before.
+    /// If the loss or the gradient is not finite, only the schedule moves on: weights, optimizer, averages and the recurrent
+    /// state stay as they were.
     ///
     /// # Errors
     /// When the data cannot be read or the device fails.
     pub(super) fn update(
         &mut self,
         step: u64,
-        batches: &mut Batches<'_>,
+        first_batch: u64,
         measure: Measure,
+        should_stop: &dyn Fn() -> bool,
     ) -> Result<Step, TrainError> {
-        #[cfg(test)]
-        let injected = super::injection::before(step, self);
-        let carried = self.parts.carried.clone();
-        let Some(mean) = self.work_through(step, batches, measure)? else {
-            self.parts.carried = carried;
+        if let Some(model) = &mut self.model {
+            self.faults.before_update(step, model, &mut self.carried);
+        }
+        let carried = self.carried.clone();
+        let Some(mut mean) = self.work_through(step, first_batch, measure, should_stop)? else {
+            self.carried = carried;
             return Ok(Step::Abandoned);
         };
-        let Mean { loss, mut accumulator, parts, inputs } = mean;
-        let gradients = accumulator.grads();
-        #[cfg(test)]
-        let (loss, gradients) = super::injection::after(injected, self.model(), loss, gradients);
-        let numbers = Numbers::read(self.model(), loss, &gradients, &parts)?;
+        let loss = mean.loss.take().ok_or(TrainError::NoBatch)?;
+        let gradients = mean.gradients();
+        let Some(model) = &self.model else { panic!("there is a model between updates") };
+        let (loss, gradients) = self.faults.after_backward(model, loss, gradients);
+        let numbers = Numbers::read(model, loss, &gradients, &mean.norms)?;
         if let Some(fault) = numbers.fault() {
-            self.parts.carried = carried;
-            self.parts.schedule.get().next_rate();
+            self.carried = carried;
+            self.schedule.next_rate();
             return Ok(Step::Skipped(fault));
         }
         let Numbers { loss, gradient_norm, .. } = numbers;
         let started = Instant::now();
-        let sharpness = if measure.sharpness { self.sharpness(&gradients, &inputs)? } else { None };
+        let sharpness = if measure.sharpness { self.sharpness(&gradients, &mean.inputs)? } else { None };
         let measuring = started.elapsed();
-        let scale = clip_coefficient(gradient_norm, self.parts.clip_norm);
-        let learning_rate = {
-            let mut schedule = self.parts.schedule.get();
-            schedule.observe_training(loss);
-            schedule.next_rate()
-        };
-        if let Some(TrainingModel { language_model }) = self.model.take() {
-            let language_model = self.parts.optimizer.update(language_model, gradients, scale, learning_rate);
-            self.parts.averaging.observe_update(&language_model, step);
-            self.model = Some(TrainingModel { language_model });
+        let scale = clip_coefficient(gradient_norm, self.clip_norm);
+        self.schedule.observe_training(loss);
+        let learning_rate = self.schedule.next_rate();
+        if let Some(model) = self.model.take() {
+            let model = self.optimizer.update(model, gradients, scale, learning_rate);
+            self.averaging.observe_update(&model, step);
+            self.model = Some(model);
         }
         Ok(Step::Made(Update { loss, gradient_norm, learning_rate, noise: numbers.noise(), sharpness, measuring }))
     }
 
-    /// Goes on with the weights of `model`, which is without autodiff.
-    pub(super) fn replace_model(&mut self, model: LanguageModel) {
-        self.model = Some(TrainingModel { language_model: model }.train());
-    }
-
-    /// Tells the schedule and the average a validation loss.
+    /// Shows the schedule and the average a validation loss.
     pub(super) fn observe_validation(&mut self, loss: f64) {
-        self.parts.schedule.get().observe_validation(loss);
-        let language_model = self.model().language_model.clone();
-        self.parts.averaging.observe_validation(&language_model, loss);
+        self.schedule.observe_validation(loss);
+        let model = self.model().clone();
+        self.averaging.observe_validation(&model, loss);
     }
 
-    /// The model as it is evaluated, sampled and saved: without autodiff, and with averaged weights where there are such.
+    /// The model as it is evaluated, sampled and saved: without autodiff, and with averaged weights if there are any.
     pub(super) fn finished_model(&self) -> LanguageModel {
-        let model = self.model().language_model.valid();
-        self.parts.averaging.applied(self.parts.optimizer.for_evaluation(model))
+        self.averaging.applied(self.optimizer.for_evaluation(self.model().valid()))
     }
 
-    /// The weights that training goes on from, where [`Updater::finished_model`] has others.
-    ///
-    /// # Errors
-    /// When they cannot be read from the device.
-    pub(super) fn training_weights(&self) -> Result<Option<BTreeMap<String, TensorData>>, SavedModelError> {
-        let differs = self.parts.averaging.has_average() || self.parts.optimizer.has_evaluation_weights();
-        differs.then(|| collect_tensors(&self.model().language_model.valid())).transpose()
+    /// The model that training continues from, without autodiff, if [`Updater::finished_model`] has other weights.
+    pub(super) fn unfinished_model(&self) -> Option<LanguageModel> {
+        let differs = self.averaging.has_average() || self.optimizer.has_evaluation_weights();
+        differs.then(|| self.model().valid())
     }
 
     /// Mean loss and mean gradients of the batches of one update, and what measurements need of them; `None` if the run is
@@ -183,73 +179,39 @@ impl Updater {
     fn work_through(
         &mut self,
         step: u64,
-        batches: &mut Batches<'_>,
+        first_batch: u64,
         measure: Measure,
+        should_stop: &dyn Fn() -> bool,
     ) -> Result<Option<Mean>, TrainError> {
-        let count = self.parts.accumulate;
+        let count = self.accumulate;
         let mut mean = Mean::default();
         for number in 0..count {
-            if number > 0 && self.parts.interrupter.should_stop() {
+            if number > 0 && should_stop() {
                 return Ok(None);
             }
-            let ended = || TrainError::Learner("the training data ended before the last step".to_string());
-            let mut input = batches.next().ok_or_else(ended)?.map_err(|error| TrainError::Data(error.to_string()))?;
-            if self.parts.carries_state && input.batch.carries_state {
-                input.state = self.parts.carried.take().map(State::Recurrent);
+            let mut input = TrainingInput::new(self.order.read(first_batch + number)?);
+            if self.carries_state && input.batch.carries_state {
+                input.state = self.carried.take().map(State::Recurrent);
             }
             input.share = 1.0 / count as f64;
             // Dropout draws from the seed of its step and batch, so that a resumed run draws what it would have drawn.
-            input.dropout_seed = Some(mix(mix(self.parts.seed, step), number as u64));
+            input.dropout_seed = Some(mix(mix(self.seed, step), number));
             let pieces = if measure.noise && count == 1 { input.halves() } else { vec![input] };
             let states: Vec<_> = pieces.into_iter().map(|piece| mean.add(self.model(), piece, measure)).collect();
-            self.parts.carried = if self.parts.carries_state { joined(states) } else { None };
+            self.carried = if self.carries_state { joined(states) } else { None };
         }
         Ok(Some(mean))
     }
 
     /// The sharpness along `gradients`, from the gradients of the same inputs with the same dropout nearby.
     fn sharpness(&self, gradients: &GradientsParams, inputs: &[TrainingInput]) -> Result<Option<f64>, TrainError> {
-        sharpness(self.model(), gradients, |model: &TrainingModel| {
+        sharpness(self.model(), gradients, |model: &LanguageModel| {
             let mut mean = Mean::default();
             for input in inputs {
                 mean.add(model, input.clone(), Measure::default());
             }
-            Ok(mean.accumulator.grads())
+            Ok(mean.gradients())
         })
-    }
-}
-
-/// Sums over the pieces of an update; each comes in with its share, so that the sums are means.
-#[derive(Default)]
-struct Mean {
-    loss: Option<Tensor<1>>,
-    accumulator: GradientsAccumulator<TrainingModel>,
-    /// For the noise: windows and share of each piece, and the norm of its gradient times that share.
-    parts: Vec<(usize, f64, Tensor<1>)>,
-    /// For the sharpness: the pieces again.
-    inputs: Vec<TrainingInput>,
-}
-
-impl Mean {
-    /// Takes in a piece and gives the recurrent state after it.
-    fn add(&mut self, model: &TrainingModel, input: TrainingInput, measure: Measure) -> Option<RecurrentState> {
-        let (rows, share) = (input.batch.rows, input.share);
-        if measure.sharpness {
-            self.inputs.push(input.clone());
-        }
-        let output = TrainStep::step(model, input);
-        let loss = output.item.loss.mul_scalar(share);
-        if measure.noise
-            && let Some(norm) = global_norm(model, &output.grads)
-        {
-            self.parts.push((rows, share, norm.0));
-        }
-        self.loss = Some(self.loss.take().map_or_else(|| loss.clone(), |mean| mean.add(loss.clone())));
-        self.accumulator.accumulate(model, output.grads);
-        match output.item.state {
-            Some(State::Recurrent(state)) => Some(state),
-            Some(State::Transformer(_)) | None => None,
-        }
     }
 }
 
@@ -257,44 +219,4 @@ impl Mean {
 fn joined(states: Vec<Option<RecurrentState>>) -> Option<RecurrentState> {
     let states: Option<Vec<_>> = states.into_iter().collect();
     states?.into_iter().reduce(RecurrentState::joined)
-}
-
-/// What an update needs to know on the host.
-struct Numbers {
-    loss: f64,
-    gradient_norm: f64,
-    parts: Vec<PartNorm>,
-}
-
-impl Numbers {
-    /// Reads all numbers from the device in one go, which waits for it only once.
-    fn read(
-        model: &TrainingModel,
-        loss: Option<Tensor<1>>,
-        gradients: &GradientsParams,
-        parts: &[(usize, f64, Tensor<1>)],
-    ) -> Result<Self, TrainError> {
-        let loss = loss.ok_or_else(|| TrainError::Learner("no batch".to_string()))?;
-        let norm = global_norm(model, gradients).map_or_else(|| loss.zeros_like(), |norm| norm.0);
-        let norms = parts.iter().map(|(.., norm)| norm.clone());
-        let tensors: Vec<Tensor<1>> = [loss, norm].into_iter().chain(norms).collect();
-        let values: Vec<f64> = Tensor::cat(tensors, 0).try_into_data()?.iter::<f64>().collect();
-        // The gradient of a part came in multiplied by its share of the update.
-        let squared = |value: f64, share: f64| (value / share).powi(2);
-        let parts = parts.iter().zip(&values[2..]);
-        let parts =
-            parts.map(|((windows, share, _), value)| PartNorm { windows: *windows, squared: squared(*value, *share) });
-        Ok(Self { loss: values[0], gradient_norm: values[1], parts: parts.collect() })
-    }
-
-    /// The first of the numbers that weights depend on and that is not finite.
-    fn fault(&self) -> Option<Fault> {
-        let numbers = [("loss", self.loss), ("gradient norm", self.gradient_norm)];
-        let fault = numbers.into_iter().find(|(_, value)| !value.is_finite());
-        fault.map(|(what, value)| Fault { what, value })
-    }
-
-    fn noise(&self) -> Option<NoiseMeasurement> {
-        NoiseMeasurement::new(&self.parts, self.gradient_norm.powi(2))
-    }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
 use super::folder::FolderError;
-use crate::live_estimates::NoiseAverages;
+use crate::gradient_measurements::NoiseAverages;
 use kiln_optimization::averaging::AveragingState;
 
 pub(super) const LOOP_STATE: &str = "training.json";

@@ -1,5 +1,6 @@
 //! `[run]`: how long, on what, and what is looked at and kept on the way.
 
+use kiln_models::LanguageModel;
 use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +108,11 @@ impl RunConfig {
     /// Tokens in one update.
     pub fn tokens_per_step(&self) -> u64 {
         self.batch as u64 * self.context as u64 * self.accumulate as u64
+    }
+
+    /// Whether a batch continues from the state that the previous one left.
+    pub fn carries_state(&self, model: &LanguageModel) -> bool {
+        model.is_recurrent() && self.windows == Windows::Streams
     }
 
     /// Every broken rule, keys relative to `[run]`.

@@ -1,6 +1,8 @@
 //! Everything of a checkpoint on the host, so that training can go on while it is written.
 
-use kiln_models::LanguageModel;
+use std::collections::BTreeMap;
+
+use burn::tensor::TensorData;
 use kiln_models::saved::{HostModel, ModelDescription, check_finite};
 
 use super::{Checkpoint, CheckpointError, TRAINING_WEIGHTS};
@@ -12,16 +14,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Copies the weights of `model` from their device, to be saved with `checkpoint`.
+    /// The weights to be saved, by path, and the rest of the checkpoint.
     ///
     /// # Errors
-    /// When a weight is not finite, of those that are saved or of those that training goes on from, or the device fails.
-    pub fn take(
-        model: &LanguageModel,
+    /// When a weight is not finite, of those that are saved or of those that training resumes from.
+    pub fn new(
+        weights: BTreeMap<String, TensorData>,
         description: &ModelDescription,
         checkpoint: Checkpoint,
     ) -> Result<Self, CheckpointError> {
-        let model = HostModel::copy(model, description)?;
+        let model = HostModel::new(weights, description)?;
         if let Some(weights) = &checkpoint.training_weights {
             check_finite(weights, TRAINING_WEIGHTS.as_ref())?;
         }

@@ -8,7 +8,7 @@ use kiln_kernels::{GpuKernel, leave_out_gpu_kernels};
 use kiln_settings::Override;
 use kiln_training::config::Config;
 use kiln_training::estimate::{Estimate, least_bytes_per_update};
-use kiln_training::learning::StepBench;
+use kiln_training::learning::Trainer;
 use serde::Serialize;
 
 use super::measuring::{MeasuringArguments, Setup};
@@ -118,7 +118,7 @@ struct Contestant<'a> {
     file: &'a Path,
     config: &'a Config,
     vocabulary: usize,
-    bench: StepBench,
+    trainer: Trainer,
     /// Seconds an update took, by rounds.
     seconds: Vec<f64>,
     loss: f64,
@@ -134,7 +134,7 @@ pub(super) fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     let contestants = files.zip(&configs).map(|(file, config)| Contestant::new(file, config, &chosen));
     let mut contestants = contestants.collect::<anyhow::Result<Vec<_>>>()?;
     for contestant in contestants.iter_mut().filter(|_| arguments.warmup > 0) {
-        contestant.bench.run(arguments.warmup)?;
+        contestant.trainer.updates(arguments.warmup)?;
     }
     let peak_after_warmup = peak_resident_bytes();
     let setup = arguments
@@ -156,14 +156,14 @@ impl<'a> Contestant<'a> {
     fn new(file: &'a Path, config: &'a Config, chosen: &Chosen) -> anyhow::Result<Self> {
         let data = training_data::prepare(config)?;
         let model = runs::first_model(config, &data, chosen);
-        let bench = StepBench::new(config, model, chosen.device.clone(), data.train.clone())?;
+        let trainer = Trainer::new(config, model, data.train.clone())?;
         let vocabulary = data.tokenizer.vocabulary_size();
-        Ok(Self { file, config, vocabulary, bench, seconds: Vec::new(), loss: f64::NAN })
+        Ok(Self { file, config, vocabulary, trainer, seconds: Vec::new(), loss: f64::NAN })
     }
 
     fn round(&mut self, steps: u64) -> anyhow::Result<()> {
         let started = Instant::now();
-        self.loss = self.bench.run(steps)?;
+        self.loss = self.trainer.updates(steps)?.loss;
         self.seconds.push(started.elapsed().as_secs_f64() / steps as f64);
         Ok(())
     }

@@ -13,10 +13,10 @@ use kiln_data::shards::PreparedData;
 use kiln_models::saved::{DiskFiles, write_file_atomically};
 use kiln_training::config::{Config, Entrant, RaceConfig, RefusedChanges};
 use kiln_training::learning::{self, Divergence, Session, Stop, TrainError};
+use kiln_training::race::Diverged;
 use kiln_training::run::{FolderError, LoopState, Metrics};
 
 use self::progress::RaceProgress;
-pub(crate) use self::results::Diverged;
 use self::results::Finish;
 use crate::arguments::{ConfigArguments, DeviceArguments};
 use crate::device::Chosen;
@@ -89,7 +89,7 @@ pub(crate) fn race(arguments: &RaceArguments) -> anyhow::Result<Exit> {
     Ok(if finishes.iter().all(|finish| finish.diverged.is_some()) { Exit::Diverged } else { Exit::Done })
 }
 
-/// Makes the folder of a new race, or makes sure that there is one to go on with.
+/// Makes the folder of a new race, or makes sure that there is one to resume.
 fn open_folder(folder: &Path, race: &RaceConfig, resume: bool) -> anyhow::Result<()> {
     let file = folder.join(RACE);
     if folder.join(runs::CONFIG).exists() {
@@ -105,13 +105,13 @@ fn open_folder(folder: &Path, race: &RaceConfig, resume: bool) -> anyhow::Result
     Ok(write_file_atomically(&DiskFiles, &file, race.to_toml().as_bytes())?)
 }
 
-/// A ranking compares what was trained alike: entrants may be added to a race that goes on, and nothing else may change.
+/// A ranking compares what was trained alike: entrants may be added to a resumed race, and nothing else may change.
 fn same_race(folder: &Path, race: &RaceConfig) -> anyhow::Result<()> {
     let before = RaceConfig::open(&folder.join(RACE), &[])?;
     Ok(RefusedChanges::check(folder, before.changes(race))?)
 }
 
-/// Trains an entrant to its end, unless that was done before; `None` when it was stopped on the way.
+/// Trains an entrant to its end, unless that was done before; `None` if it was stopped before its end.
 fn run(track: &Track<'_>, entrant: &Entrant, config: &Config) -> anyhow::Result<Option<Finish>> {
     let path = track.folder.join(entrant.folder_name());
     if let Some(diverged) = Diverged::read(&path, config.run.steps)? {
@@ -129,24 +129,16 @@ fn run(track: &Track<'_>, entrant: &Entrant, config: &Config) -> anyhow::Result<
     };
     let progress = RaceProgress::new(&entrant.label);
     let session = Session {
-        seed: config.seed,
+        config,
         model,
-        device: track.chosen.device.clone(),
-        run: &config.run,
-        optimizer: &config.optimizer,
-        schedule: &config.schedule,
-        averaging: config.averaging.as_ref(),
-        estimates: config.estimates.as_ref(),
         train: track.data.train.clone(),
         validation: track.data.validation.clone(),
         folder,
         resume,
         observer: Box::new(progress.clone()),
-        renderer: Box::new(Screen::nothing()),
-        interrupter: track.interrupter.clone(),
         stop_after: None,
     };
-    let outcome = learning::train(session);
+    let outcome = learning::train(session, Box::new(Screen::nothing()), track.interrupter.clone());
     progress.finish();
     match outcome {
         Ok(outcome) if matches!(outcome.stop, Stop::Done | Stop::Early) => {

@@ -1,29 +1,12 @@
-//! What came of an entrant, from the log of its run.
+//! The result of an entrant, from the log of its run.
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
-use kiln_settings::files::{Content, Links, read_regular};
+use kiln_training::race::Diverged;
 use kiln_training::run::Metrics;
-use serde::{Deserialize, Serialize};
 
 /// How much of the running mean of the training loss is kept at each logged step.
 const DECAY: f64 = 0.9;
-
-/// The file in an entrant's folder that says where it diverged.
-const DIVERGED: &str = "diverged.json";
-/// It holds a number and a few words.
-const LONGEST_NOTE: u64 = 1 << 16;
-
-/// Where an entrant diverged. It is kept, so that a resumed race does not let it diverge again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Diverged {
-    /// The update that was not made.
-    pub(crate) step: u64,
-    /// What was not finite.
-    pub(crate) what: String,
-}
 
 /// An entrant at its end.
 #[derive(Debug)]
@@ -33,27 +16,6 @@ pub(super) struct Finish {
     pub(super) diverged: Option<Diverged>,
     pub(super) metrics: Metrics,
     pub(super) tokens_per_step: u64,
-}
-
-impl Diverged {
-    /// What was noted in an entrant's folder, if it happened within so many steps.
-    pub(crate) fn read(folder: &Path, steps: u64) -> anyhow::Result<Option<Self>> {
-        let path = folder.join(DIVERGED);
-        let bytes = match read_regular(&path, Links::Followed, LONGEST_NOTE) {
-            Ok(Content::Bytes(bytes)) => bytes,
-            Ok(_) => anyhow::bail!("{} is no file of at most {LONGEST_NOTE} bytes", path.display()),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
-        let diverged: Self =
-            serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
-        Ok(Some(diverged).filter(|diverged| diverged.step <= steps))
-    }
-
-    pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        let path = folder.join(DIVERGED);
-        std::fs::write(&path, serde_json::to_vec(self)?).with_context(|| format!("cannot write {}", path.display()))
-    }
 }
 
 impl Finish {

@@ -134,3 +134,26 @@ fn many_threads_read_at_once() {
         }
     });
 }
+
+#[test]
+fn a_text_in_memory_is_read_like_its_file() {
+    let text = "äbc abc ".repeat(3000);
+    let config: kiln_models::TokenizerConfig = toml::from_str("[character]").expect("it is a tokenizer");
+    let tokenizer = kiln_models::Tokenizer::train(&config, &mut std::iter::once(Ok(text.clone()))).expect("a text");
+    let memory = TokenFile::in_memory(&text, &tokenizer).expect("its own text");
+    let folder = folder();
+    let mut writer =
+        TokenFileWriter::create(&folder.path().join("a.tokens"), tokenizer.hash(), tokenizer.vocabulary_size())
+            .expect("a folder");
+    writer.push(&tokenizer.encode(&text).expect("its own text")).expect("room");
+    let hash = *blake3::hash(text.as_bytes()).as_bytes();
+    let file = writer.finish(TextIdentity { bytes: 27_000, characters: 24_000, hash }).expect("room");
+    assert_eq!(read(&memory), read(&file));
+    assert_eq!((memory.hash(), memory.text_hash(), memory.tokenizer_hash()), (file.hash(), hash, tokenizer.hash()));
+    assert_eq!((memory.bytes(), memory.characters(), memory.len()), (27_000, 24_000, 24_000));
+    memory.verify().expect("it is whole");
+    let mut some = [0; 3];
+    memory.read(20_000, &mut some).expect("it is in the text");
+    assert_eq!(some[..], read(&file)[20_000..20_003]);
+    assert!(matches!(memory.read(23_999, &mut some), Err(ShardError::OutOfBounds { .. })));
+}

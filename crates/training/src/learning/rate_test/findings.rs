@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::RateRange;
 
-/// The running mean of the loss looks back over one of so many parts of the range, however many steps that is: its lag
+/// The running mean of the loss looks back over a part of the range, one of this many, however many steps that is: its lag
 /// shifts what is read off it by a known part of the range, 0.3 decades in six.
 const PARTS: f64 = 20.0;
 
@@ -30,7 +30,7 @@ pub enum RateStop {
         /// After an update with this rate.
         rate: f64,
     },
-    /// A loss or a gradient was no finite number.
+    /// A loss or a gradient was not finite.
     NotFinite {
         /// After an update with this rate; `None` before the first one.
         rate: Option<f64>,
@@ -65,7 +65,7 @@ pub struct RateFindings {
     pub steepest: Option<f64>,
     /// The rate at which the smoothed loss is lowest.
     pub lowest: Option<f64>,
-    /// The rate to start with: a tenth of `lowest`. `None` where the loss never fell, or was still falling at the last rate, or where
+    /// The rate to start with: a tenth of `lowest`. `None` if the loss never fell, if it was still falling at the last rate, or if
     /// the tenth was not tried.
     pub suggestion: Option<f64>,
 }
@@ -98,11 +98,11 @@ impl Recorder {
         }
     }
 
-    /// Takes the next loss, the first being that before any update; whether there is more to try.
+    /// Takes the next loss, the first being that before any update; returns whether there is more to try.
     ///
     /// With L_0 the first loss, n rates and d = 1 - 20 / n: s_k = d s_{k-1} + (1 - d) L_k from 0 and
-    /// smoothed_k = s_k / (1 - d^(k+1)). It is over when smoothed_k > min_j smoothed_j + L_0 / 2. Half of L_0 is far more than the scatter of a batch, and a loss that had sunk
-    /// to any value and rises by so much does not come back at a rate that goes on growing.
+    /// smoothed_k = s_k / (1 - d^(k+1)). It is over when smoothed_k > min_j smoothed_j + L_0 / 2. Half of L_0 is far more than
+    /// the scatter of a batch, and a loss that has risen by that much does not fall again at a rate that keeps growing.
     pub fn add(&mut self, loss: f64) -> bool {
         let step = self.points.len() as u64 + u64::from(self.first_loss.is_some());
         let rate = self.range.rate(step);

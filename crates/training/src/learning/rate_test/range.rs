@@ -18,7 +18,7 @@ impl RateRange {
     /// The rates from `from` to `to`.
     ///
     /// # Errors
-    /// A sentence for the user when this is no range.
+    /// A sentence for the user when this isn't a range.
     pub fn new(from: f64, to: f64, steps: u64) -> Result<Self, String> {
         let is_rate = |rate: f64| rate > 0.0 && rate.is_finite();
         if !(is_rate(from) && is_rate(to)) {

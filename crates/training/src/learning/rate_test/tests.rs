@@ -1,4 +1,4 @@
-//! The range and the rule by hand; a test on a real model in `learning/tests.rs`.
+//! The range and the rule by hand; a test on a real model is in `learning/tests/measuring.rs`.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -15,15 +15,15 @@ fn the_rates_grow_by_one_factor_from_the_first_to_the_last() {
 }
 
 #[test]
-fn what_is_no_range_is_told() {
+fn what_is_not_a_range_is_refused_with_a_reason() {
     for (from, to, steps, words) in [
         (0.0, 1.0, 50, "above 0"),
         (1e-3, f64::INFINITY, 50, "finite"),
         (1e-2, 1e-2, 50, "below the last one"),
         (1e-6, 1.0, 19, "at least 20 steps"),
     ] {
-        let told = RateRange::new(from, to, steps).unwrap_err();
-        assert!(told.contains(words), "{told}");
+        let reason = RateRange::new(from, to, steps).unwrap_err();
+        assert!(reason.contains(words), "{reason}");
     }
 }
 
@@ -71,7 +71,7 @@ fn the_smoothed_loss_is_the_corrected_running_mean() {
 }
 
 #[test]
-fn a_loss_that_is_not_finite_ends_it_and_is_no_point() {
+fn a_loss_that_is_not_finite_ends_it_and_is_not_a_point() {
     let range = RateRange::new(1e-3, 1.0, 31).unwrap();
     let mut recorder = Recorder::new(range);
     assert!(recorder.add(4.0) && recorder.add(3.0));

@@ -1,14 +1,14 @@
-//! What the loop does about numbers that are not finite: skips the step; after many in a row, goes back to an earlier
+//! What the loop does about numbers that are not finite: it skips the step; after many in a row, it goes back to an earlier
 //! checkpoint and passes over the data in between, as Chowdhery et al. 2022 did with PaLM (<https://arxiv.org/abs/2204.02311>,
-//! section 5.1); after some returns, gives up.
+//! section 5.1); after some returns, it gives up.
 
 use kiln_models::saved::{FoundCheckpoint, WEIGHTS_FILE, load_weights};
 
-use super::{Clock, Running};
+use super::{Clock, TrainingLoop};
 use crate::learning::TrainError;
 use crate::learning::error::Divergence;
+use crate::learning::monitor::Monitor;
 use crate::learning::observer::Event;
-use crate::learning::restore::restore;
 use crate::learning::update::Fault;
 use crate::run::{Checkpoint, CheckpointError, Rollback, RollbackEntry, SkipEntry};
 
@@ -16,13 +16,13 @@ use crate::run::{Checkpoint, CheckpointError, Rollback, RollbackEntry, SkipEntry
 const TOO_MANY: u64 = 8;
 /// Returns to an earlier checkpoint in a run; the next one would be no better.
 const MOST_ROLLBACKS: usize = 3;
-/// A run that went on in the midst of faults knows how many there were, not which.
+/// A resumed run knows how many faults preceded it, but not which.
 const UNKNOWN: Fault = Fault { what: "loss", value: f64::NAN };
 
-impl Running {
-    /// Counts a step whose update was not made, and names it.
+impl TrainingLoop {
+    /// Counts and logs a step whose update was not made.
     pub(super) fn skip(&mut self, fault: Fault) -> Result<(), TrainError> {
-        let (first, batches) = (self.position(), self.run.accumulate as u64);
+        let (first, batches) = (self.position(), self.updater.accumulate);
         self.state.step += 1;
         self.state.faults.skipped += 1;
         self.state.faults.in_a_row += 1;
@@ -41,18 +41,18 @@ impl Running {
 
     /// The first batch of the next step, in the order of the data.
     pub(super) fn position(&self) -> u64 {
-        self.state.step * self.run.accumulate as u64 + self.state.faults.batches_passed
+        self.state.step * self.updater.accumulate + self.state.faults.batches_passed
     }
 
     pub(super) fn has_too_many_faults(&self) -> bool {
         self.state.faults.in_a_row >= TOO_MANY
     }
 
-    /// Goes back to the newest checkpoint that was not saved in the midst of faults, and on in the data.
+    /// Goes back to the newest checkpoint that was not saved during faults, and on in the data.
     ///
     /// # Errors
-    /// [`TrainError::Diverged`] where there is no such checkpoint, or training went back too often before.
-    pub(super) fn roll_back(&mut self) -> Result<(), TrainError> {
+    /// [`TrainError::Diverged`] if there is no such checkpoint, or training went back too often before.
+    pub(super) fn roll_back(&mut self, monitor: &mut dyn Monitor) -> Result<(), TrainError> {
         self.settle()?;
         let (from, position, fault) = (self.state.step, self.position(), self.fault.unwrap_or(UNKNOWN));
         let in_a_row = self.state.faults.in_a_row;
@@ -62,15 +62,15 @@ impl Running {
         if rollbacks.len() >= MOST_ROLLBACKS {
             return Err(TrainError::Diverged(diverged));
         }
-        let Some((found, checkpoint)) = self.folder.newest_before_faults()? else {
+        let Some((found, checkpoint)) = self.storage.folder.newest_before_faults()? else {
             return Err(TrainError::Diverged(diverged));
         };
         self.go_back_to(&found, checkpoint)?;
-        let batches_passed = position - self.state.step * self.run.accumulate as u64;
+        let batches_passed = position - self.state.step * self.updater.accumulate;
         rollbacks.push(Rollback { from, to: self.state.step, what: what.to_string(), batches_passed });
         let known = self.state.faults.rollbacks.len();
         self.state.faults.batches_passed = batches_passed;
-        self.log.cut(self.state.step)?;
+        self.storage.log.cut(self.state.step)?;
         // Those that the checkpoint does not know of were cut off with the lines after it.
         for rollback in &rollbacks[known..] {
             self.note(&RollbackEntry { step: self.state.step + 1, rolled_back: rollback.clone() })?;
@@ -79,7 +79,7 @@ impl Running {
             self.observer.observe(Event::RolledBack { rollback });
         }
         self.state.faults.rollbacks = rollbacks;
-        self.start_interval(self.state.step);
+        monitor.begin_interval(self.state.step);
         Ok(())
     }
 
@@ -87,10 +87,9 @@ impl Running {
     fn go_back_to(&mut self, found: &FoundCheckpoint, checkpoint: Checkpoint) -> Result<(), TrainError> {
         let weights = found.file(WEIGHTS_FILE).map_err(CheckpointError::Saved)?;
         let model = load_weights(self.updater.finished_model(), &weights).map_err(CheckpointError::Saved)?;
-        let (model, state) = restore(checkpoint, model, &mut self.updater.parts, self.run.batch, &self.device)?;
-        self.updater.replace_model(model);
-        self.folder.forget_after(state.step, state.best.map(|best| best.step))?;
-        self.saved = Some((state.step, state.evaluated));
+        let state = self.updater.restore(checkpoint, model, self.run.batch)?;
+        self.storage.folder.forget_after(state.step, state.best.map(|best| best.step))?;
+        self.storage.saved = Some((state.step, state.evaluated));
         self.clock = Clock::starting(&state);
         self.state = state;
         self.fault = None;

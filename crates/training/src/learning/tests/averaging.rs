@@ -32,7 +32,6 @@ fn averaging_worlds() -> Vec<World> {
 
 #[test]
 fn a_run_that_averages_and_was_stopped_ends_with_the_bits_of_one_that_was_not() {
-    let _alone = alone();
     for world in averaging_worlds() {
         world.train("whole", &Notes::default()).unwrap();
         let (expected_folder, expected) = world.newest("whole");
@@ -50,18 +49,15 @@ fn a_run_that_averages_and_was_stopped_ends_with_the_bits_of_one_that_was_not() 
 
 #[test]
 fn the_saved_model_is_the_one_that_was_evaluated_and_not_the_one_that_is_trained() {
-    let _alone = alone();
     for world in averaging_worlds() {
         let outcome = world.train("run", &Notes::default()).unwrap();
         let (folder, checkpoint) = world.newest("run");
         let fresh = world.model.blank(world.tokenizer.vocabulary_size(), world.run.context, &Device::flex());
         let saved = kiln_models::saved::load_weights(fresh, &folder.join("model.safetensors")).unwrap();
         let trained = kiln_models::saved::apply_tensors(saved.clone(), checkpoint.training_weights.unwrap()).unwrap();
-        let loss = |language_model| {
+        let loss = |model| {
             let plan = EvaluationPlan::new(&world.validation, 1.0, world.run.batch, world.run.context, false).unwrap();
-            let loader = EvaluationLoader::new(world.validation.clone(), plan);
-            let model = TrainingModel { language_model };
-            evaluate(&model, &loader, &world.validation, &mut |_| true).unwrap().unwrap().loss
+            evaluate(&model, &world.validation, &plan, &mut |_| true).unwrap().unwrap().loss
         };
         let evaluated = outcome.evaluation.unwrap().loss;
         assert_eq!(loss(saved).to_bits(), evaluated.to_bits(), "{:?}, {:?}", world.averaging, world.optimizer);

@@ -2,18 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use burn::data::dataloader::DataLoader;
-use burn::module::Module;
 use burn::tensor::TensorData;
-use kiln_models::saved::collect_tensors;
 
+use super::injection::Site;
 use super::*;
-use crate::learning::injection::{Site, plan, spoil_validation};
-use crate::learning::loader::TrainingLoader;
-use crate::learning::update::{Measure, Step, UpdateParts, Updater};
-use kiln_data::batches::BatchOrder;
-use kiln_optimization::averaging::Averaging;
-use kiln_optimization::schedules::SharedSchedule;
+use crate::learning::gradients::Measure;
+use crate::learning::update::{Step, Updater};
+use crate::run::LoopState;
 
 const SITES: [(Site, f64); 6] = [
     (Site::Loss, f64::NAN),
@@ -31,47 +26,30 @@ fn world(model: &str) -> World {
     world
 }
 
-fn updater(world: &World) -> (Updater, TrainingLoader) {
-    let device = Device::flex();
-    let model = world.model.init(world.tokenizer.vocabulary_size(), world.run.context, 3, &device);
-    let run = &world.run;
-    let parts = UpdateParts {
-        seed: 11,
-        accumulate: run.accumulate,
-        clip_norm: run.clip_norm,
-        optimizer: world.optimizer.build(),
-        averaging: Averaging::new(None),
-        schedule: SharedSchedule::new(world.schedule.build(run.steps)),
-        carried: None,
-        carries_state: true,
-        interrupter: Interrupter::new(),
-    };
-    let order = BatchOrder::new(world.train.clone(), run.windows, run.batch, run.context, 11).unwrap();
-    let loader = TrainingLoader::new(Arc::new(order), 0, u64::MAX);
-    (Updater::new(TrainingModel { language_model: model }.train(), parts), loader)
+fn updater(world: &World, faults: Injection) -> Updater {
+    let mut updater = Updater::new(&world.config(), world.first_model(), world.train.clone()).unwrap();
+    updater.faults = Box::new(faults);
+    updater
 }
 
 /// Everything that an update changes.
 fn everything(updater: &Updater) -> [BTreeMap<String, TensorData>; 3] {
-    let carried = updater.parts.carried.as_ref().map(kiln_models::saved::state_tensors).unwrap_or_default();
-    let weights = collect_tensors(&updater.model().language_model.valid()).unwrap();
-    [weights, updater.parts.optimizer.state(), carried]
+    let (weights, checkpoint) = updater.checkpoint(&LoopState::default()).unwrap();
+    [weights, checkpoint.optimizer, checkpoint.carried.unwrap_or_default()]
 }
 
 #[test]
 fn a_number_that_is_not_finite_changes_neither_weights_nor_state() {
-    let _alone = alone();
     let world = world(LSTM);
     let mut skipped = 0;
     for trial in 0..50_u64 {
         // Any step but the first, which has no state to spoil.
         let (bad, injected) = (2 + trial * 7 % 9, SITES[trial as usize % SITES.len()]);
-        let _plan = plan(move |step| (step == bad).then_some(injected));
-        let (mut updater, loader) = updater(&world);
-        let mut batches = loader.iter();
+        let mut updater = updater(&world, Injection::plan(move |step| (step == bad).then_some(injected)));
         for step in 1..=bad {
             let before = everything(&updater);
-            let outcome = updater.update(step, &mut *batches, Measure::default()).unwrap();
+            let first_batch = (step - 1) * updater.accumulate;
+            let outcome = updater.update(step, first_batch, Measure::default(), &|| false).unwrap();
             let after = everything(&updater);
             match outcome {
                 Step::Made(_) => assert!(step < bad && after != before, "trial {trial}, step {step}"),
@@ -95,11 +73,10 @@ fn a_number_that_is_not_finite_changes_neither_weights_nor_state() {
 
 #[test]
 fn one_infinite_gradient_costs_one_step_and_nothing_after_it() {
-    let _alone = alone();
     let mut world = world(TRANSFORMER);
     world.run.windows = kiln_data::batches::Windows::Shuffled;
     world.estimates = toml::from_str("noise-every = 1").unwrap();
-    let _plan = plan(|step| (step == 7).then_some((Site::Gradient, f64::INFINITY)));
+    world.faults = Some(Injection::plan(|step| (step == 7).then_some((Site::Gradient, f64::INFINITY))));
     let notes = Notes::default();
     world.train("run", &notes).unwrap();
     let steps: Vec<u64> = notes.steps.lock().unwrap().iter().map(|entry| entry.step).collect();
@@ -114,9 +91,9 @@ fn one_infinite_gradient_costs_one_step_and_nothing_after_it() {
 }
 
 /// Steps 6 to 13 go wrong the first time.
-fn eight_in_a_row() -> crate::learning::injection::Guard {
+fn eight_in_a_row() -> Injection {
     let mut left = 8;
-    plan(move |step| {
+    Injection::plan(move |step| {
         if step < 6 || left == 0 {
             return None;
         }
@@ -127,19 +104,17 @@ fn eight_in_a_row() -> crate::learning::injection::Guard {
 
 #[test]
 fn eight_in_a_row_go_back_to_the_last_checkpoint_and_on_with_later_data() {
-    let _alone = alone();
     for model in [LSTM, TRANSFORMER] {
-        let world = world(model);
-        {
-            let _plan = eight_in_a_row();
-            world.train("run", &Notes::default()).unwrap();
-        }
+        let mut world = world(model);
+        world.faults = Some(eight_in_a_row());
+        world.train("run", &Notes::default()).unwrap();
+        world.faults = None;
         let (folder, checkpoint) = world.newest("run");
         let faults = &checkpoint.state.faults;
         assert_eq!((checkpoint.state.step, faults.skipped, faults.in_a_row, faults.batches_passed), (24, 0, 0, 16));
         let rollback = &faults.rollbacks[0];
         assert_eq!((faults.rollbacks.len(), rollback.from, rollback.to, rollback.batches_passed), (1, 13, 5, 16));
-        // The same by hand: a run that was stopped after step 5 goes on with the data eight steps later.
+        // The same by hand: a run that was stopped after step 5 resumes with the data eight steps later.
         world.train("by-hand", &Notes { stop_after: Some(5), ..Notes::default() }).unwrap();
         world
             .train_changed("by-hand", &Notes::default(), |checkpoint| checkpoint.state.faults.batches_passed = 16)
@@ -149,21 +124,16 @@ fn eight_in_a_row_go_back_to_the_last_checkpoint_and_on_with_later_data() {
 }
 
 #[test]
-fn a_run_that_is_stopped_in_the_midst_of_faults_goes_back_like_one_that_is_not() {
-    let _alone = alone();
-    let world = world(LSTM);
-    // What is saved after step 7, in the midst of faults, is no checkpoint of the run that is not stopped.
+fn a_run_that_is_stopped_during_faults_goes_back_like_one_that_is_not() {
+    let mut world = world(LSTM);
+    // What is saved after step 7, during faults, is no checkpoint of the run that is not stopped.
     for stop in [5, 7, 8, 12] {
         let (whole, parts) = (format!("whole-{stop}"), format!("stopped-{stop}"));
-        {
-            let _plan = eight_in_a_row();
-            world.train(&whole, &Notes::default()).unwrap();
-        }
-        {
-            let _plan = eight_in_a_row();
-            world.train(&parts, &Notes { stop_after: Some(stop), ..Notes::default() }).unwrap();
-            world.train(&parts, &Notes::default()).unwrap();
-        }
+        world.faults = Some(eight_in_a_row());
+        world.train(&whole, &Notes::default()).unwrap();
+        world.faults = Some(eight_in_a_row());
+        world.train(&parts, &Notes { stop_after: Some(stop), ..Notes::default() }).unwrap();
+        world.train(&parts, &Notes::default()).unwrap();
         let ((expected_folder, expected), (folder, found)) = (world.newest(&whole), world.newest(&parts));
         assert_eq!(found, expected, "stopped after {stop}");
         assert_eq!(weights(&folder), weights(&expected_folder), "stopped after {stop}");
@@ -176,25 +146,20 @@ fn a_run_that_is_stopped_in_the_midst_of_faults_goes_back_like_one_that_is_not()
     }
 }
 
-/// Stopped twice in the midst of faults, with no more than the fewest checkpoints kept: those before the faults stay.
+/// Stopped during faults, with no more than the fewest checkpoints kept: those before the faults stay.
 #[test]
-fn checkpoints_of_the_midst_of_faults_take_no_place_of_others() {
-    let _alone = alone();
+fn checkpoints_saved_during_faults_displace_no_others() {
     let mut world = world(LSTM);
     world.run.keep = 2;
     // Without an evaluation there is no best one, which would stay in any case.
     world.run.evaluate_every = 100;
-    {
-        let _plan = eight_in_a_row();
-        world.train("whole", &Notes::default()).unwrap();
+    world.faults = Some(eight_in_a_row());
+    world.train("whole", &Notes::default()).unwrap();
+    world.faults = Some(eight_in_a_row());
+    for stop in [7, 9, 11] {
+        world.train("parts", &Notes { stop_after: Some(stop), ..Notes::default() }).unwrap();
     }
-    {
-        let _plan = eight_in_a_row();
-        for stop in [7, 9, 11] {
-            world.train("parts", &Notes { stop_after: Some(stop), ..Notes::default() }).unwrap();
-        }
-        world.train("parts", &Notes::default()).unwrap();
-    }
+    world.train("parts", &Notes::default()).unwrap();
     let ((expected_folder, expected), (folder, found)) = (world.newest("whole"), world.newest("parts"));
     assert_eq!(found, expected);
     assert_eq!(weights(&folder), weights(&expected_folder));
@@ -202,15 +167,12 @@ fn checkpoints_of_the_midst_of_faults_take_no_place_of_others() {
 
 #[test]
 fn weights_that_went_bad_are_replaced_and_never_saved() {
-    let _alone = alone();
-    let world = world(TRANSFORMER);
-    {
-        let _plan = plan({
-            let mut spoiled = false;
-            move |step| (step == 7 && !std::mem::replace(&mut spoiled, true)).then_some((Site::Weight, f64::NAN))
-        });
-        world.train("run", &Notes::default()).unwrap();
-    }
+    let mut world = world(TRANSFORMER);
+    let mut spoiled = false;
+    world.faults = Some(Injection::plan(move |step| {
+        (step == 7 && !std::mem::replace(&mut spoiled, true)).then_some((Site::Weight, f64::NAN))
+    }));
+    world.train("run", &Notes::default()).unwrap();
     let (_, checkpoint) = world.newest("run");
     assert_eq!((checkpoint.state.step, checkpoint.state.faults.rollbacks.len()), (24, 1));
     assert_finite(&world, "run");
@@ -218,9 +180,8 @@ fn weights_that_went_bad_are_replaced_and_never_saved() {
 
 #[test]
 fn after_three_returns_it_stops_with_a_report() {
-    let _alone = alone();
-    let world = world(TRANSFORMER);
-    let _plan = plan(|step| (step > 9).then_some((Site::Loss, f64::NAN)));
+    let mut world = world(TRANSFORMER);
+    world.faults = Some(Injection::plan(|step| (step > 9).then_some((Site::Loss, f64::NAN))));
     let Err(error) = world.train("run", &Notes::default()) else { panic!("it went on without finite losses") };
     let message = error.to_string();
     let TrainError::Diverged(Divergence { step, in_a_row, rollbacks, .. }) = error else { panic!("{message}") };
@@ -239,9 +200,8 @@ fn after_three_returns_it_stops_with_a_report() {
 
 #[test]
 fn a_validation_loss_that_is_not_finite_goes_back_like_a_fault_of_training() {
-    let _alone = alone();
-    let world = world(TRANSFORMER);
-    let _plan = spoil_validation(15);
+    let mut world = world(TRANSFORMER);
+    world.faults = Some(Injection::of_validation(15));
     world.train("run", &Notes::default()).unwrap();
     let state = world.newest("run").1.state;
     let [rollback] = &state.faults.rollbacks[..] else { panic!("{:?}", state.faults) };
@@ -254,11 +214,10 @@ fn a_validation_loss_that_is_not_finite_goes_back_like_a_fault_of_training() {
 
 #[test]
 fn without_a_checkpoint_there_is_nothing_to_go_back_to() {
-    let _alone = alone();
     let mut world = world(TRANSFORMER);
     world.run.checkpoint_every = 100;
     world.run.evaluate_every = 100;
-    let _plan = plan(|step| (step > 2).then_some((Site::Gradient, f64::INFINITY)));
+    world.faults = Some(Injection::plan(|step| (step > 2).then_some((Site::Gradient, f64::INFINITY))));
     let Err(TrainError::Diverged(Divergence { step, what, rollbacks, .. })) = world.train("run", &Notes::default())
     else {
         panic!("it went on without finite gradients")

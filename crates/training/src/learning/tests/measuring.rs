@@ -1,15 +1,12 @@
-//! Live estimates in a run, and a range test.
-
-use burn::tensor::Device;
+//! Measurements of gradients in a run, and a range test.
 
 use super::super::*;
-use super::{LSTM, Notes, TRANSFORMER, World, alone, weights};
-use crate::live_estimates::EstimatesConfig;
+use super::{LSTM, Notes, TRANSFORMER, World, weights};
+use crate::gradient_measurements::EstimatesConfig;
 use kiln_optimization::optimizers::OptimizerConfig;
 
 #[test]
 fn a_measured_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
-    let _alone = alone();
     for accumulate in [1, 2] {
         let settings = format!("windows = \"streams\"\naccumulate = {accumulate}");
         let mut world = World::new(LSTM, &settings);
@@ -40,7 +37,6 @@ fn the_halves_of_a_batch_drop_different_numbers() {
 
 #[test]
 fn steps_with_a_measurement_are_logged_with_it() {
-    let _alone = alone();
     for (model, windows) in [(TRANSFORMER, "random"), (LSTM, "streams")] {
         let mut world = World::new(model, &format!("windows = \"{windows}\""));
         world.run.log_every = 5;
@@ -63,7 +59,6 @@ fn steps_with_a_measurement_are_logged_with_it() {
 
 #[test]
 fn measuring_changes_no_bit_of_a_run_that_accumulates() {
-    let _alone = alone();
     for (model, windows) in [(TRANSFORMER, "random"), (LSTM, "streams")] {
         let mut world = World::new(model, &format!("windows = \"{windows}\"\naccumulate = 3\nclip-norm = 0.5"));
         world.train("plain", &Notes::default()).unwrap();
@@ -77,7 +72,6 @@ fn measuring_changes_no_bit_of_a_run_that_accumulates() {
 
 #[test]
 fn measuring_the_sharpness_changes_no_bit_and_measuring_the_noise_only_rounding() {
-    let _alone = alone();
     let without_dropout = LSTM.replace("dropout = 0.1", "");
     for model in [LSTM, &without_dropout] {
         let mut world = World::new(model, "windows = \"streams\"");
@@ -102,14 +96,12 @@ fn measuring_the_sharpness_changes_no_bit_and_measuring_the_noise_only_rounding(
 
 #[test]
 fn a_range_test_stops_where_a_model_diverges_and_suggests_a_rate_that_trains() {
-    let _alone = alone();
-    let world = World::new("[rnn]\nlayers = 1\nhidden = 16", "windows = \"streams\"");
-    let device = Device::flex();
-    let optimizer = OptimizerConfig::Sgd(Default::default());
-    let fresh = || world.model.init(world.tokenizer.vocabulary_size(), world.run.context, 3, &device);
+    let mut world = World::new("[rnn]\nlayers = 1\nhidden = 16", "windows = \"streams\"");
+    world.optimizer = OptimizerConfig::Sgd(Default::default());
+    let config = world.config();
     let test = |range, proceed: &mut dyn FnMut(&RatePoint) -> bool| {
-        let (seed, model, train) = (11, fresh(), world.train.clone());
-        find_rate(RateTest { seed, model, run: &world.run, optimizer: &optimizer, train, range }, proceed).unwrap()
+        let (model, train) = (world.first_model(), world.train.clone());
+        find_rate(RateTest { config: &config, model, train, range }, proceed).unwrap()
     };
     let range = RateRange::new(1e-3, 1e4, 100).unwrap();
     let findings = test(range, &mut |_| true);

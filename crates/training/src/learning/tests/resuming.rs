@@ -1,9 +1,9 @@
 //! A run that was stopped ends with the bits of one that was not: random configurations, stops at any moment, chains of stops.
 
-use std::thread;
-use std::time::Duration;
+use std::cell::Cell;
 
 use super::*;
+use crate::learning::monitor::Monitor;
 use kiln_data::batches::mix;
 
 /// Draws that repeat themselves, from a seed.
@@ -96,7 +96,6 @@ fn cases() -> u64 {
 
 #[test]
 fn random_configurations_resume_to_the_same_bits() {
-    let _alone = alone();
     for seed in 0..cases() {
         let (world, what) = drawn(seed);
         world.train("whole", &Notes::default()).unwrap();
@@ -107,9 +106,32 @@ fn random_configurations_resume_to_the_same_bits() {
     }
 }
 
+/// Stops a run when it asks for the last time of these many.
+struct StopAtQuestion {
+    left: Cell<usize>,
+}
+
+impl Monitor for StopAtQuestion {
+    fn begin_interval(&mut self, _step: u64) {}
+
+    fn updated(&mut self, _entry: &StepEntry) {}
+
+    fn evaluated(&mut self, _step: u64, _valid_loss: f64) {}
+
+    fn sampled(&mut self, _text: &str) {}
+
+    fn should_stop(&self) -> bool {
+        self.left.set(self.left.get().saturating_sub(1));
+        self.left.get() == 0
+    }
+
+    fn stop_reason(&self) -> Option<String> {
+        Some("test".to_string())
+    }
+}
+
 #[test]
 fn a_chain_of_stops_at_any_moment_ends_with_the_same_bits() {
-    let _alone = alone();
     for seed in 0..4 {
         let (mut world, what) = drawn(seed);
         world.run.steps = 40;
@@ -117,20 +139,14 @@ fn a_chain_of_stops_at_any_moment_ends_with_the_same_bits() {
         world.train("whole", &Notes::default()).unwrap();
         let (mut stops, mut draws) = (0, Draws(seed, 1000));
         loop {
-            let notes = Notes::default();
-            // Within a batch, an accumulation, an evaluation or a save: wherever the clock finds it.
-            let (delay, interrupter) = (draws.below(12_000), notes.interrupter.clone());
-            let clock = thread::spawn(move || {
-                thread::sleep(Duration::from_micros(delay as u64));
-                interrupter.stop(Some("clock"));
-            });
-            let outcome = world.train("parts", &notes).unwrap();
-            clock.join().unwrap();
-            if outcome.stop == Stop::Done {
+            // Within an accumulation or an evaluation, or between two steps: wherever the loop asks.
+            let mut monitor = StopAtQuestion { left: Cell::new(1 + draws.below(40)) };
+            let mut training = world.training("parts", &Notes::default(), |_| {}).unwrap();
+            if training.run(&mut monitor).unwrap() == Stop::Done {
                 break;
             }
             stops += 1;
-            assert!(stops < 10_000, "it makes no progress: {what}");
+            assert!(stops < 1000, "it makes no progress: {what}");
         }
         assert!(stops >= 5, "{stops} stops: {what}");
         assert!(left_behind(&world, "parts") == left_behind(&world, "whole"), "{stops} stops: {what}");
@@ -139,7 +155,6 @@ fn a_chain_of_stops_at_any_moment_ends_with_the_same_bits() {
 
 #[test]
 fn patience_ends_a_run_early_and_is_the_same_after_a_stop() {
-    let _alone = alone();
     let mut world = World::new(TRANSFORMER, "windows = \"shuffled\"\npatience = 2");
     // A rate at which the validation loss soon rises.
     world.schedule = cosine(1.0);

@@ -1,6 +1,7 @@
 //! Disks that are slow, full, not to be written, or gone while a run trains.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, PoisonError};
 use std::time::Duration;
 
@@ -21,24 +22,24 @@ impl World {
     }
 }
 
-/// Everything that a run tells.
+/// Everything that a run reports.
 #[derive(Clone, Default)]
 struct Story(Arc<Mutex<Vec<String>>>);
 
 impl Story {
     /// Notes that write it down and do something then.
     fn notes(&self, then: impl Fn(&str) + Send + Sync + 'static) -> Notes {
-        let told = Arc::clone(&self.0);
+        let reported = Arc::clone(&self.0);
         let hears = move |words: &str| {
-            told.lock().unwrap().push(words.to_string());
+            reported.lock().unwrap().push(words.to_string());
             then(words);
         };
         Notes { hears: Some(Arc::new(hears)), ..Notes::default() }
     }
 
     fn place(&self, words: &str) -> usize {
-        let told = self.0.lock().unwrap();
-        told.iter().position(|told| told == words).unwrap_or_else(|| panic!("{words} is not in {told:?}"))
+        let story = self.0.lock().unwrap();
+        story.iter().position(|line| line == words).unwrap_or_else(|| panic!("{words} is not in {story:?}"))
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -47,15 +48,17 @@ impl Story {
 }
 
 #[test]
-fn training_goes_on_while_a_checkpoint_is_flushed_and_tells_of_it_when_it_is_there() {
-    let _alone = alone();
+fn training_continues_while_a_checkpoint_is_flushed_and_reports_it_when_it_is_there() {
     let mut world = world();
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
     let closed = Arc::clone(&gate);
+    let waited_in_vain = Arc::new(AtomicBool::new(false));
+    let gave_up = Arc::clone(&waited_in_vain);
     world.files = Some(TroubledFiles::new(move |_, call, path| {
         if call == "sync" && path.to_string_lossy().contains("step-00000004") {
             let open = closed.0.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(closed.1.wait_timeout_while(open, Duration::from_secs(20), |open| !*open));
+            let waited = closed.1.wait_timeout_while(open, Duration::from_secs(60), |open| !*open);
+            gave_up.store(waited.unwrap_or_else(PoisonError::into_inner).1.timed_out(), Ordering::SeqCst);
         }
         None
     }));
@@ -66,9 +69,8 @@ fn training_goes_on_while_a_checkpoint_is_flushed_and_tells_of_it_when_it_is_the
             gate.1.notify_all();
         }
     });
-    let started = std::time::Instant::now();
     world.train("run", &notes).unwrap();
-    assert!(started.elapsed() < Duration::from_secs(20), "the disk was waited for");
+    assert!(!waited_in_vain.load(Ordering::SeqCst), "training waited for the disk");
     // One at a time: the next checkpoint waits for this one.
     let places = ["step 7", "saved 4", "step 9", "saved 8", "saved 12"].map(|words| story.place(words));
     assert!(places.is_sorted(), "{:?}", story.0.lock().unwrap());
@@ -76,7 +78,6 @@ fn training_goes_on_while_a_checkpoint_is_flushed_and_tells_of_it_when_it_is_the
 
 #[test]
 fn a_disk_that_fails_for_a_while_costs_checkpoints_and_nothing_else() {
-    let _alone = alone();
     let undisturbed = world();
     undisturbed.train("run", &Notes::default()).unwrap();
     for (call, trouble, cause) in [
@@ -110,6 +111,42 @@ fn a_disk_that_fails_for_a_while_costs_checkpoints_and_nothing_else() {
     }
 }
 
+#[test]
+fn a_checkpoint_is_of_its_step_however_late_it_is_written() {
+    use crate::learning::gradients::Measure;
+    use crate::learning::update::{Step, Updater};
+    use crate::run::{LoopState, Snapshot};
+
+    let mut world = world();
+    world.averaging = Some(AveragingConfig::Polyak(PolyakConfig { start: 2 }));
+    let mut updater = Updater::new(&world.config(), world.first_model(), world.train.clone()).unwrap();
+    let mut advance = |updater: &mut Updater, steps: std::ops::RangeInclusive<u64>| {
+        for step in steps {
+            let made = updater.update(step, (step - 1) * updater.accumulate, Measure::default(), &|| false).unwrap();
+            assert!(matches!(made, Step::Made(_)));
+        }
+    };
+    advance(&mut updater, 1..=3);
+    let description = ModelDescription::new(world.model.clone(), &world.tokenizer, world.run.context);
+    let folder = RunFolder::open(&world.path(), false, description.clone()).unwrap();
+    let state = LoopState { step: 3, ..LoopState::default() };
+    // What is there after step 3, every byte of it touched at once.
+    let (expected_weights, expected) = updater.checkpoint(&state).unwrap();
+    let touched = format!("{expected_weights:?}{expected:?}");
+    assert!(expected.carried.is_some() && expected.training_weights.is_some() && !expected.optimizer.is_empty());
+
+    let (weights, checkpoint) = updater.checkpoint(&state).unwrap();
+    let snapshot = Snapshot::new(weights, &description, checkpoint).unwrap();
+    advance(&mut updater, 4..=6);
+    folder.save(&snapshot, 3).unwrap();
+    let (path, saved) = world.newest("run");
+    assert_eq!(saved, expected);
+    let saved_weights = kiln_models::saved::read_safetensors(&path.join("model.safetensors")).unwrap().tensors;
+    assert_eq!(saved_weights, expected_weights);
+    assert_eq!(format!("{saved_weights:?}{saved:?}"), touched);
+    assert_ne!(updater.checkpoint(&state).unwrap().1.optimizer, expected.optimizer, "nothing has moved since");
+}
+
 /// Fails every writing of the checkpoint of a step.
 fn full_at(step: &'static str) -> Option<TroubledFiles> {
     Some(TroubledFiles::new(move |_, call, path| {
@@ -119,7 +156,6 @@ fn full_at(step: &'static str) -> Option<TroubledFiles> {
 
 #[test]
 fn a_last_state_that_cannot_be_saved_is_an_error_that_says_so() {
-    let _alone = alone();
     let mut world = world();
     world.files = full_at("step-00000012");
     let story = Story::default();
@@ -131,8 +167,7 @@ fn a_last_state_that_cannot_be_saved_is_an_error_that_says_so() {
 }
 
 #[test]
-fn whoever_wants_it_so_is_stopped_by_the_first_error() {
-    let _alone = alone();
+fn a_run_that_is_to_stop_at_an_error_of_saving_does_so_at_the_first() {
     let mut world = world();
     world.run.on_save_error = OnSaveError::Stop;
     world.files = full_at("step-00000004");
@@ -140,7 +175,7 @@ fn whoever_wants_it_so_is_stopped_by_the_first_error() {
     let Err(error) = world.train("run", &story.notes(|_| {})) else { panic!("it went on") };
     assert!(matches!(error, TrainError::Checkpoint(_)), "{error}");
     assert!(error.to_string().contains("No space left on device"), "{error}");
-    // It heard of it before it began to write the next one, at the latest.
+    // The error is noticed before the next one is begun, at the latest.
     assert!(!story.0.lock().unwrap().contains(&"step 9".to_string()));
     assert!(kiln_models::saved::steps(&world.path()).unwrap().is_empty());
 
@@ -152,8 +187,7 @@ fn whoever_wants_it_so_is_stopped_by_the_first_error() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_is_told_once_and_its_other_lines_are_whole() {
-    let _alone = alone();
+fn a_log_that_cannot_be_written_is_reported_once_and_its_other_lines_are_whole() {
     let mut world = world();
     let written = Mutex::new(0);
     // The third line is torn, the fourth and fifth fail at once; later the seventh. Every line is one writing.
@@ -180,7 +214,6 @@ fn a_log_that_cannot_be_written_is_told_once_and_its_other_lines_are_whole() {
 
 #[test]
 fn a_folder_that_vanishes_is_not_made_again_and_is_used_when_it_comes_back() {
-    let _alone = alone();
     for comes_back in [true, false] {
         let world = world();
         let (run, elsewhere) = (world.path(), world.folder.path().join("elsewhere"));

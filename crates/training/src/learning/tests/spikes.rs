@@ -17,7 +17,6 @@ fn moments(losses: &[f64]) -> (f64, f64) {
 
 #[test]
 fn training_comes_back_from_a_spike_of_the_rate() {
-    let _alone = alone();
     for seed in 0..20 {
         let mut world = World::new(TRANSFORMER, "windows = \"random\"\nclip-norm = 1.0");
         world.run.steps = FIRST + RECOVERY;

@@ -1,14 +1,13 @@
 //! Small runs to be saved.
 
 use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 
 use burn::tensor::{Device, TensorData};
-use kiln_models::saved::{Files, ModelDescription, list_checkpoints};
-use kiln_models::{LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
+use kiln_models::saved::{Files, ModelDescription, collect_tensors, list_checkpoints};
+use kiln_models::{ModelConfig, Tokenizer, TokenizerConfig};
 use tempfile::TempDir;
 
-use crate::learning::tests::alone;
 use crate::run::{Best, Checkpoint, LoopState, RunFolder, Snapshot};
 
 /// A small LSTM.
@@ -41,14 +40,9 @@ pub(super) fn numbers(step: u64, count: usize) -> TensorData {
 
 /// The same with a model, ready to be written.
 pub(super) fn snapshot(checkpoint: Checkpoint) -> Snapshot {
-    // Made once and alone: drawing its weights moves the generator that other tests seed.
-    static MODEL: LazyLock<Mutex<LanguageModel>> = LazyLock::new(|| {
-        let _alone = alone();
-        let description = description();
-        Mutex::new(description.model.init(description.vocabulary_size, description.context, 1, &Device::flex()))
-    });
-    let model = MODEL.lock().unwrap_or_else(PoisonError::into_inner);
-    Snapshot::take(&model, &description(), checkpoint).unwrap()
+    let description = description();
+    let model = description.model.init(description.vocabulary_size, description.context, 1, &Device::flex());
+    Snapshot::new(collect_tensors(&model).unwrap(), &description, checkpoint).unwrap()
 }
 
 /// Makes sure that every checkpoint that has its name is whole: none is ever seen in part.

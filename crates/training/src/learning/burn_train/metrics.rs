@@ -1,58 +1,72 @@
-//! What burn-train's dashboard shows beside the loss and the learning rate.
+//! What burn-train's dashboard shows beside the learning rate.
 
 use std::sync::Arc;
 
-use burn::tensor::TensorReadError;
+use burn::tensor::{ExecutionError, TensorReadError};
+use burn::train::ItemLazy;
 use burn::train::logger::MetricLogger;
 use burn::train::metric::state::{FormatOptions, NumericMetricState};
 use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn::train::metric::{
-    Metric, MetricAttributes, MetricDefinition, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
-    SerializedEntry,
+    Adaptor, Metric, MetricAttributes, MetricDefinition, MetricMetadata, MetricName, Numeric, NumericAttributes,
+    NumericEntry, SerializedEntry,
 };
 
-/// Numbers of one step or one evaluation, read from the device already.
+/// What is shown of an update or an evaluation, on the host already.
 #[derive(Debug, Clone, Default)]
-pub struct DashboardValues {
+pub(super) struct Shown {
+    /// Mean loss, nats per token.
+    pub(super) loss: f64,
     /// Global gradient norm before clipping.
-    pub gradient_norm: f64,
+    pub(super) gradient_norm: f64,
     /// Tokens per second of training.
-    pub tokens_per_second: f64,
-    /// Validation loss, nats per token.
-    pub valid_loss: f64,
+    pub(super) tokens_per_second: f64,
     /// The newest sample.
-    pub sample: Option<Arc<str>>,
+    pub(super) sample: Option<Arc<str>>,
 }
 
-/// A number out of [`DashboardValues`].
+impl ItemLazy for Shown {
+    fn sync(self) -> Result<Self, ExecutionError> {
+        Ok(self)
+    }
+}
+
+impl Adaptor<Shown> for Shown {
+    fn adapt(&self) -> Shown {
+        self.clone()
+    }
+}
+
+/// A number out of [`Shown`].
 #[derive(Clone)]
 pub(super) struct Number {
     name: MetricName,
     unit: Option<&'static str>,
-    value: fn(&DashboardValues) -> f64,
+    value: fn(&Shown) -> f64,
     state: NumericMetricState,
 }
 
 impl Number {
+    /// The loss, of training or of an evaluation.
+    pub(super) fn loss() -> Self {
+        Self::new("Loss", None, |shown| shown.loss)
+    }
+
     pub(super) fn gradient_norm() -> Self {
-        Self::new("Gradient Norm", None, |values| values.gradient_norm)
+        Self::new("Gradient Norm", None, |shown| shown.gradient_norm)
     }
 
     pub(super) fn tokens_per_second() -> Self {
-        Self::new("Tokens per Second", Some("tokens/s"), |values| values.tokens_per_second)
+        Self::new("Tokens per Second", Some("tokens/s"), |shown| shown.tokens_per_second)
     }
 
-    pub(super) fn valid_loss() -> Self {
-        Self::new("Loss", None, |values| values.valid_loss)
-    }
-
-    fn new(name: &str, unit: Option<&'static str>, value: fn(&DashboardValues) -> f64) -> Self {
+    fn new(name: &str, unit: Option<&'static str>, value: fn(&Shown) -> f64) -> Self {
         Self { name: Arc::new(name.to_string()), unit, value, state: NumericMetricState::default() }
     }
 }
 
 impl Metric for Number {
-    type Input = DashboardValues;
+    type Input = Shown;
 
     fn name(&self) -> MetricName {
         self.name.clone()
@@ -62,7 +76,7 @@ impl Metric for Number {
         NumericAttributes { unit: self.unit.map(str::to_string), higher_is_better: self.unit.is_some() }.into()
     }
 
-    fn update(&mut self, item: &DashboardValues, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
+    fn update(&mut self, item: &Shown, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
         self.state.update((self.value)(item), 1);
         Ok(self.state.compute_update(FormatOptions::new(self.name()).precision(4)))
     }
@@ -108,13 +122,13 @@ impl SampleText {
 }
 
 impl Metric for SampleText {
-    type Input = DashboardValues;
+    type Input = Shown;
 
     fn name(&self) -> MetricName {
         self.name.clone()
     }
 
-    fn update(&mut self, item: &DashboardValues, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
+    fn update(&mut self, item: &Shown, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
         if let Some(sample) = &item.sample {
             self.newest = sample.clone();
         }

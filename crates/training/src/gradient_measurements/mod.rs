@@ -1,4 +1,5 @@
-//! Live estimates of what a learning rate has to deal with: the noise of the gradient, and the sharpness of the loss.
+//! Measurements of the gradient while training, which say what a learning rate has to deal with: its noise, and the sharpness of
+//! the loss along it.
 //!
 //! The estimators here are functions of norms and of closures, so that they can be shown right on problems with known
 //! answers; the training loop feeds them from the update that it is about to make.

@@ -3,14 +3,13 @@
 use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
-use burn::train::TrainStep;
-use kiln_models::ModelConfig;
+use kiln_models::{LanguageModel, ModelConfig};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::sharpness::{sharpness_with, shifted};
 use super::*;
-use crate::learning::{TrainingInput, TrainingModel};
+use crate::learning::{TrainingInput, training_step};
 use kiln_data::batches::HostBatch;
 use kiln_optimization::optimizers::global_norm;
 
@@ -149,7 +148,7 @@ fn without_a_gradient_there_is_no_sharpness() {
 
 /// A language model, its gradient and its loss on one batch.
 struct Example {
-    model: TrainingModel,
+    model: LanguageModel,
     input: TrainingInput,
 }
 
@@ -157,19 +156,19 @@ impl Example {
     fn new(model: &str) -> Self {
         let device = Device::flex();
         let config: ModelConfig = toml::from_str(model).unwrap();
-        let model = TrainingModel { language_model: config.init(20, 16, 5, &device) }.train();
+        let model = config.init(20, 16, 5, &device).train();
         let token = |index: i32| index * index * 7 % 20;
         let (inputs, targets) = ((0..64).map(token).collect(), (1..65).map(token).collect());
         let batch = HostBatch { inputs, targets, rows: 4, columns: 16, carries_state: false };
         Self { model, input: TrainingInput::new(batch) }
     }
 
-    fn gradient(&self, model: &TrainingModel) -> Result<GradientsParams, ExecutionError> {
-        Ok(TrainStep::step(model, self.input.clone()).grads)
+    fn gradient(&self, model: &LanguageModel) -> Result<GradientsParams, ExecutionError> {
+        Ok(training_step(model, self.input.clone()).1)
     }
 
-    fn loss(&self, model: &TrainingModel) -> f64 {
-        TrainStep::step(model, self.input.clone()).item.loss.into_scalar::<f64>()
+    fn loss(&self, model: &LanguageModel) -> f64 {
+        training_step(model, self.input.clone()).0.loss.into_scalar::<f64>()
     }
 }
 

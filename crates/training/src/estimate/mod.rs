@@ -46,7 +46,7 @@ pub struct MemoryEstimate {
     pub gradients: u64,
     /// The optimizer's state.
     pub optimizer: u64,
-    /// The average of the weights, where one is configured.
+    /// The average of the weights, if one is configured.
     pub average: u64,
     /// What the forward pass keeps for the backward pass, with what that needs for a moment: an estimate.
     pub activations: u64,
@@ -61,7 +61,7 @@ impl MemoryEstimate {
 }
 
 impl Estimate {
-    /// What a run of `config` with a vocabulary of so many tokens needs.
+    /// What a run of `config` with a vocabulary of `vocabulary` tokens needs.
     pub fn new(config: &Config, vocabulary: usize) -> Self {
         let run = &config.run;
         let parts = config.model.parameters(vocabulary, run.context);

@@ -1,4 +1,4 @@
-//! What may change when a run resumes, and what each change means for it.
+//! What may change when a run is resumed, and what each change means for it.
 //!
 //! Two configurations are compared as their resolved documents, key by key. [`RULES`] and [`rule`] are the one place that
 //! says what a change of a key means; the tests make sure that it knows every key of the schema.
@@ -18,7 +18,7 @@ use super::Config;
 #[cfg(test)]
 mod tests;
 
-/// What a change of a key means for a run that resumes.
+/// What a change of a key means for a resumed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
     /// What is saved has another shape or means something else under the new value, so the run cannot resume with it.

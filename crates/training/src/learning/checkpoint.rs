@@ -1,0 +1,104 @@
+//! A checkpoint of an updater: taken, and put back.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, ExecutionError, TensorData};
+use kiln_models::saved::{SavedModelError, StateProblem, apply_tensors, state_from_tensors, state_tensors};
+use kiln_models::{LanguageModel, RecurrentState, State};
+use kiln_parameters::{HostCopy, catalogue};
+
+use super::TrainError;
+use super::update::Updater;
+use crate::run::{Checkpoint, CheckpointError, LoopState, ScheduleEntry, TRAINING_WEIGHTS};
+
+/// What a checkpoint's tensors are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Weights,
+    TrainingWeights,
+    Optimizer,
+    Carried,
+}
+
+impl Updater {
+    /// The weights to be saved, by path, and the rest of a checkpoint; `state` is where the loop is. Everything is on the host
+    /// when this returns, so that the next updates change nothing of it.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub(super) fn checkpoint(
+        &self,
+        state: &LoopState,
+    ) -> Result<(BTreeMap<String, TensorData>, Checkpoint), ExecutionError> {
+        let mut copy = HostCopy::default();
+        copy.add_parameters(Part::Weights, &self.finished_model());
+        if let Some(model) = self.unfinished_model() {
+            copy.add_parameters(Part::TrainingWeights, &model);
+        }
+        self.optimizer.copy_state(Part::Optimizer, &mut copy);
+        for (name, tensor) in self.carried.as_ref().map(state_tensors).unwrap_or_default() {
+            copy.add(Part::Carried, name, tensor);
+        }
+        let mut parts = copy.read()?;
+        let state = LoopState {
+            schedule: ScheduleEntry(self.schedule.state()),
+            averaging: self.averaging.state(),
+            ..state.clone()
+        };
+        let checkpoint = Checkpoint {
+            state,
+            optimizer: parts.remove(&Part::Optimizer).unwrap_or_default(),
+            training_weights: parts.remove(&Part::TrainingWeights),
+            carried: parts.remove(&Part::Carried),
+        };
+        Ok((parts.remove(&Part::Weights).unwrap_or_default(), checkpoint))
+    }
+
+    /// Puts back a checkpoint's weights, optimizer, schedule, average and recurrent state; gives where the loop was.
+    /// `saved` is without autodiff and has the checkpoint's saved weights; `batch` is the number of rows of a batch.
+    ///
+    /// # Errors
+    /// When something in the checkpoint does not fit the model or the configuration.
+    pub(super) fn restore(
+        &mut self,
+        checkpoint: Checkpoint,
+        saved: LanguageModel,
+        batch: usize,
+    ) -> Result<LoopState, TrainError> {
+        let Checkpoint { state, optimizer, training_weights, carried } = checkpoint;
+        let device = saved.device();
+        self.optimizer.restore(optimizer, state.updates(), &catalogue(&saved), &device)?;
+        self.schedule.restore(state.schedule.0.clone())?;
+        self.averaging.restore(state.averaging.clone(), &saved)?;
+        let model = match training_weights {
+            Some(weights) => with_weights(saved, weights)?,
+            None => saved,
+        };
+        let carried = carried.map(|tensors| recurrent_state(&model, batch, tensors, &device)).transpose()?;
+        self.carried = carried.filter(|_| self.carries_state);
+        self.replace_model(model);
+        Ok(state)
+    }
+}
+
+/// The model with the weights that training continues from.
+fn with_weights(model: LanguageModel, tensors: BTreeMap<String, TensorData>) -> Result<LanguageModel, TrainError> {
+    let refused = |problems| SavedModelError::Weights { path: TRAINING_WEIGHTS.into(), problems };
+    Ok(apply_tensors(model, tensors).map_err(refused).map_err(CheckpointError::Saved)?)
+}
+
+/// The recurrent state that a checkpoint holds.
+fn recurrent_state(
+    model: &LanguageModel,
+    batch: usize,
+    tensors: BTreeMap<String, TensorData>,
+    device: &Device,
+) -> Result<RecurrentState, TrainError> {
+    match model.initial_state(batch, 0) {
+        State::Recurrent(fresh) => Ok(state_from_tensors(&fresh, tensors, device).map_err(CheckpointError::State)?),
+        State::Transformer(_) => {
+            let names = tensors.into_keys().collect::<Vec<_>>().join(", ");
+            Err(CheckpointError::State(StateProblem::Unexpected(names)).into())
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What is done after a step: evaluations, samples, checkpoints, each if it is due.
+
+use super::TrainingLoop;
+use crate::evaluation::{Evaluation, evaluate};
+use crate::learning::TrainError;
+use crate::learning::monitor::Monitor;
+use crate::learning::observer::Event;
+use crate::learning::update::Fault;
+use crate::run::{Best, EvaluationEntry};
+
+impl TrainingLoop {
+    /// Evaluates, samples and saves if that is due after this step; whether the evaluation gave a finite number.
+    pub(super) fn evaluate_sample_and_save(&mut self, monitor: &mut dyn Monitor) -> Result<bool, TrainError> {
+        let (step, last) = (self.state.step, self.state.step == self.run.steps);
+        let is_due = |every: u64| last || step % every == 0;
+        let (evaluates, saves) = (self.is_evaluation_due(), is_due(self.run.checkpoint_every));
+        let samples = self.run.sample_every.is_some_and(is_due);
+        if evaluates && !self.evaluate(monitor)? {
+            return Ok(false);
+        }
+        if samples {
+            self.sample(monitor);
+        }
+        // What is saved during faults might be what they come from.
+        if saves && (last || self.state.faults.in_a_row == 0) {
+            self.save()?;
+        }
+        if evaluates && !last {
+            monitor.begin_interval(step);
+        }
+        Ok(true)
+    }
+
+    /// Whether this step has an evaluation that was not made yet.
+    pub(super) fn is_evaluation_due(&self) -> bool {
+        let step = self.state.step;
+        let is_due = step == self.run.steps || step.is_multiple_of(self.run.evaluate_every);
+        step > 0 && is_due && self.state.evaluated != Some(step)
+    }
+
+    /// Makes the evaluation that a stop came before: what the schedule and the average learn from it must not be lost.
+    pub(super) fn evaluate_if_missed(&mut self, monitor: &mut dyn Monitor) -> Result<(), TrainError> {
+        if !self.is_evaluation_due() {
+            return Ok(());
+        }
+        monitor.begin_interval(self.state.step - 1);
+        if !self.evaluate(monitor)? {
+            return self.roll_back(monitor);
+        }
+        self.save()
+    }
+
+    /// Evaluates; the best evaluation of the run is saved at once. Whether the loss is finite.
+    fn evaluate(&mut self, monitor: &mut dyn Monitor) -> Result<bool, TrainError> {
+        let model = self.updater.finished_model();
+        let evaluation = evaluate(&model, &self.validation, &self.plan, &mut |_| !monitor.should_stop())?;
+        let Some(evaluation) = evaluation else { return Ok(true) };
+        let step = self.state.step;
+        let loss = self.updater.faults.validation_loss(step, evaluation.loss);
+        if !loss.is_finite() {
+            self.fault = Some(Fault { what: "validation loss", value: loss });
+            return Ok(false);
+        }
+        self.state.evaluated = Some(step);
+        self.updater.observe_validation(loss);
+        self.evaluation = Some(evaluation);
+        monitor.evaluated(step, loss);
+        let is_best = self.note_evaluation(step, &evaluation)?;
+        if is_best {
+            self.state.best = Some(Best { step, loss });
+            self.save()?;
+        }
+        Ok(true)
+    }
+
+    /// Logs and reports an evaluation; whether it is the best one so far.
+    fn note_evaluation(&mut self, step: u64, evaluation: &Evaluation) -> Result<bool, TrainError> {
+        let entry = EvaluationEntry {
+            step,
+            valid_loss: evaluation.loss,
+            perplexity: evaluation.perplexity,
+            bits_per_byte: evaluation.bits_per_byte,
+            tokens: evaluation.tokens,
+        };
+        self.note(&entry)?;
+        let best = self.state.best.is_none_or(|best| evaluation.loss < best.loss);
+        self.state.worse_evaluations = if best { 0 } else { self.state.worse_evaluations + 1 };
+        let nats_per_character = evaluation.nats_per_character;
+        self.observer.observe(Event::Evaluated { entry: &entry, nats_per_character, best });
+        Ok(best)
+    }
+
+    fn sample(&mut self, monitor: &mut dyn Monitor) {
+        let model = self.updater.finished_model();
+        let (step, tokens) = (self.state.step, self.run.sample_tokens);
+        for prompt in &self.run.prompts {
+            match self.observer.sample(&model, prompt, tokens) {
+                Ok(text) => {
+                    self.observer.observe(Event::Sampled { step, prompt, text: &text });
+                    monitor.sampled(&text);
+                }
+                Err(message) => self.observer.warn(&format!("no sample at step {step}: {message}")),
+            }
+        }
+    }
+}

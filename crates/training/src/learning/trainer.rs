@@ -1,0 +1,109 @@
+//! Training in memory.
+
+use burn::tensor::Device;
+use kiln_data::shards::TokenFile;
+use kiln_models::LanguageModel;
+
+use super::gradients::Measure;
+use super::update::{Step, Update, Updater};
+use super::{Divergence, TrainError};
+use crate::config::Config;
+
+/// The updates that [`train`](super::train) makes, and nothing around them: no run folder, no log, no evaluation, no
+/// measurement of `[estimates]`.
+///
+/// ```
+/// # use std::error::Error;
+/// use burn::tensor::Device;
+/// use kiln_data::shards::TokenFile;
+/// use kiln_models::Tokenizer;
+/// use kiln_settings::Source;
+/// use kiln_training::config::Config;
+/// use kiln_training::learning::Trainer;
+///
+/// # fn main() -> Result<(), Box<dyn Error>> {
+/// let text = "the quick brown fox jumps over the lazy dog. ".repeat(20);
+/// let config = "
+///     [data.builtin]
+///     [tokenizer.character]
+///     [model.gru]
+///     layers = 1
+///     hidden = 8
+///     [optimizer.adamw]
+///     [schedule.constant]
+///     rate = 0.01
+///     [run]
+///     steps = 10
+///     batch = 2
+///     context = 8
+/// ";
+/// let config = Config::read(&Source::new("example", config.to_string()), &[])?;
+/// let tokenizer = Tokenizer::train(&config.tokenizer, &mut std::iter::once(Ok(text.clone())))?;
+/// let tokens = TokenFile::in_memory(&text, &tokenizer)?;
+/// let model = config.model.init(tokenizer.vocabulary_size(), config.run.context, config.seed, &Device::flex());
+/// let mut trainer = Trainer::new(&config, model, tokens)?;
+/// let first = trainer.update()?;
+/// let tenth = trainer.updates(9)?;
+/// assert!(tenth.loss < first.loss);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Trainer {
+    updater: Updater,
+    /// The device, without autodiff.
+    device: Device,
+    /// Updates made so far.
+    step: u64,
+}
+
+impl Trainer {
+    /// Updates of `model`, which is without autodiff, on the training split `train`, as `config` says; `[data]`, and
+    /// everything in `[run]` that isn't about updates, is ignored.
+    ///
+    /// # Errors
+    /// When the text is too short for a batch.
+    pub fn new(config: &Config, model: LanguageModel, train: TokenFile) -> Result<Self, TrainError> {
+        let device = model.device();
+        Ok(Self { updater: Updater::new(config, model, train)?, device, step: 0 })
+    }
+
+    /// Makes the next update. The device may still be working on the new weights when this returns.
+    ///
+    /// # Errors
+    /// When the data or the device fails, or when the loss or the gradient is not finite.
+    pub fn update(&mut self) -> Result<Update, TrainError> {
+        let (step, first_batch) = (self.step + 1, self.step * self.updater.accumulate);
+        match self.updater.update(step, first_batch, Measure::default(), &|| false)? {
+            Step::Made(update) => {
+                self.step = step;
+                Ok(update)
+            }
+            Step::Skipped(fault) => Err(TrainError::Diverged(Divergence::at(step, fault))),
+            Step::Abandoned => Err(TrainError::NoBatch),
+        }
+    }
+
+    /// Makes `count` updates, at least one, and waits until the device has finished them: from reading the batches to the
+    /// new weights. Gives the last one.
+    ///
+    /// # Errors
+    /// As [`Trainer::update`].
+    pub fn updates(&mut self, count: u64) -> Result<Update, TrainError> {
+        let mut update = self.update()?;
+        for _ in 1..count {
+            update = self.update()?;
+        }
+        self.device.sync()?;
+        Ok(update)
+    }
+
+    /// Updates made so far.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// The model as it is to be used, without autodiff: with averaged weights if `[averaging]` or the optimizer has any.
+    pub fn model(&self) -> LanguageModel {
+        self.updater.finished_model()
+    }
+}
