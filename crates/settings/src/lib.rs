@@ -24,6 +24,6 @@ pub use checked::read;
 pub use document::key_span;
 pub use file::{ConfigFileError, read_source};
 pub use problem::{ConfigErrors, Origin, Override, Problem, Source};
-pub use rules::positive;
+pub use rules::{positive, probability, size};
 pub use schema::{Entry, Kind, Schema, join};
 pub use violation::Violation;

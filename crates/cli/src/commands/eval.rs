@@ -4,12 +4,12 @@ use std::io::Write;
 
 use anyhow::Context;
 use indicatif::ProgressBar;
-use kiln_data::batches::{EvaluationPlan, Windows};
+use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::TokenFile;
 use kiln_models::saved::SavedModel;
 use kiln_training::config::Config;
 use kiln_training::evaluation::{Evaluation, evaluate};
-use kiln_training::learning::{EvaluationLoader, TrainingModel};
+use kiln_training::learning::{EvaluationLoader, TrainingModel, carries_state};
 
 use crate::arguments::EvalArguments;
 use crate::device::choose;
@@ -31,7 +31,7 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
         Some(path) => (training_data::tokenize_file(path, &saved.tokenizer)?, None),
         None => training_data::validation_split(&config, &saved.tokenizer)?,
     };
-    let carries_state = saved.model.is_recurrent() && config.run.windows == Windows::Streams;
+    let carries_state = carries_state(&saved.model, &config.run);
     let rows = arguments.streams.map_or(config.run.batch, |streams| streams as usize);
     let plan = EvaluationPlan::new(&file, 1.0, rows, saved.description.context, carries_state)?;
     let evaluation = measure(&TrainingModel { language_model: saved.model }, &file, &plan)?;

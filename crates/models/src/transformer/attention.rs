@@ -8,7 +8,8 @@ use super::cache::LayerCache;
 use super::config::{NormKind, TransformerConfig};
 use super::norm::Norm;
 use super::rotary::RotaryPositions;
-use crate::layers::{Initializer, Projection};
+use crate::initializer::Initializer;
+use crate::layers::Projection;
 
 /// Multi-head attention (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>):
 ///

@@ -29,7 +29,7 @@ use kiln_models::LanguageModel;
 use crate::run::RunConfig;
 use kiln_data::batches::Windows;
 
-/// Whether batches go on from the state that the batch before left.
-pub(crate) fn carries_state(model: &LanguageModel, run: &RunConfig) -> bool {
-    model.is_recurrent() && run.windows == Windows::Streams
+/// Whether batches continue from the state that the batch before left.
+pub fn carries_state(model: &LanguageModel, run: &RunConfig) -> bool {
+    model.carries_state_between_windows() && run.windows == Windows::Streams
 }
