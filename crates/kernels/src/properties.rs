@@ -157,18 +157,18 @@ proptest! {
     }
 
     #[test]
-    fn rotation(rows in 1..4_usize, steps in size(70), key_values in 1..4_usize, sharing in 1..4_usize, half in size(34), start in 0..9_usize) {
-        type Rotate = fn(Tensor<3>, AttentionHeads, [Tensor<2>; 2], usize) -> Tensor<3>;
+    fn rotation(rows in 1..4_usize, steps in size(70), key_values in 1..4_usize, sharing in 1..4_usize, half in size(34), starts in prop::collection::vec(0..9_usize, 4)) {
+        type Rotate = fn(Tensor<3>, AttentionHeads, [Tensor<2>; 2], &[usize]) -> Tensor<3>;
         let heads = AttentionHeads { queries: key_values * sharing, key_values, width: 2 * half };
-        let (columns, context) = (heads.packed_columns(), start + steps);
+        let (columns, context, starts) = (heads.packed_columns(), 9 + steps, &starts[..rows]);
         let form = |form: Rotate| {
             move |inputs: &[Tensor<1>]| {
                 let like = &inputs[0];
                 let tables = [5, 6].map(|seed| tensor([context, half], seed, like.dtype(), &like.device()));
-                form(like.clone().reshape([rows, steps, columns]), heads, tables, start).reshape([rows * steps * columns])
+                form(like.clone().reshape([rows, steps, columns]), heads, tables, starts).reshape([rows * steps * columns])
             }
         };
-        let what = format!("rotation of {rows} x {steps} over {heads:?} from {start}");
+        let what = format!("rotation of {rows} x {steps} over {heads:?} from {starts:?}");
         assert_equals_reference(&what, &[rows * steps * columns], &form(crate::rotate), &form(reference::rotate));
     }
 
@@ -176,21 +176,21 @@ proptest! {
     fn cached_attention(
         rows in 1..4_usize,
         steps in size(20),
-        start in 0..60_usize,
+        starts in prop::collection::vec(0..60_usize, 4),
         key_values in 1..4_usize,
         sharing in 1..4_usize,
         width in size(40),
         soft_cap in prop::option::of(0.5..5.0),
     ) {
-        let (heads, capacity) = (key_values * sharing, start + steps + 3);
+        let (heads, capacity, starts) = (key_values * sharing, 60 + steps, &starts[..rows]);
         let scores = AttentionScores { scale: 2.0 * (width as f64).powf(-0.5), soft_cap };
         for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F64, 1e-10)] {
             let device = Device::flex();
             let query = tensor([rows, steps, heads * width], 0, dtype, &device);
             let [keys, stored] = [1, 2].map(|seed| tensor([rows, key_values, capacity, width], seed, dtype, &device));
-            let found = crate::cached_attention(query.clone(), keys.clone(), stored.clone(), start, scores);
-            let expected = reference::cached_attention(query, keys, stored, start, scores);
-            let what = format!("cached attention of {rows} x {steps} from {start}, {heads} heads of {width}, cap {soft_cap:?}");
+            let found = crate::cached_attention(query.clone(), keys.clone(), stored.clone(), starts, scores);
+            let expected = reference::cached_attention(query, keys, stored, starts, scores);
+            let what = format!("cached attention of {rows} x {steps} from {starts:?}, {heads} heads of {width}, cap {soft_cap:?}");
             assert_close(&what, &values(&found), &values(&expected), tolerance);
         }
     }

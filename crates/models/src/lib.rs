@@ -1,22 +1,25 @@
 //! Text to tokens to logits: tokenizers, language models, and what a saved model consists of.
 
 mod config;
+mod counting;
+
+mod family;
+mod initializer;
 mod language_model;
 mod layers;
 mod recurrent;
 #[cfg(test)]
 mod reference;
-mod rules;
 pub mod saved;
 mod tokenizer;
 mod transformer;
 
-pub use config::{FlopsPerToken, ModelConfig};
+pub use config::ModelConfig;
+pub use counting::{FlopsPerToken, TrainingCosts};
 pub use language_model::{LanguageModel, State};
 pub use layers::{Embedding, Head, Projection};
 pub use recurrent::{
-    Activation, GruConfig, GruLayer, LayerState, LstmConfig, LstmLayer, RecurrentLayer, RecurrentModel, RecurrentState,
-    RnnConfig, RnnLayer,
+    Activation, Cell, GruConfig, LayerState, LstmConfig, RecurrentLayer, RecurrentModel, RecurrentState, RnnConfig,
 };
 pub use tokenizer::{
     BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, END_TOKEN, StreamDecoder, TextEncoder,

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Int, Shape, Tensor, TensorData};
+use kiln_parameters::catalogue;
 use serde::Deserialize;
 
 /// One file of `fixtures/`.
@@ -56,7 +57,8 @@ impl Fixture {
 
     /// The gradients of every parameter of `module`, by path; `inputs` other gradients are in the fixture.
     pub(crate) fn check_parameter_gradients(&self, module: &impl Module, inputs: usize, gradients: &Gradients) {
-        let mut visitor = GradientCheck { fixture: self, gradients, path: Vec::new(), checked: 0 };
+        let paths: Vec<String> = catalogue(module).into_iter().map(|parameter| parameter.path).collect();
+        let mut visitor = GradientCheck { fixture: self, gradients, paths: paths.into_iter(), checked: 0 };
         module.visit(&mut visitor);
         assert_eq!(visitor.checked + inputs, self.gradients.len(), "every gradient of the fixture was compared");
     }
@@ -74,16 +76,17 @@ fn check(what: &str, expected: &Numbers, actual: &TensorData) {
 /// `module` with the weights that the fixtures were made with; `names` are the parameters' paths in the fixture's
 /// order.
 pub(crate) fn with_reference_weights<M: Module>(module: M, names: &[&str]) -> M {
-    let mut mapper = Weights { names: Some(names), path: Vec::new(), set: 0 };
-    let module = module.map(&mut mapper);
-    assert_eq!(mapper.set, names.len(), "every named parameter exists");
-    module
+    let number =
+        |path: &str| names.iter().position(|name| *name == path).unwrap_or_else(|| panic!("unexpected {path}"));
+    assert_eq!(catalogue(&module).len(), names.len(), "every named parameter exists");
+    kiln_parameters::map(module, |parameter, old| weights(&parameter.path, number(&parameter.path), &old))
 }
 
 /// `module` with weights by the same formula, numbered in the order of its own parameters: a model that needs no
 /// generator.
 pub(crate) fn with_fixed_weights<M: Module>(module: M) -> M {
-    module.map(&mut Weights { names: None, path: Vec::new(), set: 0 })
+    let mut number = 0..;
+    kiln_parameters::map(module, |parameter, old| weights(&parameter.path, number.next().unwrap_or(0), &old))
 }
 
 /// The objective whose gradients are in the fixtures: the sum of o[i] cos(i + 1 + m) over the outputs o, `number` being
@@ -95,56 +98,26 @@ pub(crate) fn objective<const D: usize>(output: Tensor<D>, number: usize) -> Ten
     (output * cosines).sum()
 }
 
-struct Weights<'a> {
-    names: Option<&'a [&'a str]>,
-    path: Vec<String>,
-    set: usize,
-}
-
-impl ModuleMapper for Weights<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
-        let number = match self.names {
-            None => self.set,
-            Some(names) => names.iter().position(|name| *name == path).unwrap_or_else(|| panic!("unexpected {path}")),
-        };
-        self.set += 1;
-        let value = |index: usize| (0.37 * ((index + 1) as f64).powi(2) + number as f64).sin();
-        let scaled =
-            |index: usize| if path.ends_with("norm.weight") { 1.0 + 0.2 * value(index) } else { 0.5 * value(index) };
-        let (id, old, mapper) = param.consume();
-        let values: Vec<f32> = (0..old.shape().num_elements()).map(|index| scaled(index) as f32).collect();
-        let tensor = Tensor::from_data(TensorData::new(values, old.shape()), &old.device());
-        Param::from_mapped_value(id, tensor.set_require_grad(old.is_require_grad()), mapper)
-    }
+/// The values of the parameter `number`, in the shape of its `old` ones.
+fn weights(path: &str, number: usize, old: &Tensor<1>) -> Tensor<1> {
+    let value = |index: usize| (0.37 * ((index + 1) as f64).powi(2) + number as f64).sin();
+    let scaled =
+        |index: usize| if path.ends_with("norm.weight") { 1.0 + 0.2 * value(index) } else { 0.5 * value(index) };
+    let values: Vec<f32> = (0..old.dims()[0]).map(|index| scaled(index) as f32).collect();
+    Tensor::from_data(TensorData::new(values, old.dims()), &old.device())
 }
 
 struct GradientCheck<'a> {
     fixture: &'a Fixture,
     gradients: &'a Gradients,
-    path: Vec<String>,
+    paths: std::vec::IntoIter<String>,
     checked: usize,
 }
 
 impl ModuleVisitor for GradientCheck<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.fixture.check_gradient(&self.path.join("."), &param.val(), self.gradients);
+        let path = self.paths.next().expect("a path for each parameter");
+        self.fixture.check_gradient(&path, &param.val(), self.gradients);
         self.checked += 1;
     }
 }

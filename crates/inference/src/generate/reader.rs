@@ -64,7 +64,7 @@ impl<'a> ModelReader<'a> {
     }
 
     fn fresh_state(&self) -> State {
-        self.model.initial_state(1, self.model.context().unwrap_or(1))
+        self.model.initial_state(1, self.model.longest_window().unwrap_or(1))
     }
 }
 
@@ -74,7 +74,7 @@ impl Reader for ModelReader<'_> {
     }
 
     fn read(&mut self, tokens: &[u32]) -> Result<Vec<f32>, GenerateError> {
-        let Some(context) = self.model.context() else { return self.advance(tokens) };
+        let Some(context) = self.model.longest_window() else { return self.advance(tokens) };
         let (window, fits) = slide(&self.window, tokens, context);
         self.window = window;
         if fits {

@@ -154,7 +154,7 @@ fn recomputed(model: &LanguageModel, prompt: &[u32], length: usize) -> Vec<u32> 
 /// Where the window of a text of `end` tokens begins, by the rule of the documentation: a transformer's grows to a whole
 /// context, then starts anew from the last half.
 fn window_start(model: &LanguageModel, start: usize, end: usize) -> usize {
-    if model.context().is_some_and(|context| end - start > context) { end - CONTEXT / 2 } else { start }
+    if model.longest_window().is_some_and(|context| end - start > context) { end - CONTEXT / 2 } else { start }
 }
 
 /// The logits after a window that is read in one forward pass without a state.
@@ -172,7 +172,7 @@ fn a_prompt_longer_than_the_context_is_read_from_its_last_whole_context() {
     for model in models() {
         let generated =
             |prompt: &str| run(generate(&model, &tokenizer, &request(prompt, 4, SamplerConfig::greedy())).unwrap()).1;
-        if model.context().is_some() {
+        if model.longest_window().is_some() {
             assert_eq!(generated(long), generated(&long[long.len() - CONTEXT..]));
         } else {
             assert_eq!(generated(long), recomputed(&model, &tokenizer.encode(long).unwrap(), 4));
@@ -186,7 +186,7 @@ fn a_recurrent_model_reads_a_long_prompt_in_parts() {
     let tokenizer = bytes();
     let long: String = (0..700).map(|index| char::from(b'a' + (index * index % 23) as u8)).collect();
     let tokens = tokenizer.encode(&long).unwrap();
-    for model in models().into_iter().filter(LanguageModel::is_recurrent) {
+    for model in models().into_iter().filter(LanguageModel::carries_state_between_windows) {
         let read = ModelReader::new(&model).read(&tokens).unwrap();
         let mut one_by_one = ModelReader::new(&model);
         let last = tokens.iter().map(|&token| one_by_one.read(&[token]).unwrap()).last().unwrap();

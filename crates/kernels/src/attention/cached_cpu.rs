@@ -14,13 +14,11 @@ const COLUMNS: usize = 4 * LANES;
 
 /// The sizes of new queries and of a cache.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CacheSizes {
-    /// B.
-    pub(crate) batch: usize,
-    /// New tokens, whose keys and values are in the cache already.
+pub(crate) struct CacheSizes<'a> {
+    /// New tokens of a row, T, whose keys and values are in the cache already.
     pub(crate) steps: usize,
-    /// The position of the first of them.
-    pub(crate) start: usize,
+    /// The position of the first of them in each row, `[B]`.
+    pub(crate) starts: &'a [usize],
     /// Tokens that the cache has room for.
     pub(crate) capacity: usize,
     /// Query heads.
@@ -33,13 +31,23 @@ pub(crate) struct CacheSizes {
     pub(crate) query_columns: usize,
 }
 
-impl CacheSizes {
+impl CacheSizes<'_> {
     fn group(&self) -> usize {
         self.heads / self.key_value_heads
     }
 
     fn output_columns(&self) -> usize {
         self.heads * self.head_width
+    }
+
+    /// The most positions that a row needs.
+    fn longest(&self) -> usize {
+        self.starts.iter().max().map_or(0, |start| start + self.steps)
+    }
+
+    /// The positions that rows need, one with another.
+    fn mean(&self) -> usize {
+        self.starts.iter().sum::<usize>() / self.starts.len().max(1) + self.steps
     }
 
     /// The keys or values `[filled, D]` of one head of one row.
@@ -49,23 +57,24 @@ impl CacheSizes {
     }
 }
 
-/// What [`attention`](super::cpu::attention) gives for the queries at positions `start..start + steps`, from keys and values
-/// that a cache holds; without dropout.
+/// What [`attention`](super::cpu::attention) gives for the queries at positions `starts[r]..starts[r] + T` of each row r, from
+/// keys and values that a cache holds; without dropout.
 ///
-/// `queries` is `[B, steps, query_columns]`, of which the first `heads D` columns are used, `keys` and `values` are
-/// `[B, key-value heads, capacity, D]`, of which positions from `start + steps` on are not looked at. `output`
-/// `[B, steps, heads D]` is overwritten.
+/// `queries` is `[B, T, query_columns]`, of which the first `heads D` columns are used, `keys` and `values` are
+/// `[B, key-value heads, capacity, D]`, of which positions from `starts[r] + T` on are not read. `output` `[B, T, heads D]` is
+/// overwritten.
 pub(crate) fn cached_attention<T: Real>(
     queries: &[T],
     keys: &[T],
     values: &[T],
-    sizes: &CacheSizes,
+    sizes: &CacheSizes<'_>,
     options: &AttentionOptions,
     output: &mut [T],
 ) {
-    let CacheSizes { batch, steps, start, capacity, heads, key_value_heads, head_width, query_columns } = *sizes;
+    let CacheSizes { steps, starts, capacity, heads, key_value_heads, head_width, query_columns } = *sizes;
+    let (batch, longest) = (starts.len(), sizes.longest());
     assert!(key_value_heads > 0 && heads.is_multiple_of(key_value_heads), "heads share key-value heads evenly");
-    assert!(start + steps <= capacity, "{steps} tokens from {start} on are not in a cache for {capacity}");
+    assert!(longest <= capacity, "{longest} positions are not in a cache for {capacity}");
     assert!(query_columns >= sizes.output_columns(), "a token's queries fit in its row");
     assert_eq!(queries.len(), batch * steps * query_columns, "the size of the queries");
     assert_eq!(keys.len(), batch * key_value_heads * capacity * head_width, "the size of the keys");
@@ -86,20 +95,21 @@ pub(crate) fn cached_attention<T: Real>(
 fn many_queries<T: Real>(
     queries: &[T],
     [keys, values]: [&[T]; 2],
-    sizes: &CacheSizes,
+    sizes: &CacheSizes<'_>,
     options: &AttentionOptions,
     output: &mut [T],
 ) {
-    let CacheSizes { batch, steps, start, heads, key_value_heads, head_width: width, query_columns, .. } = *sizes;
+    let CacheSizes { steps, starts, heads, key_value_heads, head_width: width, query_columns, .. } = *sizes;
     let mut tasks = Vec::new();
     for (row, output) in output.chunks_mut(steps * heads * width).enumerate() {
         let tiles = output.chunks_mut(QUERY_TILE * heads * width);
         tasks.extend(tiles.enumerate().map(|(tile, output)| (row, tile * QUERY_TILE, output)));
     }
-    let work = batch * heads * steps * (start + steps) * (width + 16) / 32;
+    let work = starts.len() * heads * steps * sizes.mean() * (width + 16) / 32;
     for_tasks(tasks, work, |(row, first, output)| {
         let count = output.len() / (heads * width);
-        let (position, seen) = (start + first, start + first + count);
+        let position = starts[row] + first;
+        let seen = position + count;
         let (mut tile, mut copy) = (Tile::new(seen, options), Vec::new());
         for shared in 0..key_value_heads {
             let keys = Matrix::new(sizes.filled(keys, row, shared, seen), seen, width);
@@ -119,20 +129,21 @@ fn many_queries<T: Real>(
 fn few_queries<T: Real>(
     queries: &[T],
     [keys, values]: [&[T]; 2],
-    sizes: &CacheSizes,
+    sizes: &CacheSizes<'_>,
     options: &AttentionOptions,
     output: &mut [T],
 ) {
-    let CacheSizes { batch, steps, start, key_value_heads, head_width, query_columns, .. } = *sizes;
+    let CacheSizes { steps, starts, key_value_heads, head_width, query_columns, .. } = *sizes;
     let width = sizes.group() * head_width;
     // Keys and values are read once for a group, whose further queries cost arithmetic. They are read alone and not written,
     // mostly from a cache: all of them are worth a quarter of their count.
-    let work = (start + steps) * head_width * sizes.group().div_ceil(2) / 2;
-    for_rows(batch * steps * key_value_heads, work, Rows::new(output, width), |parts, output| {
-        let mut weights = vec![T::ZERO; sizes.group() * padded(start + steps)];
+    let work = sizes.mean() * head_width * sizes.group().div_ceil(2) / 2;
+    for_rows(starts.len() * steps * key_value_heads, work, Rows::new(output, width), |parts, output| {
+        let mut weights = vec![T::ZERO; sizes.group() * padded(sizes.longest())];
         for (part, output) in parts.zip(output.data.chunks_exact_mut(width)) {
             let (token, shared) = (part / key_value_heads, part % key_value_heads);
-            let (row, seen) = (token / steps, start + token % steps + 1);
+            let row = token / steps;
+            let seen = starts[row] + token % steps + 1;
             let group = Group {
                 queries: &queries[token * query_columns + shared * width..][..width],
                 keys: sizes.filled(keys, row, shared, seen),

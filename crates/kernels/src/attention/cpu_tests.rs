@@ -219,9 +219,8 @@ fn cached_attention_gives_the_last_rows() {
             for count in [1, 2, 7, 8, 50, 200].map(|count| steps.min(count)) {
                 let queries = last(&packed, sizes.packed_columns(), count);
                 let cache_sizes = CacheSizes {
-                    batch,
                     steps: count,
-                    start: steps - count,
+                    starts: &vec![steps - count; batch],
                     capacity,
                     heads,
                     key_value_heads,

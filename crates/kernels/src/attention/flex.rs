@@ -93,7 +93,7 @@ pub(super) fn cached_attention(
     query: Tensor<3>,
     keys: Tensor<4>,
     values: Tensor<4>,
-    start: usize,
+    starts: &[usize],
     scores: AttentionScores,
 ) -> Tensor<3> {
     let primitive = |tensor: Result<FlexTensor, _>| match tensor {
@@ -102,7 +102,7 @@ pub(super) fn cached_attention(
     };
     let query = primitive(query.try_into_primitive::<Flex>());
     let (keys, values) = (primitive(keys.try_into_primitive::<Flex>()), primitive(values.try_into_primitive::<Flex>()));
-    let output = with_number!(query, T => run_cached::<T>(&query, &keys, &values, start, scores));
+    let output = with_number!(query, T => run_cached::<T>(&query, &keys, &values, starts, scores));
     Tensor::from_primitive::<Flex>(output)
 }
 
@@ -110,14 +110,13 @@ fn run_cached<T: Number>(
     query: &FlexTensor,
     keys: &FlexTensor,
     values: &FlexTensor,
-    start: usize,
+    starts: &[usize],
     scores: AttentionScores,
 ) -> FlexTensor {
     let ([batch, steps, columns], [_, key_value_heads, capacity, head_width]) = (sizes(query), sizes(keys));
     let shape = CacheSizes {
-        batch,
         steps,
-        start,
+        starts,
         capacity,
         heads: columns / head_width,
         key_value_heads,

@@ -154,21 +154,23 @@ pub fn causal_attention(
     Tensor::from_dispatch(Dispatch::causal_attention(packed.into_dispatch(), heads, scores, dropout))
 }
 
-/// Attention of the queries at positions `start..start + T` to the keys and values in a cache of fixed size, of which the
-/// first `start + T` positions are filled. For inference: no gradient runs through the fast body.
+/// Attention of new queries to the keys and values in a cache, where those of the new tokens already are: query i of row r is
+/// at position `starts[r] + i` and sees the positions `0..=starts[r] + i` of its row. What a row of the cache holds after its
+/// last query (padding, old numbers, even NaN) has no influence. For inference: no gradient runs through the fast body.
 ///
 /// # Shapes
 /// - `query`: `[B, T, queries D]`
 /// - `keys`, `values`: `[B, key_values, capacity, D]`
+/// - `starts`: `[B]`
 /// - output: `[B, T, queries D]`
 ///
 /// # Panics
-/// When the shapes do not fit, or positions lie beyond the capacity.
+/// When the shapes do not fit, there isn't one start for each row, or positions lie beyond the capacity.
 pub fn cached_attention(
     query: Tensor<3>,
     keys: Tensor<4>,
     values: Tensor<4>,
-    start: usize,
+    starts: &[usize],
     scores: AttentionScores,
 ) -> Tensor<3> {
     let ([rows, steps, columns], [cached_rows, key_values, capacity, width]) = (query.dims(), keys.dims());
@@ -177,11 +179,13 @@ pub fn cached_attention(
     assert!(width > 0 && columns % width == 0, "queries of {columns} columns are no whole number of heads of {width}");
     AttentionHeads { queries: columns / width, key_values, width }.check();
     assert!(steps > 0, "attention needs at least one position");
-    assert!(start + steps <= capacity, "positions up to {} lie beyond a cache of {capacity}", start + steps);
+    assert_eq!(starts.len(), rows, "{} starts do not fit {rows} rows", starts.len());
+    let positions = starts.iter().max().map_or(0, |start| start + steps);
+    assert!(positions <= capacity, "positions up to {positions} lie beyond a cache of {capacity}");
     if !has_fast_body(&query) || query.device().is_autodiff() {
-        return reference::cached_attention(query, keys, values, start, scores);
+        return reference::cached_attention(query, keys, values, starts, scores);
     }
-    flex::cached_attention(query, keys, values, start, scores)
+    flex::cached_attention(query, keys, values, starts, scores)
 }
 
 /// Whether a GPU body works on the tensor: not where weights are dropped, and not on heads that are too wide for the device.

@@ -2,7 +2,7 @@
 
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, DType, Device, Tensor};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 
 use super::{AttentionHeads, AttentionScores, WeightDropout};
 use crate::activation::tanh;
@@ -28,35 +28,71 @@ pub fn causal_attention(
         // explicit scale: Burn's is the same, and naming it would turn its fast path off.
         attention(query, key, value, None, None, AttentionModuleOptions { is_causal: steps > 1, ..Default::default() })
     } else {
-        attend(query, key, value, 0, scores, dropped)
+        let groups = queries / key_values;
+        attend(query, key, value, scores, dropped, |scores| {
+            let mask = causal_mask(steps, groups, &scores);
+            scores + mask.unsqueeze()
+        })
     };
     mixed.swap_dims(1, 2).reshape([rows, steps, queries * width])
 }
+
+/// Keys of a cache are read up to a multiple of this: a GPU tunes products by their shapes, of which a text that grows by one
+/// token at a time would otherwise make a new one at every step.
+const KEY_STEP: usize = 64;
 
 /// As [`crate::cached_attention`].
 pub fn cached_attention(
     query: Tensor<3>,
     keys: Tensor<4>,
     values: Tensor<4>,
-    start: usize,
+    starts: &[usize],
     scores: AttentionScores,
 ) -> Tensor<3> {
-    let ([rows, steps, columns], [_, _, _, width]) = (query.dims(), keys.dims());
-    let query = query.reshape([rows, steps, columns / width, width]).swap_dims(1, 2);
-    // The whole cache, whose unused tail is masked: its shape is the same at every step, as a GPU's tuning likes it.
-    attend(query, keys, values, start, scores, None).swap_dims(1, 2).reshape([rows, steps, columns])
+    let ([rows, steps, columns], [_, shared, capacity, width]) = (query.dims(), keys.dims());
+    let (heads, device) = (columns / width, query.device());
+    let query = query.reshape([rows, steps, heads, width]).swap_dims(1, 2);
+    let longest = starts.iter().max().map_or(0, |start| start + steps);
+    let length = longest.next_multiple_of(KEY_STEP).min(capacity);
+    let [keys, mut values] = [keys, values].map(|cache| cache.narrow(2, 0, length));
+    if starts.iter().any(|start| start + steps < length) {
+        // No query sees these values, but zero times NaN is NaN.
+        let last: Vec<usize> = starts.iter().map(|start| start + steps - 1).collect();
+        let unseen = later_keys(&last, [rows, 1, length], &device).reshape([rows, 1, length, 1]);
+        values = values.mask_fill(unseen.expand([rows, shared, length, width]), 0.0);
+    }
+    let groups = heads / shared;
+    let of_row = |start: usize| (0..groups).flat_map(move |_| 0..steps).map(move |step| start + step);
+    let positions: Vec<usize> = starts.iter().copied().flat_map(of_row).collect();
+    let mixed = attend(query, keys, values, scores, None, |scores| {
+        let later = later_keys(&positions, [rows, groups * steps, length], &device).unsqueeze_dim::<4>(1);
+        // Replaced rather than added to: these keys may be NaN.
+        let forbidden = forbidden(&scores);
+        scores.mask_fill(later.expand([rows, shared, groups * steps, length]), forbidden)
+    });
+    mixed.swap_dims(1, 2).reshape([rows, steps, columns])
 }
 
-/// Queries `[B, queries, T, D]` with keys and values `[B, key_values, keys, D]` to `[B, queries, T, D]`.
+/// Whether a key is later than a query, `[B, queries, keys]`, for queries at `positions` `[B, queries]` and keys from 0 on.
+pub(super) fn later_keys(positions: &[usize], shape: [usize; 3], device: &Device) -> Tensor<3, Bool> {
+    let [rows, queries, keys] = shape;
+    let positions: Vec<i32> = positions.iter().map(|position| *position as i32).collect();
+    let positions = Tensor::<3, Int>::from_data(TensorData::new(positions, [rows, queries, 1]), device);
+    let keys = Tensor::<1, Int>::arange(0..keys as i64, device).reshape([1, 1, keys]);
+    keys.expand(shape).greater(positions.expand(shape))
+}
+
+/// Queries `[B, queries, T, D]` with keys and values `[B, key_values, keys, D]` to `[B, queries, T, D]`. `hide` makes the scores
+/// `[B, key_values, queries / key_values T, keys]` of later keys very small.
 fn attend(
     query: Tensor<4>,
     key: Tensor<4>,
     value: Tensor<4>,
-    start: usize,
     AttentionScores { scale, soft_cap }: AttentionScores,
     dropped: WeightDropout,
+    hide: impl FnOnce(Tensor<4>) -> Tensor<4>,
 ) -> Tensor<4> {
-    let ([rows, heads, steps, width], [_, shared, keys, _]) = (query.dims(), key.dims());
+    let ([rows, heads, steps, width], [_, shared, _, _]) = (query.dims(), key.dims());
     // Query heads that share a key-value head stand below one another, as more rows of one product: nothing is repeated.
     let groups = heads / shared;
     let query = (query * scale).reshape([rows, shared, groups * steps, width]);
@@ -65,7 +101,7 @@ fn attend(
         // Not divided: Burn rounds the reciprocal in the gradient of a division to single precision.
         scores = tanh(scores * cap.recip()) * cap;
     }
-    let scores = scores.clone() + causal_mask(start, steps, keys, groups, &scores).unsqueeze();
+    let scores = hide(scores);
     // softmax(s) V = (exp(s - max) V) / sum exp(s - max): the division runs over D columns instead of as many as keys.
     let weights = (scores.clone() - scores.detach().max_dim(3)).exp();
     let sums = weights.clone().sum_dim(3);
@@ -76,13 +112,16 @@ fn attend(
     (weights.matmul(value) / sums).reshape([rows, heads, steps, width])
 }
 
-/// For queries at the positions `start..start + steps` and keys at `0..keys`: 0 where the key is not later than the
-/// query, a very negative number elsewhere, `[groups * steps, keys]` with the same rows for each group.
-pub(super) fn causal_mask(start: usize, steps: usize, keys: usize, groups: usize, like: &Tensor<4>) -> Tensor<2> {
-    // After the softmax's exponential exactly zero, finite in the type of numbers.
-    let forbidden = if like.dtype() == DType::F16 { -6.0e4 } else { -1.0e30 };
+/// For queries and keys at the positions `0..steps`: 0 where the key is not later than the query, a very negative number
+/// elsewhere, `[groups * steps, steps]` with the same rows for each group.
+fn causal_mask(steps: usize, groups: usize, like: &Tensor<4>) -> Tensor<2> {
     let device: Device = like.device();
-    let later = Tensor::<2, Bool>::tril_mask([steps, keys], start as i64, &device);
-    let mask = Tensor::<2>::zeros([steps, keys], (&device, like.dtype())).mask_fill(later, forbidden);
+    let later = Tensor::<2, Bool>::tril_mask([steps, steps], 0, &device);
+    let mask = Tensor::<2>::zeros([steps, steps], (&device, like.dtype())).mask_fill(later, forbidden(like));
     if groups == 1 { mask } else { mask.repeat_dim(0, groups) }
+}
+
+/// After the softmax's exponential exactly zero, finite in the type of numbers.
+fn forbidden(scores: &Tensor<4>) -> f64 {
+    if scores.dtype() == DType::F16 { -6.0e4 } else { -1.0e30 }
 }

@@ -56,39 +56,80 @@ fn weights_are_dropped_and_gradients_know_it() {
     assert!(values(&output).iter().all(|x| *x == 0.0 || (x - 1.0 / 0.6).abs() < 1e-6));
 }
 
+/// Queries, keys and values: rows of random numbers, in a cache for `capacity` positions.
+fn cached_inputs(
+    [rows, steps, queries, key_values, width]: [usize; 5],
+    capacity: usize,
+    dtype: DType,
+) -> (Tensor<3>, [Tensor<4>; 2]) {
+    let device = Device::flex();
+    let cache = |seed: u64| tensor([rows, key_values, capacity, width], seed, dtype, &device);
+    (tensor([rows, steps, queries * width], 1, dtype, &device), [2, 3].map(cache))
+}
+
+/// NaN behind the last position that a row's queries see.
+fn spoiled(cache: Tensor<4>, starts: &[usize], steps: usize) -> Tensor<4> {
+    let [_, heads, capacity, width] = cache.dims();
+    starts.iter().enumerate().fold(cache, |cache, (row, start)| match start + steps < capacity {
+        true => cache.slice_fill([row..row + 1, 0..heads, start + steps..capacity, 0..width], f32::NAN),
+        false => cache,
+    })
+}
+
 #[test]
-fn attention_to_a_cache_equals_its_reference_and_ignores_the_unused_tail() {
+fn attention_to_a_cache_equals_its_reference_and_ignores_what_lies_behind_each_row() {
+    let lengths = [(1, 1, 2), (7, 1, 40), (30, 5, 35), (100, 1, 130), (60, 70, 130), (90, 8, 200)];
     for [rows, _, queries, key_values, width] in SIZES {
-        for (start, steps, capacity) in [(1, 1, 2), (7, 1, 40), (30, 5, 35), (100, 1, 130), (60, 70, 130)] {
+        for (start, steps, capacity) in lengths {
+            // The first row is the longest.
+            let starts: Vec<usize> = (0..rows).map(|row| start * (7 - row) / 7).collect();
             for soft_cap in [None, Some(1.5)] {
                 for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F64, 1e-12)] {
-                    let device = Device::flex();
-                    let query = tensor([rows, steps, queries * width], 1, dtype, &device);
-                    let cache = |seed: u64| tensor([rows, key_values, capacity, width], seed, dtype, &device);
-                    let (keys, cached) = (cache(2), cache(3));
-                    let scores = scores(width, soft_cap);
-                    let expected =
-                        reference::cached_attention(query.clone(), keys.clone(), cached.clone(), start, scores);
-                    let tail = [0..rows, 0..key_values, start + steps..capacity, 0..width];
-                    let spoiled = |cache: Tensor<4>| match start + steps < capacity {
-                        true => cache.slice_fill(tail.clone(), f32::NAN),
-                        false => cache,
+                    let sizes = [rows, steps, queries, key_values, width];
+                    let (query, caches) = cached_inputs(sizes, capacity, dtype);
+                    let attend = |form: Cached, [keys, stored]: [Tensor<4>; 2]| {
+                        values(&form(query.clone(), keys, stored, &starts, scores(width, soft_cap)))
                     };
-                    let found = cached_attention(query, spoiled(keys), spoiled(cached), start, scores);
-                    assert_close("attention to a cache", &values(&found), &values(&expected), tolerance);
+                    let expected = attend(reference::cached_attention, caches.clone());
+                    let caches = caches.map(|cache| spoiled(cache, &starts, steps));
+                    let found = attend(cached_attention, caches.clone());
+                    assert_close("attention to a cache", &found, &expected, tolerance);
+                    assert_eq!(attend(reference::cached_attention, caches), expected, "no NaN in the reference");
                 }
             }
         }
     }
 }
 
+type Cached = fn(Tensor<3>, Tensor<4>, Tensor<4>, &[usize], AttentionScores) -> Tensor<3>;
+
 #[test]
-fn the_mask_forbids_exactly_the_later_keys() {
-    let like = Tensor::<4>::zeros([1, 1, 1, 1], &Device::flex());
-    let mask = reference::causal_mask(2, 2, 5, 2, &like);
-    let row = |last: usize| (0..5).map(|key| key <= last).collect::<Vec<bool>>();
-    let expected = [row(2), row(3), row(2), row(3)].concat();
-    assert_eq!(mask.greater_equal_elem(0.0).to_data().iter::<bool>().collect::<Vec<bool>>(), expected);
+fn each_row_attends_as_it_would_alone() {
+    let starts = [0, 61, 7, 200, 61];
+    for steps in [1, 3, 50] {
+        let (query, caches) = cached_inputs([starts.len(), steps, 4, 2, 16], 256, DType::F32);
+        let [keys, stored] = caches.map(|cache| spoiled(cache, &starts, steps));
+        let scores = scores(16, None);
+        let together = cached_attention(query.clone(), keys.clone(), stored.clone(), &starts, scores);
+        let by_reference = reference::cached_attention(query.clone(), keys.clone(), stored.clone(), &starts, scores);
+        for (row, start) in starts.into_iter().enumerate() {
+            let [keys, stored] = [&keys, &stored].map(|cache| cache.clone().narrow(0, row, 1));
+            let query = query.clone().narrow(0, row, 1);
+            let alone = cached_attention(query.clone(), keys.clone(), stored.clone(), &[start], scores);
+            let of_row = |all: &Tensor<3>| values(&all.clone().narrow(0, row, 1));
+            assert_eq!(of_row(&together), values(&alone), "{steps} queries from {start}");
+            let alone = reference::cached_attention(query, keys, stored, &[start], scores);
+            assert_close("the reference's row", &of_row(&by_reference), &values(&alone), 1e-6);
+        }
+    }
+}
+
+#[test]
+fn exactly_the_later_keys_are_hidden() {
+    let later = reference::later_keys(&[2, 3, 0, 1], [2, 2, 5], &Device::flex());
+    let row = |last: usize| (0..5).map(|key| key > last).collect::<Vec<bool>>();
+    let expected = [row(2), row(3), row(0), row(1)].concat();
+    assert_eq!(later.to_data().iter::<bool>().collect::<Vec<bool>>(), expected);
 }
 
 #[test]
@@ -110,5 +151,13 @@ fn an_empty_window_is_refused() {
 fn positions_beyond_the_cache_are_refused() {
     let device = Device::flex();
     let cache = Tensor::zeros([1, 1, 8, 2], &device);
-    cached_attention(Tensor::zeros([1, 2, 2], &device), cache.clone(), cache, 7, scores(2, None));
+    cached_attention(Tensor::zeros([1, 2, 2], &device), cache.clone(), cache, &[7], scores(2, None));
+}
+
+#[test]
+#[should_panic(expected = "2 starts do not fit 1 rows")]
+fn starts_of_other_rows_are_refused() {
+    let device = Device::flex();
+    let cache = Tensor::zeros([1, 1, 8, 2], &device);
+    cached_attention(Tensor::zeros([1, 2, 2], &device), cache.clone(), cache, &[0, 0], scores(2, None));
 }

@@ -5,10 +5,10 @@ use crate::cpu::{Real, Rows, for_rows, simd};
 /// Which columns of which rows are rotated by which angles.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RotarySizes<'a, T> {
-    /// Rows of one sequence, T: row n is at position `start + n % T`.
+    /// T: row n belongs to sequence n / T, and is at position `starts[n / T] + n % T`.
     pub(crate) steps: usize,
-    /// The position of a sequence's first row.
-    pub(crate) start: usize,
+    /// The position of each sequence's first row, `[B]`.
+    pub(crate) starts: &'a [usize],
     /// Numbers in a row.
     pub(crate) columns: usize,
     /// Heads that are rotated, from the first column on.
@@ -40,21 +40,22 @@ pub(crate) fn rotate_backward<T: Real>(gradient: &mut [T], sizes: &RotarySizes<'
 }
 
 fn rotate_by<T: Real>(rows: &mut [T], sizes: &RotarySizes<'_, T>, sign: T) {
-    let RotarySizes { steps, start, columns, heads, head_width, cosines, sines } = *sizes;
+    let RotarySizes { steps, starts, columns, heads, head_width, cosines, sines } = *sizes;
     let half = head_width / 2;
     assert!(head_width.is_multiple_of(2), "pairs need an even width of a head, not {head_width}");
     assert!(heads * head_width <= columns, "{heads} heads of {head_width} are in rows of {columns}");
-    assert!(cosines.len() == sines.len() && cosines.len() >= (start + steps) * half, "tables for all positions");
+    let positions = starts.iter().max().map_or(0, |start| start + steps);
+    assert!(cosines.len() == sines.len() && cosines.len() >= positions * half, "tables for all positions");
+    assert_eq!(rows.len(), starts.len() * steps * columns, "{steps} rows of {columns} for each start");
     if rows.is_empty() || half == 0 {
         return;
     }
-    assert!(rows.len().is_multiple_of(columns) && steps > 0, "whole rows");
     for_rows(rows.len() / columns, heads * head_width, Rows::new(rows, columns), |range, rows| {
         simd(
             #[inline(always)]
             || {
                 for (index, row) in range.zip(rows.data.chunks_exact_mut(columns)) {
-                    let first = (start + index % steps) * half;
+                    let first = (starts[index / steps] + index % steps) * half;
                     let angles = (&cosines[first..][..half], &sines[first..][..half]);
                     row[..heads * head_width]
                         .chunks_exact_mut(head_width)
@@ -90,13 +91,13 @@ mod tests {
 
     /// Calls `check` with rows before and after the rotation.
     fn each(check: impl Fn(&[f64], &[f64], &RotarySizes<'_, f64>)) {
-        for (rows, steps, start, heads, head_width) in
-            [(6, 3, 2, 3, 8), (130, 65, 0, 2, 6), (2000, 250, 6, 5, 64), (1, 1, 9, 1, 2)]
-        {
-            let [cosines, sines] = tables(start + steps, head_width);
+        let cases: [(&[usize], usize, usize, usize); 4] =
+            [(&[2, 0], 3, 3, 8), (&[0, 1], 65, 2, 6), (&[6, 6, 0, 31, 1, 6, 2, 3], 250, 5, 64), (&[9], 1, 1, 2)];
+        for (starts, steps, heads, head_width) in cases {
+            let [cosines, sines] = tables(31 + steps, head_width);
             let columns = (heads + 2) * head_width;
-            let sizes = RotarySizes { steps, start, columns, heads, head_width, cosines: &cosines, sines: &sines };
-            let before = numbers::<f64>(rows * columns, 1);
+            let sizes = RotarySizes { steps, starts, columns, heads, head_width, cosines: &cosines, sines: &sines };
+            let before = numbers::<f64>(starts.len() * steps * columns, 1);
             let mut after = before.clone();
             rotate(&mut after, &sizes);
             check(&before, &after, &sizes);
@@ -110,7 +111,7 @@ mod tests {
             for (index, after) in after.iter().enumerate() {
                 let (row, column) = (index / sizes.columns, index % sizes.columns);
                 let (head, place) = (column / sizes.head_width, column % sizes.head_width);
-                let angle = (sizes.start + row % sizes.steps) * half + place % half;
+                let angle = (sizes.starts[row / sizes.steps] + row % sizes.steps) * half + place % half;
                 let (cosine, sine) = (sizes.cosines[angle], sizes.sines[angle]);
                 let expected = match (head < sizes.heads, place < half) {
                     (false, _) => before[index],
@@ -147,7 +148,7 @@ mod tests {
                 let mut head = numbers::<f64>(8, seed);
                 let sizes = RotarySizes {
                     steps: 1,
-                    start,
+                    starts: &[start],
                     columns: 8,
                     heads: 1,
                     head_width: 8,

@@ -15,10 +15,10 @@ impl RotaryOps for Flex {
         cosines: FloatTensor<Self>,
         sines: FloatTensor<Self>,
         heads: AttentionHeads,
-        start: usize,
+        starts: &[usize],
         direction: Direction,
     ) -> FloatTensor<Self> {
-        with_number!(packed, T => rotate::<T>(packed, [cosines, sines], heads, start, direction))
+        with_number!(packed, T => rotate::<T>(packed, [cosines, sines], heads, starts, direction))
     }
 }
 
@@ -27,7 +27,7 @@ fn rotate<T: Number>(
     packed: FlexTensor,
     tables: [FlexTensor; 2],
     heads: AttentionHeads,
-    start: usize,
+    starts: &[usize],
     direction: Direction,
 ) -> FlexTensor {
     let mut packed = contiguous(packed);
@@ -35,7 +35,7 @@ fn rotate<T: Number>(
     let [cosines, sines] = tables.map(contiguous);
     let sizes = RotarySizes {
         steps,
-        start,
+        starts,
         columns,
         heads: heads.queries + heads.key_values,
         head_width: heads.width,

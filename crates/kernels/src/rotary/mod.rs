@@ -33,7 +33,7 @@ pub(crate) trait RotaryOps: Backend {
         cosines: FloatTensor<Self>,
         sines: FloatTensor<Self>,
         heads: AttentionHeads,
-        start: usize,
+        starts: &[usize],
         direction: Direction,
     ) -> FloatTensor<Self>;
 }
@@ -47,24 +47,27 @@ pub(crate) trait RotaryOps: Backend {
 /// ```
 ///
 /// # Shapes
-/// - `packed` and output: `[B, T, (queries + 2 key_values) D]`, the tokens at positions `start..start + T`
+/// - `packed` and output: `[B, T, (queries + 2 key_values) D]`
+/// - `starts`: `[B]`; the tokens of row r are at positions `starts[r]..starts[r] + T`
 /// - `tables`: cosines and sines, `[context, D / 2]`, constants
 ///
 /// # Panics
-/// When the shapes do not fit, D is odd, or positions lie beyond the tables.
-pub fn rotate(packed: Tensor<3>, heads: AttentionHeads, tables: [Tensor<2>; 2], start: usize) -> Tensor<3> {
-    let [_, steps, columns] = packed.dims();
+/// When the shapes do not fit, D is odd, there isn't one start for each row, or positions lie beyond the tables.
+pub fn rotate(packed: Tensor<3>, heads: AttentionHeads, tables: [Tensor<2>; 2], starts: &[usize]) -> Tensor<3> {
+    let [rows, steps, columns] = packed.dims();
     let [cosines, sines] = tables;
     let ([context, half], columns_of_heads) = (cosines.dims(), heads.packed_columns());
     assert_eq!(columns, columns_of_heads, "packed projections must have the columns of {heads:?}");
     assert_eq!(2 * half, heads.width, "rotary tables of {half} columns do not fit heads of {}", heads.width);
     assert_eq!(sines.dims(), cosines.dims(), "cosines and sines must have the same shape");
-    assert!(start + steps <= context, "positions up to {} lie beyond tables of {context}", start + steps);
+    assert_eq!(starts.len(), rows, "{} starts do not fit {rows} rows", starts.len());
+    let positions = starts.iter().max().map_or(0, |start| start + steps);
+    assert!(positions <= context, "positions up to {positions} lie beyond tables of {context}");
     if !has_fast_body(&packed) {
-        return reference::rotate(packed, heads, [cosines, sines], start);
+        return reference::rotate(packed, heads, [cosines, sines], starts);
     }
     let (packed, cosines, sines) = (packed.into_dispatch(), cosines.into_dispatch(), sines.into_dispatch());
-    Tensor::from_dispatch(Dispatch::rotate(packed, cosines, sines, heads, start, Direction::Forward))
+    Tensor::from_dispatch(Dispatch::rotate(packed, cosines, sines, heads, starts, Direction::Forward))
 }
 
 impl<B: RotaryOps, C: CheckpointStrategy> RotaryOps for Autodiff<B, C> {
@@ -73,16 +76,16 @@ impl<B: RotaryOps, C: CheckpointStrategy> RotaryOps for Autodiff<B, C> {
         cosines: FloatTensor<Self>,
         sines: FloatTensor<Self>,
         heads: AttentionHeads,
-        start: usize,
+        starts: &[usize],
         direction: Direction,
     ) -> FloatTensor<Self> {
         let input = packed.node();
         let tables = (cosines.into_primitive(), sines.into_primitive());
         let (cosines, sines) = tables.clone();
-        let output = B::rotate(packed.into_primitive(), cosines, sines, heads, start, direction);
-        let state = (tables, heads, start);
-        record::<B, C, _, 1>([input], output, state, |((cosines, sines), heads, start), gradient, _| {
-            [Some(B::rotate(gradient, cosines, sines, heads, start, Direction::Backward))]
+        let output = B::rotate(packed.into_primitive(), cosines, sines, heads, starts, direction);
+        let state = (tables, heads, starts.to_vec());
+        record::<B, C, _, 1>([input], output, state, |((cosines, sines), heads, starts), gradient, _| {
+            [Some(B::rotate(gradient, cosines, sines, heads, &starts, Direction::Backward))]
         })
     }
 }

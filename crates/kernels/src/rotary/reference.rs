@@ -1,20 +1,37 @@
 //! The composition of Burn's operations.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::attention::AttentionHeads;
 
 /// As [`crate::rotate`].
-pub fn rotate(packed: Tensor<3>, heads: AttentionHeads, tables: [Tensor<2>; 2], start: usize) -> Tensor<3> {
+pub fn rotate(packed: Tensor<3>, heads: AttentionHeads, tables: [Tensor<2>; 2], starts: &[usize]) -> Tensor<3> {
     let [rows, steps, columns] = packed.dims();
     let AttentionHeads { queries, key_values, width } = heads;
     let (turned, half) = (queries + key_values, width / 2);
     let [cosines, sines] = tables
-        .map(|table| table.narrow(0, start, steps).unsqueeze_dims::<4>(&[0, 2]).expand([rows, steps, turned, half]));
+        .map(|table| of_positions(table, starts, steps).unsqueeze_dim::<4>(2).expand([rows, steps, turned, half]));
     let heads = packed.clone().narrow(2, 0, turned * width).reshape([rows, steps, turned, width]);
     let (first, second) = (heads.clone().narrow(3, 0, half), heads.narrow(3, half, half));
     let turned_first = first.clone() * cosines.clone() - second.clone() * sines.clone();
     let turned_second = second * cosines + first * sines;
     let heads = Tensor::cat(vec![turned_first, turned_second], 3).reshape([rows, steps, turned * width]);
     Tensor::cat(vec![heads, packed.narrow(2, turned * width, columns - turned * width)], 2)
+}
+
+/// The rows `starts[r]..starts[r] + steps` of a table `[context, D / 2]` for each r: `[B, steps, D / 2]`.
+fn of_positions(table: Tensor<2>, starts: &[usize], steps: usize) -> Tensor<3> {
+    let ([_, half], rows) = (table.dims(), starts.len());
+    match starts {
+        // A view, where training and equally long rows need no indices on the device.
+        [first, others @ ..] if others.iter().all(|start| start == first) => {
+            table.narrow(0, *first, steps).unsqueeze_dim::<3>(0).expand([rows, steps, half])
+        }
+        _ => {
+            let positions = starts.iter().flat_map(|start| (*start..start + steps).map(|position| position as i32));
+            let positions = TensorData::new(positions.collect::<Vec<_>>(), [rows * steps]);
+            let positions = Tensor::<1, Int>::from_data(positions, &table.device());
+            table.select(0, positions).reshape([rows, steps, half])
+        }
+    }
 }

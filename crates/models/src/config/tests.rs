@@ -1,4 +1,5 @@
 use crate::ModelConfig;
+use crate::family::Family;
 use crate::recurrent::{GruConfig, LstmConfig, RnnConfig};
 use crate::transformer::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
 use kiln_settings::Violation;
@@ -65,9 +66,9 @@ fn every_broken_rule_is_reported_at_once() {
         messages(&config.validate()),
         [
             "transformer.layers: must be between 1 and 1024, is 0",
-            "transformer.norm-epsilon: must be a number above 0, is 0",
+            "transformer.norm-epsilon: must be above 0, is 0",
             "transformer.dropout: must be at least 0 and below 1, is 1",
-            "transformer.logit-soft-cap: must be a number above 0, is NaN",
+            "transformer.logit-soft-cap: must be above 0, is NaN",
             "transformer.heads: must divide width (128), is 5",
             "transformer.key-value-heads: must divide heads (5), is 2",
         ]

@@ -8,7 +8,8 @@ use super::cache::LayerCache;
 use super::config::{NormKind, TransformerConfig};
 use super::norm::Norm;
 use super::rotary::RotaryPositions;
-use crate::layers::{Initializer, Projection};
+use crate::initializer::Initializer;
+use crate::layers::Projection;
 
 /// Multi-head attention (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>):
 ///
@@ -85,7 +86,7 @@ impl Attention {
         let output = match &cache {
             Some(cache) if start > 0 => {
                 let query = packed.narrow(2, 0, queries * width);
-                cached_attention(query, cache.keys.clone(), cache.values.clone(), start, self.scores)
+                cached_attention(query, cache.keys.clone(), cache.values.clone(), &vec![start; rows], self.scores)
             }
             _ => causal_attention(packed, self.heads, self.scores, self.dropout, draws.take()),
         };
@@ -107,7 +108,7 @@ impl Attention {
             packed = Tensor::cat(vec![query, key, part(queries + key_values, key_values)], 2);
         }
         match window.rotary {
-            Some(rotary) => rotate(packed, self.heads, rotary.tables(), window.start),
+            Some(rotary) => rotate(packed, self.heads, rotary.tables(), &vec![window.start; rows]),
             None => packed,
         }
     }

@@ -9,7 +9,8 @@ use super::cache::LayerCache;
 use super::config::TransformerConfig;
 use super::feed_forward::FeedForward;
 use super::norm::Norm;
-use crate::layers::{Initializer, Projection};
+use crate::initializer::Initializer;
+use crate::layers::Projection;
 
 /// x + attention(norm(x)), then x + feed-forward(norm(x)).
 #[derive(Module, Debug)]

@@ -1,11 +1,12 @@
 //! `[model.transformer]`: its keys, defaults, rules and sizes.
 
+use kiln_parameters::{PartCount, Role};
+use kiln_settings::Violation;
+use kiln_settings::rules::{positive, probability, size};
 use serde::{Deserialize, Serialize};
 
-use kiln_parameters::{PartCount, Role};
-
-use crate::rules::{check_positive, check_probability, check_size};
-use kiln_settings::Violation;
+use crate::counting::TrainingCosts;
+use crate::family::Family;
 
 /// How a token knows where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -116,28 +117,6 @@ impl Default for TransformerConfig {
 }
 
 impl TransformerConfig {
-    /// Every broken rule, with keys relative to `[model.transformer]`; the upper bounds keep every count within 64
-    /// bits.
-    pub fn validate(&self) -> Vec<Violation> {
-        let mut violations = Vec::new();
-        check_size(&mut violations, "layers", self.layers, 1024);
-        check_size(&mut violations, "heads", self.heads, 1 << 12);
-        check_size(&mut violations, "width", self.width, 1 << 17);
-        if let Some(feed_forward) = self.feed_forward {
-            check_size(&mut violations, "feed-forward", feed_forward, 1 << 20);
-        }
-        check_positive(&mut violations, "rotary-base", self.rotary_base);
-        check_positive(&mut violations, "norm-epsilon", self.norm_epsilon);
-        check_probability(&mut violations, "dropout", self.dropout);
-        for (key, cap) in [("attention-soft-cap", self.attention_soft_cap), ("logit-soft-cap", self.logit_soft_cap)] {
-            if let Some(cap) = cap {
-                check_positive(&mut violations, key, cap);
-            }
-        }
-        self.check_heads(&mut violations);
-        violations
-    }
-
     fn check_heads(&self, violations: &mut Vec<Violation>) {
         let (heads, width) = (self.heads, self.width);
         if heads == 0 || width == 0 {
@@ -191,9 +170,31 @@ impl TransformerConfig {
     pub(super) fn query_key_value_columns(&self) -> usize {
         (self.heads + 2 * self.key_value_heads()) * self.head_width()
     }
+}
 
-    /// Trainable numbers by part.
-    pub(crate) fn parameters(&self, vocabulary: usize, context: usize) -> Vec<PartCount> {
+impl Family for TransformerConfig {
+    fn name(&self) -> &'static str {
+        "transformer"
+    }
+
+    fn validate(&self) -> Vec<Violation> {
+        let sizes = [
+            size("layers", self.layers, 1024),
+            size("heads", self.heads, 1 << 12),
+            size("width", self.width, 1 << 17),
+            self.feed_forward.and_then(|inner| size("feed-forward", inner, 1 << 20)),
+            positive("rotary-base", self.rotary_base),
+            positive("norm-epsilon", self.norm_epsilon),
+            probability("dropout", self.dropout),
+            self.attention_soft_cap.and_then(|cap| positive("attention-soft-cap", cap)),
+            self.logit_soft_cap.and_then(|cap| positive("logit-soft-cap", cap)),
+        ];
+        let mut violations: Vec<Violation> = sizes.into_iter().flatten().collect();
+        self.check_heads(&mut violations);
+        violations
+    }
+
+    fn parameters(&self, vocabulary: usize, context: usize) -> Vec<PartCount> {
         let [layers, width, vocabulary, context] = [self.layers, self.width, vocabulary, context].map(|n| n as u64);
         let biases = |count: u64| if self.bias { count } else { 0 };
         let norm_bias = if self.norm == NormKind::Layer { biases(width) } else { 0 };
@@ -229,13 +230,33 @@ impl TransformerConfig {
         parts
     }
 
-    /// Multiply-additions of one token's forward pass in a window of `context` tokens, through the matrix products: the
-    /// projections, and for attention a query with `context` keys and `context` weights with values.
-    pub(crate) fn multiply_additions(&self, vocabulary: usize, context: usize) -> u64 {
+    /// The projections, and for attention a query with `context` keys and `context` weights with values.
+    fn multiply_additions(&self, vocabulary: usize, context: usize) -> u64 {
         let [layers, width, vocabulary, context] = [self.layers, self.width, vocabulary, context].map(|n| n as u64);
         let attention = width * self.query_key_value_columns() as u64 + width * width + 2 * context * width;
         let feed_forward = width * (self.feed_forward_columns() + self.feed_forward_width()) as u64;
         layers * (attention + feed_forward) + width * vocabulary
+    }
+
+    fn carries_state_between_windows(&self) -> bool {
+        false
+    }
+
+    fn training_costs(&self, batch: usize, context: usize) -> TrainingCosts {
+        let [layers, width, heads] = [self.layers, self.width, self.heads].map(|number| number as u64);
+        let scores = 5 * heads.saturating_mul(context as u64);
+        let head_columns = self.query_key_value_columns() as u64;
+        let feed_forward = (self.feed_forward_columns() + self.feed_forward_width()) as u64;
+        TrainingCosts {
+            // Inputs before and after the norms, queries, keys, values, attention, both sides of the feed-forward part's
+            // function and the residuals (Korthikanti et al. 2022, <https://arxiv.org/abs/2205.05198>, section 4.1), and
+            // the weights of the attention.
+            held_per_token: layers.saturating_mul((34 * width).saturating_add(scores)),
+            // The same without the weights of the attention, which can be computed again.
+            kept_per_token: layers.saturating_mul(5 * width + head_columns + feed_forward),
+            typical_product: [batch.saturating_mul(context), self.width, 4 * self.width],
+            operations: 40 * layers,
+        }
     }
 }
 

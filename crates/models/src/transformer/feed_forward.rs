@@ -5,7 +5,8 @@ use burn::tensor::Tensor;
 use kiln_kernels::{Activation, activate, swiglu};
 
 use super::config::{FeedForwardActivation, TransformerConfig};
-use crate::layers::{Initializer, Projection};
+use crate::initializer::Initializer;
+use crate::layers::Projection;
 
 /// y = f(x W_in) W_out, or with SwiGLU y = (silu(x G) * (x U)) W_out, where `input` holds G and U side by side.
 #[derive(Module, Debug)]

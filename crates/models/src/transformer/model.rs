@@ -10,7 +10,8 @@ use super::cache::KeyValueCache;
 use super::config::{PositionKind, TransformerConfig};
 use super::norm::Norm;
 use super::rotary::RotaryPositions;
-use crate::layers::{Embedding, Head, Initializer, Projection};
+use crate::initializer::Initializer;
+use crate::layers::{Embedding, Head, Projection};
 
 /// Standard deviation of fresh weights, as in GPT-2.
 const DEVIATION: f64 = 0.02;

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use kiln_kernels::{layer_norm, rms_norm};
 
 use super::config::NormKind;
-use crate::layers::Initializer;
+use crate::initializer::Initializer;
 
 /// A norm over the last axis, of width C:
 ///

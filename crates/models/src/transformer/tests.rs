@@ -6,7 +6,7 @@ use super::attention::{Attention, Window};
 use super::block::Block;
 use super::config::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
 use super::rotary::RotaryPositions;
-use crate::layers::Initializer;
+use crate::initializer::Initializer;
 use crate::reference::{Fixture, objective, with_reference_weights};
 
 /// Llama's choices at a size that fits a fixture: 4 heads of width 4, 2 key-value heads.

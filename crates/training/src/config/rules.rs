@@ -1,6 +1,5 @@
 //! Rules between the sections of a configuration.
 
-use kiln_models::ModelConfig;
 use kiln_settings::Violation;
 
 use super::Config;
@@ -28,11 +27,13 @@ fn seeds(config: &Config) -> Vec<Violation> {
 
 /// Streams exist to carry a state from window to window, and a transformer has none.
 fn windows(config: &Config) -> Option<Violation> {
-    let has_no_state = matches!(config.model, ModelConfig::Transformer(_));
-    (has_no_state && config.run.windows == Windows::Streams).then(|| {
+    (!config.model.carries_state_between_windows() && config.run.windows == Windows::Streams).then(|| {
         Violation::new(
             "run.windows",
-            "is \"streams\", which carries a state from window to window, but a transformer has none",
+            format!(
+                "is \"streams\", which carries a state from window to window, but a {} has none",
+                config.model.name()
+            ),
         )
         .with_help("write `windows = \"shuffled\"` or `windows = \"random\"`")
     })

@@ -2,7 +2,6 @@
 
 mod traffic;
 
-use kiln_models::ModelConfig;
 use kiln_parameters::PartCount;
 use serde::Serialize;
 
@@ -109,19 +108,7 @@ impl Estimate {
 /// configurations, less that of a run with next to no model, is within a third of these sums.
 fn activations(config: &Config, vocabulary: usize) -> u64 {
     let tokens = (config.run.batch as u64).saturating_mul(config.run.context as u64);
-    let for_layers = match &config.model {
-        ModelConfig::Transformer(model) => {
-            let scores = 5 * (model.heads as u64).saturating_mul(config.run.context as u64);
-            (model.layers as u64).saturating_mul((34 * model.width as u64).saturating_add(scores))
-        }
-        ModelConfig::Rnn(model) => recurrent(model.layers, model.hidden, 1),
-        ModelConfig::Lstm(model) => recurrent(model.layers, model.hidden, 4),
-        ModelConfig::Gru(model) => recurrent(model.layers, model.hidden, 3),
-    };
+    let for_layers = config.model.training_costs(config.run.batch, config.run.context).held_per_token;
     let numbers = for_layers.saturating_add((vocabulary as u64).saturating_mul(5));
     tokens.saturating_mul(numbers).saturating_mul(BYTES_PER_NUMBER)
-}
-
-fn recurrent(layers: usize, hidden: usize, gates: u64) -> u64 {
-    (layers as u64).saturating_mul(hidden as u64).saturating_mul(6 * gates + 14)
 }

@@ -1,7 +1,5 @@
 //! How many bytes an update must move.
 
-use kiln_models::{FeedForwardActivation, ModelConfig, TransformerConfig};
-
 use super::BYTES_PER_NUMBER;
 use crate::config::Config;
 
@@ -31,7 +29,8 @@ pub fn least_bytes_per_update(config: &Config, vocabulary: usize) -> u64 {
     let state = config.optimizer.state_numbers(&parts);
     let average = if config.averaging.is_some() { weights } else { 0 };
     let batches = run.accumulate as u64;
-    let for_backward = kept_per_token(&config.model, vocabulary).saturating_mul(run.tokens_per_step());
+    let of_layers = config.model.training_costs(run.batch, run.context).kept_per_token;
+    let for_backward = of_layers.saturating_add(vocabulary as u64).saturating_mul(run.tokens_per_step());
     let terms = [
         weights.saturating_mul(3 * batches + 1),
         state.saturating_mul(2),
@@ -39,31 +38,6 @@ pub fn least_bytes_per_update(config: &Config, vocabulary: usize) -> u64 {
         for_backward.saturating_mul(2),
     ];
     terms.into_iter().fold(0, u64::saturating_add).saturating_mul(BYTES_PER_NUMBER)
-}
-
-/// Numbers of one token that the forward pass leaves for the backward pass.
-fn kept_per_token(model: &ModelConfig, vocabulary: usize) -> u64 {
-    let of_layers = match model {
-        ModelConfig::Transformer(model) => transformer(model),
-        // An Elman network's gate is its state.
-        ModelConfig::Rnn(model) => recurrent(model.layers, model.hidden, 1),
-        // The gates and beside the hidden state the cell's.
-        ModelConfig::Lstm(model) => recurrent(model.layers, model.hidden, 4 + 2),
-        ModelConfig::Gru(model) => recurrent(model.layers, model.hidden, 3 + 1),
-    };
-    of_layers.saturating_add(vocabulary as u64)
-}
-
-fn transformer(model: &TransformerConfig) -> u64 {
-    let head_columns = (model.heads + 2 * model.key_value_heads()) * model.head_width();
-    // SwiGLU has gate and value side by side before its function.
-    let halves = if model.activation == FeedForwardActivation::Swiglu { 3 } else { 2 };
-    let feed_forward = halves * model.feed_forward_width();
-    (model.layers as u64).saturating_mul((5 * model.width + head_columns + feed_forward) as u64)
-}
-
-fn recurrent(layers: usize, hidden: usize, numbers: u64) -> u64 {
-    (layers as u64).saturating_mul(hidden as u64).saturating_mul(numbers)
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ mod loss;
 mod monitor;
 mod observer;
 mod rate_test;
-
 mod session;
 mod step_loop;
 #[cfg(test)]

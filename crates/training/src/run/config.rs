@@ -112,7 +112,7 @@ impl RunConfig {
 
     /// Whether a batch continues from the state that the previous one left.
     pub fn carries_state(&self, model: &LanguageModel) -> bool {
-        model.is_recurrent() && self.windows == Windows::Streams
+        model.carries_state_between_windows() && self.windows == Windows::Streams
     }
 
     /// Every broken rule, keys relative to `[run]`.

@@ -165,7 +165,7 @@ impl Writer {
 fn lengths(arguments: &SampleArguments, writer: &Writer) -> anyhow::Result<Lengths> {
     let context = writer.context as u64;
     let prompt = arguments.prompt_tokens.unwrap_or((context / 2).max(1));
-    if let Some(limit) = writer.model.context()
+    if let Some(limit) = writer.model.longest_window()
         && prompt > limit as u64
     {
         let message = format!("--prompt-tokens {prompt}: the model reads at most {limit} tokens");
@@ -184,7 +184,7 @@ fn report(
     let vocabulary = writer.tokenizer.vocabulary_size();
     let parameters = writer.config.parameter_count(vocabulary, writer.context);
     let flops = |length: usize| writer.config.flops_per_token(vocabulary, length).forward as f64;
-    let longest = writer.model.context().unwrap_or(usize::MAX);
+    let longest = writer.model.longest_window().unwrap_or(usize::MAX);
     let average = ((lengths.prompt + lengths.written.div_ceil(2)) as usize).min(longest);
     let bytes = BYTES_PER_NUMBER * parameters as f64;
     let prefill = Cost { flops: flops(lengths.prompt as usize) * lengths.prompt as f64, bytes };

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Distribution, Tensor};
-use kiln_models::ModelConfig;
 use kiln_training::config::Config;
 
 /// How long the measurement takes.
@@ -15,27 +14,15 @@ const MOST_OPERATIONS: u64 = 400_000_000;
 /// Rows, inner size and columns of the product that a run spends most of its time on.
 pub(super) fn typical_product(config: &Config) -> [usize; 3] {
     let run = &config.run;
-    let (rows, inner, columns) = match &config.model {
-        ModelConfig::Transformer(model) => (run.batch.saturating_mul(run.context), model.width, 4 * model.width),
-        // The state's product, one for each time step, is small and therefore slow; it sets the pace.
-        ModelConfig::Rnn(model) => (run.batch, model.hidden, model.hidden),
-        ModelConfig::Lstm(model) => (run.batch, model.hidden, 4 * model.hidden),
-        ModelConfig::Gru(model) => (run.batch, model.hidden, 3 * model.hidden),
-    };
+    let [rows, inner, columns] = config.model.training_costs(run.batch, run.context).typical_product;
     let (inner, columns) = (inner.min(8192), columns.min(8192));
     let affordable = MOST_OPERATIONS / (2 * inner as u64 * columns as u64).max(1);
     [rows.min(affordable.max(1) as usize), inner, columns]
 }
 
-/// How many operations one batch starts, forward and backward, with the steps of the optimizer, about. The time steps
-/// of a recurrent layer are one operation.
+/// How many operations one batch starts, forward and backward, with the steps of the optimizer, about.
 pub(super) fn operations_started(config: &Config) -> f64 {
-    match &config.model {
-        ModelConfig::Transformer(model) => 40.0 * model.layers as f64,
-        ModelConfig::Rnn(model) => 20.0 * model.layers as f64,
-        ModelConfig::Lstm(model) => 20.0 * model.layers as f64,
-        ModelConfig::Gru(model) => 20.0 * model.layers as f64,
-    }
+    config.model.training_costs(config.run.batch, config.run.context).operations as f64
 }
 
 /// Floating-point operations a second, a multiplication with its addition counted as two.

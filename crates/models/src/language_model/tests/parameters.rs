@@ -19,43 +19,31 @@ struct Parameter {
 }
 
 struct Collector<'a> {
-    path: Vec<String>,
     gradients: Option<&'a Gradients>,
-    found: Vec<Parameter>,
+    found: Vec<(Vec<f32>, Option<Vec<f32>>)>,
 }
 
 impl ModuleVisitor for Collector<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let tensor = param.val();
         let gradient = self.gradients.and_then(|gradients| tensor.grad(gradients));
-        self.found.push(Parameter {
-            path: self.path.join("."),
-            values: tensor.to_data().iter().collect(),
-            gradient: gradient.map(|gradient| gradient.to_data().iter().collect()),
-        });
+        let numbers = |tensor: &Tensor<D>| tensor.to_data().iter().collect();
+        self.found.push((numbers(&tensor), gradient.map(|gradient| gradient.to_data().iter().collect())));
     }
 }
 
 fn parameters(model: &LanguageModel, gradients: Option<&Gradients>) -> Vec<Parameter> {
-    let mut collector = Collector { path: Vec::new(), gradients, found: Vec::new() };
+    let mut collector = Collector { gradients, found: Vec::new() };
     model.visit(&mut collector);
-    collector.found
+    let paths = catalogue(model).into_iter().map(|parameter| parameter.path);
+    let parameter = |(path, (values, gradient))| Parameter { path, values, gradient };
+    paths.zip(collector.found).map(parameter).collect()
 }
 
 /// The embedding table of a recurrent model.
 pub(super) fn embedding(model: &LanguageModel) -> Tensor<2> {
     match model {
-        LanguageModel::Rnn(model) => model.embedding.weight.val(),
-        LanguageModel::Lstm(model) => model.embedding.weight.val(),
-        LanguageModel::Gru(model) => model.embedding.weight.val(),
+        LanguageModel::Recurrent(model) => model.embedding.weight.val(),
         LanguageModel::Transformer(model) => model.token_embedding.weight.val(),
     }
 }

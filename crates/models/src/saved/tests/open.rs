@@ -237,9 +237,9 @@ fn a_description_that_is_missing_or_makes_no_sense_is_refused() {
 fn weights_that_are_not_finite_are_not_saved() {
     let run = tempfile::tempdir().unwrap();
     let (model, description, _) = a_run(run.path());
-    let LanguageModel::Lstm(mut model) = model else { unreachable!() };
+    let LanguageModel::Recurrent(mut model) = model else { unreachable!() };
     model.output.bias = model.output.bias.map(|bias| bias.map(|bias| bias / 0.0));
-    let model = LanguageModel::Lstm(model);
+    let model = LanguageModel::Recurrent(model);
 
     let saved = HostModel::copy(&model, &description).map(|_| ());
 

@@ -64,10 +64,10 @@ pub(super) fn cached(device: &Device) -> Vec<Kernel> {
     let kernel = |[capacity, heads, width]: [usize; 3]| {
         let cache = || numbers::<4>([1, heads, capacity, width], device);
         let inputs = (numbers::<3>([1, 1, heads * width], device), cache(), cache());
-        type Form = fn(Tensor<3>, Tensor<4>, Tensor<4>, usize, AttentionScores) -> Tensor<3>;
+        type Form = fn(Tensor<3>, Tensor<4>, Tensor<4>, &[usize], AttentionScores) -> Tensor<3>;
         let side = |form: Form| {
             inputs::forward(&inputs, move |(query, keys, values)| {
-                form(query, keys, values, capacity - 1, scores(width))
+                form(query, keys, values, &[capacity - 1], scores(width))
             })
         };
         let sides = [side(kiln_kernels::cached_attention), side(reference::cached_attention)];
@@ -83,8 +83,9 @@ pub(super) fn rotary(device: &Device) -> Vec<Kernel> {
     let packed = tracked::<3>([rows, steps, 3 * count_of_heads * width], device);
     let table = || numbers::<2>([steps, width / 2], device);
     let inputs = (packed, Tensor::from_inner(table()), Tensor::from_inner(table()));
-    let side = |form: fn(Tensor<3>, AttentionHeads, [Tensor<2>; 2], usize) -> Tensor<3>| {
-        inputs::with_backward(&inputs, move |(packed, cosines, sines)| form(packed, heads, [cosines, sines], 0))
+    let side = |form: fn(Tensor<3>, AttentionHeads, [Tensor<2>; 2], &[usize]) -> Tensor<3>| {
+        let starts = vec![0; rows];
+        inputs::with_backward(&inputs, move |(packed, cosines, sines)| form(packed, heads, [cosines, sines], &starts))
     };
     let sides = [side(kiln_kernels::rotate), side(reference::rotate)];
     // A pair takes four multiplications and two additions, in both passes; values are copied.

@@ -188,22 +188,25 @@ fn attention() -> Vec<Case> {
 }
 
 fn rotary() -> Vec<Case> {
-    type Rotate = fn(Tensor<3>, AttentionHeads, [Tensor<2>; 2], usize) -> Tensor<3>;
-    let case = |[rows, steps, queries, key_values, width, start]: [usize; 6]| {
+    type Rotate = fn(Tensor<3>, AttentionHeads, [Tensor<2>; 2], &[usize]) -> Tensor<3>;
+    let case = |(starts, [steps, queries, key_values, width]): (&'static [usize], [usize; 4])| {
         let heads = AttentionHeads { queries, key_values, width };
-        let (columns, context) = ((queries + 2 * key_values) * width, start + steps + 1);
+        let (rows, last) = (starts.len(), starts.iter().max().map_or(0, |start| start + steps));
+        let (columns, context) = ((queries + 2 * key_values) * width, last + 1);
         let count = rows * steps * columns;
         let form = |form: Rotate| -> Form {
             Box::new(move |inputs| {
                 let half = width / 2;
                 let tables = [1, 2].map(|seed| constants(context * half, seed, &inputs[0]).reshape([context, half]));
-                form(inputs[0].clone().reshape([rows, steps, columns]), heads, tables, start).reshape([count])
+                form(inputs[0].clone().reshape([rows, steps, columns]), heads, tables, starts).reshape([count])
             })
         };
-        let shape = format!("{rows} x {steps} from {start}, {queries} heads of {width}, {key_values} of keys");
+        let shape = format!("{rows} x {steps} from {starts:?}, {queries} heads of {width}, {key_values} of keys");
         Case { shape, lengths: vec![count], fused: form(kiln_kernels::rotate), reference: form(reference::rotate) }
     };
-    [[1, 1, 1, 1, 2, 0], [3, 17, 4, 2, 10, 5], [2, 64, 2, 2, 64, 0]].map(case).into()
+    let cases: [(&[usize], _); 4] =
+        [(&[0], [1, 1, 1, 2]), (&[5, 0, 3], [17, 4, 2, 10]), (&[5, 5, 5], [17, 4, 2, 10]), (&[0, 0], [64, 2, 2, 64])];
+    cases.map(case).into()
 }
 
 /// Steps, rows, width; a gradient of a single number can be next to zero, with which nothing can be compared.

@@ -5,9 +5,11 @@ use kiln_parameters::PartCount;
 use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
+use crate::counting::{FlopsPerToken, TrainingCosts};
+use crate::family::Family;
+use crate::initializer::Initializer;
 use crate::language_model::LanguageModel;
-use crate::layers::Initializer;
-use crate::recurrent::{GruConfig, LstmConfig, RnnConfig};
+use crate::recurrent::{GruConfig, LstmConfig, RecurrentConfig, RecurrentModel, RnnConfig};
 use crate::transformer::TransformerConfig;
 
 /// Which language model, and its sizes; in a file exactly one of the tables named after the variants.
@@ -17,6 +19,17 @@ use crate::transformer::TransformerConfig;
 /// layers = 4
 /// heads = 4
 /// width = 128
+/// ```
+///
+/// What it costs is known without a device:
+///
+/// ```
+/// use kiln_models::{LstmConfig, ModelConfig};
+///
+/// let config = ModelConfig::Lstm(LstmConfig { layers: 1, hidden: 8, ..LstmConfig::default() });
+/// assert!(config.validate().is_empty());
+/// // The table of 10 tokens, four gates with two matrices and a bias, the head.
+/// assert_eq!(config.parameter_count(10, 32), 10 * 8 + 4 * (8 * 8 + 8 * 8 + 8) + (8 * 10 + 10));
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -31,47 +44,24 @@ pub enum ModelConfig {
     Transformer(TransformerConfig),
 }
 
-/// Floating-point operations for one token, a multiplication with its addition counted as two.
-///
-/// Matrix products only, as they are executed: element-wise work is left out, and attention multiplies every position
-/// of the window with every other, masked or not. Training is three times the forward pass, because the backward pass
-/// multiplies each gradient with the weights and with the inputs (Kaplan et al. 2020,
-/// <https://arxiv.org/abs/2001.08361>, section 2.1; attention as in Chowdhery et al. 2022,
-/// <https://arxiv.org/abs/2204.02311>, appendix B).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct FlopsPerToken {
-    /// Forward pass alone.
-    pub forward: u64,
-    /// Forward and backward pass.
-    pub training: u64,
-}
-
-impl FlopsPerToken {
-    /// From the multiply-additions of one token's forward pass.
-    pub(crate) fn from_multiply_additions(count: u64) -> Self {
-        Self { forward: 2 * count, training: 6 * count }
-    }
-}
-
 impl ModelConfig {
+    fn family(&self) -> &dyn Family {
+        match self {
+            Self::Rnn(config) => config,
+            Self::Lstm(config) => config,
+            Self::Gru(config) => config,
+            Self::Transformer(config) => config,
+        }
+    }
+
     /// The name of the table: `rnn`, `lstm`, `gru` or `transformer`.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Rnn(_) => "rnn",
-            Self::Lstm(_) => "lstm",
-            Self::Gru(_) => "gru",
-            Self::Transformer(_) => "transformer",
-        }
+        self.family().name()
     }
 
     /// Every broken rule, with keys relative to `[model]`, for example `transformer.heads`.
     pub fn validate(&self) -> Vec<Violation> {
-        let violations = match self {
-            Self::Rnn(config) => config.validate(),
-            Self::Lstm(config) => config.validate(),
-            Self::Gru(config) => config.validate(),
-            Self::Transformer(config) => config.validate(),
-        };
+        let violations = self.family().validate();
         violations.into_iter().map(|violation| violation.under(self.name())).collect()
     }
 
@@ -99,22 +89,20 @@ impl ModelConfig {
         assert!(violations.is_empty(), "a model was asked for from a configuration that breaks rules: {violations:?}");
         assert!(vocabulary > 0, "a model needs a vocabulary of at least one token");
         assert!(context > 0, "a model needs a context of at least one token");
+        let mut recurrent = |config: &dyn RecurrentConfig| {
+            LanguageModel::Recurrent(RecurrentModel::init(config.sizes(), vocabulary, initializer))
+        };
         match self {
-            Self::Rnn(config) => LanguageModel::Rnn(config.init(vocabulary, initializer)),
-            Self::Lstm(config) => LanguageModel::Lstm(config.init(vocabulary, initializer)),
-            Self::Gru(config) => LanguageModel::Gru(config.init(vocabulary, initializer)),
+            Self::Rnn(config) => recurrent(config),
+            Self::Lstm(config) => recurrent(config),
+            Self::Gru(config) => recurrent(config),
             Self::Transformer(config) => LanguageModel::Transformer(config.init(vocabulary, context, initializer)),
         }
     }
 
     /// Trainable numbers by part, computed without a device.
     pub fn parameters(&self, vocabulary: usize, context: usize) -> Vec<PartCount> {
-        match self {
-            Self::Rnn(config) => config.sizes().parameters(vocabulary, 1, 0),
-            Self::Lstm(config) => config.sizes().parameters(vocabulary, 4, 0),
-            Self::Gru(config) => config.sizes().parameters(vocabulary, 3, 1),
-            Self::Transformer(config) => config.parameters(vocabulary, context),
-        }
+        self.family().parameters(vocabulary, context)
     }
 
     /// Trainable numbers altogether.
@@ -124,13 +112,18 @@ impl ModelConfig {
 
     /// Floating-point operations a token in windows of `context` tokens.
     pub fn flops_per_token(&self, vocabulary: usize, context: usize) -> FlopsPerToken {
-        let multiply_additions = match self {
-            Self::Rnn(config) => config.sizes().multiply_additions(vocabulary, 1),
-            Self::Lstm(config) => config.sizes().multiply_additions(vocabulary, 4),
-            Self::Gru(config) => config.sizes().multiply_additions(vocabulary, 3),
-            Self::Transformer(config) => config.multiply_additions(vocabulary, context),
-        };
-        FlopsPerToken::from_multiply_additions(multiply_additions)
+        FlopsPerToken::from_multiply_additions(self.family().multiply_additions(vocabulary, context))
+    }
+
+    /// What the layers hold, move and start while training on batches of `batch` windows of `context` tokens.
+    pub fn training_costs(&self, batch: usize, context: usize) -> TrainingCosts {
+        self.family().training_costs(batch, context)
+    }
+
+    /// Whether the model carries what it remembers from one training window into the next, when windows follow one
+    /// another in the text. Otherwise every window starts cold.
+    pub fn carries_state_between_windows(&self) -> bool {
+        self.family().carries_state_between_windows()
     }
 }
 

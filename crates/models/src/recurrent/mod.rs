@@ -17,18 +17,17 @@
 //!
 //! G is the number of gates: 1 for the RNN, 4 for the LSTM, 3 for the GRU.
 
+mod cell;
 mod config;
-mod gru;
-mod lstm;
+mod layer;
 mod model;
-mod rnn;
 mod state;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Activation, GruConfig, LstmConfig, RnnConfig};
-pub use gru::GruLayer;
-pub use lstm::LstmLayer;
-pub use model::{RecurrentLayer, RecurrentModel};
-pub use rnn::RnnLayer;
+pub use cell::{Activation, Cell};
+pub(crate) use config::RecurrentConfig;
+pub use config::{GruConfig, LstmConfig, RnnConfig};
+pub use layer::RecurrentLayer;
+pub use model::RecurrentModel;
 pub use state::{LayerState, RecurrentState};

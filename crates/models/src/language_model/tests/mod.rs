@@ -121,7 +121,7 @@ fn a_state_with_room_to_spare_gives_the_same_logits() {
         assert_close(name, &step_by_step(model, tokens(5), model.initial_state(ROWS, 9)), &whole);
         let (window, state) = model.forward(tokens(5), Some(model.initial_state(ROWS, 9)));
         assert_close(name, &window, &whole);
-        let expected = if model.is_recurrent() { None } else { Some(4) };
+        let expected = if model.carries_state_between_windows() { None } else { Some(4) };
         assert_eq!(state.expect("a state comes back for a state").remaining(), expected);
     });
 }
@@ -245,7 +245,7 @@ fn largest_difference(left: &TensorData, right: &TensorData) -> f64 {
 #[test]
 fn a_detached_state_keeps_its_numbers_and_cuts_the_gradient() {
     for_each_training_model(|name, model| {
-        if !model.is_recurrent() {
+        if !model.carries_state_between_windows() {
             return;
         }
         let device = model.device();
@@ -265,6 +265,17 @@ fn a_detached_state_keeps_its_numbers_and_cuts_the_gradient() {
         let tied = name.contains("tied");
         assert!(some > 0.0 && (none == 0.0 || tied), "{name}: {some} and {none}");
     });
+}
+
+#[test]
+fn a_model_and_its_configuration_give_the_same_answers() {
+    for (name, config) in configurations() {
+        let model = config.init(VOCABULARY, CONTEXT, 1, &Device::flex());
+        assert_eq!(model.carries_state_between_windows(), config.carries_state_between_windows(), "{name}");
+        assert_eq!(model.vocabulary_size(), VOCABULARY, "{name}");
+        // What carries a state reads texts of any length; nothing else has to forget.
+        assert_eq!(model.longest_window().is_none(), config.carries_state_between_windows(), "{name}");
+    }
 }
 
 #[test]

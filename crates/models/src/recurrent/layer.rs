@@ -1,0 +1,102 @@
+//! One layer of a recurrent network.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use kiln_kernels::{affine, fill_uniform, gru_sequence, lstm_sequence, rnn_sequence};
+
+use super::cell::Cell;
+use super::state::LayerState;
+use crate::initializer::Initializer;
+
+/// One layer of a recurrent network over a time-major sequence; its [`Cell`] has the equations.
+#[derive(Module, Debug)]
+pub struct RecurrentLayer {
+    /// W, `[in, gates H]`.
+    pub input_weight: Param<Tensor<2>>,
+    /// R, `[H, gates H]`.
+    pub hidden_weight: Param<Tensor<2>>,
+    /// b, `[gates H]`.
+    pub bias: Param<Tensor<1>>,
+    /// d, `[H]`; `None` in cells without it.
+    pub hidden_bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    cell: Cell,
+}
+
+impl RecurrentLayer {
+    pub(super) fn init(cell: Cell, input: usize, hidden: usize, initializer: &mut Initializer<'_>) -> Self {
+        let bound = 1.0 / (hidden as f64).sqrt();
+        let columns = cell.gates() * hidden;
+        Self {
+            input_weight: initializer.uniform([input, columns], bound),
+            hidden_weight: initializer.uniform([hidden, columns], bound),
+            bias: initializer.parameter([columns], |seed, stream, values| {
+                fill_uniform(seed, stream, bound, values);
+                if let Cell::Lstm(forget_bias) = cell {
+                    values[hidden..2 * hidden].fill(forget_bias as f32);
+                }
+            }),
+            hidden_bias: cell.has_hidden_bias().then(|| initializer.uniform([hidden], bound)),
+            cell,
+        }
+    }
+
+    /// Width of the state, H.
+    pub(super) fn hidden_size(&self) -> usize {
+        self.hidden_weight.dims()[0]
+    }
+
+    /// The state before the first token: zeros for `rows` rows.
+    pub(super) fn initial_state(&self, rows: usize) -> LayerState {
+        let zeros = Tensor::zeros([rows, self.hidden_size()], &self.hidden_weight.val().device());
+        LayerState { cell: self.cell.has_memory().then(|| zeros.clone()), hidden: zeros }
+    }
+
+    /// The part of the layer that needs no state, x W + b: `[N, in]` to `[N, gates H]`.
+    pub(super) fn project(&self, inputs: Tensor<2>) -> Tensor<2> {
+        affine(inputs, self.input_weight.val(), Some(self.bias.val()), None)
+    }
+
+    /// [`project`](Self::project) of all rows of a sequence in one product, `[T, B, in]` to `[T, B, gates H]`.
+    pub(super) fn project_rows(&self, sequence: Tensor<3>) -> Tensor<3> {
+        let [steps, rows, input] = sequence.dims();
+        let projected = self.project(sequence.reshape([steps * rows, input]));
+        let [_, width] = projected.dims();
+        projected.reshape([steps, rows, width])
+    }
+
+    /// All steps of a window.
+    ///
+    /// # Shapes
+    /// - `projected`: what [`project`](Self::project) made of the inputs, `[T, B, gates H]`
+    /// - output: every h_t, `[T, B, H]`, and the state after the last
+    ///
+    /// # Panics
+    /// When the state is not of this layer's kind and `[B, H]`.
+    pub(super) fn forward(&self, projected: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
+        let (weight, hidden) = (self.hidden_weight.val(), state.hidden);
+        let (outputs, cell) = match (self.cell, state.cell) {
+            (Cell::Rnn(activation), None) => (rnn_sequence(projected, weight, hidden, activation.into()), None),
+            (Cell::Lstm(_), Some(cell)) => {
+                let (outputs, cell) = lstm_sequence(projected, weight, hidden, cell);
+                (outputs, Some(cell))
+            }
+            (Cell::Gru, None) => {
+                let Some(bias) = &self.hidden_bias else { unreachable!("a GRU is made with its hidden bias") };
+                (gru_sequence(projected, weight, bias.val(), hidden), None)
+            }
+            (Cell::Lstm(_), None) => panic!("an LSTM was given the state of a model without memory cells"),
+            (Cell::Rnn(_) | Cell::Gru, Some(_)) => {
+                panic!("a layer without memory cells was given the state of an LSTM")
+            }
+        };
+        let hidden = last_step(&outputs);
+        (outputs, LayerState { hidden, cell })
+    }
+}
+
+/// The last of the states `[T, B, H]`, `[B, H]`.
+fn last_step(outputs: &Tensor<3>) -> Tensor<2> {
+    let [steps, _, _] = outputs.dims();
+    outputs.clone().narrow(0, steps - 1, 1).squeeze_dim(0)
+}
