@@ -19,8 +19,8 @@ pub(super) fn attend(
     cap: f32,
     #[comptime] form: Form,
 ) {
-    let queries = comptime!(form.queries);
-    let width = comptime!(form.width);
+    let queries = comptime!(form.heads.queries);
+    let width = comptime!(form.heads.width);
     let tile = comptime!(form.tile);
     let block = comptime!(form.block());
     let stride = comptime!(form.packed());
@@ -29,9 +29,9 @@ pub(super) fn attend(
         terminate!();
     }
     let start = place.row * steps * stride;
-    let shared_head = place.head / comptime!(form.queries / form.key_values);
+    let shared_head = place.head / comptime!(form.heads.queries / form.heads.key_values);
     let key_start = start + (queries + shared_head) * width;
-    let value_start = key_start + comptime!(form.key_values * form.width);
+    let value_start = key_start + comptime!(form.heads.key_values * form.heads.width);
     let first = place.tile * tile;
     let (y, x) = (UNIT_POS as usize / 16, UNIT_POS as usize % 16);
 
@@ -122,5 +122,5 @@ pub(super) fn attend(
         }
     }
     let output_start = place.row * steps * queries * width + place.head * width;
-    store(output, &mixed, first, steps, output_start, comptime!(form.queries * form.width), form);
+    store(output, &mixed, first, steps, output_start, comptime!(form.heads.queries * form.heads.width), form);
 }
