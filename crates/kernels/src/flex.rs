@@ -86,8 +86,17 @@ pub(crate) fn sizes<const D: usize>(tensor: &impl TensorMetadata) -> [usize; D] 
     tensor.shape().dims()
 }
 
-/// The last two axes of a matrix as they lie in memory, without a copy where the rows or the columns are contiguous.
-pub(crate) fn matrix_view<T: Number>(tensor: &FlexTensor) -> Option<Matrix<'_, T>> {
+/// Runs `body` with a view of a matrix, copied only if neither its rows nor its columns are contiguous.
+pub(crate) fn viewed<T: Number, Output>(tensor: FlexTensor, body: impl FnOnce(Matrix<'_, T>) -> Output) -> Output {
+    if let Some(view) = matrix_view::<T>(&tensor) {
+        return body(view);
+    }
+    let [rows, columns] = sizes(&tensor);
+    body(Matrix::new(numbers(&contiguous(tensor)), rows, columns))
+}
+
+/// A matrix as it lies in memory, if its rows or its columns are contiguous.
+fn matrix_view<T: Number>(tensor: &FlexTensor) -> Option<Matrix<'_, T>> {
     let [rows, columns] = sizes(tensor);
     let data = tensor.storage::<T>().get(tensor.layout().start_offset()..)?;
     match *tensor.layout().strides() {

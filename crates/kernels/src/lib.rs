@@ -60,6 +60,6 @@ pub mod reference {
     pub use crate::embedding::reference::embedding;
     pub use crate::norm::reference::{layer_norm, rms_norm};
     pub use crate::optimizer::reference::{adam_step, sgd_step, sum_of_squares};
-    pub use crate::recurrent::reference::{gru as gru_sequence, lstm as lstm_sequence, rnn as rnn_sequence};
+    pub use crate::recurrent::reference::{gru_sequence, lstm_sequence, rnn_sequence};
     pub use crate::rotary::reference::rotate;
 }

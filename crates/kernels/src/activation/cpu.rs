@@ -1,73 +1,57 @@
 //! The CPU bodies: one pass each.
 
-use burn::backend::Flex;
-use burn::backend::flex::FlexTensor;
-use burn::backend::tensor::FloatTensor;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI, FRAC_2_SQRT_PI};
 
-use super::{Activation, ActivationGradients, ActivationOps};
 use crate::cpu::{Real, Rows, for_rows, simd};
-use crate::flex::{Number, contiguous, numbers, sizes, tensor, with_number};
 
 /// An exponential is worth about as much as reading and writing this many numbers.
 const EXPONENTIAL: usize = 4;
 
-impl ActivationOps for Flex {
-    fn activate(input: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
-        with_number!(input, T => match activation {
-            Activation::Gelu => map::<T>(input, gelu),
-            Activation::GeluTanh => map::<T>(input, gelu_tanh),
-            Activation::ReluSquared => map::<T>(input, relu_squared),
-        })
-    }
+/// A function of one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// x Φ(x) with Φ the normal distribution's function (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>).
+    Gelu,
+    /// Its approximation x (1 + tanh(sqrt(2 / π) (x + 0.044715 x³))) / 2, of the same paper.
+    GeluTanh,
+    /// max(x, 0)² (So et al. 2021, <https://arxiv.org/abs/2109.08668>).
+    ReluSquared,
+}
 
-    fn swiglu(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        with_number!(input, T => swiglu::<T>(input))
+/// The function of each number.
+pub(super) fn activate<T: Real>(input: &[T], activation: Activation, output: &mut [T]) {
+    match activation {
+        Activation::Gelu => map(input, output, gelu),
+        Activation::GeluTanh => map(input, output, gelu_tanh),
+        Activation::ReluSquared => map(input, output, relu_squared),
     }
 }
 
-impl ActivationGradients for Flex {
-    fn activate_backward(
-        input: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        activation: Activation,
-    ) -> FloatTensor<Self> {
-        with_number!(input, T => match activation {
-            Activation::Gelu => scale_by_slope::<T>(input, gradient, gelu_slope),
-            Activation::GeluTanh => scale_by_slope::<T>(input, gradient, gelu_tanh_slope),
-            Activation::ReluSquared => scale_by_slope::<T>(input, gradient, relu_squared_slope),
-        })
-    }
-
-    fn swiglu_backward(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
-        with_number!(input, T => swiglu_backward::<T>(input, gradient))
+/// Multiplies the gradient of each output by the function's slope, which makes it the gradient of the input.
+pub(super) fn activate_backward<T: Real>(input: &[T], activation: Activation, gradient: &mut [T]) {
+    match activation {
+        Activation::Gelu => scale_by_slope(input, gradient, gelu_slope),
+        Activation::GeluTanh => scale_by_slope(input, gradient, gelu_tanh_slope),
+        Activation::ReluSquared => scale_by_slope(input, gradient, relu_squared_slope),
     }
 }
 
-fn map<T: Number>(input: FlexTensor, function: impl Fn(T) -> T + Sync) -> FlexTensor {
-    let input = contiguous(input);
-    let x = numbers::<T>(&input);
-    let mut output = vec![T::ZERO; x.len()];
-    for_rows(x.len(), EXPONENTIAL, Rows::new(&mut output, 1), |range, part| {
+fn map<T: Real>(input: &[T], output: &mut [T], function: impl Fn(T) -> T + Sync) {
+    for_rows(input.len(), EXPONENTIAL, Rows::new(output, 1), |range, part| {
         simd(
             #[inline(always)]
-            || part.data.iter_mut().zip(&x[range]).for_each(|(y, x)| *y = function(*x)),
+            || part.data.iter_mut().zip(&input[range]).for_each(|(y, x)| *y = function(*x)),
         );
     });
-    tensor(output, input.layout().shape().clone())
 }
 
-/// In the gradient's own memory where nobody else holds it.
-fn scale_by_slope<T: Number>(input: FlexTensor, gradient: FlexTensor, slope: impl Fn(T) -> T + Sync) -> FlexTensor {
-    let (input, mut gradient) = (contiguous(input), contiguous(gradient));
-    let x = numbers::<T>(&input);
-    for_rows(x.len(), EXPONENTIAL, Rows::new(gradient.storage_mut::<T>(), 1), |range, part| {
+fn scale_by_slope<T: Real>(input: &[T], gradient: &mut [T], slope: impl Fn(T) -> T + Sync) {
+    for_rows(input.len(), EXPONENTIAL, Rows::new(gradient, 1), |range, part| {
         simd(
             #[inline(always)]
-            || part.data.iter_mut().zip(&x[range]).for_each(|(g, x)| *g *= slope(*x)),
+            || part.data.iter_mut().zip(&input[range]).for_each(|(g, x)| *g *= slope(*x)),
         );
     });
-    gradient
 }
 
 #[inline(always)]
@@ -123,13 +107,11 @@ fn relu_squared_slope<T: Real>(x: T) -> T {
     x.larger(T::ZERO) * T::from_f64(2.0)
 }
 
-fn swiglu<T: Number>(input: FlexTensor) -> FlexTensor {
-    let input = contiguous(input);
-    let [rows, columns] = sizes(&input);
-    let (x, width) = (numbers::<T>(&input), columns / 2);
-    let mut output = vec![T::ZERO; rows * width];
-    for_rows(rows, columns * EXPONENTIAL, Rows::new(&mut output, width), |range, part| {
-        let inputs = x[range.start * columns..range.end * columns].chunks_exact(columns);
+/// SwiGLU of rows `[N, 2 width]` to `[N, width]`.
+pub(super) fn swiglu<T: Real>(input: &[T], width: usize, output: &mut [T]) {
+    let columns = 2 * width;
+    for_rows(input.len() / columns.max(1), columns * EXPONENTIAL, Rows::new(output, width), |range, part| {
+        let inputs = input[range.start * columns..range.end * columns].chunks_exact(columns);
         simd(
             #[inline(always)]
             || {
@@ -142,18 +124,14 @@ fn swiglu<T: Number>(input: FlexTensor) -> FlexTensor {
             },
         );
     });
-    tensor(output, [rows, width])
 }
 
-fn swiglu_backward<T: Number>(input: FlexTensor, gradient: FlexTensor) -> FlexTensor {
-    let (input, gradient) = (contiguous(input), contiguous(gradient));
-    let [rows, columns] = sizes(&input);
-    let (x, width) = (numbers::<T>(&input), columns / 2);
-    let slopes = numbers::<T>(&gradient);
-    let mut output = vec![T::ZERO; x.len()];
-    for_rows(rows, columns * EXPONENTIAL, Rows::new(&mut output, columns), |range, part| {
-        let inputs = x[range.start * columns..range.end * columns].chunks_exact(columns);
-        let slopes = slopes[range.start * width..range.end * width].chunks_exact(width);
+/// The gradient `[N, 2 width]` of [`swiglu`]'s input from that of its output, `[N, width]`.
+pub(super) fn swiglu_backward<T: Real>(input: &[T], output_gradient: &[T], width: usize, gradient: &mut [T]) {
+    let columns = 2 * width;
+    for_rows(input.len() / columns.max(1), columns * EXPONENTIAL, Rows::new(gradient, columns), |range, part| {
+        let inputs = input[range.start * columns..range.end * columns].chunks_exact(columns);
+        let slopes = output_gradient[range.start * width..range.end * width].chunks_exact(width);
         simd(
             #[inline(always)]
             || {
@@ -170,5 +148,4 @@ fn swiglu_backward<T: Number>(input: FlexTensor, gradient: FlexTensor) -> FlexTe
             },
         );
     });
-    tensor(output, [rows, columns])
 }

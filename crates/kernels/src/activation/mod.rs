@@ -1,6 +1,7 @@
 //! Element-wise functions between two products: GELU, ReLU², SwiGLU.
 
 mod cpu;
+mod flex;
 pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
@@ -13,18 +14,8 @@ use burn::tensor::Tensor;
 use crate::autodiff::record;
 use crate::flex::has_fast_body;
 
+pub use cpu::Activation;
 pub use reference::{sigmoid, tanh};
-
-/// A function of one number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// x Φ(x) with Φ the normal distribution's function (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>).
-    Gelu,
-    /// Its approximation x (1 + tanh(sqrt(2 / π) (x + 0.044715 x³))) / 2, of the same paper.
-    GeluTanh,
-    /// max(x, 0)² (So et al. 2021, <https://arxiv.org/abs/2109.08668>).
-    ReluSquared,
-}
 
 /// The operations as a backend extension.
 #[backend_extension(Autodiff, Flex)]

@@ -14,7 +14,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI, FRAC_2_SQRT_PI};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
-use super::Activation;
+use super::cpu::Activation;
 
 /// As [`crate::activate`].
 pub fn activate<const D: usize>(input: Tensor<D>, activation: Activation) -> Tensor<D> {

@@ -1,6 +1,7 @@
 //! y = x W + b (+ r): a product with bias and residual folded in.
 
 mod cpu;
+mod flex;
 pub(crate) mod reference;
 #[cfg(test)]
 mod tests;

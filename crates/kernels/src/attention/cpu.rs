@@ -3,106 +3,9 @@
 use std::ops::Range;
 
 use super::cpu_tile::{LANES, QUERY_TILE, Tile, attend};
+use super::geometry::{AttentionHeads, AttentionOptions, AttentionSizes};
 use crate::cpu::parallel::for_tasks;
-use crate::cpu::philox::Dropout;
 use crate::cpu::{Matrix, MatrixMut, Real, simd};
-
-/// The sizes of queries, keys and values.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AttentionSizes {
-    /// B.
-    pub(crate) batch: usize,
-    /// T.
-    pub(crate) steps: usize,
-    /// Query heads.
-    pub(crate) heads: usize,
-    /// A divisor of the number of heads; `heads / key_value_heads` neighbouring query heads share one (Ainslie et al. 2023,
-    /// <https://arxiv.org/abs/2305.13245>).
-    pub(crate) key_value_heads: usize,
-    /// D.
-    pub(crate) head_width: usize,
-}
-
-/// What attention does to its scores and weights.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AttentionOptions {
-    /// What the products of queries and keys are multiplied by, usually D^(-1/2).
-    pub(crate) scale: f64,
-    /// Scores s become cap tanh(s / cap).
-    pub(crate) soft_cap: Option<f64>,
-    /// Of the normalised weights; query i of head h in row b is row i of matrix `b * heads + h`.
-    pub(crate) dropout: Option<Dropout>,
-}
-
-impl AttentionSizes {
-    /// Query heads that share one key-value head.
-    pub(super) fn group(&self) -> usize {
-        self.heads / self.key_value_heads
-    }
-
-    /// Numbers in a token's queries or outputs.
-    pub(crate) fn output_columns(&self) -> usize {
-        self.heads * self.head_width
-    }
-
-    /// Numbers in a token's queries, keys and values.
-    pub(crate) fn packed_columns(&self) -> usize {
-        (self.heads + 2 * self.key_value_heads) * self.head_width
-    }
-
-    /// One head's `[T, D]` of a row of the output.
-    pub(super) fn output_head<'a, T>(&self, rows: &'a [T], head: usize) -> Matrix<'a, T> {
-        Matrix::strided(&rows[head * self.head_width..], self.steps, self.head_width, self.output_columns())
-    }
-
-    /// Multiplications and additions of a pass with `products` matrix products, in the measure of
-    /// [`for_rows`](crate::cpu::for_rows).
-    pub(super) fn work(&self, products: usize) -> usize {
-        let scores = self.batch * self.heads * self.steps * self.steps / 2;
-        // The functions of a score take as long as a product with some sixteen columns.
-        scores.saturating_mul(products * (self.head_width + 16) / 64 + 1)
-    }
-}
-
-/// The place of the heads in packed rows.
-#[derive(Clone, Copy)]
-pub(super) struct Packed {
-    pub(super) steps: usize,
-    /// Numbers in a row.
-    pub(super) columns: usize,
-    pub(super) heads: usize,
-    pub(super) key_value_heads: usize,
-    pub(super) width: usize,
-}
-
-impl Packed {
-    pub(super) fn new(sizes: &AttentionSizes) -> Self {
-        let AttentionSizes { steps, heads, key_value_heads, head_width: width, .. } = *sizes;
-        Self { steps, columns: sizes.packed_columns(), heads, key_value_heads, width }
-    }
-
-    /// One head's `[T, D]`, in place; key heads are counted after query heads, then value heads.
-    pub(super) fn head<'a, T>(&self, rows: &'a [T], head: usize) -> Matrix<'a, T> {
-        Matrix::strided(&rows[head * self.width..], self.steps, self.width, self.columns)
-    }
-
-    /// [`Self::head`] to write into.
-    pub(super) fn head_mut<'a, T>(&self, rows: &'a mut [T], head: usize) -> MatrixMut<'a, T> {
-        MatrixMut::strided(&mut rows[head * self.width..], self.steps, self.width, self.columns)
-    }
-
-    pub(super) fn queries<'a, T>(&self, rows: &'a [T], head: usize) -> Matrix<'a, T> {
-        self.head(rows, head)
-    }
-
-    pub(super) fn keys<'a, T>(&self, rows: &'a [T], shared: usize) -> Matrix<'a, T> {
-        self.head(rows, self.heads + shared)
-    }
-
-    pub(super) fn values<'a, T>(&self, rows: &'a [T], shared: usize) -> Matrix<'a, T> {
-        self.head(rows, self.heads + self.key_value_heads + shared)
-    }
-}
 
 /// Some queries of one row of the batch, with all heads.
 struct Task<'a, T> {
@@ -130,36 +33,34 @@ pub(crate) fn attention<T: Real>(
     output: &mut [T],
     log_sum_exp: &mut [T],
 ) {
-    let AttentionSizes { batch, steps, heads, key_value_heads, .. } = *sizes;
-    assert!(key_value_heads > 0 && heads.is_multiple_of(key_value_heads), "heads share key-value heads evenly");
-    assert_eq!(packed.len(), batch * steps * sizes.packed_columns(), "the size of queries, keys and values");
-    assert_eq!(output.len(), batch * steps * sizes.output_columns(), "the size of the output");
-    assert_eq!(log_sum_exp.len(), batch * heads * steps, "the size of the log-sum-exp");
+    let AttentionSizes { batch, steps, heads } = *sizes;
+    heads.check();
+    assert_eq!(packed.len(), batch * steps * heads.packed_columns(), "the size of queries, keys and values");
+    assert_eq!(output.len(), batch * steps * heads.output_columns(), "the size of the output");
+    assert_eq!(log_sum_exp.len(), batch * heads.queries * steps, "the size of the log-sum-exp");
     if output.is_empty() {
         return;
     }
-    let layout = Packed::new(sizes);
-    let tasks = tasks(sizes, output, log_sum_exp);
-    for_tasks(tasks, sizes.work(2), |task| {
-        let rows = &packed[task.row * steps * layout.columns..][..steps * layout.columns];
-        attend_some(rows, &layout, options, task);
+    let length = steps * heads.packed_columns();
+    for_tasks(tasks(sizes, output, log_sum_exp), sizes.work(2), |task| {
+        attend_some(&packed[task.row * length..][..length], sizes, options, task);
     });
 }
 
 /// One task for each row of the batch where that gives threads enough to choose from, else several of about as much work.
 fn tasks<'a, T>(sizes: &AttentionSizes, output: &'a mut [T], log_sum_exp: &'a mut [T]) -> Vec<Task<'a, T>> {
-    let AttentionSizes { batch, steps, heads, .. } = *sizes;
+    let AttentionSizes { batch, steps, heads } = *sizes;
     let threads = rayon::current_num_threads();
     let parts = if batch >= 2 * threads { 1 } else { (4 * threads).div_ceil(batch) };
     let cuts = even_cuts(steps, parts);
-    let outputs = output.chunks_mut(steps * sizes.output_columns());
-    let sums = log_sum_exp.chunks_mut(steps * heads);
+    let outputs = output.chunks_mut(steps * heads.output_columns());
+    let sums = log_sum_exp.chunks_mut(steps * heads.queries);
     let mut tasks = Vec::with_capacity(batch * parts);
     for (row, (mut output, sums)) in outputs.zip(sums).enumerate() {
         let mut sums: Vec<_> = sums.chunks_mut(steps).collect();
         for cut in cuts.windows(2) {
             let queries = cut[0]..cut[1];
-            let part = output.split_off_mut(..queries.len() * sizes.output_columns()).unwrap_or_default();
+            let part = output.split_off_mut(..queries.len() * heads.output_columns()).unwrap_or_default();
             let log_sum_exp =
                 sums.iter_mut().map(|sums| sums.split_off_mut(..queries.len()).unwrap_or_default()).collect();
             tasks.push(Task { row, queries, output: part, log_sum_exp });
@@ -180,17 +81,18 @@ fn even_cuts(steps: usize, parts: usize) -> Vec<usize> {
     cuts
 }
 
-fn attend_some<T: Real>(rows: &[T], layout: &Packed, options: &AttentionOptions, task: Task<'_, T>) {
+/// `window` is the task's row of the batch, packed.
+fn attend_some<T: Real>(window: &[T], sizes: &AttentionSizes, options: &AttentionOptions, task: Task<'_, T>) {
     let Task { row, queries, output, mut log_sum_exp } = task;
-    let Packed { heads, key_value_heads, width, .. } = *layout;
-    let (group, seen) = (heads / key_value_heads, queries.end);
-    let mut tile = Tile::new(seen, options);
+    let AttentionHeads { queries: heads, key_values, width } = sizes.heads;
+    let (group, seen) = (sizes.heads.group(), queries.end);
+    let mut tile = Tile::new(seen, options.scores, options.dropout);
     let mut copy = Vec::new();
-    for shared in 0..key_value_heads {
-        let keys = transposed(layout.keys(rows, shared).rows(0..seen), queries.len() * group, &mut copy);
-        let values = layout.values(rows, shared).rows(0..seen);
+    for shared in 0..key_values {
+        let keys = transposed(sizes.keys(window, shared).rows(0..seen), queries.len() * group, &mut copy);
+        let values = sizes.values(window, shared).rows(0..seen);
         for head in shared * group..(shared + 1) * group {
-            let all = layout.queries(rows, head);
+            let all = sizes.queries(window, head);
             tile.matrix = (row * heads + head) as u32;
             let mut output = MatrixMut::strided(&mut output[head * width..], queries.len(), width, heads * width);
             for first in (0..queries.len()).step_by(QUERY_TILE) {

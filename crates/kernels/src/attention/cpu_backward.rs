@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::cpu::{AttentionOptions, AttentionSizes, Packed, transposed};
+use super::cpu::transposed;
 use super::cpu_tile::{QUERY_TILE, padded};
+use super::geometry::{AttentionHeads, AttentionOptions, AttentionSizes};
 use crate::cpu::parallel::for_tasks;
 use crate::cpu::philox::Dropout;
 use crate::cpu::reduce::sum_of_pairs;
@@ -42,17 +43,17 @@ pub(crate) fn attention_backward<T: Real>(
     options: &AttentionOptions,
     gradient: &mut [T],
 ) {
-    let AttentionSizes { batch, steps, heads, key_value_heads, .. } = *sizes;
-    let (tokens, columns) = (batch * steps, sizes.packed_columns());
+    let AttentionSizes { batch, steps, heads } = *sizes;
+    let (tokens, columns) = (batch * steps, heads.packed_columns());
     assert_eq!(gradient.len(), tokens * columns, "the size of the gradient");
     assert_eq!(result.packed.len(), tokens * columns, "the size of queries, keys and values");
-    assert_eq!(result.output.len(), tokens * sizes.output_columns(), "the size of the output");
-    assert_eq!(result.output_gradient.len(), tokens * sizes.output_columns(), "the size of the output's gradient");
-    assert_eq!(result.log_sum_exp.len(), tokens * heads, "the size of the log-sum-exp");
+    assert_eq!(result.output.len(), tokens * heads.output_columns(), "the size of the output");
+    assert_eq!(result.output_gradient.len(), tokens * heads.output_columns(), "the size of the output's gradient");
+    assert_eq!(result.log_sum_exp.len(), tokens * heads.queries, "the size of the log-sum-exp");
     if gradient.is_empty() {
         return;
     }
-    if batch >= 2 * rayon::current_num_threads() || key_value_heads == 1 {
+    if batch >= 2 * rayon::current_num_threads() || heads.key_values == 1 {
         by_row(result, sizes, options, gradient);
     } else {
         by_group(result, sizes, options, gradient);
@@ -66,13 +67,13 @@ fn by_row<T: Real>(
     options: &AttentionOptions,
     gradient: &mut [T],
 ) {
-    let layout = Packed::new(sizes);
-    let tasks: Vec<_> = gradient.chunks_mut(sizes.steps * layout.columns).enumerate().collect();
+    let heads = sizes.heads;
+    let tasks: Vec<_> = gradient.chunks_mut(sizes.steps * heads.packed_columns()).enumerate().collect();
     for_tasks(tasks, sizes.work(5), |(row, gradient)| {
         let mut tile = GradientTile::new(sizes, options);
         gradient.fill(T::ZERO);
-        for shared in 0..sizes.key_value_heads {
-            let mut target = Target { rows: gradient, layout, first: shared * sizes.group(), shared };
+        for shared in 0..heads.key_values {
+            let mut target = Target { window: gradient, sizes: *sizes, first: shared * heads.group(), shared };
             group_gradient(&result.row(row, sizes), sizes, [row, shared], &mut target, &mut tile);
         }
     });
@@ -86,31 +87,32 @@ fn by_group<T: Real>(
     options: &AttentionOptions,
     gradient: &mut [T],
 ) {
-    let AttentionSizes { steps, key_value_heads, head_width, .. } = *sizes;
-    let group = sizes.group();
-    let layout = Packed::new(&AttentionSizes { heads: group, key_value_heads: 1, ..*sizes });
+    let steps = sizes.steps;
+    let AttentionHeads { key_values, width, .. } = sizes.heads;
+    let group = AttentionHeads { queries: sizes.heads.group(), key_values: 1, width };
+    let part_columns = group.packed_columns();
     let mut parts = vec![T::ZERO; gradient.len()];
-    let tasks: Vec<_> = parts.chunks_mut(steps * layout.columns).enumerate().collect();
-    for_tasks(tasks, sizes.work(5), |(part, rows)| {
-        let (row, shared) = (part / key_value_heads, part % key_value_heads);
-        let mut target = Target { rows, layout, first: 0, shared: 0 };
+    let tasks: Vec<_> = parts.chunks_mut(steps * part_columns).enumerate().collect();
+    for_tasks(tasks, sizes.work(5), |(part, window)| {
+        let (row, shared) = (part / key_values, part % key_values);
+        let mut target = Target { window, sizes: AttentionSizes { heads: group, ..*sizes }, first: 0, shared: 0 };
         let mut tile = GradientTile::new(sizes, options);
         group_gradient(&result.row(row, sizes), sizes, [row, shared], &mut target, &mut tile);
     });
-    let columns = sizes.packed_columns();
+    let columns = sizes.heads.packed_columns();
     for_rows(sizes.batch * steps, columns, Rows::new(gradient, columns), |tokens, gradient| {
         for (token, gradient) in tokens.zip(gradient.data.chunks_exact_mut(columns)) {
-            let (queries, others) = gradient.split_at_mut(sizes.output_columns());
-            let (keys, values) = others.split_at_mut(key_value_heads * head_width);
-            let queries = queries.chunks_exact_mut(group * head_width);
-            let others = keys.chunks_exact_mut(head_width).zip(values.chunks_exact_mut(head_width));
+            let (queries, others) = gradient.split_at_mut(sizes.heads.output_columns());
+            let (keys, values) = others.split_at_mut(key_values * width);
+            let queries = queries.chunks_exact_mut(group.output_columns());
+            let others = keys.chunks_exact_mut(width).zip(values.chunks_exact_mut(width));
             for (shared, (queries, (keys, values))) in queries.zip(others).enumerate() {
-                let row = (token / steps * key_value_heads + shared) * steps + token % steps;
-                let part = &parts[row * layout.columns..][..layout.columns];
+                let row = (token / steps * key_values + shared) * steps + token % steps;
+                let part = &parts[row * part_columns..][..part_columns];
                 let (from_queries, others) = part.split_at(queries.len());
                 queries.copy_from_slice(from_queries);
-                keys.copy_from_slice(&others[..head_width]);
-                values.copy_from_slice(&others[head_width..]);
+                keys.copy_from_slice(&others[..width]);
+                values.copy_from_slice(&others[width..]);
             }
         }
     });
@@ -122,11 +124,12 @@ impl<'a, T> AttentionResult<'a, T> {
         fn part<T>(numbers: &[T], row: usize, length: usize) -> &[T] {
             &numbers[row * length..][..length]
         }
-        let (packed, output) = (sizes.steps * sizes.packed_columns(), sizes.steps * sizes.output_columns());
+        let AttentionSizes { steps, heads, .. } = *sizes;
+        let (packed, output) = (steps * heads.packed_columns(), steps * heads.output_columns());
         Self {
             packed: part(self.packed, row, packed),
             output: part(self.output, row, output),
-            log_sum_exp: part(self.log_sum_exp, row, sizes.steps * sizes.heads),
+            log_sum_exp: part(self.log_sum_exp, row, steps * heads.queries),
             output_gradient: part(self.output_gradient, row, output),
         }
     }
@@ -134,8 +137,9 @@ impl<'a, T> AttentionResult<'a, T> {
 
 /// Where the gradient of a group of query heads and of the key-value head that they share is added.
 struct Target<'a, T> {
-    rows: &'a mut [T],
-    layout: Packed,
+    /// Packed tokens.
+    window: &'a mut [T],
+    sizes: AttentionSizes,
     /// The first query head there.
     first: usize,
     /// The key-value head there.
@@ -144,15 +148,15 @@ struct Target<'a, T> {
 
 impl<T> Target<'_, T> {
     fn queries(&mut self, index: usize) -> MatrixMut<'_, T> {
-        self.layout.head_mut(self.rows, self.first + index)
+        self.sizes.queries_mut(self.window, self.first + index)
     }
 
     fn keys(&mut self) -> MatrixMut<'_, T> {
-        self.layout.head_mut(self.rows, self.layout.heads + self.shared)
+        self.sizes.keys_mut(self.window, self.shared)
     }
 
     fn values(&mut self) -> MatrixMut<'_, T> {
-        self.layout.head_mut(self.rows, self.layout.heads + self.layout.key_value_heads + self.shared)
+        self.sizes.values_mut(self.window, self.shared)
     }
 }
 
@@ -165,15 +169,15 @@ fn group_gradient<T: Real>(
     tile: &mut GradientTile<T>,
 ) {
     let AttentionSizes { steps, heads, .. } = *sizes;
-    let (group, layout) = (sizes.group(), Packed::new(sizes));
+    let group = heads.group();
     let (mut keys_copy, mut values_copy) = (Vec::new(), Vec::new());
-    let keys = layout.keys(result.packed, shared);
+    let keys = sizes.keys(result.packed, shared);
     let transposed_keys = transposed(keys, steps * group, &mut keys_copy);
-    let transposed_values = transposed(layout.values(result.packed, shared), steps * group, &mut values_copy);
+    let transposed_values = transposed(sizes.values(result.packed, shared), steps * group, &mut values_copy);
     for index in 0..group {
         let head = shared * group + index;
         let all = HeadView {
-            queries: layout.queries(result.packed, head),
+            queries: sizes.queries(result.packed, head),
             keys,
             transposed_keys,
             transposed_values,
@@ -181,7 +185,7 @@ fn group_gradient<T: Real>(
             output_gradient: sizes.output_head(result.output_gradient, head),
             log_sum_exp: &result.log_sum_exp[head * steps..][..steps],
         };
-        tile.matrix = (row * heads + head) as u32;
+        tile.matrix = (row * heads.queries + head) as u32;
         for first in (0..steps).step_by(QUERY_TILE) {
             add_tile(&all, first..steps.min(first + QUERY_TILE), index, target, tile);
         }
@@ -254,8 +258,8 @@ impl<T: Real> GradientTile<T> {
     fn new(sizes: &AttentionSizes, options: &AttentionOptions) -> Self {
         let width = padded(sizes.steps.min(KEY_BLOCK));
         Self {
-            scale: T::from_f64(options.scale),
-            soft_cap: options.soft_cap.map(T::from_f64),
+            scale: T::from_f64(options.scores.scale),
+            soft_cap: options.scores.soft_cap.map(T::from_f64),
             dropout: options.dropout,
             matrix: 0,
             weights: vec![T::ZERO; QUERY_TILE * width],

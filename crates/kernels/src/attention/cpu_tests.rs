@@ -1,13 +1,14 @@
-use super::cached_cpu::{CacheSizes, cached_attention};
-use super::cpu::{AttentionOptions, AttentionSizes, attention};
+use super::cached_cpu::cached_attention;
+use super::cpu::attention;
 use super::cpu_backward::{AttentionResult, attention_backward};
+use super::geometry::{AttentionHeads, AttentionOptions, AttentionScores, AttentionSizes, CacheSizes};
 use crate::cpu::Real;
 use crate::cpu::philox::{Dropout, philox};
 use crate::cpu::tests::numbers;
 
 /// `[T, D]` of one head of packed rows.
 fn head(packed: &[f64], sizes: &AttentionSizes, row: usize, head: usize) -> Vec<f64> {
-    let (columns, width) = (sizes.packed_columns(), sizes.head_width);
+    let (columns, width) = (sizes.heads.packed_columns(), sizes.heads.width);
     let token = |step: usize| &packed[(row * sizes.steps + step) * columns + head * width..][..width];
     (0..sizes.steps).flat_map(token).copied().collect()
 }
@@ -24,20 +25,21 @@ fn kept(matrix: usize, query: usize, key: usize) -> f64 {
 
 /// The definition, with all weights in memory: output and log-sum-exp.
 fn defined(packed: &[f64], sizes: &AttentionSizes, options: &AttentionOptions) -> [Vec<f64>; 2] {
-    let AttentionSizes { batch, steps, heads, key_value_heads: shared, head_width: width } = *sizes;
+    let AttentionSizes { batch, steps, heads } = *sizes;
+    let (group, AttentionHeads { queries: heads, key_values: shared, width }) = (heads.group(), heads);
     let mut output = vec![0.0; batch * steps * heads * width];
     let mut log_sum_exp = Vec::new();
     for matrix in 0..batch * heads {
         let (row, number) = (matrix / heads, matrix % heads);
         let queries = head(packed, sizes, row, number);
-        let keys = head(packed, sizes, row, heads + number / sizes.group());
-        let values = head(packed, sizes, row, heads + shared + number / sizes.group());
+        let keys = head(packed, sizes, row, heads + number / group);
+        let values = head(packed, sizes, row, heads + shared + number / group);
         for query in 0..steps {
             let score = |key: usize| {
                 let product: f64 =
                     (0..width).map(|index| queries[query * width + index] * keys[key * width + index]).sum();
-                let score = product * options.scale;
-                options.soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
+                let score = product * options.scores.scale;
+                options.scores.soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
             };
             let weights: Vec<f64> = (0..=query).map(|key| score(key).exp()).collect();
             let sum: f64 = weights.iter().sum();
@@ -56,20 +58,20 @@ fn defined(packed: &[f64], sizes: &AttentionSizes, options: &AttentionOptions) -
 
 pub(super) fn computed<T: Real>(packed: &[T], sizes: &AttentionSizes, options: &AttentionOptions) -> [Vec<T>; 2] {
     let tokens = sizes.batch * sizes.steps;
-    let mut output = vec![T::from_f64(f64::NAN); tokens * sizes.output_columns()];
-    let mut log_sum_exp = vec![T::from_f64(f64::NAN); tokens * sizes.heads];
+    let mut output = vec![T::from_f64(f64::NAN); tokens * sizes.heads.output_columns()];
+    let mut log_sum_exp = vec![T::from_f64(f64::NAN); tokens * sizes.heads.queries];
     attention(packed, sizes, options, &mut output, &mut log_sum_exp);
     [output, log_sum_exp]
 }
 
-pub(super) fn sizes([batch, steps, heads, key_value_heads, head_width]: [usize; 5]) -> AttentionSizes {
-    AttentionSizes { batch, steps, heads, key_value_heads, head_width }
+pub(super) fn sizes([batch, steps, queries, key_values, width]: [usize; 5]) -> AttentionSizes {
+    AttentionSizes { batch, steps, heads: AttentionHeads { queries, key_values, width } }
 }
 
 pub(super) fn variants() -> [AttentionOptions; 4] {
     let dropout = Some(Dropout::new(PROBABILITY, SEED, SITE));
     [(None, None), (Some(1.5), None), (None, dropout), (Some(1.5), dropout)]
-        .map(|(soft_cap, dropout)| AttentionOptions { scale: 1.7, soft_cap, dropout })
+        .map(|(soft_cap, dropout)| AttentionOptions { scores: AttentionScores { scale: 1.7, soft_cap }, dropout })
 }
 
 pub(super) fn largest_difference<T: Real>(found: &[T], expected: &[T]) -> f64 {
@@ -94,7 +96,7 @@ pub(super) const SHAPES: [[usize; 5]; 8] = [
 fn agrees_with_its_definition() {
     for shape in SHAPES {
         let sizes = sizes(shape);
-        let packed = numbers::<f64>(sizes.batch * sizes.steps * sizes.packed_columns(), 1);
+        let packed = numbers::<f64>(sizes.batch * sizes.steps * sizes.heads.packed_columns(), 1);
         for options in variants() {
             let expected = defined(&packed, &sizes, &options);
             let found = computed(&packed, &sizes, &options);
@@ -119,8 +121,8 @@ fn gradient<T: Real>(packed: &[T], weights: &[T], sizes: &AttentionSizes, option
 fn gradient_agrees_with_finite_differences() {
     for shape in SHAPES {
         let sizes = sizes(shape);
-        let packed = numbers::<f64>(sizes.batch * sizes.steps * sizes.packed_columns(), 2);
-        let weights = numbers::<f64>(sizes.batch * sizes.steps * sizes.output_columns(), 3);
+        let packed = numbers::<f64>(sizes.batch * sizes.steps * sizes.heads.packed_columns(), 2);
+        let weights = numbers::<f64>(sizes.batch * sizes.steps * sizes.heads.output_columns(), 3);
         for options in variants() {
             let found = gradient(&packed, &weights, &sizes, &options);
             let value = |packed: &[f64]| -> f64 {
@@ -148,8 +150,8 @@ fn gradient_agrees_with_finite_differences() {
 fn single_precision_agrees_with_double() {
     for shape in [[2, 130, 4, 2, 8], [1, 300, 2, 2, 32]] {
         let sizes = sizes(shape);
-        let packed = numbers::<f32>(sizes.batch * sizes.steps * sizes.packed_columns(), 4);
-        let weights = numbers::<f32>(sizes.batch * sizes.steps * sizes.output_columns(), 5);
+        let packed = numbers::<f32>(sizes.batch * sizes.steps * sizes.heads.packed_columns(), 4);
+        let weights = numbers::<f32>(sizes.batch * sizes.steps * sizes.heads.output_columns(), 5);
         let wide = |numbers: &[f32]| numbers.iter().copied().map(f64::from).collect::<Vec<f64>>();
         let close = |name: &str, found: &[f32], expected: &[f64]| {
             let largest = expected.iter().fold(0.0f64, |largest, next| largest.max(next.abs()));
@@ -170,8 +172,8 @@ fn single_precision_agrees_with_double() {
 fn the_number_of_threads_changes_no_bit() {
     for shape in [[1, 300, 4, 2, 32], [3, 300, 4, 4, 16], [8, 65, 2, 1, 32]] {
         let sizes = sizes(shape);
-        let packed = numbers::<f32>(sizes.batch * sizes.steps * sizes.packed_columns(), 6);
-        let weights = numbers::<f32>(sizes.batch * sizes.steps * sizes.output_columns(), 7);
+        let packed = numbers::<f32>(sizes.batch * sizes.steps * sizes.heads.packed_columns(), 6);
+        let weights = numbers::<f32>(sizes.batch * sizes.steps * sizes.heads.output_columns(), 7);
         let options = variants()[3];
         let with = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
@@ -193,9 +195,9 @@ fn the_number_of_threads_changes_no_bit() {
 fn cache(packed: &[f64], sizes: &AttentionSizes, first_head: usize, capacity: usize) -> Vec<f64> {
     let mut cache = Vec::new();
     for row in 0..sizes.batch {
-        for shared in 0..sizes.key_value_heads {
+        for shared in 0..sizes.heads.key_values {
             cache.extend(head(packed, sizes, row, first_head + shared));
-            cache.resize(cache.len() + (capacity - sizes.steps) * sizes.head_width, f64::NAN);
+            cache.resize(cache.len() + (capacity - sizes.steps) * sizes.heads.width, f64::NAN);
         }
     }
     cache
@@ -205,11 +207,11 @@ fn cache(packed: &[f64], sizes: &AttentionSizes, first_head: usize, capacity: us
 fn cached_attention_gives_the_last_rows() {
     for shape in SHAPES.into_iter().chain([[2, 150, 4, 2, 150], [1, 70, 2, 1, 16], [1, 129, 6, 2, 83]]) {
         let sizes = sizes(shape);
-        let AttentionSizes { batch, steps, heads, key_value_heads, head_width } = sizes;
-        let packed = numbers::<f64>(batch * steps * sizes.packed_columns(), 8);
+        let AttentionSizes { batch, steps, heads } = sizes;
+        let packed = numbers::<f64>(batch * steps * sizes.heads.packed_columns(), 8);
         let capacity = steps + 5;
-        let keys = cache(&packed, &sizes, heads, capacity);
-        let values = cache(&packed, &sizes, heads + key_value_heads, capacity);
+        let keys = cache(&packed, &sizes, heads.queries, capacity);
+        let values = cache(&packed, &sizes, heads.queries + heads.key_values, capacity);
         for options in &variants()[..2] {
             let [all, _] = computed(&packed, &sizes, options);
             let last = |numbers: &[f64], columns: usize, count: usize| -> Vec<f64> {
@@ -217,19 +219,16 @@ fn cached_attention_gives_the_last_rows() {
                 rows.flat_map(|row| &row[(steps - count) * columns..]).copied().collect()
             };
             for count in [1, 2, 7, 8, 50, 200].map(|count| steps.min(count)) {
-                let queries = last(&packed, sizes.packed_columns(), count);
-                let cache_sizes = CacheSizes {
-                    steps: count,
-                    starts: &vec![steps - count; batch],
-                    capacity,
-                    heads,
-                    key_value_heads,
-                    head_width,
-                    query_columns: sizes.packed_columns(),
-                };
-                let mut output = vec![f64::NAN; batch * count * sizes.output_columns()];
-                cached_attention(&queries, &keys, &values, &cache_sizes, options, &mut output);
-                let difference = largest_difference(&output, &last(&all, sizes.output_columns(), count));
+                let queries = last(&packed, heads.packed_columns(), count);
+                let queries: Vec<f64> = queries
+                    .chunks(heads.packed_columns())
+                    .flat_map(|token| &token[..heads.output_columns()])
+                    .copied()
+                    .collect();
+                let cache_sizes = CacheSizes { steps: count, starts: &vec![steps - count; batch], capacity, heads };
+                let mut output = vec![f64::NAN; batch * count * sizes.heads.output_columns()];
+                cached_attention(&queries, &keys, &values, &cache_sizes, options.scores, &mut output);
+                let difference = largest_difference(&output, &last(&all, sizes.heads.output_columns(), count));
                 assert!(difference < 1e-13, "{cache_sizes:?} {options:?}: {difference}");
             }
         }

@@ -1,6 +1,6 @@
 //! Some queries against the keys before them.
 
-use super::cpu::AttentionOptions;
+use super::geometry::AttentionScores;
 use crate::cpu::philox::Dropout;
 use crate::cpu::{Matrix, MatrixMut, Real, multiply, multiply_add, simd};
 
@@ -26,12 +26,12 @@ pub(super) struct Tile<T> {
 
 impl<T: Real> Tile<T> {
     /// For up to `keys` keys.
-    pub(super) fn new(keys: usize, options: &AttentionOptions) -> Self {
+    pub(super) fn new(keys: usize, scores: AttentionScores, dropout: Option<Dropout>) -> Self {
         let width = padded(keys.min(KEY_BLOCK));
         Self {
-            scale: T::from_f64(options.scale),
-            soft_cap: options.soft_cap.map(T::from_f64),
-            dropout: options.dropout,
+            scale: T::from_f64(scores.scale),
+            soft_cap: scores.soft_cap.map(T::from_f64),
+            dropout,
             matrix: 0,
             scores: vec![T::ZERO; QUERY_TILE * width],
             factors: vec![T::ZERO; width],

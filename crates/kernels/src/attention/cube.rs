@@ -12,7 +12,9 @@ use burn_cubecl::tensor::CubeTensor;
 use super::cube_backward::{key_value_gradients, query_gradients, sums_of_products};
 use super::cube_forward::attend;
 use super::cube_tile::{Form, UNITS};
-use super::{AttentionGradients, AttentionHeads, AttentionOps, AttentionScores, WeightDropout};
+use super::geometry::{AttentionHeads, AttentionScores};
+use super::reference::WeightDropout;
+use super::{AttentionGradients, AttentionOps};
 use crate::cube::{cubes, empty, one_by_one, sizes};
 
 /// Queries and keys of a tile, the largest first: more of them read the keys less often, and need more shared memory.
@@ -53,7 +55,7 @@ impl AttentionGradients for CubeBackend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let packed = into_contiguous(packed);
         let work = Work::new(&packed, heads, scores);
-        let output = empty(&packed, [work.rows, work.steps, heads.queries * heads.width]);
+        let output = empty(&packed, [work.rows, work.steps, heads.output_columns()]);
         let logarithms = empty(&packed, [work.rows, heads.queries, work.steps]);
         attend::launch(
             &work.client,
@@ -147,8 +149,7 @@ impl Work {
         let Some(tile) = tile(&client, heads.width) else {
             panic!("heads of {} do not fit into the shared memory of this device", heads.width)
         };
-        let AttentionHeads { queries, key_values, width } = heads;
-        let form = Form { tile, queries, key_values, width, is_capped: scores.soft_cap.is_some() };
+        let form = Form { tile, heads, is_capped: scores.soft_cap.is_some() };
         Self { client, rows, steps, scale: scores.scale as f32, cap: scores.soft_cap.unwrap_or(1.0) as f32, form }
     }
 

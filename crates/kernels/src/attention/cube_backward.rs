@@ -31,7 +31,7 @@ fn of_queries(
     #[comptime] form: Form,
 ) -> Array<f32> {
     let block = comptime!(form.block());
-    let queries = comptime!(form.queries);
+    let queries = comptime!(form.heads.queries);
     let mut known = Array::<f32>::new(comptime!(2 * form.block()));
     #[unroll]
     for r in 0..block {
@@ -113,8 +113,8 @@ pub(super) fn query_gradients(
     cap: f32,
     #[comptime] form: Form,
 ) {
-    let queries = comptime!(form.queries);
-    let width = comptime!(form.width);
+    let queries = comptime!(form.heads.queries);
+    let width = comptime!(form.heads.width);
     let tile = comptime!(form.tile);
     let stride = comptime!(form.packed());
     let place = place(steps, queries, tile);
@@ -123,9 +123,9 @@ pub(super) fn query_gradients(
     }
     let start = place.row * steps * stride;
     let query_start = start + place.head * width;
-    let shared_head = place.head / comptime!(form.queries / form.key_values);
+    let shared_head = place.head / comptime!(form.heads.queries / form.heads.key_values);
     let key_start = start + (queries + shared_head) * width;
-    let value_start = key_start + comptime!(form.key_values * form.width);
+    let value_start = key_start + comptime!(form.heads.key_values * form.heads.width);
     let output_start = place.row * steps * queries * width + place.head * width;
     let first = place.tile * tile;
 
@@ -134,7 +134,15 @@ pub(super) fn query_gradients(
     let mut others = Shared::new_slice(comptime!(form.tile * form.pitch()));
     let mut shared_slopes = Shared::new_slice(comptime!(form.tile * (form.tile + 1)));
     load(&mut own, packed, first, steps, query_start, stride, form);
-    load(&mut own_gradient, gradient, first, steps, output_start, comptime!(form.queries * form.width), form);
+    load(
+        &mut own_gradient,
+        gradient,
+        first,
+        steps,
+        output_start,
+        comptime!(form.heads.queries * form.heads.width),
+        form,
+    );
     let known = of_queries(logarithms, sums, place.row, place.head, first, steps, form);
     let mut total = no_sums(form);
     for key_tile in 0..place.tile + 1 {
@@ -170,18 +178,18 @@ pub(super) fn key_value_gradients(
     cap: f32,
     #[comptime] form: Form,
 ) {
-    let queries = comptime!(form.queries);
-    let width = comptime!(form.width);
+    let queries = comptime!(form.heads.queries);
+    let width = comptime!(form.heads.width);
     let tile = comptime!(form.tile);
     let stride = comptime!(form.packed());
-    let output_stride = comptime!(form.queries * form.width);
-    let place = place(steps, comptime!(form.key_values), tile);
+    let output_stride = comptime!(form.heads.queries * form.heads.width);
+    let place = place(steps, comptime!(form.heads.key_values), tile);
     if place.row >= rows {
         terminate!();
     }
     let start = place.row * steps * stride;
     let key_start = start + (queries + place.head) * width;
-    let value_start = key_start + comptime!(form.key_values * form.width);
+    let value_start = key_start + comptime!(form.heads.key_values * form.heads.width);
     let first_key = place.tile * tile;
     let tiles = steps.div_ceil(tile);
 
@@ -193,8 +201,8 @@ pub(super) fn key_value_gradients(
     load(&mut values, packed, first_key, steps, value_start, stride, form);
     let mut key_total = no_sums(form);
     let mut value_total = no_sums(form);
-    for member in 0..comptime!(form.queries / form.key_values) {
-        let head = place.head * comptime!(form.queries / form.key_values) + member;
+    for member in 0..comptime!(form.heads.queries / form.heads.key_values) {
+        let head = place.head * comptime!(form.heads.queries / form.heads.key_values) + member;
         let query_start = start + head * width;
         let output_start = place.row * steps * output_stride + head * width;
         for query_tile in place.tile..tiles {

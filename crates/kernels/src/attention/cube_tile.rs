@@ -3,6 +3,8 @@
 
 use burn_cubecl::cubecl::{self, prelude::*};
 
+use super::geometry::AttentionHeads;
+
 /// Units along one side.
 pub(super) const SIDE: usize = 16;
 /// Units of a cube.
@@ -13,10 +15,7 @@ pub(super) const UNITS: u32 = 256;
 pub(super) struct Form {
     /// Queries and keys of a tile.
     pub(super) tile: usize,
-    pub(super) queries: usize,
-    pub(super) key_values: usize,
-    /// Of a head.
-    pub(super) width: usize,
+    pub(super) heads: AttentionHeads,
     pub(super) is_capped: bool,
 }
 
@@ -28,7 +27,7 @@ impl Form {
 
     /// Columns of a head that a unit has.
     pub(super) fn span(self) -> usize {
-        self.width.div_ceil(SIDE)
+        self.heads.width.div_ceil(SIDE)
     }
 
     /// Numbers from one row of queries, keys or values to the next: whole steps of [`SIDE`] columns, which are read and not
@@ -39,12 +38,13 @@ impl Form {
 
     /// Columns of packed queries, keys and values.
     pub(super) fn packed(self) -> usize {
-        (self.queries + 2 * self.key_values) * self.width
+        self.heads.packed_columns()
     }
 
     /// What the kernels need of a cube's shared memory: three tiles of a head and one of scores.
     pub(super) fn shared_bytes(tile: usize, width: usize) -> usize {
-        let form = Self { tile, queries: 1, key_values: 1, width, is_capped: false };
+        let heads = AttentionHeads { queries: 1, key_values: 1, width };
+        let form = Self { tile, heads, is_capped: false };
         4 * (3 * tile * form.pitch() + tile * (tile + 1))
     }
 }
@@ -76,8 +76,8 @@ pub(super) fn load(
     #[comptime] form: Form,
 ) {
     let pitch = comptime!(form.pitch());
-    let width = comptime!(form.width);
-    let count = comptime!(form.tile * form.width);
+    let width = comptime!(form.heads.width);
+    let count = comptime!(form.tile * form.heads.width);
     let mut index = UNIT_POS as usize;
     while index < count {
         let row = index / width;
@@ -96,7 +96,7 @@ pub(super) fn load(
 pub(super) fn products(left: &Shared<[f32]>, right: &Shared<[f32]>, #[comptime] form: Form) -> Array<f32> {
     let block = comptime!(form.block());
     let pitch = comptime!(form.pitch());
-    let width = comptime!(form.width);
+    let width = comptime!(form.heads.width);
     let (y, x) = (UNIT_POS as usize / 16, UNIT_POS as usize % 16);
     let mut found = Array::<f32>::new(comptime!(block * block));
     #[unroll]
@@ -177,7 +177,7 @@ pub(super) fn store(
         #[unroll]
         for c in 0..span {
             let column = x + 16 * c;
-            if step < steps && column < comptime!(form.width) {
+            if step < steps && column < comptime!(form.heads.width) {
                 target[start + step * stride + column] = sums[r * span + c];
             }
         }

@@ -3,12 +3,13 @@
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::Tensor;
 
-use super::cached_cpu::{self, CacheSizes};
-use super::cpu::{AttentionOptions, AttentionSizes, attention};
+use super::cached_cpu;
+use super::cpu::attention;
 use super::cpu_backward::{AttentionResult, attention_backward};
-use super::{AttentionGradients, AttentionHeads, AttentionKept, AttentionOps, AttentionScores, WeightDropout};
+use super::geometry::{AttentionHeads, AttentionOptions, AttentionScores, AttentionSizes, CacheSizes};
+use super::reference::WeightDropout;
+use super::{AttentionGradients, AttentionKept, AttentionOps, CachedAttentionOps};
 use crate::cpu::philox::Dropout;
 use crate::flex::{Number, contiguous, numbers, sizes, tensor, with_number};
 
@@ -47,15 +48,26 @@ impl AttentionGradients for Flex {
     }
 }
 
+impl CachedAttentionOps for Flex {
+    fn cached_attention(
+        query: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        starts: &[usize],
+        scores: AttentionScores,
+    ) -> FloatTensor<Self> {
+        with_number!(query, T => cached::<T>([query, keys, values], starts, scores))
+    }
+}
+
 fn sizes_of(packed: &FlexTensor, heads: AttentionHeads) -> AttentionSizes {
     let [batch, steps, _] = sizes(packed);
-    let AttentionHeads { queries, key_values, width } = heads;
-    AttentionSizes { batch, steps, heads: queries, key_value_heads: key_values, head_width: width }
+    AttentionSizes { batch, steps, heads }
 }
 
 fn options(scores: AttentionScores, dropout: WeightDropout) -> AttentionOptions {
     let dropout = dropout.map(|(probability, draw)| Dropout::new(probability, draw.seed, draw.site));
-    AttentionOptions { scale: scores.scale, soft_cap: scores.soft_cap, dropout }
+    AttentionOptions { scores, dropout }
 }
 
 fn forward<T: Number>(
@@ -67,10 +79,10 @@ fn forward<T: Number>(
     let packed = contiguous(packed);
     let shape = sizes_of(&packed, heads);
     let AttentionSizes { batch, steps, .. } = shape;
-    let mut output = vec![T::ZERO; batch * steps * shape.output_columns()];
+    let mut output = vec![T::ZERO; batch * steps * heads.output_columns()];
     let mut logarithms = vec![T::ZERO; batch * heads.queries * steps];
     attention(numbers::<T>(&packed), &shape, &options(scores, dropout), &mut output, &mut logarithms);
-    (tensor(output, [batch, steps, shape.output_columns()]), tensor(logarithms, [batch, heads.queries, steps]))
+    (tensor(output, [batch, steps, heads.output_columns()]), tensor(logarithms, [batch, heads.queries, steps]))
 }
 
 fn backward<T: Number>(kept: AttentionKept<Flex>, gradient: FlexTensor) -> FlexTensor {
@@ -88,43 +100,12 @@ fn backward<T: Number>(kept: AttentionKept<Flex>, gradient: FlexTensor) -> FlexT
     tensor(found, sizes::<3>(&packed))
 }
 
-/// On tensors without autodiff.
-pub(super) fn cached_attention(
-    query: Tensor<3>,
-    keys: Tensor<4>,
-    values: Tensor<4>,
-    starts: &[usize],
-    scores: AttentionScores,
-) -> Tensor<3> {
-    let primitive = |tensor: Result<FlexTensor, _>| match tensor {
-        Ok(tensor) => contiguous(tensor),
-        Err(error) => unreachable!("a CPU tensor was asked for: {error:?}"),
-    };
-    let query = primitive(query.try_into_primitive::<Flex>());
-    let (keys, values) = (primitive(keys.try_into_primitive::<Flex>()), primitive(values.try_into_primitive::<Flex>()));
-    let output = with_number!(query, T => run_cached::<T>(&query, &keys, &values, starts, scores));
-    Tensor::from_primitive::<Flex>(output)
-}
-
-fn run_cached<T: Number>(
-    query: &FlexTensor,
-    keys: &FlexTensor,
-    values: &FlexTensor,
-    starts: &[usize],
-    scores: AttentionScores,
-) -> FlexTensor {
-    let ([batch, steps, columns], [_, key_value_heads, capacity, head_width]) = (sizes(query), sizes(keys));
-    let shape = CacheSizes {
-        steps,
-        starts,
-        capacity,
-        heads: columns / head_width,
-        key_value_heads,
-        head_width,
-        query_columns: columns,
-    };
-    let mut output = vec![T::ZERO; batch * steps * columns];
-    let (query, keys, values) = (numbers::<T>(query), numbers(keys), numbers(values));
-    cached_cpu::cached_attention(query, keys, values, &shape, &options(scores, None), &mut output);
-    tensor(output, [batch, steps, columns])
+fn cached<T: Number>(tensors: [FlexTensor; 3], starts: &[usize], scores: AttentionScores) -> FlexTensor {
+    let [query, keys, values] = tensors.map(contiguous);
+    let ([rows, steps, columns], [_, key_values, capacity, width]) = (sizes(&query), sizes(&keys));
+    let heads = AttentionHeads { queries: columns / width, key_values, width };
+    let shape = CacheSizes { steps, starts, capacity, heads };
+    let mut output = vec![T::ZERO; rows * steps * columns];
+    cached_cpu::cached_attention(numbers(&query), numbers(&keys), numbers(&values), &shape, scores, &mut output);
+    tensor(output, [rows, steps, columns])
 }

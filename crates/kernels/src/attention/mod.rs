@@ -15,6 +15,7 @@ mod cube_forward;
 #[cfg(feature = "cube")]
 mod cube_tile;
 mod flex;
+mod geometry;
 pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
@@ -33,31 +34,9 @@ use crate::autodiff::record;
 use crate::choice::GpuKernel;
 use crate::dropout::Draw;
 use crate::flex::has_fast_body;
+use reference::WeightDropout;
 
-/// How queries, keys and values lie side by side: D neighbouring columns for each query head, then for each key head, then
-/// for each value head. `queries / key_values` neighbouring query heads share one key-value head (Ainslie et al. 2023,
-/// <https://arxiv.org/abs/2305.13245>).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttentionHeads {
-    /// Query heads.
-    pub queries: usize,
-    /// Key-value heads, of which the query heads are a multiple.
-    pub key_values: usize,
-    /// D, the width of each.
-    pub width: usize,
-}
-
-/// How a query and a key make a score.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AttentionScores {
-    /// What the product of query and key is multiplied by.
-    pub scale: f64,
-    /// c in c tanh(score / c), if any.
-    pub soft_cap: Option<f64>,
-}
-
-/// Dropout of weights: a probability and its random numbers.
-pub(crate) type WeightDropout = Option<(f64, Draw)>;
+pub use geometry::{AttentionHeads, AttentionScores};
 
 /// The operations as a backend extension.
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
@@ -99,6 +78,19 @@ pub(crate) trait AttentionGradients: Backend {
         heads: AttentionHeads,
         scores: AttentionScores,
         dropout: WeightDropout,
+    ) -> FloatTensor<Self>;
+}
+
+/// Attention to a cache, which has no gradient.
+#[backend_extension(Flex)]
+pub(crate) trait CachedAttentionOps: Backend {
+    /// `[B, T, queries D]` and `[B, key_values, capacity, D]` twice to `[B, T, queries D]`.
+    fn cached_attention(
+        query: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        starts: &[usize],
+        scores: AttentionScores,
     ) -> FloatTensor<Self>;
 }
 
@@ -185,7 +177,8 @@ pub fn cached_attention(
     if !has_fast_body(&query) || query.device().is_autodiff() {
         return reference::cached_attention(query, keys, values, starts, scores);
     }
-    flex::cached_attention(query, keys, values, starts, scores)
+    let (query, keys, values) = (query.into_dispatch(), keys.into_dispatch(), values.into_dispatch());
+    Tensor::from_dispatch(Dispatch::cached_attention(query, keys, values, starts, scores))
 }
 
 /// Whether a GPU body works on the tensor: not where weights are dropped, and not on heads that are too wide for the device.
@@ -197,20 +190,6 @@ fn has_gpu_body(packed: &Tensor<3>, heads: AttentionHeads, dropout: WeightDropou
 #[cfg(not(feature = "cube"))]
 fn has_gpu_body(_packed: &Tensor<3>, _heads: AttentionHeads, _dropout: WeightDropout) -> bool {
     false
-}
-
-impl AttentionHeads {
-    fn check(&self) {
-        let Self { queries, key_values, width } = *self;
-        assert!(width > 0, "heads must have at least one column");
-        let shares = key_values > 0 && queries > 0 && queries % key_values == 0;
-        assert!(shares, "{queries} query heads cannot share {key_values} key-value heads evenly");
-    }
-
-    /// Columns of packed projections.
-    pub(crate) fn packed_columns(&self) -> usize {
-        (self.queries + 2 * self.key_values) * self.width
-    }
 }
 
 impl<B: AttentionOps + AttentionGradients, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {

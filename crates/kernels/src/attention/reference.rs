@@ -4,9 +4,12 @@ use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 
-use super::{AttentionHeads, AttentionScores, WeightDropout};
+use super::geometry::{AttentionHeads, AttentionScores};
 use crate::activation::tanh;
-use crate::dropout::dropout;
+use crate::dropout::{Draw, dropout};
+
+/// Dropout of weights: a probability and its random numbers.
+pub(crate) type WeightDropout = Option<(f64, Draw)>;
 
 /// As [`crate::causal_attention`].
 pub fn causal_attention(

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::Real;
+use super::real::Real;
 
 /// A matrix somewhere in a slice: element (i, j) is number `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy)]

@@ -8,6 +8,7 @@ pub(crate) mod parallel;
 pub(crate) mod philox;
 pub(crate) mod real;
 pub(crate) mod reduce;
+mod simd;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -15,12 +16,4 @@ pub(crate) use matrix::{Matrix, MatrixMut, multiply, multiply_add, multiply_in_p
 pub(crate) use parallel::{Joined, Rows, Split, for_rows, sum_of_rows};
 pub(crate) use philox::philox;
 pub(crate) use real::Real;
-
-/// Runs `body` with the widest vector instructions of this machine.
-///
-/// The body is compiled once for each set of instructions, and only what is inlined into it: closures given here are marked
-/// `#[inline(always)]`, and so is all that they call. Otherwise it runs without vectors, many times slower.
-#[inline(always)]
-pub(crate) fn simd<Output>(body: impl FnOnce() -> Output) -> Output {
-    pulp::Arch::new().dispatch(body)
-}
+pub(crate) use simd::simd;

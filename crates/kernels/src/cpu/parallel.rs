@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 
-use super::Real;
+use super::real::Real;
 
 /// What one thread must have to do before a second one is woken for the rest: about 15 microseconds of one pass over
 /// memory. Waking a sleeping thread costs some microseconds.

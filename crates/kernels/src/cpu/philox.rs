@@ -3,7 +3,7 @@
 //! A backward pass draws the same numbers again instead of keeping a mask, and how work is split over threads changes
 //! nothing.
 
-use super::Real;
+use super::real::Real;
 
 /// Counters that one pass works on: as many as a vector register has lanes.
 const LANES: usize = 16;
@@ -57,7 +57,7 @@ impl Dropout {
     /// philox(counter = [j / 4, row, matrix, site], key = seed)[j % 4] >= p 2^32 ? 1 / (1 - p) : 0
     /// ```
     ///
-    /// `first` is a multiple of 4. To be called within [`simd`](super::simd).
+    /// `first` is a multiple of 4. To be called within [`simd`](super::simd()).
     #[inline(always)]
     pub(crate) fn fill<T: Real>(&self, [row, matrix]: [u32; 2], first: usize, factors: &mut [T]) {
         debug_assert!(first.is_multiple_of(4), "a row of dropout factors begins with a counter's first word");

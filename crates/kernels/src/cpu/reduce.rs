@@ -3,7 +3,7 @@
 //! The compiler may not reorder additions of floating-point numbers, so a plain sum would go one number at a time. Here 32
 //! partial sums run side by side and are added in the end, always in the same order.
 
-use super::Real;
+use super::real::Real;
 
 const LANES: usize = 32;
 

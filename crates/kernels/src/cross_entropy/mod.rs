@@ -3,6 +3,7 @@
 mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
+mod flex;
 mod projected_cpu;
 pub(crate) mod reference;
 #[cfg(test)]

@@ -1,27 +1,13 @@
 //! The CPU body: the random numbers are drawn again in the backward pass, so that no mask is kept.
 
-use burn::backend::Flex;
-use burn::backend::flex::FlexTensor;
-use burn::backend::tensor::FloatTensor;
-
-use super::{Draw, DropoutOps};
 use crate::cpu::philox::Dropout;
-use crate::cpu::{Rows, for_rows, simd};
-use crate::flex::{Number, contiguous, numbers, tensor, with_number};
+use crate::cpu::{Real, Rows, for_rows, simd};
 
 /// How many neighbouring numbers share a row of random numbers.
 const ROW: usize = 1024;
 
-impl DropoutOps for Flex {
-    fn drop_out(input: FloatTensor<Self>, probability: f64, draw: Draw) -> FloatTensor<Self> {
-        let dropout = Dropout::new(probability, draw.seed, draw.site);
-        with_number!(input, T => drop_out::<T>(input, dropout))
-    }
-}
-
-fn drop_out<T: Number>(input: FlexTensor, dropout: Dropout) -> FlexTensor {
-    let input = contiguous(input);
-    let x = numbers::<T>(&input);
+/// Each number times its factor: 0, or 1 / (1 - probability).
+pub(super) fn drop_out<T: Real>(x: &[T], dropout: Dropout) -> Vec<T> {
     // In whole rows, so that every thread begins with one.
     let rows = x.len().div_ceil(ROW);
     let mut output = vec![T::ZERO; rows * ROW];
@@ -41,5 +27,5 @@ fn drop_out<T: Number>(input: FlexTensor, dropout: Dropout) -> FlexTensor {
         );
     });
     output.truncate(x.len());
-    tensor(output, input.layout().shape().clone())
+    output
 }

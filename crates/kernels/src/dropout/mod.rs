@@ -2,6 +2,7 @@
 
 mod cpu;
 mod draws;
+mod flex;
 pub(crate) mod reference;
 #[cfg(test)]
 mod tests;

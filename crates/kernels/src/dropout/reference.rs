@@ -2,7 +2,7 @@
 
 use burn::tensor::{Distribution, Tensor};
 
-use super::Draw;
+use super::draws::Draw;
 
 /// As [`crate::dropout`].
 pub fn dropout<const D: usize>(input: Tensor<D>, probability: f64, draw: Draw) -> Tensor<D> {

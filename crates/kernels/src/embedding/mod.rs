@@ -3,6 +3,7 @@
 mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
+mod flex;
 pub(crate) mod reference;
 #[cfg(test)]
 mod tests;

@@ -1,78 +1,31 @@
 //! The CPU bodies: one pass over each row forward, one backward, the row staying in the cache.
 
-use burn::backend::Flex;
-use burn::backend::flex::FlexTensor;
-use burn::backend::tensor::FloatTensor;
-
-use super::{NormGradients, NormKind, NormOps};
 use crate::cpu::reduce::{sum, sum_of_pairs};
 use crate::cpu::{Real, Rows, for_rows, simd, sum_of_rows};
-use crate::flex::{Number, contiguous, numbers, sizes, tensor, with_number};
 
-impl NormOps for Flex {
-    fn layer_norm(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        epsilon: f64,
-    ) -> FloatTensor<Self> {
-        Self::biased_layer_norm_keeping(input, weight, bias, epsilon).0
-    }
-
-    fn unbiased_layer_norm(input: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
-        Self::norm_keeping(input, weight, NormKind::Layer, epsilon).0
-    }
-
-    fn rms_norm(input: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
-        Self::norm_keeping(input, weight, NormKind::Rms, epsilon).0
-    }
+/// Which norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NormKind {
+    /// Less the mean, over the standard deviation.
+    Layer,
+    /// Over the root of the mean square.
+    Rms,
 }
 
-impl NormGradients for Flex {
-    fn norm_keeping(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        kind: NormKind,
-        epsilon: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        with_number!(input, T => forward::<T>(input, weight, None, kind, epsilon))
-    }
-
-    fn biased_layer_norm_keeping(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        epsilon: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        with_number!(input, T => forward::<T>(input, weight, Some(bias), NormKind::Layer, epsilon))
-    }
-
-    fn norm_backward(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        statistics: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        kind: NormKind,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        with_number!(input, T => backward::<T>(input, weight, statistics, gradient, kind))
-    }
-}
-
-fn forward<T: Number>(
-    input: FlexTensor,
-    weight: FlexTensor,
-    bias: Option<FlexTensor>,
-    kind: NormKind,
-    epsilon: f64,
-) -> (FlexTensor, FlexTensor) {
-    let (input, weight, bias) = (contiguous(input), contiguous(weight), bias.map(contiguous));
-    let [rows, width] = sizes(&input);
-    let (x, weight) = (numbers::<T>(&input), numbers::<T>(&weight));
-    let bias = bias.as_ref().map(numbers::<T>);
-    let (mut output, mut statistics) = (vec![T::ZERO; rows * width], vec![T::ZERO; rows * 2]);
-    let parts = (Rows::new(&mut output, width), Rows::new(&mut statistics, 2));
+/// The norm of the rows of `input` `[N, C]`, into `output`; the mean that was subtracted from each row, and the factor that it
+/// was then multiplied by, into `statistics` `[N, 2]`.
+pub(super) fn norm<T: Real>(
+    input: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    (kind, epsilon): (NormKind, f64),
+    [output, statistics]: [&mut [T]; 2],
+) {
+    let width = weight.len();
+    let rows = input.len() / width;
+    let parts = (Rows::new(output, width), Rows::new(statistics, 2));
     for_rows(rows, 2 * width, parts, |range, (output, statistics)| {
-        let inputs = x[range.start * width..range.end * width].chunks_exact(width);
+        let inputs = input[range.start * width..range.end * width].chunks_exact(width);
         let outputs = output.data.chunks_exact_mut(width).zip(statistics.data.chunks_exact_mut(2));
         simd(
             #[inline(always)]
@@ -90,7 +43,6 @@ fn forward<T: Number>(
             },
         );
     });
-    (tensor(output, [rows, width]), tensor(statistics, [rows, 2]))
 }
 
 /// The mean that is taken off a row, and the factor that it is then multiplied by.
@@ -105,21 +57,17 @@ fn statistics_of<T: Real>(x: &[T], kind: NormKind, epsilon: f64) -> (T, T) {
     (mean, T::ONE / (mean_square + T::from_f64(epsilon)).sqrt())
 }
 
-/// With n = (x - mean) factor, the gradient of the row before weights is g = gradient weight, and that of the input
+/// The gradient of `input`, into `gradient`, and those of weight and bias, `[2 C]`, from the output's gradient `slopes`. With
+/// n = (x - mean) factor, the gradient of the row before weights is g = slopes weight, and that of the input
 /// factor (g - mean(g) - n mean(g n)), where RMS norm has no mean(g).
-fn backward<T: Number>(
-    input: FlexTensor,
-    weight: FlexTensor,
-    statistics: FlexTensor,
-    gradient: FlexTensor,
+pub(super) fn norm_backward<T: Real>(
+    [input, weight, statistics, slopes]: [&[T]; 4],
     kind: NormKind,
-) -> (FlexTensor, FlexTensor, FlexTensor) {
-    let (input, weight, gradient) = (contiguous(input), contiguous(weight), contiguous(gradient));
-    let [rows, width] = sizes(&input);
-    let (x, weight, statistics) = (numbers::<T>(&input), numbers::<T>(&weight), numbers::<T>(&statistics));
-    let slopes = numbers::<T>(&gradient);
-    let mut output = vec![T::ZERO; rows * width];
-    let sums = sum_of_rows::<T, _>(rows, 4 * width, 2 * width, Rows::new(&mut output, width), |range, output, sums| {
+    gradient: &mut [T],
+) -> Vec<T> {
+    let width = weight.len();
+    let rows = input.len() / width;
+    sum_of_rows::<T, _>(rows, 4 * width, 2 * width, Rows::new(gradient, width), |range, part, sums| {
         // x - mean times the factor, and its gradient, of one row.
         let (mut normal, mut scaled) = (vec![T::ZERO; width], vec![T::ZERO; width]);
         simd(
@@ -130,9 +78,9 @@ fn backward<T: Number>(
                 let (weight_sums, bias_sums) = sums.split_at_mut(width);
                 let (weight, bias_sums) = (&weight[..width], &mut bias_sums[..width]);
                 let (normal, scaled) = (&mut normal[..width], &mut scaled[..width]);
-                for (d_x, row) in output.data.chunks_exact_mut(width).zip(range) {
+                for (d_x, row) in part.data.chunks_exact_mut(width).zip(range) {
                     let (mean, factor) = (statistics[2 * row], statistics[2 * row + 1]);
-                    let (x, slopes) = (&x[row * width..][..width], &slopes[row * width..][..width]);
+                    let (x, slopes) = (&input[row * width..][..width], &slopes[row * width..][..width]);
                     for index in 0..width {
                         normal[index] = (x[index] - mean) * factor;
                         scaled[index] = slopes[index] * weight[index];
@@ -153,7 +101,5 @@ fn backward<T: Number>(
                 }
             },
         );
-    });
-    let (weight_gradient, bias_gradient) = sums.split_at(width);
-    (tensor(output, [rows, width]), tensor(weight_gradient.to_vec(), [width]), tensor(bias_gradient.to_vec(), [width]))
+    })
 }

@@ -7,7 +7,8 @@ use burn_cubecl::cubecl::{self, prelude::*};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{NormGradients, NormKind, NormOps};
+use super::cpu::NormKind;
+use super::{NormGradients, NormOps};
 use crate::cube::{cube_sum, cubes, empty, one_by_one, sizes, units_of_row};
 
 /// Rows that one unit adds up in the first of the two steps.

@@ -3,6 +3,7 @@
 mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
+mod flex;
 pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use burn::tensor::Tensor;
 
 use crate::autodiff::record;
 use crate::choice::GpuKernel;
+use cpu::NormKind;
 
 /// The operations as a backend extension. `epsilon` is added to the variance or the mean square.
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
@@ -36,15 +38,6 @@ pub(crate) trait NormOps: Backend {
     /// `[N, C]` and `[C]` to `[N, C]`.
     #[fusion(dtype = input, shape = input)]
     fn rms_norm(input: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self>;
-}
-
-/// Which norm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NormKind {
-    /// Less the mean, over the standard deviation.
-    Layer,
-    /// Over the root of the mean square.
-    Rms,
 }
 
 /// Their gradients. What the backward needs of each row is `[N, 2]`: the mean (0 for RMS) and the factor that the row was

@@ -1,32 +1,46 @@
-//! The CPU bodies: all parameters as one row of numbers, cut over the threads, in place where nobody else holds a tensor.
+//! The CPU bodies: all parameters as one row of numbers, cut over the threads.
 
-use burn::backend::flex::FlexTensor;
-use burn::tensor::Tensor;
-
-use super::{AdamStep, SgdStep};
 use crate::cpu::reduce::sum;
-use crate::cpu::{Joined, Split, for_rows, simd, sum_of_rows};
-use crate::flex::{Number, contiguous, numbers, tensor, unwrapped, with_number, wrapped};
+use crate::cpu::{Joined, Real, Split, for_rows, simd, sum_of_rows};
 
-/// As [`crate::adam_step`], of values, gradients and moments, each with `shrink` and `penalty`.
-pub(super) fn adam_step(step: AdamStep, given: Vec<([Tensor<1>; 4], [f64; 2])>) -> Vec<[Tensor<1>; 3]> {
-    let given = given.into_iter().map(|(tensors, decay)| (tensors.map(|tensor| contiguous(unwrapped(tensor))), decay));
-    let mut given: Vec<_> = given.collect();
-    let Some(([value, ..], _)) = given.first() else { return Vec::new() };
-    with_number!(value, T => adam::<T>(step, &mut given));
-    given.into_iter().map(|([value, _, first, second], _)| [value, first, second].map(wrapped)).collect()
+/// The numbers of one step of Adam or AdamW, already worked out for this step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamStep {
+    /// beta1 and beta2.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// The rate over 1 - beta1^t.
+    pub rate: f64,
+    /// sqrt(1 - beta2^t).
+    pub root_correction: f64,
+    /// What every gradient is multiplied by first.
+    pub gradient_scale: f64,
+}
+
+/// The numbers of one step of stochastic gradient descent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SgdStep {
+    /// The rate.
+    pub rate: f64,
+    /// mu.
+    pub momentum: f64,
+    /// Whether the momentum looks ahead.
+    pub nesterov: bool,
+    /// What every gradient is multiplied by first.
+    pub gradient_scale: f64,
 }
 
 /// Part of a parameter in a step of Adam.
-struct AdamPiece<'a, T> {
-    shrink: T,
-    penalty: T,
-    gradient: &'a [T],
-    value: &'a mut [T],
-    moments: [&'a mut [T]; 2],
+pub(super) struct AdamPiece<'a, T> {
+    pub(super) shrink: T,
+    pub(super) penalty: T,
+    pub(super) gradient: &'a [T],
+    pub(super) value: &'a mut [T],
+    pub(super) moments: [&'a mut [T]; 2],
 }
 
-impl<T: Number> Split for AdamPiece<'_, T> {
+impl<T: Real> Split for AdamPiece<'_, T> {
     fn split(self, row: usize) -> (Self, Self) {
         let Self { shrink, penalty, gradient, value, moments: [first, second] } = self;
         let gradients = gradient.split_at(row);
@@ -39,18 +53,13 @@ impl<T: Number> Split for AdamPiece<'_, T> {
     }
 }
 
-fn adam<T: Number>(step: AdamStep, given: &mut [([FlexTensor; 4], [f64; 2])]) {
+/// One step of Adam, in place, over pieces, each with its length.
+pub(super) fn adam<T: Real>(step: AdamStep, pieces: Vec<(usize, AdamPiece<'_, T>)>) {
     let [beta_1, beta_2] = step.betas.map(T::from_f64);
     let [rest_1, rest_2] = step.betas.map(|beta| T::from_f64(1.0 - beta));
     let [rate, scale, epsilon] = [step.rate, step.gradient_scale, step.epsilon].map(T::from_f64);
     let inverse_correction = T::from_f64(1.0 / step.root_correction);
-    let pieces = given.iter_mut().map(|([value, gradient, first, second], decay)| {
-        let [shrink, penalty] = decay.map(T::from_f64);
-        let (gradient, value) = (numbers::<T>(gradient), value.storage_mut::<T>());
-        let moments = [first.storage_mut::<T>(), second.storage_mut::<T>()];
-        (gradient.len(), AdamPiece { shrink, penalty, gradient, value, moments })
-    });
-    in_one_pass(pieces.collect(), 5, |piece| {
+    in_one_pass(pieces, 5, |piece| {
         let AdamPiece { shrink, penalty, gradient, value, moments: [first, second] } = piece;
         simd(
             #[inline(always)]
@@ -66,32 +75,16 @@ fn adam<T: Number>(step: AdamStep, given: &mut [([FlexTensor; 4], [f64; 2])]) {
     });
 }
 
-/// A value, its gradient, its velocity where there is momentum, and its decay.
-type Descent<T> = (T, T, Option<T>, f64);
-
-/// As [`crate::sgd_step`], with a velocity for each parameter if there is momentum.
-pub(super) fn sgd_step(step: SgdStep, given: Vec<Descent<Tensor<1>>>) -> Vec<(Tensor<1>, Option<Tensor<1>>)> {
-    let native = |tensor| contiguous(unwrapped(tensor));
-    let given = given
-        .into_iter()
-        .map(|(value, gradient, velocity, decay)| (native(value), native(gradient), velocity.map(native), decay));
-    let mut given: Vec<Descent<FlexTensor>> = given.collect();
-    let Some((value, ..)) = given.first() else { return Vec::new() };
-    let has_momentum = step.momentum != 0.0;
-    with_number!(value, T => if has_momentum { sgd::<T>(step, &mut given) } else { descend::<T>(step, &mut given) });
-    given.into_iter().map(|(value, _, velocity, _)| (wrapped(value), velocity.map(wrapped))).collect()
-}
-
 /// Part of a parameter in a step of gradient descent.
-struct SgdPiece<'a, T> {
-    decay: T,
-    gradient: &'a [T],
-    value: &'a mut [T],
+pub(super) struct SgdPiece<'a, T> {
+    pub(super) decay: T,
+    pub(super) gradient: &'a [T],
+    pub(super) value: &'a mut [T],
     /// As long as the others, or empty.
-    velocity: &'a mut [T],
+    pub(super) velocity: &'a mut [T],
 }
 
-impl<T: Number> Split for SgdPiece<'_, T> {
+impl<T: Real> Split for SgdPiece<'_, T> {
     fn split(self, row: usize) -> (Self, Self) {
         let Self { decay, gradient, value, velocity } = self;
         let (gradients, values) = (gradient.split_at(row), value.split_at_mut(row));
@@ -103,18 +96,14 @@ impl<T: Number> Split for SgdPiece<'_, T> {
     }
 }
 
-fn sgd_pieces<T: Number>(given: &mut [Descent<FlexTensor>]) -> Vec<(usize, SgdPiece<'_, T>)> {
-    let pieces = given.iter_mut().map(|(value, gradient, velocity, decay)| {
-        let (gradient, value) = (numbers::<T>(gradient), value.storage_mut::<T>());
-        let velocity = velocity.as_mut().map_or_else(Default::default, |velocity| velocity.storage_mut::<T>());
-        (gradient.len(), SgdPiece { decay: T::from_f64(*decay), gradient, value, velocity })
-    });
-    pieces.collect()
+/// One step of gradient descent, in place, over pieces, each with its length.
+pub(super) fn sgd<T: Real>(step: SgdStep, pieces: Vec<(usize, SgdPiece<'_, T>)>) {
+    if step.momentum == 0.0 { descend(step, pieces) } else { descend_with_momentum(step, pieces) }
 }
 
-fn descend<T: Number>(step: SgdStep, given: &mut [Descent<FlexTensor>]) {
+fn descend<T: Real>(step: SgdStep, pieces: Vec<(usize, SgdPiece<'_, T>)>) {
     let [rate, scale] = [step.rate, step.gradient_scale].map(T::from_f64);
-    in_one_pass(sgd_pieces::<T>(given), 2, |SgdPiece { decay, gradient, value, .. }| {
+    in_one_pass(pieces, 2, |SgdPiece { decay, gradient, value, .. }| {
         simd(
             #[inline(always)]
             || value.iter_mut().zip(gradient).for_each(|(w, g)| *w = *w - rate * (scale * *g + decay * *w)),
@@ -122,11 +111,11 @@ fn descend<T: Number>(step: SgdStep, given: &mut [Descent<FlexTensor>]) {
     });
 }
 
-fn sgd<T: Number>(step: SgdStep, given: &mut [Descent<FlexTensor>]) {
+fn descend_with_momentum<T: Real>(step: SgdStep, pieces: Vec<(usize, SgdPiece<'_, T>)>) {
     let [rate, momentum, scale] = [step.rate, step.momentum, step.gradient_scale].map(T::from_f64);
     // Without a branch in the loop: Nesterov's step goes along g + momentum b, the other one along b.
     let [of_gradient, of_velocity] = if step.nesterov { [T::ONE, momentum] } else { [T::ZERO, T::ONE] };
-    in_one_pass(sgd_pieces::<T>(given), 4, |SgdPiece { decay, gradient, value, velocity }| {
+    in_one_pass(pieces, 4, |SgdPiece { decay, gradient, value, velocity }| {
         simd(
             #[inline(always)]
             || {
@@ -140,14 +129,9 @@ fn sgd<T: Number>(step: SgdStep, given: &mut [Descent<FlexTensor>]) {
     });
 }
 
-/// As [`crate::sum_of_squares`].
-pub(super) fn sum_of_squares(tensors: Vec<Tensor<1>>) -> Tensor<1> {
-    let tensors: Vec<_> = tensors.into_iter().map(|tensor| contiguous(unwrapped(tensor))).collect();
-    with_number!(tensors[0], T => squares::<T>(&tensors))
-}
-
-fn squares<T: Number>(tensors: &[FlexTensor]) -> Tensor<1> {
-    let pieces: Vec<_> = tensors.iter().map(numbers::<T>).map(|numbers| (numbers.len(), numbers)).collect();
+/// The sum of the squares of all numbers.
+pub(super) fn sum_of_squares<T: Real>(tensors: Vec<&[T]>) -> f64 {
+    let pieces: Vec<_> = tensors.into_iter().map(|numbers| (numbers.len(), numbers)).collect();
     let count = pieces.iter().map(|(length, _)| length).sum();
     // In double precision: the norm of many parameters is a sum of tens of millions of numbers.
     let total = sum_of_rows::<f64, _>(count, 1, 1, Joined(pieces), |_, pieces, total| {
@@ -162,7 +146,7 @@ fn squares<T: Number>(tensors: &[FlexTensor]) -> Tensor<1> {
             );
         }
     });
-    wrapped(tensor(vec![T::from_f64(total[0])], [1]))
+    total[0]
 }
 
 /// Calls `body` with all pieces, which the threads share as one row of numbers; each is worth reading and writing `work`.

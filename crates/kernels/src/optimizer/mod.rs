@@ -4,6 +4,7 @@
 //! and nothing has to be differentiated.
 
 mod cpu;
+mod flex;
 pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
@@ -12,20 +13,7 @@ use burn::tensor::Tensor;
 
 use crate::flex::has_fast_body;
 
-/// The numbers of one step of Adam or AdamW, already worked out for this step.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AdamStep {
-    /// beta1 and beta2.
-    pub betas: [f64; 2],
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// The rate over 1 - beta1^t.
-    pub rate: f64,
-    /// sqrt(1 - beta2^t).
-    pub root_correction: f64,
-    /// What every gradient is multiplied by first.
-    pub gradient_scale: f64,
-}
+pub use cpu::{AdamStep, SgdStep};
 
 /// A flattened parameter on its way through a step of Adam, with tensors of one length, without autodiff.
 #[derive(Debug, Clone)]
@@ -40,19 +28,6 @@ pub struct AdamParameter {
     pub shrink: f64,
     /// lambda of an L2 penalty in the gradient.
     pub penalty: f64,
-}
-
-/// The numbers of one step of stochastic gradient descent.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SgdStep {
-    /// The rate.
-    pub rate: f64,
-    /// mu.
-    pub momentum: f64,
-    /// Whether the momentum looks ahead.
-    pub nesterov: bool,
-    /// What every gradient is multiplied by first.
-    pub gradient_scale: f64,
 }
 
 /// A flattened parameter on its way through a step of gradient descent, with tensors of one length, without autodiff.
@@ -89,7 +64,7 @@ pub fn adam_step(step: AdamStep, parameters: Vec<AdamParameter>) -> Vec<[Tensor<
     });
     let given: Vec<_> = given.collect();
     if have_fast_bodies(given.iter().flat_map(|(tensors, _)| tensors)) {
-        return cpu::adam_step(step, given);
+        return flex::adam_step(step, given);
     }
     given.into_iter().map(|(tensors, decay)| reference::adam_step(step, tensors, decay)).collect()
 }
@@ -116,7 +91,7 @@ pub fn sgd_step(step: SgdStep, parameters: Vec<SgdParameter>) -> Vec<(Tensor<1>,
     if have_fast_bodies(
         given.iter().flat_map(|(value, gradient, velocity, _)| [value, gradient].into_iter().chain(velocity)),
     ) {
-        return cpu::sgd_step(step, given);
+        return flex::sgd_step(step, given);
     }
     let steps = given.into_iter().map(|(value, gradient, velocity, weight_decay)| {
         reference::sgd_step(step, value, gradient, velocity, weight_decay)
@@ -130,7 +105,7 @@ pub fn sgd_step(step: SgdStep, parameters: Vec<SgdParameter>) -> Vec<(Tensor<1>,
 /// Without a tensor, when the types of numbers differ, or a tensor is with autodiff.
 pub fn sum_of_squares(tensors: Vec<Tensor<1>>) -> Tensor<1> {
     assert!(!tensors.is_empty(), "a sum of squares needs a tensor");
-    if have_fast_bodies(tensors.iter()) { cpu::sum_of_squares(tensors) } else { reference::sum_of_squares(tensors) }
+    if have_fast_bodies(tensors.iter()) { flex::sum_of_squares(tensors) } else { reference::sum_of_squares(tensors) }
 }
 
 /// Whether the CPU body takes all of these tensors.

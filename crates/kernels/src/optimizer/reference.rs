@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{AdamStep, SgdStep};
+use super::cpu::{AdamStep, SgdStep};
 
 /// As [`crate::adam_step`], of a value, its gradient and its moments, with `shrink` and `penalty`.
 pub fn adam_step(step: AdamStep, tensors: [Tensor<1>; 4], [shrink, penalty]: [f64; 2]) -> [Tensor<1>; 3] {

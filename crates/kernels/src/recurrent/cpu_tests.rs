@@ -1,6 +1,7 @@
-use super::rnn_cpu::Activation;
+use super::gru::cpu as gru_cpu;
+use super::lstm::cpu as lstm_cpu;
+use super::rnn::cpu::{self as rnn_cpu, Activation};
 use super::steps::{Sizes, transposed};
-use super::{gru_cpu, lstm_cpu, rnn_cpu};
 use crate::cpu::Real;
 use crate::cpu::tests::numbers;
 

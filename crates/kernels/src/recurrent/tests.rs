@@ -29,7 +29,7 @@ fn rnn_equals_its_reference() {
             };
             let what = format!("{activation:?} network of {steps} x {rows} x {width}");
             let lengths = [steps * rows * width, width * width, rows * width];
-            assert_equals_reference(&what, &lengths, &flattened(rnn_sequence), &flattened(reference::rnn));
+            assert_equals_reference(&what, &lengths, &flattened(rnn_sequence), &flattened(reference::rnn_sequence));
             // A rectifier's kinks spoil difference quotients of long sequences.
             if activation == RnnActivation::Tanh {
                 assert_gradients(&what, &lengths, &flattened(rnn_sequence));
@@ -54,7 +54,7 @@ fn lstm_equals_its_reference_also_in_the_last_cell() {
             };
             let what = format!("LSTM of {steps} x {rows} x {width}, last cell {with_cell}");
             let lengths = [steps * rows * 4 * width, 4 * width * width, rows * width, rows * width];
-            assert_equals_reference(&what, &lengths, &flattened(lstm_sequence), &flattened(reference::lstm));
+            assert_equals_reference(&what, &lengths, &flattened(lstm_sequence), &flattened(reference::lstm_sequence));
             assert_gradients(&what, &lengths, &flattened(lstm_sequence));
         }
     }
@@ -83,7 +83,7 @@ fn gru_equals_its_reference() {
         };
         let what = format!("GRU of {steps} x {rows} x {width}");
         let lengths = [steps * rows * 3 * width, 3 * width * width, width, rows * width];
-        assert_equals_reference(&what, &lengths, &flattened(gru_sequence), &flattened(reference::gru));
+        assert_equals_reference(&what, &lengths, &flattened(gru_sequence), &flattened(reference::gru_sequence));
         assert_gradients(&what, &lengths, &flattened(gru_sequence));
     }
 }

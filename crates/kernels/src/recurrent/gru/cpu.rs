@@ -9,7 +9,7 @@
 //!
 //! Arrays are time-major; the columns of R and of the gates are three blocks of width H in the order r, z, n.
 
-use super::steps::{Columns, Sizes, Steps, column_sums, transposed, write_weight_gradient};
+use super::super::steps::{Columns, Sizes, Steps, column_sums, transposed, write_weight_gradient};
 use crate::cpu::{Matrix, MatrixMut, Real, Rows, for_rows, multiply_add, simd};
 
 /// The gates of a unit, the candidate among them.
@@ -54,7 +54,7 @@ impl<T: Real> Layer<'_, T> {
 /// - `outputs`: all h_t, `[T, B, H]`, written.
 ///
 /// # Panics
-/// When a slice has not its shape's length.
+/// If a slice's length does not match its shape.
 pub(crate) fn forward<T: Real>(layer: Layer<'_, T>, gates: &mut [T], inner: &mut [T], outputs: &mut [T]) {
     let sizes @ Sizes { steps, rows, width } = layer.sizes;
     layer.check();
@@ -134,7 +134,7 @@ fn blocks<T>(gates: &mut [T], width: usize) -> [&mut [T]; GATES] {
 /// - `inner`: `[T, B, H]`; all q_t on entry, dq_t on exit.
 ///
 /// # Panics
-/// When a slice has not its shape's length.
+/// If a slice's length does not match its shape.
 pub(crate) fn backward<T: Real>(
     layer: Layer<'_, T>,
     [outputs, gradient]: [&[T]; 2],

@@ -1,15 +1,17 @@
 //! The GRU's sequence.
 
+pub(super) mod cpu;
+mod flex;
+pub(crate) mod reference;
+
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
-use super::gru_cpu::{Layer, backward, forward};
-use super::{check, reference, sizes_of};
+use super::tensors::check;
 use crate::autodiff::record;
-use crate::flex::{Number, contiguous, has_fast_body, numbers, sizes, tensor, with_number};
+use crate::flex::has_fast_body;
 
 /// The operation as a backend extension.
 #[backend_extension(Autodiff, Flex)]
@@ -78,7 +80,7 @@ pub fn gru_sequence(projected: Tensor<3>, weight: Tensor<2>, hidden_bias: Tensor
     check(3, &projected, &weight, &[&hidden]);
     assert_eq!(hidden_bias.dims(), [weight.dims()[0]], "a hidden bias has the width of its layer");
     if !has_fast_body(&projected) {
-        return reference::gru(projected, weight, hidden_bias, hidden);
+        return reference::gru_sequence(projected, weight, hidden_bias, hidden);
     }
     let (hidden_bias, hidden) = (hidden_bias.into_dispatch(), hidden.into_dispatch());
     let outputs = Dispatch::gru_sequence(projected.into_dispatch(), weight.into_dispatch(), hidden_bias, hidden);
@@ -103,61 +105,4 @@ impl<B: GruOps + GruGradients, C: CheckpointStrategy> GruOps for Autodiff<B, C> 
             B::gru_backward(operands, kept, gradient).map(Some)
         })
     }
-}
-
-impl GruOps for Flex {
-    fn gru_sequence(
-        projected: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        hidden_bias: FloatTensor<Self>,
-        hidden: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        Self::gru_keeping(projected, GruOperands { weight, hidden_bias, hidden }).0
-    }
-}
-
-impl GruGradients for Flex {
-    fn gru_keeping(projected: FloatTensor<Self>, operands: GruOperands<Self>) -> (FloatTensor<Self>, GruKept<Self>) {
-        with_number!(projected, T => run::<T>(projected, operands))
-    }
-
-    fn gru_backward(
-        operands: GruOperands<Self>,
-        kept: GruKept<Self>,
-        gradient: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 4] {
-        with_number!(gradient, T => run_backward::<T>(operands, kept, gradient))
-    }
-}
-
-/// The gates lie in the memory of the projected inputs where nobody else holds them.
-fn run<T: Number>(projected: FlexTensor, operands: GruOperands<Flex>) -> (FlexTensor, GruKept<Flex>) {
-    let GruOperands { weight, hidden_bias, hidden } = operands;
-    let [mut gates, weight, hidden_bias, hidden] = [projected, weight, hidden_bias, hidden].map(contiguous);
-    let sizes = sizes_of(&gates, 3);
-    let shape = [sizes.steps, sizes.rows, sizes.width];
-    let count = shape.iter().product();
-    let (mut inner, mut outputs) = (vec![T::ZERO; count], vec![T::ZERO; count]);
-    let layer =
-        Layer { sizes, weight: numbers::<T>(&weight), hidden_bias: numbers(&hidden_bias), hidden: numbers(&hidden) };
-    forward(layer, gates.storage_mut(), &mut inner, &mut outputs);
-    let (inner, outputs) = (tensor(inner, shape), tensor(outputs, shape));
-    (outputs.clone(), GruKept { outputs, gates, inner })
-}
-
-fn run_backward<T: Number>(operands: GruOperands<Flex>, kept: GruKept<Flex>, gradient: FlexTensor) -> [FlexTensor; 4] {
-    let GruOperands { weight, hidden_bias, hidden } = operands;
-    let GruKept { outputs, gates, inner } = kept;
-    let [mut gates, mut inner, gradient] = [gates, inner, gradient].map(contiguous);
-    let [weight, hidden_bias, hidden] = [weight, hidden_bias, hidden].map(contiguous);
-    let layer = Layer {
-        sizes: sizes_of(&gates, 3),
-        weight: numbers::<T>(&weight),
-        hidden_bias: numbers(&hidden_bias),
-        hidden: numbers(&hidden),
-    };
-    let found = backward(layer, [numbers(&outputs), numbers(&gradient)], gates.storage_mut(), inner.storage_mut());
-    let weight = tensor(found.weight, sizes::<2>(&weight));
-    let hidden_bias = tensor(found.hidden_bias, sizes::<1>(&hidden_bias));
-    [gates, weight, hidden_bias, tensor(found.hidden, sizes::<2>(&hidden))]
 }

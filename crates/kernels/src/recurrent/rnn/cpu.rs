@@ -1,7 +1,7 @@
 //! The Elman network's time loop and its gradient on the CPU: h_t = phi(p_t + h_(t-1) V), where p_t = x_t U + c are the
 //! projected inputs and phi is tanh or the rectifier. Arrays are time-major.
 
-use super::steps::{Columns, Sizes, Steps, transposed, write_weight_gradient};
+use super::super::steps::{Columns, Sizes, Steps, transposed, write_weight_gradient};
 use crate::cpu::{Matrix, MatrixMut, Real, Rows, for_rows, multiply, multiply_add, simd};
 
 /// phi.
@@ -43,7 +43,7 @@ impl<T: Real> Layer<'_, T> {
 /// Runs the time loop in place: `outputs`, `[T, B, H]`, holds the projected inputs p_t on entry and all h_t on exit.
 ///
 /// # Panics
-/// When a slice has not its shape's length.
+/// If a slice's length does not match its shape.
 pub(crate) fn forward<T: Real>(layer: Layer<'_, T>, outputs: &mut [T]) {
     let sizes @ Sizes { steps, rows, width } = layer.sizes;
     layer.check();
@@ -82,7 +82,7 @@ fn activate<T: Real>(activation: Activation, sums: &mut [T]) {
 /// - `gradient`: `[T, B, H]`; that of all h_t on entry, on exit that of the projected inputs, da.
 ///
 /// # Panics
-/// When a slice has not its shape's length.
+/// If a slice's length does not match its shape.
 pub(crate) fn backward<T: Real>(layer: Layer<'_, T>, outputs: &[T], gradient: &mut [T]) -> LayerGradients<T> {
     let sizes @ Sizes { steps, rows, width } = layer.sizes;
     layer.check();

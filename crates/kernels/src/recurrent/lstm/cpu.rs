@@ -9,7 +9,7 @@
 //!
 //! Arrays are time-major; the columns of R and of the gates are four blocks of width H in the order i, f, o, g.
 
-use super::steps::{Columns, Sizes, Steps, transposed, write_weight_gradient};
+use super::super::steps::{Columns, Sizes, Steps, transposed, write_weight_gradient};
 use crate::cpu::{Matrix, MatrixMut, Real, Rows, for_rows, multiply, multiply_add, simd};
 
 /// The gates of a unit.
@@ -71,7 +71,7 @@ impl<T: Real> Layer<'_, T> {
 /// - `cells`: all c_t, `[T, B, H]`, written.
 ///
 /// # Panics
-/// When a slice has not its shape's length.
+/// If a slice's length does not match its shape.
 pub(crate) fn forward<T: Real>(layer: Layer<'_, T>, gates: &mut [T], outputs: &mut [T], cells: &mut [T]) {
     let sizes @ Sizes { steps, rows, width } = layer.sizes;
     layer.check();
@@ -142,7 +142,7 @@ fn blocks<T>(gates: &mut [T], width: usize) -> [&mut [T]; GATES] {
 /// - `gates`: `[T, B, 4 H]`; the activated gates on entry, on exit the gradient of the projected inputs, which is da.
 ///
 /// # Panics
-/// When a slice has not its shape's length.
+/// If a slice's length does not match its shape.
 pub(crate) fn backward<T: Real>(
     layer: Layer<'_, T>,
     states: States<'_, T>,

@@ -1,15 +1,19 @@
 //! The Elman network's sequence.
 
+pub(super) mod cpu;
+mod flex;
+pub(crate) mod reference;
+
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
-use super::rnn_cpu::{Layer, backward, forward};
-use super::{RnnActivation, check, reference, sizes_of};
+use super::tensors::check;
 use crate::autodiff::record;
-use crate::flex::{Number, contiguous, has_fast_body, numbers, tensor, with_number};
+use crate::flex::has_fast_body;
+
+pub use cpu::Activation as RnnActivation;
 
 /// The operation as a backend extension.
 #[backend_extension(Autodiff, Flex)]
@@ -62,7 +66,7 @@ pub fn rnn_sequence(
 ) -> Tensor<3> {
     check(1, &projected, &weight, &[&hidden]);
     if !has_fast_body(&projected) {
-        return reference::rnn(projected, weight, hidden, activation);
+        return reference::rnn_sequence(projected, weight, hidden, activation);
     }
     let (projected, weight, hidden) = (projected.into_dispatch(), weight.into_dispatch(), hidden.into_dispatch());
     Tensor::from_dispatch(Dispatch::rnn_sequence(projected, weight, hidden, activation))
@@ -83,49 +87,4 @@ impl<B: RnnOps + RnnGradients, C: CheckpointStrategy> RnnOps for Autodiff<B, C> 
             B::rnn_backward(operands, outputs, gradient).map(Some)
         })
     }
-}
-
-impl RnnOps for Flex {
-    fn rnn_sequence(
-        projected: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        hidden: FloatTensor<Self>,
-        activation: RnnActivation,
-    ) -> FloatTensor<Self> {
-        with_number!(projected, T => run::<T>(projected, weight, hidden, activation))
-    }
-}
-
-impl RnnGradients for Flex {
-    fn rnn_backward(
-        operands: RnnOperands<Self>,
-        outputs: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 3] {
-        with_number!(outputs, T => run_backward::<T>(operands, outputs, gradient))
-    }
-}
-
-/// In the memory of the projected inputs where nobody else holds them.
-fn run<T: Number>(
-    projected: FlexTensor,
-    weight: FlexTensor,
-    hidden: FlexTensor,
-    activation: RnnActivation,
-) -> FlexTensor {
-    let [mut outputs, weight, hidden] = [projected, weight, hidden].map(contiguous);
-    let sizes = sizes_of(&outputs, 1);
-    let layer = Layer { sizes, activation, weight: numbers::<T>(&weight), hidden: numbers(&hidden) };
-    forward(layer, outputs.storage_mut());
-    outputs
-}
-
-fn run_backward<T: Number>(operands: RnnOperands<Flex>, outputs: FlexTensor, gradient: FlexTensor) -> [FlexTensor; 3] {
-    let RnnOperands { weight, hidden, activation } = operands;
-    let [mut gradient, outputs, weight, hidden] = [gradient, outputs, weight, hidden].map(contiguous);
-    let sizes = sizes_of(&outputs, 1);
-    let layer = Layer { sizes, activation, weight: numbers::<T>(&weight), hidden: numbers(&hidden) };
-    let found = backward(layer, numbers(&outputs), gradient.storage_mut());
-    let (width, rows) = (sizes.width, sizes.rows);
-    [gradient, tensor(found.weight, [width, width]), tensor(found.hidden, [rows, width])]
 }
