@@ -111,7 +111,7 @@ fn every_mutant_of_a_recurrent_state_is_refused_or_has_the_shape_of_the_model() 
         hidden: Tensor::zeros([2, width], &device),
         cell: Some(Tensor::ones([2, width], &device)),
     };
-    let fresh = RecurrentState { layers: vec![layer(3), layer(2)] };
+    let fresh = RecurrentState::new(vec![layer(3), layer(2)]);
     let whole = tensors_to_safetensors(&state_tensors(&fresh), &BTreeMap::new()).unwrap();
     let tally = each_mutant(&[whole], Form::Bytes, |bytes| {
         let Ok(file) = tensors_from_safetensors(bytes) else { return Fate::Refused };
