@@ -10,17 +10,20 @@ mod layers;
 mod recurrent;
 #[cfg(test)]
 mod reference;
+mod rows;
 pub mod saved;
+mod state;
 mod tokenizer;
 mod transformer;
 
 pub use config::ModelConfig;
 pub use counting::{FlopsPerToken, TrainingCosts};
-pub use language_model::{LanguageModel, State};
+pub use language_model::LanguageModel;
 pub use layers::{Embedding, Head, Projection};
 pub use recurrent::{
     Activation, Cell, GruConfig, LayerState, LstmConfig, RecurrentLayer, RecurrentModel, RecurrentState, RnnConfig,
 };
+pub use state::State;
 pub use tokenizer::{
     BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, END_TOKEN, StreamDecoder, TextEncoder,
     TextError, Tokenizer, TokenizerConfig, TokenizerError, TokenizerFileConfig, UNKNOWN_TOKEN, Unknown,

@@ -1,70 +1,107 @@
-//! A model that reads a text token by token.
+//! A model that reads texts token by token, several side by side.
 
 use burn::tensor::{Int, Tensor, TensorData};
 use kiln_models::{LanguageModel, State};
 
-use super::GenerateError;
-
-/// Longest window that is read in one forward pass: the logits of a window take `T x V` numbers, of which only the last V
-/// are wanted. It also bounds how many different shapes a device ever sees.
+/// Longest window that is read in one forward pass: it bounds what the pass keeps in memory, and how many different shapes
+/// a device ever sees.
 const LONGEST_READ: usize = 256;
 
-/// What gives logits for the next token when it has read more of the text. A trait so that tests can put a known function
-/// in the place of a model.
+/// What gives logits for the next token of each row when it has read more of the row's text. A trait so that tests can put
+/// a known function in the place of a model.
 pub(super) trait Reader {
     /// Number of logits.
     fn vocabulary_size(&self) -> usize;
 
-    /// The logits after `tokens`, at least one, which follow everything that was read before.
-    fn read(&mut self, tokens: &[u32]) -> Result<Vec<f32>, GenerateError>;
+    /// The logits after each row's `tokens`, at least one, which follow everything that the row has read before; the first
+    /// call says how many rows there are. The error is what the device says.
+    fn read(&mut self, tokens: &[&[u32]]) -> Result<Vec<Vec<f32>>, String>;
+
+    /// Keeps only the rows `rows`, in ascending order, and forgets the others.
+    fn keep(&mut self, rows: &[usize]);
 }
 
 /// Reads with a language model and its state.
 ///
-/// A recurrent model goes on for ever. A transformer's context is finite: a token that no longer fits starts the cache anew
-/// from the last half of a context (the new token among it), so that each re-reading pays for as many tokens again. Between
-/// two of them the model sees between half a context and a whole one.
+/// A recurrent model reads texts of any length. A transformer's context is finite: a row's token that no longer fits starts
+/// the row anew from the last half of a context (the new token among it), so that each re-reading pays for as many tokens
+/// again. Between two of them the model sees between half a context and a whole one.
 pub(super) struct ModelReader<'a> {
     model: &'a LanguageModel,
+    /// `None` before the first token.
     state: Option<State>,
-    /// The tokens in the cache of a transformer; empty for recurrent models.
-    window: Vec<u32>,
+    /// The tokens of each row in a transformer's cache; empty for recurrent models.
+    windows: Vec<Vec<u32>>,
 }
 
 impl<'a> ModelReader<'a> {
     pub(super) fn new(model: &'a LanguageModel) -> Self {
-        Self { model, state: None, window: Vec::new() }
+        Self { model, state: None, windows: Vec::new() }
     }
 
-    /// Reads `tokens` behind what is in the state.
-    fn advance(&mut self, tokens: &[u32]) -> Result<Vec<f32>, GenerateError> {
-        let mut logits = Vec::new();
-        for part in tokens.chunks(LONGEST_READ) {
-            let state = self.state.take().unwrap_or_else(|| self.fresh_state());
-            let device = self.model.device();
-            let row: Vec<i32> = part.iter().map(|&token| token as i32).collect();
-            let data = TensorData::new(row, [part.len()]);
-            let row = Tensor::<1, Int>::from_data(data, &device);
-            let last = if part.len() == 1 {
-                let (last, state) = self.model.step(row, state);
-                self.state = Some(state);
-                last
-            } else {
-                let (all, state) = self.model.forward(row.unsqueeze(), Some(state));
-                self.state = state;
-                let [_, length, vocabulary] = all.dims();
-                all.slice([0..1, length - 1..length, 0..vocabulary]).reshape([1, vocabulary])
-            };
-            // Only the last part's logits are read back; the others keep the device busy meanwhile.
-            if part.as_ptr_range().end == tokens.as_ptr_range().end {
-                logits = to_host(last)?;
+    /// What each row has to read so that its `tokens` are read: they alone, or its whole new window.
+    fn unread(&mut self, tokens: &[&[u32]], state: State) -> (Vec<Vec<u32>>, State) {
+        let Some(context) = self.model.longest_window() else {
+            return (tokens.iter().map(|tokens| tokens.to_vec()).collect(), state);
+        };
+        let (mut unread, mut anew) = (Vec::new(), Vec::new());
+        for (row, tokens) in tokens.iter().enumerate() {
+            let (window, fits) = slide(&self.windows[row], tokens, context);
+            if !fits && !self.windows[row].is_empty() {
+                anew.push(row);
+            }
+            unread.push(if fits { tokens.to_vec() } else { window.clone() });
+            self.windows[row] = window;
+        }
+        if anew.is_empty() {
+            return (unread, state);
+        }
+        let fresh = self.model.initial_state(anew.len());
+        (unread, state.put_rows(&anew, fresh))
+    }
+
+    /// Reads what every row has to read, behind what is in the state.
+    fn advance(&mut self, unread: &[Vec<u32>], mut state: State) -> Result<Vec<Vec<f32>>, String> {
+        let mut logits = vec![Vec::new(); unread.len()];
+        // Rows that read a single token do not pay for the length of the others.
+        let (single, several): (Vec<usize>, Vec<usize>) = (0..unread.len()).partition(|&row| unread[row].len() == 1);
+        for group in [single, several] {
+            let longest = group.iter().map(|&row| unread[row].len()).max().unwrap_or(0);
+            for start in (0..longest).step_by(LONGEST_READ) {
+                let rows: Vec<usize> = group.iter().copied().filter(|&row| unread[row].len() > start).collect();
+                let part = |&row: &usize| &unread[row][start..unread[row].len().min(start + LONGEST_READ)];
+                let parts: Vec<&[u32]> = rows.iter().map(part).collect();
+                let (last, after) = self.read_window(&rows, &parts, state);
+                state = after;
+                let is_read = |row: usize| unread[row].len() <= start + LONGEST_READ;
+                // Only the logits that are wanted are read back; the others keep the device busy meanwhile.
+                if rows.iter().any(|&row| is_read(row)) {
+                    let values = to_host(last)?;
+                    for (values, &row) in values.chunks(self.model.vocabulary_size()).zip(&rows) {
+                        logits[row] = values.to_vec();
+                    }
+                }
             }
         }
+        self.state = Some(state);
         Ok(logits)
     }
 
-    fn fresh_state(&self) -> State {
-        self.model.initial_state(1, self.model.longest_window().unwrap_or(1))
+    /// Reads one window of the rows `rows`: the logits after the last token of each, `[rows, V]`.
+    fn read_window(&self, rows: &[usize], parts: &[&[u32]], state: State) -> (Tensor<2>, State) {
+        let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+        let steps = lengths.iter().copied().max().unwrap_or(0);
+        let padded = |part: &&[u32]| {
+            let padding = std::iter::repeat_n(0, steps - part.len());
+            part.iter().map(|&token| token as i32).chain(padding).collect::<Vec<i32>>()
+        };
+        let tokens = TensorData::new(parts.iter().flat_map(padded).collect(), [rows.len(), steps]);
+        let tokens = Tensor::<2, Int>::from_data(tokens, &self.model.device());
+        if rows.len() == state.rows() {
+            return self.model.read(tokens, &lengths, state);
+        }
+        let (last, after) = self.model.read(tokens, &lengths, state.take_rows(rows));
+        (last, state.put_rows(rows, after))
     }
 }
 
@@ -73,22 +110,40 @@ impl Reader for ModelReader<'_> {
         self.model.vocabulary_size()
     }
 
-    fn read(&mut self, tokens: &[u32]) -> Result<Vec<f32>, GenerateError> {
-        let Some(context) = self.model.longest_window() else { return self.advance(tokens) };
-        let (window, fits) = slide(&self.window, tokens, context);
-        self.window = window;
-        if fits {
-            return self.advance(tokens);
-        }
-        self.state = None;
-        let window = std::mem::take(&mut self.window);
-        let logits = self.advance(&window);
-        self.window = window;
-        logits
+    fn read(&mut self, tokens: &[&[u32]]) -> Result<Vec<Vec<f32>>, String> {
+        let Some(state) = self.state.take() else {
+            // Texts that begin alike are read once.
+            let (distinct, places) = distinct(tokens);
+            self.windows = vec![Vec::new(); distinct.len()];
+            let (unread, state) = self.unread(&distinct, self.model.initial_state(distinct.len()));
+            let logits = self.advance(&unread, state)?;
+            self.keep(&places);
+            return Ok(places.into_iter().map(|place| logits[place].clone()).collect());
+        };
+        let (unread, state) = self.unread(tokens, state);
+        self.advance(&unread, state)
+    }
+
+    fn keep(&mut self, rows: &[usize]) {
+        self.state = self.state.take().map(|state| state.take_rows(rows));
+        self.windows = rows.iter().map(|&row| self.windows[row].clone()).collect();
     }
 }
 
-/// The window of a transformer after `tokens` came, and whether they could be added to the one that was there. Where not,
+/// The different texts, and which of them each text is.
+fn distinct<'a>(texts: &[&'a [u32]]) -> (Vec<&'a [u32]>, Vec<usize>) {
+    let mut distinct: Vec<&[u32]> = Vec::new();
+    let place = |text: &&'a [u32]| {
+        distinct.iter().position(|other| other == text).unwrap_or_else(|| {
+            distinct.push(text);
+            distinct.len() - 1
+        })
+    };
+    let places = texts.iter().map(place).collect();
+    (distinct, places)
+}
+
+/// The window of a transformer after `tokens` came, and whether they could be added to the one that was there. If not,
 /// the new window is the end of the text: half a context, but of a text that is read for the first time a whole one.
 pub(super) fn slide(window: &[u32], tokens: &[u32], context: usize) -> (Vec<u32>, bool) {
     let mut all = [window, tokens].concat();
@@ -100,7 +155,7 @@ pub(super) fn slide(window: &[u32], tokens: &[u32], context: usize) -> (Vec<u32>
     (all, fits)
 }
 
-fn to_host(logits: Tensor<2>) -> Result<Vec<f32>, GenerateError> {
-    let data = logits.try_into_data().map_err(|error| GenerateError::Device(error.to_string()))?;
-    data.try_into_vec_as::<f32>().map_err(|error| GenerateError::Device(error.to_string()))
+fn to_host(logits: Tensor<2>) -> Result<Vec<f32>, String> {
+    let data = logits.try_into_data().map_err(|error| error.to_string())?;
+    data.try_into_vec_as::<f32>().map_err(|error| error.to_string())
 }

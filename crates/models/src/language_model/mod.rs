@@ -4,13 +4,28 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, assert_shape};
 use kiln_kernels::Draws;
 
-use crate::recurrent::{RecurrentModel, RecurrentState};
-use crate::transformer::{KeyValueCache, Transformer};
+use crate::recurrent::RecurrentModel;
+use crate::state::State;
+use crate::transformer::Transformer;
 
 /// A language model: for each token of a window the logits of the next token.
 ///
 /// Made by [`ModelConfig::init`](crate::ModelConfig::init). Dropout acts only in [`losses`](Self::losses), where its draws
 /// are given. Parameters are named as in the tables of initialisations, without a prefix for the kind of model.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use kiln_models::{GruConfig, ModelConfig};
+///
+/// let config = ModelConfig::Gru(GruConfig { layers: 1, hidden: 8, ..GruConfig::default() });
+/// let model = config.init(5, 16, 1, &Device::flex());
+/// // Two rows of three tokens, the second of which has two; then one more token in each.
+/// let prompts = Tensor::<2, Int>::from_data([[0, 1, 2], [3, 4, 0]], &model.device());
+/// let (logits, state) = model.read(prompts, &[3, 2], model.initial_state(2));
+/// assert_eq!((logits.dims(), state.positions()), ([2, 5], &[3, 2][..]));
+/// let (logits, state) = model.step(logits.argmax(1).squeeze_dim(1), state);
+/// assert_eq!((logits.dims(), state.positions()), ([2, 5], &[4, 3][..]));
+/// ```
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a program holds a handful of models, each far larger on its device")]
 pub enum LanguageModel {
@@ -18,42 +33,6 @@ pub enum LanguageModel {
     Recurrent(RecurrentModel),
     /// Decoder transformer.
     Transformer(Transformer),
-}
-
-/// What a model remembers of the tokens that it has read.
-#[derive(Debug, Clone)]
-pub enum State {
-    /// The hidden states of every layer.
-    Recurrent(RecurrentState),
-    /// The keys and values of every block.
-    Transformer(KeyValueCache),
-}
-
-impl State {
-    /// The same numbers, cut from the graph that computed them: the boundary of truncated back-propagation.
-    #[must_use]
-    pub fn detach(self) -> Self {
-        match self {
-            Self::Recurrent(state) => Self::Recurrent(state.detach()),
-            Self::Transformer(cache) => Self::Transformer(cache.detach()),
-        }
-    }
-
-    /// Rows that it remembers for, B.
-    pub fn batch_size(&self) -> usize {
-        match self {
-            Self::Recurrent(state) => state.batch_size(),
-            Self::Transformer(cache) => cache.batch_size(),
-        }
-    }
-
-    /// How many more tokens fit: `None` without a limit, as in recurrent models.
-    pub fn remaining(&self) -> Option<usize> {
-        match self {
-            Self::Recurrent(_) => None,
-            Self::Transformer(cache) => Some(cache.capacity() - cache.length()),
-        }
-    }
 }
 
 impl LanguageModel {
@@ -68,20 +47,64 @@ impl LanguageModel {
     ///
     /// # Panics
     /// When the state belongs to another kind of model or another number of rows, or a transformer is asked to read
-    /// beyond its context or its state's capacity.
+    /// beyond its context.
     pub fn forward(&self, tokens: Tensor<2, Int>, state: Option<State>) -> (Tensor<3>, Option<State>) {
+        let [rows, steps] = tokens.dims();
+        self.forward_lengths(tokens, &vec![steps; rows], state)
+    }
+
+    /// As [`forward`](Self::forward), for rows of different length: row r has `lengths[r]` tokens, which follow those that
+    /// the row has read, and then padding, any token ids. Padding changes neither the logits of tokens nor the state; its
+    /// own logits mean nothing.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward), and when `lengths` does not have a number up to T for each row.
+    pub fn forward_ragged(&self, tokens: Tensor<2, Int>, lengths: &[usize], state: State) -> (Tensor<3>, State) {
+        let (logits, state) = self.forward_lengths(tokens, lengths, Some(state));
+        let Some(state) = state else { unreachable!("a model that is given a state returns one") };
+        (logits, state)
+    }
+
+    fn forward_lengths(
+        &self,
+        tokens: Tensor<2, Int>,
+        lengths: &[usize],
+        state: Option<State>,
+    ) -> (Tensor<3>, Option<State>) {
         let (logits, state) = match self {
             Self::Recurrent(model) => {
-                let (logits, state) = model.forward(tokens, state.map(recurrent_state));
+                let (logits, state) = model.forward(tokens, lengths, state.map(State::into_recurrent));
                 (logits, Some(State::Recurrent(state)))
             }
             Self::Transformer(model) => {
-                let (logits, cache) = model.forward(tokens, state.map(key_value_cache));
+                let (logits, cache) = model.forward(tokens, lengths, state.map(State::into_key_value_cache));
                 (logits, cache.map(State::Transformer))
             }
         };
         assert_shape!(logits, [_, _, self.vocabulary_size()]);
         (logits, state)
+    }
+
+    /// Logits for the token after the last token of each row, and the state: as
+    /// [`forward_ragged`](Self::forward_ragged), without the cost of the other logits.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[B, T]`
+    /// - output: `[B, V]`
+    ///
+    /// # Panics
+    /// As [`forward_ragged`](Self::forward_ragged), and when a row has no token.
+    pub fn read(&self, tokens: Tensor<2, Int>, lengths: &[usize], state: State) -> (Tensor<2>, State) {
+        match self {
+            Self::Recurrent(model) => {
+                let (logits, state) = model.read(tokens, lengths, state.into_recurrent());
+                (logits, State::Recurrent(state))
+            }
+            Self::Transformer(model) => {
+                let (logits, cache) = model.read(tokens, lengths, state.into_key_value_cache());
+                (logits, State::Transformer(cache))
+            }
+        }
     }
 
     /// Loss of the token after each token of a window, -ln softmax(logits)\[target\] in nats, and the state after the
@@ -103,7 +126,7 @@ impl LanguageModel {
     ) -> (Tensor<2>, Option<State>) {
         match self {
             Self::Recurrent(model) => {
-                let (losses, state) = model.losses(tokens, targets, state.map(recurrent_state), draws);
+                let (losses, state) = model.losses(tokens, targets, state.map(State::into_recurrent), draws);
                 (losses, Some(State::Recurrent(state)))
             }
             Self::Transformer(model) => (model.losses(tokens, targets, draws), None),
@@ -119,20 +142,15 @@ impl LanguageModel {
     /// # Panics
     /// As [`forward`](Self::forward).
     pub fn step(&self, tokens: Tensor<1, Int>, state: State) -> (Tensor<2>, State) {
-        let (logits, state) = self.forward(tokens.unsqueeze_dim(1), Some(state));
-        let Some(state) = state else { unreachable!("a model that is given a state returns one") };
-        (logits.squeeze_dim(1), state)
+        let [rows] = tokens.dims();
+        self.read(tokens.unsqueeze_dim(1), &vec![1; rows], state)
     }
 
-    /// The state before the first token, for `rows` rows; `capacity` is how many tokens a transformer's may take in,
-    /// and ignored by recurrent models.
-    ///
-    /// # Panics
-    /// When a transformer's `capacity` is zero or beyond its context.
-    pub fn initial_state(&self, rows: usize, capacity: usize) -> State {
+    /// The state before the first token, for `rows` rows.
+    pub fn initial_state(&self, rows: usize) -> State {
         match self {
             Self::Recurrent(model) => State::Recurrent(model.initial_state(rows)),
-            Self::Transformer(model) => State::Transformer(model.cache(rows, capacity)),
+            Self::Transformer(model) => State::Transformer(model.cache(rows)),
         }
     }
 
@@ -167,20 +185,6 @@ impl LanguageModel {
             Self::Transformer(model) => &model.token_embedding,
         };
         table.weight.val().device()
-    }
-}
-
-fn recurrent_state(state: State) -> RecurrentState {
-    match state {
-        State::Recurrent(state) => state,
-        State::Transformer(_) => panic!("a recurrent model was given a transformer's key-value cache"),
-    }
-}
-
-fn key_value_cache(state: State) -> KeyValueCache {
-    match state {
-        State::Transformer(cache) => cache,
-        State::Recurrent(_) => panic!("a transformer was given the state of a recurrent model"),
     }
 }
 

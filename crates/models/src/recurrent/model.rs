@@ -1,5 +1,7 @@
 //! Embedding, layers, head.
 
+use std::collections::BTreeSet;
+
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use kiln_kernels::{Draws, dropout, embedding};
@@ -9,6 +11,7 @@ use super::layer::RecurrentLayer;
 use super::state::RecurrentState;
 use crate::initializer::Initializer;
 use crate::layers::{Embedding, Head};
+use crate::rows;
 
 /// A stack of recurrent layers between an embedding and a head: o_t = h_t W + b.
 ///
@@ -50,16 +53,39 @@ impl RecurrentModel {
     /// Logits for the token after each token of a window, and the state after the window.
     ///
     /// # Shapes
-    /// - `tokens`: `[B, T]`
+    /// - `tokens`: `[B, T]`, of which row r has `lengths[r]` tokens and then padding, whose logits mean nothing
     /// - output: `[B, T, V]`
     ///
     /// # Panics
-    /// When the state is another model's, or for another number of rows.
-    pub fn forward(&self, tokens: Tensor<2, Int>, state: Option<RecurrentState>) -> (Tensor<3>, RecurrentState) {
-        let [rows, steps] = tokens.dims();
-        let (hidden, state) = self.hidden(tokens, state, &mut Draws::none());
-        let logits = self.output.forward(hidden, &self.embedding);
+    /// When the lengths do not fit the window, or the state is another model's or for another number of rows.
+    pub fn forward(
+        &self,
+        tokens: Tensor<2, Int>,
+        lengths: &[usize],
+        state: Option<RecurrentState>,
+    ) -> (Tensor<3>, RecurrentState) {
+        let (hidden, state) = self.hidden(tokens, lengths, state, &mut Draws::none());
+        let [steps, rows, width] = hidden.dims();
+        let logits = self.output.forward(hidden.reshape([steps * rows, width]), &self.embedding);
         (logits.reshape([steps, rows, self.vocabulary_size()]).swap_dims(0, 1), state)
+    }
+
+    /// Logits `[B, V]` for the token after the last token of each row, and the state after the window.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward), and when a row has no token.
+    pub fn read(
+        &self,
+        tokens: Tensor<2, Int>,
+        lengths: &[usize],
+        state: RecurrentState,
+    ) -> (Tensor<2>, RecurrentState) {
+        rows::check_not_empty(lengths);
+        let (hidden, state) = self.hidden(tokens, lengths, Some(state), &mut Draws::none());
+        let [steps, rows, width] = hidden.dims();
+        let last = lengths.iter().enumerate().map(|(row, length)| (length - 1) * rows + row);
+        let last = rows::indices(last, &hidden.device());
+        (self.output.forward(hidden.reshape([steps * rows, width]).select(0, last), &self.embedding), state)
     }
 
     /// Loss of the token after each token of a window, `[B, T]`, nats, and the state after the window.
@@ -75,27 +101,62 @@ impl RecurrentModel {
     ) -> (Tensor<2>, RecurrentState) {
         let [rows, steps] = tokens.dims();
         assert_shape!(targets, [rows, steps]);
-        let (hidden, state) = self.hidden(tokens, state, draws);
+        let (hidden, state) = self.hidden(tokens, &vec![steps; rows], state, draws);
         // Time-major, as the hidden states are: so only the targets and the losses are turned, which are small.
         let targets = targets.swap_dims(0, 1).reshape([steps * rows]);
+        let hidden = hidden.reshape([steps * rows, self.hidden_size()]);
         let losses = self.output.losses(hidden, &self.embedding, targets);
         (losses.reshape([steps, rows]).swap_dims(0, 1), state)
     }
 
-    /// What the head reads, `[T * B, H]`, and the state after the window.
+    /// What the head reads, `[T, B, H]`, zeros for padding, and the state after the window.
+    ///
+    /// Padding is never read: the window is cut where rows end, and those that have ended are left out of what follows.
     fn hidden(
         &self,
         tokens: Tensor<2, Int>,
+        lengths: &[usize],
         state: Option<RecurrentState>,
         draws: &mut Draws,
-    ) -> (Tensor<2>, RecurrentState) {
+    ) -> (Tensor<3>, RecurrentState) {
         let [rows, steps] = tokens.dims();
-        let state = state.unwrap_or_else(|| self.initial_state(rows));
+        rows::check_lengths(lengths, [rows, steps]);
+        let mut state = state.unwrap_or_else(|| self.initial_state(rows));
+        if lengths.iter().all(|&length| length == steps) {
+            return self.hidden_of_whole(tokens, state, draws);
+        }
+        let ends: BTreeSet<usize> = lengths.iter().copied().filter(|&length| length > 0).collect();
+        let (mut start, mut parts, device) = (0, Vec::new(), tokens.device());
+        for end in ends {
+            let reading: Vec<usize> = (0..rows).filter(|&row| lengths[row] >= end).collect();
+            let part = tokens.clone().narrow(1, start, end - start);
+            let part = part.select(0, rows::indices(reading.iter().copied(), &device));
+            let (part, after) = self.hidden_of_whole(part, state.take_rows(&reading), draws);
+            state = state.put_rows(&reading, after);
+            let nothing = Tensor::zeros([end - start, 1, self.hidden_size()], &part.device());
+            let places = (0..rows).map(|row| reading.binary_search(&row).unwrap_or(reading.len()));
+            parts.push(Tensor::cat(vec![part, nothing], 1).select(1, rows::indices(places, &device)));
+            start = end;
+        }
+        if start < steps {
+            parts.push(Tensor::zeros([steps - start, rows, self.hidden_size()], &device));
+        }
+        (Tensor::cat(parts, 0), state)
+    }
+
+    /// The same of a window without padding.
+    fn hidden_of_whole(
+        &self,
+        tokens: Tensor<2, Int>,
+        mut state: RecurrentState,
+        draws: &mut Draws,
+    ) -> (Tensor<3>, RecurrentState) {
+        let [rows, steps] = tokens.dims();
         assert_eq!(state.layers.len(), self.layers.len(), "a state has one entry for each layer of its model");
         let tokens = tokens.swap_dims(0, 1);
         let mut below: Option<Tensor<3>> = None;
         let mut after = Vec::with_capacity(self.layers.len());
-        for (layer, before) in self.layers.iter().zip(state.layers) {
+        for (layer, before) in self.layers.iter().zip(std::mem::take(&mut state.layers)) {
             let projected = match below {
                 None => self.project_tokens(layer, tokens.clone()),
                 Some(below) => layer.project_rows(dropout(below, self.dropout, draws.take())),
@@ -106,7 +167,7 @@ impl RecurrentModel {
         }
         let Some(hidden) = below else { panic!("a recurrent model has a layer at least") };
         let hidden = dropout(hidden, self.output_dropout, draws.take());
-        (hidden.reshape([steps * rows, self.hidden_size()]), RecurrentState { layers: after })
+        (hidden, state.advanced(after, &vec![steps; rows]))
     }
 
     /// What the lowest layer makes of tokens `[T, B]` without its state, `[T, B, F]`.
@@ -124,7 +185,7 @@ impl RecurrentModel {
 
     /// The state before the first token: zeros.
     pub fn initial_state(&self, rows: usize) -> RecurrentState {
-        RecurrentState { layers: self.layers.iter().map(|layer| layer.initial_state(rows)).collect() }
+        RecurrentState::new(self.layers.iter().map(|layer| layer.initial_state(rows)).collect())
     }
 
     /// Number of token ids, V.

@@ -97,10 +97,10 @@ fn check_both_ways(config: &impl RecurrentConfig) {
         let columns: Vec<i32> = (0..3).flat_map(|row| tokens[row * 8 + first..row * 8 + end].to_vec()).collect();
         Tensor::<2, Int>::from_data(TensorData::new(columns, [3, end - first]), &device)
     };
-    let (whole, _) = model.forward(columns(0, 8), None);
+    let (whole, _) = model.forward(columns(0, 8), &[8; 3], None);
     let (mut state, mut steps) = (None, Vec::new());
     for step in 0..8 {
-        let (logits, after) = model.forward(columns(step, step + 1), state);
+        let (logits, after) = model.forward(columns(step, step + 1), &[1; 3], state);
         steps.push(logits);
         state = Some(after);
     }

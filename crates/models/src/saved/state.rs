@@ -64,7 +64,7 @@ pub fn state_from_tensors(
     }
     match tensors.into_keys().next() {
         Some(name) => Err(StateProblem::Unexpected(name)),
-        None => Ok(RecurrentState { layers }),
+        None => Ok(RecurrentState::new(layers)),
     }
 }
 

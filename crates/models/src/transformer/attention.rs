@@ -7,7 +7,6 @@ use kiln_kernels::{AttentionHeads, AttentionScores, Draws, cached_attention, cau
 use super::cache::LayerCache;
 use super::config::{NormKind, TransformerConfig};
 use super::norm::Norm;
-use super::rotary::RotaryPositions;
 use crate::initializer::Initializer;
 use crate::layers::Projection;
 
@@ -42,10 +41,20 @@ pub(super) struct Window<'a> {
     pub(super) rows: usize,
     /// T.
     pub(super) steps: usize,
-    /// Position of the first token.
-    pub(super) start: usize,
-    /// For rotary positions.
-    pub(super) rotary: Option<&'a RotaryPositions>,
+    /// Position of the first token of each row, `[B]`.
+    pub(super) starts: &'a [usize],
+    /// Tokens of each row, `[B]`; what follows them is padding.
+    pub(super) lengths: &'a [usize],
+    /// For rotary positions: cosines and sines.
+    pub(super) rotary: Option<[Tensor<2>; 2]>,
+}
+
+impl Window<'_> {
+    /// Where all rows start, if they start at one position.
+    pub(super) fn common_start(&self) -> Option<usize> {
+        let first = *self.starts.first()?;
+        self.starts.iter().all(|&start| start == first).then_some(first)
+    }
 }
 
 impl Attention {
@@ -75,20 +84,21 @@ impl Attention {
         cache: Option<LayerCache>,
         draws: &mut Draws,
     ) -> (Tensor<2>, Option<LayerCache>) {
-        let Window { rows, steps, start, .. } = *window;
+        let (rows, steps) = (window.rows, window.steps);
         assert_shape!(input, [rows * steps, _]);
         let AttentionHeads { queries, width, .. } = self.heads;
         let packed = self.packed(input, window);
         let cache = cache.map(|cache| {
             let (keys, values) = self.keys_and_values(&packed);
-            cache.write(start, keys, values)
+            cache.write(window, keys, values)
         });
+        let draw = draws.take();
         let output = match &cache {
-            Some(cache) if start > 0 => {
+            Some(cache) if window.common_start() != Some(0) => {
                 let query = packed.narrow(2, 0, queries * width);
-                cached_attention(query, cache.keys.clone(), cache.values.clone(), &vec![start; rows], self.scores)
+                cached_attention(query, cache.keys.clone(), cache.values.clone(), window.starts, self.scores)
             }
-            _ => causal_attention(packed, self.heads, self.scores, self.dropout, draws.take()),
+            _ => causal_attention(packed, self.heads, self.scores, self.dropout, draw),
         };
         (output.reshape([rows * steps, queries * width]), cache)
     }
@@ -107,8 +117,8 @@ impl Attention {
             let (query, key) = (normed(query_norm, 0, queries), normed(key_norm, queries, key_values));
             packed = Tensor::cat(vec![query, key, part(queries + key_values, key_values)], 2);
         }
-        match window.rotary {
-            Some(rotary) => rotate(packed, self.heads, rotary.tables(), &vec![window.start; rows]),
+        match &window.rotary {
+            Some(tables) => rotate(packed, self.heads, tables.clone(), window.starts),
             None => packed,
         }
     }

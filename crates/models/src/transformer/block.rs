@@ -54,7 +54,8 @@ impl Block {
 
     /// The stream with the projection of a part's result added to it, in one pass where nothing is dropped.
     fn added(&self, stream: Tensor<2>, projection: &Projection, input: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
-        match draws.take() {
+        let draw = draws.take();
+        match draw {
             Some(draw) if self.dropout > 0.0 => stream + dropout(projection.forward(input), self.dropout, Some(draw)),
             _ => projection.forward_onto(stream, input),
         }

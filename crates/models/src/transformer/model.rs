@@ -12,6 +12,7 @@ use super::norm::Norm;
 use super::rotary::RotaryPositions;
 use crate::initializer::Initializer;
 use crate::layers::{Embedding, Head, Projection};
+use crate::rows;
 
 /// Standard deviation of fresh weights, as in GPT-2.
 const DEVIATION: f64 = 0.02;
@@ -79,19 +80,38 @@ impl TransformerConfig {
 }
 
 impl Transformer {
-    /// Logits for the token after each token of a window; with a cache, the window goes on after the tokens in it.
+    /// Logits for the token after each token of a window; with a cache, the window follows the tokens in it.
     ///
     /// # Shapes
-    /// - `tokens`: `[B, T]`
+    /// - `tokens`: `[B, T]`, of which row r has `lengths[r]` tokens and then padding, whose logits mean nothing
     /// - output: `[B, T, V]`
     ///
     /// # Panics
-    /// When the window, with the tokens in the cache, is longer than the context or the cache's capacity, or the cache
-    /// is for another number of rows or blocks.
-    pub fn forward(&self, tokens: Tensor<2, Int>, cache: Option<KeyValueCache>) -> (Tensor<3>, Option<KeyValueCache>) {
+    /// When the lengths do not fit the window, a row is longer than the context, with its tokens in the cache, or the
+    /// cache is for another number of rows or blocks.
+    pub fn forward(
+        &self,
+        tokens: Tensor<2, Int>,
+        lengths: &[usize],
+        cache: Option<KeyValueCache>,
+    ) -> (Tensor<3>, Option<KeyValueCache>) {
         let [rows, steps] = tokens.dims();
-        let (stream, cache) = self.stream(tokens, cache, &mut Draws::none());
+        let (stream, cache) = self.stream(tokens, lengths, cache, &mut Draws::none());
         (self.logits(stream).reshape([rows, steps, self.vocabulary_size()]), cache)
+    }
+
+    /// Logits `[B, V]` for the token after the last token of each row, and the cache after the window.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward), and when a row has no token.
+    pub fn read(&self, tokens: Tensor<2, Int>, lengths: &[usize], cache: KeyValueCache) -> (Tensor<2>, KeyValueCache) {
+        rows::check_not_empty(lengths);
+        let [_, steps] = tokens.dims();
+        let (stream, cache) = self.stream(tokens, lengths, Some(cache), &mut Draws::none());
+        let Some(cache) = cache else { unreachable!("a transformer that is given a cache returns one") };
+        let last = lengths.iter().enumerate().map(|(row, length)| row * steps + length - 1);
+        let last = rows::indices(last, &stream.device());
+        (self.logits(stream.select(0, last)), cache)
     }
 
     /// Loss of the token after each token of a window, `[B, T]`, nats.
@@ -102,7 +122,7 @@ impl Transformer {
         let [rows, steps] = tokens.dims();
         assert_shape!(targets, [rows, steps]);
         let targets = targets.reshape([rows * steps]);
-        let (stream, _) = self.stream(tokens, None, draws);
+        let (stream, _) = self.stream(tokens, &vec![steps; rows], None, draws);
         let losses = match self.config.logit_soft_cap {
             Some(_) => cross_entropy(self.logits(stream), targets),
             None => self.output.losses(stream, &self.token_embedding, targets),
@@ -114,15 +134,20 @@ impl Transformer {
     fn stream(
         &self,
         tokens: Tensor<2, Int>,
+        lengths: &[usize],
         cache: Option<KeyValueCache>,
         draws: &mut Draws,
     ) -> (Tensor<2>, Option<KeyValueCache>) {
         let [rows, steps] = tokens.dims();
-        self.check(rows, steps, cache.as_ref());
-        let start = cache.as_ref().map_or(0, KeyValueCache::length);
-        let window = Window { rows, steps, start, rotary: self.rotary.as_ref() };
+        rows::check_lengths(lengths, [rows, steps]);
+        let starts = cache.as_ref().map_or_else(|| vec![0; rows], |cache| cache.positions().to_vec());
+        self.check(rows, &starts, lengths, cache.as_ref());
+        let end = starts.iter().max().map_or(0, |start| start + steps);
+        let rotary = self.rotary.as_ref().map(|rotary| rotary.tables(end));
+        let window = Window { rows, steps, starts: &starts, lengths, rotary };
         let mut stream = self.embed(tokens, &window, draws);
         // Taken out of the cache, so that each block owns its part alone and writes into it in place.
+        let cache = cache.map(|cache| cache.with_room(end, self.context));
         let (mut before, cache) = cache.map_or_else(Default::default, |cache| cache.take_layers());
         let mut after = Vec::with_capacity(before.len());
         for block in &self.blocks {
@@ -130,20 +155,12 @@ impl Transformer {
             stream = next;
             after.extend(layer);
         }
-        (self.final_norm.forward(stream), cache.map(|cache| cache.advanced(after, steps)))
+        (self.final_norm.forward(stream), cache.map(|cache| cache.advanced(after, lengths)))
     }
 
-    /// An empty cache for `rows` rows of up to `capacity` tokens.
-    ///
-    /// # Panics
-    /// When `capacity` is zero or beyond the context.
-    pub fn cache(&self, rows: usize, capacity: usize) -> KeyValueCache {
-        let context = self.context;
-        assert!(
-            (1..=context).contains(&capacity),
-            "a key-value cache for {capacity} tokens was asked for, but the model reads between 1 and {context}"
-        );
-        KeyValueCache::new(&self.config, rows, capacity, &self.token_embedding.weight.val().device())
+    /// An empty cache for `rows` rows.
+    pub fn cache(&self, rows: usize) -> KeyValueCache {
+        KeyValueCache::new(&self.config, rows, self.context, &self.token_embedding.weight.val().device())
     }
 
     /// Number of token ids, V.
@@ -156,35 +173,39 @@ impl Transformer {
         self.context
     }
 
-    fn check(&self, rows: usize, steps: usize, cache: Option<&KeyValueCache>) {
-        let start = cache.map_or(0, KeyValueCache::length);
-        let context = self.context;
-        assert!(steps > 0, "a window needs at least one token");
-        assert!(
-            start + steps <= context,
-            "{steps} tokens after {start} are {}, but the model reads at most {context}",
-            start + steps
-        );
+    fn check(&self, rows: usize, starts: &[usize], lengths: &[usize], cache: Option<&KeyValueCache>) {
         if let Some(cache) = cache {
-            let (capacity, cached_rows) = (cache.capacity(), cache.batch_size());
-            assert!(
-                start + steps <= capacity,
-                "{steps} tokens after {start} are {}, but the key-value cache holds at most {capacity}",
-                start + steps
-            );
+            let cached_rows = cache.positions().len();
             assert_eq!(cached_rows, rows, "the key-value cache is for {cached_rows} rows, the window has {rows}");
             assert_eq!(cache.layers.len(), self.blocks.len(), "the key-value cache belongs to another model");
+        }
+        let context = self.context;
+        for (start, length) in starts.iter().zip(lengths) {
+            assert!(
+                start + length <= context,
+                "{length} tokens after {start} are {}, but the model reads at most {context}",
+                start + length
+            );
         }
     }
 
     /// `[B, T]` to `[N, C]`.
     fn embed(&self, tokens: Tensor<2, Int>, window: &Window<'_>, draws: &mut Draws) -> Tensor<2> {
+        let (rows, steps) = (window.rows, window.steps);
         let mut stream = self.token_embedding.forward(tokens);
-        if let Some(positions) = &self.position_embedding {
-            let positions = positions.weight.val().narrow(0, window.start, window.steps);
-            stream = stream + positions.unsqueeze();
+        if let Some(table) = &self.position_embedding {
+            let positions = match window.common_start() {
+                Some(start) if start + steps <= self.context => table.weight.val().narrow(0, start, steps).unsqueeze(),
+                _ => {
+                    // Padding may stand beyond the context.
+                    let position = |place: usize| (window.starts[place / steps] + place % steps).min(self.context - 1);
+                    let positions = rows::indices((0..rows * steps).map(position), &stream.device());
+                    table.forward(positions.reshape([rows, steps]))
+                }
+            };
+            stream = stream + positions;
         }
-        dropout(stream, self.dropout, draws.take()).reshape([window.rows * window.steps, self.config.width])
+        dropout(stream, self.dropout, draws.take()).reshape([rows * steps, self.config.width])
     }
 
     /// `[N, C]` to `[N, V]`.

@@ -30,8 +30,16 @@ impl RotaryPositions {
         Self { cosines: table(f64::cos), sines: table(f64::sin) }
     }
 
-    /// Cosines and sines of all positions, `[context, D / 2]` each.
-    pub(super) fn tables(&self) -> [Tensor<2>; 2] {
-        [self.cosines.clone(), self.sines.clone()]
+    /// Cosines and sines, `[context, D / 2]` each. Should padding stand at positions up to `end` beyond the context, it is
+    /// given those of the last position there is.
+    pub(super) fn tables(&self, end: usize) -> [Tensor<2>; 2] {
+        [&self.cosines, &self.sines].map(|table| {
+            let [context, half] = table.dims();
+            if end <= context {
+                return table.clone();
+            }
+            let last = table.clone().narrow(0, context - 1, 1).expand([end - context, half]);
+            Tensor::cat(vec![table.clone(), last], 0)
+        })
     }
 }

@@ -55,7 +55,9 @@ fn check_part<M: Module>(
     let input = fixture.input::<3>("x", &device);
     let [rows, steps, width] = input.dims();
     let tables = rotary(config, steps, &device);
-    let window = Window { rows, steps, start: 0, rotary: tables.as_ref() };
+    let (starts, lengths) = (vec![0; rows], vec![steps; rows]);
+    let window = |rotary| Window { rows, steps, starts: &starts, lengths: &lengths, rotary };
+    let window = window(tables.map(|tables| tables.tables(steps)));
 
     let output = forward(&part, input.clone().reshape([rows * steps, width]), &window).reshape([rows, steps, width]);
 
@@ -65,7 +67,9 @@ fn check_part<M: Module>(
     fixture.check_parameter_gradients(&part, 1, &gradients);
 
     let tables = rotary(config, steps, &Device::flex());
-    let window = Window { rows, steps, start: 0, rotary: tables.as_ref() };
+    let (starts, lengths) = (vec![0; rows], vec![steps; rows]);
+    let window = |rotary| Window { rows, steps, starts: &starts, lengths: &lengths, rotary };
+    let window = window(tables.map(|tables| tables.tables(steps)));
     let output = forward(&part.valid(), input.inner().reshape([rows * steps, width]), &window);
     fixture.check_output("output", &output.reshape([rows, steps, width]));
 }

@@ -94,7 +94,7 @@ fn recurrent_state(
     tensors: BTreeMap<String, TensorData>,
     device: &Device,
 ) -> Result<RecurrentState, TrainError> {
-    match model.initial_state(batch, 0) {
+    match model.initial_state(batch) {
         State::Recurrent(fresh) => Ok(state_from_tensors(&fresh, tensors, device).map_err(CheckpointError::State)?),
         State::Transformer(_) => {
             let names = tensors.into_keys().collect::<Vec<_>>().join(", ");

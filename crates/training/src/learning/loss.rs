@@ -36,10 +36,9 @@ impl TrainingInput {
         if first == 0 {
             return vec![Self { batch, state, share, dropout_seed }];
         }
-        let state_of = |start: usize, end: usize| match &state {
-            Some(State::Recurrent(state)) => Some(State::Recurrent(state.rows(start, end))),
-            // Keys and values are not carried from batch to batch.
-            Some(State::Transformer(_)) | None => None,
+        let state_of = |start: usize, end: usize| {
+            let part: Vec<usize> = (start..end).collect();
+            state.as_ref().map(|state| state.take_rows(&part))
         };
         let share_of = |part: usize| share * part as f64 / rows as f64;
         let (upper, lower) = batch.split(first);

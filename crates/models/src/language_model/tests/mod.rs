@@ -10,6 +10,7 @@ use crate::{LanguageModel, ModelConfig, State};
 
 mod fixtures;
 mod parameters;
+mod rows;
 
 const VOCABULARY: usize = 11;
 const CONTEXT: usize = 12;
@@ -109,20 +110,8 @@ fn step_by_step(model: &LanguageModel, tokens: Tensor<2, Int>, mut state: State)
 fn one_step_at_a_time_equals_the_whole_window() {
     for_each_model(|name, model| {
         let (whole, _) = model.forward(tokens(CONTEXT), None);
-        let steps = step_by_step(model, tokens(CONTEXT), model.initial_state(ROWS, CONTEXT));
+        let steps = step_by_step(model, tokens(CONTEXT), model.initial_state(ROWS));
         assert_close(name, &steps, &whole);
-    });
-}
-
-#[test]
-fn a_state_with_room_to_spare_gives_the_same_logits() {
-    for_each_model(|name, model| {
-        let (whole, _) = model.forward(tokens(5), None);
-        assert_close(name, &step_by_step(model, tokens(5), model.initial_state(ROWS, 9)), &whole);
-        let (window, state) = model.forward(tokens(5), Some(model.initial_state(ROWS, 9)));
-        assert_close(name, &window, &whole);
-        let expected = if model.carries_state_between_windows() { None } else { Some(4) };
-        assert_eq!(state.expect("a state comes back for a state").remaining(), expected);
     });
 }
 
@@ -131,7 +120,7 @@ fn two_windows_with_carried_state_equal_one_long_window() {
     for_each_model(|name, model| {
         let (whole, _) = model.forward(tokens(CONTEXT), None);
         for first in [1, 5, 11] {
-            let (before, state) = model.forward(tokens(first), Some(model.initial_state(ROWS, CONTEXT)));
+            let (before, state) = model.forward(tokens(first), Some(model.initial_state(ROWS)));
             let rest = tokens(CONTEXT).narrow(1, first, CONTEXT - first);
             let (after, _) = model.forward(rest, state);
             assert_close(name, &Tensor::cat(vec![before, after], 1), &whole);
@@ -143,7 +132,7 @@ fn two_windows_with_carried_state_equal_one_long_window() {
 fn a_window_and_then_single_steps_equal_one_long_window() {
     for_each_model(|name, model| {
         let (whole, _) = model.forward(tokens(CONTEXT), None);
-        let (before, state) = model.forward(tokens(7), Some(model.initial_state(ROWS, CONTEXT)));
+        let (before, state) = model.forward(tokens(7), Some(model.initial_state(ROWS)));
         let rest = tokens(CONTEXT).narrow(1, 7, CONTEXT - 7);
         let after = step_by_step(model, rest, state.expect("a state comes back for a state"));
         assert_close(name, &Tensor::cat(vec![before, after], 1), &whole);
@@ -288,21 +277,13 @@ fn a_window_longer_than_the_context_is_refused() {
 }
 
 #[test]
-#[should_panic(expected = "2 tokens after 4 are 6, but the key-value cache holds at most 5")]
-fn tokens_beyond_the_caches_capacity_are_refused() {
+#[should_panic(expected = "2 tokens after 11 are 13, but the model reads at most 12")]
+fn tokens_beyond_the_context_are_refused() {
     let model =
         ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
     let model = model.init(VOCABULARY, CONTEXT, 1, &Device::flex());
-    let (_, state) = model.forward(tokens(4), Some(model.initial_state(ROWS, 5)));
+    let (_, state) = model.forward(tokens(11), Some(model.initial_state(ROWS)));
     model.forward(tokens(2), state);
-}
-
-#[test]
-#[should_panic(expected = "a key-value cache for 13 tokens was asked for, but the model reads between 1 and 12")]
-fn a_cache_beyond_the_context_is_refused() {
-    let model =
-        ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
-    model.init(VOCABULARY, CONTEXT, 1, &Device::flex()).initial_state(1, 13);
 }
 
 #[test]
@@ -311,7 +292,7 @@ fn a_cache_for_another_number_of_rows_is_refused() {
     let model =
         ModelConfig::Transformer(TransformerConfig { layers: 1, heads: 1, width: 4, ..TransformerConfig::default() });
     let model = model.init(VOCABULARY, CONTEXT, 1, &Device::flex());
-    model.forward(tokens(2), Some(model.initial_state(3, 5)));
+    model.forward(tokens(2), Some(model.initial_state(3)));
 }
 
 #[test]
@@ -319,6 +300,6 @@ fn a_cache_for_another_number_of_rows_is_refused() {
 fn the_state_of_another_kind_of_model_is_refused() {
     let (recurrent, transformer) =
         (ModelConfig::Gru(GruConfig::default()), ModelConfig::Transformer(TransformerConfig::default()));
-    let state = recurrent.init(VOCABULARY, CONTEXT, 1, &Device::flex()).initial_state(ROWS, CONTEXT);
+    let state = recurrent.init(VOCABULARY, CONTEXT, 1, &Device::flex()).initial_state(ROWS);
     transformer.init(VOCABULARY, CONTEXT, 1, &Device::flex()).forward(tokens(2), Some(state));
 }

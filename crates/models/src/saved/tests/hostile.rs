@@ -111,7 +111,7 @@ fn every_mutant_of_a_recurrent_state_is_refused_or_has_the_shape_of_the_model() 
         hidden: Tensor::zeros([2, width], &device),
         cell: Some(Tensor::ones([2, width], &device)),
     };
-    let fresh = RecurrentState { layers: vec![layer(3), layer(2)] };
+    let fresh = RecurrentState::new(vec![layer(3), layer(2)]);
     let data = |state: &RecurrentState| -> BTreeMap<_, _> {
         state_tensors(state).into_iter().map(|(name, tensor)| (name, tensor.into_data())).collect()
     };

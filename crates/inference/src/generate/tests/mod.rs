@@ -1,3 +1,4 @@
+mod batch;
 mod from_tokens;
 
 use burn::module::{Module, ModuleMapper, Param};
@@ -31,11 +32,17 @@ fn request(prompt: &str, max_tokens: usize, sampler: SamplerConfig) -> Request {
     Request { sampler, ..Request::new(prompt, max_tokens) }
 }
 
-/// A "model" that is a function of everything that was read: the next token's logits.
+/// A "model" that is a function of everything that a row has read: the next token's logits.
 struct Oracle<F> {
     vocabulary: usize,
-    text: Vec<u32>,
+    texts: Vec<Vec<u32>>,
     logits: F,
+}
+
+impl<F: Fn(&[u32]) -> Vec<f32>> Oracle<F> {
+    fn new(vocabulary: usize, logits: F) -> Self {
+        Self { vocabulary, texts: Vec::new(), logits }
+    }
 }
 
 impl<F: Fn(&[u32]) -> Vec<f32>> Reader for Oracle<F> {
@@ -43,10 +50,15 @@ impl<F: Fn(&[u32]) -> Vec<f32>> Reader for Oracle<F> {
         self.vocabulary
     }
 
-    fn read(&mut self, tokens: &[u32]) -> Result<Vec<f32>, GenerateError> {
-        assert!(!tokens.is_empty(), "nothing was read");
-        self.text.extend(tokens);
-        Ok((self.logits)(&self.text))
+    fn read(&mut self, tokens: &[&[u32]]) -> Result<Vec<Vec<f32>>, String> {
+        assert!(tokens.iter().all(|tokens| !tokens.is_empty()), "nothing was read");
+        self.texts.resize(tokens.len(), Vec::new());
+        self.texts.iter_mut().zip(tokens).for_each(|(text, tokens)| text.extend(*tokens));
+        Ok(self.texts.iter().map(|text| (self.logits)(text)).collect())
+    }
+
+    fn keep(&mut self, rows: &[usize]) {
+        self.texts = rows.iter().map(|&row| self.texts[row].clone()).collect();
     }
 }
 
@@ -59,8 +71,7 @@ fn scripted(tokenizer: &Tokenizer, script: Vec<u32>, request: &Request) -> Gener
         logits[script[text.len() - start] as usize] = 1000.0;
         logits
     };
-    let oracle = Oracle { vocabulary, text: Vec::new(), logits };
-    Generation::new(Box::new(oracle), tokenizer, request).unwrap()
+    Generation::new(Box::new(Oracle::new(vocabulary, logits)), tokenizer, request).unwrap()
 }
 
 /// All text and tokens of a generation, and why it ended.
@@ -130,7 +141,8 @@ fn the_logits_after_each_token_are_those_of_the_window_read_anew() {
         let (mut reader, mut start) = (ModelReader::new(&model), 0);
         for end in 1..=text.len() {
             start = window_start(&model, start, end);
-            let (steps, whole) = (reader.read(&text[end - 1..end]).unwrap(), window_logits(&model, &text[start..end]));
+            let steps = reader.read(&[&text[end - 1..end]]).unwrap().remove(0);
+            let whole = window_logits(&model, &text[start..end]);
             for (step, whole) in steps.iter().zip(&whole) {
                 assert!((step - whole).abs() < 1e-4, "{step} and {whole} after {end} tokens");
             }
@@ -187,10 +199,10 @@ fn a_recurrent_model_reads_a_long_prompt_in_parts() {
     let long: String = (0..700).map(|index| char::from(b'a' + (index * index % 23) as u8)).collect();
     let tokens = tokenizer.encode(&long).unwrap();
     for model in models().into_iter().filter(LanguageModel::carries_state_between_windows) {
-        let read = ModelReader::new(&model).read(&tokens).unwrap();
+        let read = ModelReader::new(&model).read(&[&tokens]).unwrap();
         let mut one_by_one = ModelReader::new(&model);
-        let last = tokens.iter().map(|&token| one_by_one.read(&[token]).unwrap()).last().unwrap();
-        for (left, right) in read.iter().zip(&last) {
+        let last = tokens.iter().map(|&token| one_by_one.read(&[&[token]]).unwrap()).last().unwrap();
+        for (left, right) in read[0].iter().zip(&last[0]) {
             assert!((left - right).abs() < 1e-4, "{left} and {right}");
         }
     }
@@ -280,7 +292,7 @@ fn a_stop_text_ends_the_writing_and_not_a_byte_of_it_is_written() {
 
 #[test]
 fn an_empty_prompt_starts_after_the_end_token_or_a_line_break_or_token_0() {
-    let start = super::first_tokens;
+    let start = super::row::first_tokens;
     assert_eq!(start(&bytes()), [256]);
     let lines = characters("ab\n");
     assert_eq!(start(&lines), lines.encode("\n").unwrap());
@@ -293,7 +305,7 @@ fn an_empty_prompt_starts_after_the_end_token_or_a_line_break_or_token_0() {
 fn the_penalty_sees_the_prompt_and_what_was_written() {
     let tokenizer = characters("abcd");
     // Always the same preference, a before b before c before d: with the penalty each comes once, except the prompt's a.
-    let oracle = Oracle { vocabulary: 4, text: Vec::new(), logits: |_: &[u32]| vec![4.0, 3.0, 2.5, 2.2] };
+    let oracle = Oracle::new(4, |_: &[u32]| vec![4.0, 3.0, 2.5, 2.2]);
     let sampler = SamplerConfig { repetition_penalty: Some(10.0), ..SamplerConfig::greedy() };
     let generation = Generation::new(Box::new(oracle), &tokenizer, &request("a", 3, sampler)).unwrap();
     assert_eq!(run(generation).0, "bcd");
@@ -307,7 +319,7 @@ fn what_cannot_begin_is_an_error() {
     assert!(matches!(unknown, Err(GenerateError::Prompt(_))));
     let nonsense = SamplerConfig { temperature: f32::NAN, ..SamplerConfig::default() };
     assert!(matches!(generate(model, &tokenizer, &request("a", 3, nonsense)), Err(GenerateError::Sampler(_))));
-    let small = Oracle { vocabulary: 2, text: Vec::new(), logits: |_: &[u32]| vec![0.0, 0.0] };
+    let small = Oracle::new(2, |_: &[u32]| vec![0.0, 0.0]);
     let foreign = Generation::new(Box::new(small), &tokenizer, &request("abc", 3, SamplerConfig::default()));
     assert!(matches!(foreign, Err(GenerateError::UnknownToken { token: 2, vocabulary: 2 })));
 }
@@ -315,11 +327,7 @@ fn what_cannot_begin_is_an_error() {
 #[test]
 fn a_model_that_gives_no_numbers_ends_the_writing_with_an_error() {
     let tokenizer = characters("abc");
-    let oracle = Oracle {
-        vocabulary: 3,
-        text: Vec::new(),
-        logits: |text: &[u32]| vec![if text.len() > 2 { f32::NAN } else { 0.0 }; 3],
-    };
+    let oracle = Oracle::new(3, |text: &[u32]| vec![if text.len() > 2 { f32::NAN } else { 0.0 }; 3]);
     let mut generation =
         Generation::new(Box::new(oracle), &tokenizer, &request("a", 9, SamplerConfig::default())).unwrap();
     assert!(generation.next().unwrap().is_ok());
@@ -349,8 +357,7 @@ proptest! {
         let tokenizer = bytes();
         let sampler = SamplerConfig { seed, temperature: 1.0, ..SamplerConfig::default() };
         let write = || {
-            let oracle = Oracle { vocabulary: 257, text: Vec::new(), logits: hashed };
-            run(Generation::new(Box::new(oracle), &tokenizer, &request(&prompt, length, sampler)).unwrap())
+            run(Generation::new(Box::new(Oracle::new(257, hashed)), &tokenizer, &request(&prompt, length, sampler)).unwrap())
         };
         let (text, mut tokens, finish) = write();
         if finish == Some(Finish::EndToken) {

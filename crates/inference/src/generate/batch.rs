@@ -1,0 +1,82 @@
+//! Several texts being written at the same time.
+
+use std::collections::VecDeque;
+
+use super::reader::Reader;
+use super::request::{Finish, GenerateError, Piece};
+use super::row::Row;
+
+/// Texts being written together: an iterator over their pieces, each with the number of its request.
+///
+/// Every text that has not ended gets its next token from one reading of the model, in the order of the requests; a text
+/// that ends leaves the batch. What a request gives doesn't depend on those beside it, but for the last bits of sums that
+/// a device adds up in another order for another number of rows.
+pub struct Batch<'a> {
+    reader: Box<dyn Reader + 'a>,
+    rows: Vec<Row>,
+    /// The rows that the reader reads, in its order.
+    reading: Vec<usize>,
+    ready: VecDeque<(usize, Result<Piece, GenerateError>)>,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(reader: Box<dyn Reader + 'a>, rows: Vec<Row>) -> Self {
+        // Those that are over before they begin are never read.
+        let reading = (0..rows.len()).filter(|&row| !rows[row].is_over()).collect();
+        Self { reader, rows, reading, ready: VecDeque::new() }
+    }
+
+    /// The same, but the end token is a token like any other, so that as many tokens come as were asked for.
+    #[must_use]
+    pub fn past_end_token(mut self) -> Self {
+        self.rows.iter_mut().for_each(Row::write_past_end_token);
+        self
+    }
+
+    /// Why the text of a request ended; nothing before that, and nothing after an error.
+    ///
+    /// # Panics
+    /// When there is no such request.
+    pub fn finish(&self, request: usize) -> Option<Finish> {
+        self.rows[request].finish()
+    }
+
+    /// The next token of every text that has not ended.
+    fn read(&mut self) {
+        let going: Vec<usize> =
+            (0..self.reading.len()).filter(|&place| !self.rows[self.reading[place]].is_over()).collect();
+        if going.is_empty() {
+            return;
+        }
+        if going.len() < self.reading.len() {
+            self.reader.keep(&going);
+            self.reading = going.into_iter().map(|place| self.reading[place]).collect();
+        }
+        let unread: Vec<&[u32]> = self.reading.iter().map(|&row| self.rows[row].unread()).collect();
+        match self.reader.read(&unread) {
+            Ok(logits) => {
+                let written = self.reading.iter().zip(logits);
+                self.ready.extend(written.map(|(&row, logits)| (row, self.rows[row].write(&logits))));
+            }
+            Err(message) => {
+                for &row in &self.reading {
+                    self.rows[row].fail();
+                    self.ready.push_back((row, Err(GenerateError::Device(message.clone()))));
+                }
+            }
+        }
+    }
+}
+
+impl Iterator for Batch<'_> {
+    type Item = (usize, Result<Piece, GenerateError>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ready.is_empty() {
+            self.read();
+        }
+        self.ready.pop_front()
+    }
+}
+
+impl std::iter::FusedIterator for Batch<'_> {}

@@ -1,0 +1,143 @@
+//! One text being written: what happens to it between two readings of the model.
+
+use kiln_models::{StreamDecoder, Tokenizer};
+
+use super::request::{Finish, GenerateError, Piece, Request};
+use super::stop::StopFinder;
+use crate::sampler::Sampler;
+
+/// A text that is being written.
+pub(super) struct Row {
+    sampler: Sampler,
+    end_token: Option<u32>,
+    decoder: Option<StreamDecoder>,
+    stop: StopFinder,
+    /// Tokens that the model has not read yet: the prompt, then always one.
+    unread: Vec<u32>,
+    seen: SeenTokens,
+    left: usize,
+    finish: Option<Finish>,
+}
+
+impl Row {
+    /// The text of `request` after `prompt`, for a model that knows `vocabulary` tokens.
+    pub(super) fn new(
+        tokenizer: &Tokenizer,
+        vocabulary: usize,
+        prompt: &[u32],
+        request: &Request,
+    ) -> Result<Self, GenerateError> {
+        let sampler = Sampler::new(request.sampler)?;
+        if request.stop.iter().any(String::is_empty) {
+            return Err(GenerateError::EmptyStop);
+        }
+        let unread = if prompt.is_empty() { first_tokens(tokenizer) } else { prompt.to_vec() };
+        if let Some(&token) = unread.iter().find(|&&token| token as usize >= vocabulary) {
+            return Err(GenerateError::UnknownToken { token, vocabulary });
+        }
+        let mut seen = SeenTokens::new(vocabulary);
+        prompt.iter().for_each(|&token| seen.add(token));
+        Ok(Self {
+            sampler,
+            end_token: tokenizer.end_token(),
+            decoder: Some(tokenizer.decoder()),
+            stop: StopFinder::new(request.stop.clone()),
+            unread,
+            seen,
+            left: request.max_tokens,
+            finish: (request.max_tokens == 0).then_some(Finish::Length),
+        })
+    }
+
+    /// Makes the end token a token like any other.
+    pub(super) fn write_past_end_token(&mut self) {
+        self.end_token = None;
+    }
+
+    /// Why it ended; nothing before that, and nothing after an error.
+    pub(super) fn finish(&self) -> Option<Finish> {
+        self.finish
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.finish.is_some() || self.left == 0
+    }
+
+    /// What the model has to read before it can tell the next token.
+    pub(super) fn unread(&self) -> &[u32] {
+        &self.unread
+    }
+
+    /// Ends the text with an error.
+    pub(super) fn fail(&mut self) {
+        self.left = 0;
+    }
+
+    /// Chooses the next token from the logits after what was unread.
+    pub(super) fn write(&mut self, logits: &[f32]) -> Result<Piece, GenerateError> {
+        let token = self.sampler.sample(logits, &self.seen.tokens).inspect_err(|_| self.left = 0)?;
+        self.left -= 1;
+        self.unread = vec![token];
+        self.seen.add(token);
+        Ok(Piece { token, text: self.text_of(token) })
+    }
+
+    /// The text that `token` makes certain, and the end of it all if this is the last.
+    fn text_of(&mut self, token: u32) -> String {
+        if Some(token) == self.end_token {
+            self.finish = Some(Finish::EndToken);
+            return self.rest(String::new());
+        }
+        let decoded = self.decoder.as_mut().and_then(|decoder| decoder.push(token)).unwrap_or_default();
+        let (text, stopped) = self.stop.push(&decoded);
+        if stopped {
+            self.finish = Some(Finish::StopText);
+            return text;
+        }
+        if self.left == 0 {
+            self.finish = Some(Finish::Length);
+            return self.rest(text);
+        }
+        text
+    }
+
+    /// `text` and everything that was held back behind it, up to a stop text that only the end completes.
+    fn rest(&mut self, text: String) -> String {
+        let unfinished = self.decoder.take().map(StreamDecoder::finish).unwrap_or_default();
+        let (certain, stopped) = self.stop.push(&unfinished);
+        if stopped {
+            self.finish = Some(Finish::StopText);
+            return text + &certain;
+        }
+        text + &certain + &self.stop.finish()
+    }
+}
+
+/// What a document begins after.
+pub(super) fn first_tokens(tokenizer: &Tokenizer) -> Vec<u32> {
+    if let Some(end) = tokenizer.end_token() {
+        return vec![end];
+    }
+    let line_break = tokenizer.encode("\n").unwrap_or_default();
+    if line_break.is_empty() { vec![0] } else { line_break }
+}
+
+/// The different tokens of a text: as many as the vocabulary at most, however long the text grows.
+struct SeenTokens {
+    tokens: Vec<u32>,
+    known: Vec<bool>,
+}
+
+impl SeenTokens {
+    fn new(vocabulary: usize) -> Self {
+        Self { tokens: Vec::new(), known: vec![false; vocabulary] }
+    }
+
+    fn add(&mut self, token: u32) {
+        if let Some(known) = self.known.get_mut(token as usize)
+            && !std::mem::replace(known, true)
+        {
+            self.tokens.push(token);
+        }
+    }
+}
