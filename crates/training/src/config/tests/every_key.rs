@@ -108,7 +108,7 @@ const OUT_OF_RANGE: &[(&str, &[&str])] = &[
     ("schedule.warmup-stable-decay.decay-fraction", &["0.0", "1.5"]),
     ("schedule.warmup-stable-decay.warmup", &["100"]),
     ("schedule.piecewise.rates", &["[]", "[0.1, 0.0]"]),
-    ("schedule.piecewise.boundaries", &["[]", "[1, 2]"]),
+    ("schedule.piecewise.boundaries", &["[]", "[1, 2, 3]"]),
     ("schedule.error-floor.rate", &["0.0", "-1.0"]),
     ("schedule.error-floor.factor", &["0.0", "1.0"]),
     ("schedule.error-floor.multiple", &["0.0", "-1.0"]),
