@@ -26,8 +26,8 @@ fn composed(heads: AttentionHeads) -> impl Fn(Tensor<3>) -> Tensor<3> {
     move |packed| reference::causal_attention(packed, heads, scores(heads.width), None)
 }
 
-/// Each query and key that it sees take two products of D numbers forward, and four more backward from weights that are kept; a
-/// body that keeps none has a fifth to do.
+/// Each query and key that it sees take two products of D numbers forward, and four more backward from weights that are
+/// kept; a body that keeps none has a fifth to do.
 fn causal([rows, steps, heads, width]: [usize; 4], sides: [Work<'static>; 2], products: f64, columns: usize) -> Kernel {
     let pairs = count([rows, heads, steps, steps + 1]) / 2.0;
     let shape = format!("{rows} x {steps}, {heads} heads of {width}");

@@ -1,5 +1,5 @@
-//! What `kiln bench kernels --check` compares: every operation with a gradient, but dropout, which draws other numbers on every
-//! device; at sizes beside and on the edges of the tiles of CPUs and GPUs.
+//! What `kiln bench kernels --check` compares: every operation with a gradient, but dropout, which draws other numbers
+//! on every device; at sizes beside and on the edges of the tiles of CPUs and GPUs.
 
 use burn::tensor::{Int, Tensor};
 use kiln_kernels::{Activation, AttentionHeads, AttentionScores, RnnActivation, reference};

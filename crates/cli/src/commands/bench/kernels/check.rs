@@ -1,5 +1,5 @@
-//! `kiln bench kernels --check`: whether a device computes what the compositions of Burn's operations compute on the CPU in
-//! double precision.
+//! `kiln bench kernels --check`: whether a device computes what the compositions of Burn's operations compute on the
+//! CPU in double precision.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Serialize;
@@ -14,7 +14,8 @@ const TOLERANCE: f64 = 1e-5;
 /// A function of some flattened tensors.
 pub(super) type Form = Box<dyn Fn(&[Tensor<1>]) -> Tensor<1>>;
 
-/// An operation of one size, from tensors of these lengths. Both sides compute in the precision of their tensors, on their device.
+/// An operation of one size, from tensors of these lengths. Both sides compute in the precision of their tensors, on
+/// their device.
 pub(super) struct Case {
     /// The sizes of its tensors, for a person.
     pub(super) shape: String,
@@ -42,8 +43,8 @@ struct Compared {
     forward: f64,
     /// Of the gradients.
     backward: f64,
-    /// Whether other bits come out than of the composition on the same device: then a body of its own was at work. One that rounds
-    /// where the composition rounds gives the same.
+    /// Whether other bits come out than of the composition on the same device: then a body of its own was at work. One
+    /// that rounds where the composition rounds gives the same.
     own_bits: bool,
 }
 
@@ -125,8 +126,8 @@ fn evaluate(form: &Form, inputs: &[Tensor<1>]) -> Vec<Vec<f64>> {
     [vec![values(output.inner())], gradients].concat()
 }
 
-/// The largest difference over the largest magnitude that is expected; no number where one of them is none, and where there is
-/// not the same number of them.
+/// The largest difference over the largest magnitude that is expected; no number where one of them is none, and where
+/// there is not the same number of them.
 fn apart(found: &[f64], expected: &[f64]) -> f64 {
     if found.len() != expected.len() {
         return f64::NAN;

@@ -10,8 +10,8 @@ use super::inputs::{count, forward, numbers};
 /// Numbers of a parameter: the largest matrix of a transformer of 10 million parameters, and one that no cache holds.
 const SIZES: [usize; 2] = [384 * 1536, 1 << 23];
 
-/// Calls `step` with the value and the state that it gave before. They are held by nobody else meanwhile, so that they may be
-/// written in place.
+/// Calls `step` with the value and the state that it gave before. They are held by nobody else meanwhile, so that they
+/// may be written in place.
 fn steps<const N: usize>(
     length: usize,
     device: &Device,

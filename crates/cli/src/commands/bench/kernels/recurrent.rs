@@ -16,8 +16,8 @@ type Lstm = fn(Tensor<3>, Tensor<2>, Tensor<2>, Tensor<2>) -> (Tensor<3>, Tensor
 fn kernel([steps, rows, width]: [usize; 3], gates: usize, sides: [Work<'static>; 2], passes: f64) -> Kernel {
     let states = count([steps, rows, width]);
     let product = 2.0 * states * (gates * width) as f64;
-    // Forward: projected inputs, outputs. Backward: gates, outputs and their gradients are read, gradients of the inputs written.
-    // The weight is read once a pass, and its gradient written.
+    // Forward: projected inputs, outputs. Backward: gates, outputs and their gradients are read, gradients of the
+    // inputs written. The weight is read once a pass, and its gradient written.
     let gates = gates as f64;
     let weight = gates * count([width, width]);
     let (flops, numbers) = if passes == 1.0 {
