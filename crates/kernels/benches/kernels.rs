@@ -1,5 +1,5 @@
-//! Fused operations at the sizes of small models, forward and backward, on Burn's CPU backend. `kiln bench kernels` has all of
-//! them beside their references; these are for comparing a change with the code before it:
+//! Fused operations at the sizes of small models, forward and backward, on Burn's CPU backend. `kiln bench kernels` has
+//! all of them beside their references; these are for comparing a change with the code before it:
 //!
 //! ```text
 //! cargo bench --workspace --bench kernels -- --save-baseline before

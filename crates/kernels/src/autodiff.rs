@@ -10,12 +10,13 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend};
 
 /// Gradients of the inputs from the kept state and the gradient of the output; the flags say which are wanted.
-pub(crate) type BackwardFunction<B, S, const N: usize> =
-    fn(S, FloatTensor<B>, [bool; N]) -> [Option<FloatTensor<B>>; N];
+pub type BackwardFunction<B, S, const N: usize> = fn(S, FloatTensor<B>, [bool; N]) -> [Option<FloatTensor<B>>; N];
 
-/// Puts an operation into the graph: its `output`, computed on the inner backend, the guards of its inputs, and how the
+/// Puts an operation into the graph: its `output`, computed on the inner backend, the nodes of its inputs, and how the
 /// gradients come back. `state` holds what the backward needs; tensors in it are handles, not copies.
-pub(crate) fn record<B: Backend, C: CheckpointStrategy, S, const N: usize>(
+///
+/// `examples/add_operation.rs` of this crate adds an operation with it.
+pub fn record<B: Backend, C: CheckpointStrategy, S, const N: usize>(
     inputs: [NodeGuard; N],
     output: FloatTensor<B>,
     state: S,

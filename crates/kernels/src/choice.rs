@@ -9,7 +9,8 @@ use crate::flex::has_fast_body;
 /// An operation that has a body for GPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GpuKernel {
-    /// [`cross_entropy`](crate::cross_entropy), and the one within [`projected_cross_entropy`](crate::projected_cross_entropy).
+    /// [`cross_entropy`](crate::cross_entropy), and the one within
+    /// [`projected_cross_entropy`](crate::projected_cross_entropy).
     CrossEntropy,
     /// [`layer_norm`](crate::layer_norm) and [`rms_norm`](crate::rms_norm).
     Norm,

@@ -17,7 +17,7 @@ impl Number for f64 {}
 /// Runs an expression with the type of numbers that a tensor has.
 ///
 /// # Panics
-/// With half-precision numbers, which [`has_fast_body`] turns away.
+/// With half-precision numbers, for which [`has_fast_body`] is false.
 macro_rules! with_number {
     ($tensor:expr, $Number:ident => $body:expr) => {
         match $tensor.dtype() {
@@ -40,8 +40,8 @@ pub(crate) fn has_fast_body<const D: usize>(tensor: &Tensor<D>) -> bool {
     matches!(device.as_dispatch(), DispatchDevice::Flex(_)) && matches!(tensor.dtype(), DType::F32 | DType::F64)
 }
 
-/// The CPU backend's own form of a tensor without autodiff that [`has_fast_body`], for operations on lists of tensors, which
-/// Burn's backend extensions do not carry.
+/// The CPU backend's own form of a tensor without autodiff that [`has_fast_body`], for operations on lists of tensors,
+/// which Burn's backend extensions do not carry.
 ///
 /// # Panics
 /// With any other tensor.
@@ -81,7 +81,7 @@ pub(crate) fn tensor<T: Number>(numbers: Vec<T>, shape: impl Into<Shape>) -> Fle
 /// The sizes of a tensor of `D` axes.
 ///
 /// # Panics
-/// When it has another number of axes.
+/// If it has another number of axes.
 pub(crate) fn sizes<const D: usize>(tensor: &impl TensorMetadata) -> [usize; D] {
     tensor.shape().dims()
 }
@@ -109,7 +109,7 @@ fn matrix_view<T: Number>(tensor: &FlexTensor) -> Option<Matrix<'_, T>> {
 /// Indices below `limit`.
 ///
 /// # Panics
-/// When one is not, or the type of numbers is not a 32- or 64-bit integer: `what` says what they are.
+/// If one is not, or the type of numbers is not a 32- or 64-bit integer: `what` says what they are.
 pub(crate) fn indices(tensor: &FlexTensor, limit: usize, what: &str) -> Vec<u32> {
     let tensor = tensor.to_contiguous();
     let checked = |index: i64| match u32::try_from(index) {

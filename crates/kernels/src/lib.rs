@@ -3,12 +3,13 @@
 //! Each operation is a function on tensors, in a folder of its own with
 //!
 //! - `mod.rs`: the function, what it computes, and the backend extension that carries it into Burn's graph;
-//! - `reference.rs`: the same as a composition of Burn's operations, which runs on every backend without a fast body, and
-//!   which the tests compare with;
-//! - `cpu.rs` (or `*_cpu.rs`, with `flex.rs` between Burn and it): the fast body for Burn's CPU backend (Flex), forward
+//! - `reference.rs`: the same as a composition of Burn's operations, which runs on every backend without a fast body,
+//!   and which the tests compare with;
+//! - `cpu.rs` (and further `*cpu*.rs`): the fast bodies for the CPU over slices, which know nothing of Burn, forward
 //!   and backward, in single and double precision;
-//! - `cube.rs` (or `cube_*.rs`), where it pays: the body for every GPU, written in CubeCL, forward and backward, in single
-//!   precision. The feature `cube` compiles them in.
+//! - `flex.rs`: the adapter between the tensors of Burn's CPU backend (Flex) and those bodies;
+//! - `cube.rs` (or `cube_*.rs`), where it pays: the body for every GPU, written in CubeCL, forward and backward, in
+//!   single precision. The feature `cube` compiles them in.
 //!
 //! [`cpu`] holds what the CPU bodies share, and `cube/` what the GPU bodies share.
 
@@ -38,6 +39,7 @@ mod testing;
 pub use activation::{Activation, activate, sigmoid, swiglu, tanh};
 pub use affine::affine;
 pub use attention::{AttentionHeads, AttentionScores, cached_attention, causal_attention};
+pub use autodiff::{BackwardFunction, record};
 pub use choice::{GpuKernel, leave_out_gpu_kernels};
 pub use cross_entropy::{cross_entropy, projected_cross_entropy};
 pub use dropout::{Draw, Draws, dropout};
@@ -49,8 +51,8 @@ pub use random::{fill_normal, fill_uniform};
 pub use recurrent::{RnnActivation, gru_sequence, lstm_sequence, rnn_sequence};
 pub use rotary::rotate;
 
-/// The same operations as compositions of Burn's, which run where there is no fast body, and which the fused ones are compared
-/// with. Without the checks of shapes that the functions beside this module make.
+/// The same operations as compositions of Burn's, which run if there is no fast body, and which the tests compare with.
+/// They don't check shapes as the functions beside this module do.
 pub mod reference {
     pub use crate::activation::reference::{activate, swiglu};
     pub use crate::affine::reference::affine;

@@ -1,7 +1,8 @@
 //! Buffers that are used again.
 //!
-//! The tensors of an update are made and given up in the same order and sizes as in the one before. An allocator that gives
-//! their pages back to the system in between gets them anew at every update, and the system fills them with zeros each time.
+//! The tensors of an update are made and given up in the same order and sizes as in the one before. An allocator that
+//! gives their pages back to the system in between gets them again at every update, and the system fills them with
+//! zeros each time.
 
 #![allow(unsafe_code)]
 
@@ -10,8 +11,8 @@ use libmimalloc_sys::{mi_option_set_default, mi_option_t, mi_option_use_numa_nod
 /// Its number comes before that of the option after it in mimalloc's header; the bindings leave it out.
 const PURGE_DELAY: mi_option_t = mi_option_use_numa_nodes - 1;
 
-/// Lets mimalloc keep the pages of freed buffers for the next ones instead of giving them back to the system, unless the
-/// environment variable `MIMALLOC_PURGE_DELAY` says otherwise. Without effect where mimalloc is not the allocator.
+/// Lets mimalloc keep the pages of freed buffers for the next ones instead of giving them back to the system, unless
+/// the environment variable `MIMALLOC_PURGE_DELAY` says otherwise. Without effect where mimalloc is not the allocator.
 pub fn keep_freed_pages() {
     // SAFETY: the function takes two integers, and sets an option that exists; it may be called at any time.
     unsafe { mi_option_set_default(PURGE_DELAY, -1) };

@@ -7,15 +7,16 @@ use proptest::test_runner::RngSeed;
 use crate::testing::{assert_close, assert_equals_reference, integers, tensor, values};
 use crate::{Activation, AttentionHeads, AttentionScores, RnnActivation, reference};
 
-/// The same shapes in every run, so that a failure comes back; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` try others and more.
+/// The same shapes in every run, so that a failure comes back; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` try others and
+/// more.
 fn cases() -> ProptestConfig {
     let usual =
         ProptestConfig { cases: 200, rng_seed: RngSeed::Fixed(2026), failure_persistence: None, ..Default::default() };
     let is_set = |variable| std::env::var_os(variable).is_some();
-    let told = ProptestConfig::default();
+    let given = ProptestConfig::default();
     ProptestConfig {
-        cases: if is_set("PROPTEST_CASES") { told.cases } else { usual.cases },
-        rng_seed: if is_set("PROPTEST_RNG_SEED") { told.rng_seed } else { usual.rng_seed },
+        cases: if is_set("PROPTEST_CASES") { given.cases } else { usual.cases },
+        rng_seed: if is_set("PROPTEST_RNG_SEED") { given.rng_seed } else { usual.rng_seed },
         ..usual
     }
 }
@@ -53,7 +54,7 @@ proptest! {
         assert_equals_reference(&what, &lengths, &form(crate::affine), &form(reference::affine));
     }
 
-    // A row of one or two numbers has a gradient of next to zero whatever comes back, so that there would be nothing to compare.
+    // A row of one or two numbers has a gradient of nearly zero, so there is nothing to compare.
     #[test]
     fn norms(rows in size(200), width in size(140).prop_map(|width| width + 2), bias: bool, layer: bool) {
         let lengths = [rows * width, width, width];
@@ -99,7 +100,12 @@ proptest! {
 
     // With one logit the loss is 0 and so is its gradient.
     #[test]
-    fn cross_entropies(rows in size(140), inner in size(40), vocabulary in size(300).prop_map(|size| size + 1), bias: bool) {
+    fn cross_entropies(
+        rows in size(140),
+        inner in size(40),
+        vocabulary in size(300).prop_map(|size| size + 1),
+        bias: bool,
+    ) {
         let targets = integers([rows], rows as u64, vocabulary, &Device::flex());
         let shape = [rows, inner, vocabulary];
         let form = |form: fn(Tensor<2>, Tensor<1, burn::tensor::Int>) -> Tensor<1>| {
@@ -107,7 +113,8 @@ proptest! {
             move |inputs: &[Tensor<1>]| form((inputs[0].clone() * 2.0).reshape([rows, vocabulary]), targets.clone())
         };
         let what = format!("cross-entropy of {rows} x {vocabulary}");
-        assert_equals_reference(&what, &[rows * vocabulary], &form(crate::cross_entropy), &form(reference::cross_entropy));
+        let (fused, expected) = (form(crate::cross_entropy), form(reference::cross_entropy));
+        assert_equals_reference(&what, &[rows * vocabulary], &fused, &expected);
         type Projected = fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>, Tensor<1, burn::tensor::Int>) -> Tensor<1>;
         let form = |form: Projected| {
             let targets = targets.clone();
@@ -157,7 +164,14 @@ proptest! {
     }
 
     #[test]
-    fn rotation(rows in 1..4_usize, steps in size(70), key_values in 1..4_usize, sharing in 1..4_usize, half in size(34), starts in prop::collection::vec(0..9_usize, 4)) {
+    fn rotation(
+        rows in 1..4_usize,
+        steps in size(70),
+        key_values in 1..4_usize,
+        sharing in 1..4_usize,
+        half in size(34),
+        starts in prop::collection::vec(0..9_usize, 4),
+    ) {
         type Rotate = fn(Tensor<3>, AttentionHeads, [Tensor<2>; 2], &[usize]) -> Tensor<3>;
         let heads = AttentionHeads { queries: key_values * sharing, key_values, width: 2 * half };
         let (columns, context, starts) = (heads.packed_columns(), 9 + steps, &starts[..rows]);
@@ -165,7 +179,8 @@ proptest! {
             move |inputs: &[Tensor<1>]| {
                 let like = &inputs[0];
                 let tables = [5, 6].map(|seed| tensor([context, half], seed, like.dtype(), &like.device()));
-                form(like.clone().reshape([rows, steps, columns]), heads, tables, starts).reshape([rows * steps * columns])
+                let packed = like.clone().reshape([rows, steps, columns]);
+                form(packed, heads, tables, starts).reshape([rows * steps * columns])
             }
         };
         let what = format!("rotation of {rows} x {steps} over {heads:?} from {starts:?}");
@@ -190,7 +205,8 @@ proptest! {
             let [keys, stored] = [1, 2].map(|seed| tensor([rows, key_values, capacity, width], seed, dtype, &device));
             let found = crate::cached_attention(query.clone(), keys.clone(), stored.clone(), starts, scores);
             let expected = reference::cached_attention(query, keys, stored, starts, scores);
-            let what = format!("cached attention of {rows} x {steps} from {starts:?}, {heads} heads of {width}, cap {soft_cap:?}");
+            let sizes = format!("{rows} x {steps} from {starts:?}, {heads} heads of {width}");
+            let what = format!("cached attention of {sizes}, cap {soft_cap:?}");
             assert_close(&what, &values(&found), &values(&expected), tolerance);
         }
     }

@@ -63,7 +63,8 @@ pub(crate) fn assert_equals_reference(what: &str, lengths: &[usize], fused: Func
     }
 }
 
-/// The gradients of the fused operation against central differences, in double precision, at some places of every input.
+/// The gradients of the fused operation against central differences, in double precision, at some places of every
+/// input.
 pub(crate) fn assert_gradients(what: &str, lengths: &[usize], fused: Function<'_>) {
     const STEP: f64 = 1e-5;
     let device = Device::flex().autodiff();

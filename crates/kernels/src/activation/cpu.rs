@@ -10,7 +10,8 @@ const EXPONENTIAL: usize = 4;
 /// A function of one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
-    /// x Φ(x) with Φ the normal distribution's function (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>).
+    /// x Φ(x) with Φ the normal distribution's function (Hendrycks and Gimpel 2016,
+    /// <https://arxiv.org/abs/1606.08415>).
     Gelu,
     /// Its approximation x (1 + tanh(sqrt(2 / π) (x + 0.044715 x³))) / 2, of the same paper.
     GeluTanh,

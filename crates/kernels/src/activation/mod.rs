@@ -54,7 +54,7 @@ pub fn activate<const D: usize>(input: Tensor<D>, activation: Activation) -> Ten
 /// - output: `[N, F]`
 ///
 /// # Panics
-/// When the number of columns is odd.
+/// If the number of columns is odd.
 pub fn swiglu(input: Tensor<2>) -> Tensor<2> {
     let [_, columns] = input.dims();
     assert_eq!(columns % 2, 0, "SwiGLU needs as many gates as values, not {columns} columns");

@@ -69,7 +69,7 @@ pub(crate) trait AffineGradients: Backend {
 /// - output: `[N, out]`
 ///
 /// # Panics
-/// When the shapes do not fit.
+/// If the shapes do not fit.
 pub fn affine(input: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, residual: Option<Tensor<2>>) -> Tensor<2> {
     let ([rows, inner], [height, width]) = (input.dims(), weight.dims());
     assert_eq!(inner, height, "an input of {inner} columns does not fit a weight of {height} rows");

@@ -13,8 +13,8 @@ const KEY_BLOCK: usize = 64;
 /// Columns of the output that are summed in registers.
 const COLUMNS: usize = 4 * LANES;
 
-/// What [`attention`](super::cpu::attention) gives for the queries at positions `starts[r]..starts[r] + T` of each row r, from
-/// keys and values that a cache holds; without dropout.
+/// What [`attention`](super::cpu::attention) gives for the queries at positions `starts[r]..starts[r] + T` of each row
+/// r, from keys and values that a cache holds; without dropout.
 ///
 /// `queries` is `[B, T, heads D]`, `keys` and `values` are `[B, key-value heads, capacity, D]`, of which positions from
 /// `starts[r] + T` on are not read. `output` `[B, T, heads D]` is overwritten.
@@ -91,7 +91,7 @@ fn few_queries<T: Real>(
     let CacheSizes { steps, starts, heads, .. } = *sizes;
     let AttentionHeads { key_values, width: head_width, .. } = heads;
     let width = heads.group() * head_width;
-    // Keys and values are read once for a group, whose further queries cost arithmetic. They are read alone and not written,
+    // Keys and values are read once for a group, whose further queries cost arithmetic. They are only read,
     // mostly from a cache: all of them are worth a quarter of their count.
     let work = sizes.mean() * head_width * heads.group().div_ceil(2) / 2;
     for_rows(starts.len() * steps * key_values, work, Rows::new(output, width), |parts, output| {

@@ -13,19 +13,20 @@ struct Task<'a, T> {
     queries: Range<usize>,
     /// `[queries, heads D]`.
     output: &'a mut [T],
-    /// For each head as many as queries.
+    /// One for each query, for each head.
     log_sum_exp: Vec<&'a mut [T]>,
 }
 
-/// Causal self-attention (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>), computed in tiles with a softmax whose
-/// maximum and sum are corrected from tile to tile (Dao 2023, <https://arxiv.org/abs/2307.08691>): for each head
+/// Causal self-attention (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>), computed in tiles with a softmax
+/// whose maximum and sum are corrected from tile to tile (Dao 2023, <https://arxiv.org/abs/2307.08691>): for each head
 ///
 /// ```text
-/// s_ij = scale q_i . k_j for j <= i, capped      L_i = ln sum_j exp(s_ij)      y_i = sum_j dropout(exp(s_ij - L_i)) v_j
+/// s_ij = scale q_i . k_j for j <= i, capped
+/// L_i  = ln sum_j exp(s_ij)                       y_i = sum_j dropout(exp(s_ij - L_i)) v_j
 /// ```
 ///
-/// `packed` is `[B, T, (heads + 2 key-value heads) D]`: the columns of all query heads, of all key heads, of all value heads.
-/// `output` `[B, T, heads D]` and `log_sum_exp` `[B, heads, T]` are overwritten.
+/// `packed` is `[B, T, (heads + 2 key-value heads) D]`: the columns of all query heads, of all key heads, of all value
+/// heads. `output` `[B, T, heads D]` and `log_sum_exp` `[B, heads, T]` are overwritten.
 pub(crate) fn attention<T: Real>(
     packed: &[T],
     sizes: &AttentionSizes,
@@ -47,7 +48,7 @@ pub(crate) fn attention<T: Real>(
     });
 }
 
-/// One task for each row of the batch where that gives threads enough to choose from, else several of about as much work.
+/// One task for each row of the batch if that gives threads enough to choose from, else several of about as much work.
 fn tasks<'a, T>(sizes: &AttentionSizes, output: &'a mut [T], log_sum_exp: &'a mut [T]) -> Vec<Task<'a, T>> {
     let AttentionSizes { batch, steps, heads } = *sizes;
     let threads = rayon::current_num_threads();
@@ -105,7 +106,7 @@ fn attend_some<T: Real>(window: &[T], sizes: &AttentionSizes, options: &Attentio
     }
 }
 
-/// `[T, D]` as `[D, T]`, copied where so many queries use it that this pays: products are faster when the numbers of a row
+/// `[T, D]` as `[D, T]`, copied if enough queries use it for that to pay: products are faster when the numbers of a row
 /// of their right side are neighbours.
 pub(super) fn transposed<'a, T: Real>(matrix: Matrix<'a, T>, queries: usize, copy: &'a mut Vec<T>) -> Matrix<'a, T> {
     if queries <= 2 * QUERY_TILE {

@@ -27,8 +27,8 @@ pub(crate) struct AttentionResult<'a, T> {
 }
 
 /// The gradient of [`attention`](super::cpu::attention) with respect to its packed queries, keys and values, which is
-/// overwritten. Weights are computed again in tiles (Dao 2023, <https://arxiv.org/abs/2307.08691>, algorithm 2), and so are
-/// the factors of dropout: with g the gradient of the output y, f the factors and c the capped scores,
+/// overwritten. Weights are computed again in tiles (Dao 2023, <https://arxiv.org/abs/2307.08691>, algorithm 2), and so
+/// are the factors of dropout: with g the gradient of the output y, f the factors and c the capped scores,
 ///
 /// ```text
 /// p_ij  = exp(c_ij - L_i)                        dv_j = sum_i f_ij p_ij g_i
@@ -36,7 +36,8 @@ pub(crate) struct AttentionResult<'a, T> {
 /// dq_i  = scale sum_j ds_ij k_j                  dk_j = scale sum_i ds_ij q_i
 /// ```
 ///
-/// The same numbers give the same bits on any number of threads: what is summed is summed by one thread, in the same order.
+/// The same numbers give the same bits on any number of threads: what is summed is summed by one thread, in the same
+/// order.
 pub(crate) fn attention_backward<T: Real>(
     result: &AttentionResult<'_, T>,
     sizes: &AttentionSizes,
@@ -219,7 +220,7 @@ struct GradientTile<T> {
     products: [T; QUERY_TILE],
 }
 
-/// Adds what some queries of head `index` of a group have to do with the gradient.
+/// Adds the part of the gradient that some queries of head `index` of a group cause.
 fn add_tile<T: Real>(
     head: &HeadView<'_, T>,
     positions: Range<usize>,
@@ -277,8 +278,8 @@ impl<T: Real> GradientTile<T> {
         }
     }
 
-    /// Scores become weights with dropout, and the gradient of the weights becomes that of the scores. The first query is at
-    /// position `position`, the first key at `start`.
+    /// Scores become weights with dropout, and the gradient of the weights becomes that of the scores. The first query
+    /// is at position `position`, the first key at `start`.
     #[inline(always)]
     fn differentiate(&mut self, keys: usize, position: usize, start: usize, log_sum_exp: &[T]) {
         let width = padded(keys);

@@ -40,8 +40,8 @@ impl<T: Real> Tile<T> {
         }
     }
 
-    /// Scores become weights that are not normalised yet; the maxima and sums of the rows and the output of earlier keys are
-    /// brought up to date. The first query is at position `position`, the first key at `start`.
+    /// Scores become weights that are not normalised yet; the maxima and sums of the rows and the output of earlier
+    /// keys are brought up to date. The first query is at position `position`, the first key at `start`.
     #[inline(always)]
     fn weigh(&mut self, keys: usize, position: usize, start: usize, output: &mut MatrixMut<'_, T>) {
         let rows = output.height();
@@ -83,8 +83,9 @@ impl<T: Real> Tile<T> {
     }
 }
 
-/// Queries `[Q, D]`, the first of which is at position `position`, with transposed keys `[D, keys]` and values `[keys, D]`
-/// from position 0 on, of which the later ones are not looked at, to `[Q, D]` and for each query the logarithm of its sum.
+/// Queries `[Q, D]`, the first of which is at position `position`, with transposed keys `[D, keys]` and values `[keys,
+/// D]` from position 0 on, of which the later ones are not read, to `[Q, D]` and for each query the logarithm of its
+/// sum.
 pub(super) fn attend<T: Real>(
     queries: Matrix<'_, T>,
     keys: Matrix<'_, T>,
@@ -115,7 +116,7 @@ pub(super) fn attend<T: Real>(
     );
 }
 
-/// Rows of scores are that long, so that loops have no rest.
+/// The length of a row of scores, so that loops have no remainder.
 pub(super) fn padded(keys: usize) -> usize {
     keys.next_multiple_of(LANES)
 }

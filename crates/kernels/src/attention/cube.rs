@@ -137,7 +137,7 @@ struct Work {
     rows: usize,
     steps: usize,
     scale: f32,
-    /// Not read where there is none.
+    /// Not read if there is none.
     cap: f32,
     form: Form,
 }
@@ -153,7 +153,7 @@ impl Work {
         Self { client, rows, steps, scale: scores.scale as f32, cap: scores.soft_cap.unwrap_or(1.0) as f32, form }
     }
 
-    /// The tiles of so many heads of every row.
+    /// The tiles of that many heads of every row.
     fn tiles(&self, heads: usize) -> usize {
         self.rows * heads * self.steps.div_ceil(self.form.tile)
     }

@@ -1,5 +1,6 @@
-//! The backward kernels (Dao 2023, FlashAttention-2, <https://arxiv.org/abs/2307.08691>): weights come again from the scores
-//! and the kept logarithms. Queries and keys have kernels of their own, so that nothing is added up across cubes.
+//! The backward kernels (Dao 2023, FlashAttention-2, <https://arxiv.org/abs/2307.08691>): weights come again from the
+//! scores and the kept logarithms. Queries and keys have kernels of their own, so that nothing is added up across
+//! cubes.
 
 use burn_cubecl::cubecl::{self, prelude::*};
 
@@ -163,8 +164,8 @@ pub(super) fn query_gradients(
     store(found, &total, first, steps, query_start, stride, form);
 }
 
-/// A cube has a tile of the keys and values of one head, and goes through the queries from there on of all heads that share
-/// them.
+/// A cube has a tile of the keys and values of one head, and goes through the queries from there on of all heads that
+/// share them.
 #[cube(launch)]
 pub(super) fn key_value_gradients(
     packed: &[f32],

@@ -1,11 +1,11 @@
-//! The forward kernel: a cube has a tile of queries and goes through the tiles of keys up to its own, with an online softmax
-//! (Dao 2023, FlashAttention-2, <https://arxiv.org/abs/2307.08691>).
+//! The forward kernel: a cube has a tile of queries and goes through the tiles of keys up to its own, with an online
+//! softmax (Dao 2023, FlashAttention-2, <https://arxiv.org/abs/2307.08691>).
 
 use burn_cubecl::cubecl::{self, prelude::*};
 
 use super::cube_tile::{Form, add_products, load, no_sums, place, products, store};
 
-/// Less than any score; not -infinity, which is no constant of every shading language.
+/// Less than any score; not -infinity, which not every shading language has as a constant.
 const FORBIDDEN: f32 = -3.0e38;
 
 #[cube(launch)]
@@ -70,8 +70,8 @@ pub(super) fn attend(
     store(output, &mixed, first, steps, output_start, comptime!(form.heads.queries * form.heads.width), form);
 }
 
-/// Turns the unit's products of queries and keys into scores, capped, and forbidden for later keys; puts its largest score of
-/// each row into shared memory.
+/// Turns the unit's products of queries and keys into scores, capped, and forbidden for later keys; puts its largest
+/// score of each row into shared memory.
 #[cube]
 fn share_peaks(
     of_units: &mut Shared<[f32]>,
@@ -104,8 +104,8 @@ fn share_peaks(
     }
 }
 
-/// Puts the exponentials of the unit's scores into shared memory, and brings its maxima, its sums and what it has mixed so far
-/// up to date with the maxima of whole rows.
+/// Puts the exponentials of the unit's scores into shared memory, and brings its maxima, its sums and what it has mixed
+/// so far up to date with the maxima of whole rows.
 #[cube]
 fn weigh(
     weights: &mut Shared<[f32]>,
@@ -153,8 +153,8 @@ fn share_sums(of_units: &mut Shared<[f32]>, sums: &Array<f32>, #[comptime] form:
     }
 }
 
-/// Divides what the unit has mixed by the sums of whole rows, and writes the logarithms of those sums from `logarithm_start`
-/// on.
+/// Divides what the unit has mixed by the sums of whole rows, and writes the logarithms of those sums from
+/// `logarithm_start` on.
 #[cube]
 fn normalise(
     mixed: &mut Array<f32>,

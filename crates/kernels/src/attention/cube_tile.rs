@@ -30,8 +30,8 @@ impl Form {
         self.heads.width.div_ceil(SIDE)
     }
 
-    /// Numbers from one row of queries, keys or values to the next: whole steps of [`SIDE`] columns, which are read and not
-    /// used beyond the width, and one more, so that the rows of a column lie in different banks of memory.
+    /// Numbers from one row of queries, keys or values to the next: whole steps of [`SIDE`] columns, which are read and
+    /// not used beyond the width, and one more, so that the rows of a column lie in different banks of memory.
     pub(super) fn pitch(self) -> usize {
         self.span() * SIDE + 1
     }
@@ -63,8 +63,8 @@ pub(super) fn place(steps: usize, #[comptime] heads: usize, #[comptime] tile: us
     Place { tile: CUBE_POS % tiles, head: CUBE_POS / tiles % heads, row: CUBE_POS / tiles / heads }
 }
 
-/// Copies the rows `first..first + tile` of a head into shared memory, zeros beyond the last step. `start` is the place of the
-/// head's first number, `stride` what lies between its rows.
+/// Copies the rows `first..first + tile` of a head into shared memory, zeros beyond the last step. `start` is the place
+/// of the head's first number, `stride` what lies between its rows.
 #[cube]
 pub(super) fn load(
     target: &mut Shared<[f32]>,

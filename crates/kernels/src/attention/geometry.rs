@@ -3,9 +3,9 @@
 use crate::cpu::philox::Dropout;
 use crate::cpu::{Matrix, MatrixMut};
 
-/// How queries, keys and values lie side by side: D neighbouring columns for each query head, then for each key head, then
-/// for each value head. `queries / key_values` neighbouring query heads share one key-value head (Ainslie et al. 2023,
-/// <https://arxiv.org/abs/2305.13245>).
+/// How queries, keys and values lie side by side: D neighbouring columns for each query head, then for each key head,
+/// then for each value head. `queries / key_values` neighbouring query heads share one key-value head (Ainslie et al.
+/// 2023, <https://arxiv.org/abs/2305.13245>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AttentionHeads {
     /// Query heads.

@@ -54,7 +54,7 @@ pub(crate) trait AttentionOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// Their gradients. On a GPU there is no dropout of weights.
+/// Their gradients. GPU bodies don't drop weights.
 #[backend_extension(Flex, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
 pub(crate) trait AttentionGradients: Backend {
     /// The output, and the logarithm of the sum of exponentials of each query's scores, `[B, queries, T]`.
@@ -113,20 +113,34 @@ pub(crate) struct AttentionKept<B: Backend> {
     dropout: WeightDropout,
 }
 
-/// Causal self-attention over the heads of packed projections: for each head
-/// softmax(scale Q K^T + mask) V, where a query sees the keys up to its own position. In tiles with an online
-/// softmax (Dao 2023, FlashAttention-2, <https://arxiv.org/abs/2307.08691>), forward and backward: memory grows with T, not
-/// with T².
+/// Causal self-attention over the heads of packed projections: for each head softmax(scale Q K^T + mask) V, where a
+/// query sees the keys up to its own position. In tiles with an online softmax (Dao 2023, FlashAttention-2,
+/// <https://arxiv.org/abs/2307.08691>), forward and backward: memory grows with T, not with T².
 ///
-/// With a draw, each weight after the softmax is dropped with the given probability; a GPU then holds all weights at once.
+/// With a draw, each weight after the softmax is dropped with the given probability; a GPU then holds all weights at
+/// once.
 ///
 /// # Shapes
 /// - `packed`: `[B, T, (queries + 2 key_values) D]`
 /// - output: `[B, T, queries D]`
 ///
 /// # Panics
-/// When the columns are not those of the heads, the query heads no multiple of the key-value heads, the window empty, or the
-/// probability not in [0, 1).
+/// If the columns are not those of the heads, the query heads are not a multiple of the key-value heads, the window is
+/// empty, or the probability is not in [0, 1).
+///
+/// # Examples
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use kiln_kernels::{AttentionHeads, AttentionScores, causal_attention};
+///
+/// let heads = AttentionHeads { queries: 2, key_values: 1, width: 4 };
+/// let scores = AttentionScores { scale: 0.5, soft_cap: None };
+/// let packed = Tensor::<3>::ones([1, 3, 16], &Device::flex());
+/// let output = causal_attention(packed, heads, scores, 0.0, None);
+/// assert_eq!(output.dims(), [1, 3, 8]);
+/// // A mean of equal values is that value.
+/// assert!(output.into_data().iter::<f32>().all(|x| (x - 1.0).abs() < 1e-6));
+/// ```
 pub fn causal_attention(
     packed: Tensor<3>,
     heads: AttentionHeads,
@@ -146,9 +160,10 @@ pub fn causal_attention(
     Tensor::from_dispatch(Dispatch::causal_attention(packed.into_dispatch(), heads, scores, dropout))
 }
 
-/// Attention of new queries to the keys and values in a cache, where those of the new tokens already are: query i of row r is
-/// at position `starts[r] + i` and sees the positions `0..=starts[r] + i` of its row. What a row of the cache holds after its
-/// last query (padding, old numbers, even NaN) has no influence. For inference: no gradient runs through the fast body.
+/// Attention of new queries to the keys and values in a cache, where those of the new tokens already are: query i of
+/// row r is at position `starts[r] + i` and sees the positions `0..=starts[r] + i` of its row. What a row of the cache
+/// holds after its last query (padding, old numbers, even NaN) has no influence. For inference: no gradient runs
+/// through the fast body.
 ///
 /// # Shapes
 /// - `query`: `[B, T, queries D]`
@@ -157,7 +172,7 @@ pub fn causal_attention(
 /// - output: `[B, T, queries D]`
 ///
 /// # Panics
-/// When the shapes do not fit, there isn't one start for each row, or positions lie beyond the capacity.
+/// If the shapes do not fit, there isn't one start for each row, or positions lie beyond the capacity.
 pub fn cached_attention(
     query: Tensor<3>,
     keys: Tensor<4>,
@@ -168,7 +183,10 @@ pub fn cached_attention(
     let ([rows, steps, columns], [cached_rows, key_values, capacity, width]) = (query.dims(), keys.dims());
     assert_eq!(values.dims(), keys.dims(), "keys and values must have the same shape");
     assert_eq!(rows, cached_rows, "a cache of {cached_rows} rows does not fit queries of {rows}");
-    assert!(width > 0 && columns % width == 0, "queries of {columns} columns are no whole number of heads of {width}");
+    assert!(
+        width > 0 && columns % width == 0,
+        "queries of {columns} columns are not a whole number of heads of {width}"
+    );
     AttentionHeads { queries: columns / width, key_values, width }.check();
     assert!(steps > 0, "attention needs at least one position");
     assert_eq!(starts.len(), rows, "{} starts do not fit {rows} rows", starts.len());
@@ -181,7 +199,8 @@ pub fn cached_attention(
     Tensor::from_dispatch(Dispatch::cached_attention(query, keys, values, starts, scores))
 }
 
-/// Whether a GPU body works on the tensor: not where weights are dropped, and not on heads that are too wide for the device.
+/// Whether a GPU body works on the tensor: not if weights are dropped, and not on heads that are too wide for the
+/// device.
 #[cfg(feature = "cube")]
 fn has_gpu_body(packed: &Tensor<3>, heads: AttentionHeads, dropout: WeightDropout) -> bool {
     dropout.is_none() && GpuKernel::Attention.is_for(packed) && cube::has_room(packed, heads)

@@ -40,8 +40,8 @@ pub fn causal_attention(
     mixed.swap_dims(1, 2).reshape([rows, steps, queries * width])
 }
 
-/// Keys of a cache are read up to a multiple of this: a GPU tunes products by their shapes, of which a text that grows by one
-/// token at a time would otherwise make a new one at every step.
+/// Keys of a cache are read up to a multiple of this: a GPU tunes products by their shapes, of which a text that grows
+/// by one token at a time would otherwise have a new shape at every step.
 const KEY_STEP: usize = 64;
 
 /// As [`crate::cached_attention`].
@@ -76,7 +76,8 @@ pub fn cached_attention(
     mixed.swap_dims(1, 2).reshape([rows, steps, columns])
 }
 
-/// Whether a key is later than a query, `[B, queries, keys]`, for queries at `positions` `[B, queries]` and keys from 0 on.
+/// Whether a key is later than a query, `[B, queries, keys]`, for queries at `positions` `[B, queries]` and keys from 0
+/// on.
 pub(super) fn later_keys(positions: &[usize], shape: [usize; 3], device: &Device) -> Tensor<3, Bool> {
     let [rows, queries, keys] = shape;
     let positions: Vec<i32> = positions.iter().map(|position| *position as i32).collect();
@@ -85,8 +86,8 @@ pub(super) fn later_keys(positions: &[usize], shape: [usize; 3], device: &Device
     keys.expand(shape).greater(positions.expand(shape))
 }
 
-/// Queries `[B, queries, T, D]` with keys and values `[B, key_values, keys, D]` to `[B, queries, T, D]`. `hide` makes the scores
-/// `[B, key_values, queries / key_values T, keys]` of later keys very small.
+/// Queries `[B, queries, T, D]` with keys and values `[B, key_values, keys, D]` to `[B, queries, T, D]`. `hide` makes
+/// the scores `[B, key_values, queries / key_values T, keys]` of later keys very small.
 fn attend(
     query: Tensor<4>,
     key: Tensor<4>,
@@ -96,7 +97,8 @@ fn attend(
     hide: impl FnOnce(Tensor<4>) -> Tensor<4>,
 ) -> Tensor<4> {
     let ([rows, heads, steps, width], [_, shared, _, _]) = (query.dims(), key.dims());
-    // Query heads that share a key-value head stand below one another, as more rows of one product: nothing is repeated.
+    // Query heads that share a key-value head stand below one another, as more rows of one product: nothing is
+    // repeated.
     let groups = heads / shared;
     let query = (query * scale).reshape([rows, shared, groups * steps, width]);
     let mut scores = query.matmul(key.transpose());
@@ -115,8 +117,8 @@ fn attend(
     (weights.matmul(value) / sums).reshape([rows, heads, steps, width])
 }
 
-/// For queries and keys at the positions `0..steps`: 0 where the key is not later than the query, a very negative number
-/// elsewhere, `[groups * steps, steps]` with the same rows for each group.
+/// For queries and keys at the positions `0..steps`: 0 where the key is not later than the query, a very negative
+/// number elsewhere, `[groups * steps, steps]` with the same rows for each group.
 fn causal_mask(steps: usize, groups: usize, like: &Tensor<4>) -> Tensor<2> {
     let device: Device = like.device();
     let later = Tensor::<2, Bool>::tril_mask([steps, steps], 0, &device);

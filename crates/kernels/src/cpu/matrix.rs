@@ -1,7 +1,7 @@
 //! Matrix products with the crate `gemm`, behind checked views.
 //!
-//! The only `unsafe` code of this crate but for a call in `memory.rs`: `gemm` takes pointers. A view's constructor checks that
-//! every element lies in its slice, and a part of a view is a view.
+//! The only `unsafe` code of this crate but for a call in `memory.rs`: `gemm` takes pointers. A view's constructor
+//! checks that every element lies in its slice, and a part of a view is a view.
 
 #![allow(unsafe_code)]
 
@@ -150,8 +150,8 @@ pub(crate) fn product_in_parallel<T: Real>(lhs: Matrix<'_, T>, rhs: Matrix<'_, T
     let mut output = Vec::with_capacity(rows * columns);
     let target = Target { pointer: output.as_mut_ptr(), rows, columns, row_stride: columns, add: false };
     in_parts(target, lhs, rhs, parts_of(rows, columns, lhs.columns));
-    // SAFETY: the capacity is there; the parts of the target cover each element once, and a product that adds to nothing
-    // writes all of its part, which is not empty, without reading it.
+    // SAFETY: the capacity is there; the parts of the target cover each element once, and a product that adds to
+    // nothing writes all of its part, which is not empty, without reading it.
     unsafe { output.set_len(rows * columns) };
     output
 }
@@ -171,7 +171,8 @@ struct Target<T> {
     add: bool,
 }
 
-// SAFETY: a target is made from an exclusive borrow or a new buffer, and is only cut into parts without a common element.
+// SAFETY: a target is made from an exclusive borrow or a new buffer, and is only cut into parts without a common
+// element.
 unsafe impl<T: Send> Send for Target<T> {}
 
 impl<T> Target<T> {
@@ -238,8 +239,8 @@ fn product<T: Real>(output: Target<T>, lhs: Matrix<'_, T>, rhs: Matrix<'_, T>, s
     );
     assert_eq!(lhs.columns, rhs.rows, "the inner sizes of a product must agree");
     let stride = |stride: usize| stride as isize;
-    // SAFETY: the views were checked when they were made, so that all elements of the three matrices lie in their slices, and
-    // nobody else holds the output's. `gemm` reads the output only if told to.
+    // SAFETY: the views were checked when they were made, so that all elements of the three matrices lie in their
+    // slices, and nothing else holds the output's. `gemm` reads the output only on request.
     unsafe {
         gemm::gemm(
             rows,

@@ -91,8 +91,8 @@ pub(crate) fn parts(rows: usize, work: usize) -> usize {
     worthwhile.min(rayon::current_num_threads()).min(rows).max(1)
 }
 
-/// Calls `body` with ranges of rows, each with its part of `output`, on as many threads as pay. `work` is how many numbers'
-/// reading and writing a row is worth.
+/// Calls `body` with ranges of rows, each with its part of `output`, on as many threads as pay. `work` is how many
+/// numbers' reading and writing a row is worth.
 pub(crate) fn for_rows<S: Split>(rows: usize, work: usize, output: S, body: impl Fn(Range<usize>, S) + Sync) {
     cut(0..rows, parts(rows, work), output, &body);
 }
@@ -108,8 +108,8 @@ fn cut<S: Split>(rows: Range<usize>, parts: usize, output: S, body: &(impl Fn(Ra
     rayon::join(|| cut(rows.start..middle, first, before, body), || cut(middle..rows.end, parts - first, after, body));
 }
 
-/// Calls `body` with every task; a thread that is free takes the next one. `work` is how many numbers' reading and writing
-/// all of them are worth together.
+/// Calls `body` with every task; a thread that is free takes the next one. `work` is how many numbers' reading and
+/// writing all of them are worth together.
 pub(crate) fn for_tasks<Task: Send>(tasks: Vec<Task>, work: usize, body: impl Fn(Task) + Sync) {
     if parts(tasks.len(), work / tasks.len().max(1)) <= 1 {
         tasks.into_iter().for_each(&body);
@@ -118,8 +118,8 @@ pub(crate) fn for_tasks<Task: Send>(tasks: Vec<Task>, work: usize, body: impl Fn
     }
 }
 
-/// The sum over ranges of rows of vectors of `length` numbers, which `body` adds to; the ranges depend only on the numbers
-/// of rows and threads, and are added in order, so that the same call gives the same bits.
+/// The sum over ranges of rows of vectors of `length` numbers, which `body` adds to; the ranges depend only on the
+/// numbers of rows and threads, and are added in order, so that the same call gives the same bits.
 pub(crate) fn sum_of_rows<T: Real, S: Split>(
     rows: usize,
     work: usize,

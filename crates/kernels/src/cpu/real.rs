@@ -28,7 +28,7 @@ pub(crate) trait Real:
 
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
-    /// `self * factor + term`, rounded once where the machine can.
+    /// `self * factor + term`, rounded once if the machine can.
     fn mul_add(self, factor: Self, term: Self) -> Self;
     fn sqrt(self) -> Self;
     fn ln(self) -> Self;
@@ -83,8 +83,8 @@ impl Real for f32 {
     }
 
     /// exp(x) = 2^n exp(r) with n the integer nearest to x / ln 2 and |r| <= ln(2) / 2, where exp(r) is its Taylor
-    /// polynomial of degree 7: a relative error of 2e-7. What overflows gives the largest finite number's neighbourhood,
-    /// what underflows the smallest normal one's.
+    /// polynomial of degree 7: a relative error of 2e-7. What overflows gives the largest finite number's
+    /// neighbourhood, what underflows the smallest normal one's.
     #[inline(always)]
     fn exp(self) -> Self {
         // Adding 1.5 * 2^23 rounds to an integer, which then stands in the lowest bits.
@@ -102,8 +102,8 @@ impl Real for f32 {
         polynomial * power
     }
 
-    /// A quotient of polynomials in x² times x, with the coefficients of Eigen's `ptanh` (Eigen/src/Core/MathFunctionsImpl.h,
-    /// version 3.4), whose relative error is a few roundings.
+    /// A quotient of polynomials in x² times x, with the coefficients of Eigen's `ptanh`
+    /// (Eigen/src/Core/MathFunctionsImpl.h, version 3.4), whose relative error is a few roundings.
     #[inline(always)]
     fn tanh(self) -> Self {
         const NUMERATOR: [f32; 6] =

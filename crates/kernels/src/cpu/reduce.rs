@@ -1,7 +1,7 @@
 //! Sums and maxima of rows in vector registers.
 //!
-//! The compiler may not reorder additions of floating-point numbers, so a plain sum would go one number at a time. Here 32
-//! partial sums run side by side and are added in the end, always in the same order.
+//! The compiler may not reorder additions of floating-point numbers, so a plain sum would go one number at a time. Here
+//! 32 partial sums run side by side and are added in the end, always in the same order.
 
 use super::real::Real;
 

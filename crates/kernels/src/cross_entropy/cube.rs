@@ -66,8 +66,8 @@ impl CrossEntropyGradients for CubeBackend {
     }
 }
 
-/// Each unit keeps the largest logit that it has seen, and the sum of the exponentials less that one (Milakov and Gimelshein
-/// 2018, <https://arxiv.org/abs/1805.02867>).
+/// Each unit keeps the largest logit that it has seen, and the sum of the exponentials less that one (Milakov and
+/// Gimelshein 2018, <https://arxiv.org/abs/1805.02867>).
 #[cube(launch)]
 fn losses_of_rows(
     logits: &[f32],
@@ -83,7 +83,7 @@ fn losses_of_rows(
         terminate!();
     }
     let mut scratch = Shared::new_slice(units);
-    // Not -infinity, which is no constant of every shading language; less than that no sum of finite logits needs.
+    // Not -infinity, which not every shading language has as a constant; sums of finite logits need nothing smaller.
     let mut largest = f32::new(-3.0e38);
     let mut sum = f32::new(0.0);
     let mut column = UNIT_POS as usize;
@@ -104,8 +104,8 @@ fn losses_of_rows(
         let logarithm = row_sum.ln();
         let mut loss = logarithm - (logits[row * width + target.min(width - 1)] - row_largest);
         if target >= width {
-            // Nothing can be refused here, and a target out of range must not pass for a loss: it is the logarithm of a negative
-            // number, which the compiler does not know.
+            // Nothing can be refused here, and a target out of range must not pass for a loss: it is the logarithm of a
+            // negative number, which the compiler does not know.
             loss = (f32::new(-1.0) - row_sum).ln();
         }
         losses[row] = loss;

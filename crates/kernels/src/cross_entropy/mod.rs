@@ -51,8 +51,8 @@ pub(crate) trait CrossEntropyGradients: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// The operation on what logits are projected from. On a GPU, where one product more costs more than memory, the logits are
-/// computed whole.
+/// The operation on what logits are projected from. On a GPU, where another product costs more than memory, the logits
+/// are computed whole.
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait ProjectedCrossEntropyOps: Backend {
     /// `[N, C]`, `[C, V]`, `[V]` and `[N]` to `[N]`.
@@ -102,7 +102,19 @@ pub(crate) struct ProjectedOperands<B: Backend> {
 /// - output: `[N]`
 ///
 /// # Panics
-/// When the shapes do not fit or, on a CPU, a target is not below V; a body for GPUs gives a loss that is no number then.
+/// If the shapes do not fit or, on a CPU, a target is not below V; a body for GPUs returns NaN for it.
+///
+/// # Examples
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use kiln_kernels::cross_entropy;
+///
+/// let device = Device::flex();
+/// let targets = Tensor::<1, Int>::from_data([1, 3], &device);
+/// let losses = cross_entropy(Tensor::zeros([2, 4], &device), targets);
+/// // Four equal logits: every target has the probability 1/4.
+/// assert!(losses.into_data().iter::<f32>().all(|loss| (loss - 4f32.ln()).abs() < 1e-6));
+/// ```
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
     let ([rows, vocabulary], [count]) = (logits.dims(), targets.dims());
     assert_eq!(rows, count, "{rows} rows of logits need as many targets, not {count}");
@@ -113,9 +125,9 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::cross_entropy(logits.into_dispatch(), targets.into_dispatch()))
 }
 
-/// [`cross_entropy`] of the logits `hidden weight + bias`, which never exist all at once: some rows at a time, and again in
-/// the backward pass. That is a third more arithmetic for this product, and memory for `[rows at a time, V]`. So on a CPU;
-/// elsewhere the logits are computed whole.
+/// [`cross_entropy`] of the logits `hidden weight + bias`, which never exist all at once: some rows at a time, and
+/// again in the backward pass. That costs a third more arithmetic for this product, and memory for `[rows at a time,
+/// V]` only. This is done on a CPU; elsewhere the logits are computed whole.
 ///
 /// # Shapes
 /// - `hidden`: `[N, C]`
@@ -125,7 +137,7 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
 /// - output: `[N]`
 ///
 /// # Panics
-/// When the shapes do not fit or, on a CPU, a target is not below V; a body for GPUs gives a loss that is no number then.
+/// If the shapes do not fit or, on a CPU, a target is not below V; a body for GPUs returns NaN for it.
 pub fn projected_cross_entropy(
     hidden: Tensor<2>,
     weight: Tensor<2>,

@@ -2,8 +2,8 @@
 
 use burn_cubecl::cubecl::{self, prelude::*};
 
-/// The sum of the values of all units, in the same order in every run. `scratch` has a place for each unit; all units of the
-/// cube must come here.
+/// The sum of the values of all units, in the same order in every run. `scratch` has a place for each unit; all units
+/// of the cube must come here.
 #[cube]
 pub(crate) fn cube_sum(value: f32, scratch: &mut Shared<[f32]>) -> f32 {
     let unit = UNIT_POS as usize;

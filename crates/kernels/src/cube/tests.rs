@@ -1,5 +1,5 @@
-//! The bodies on whatever adapter is here, through Burn's fusion where this build has it. They are ignored by default, since
-//! the SPIR-V of the default build crashes software adapters; on a machine with a GPU:
+//! The bodies on whatever adapter is here, through Burn's fusion if this build has it. They are ignored by default,
+//! since the SPIR-V of the default build crashes software adapters; on a machine with a GPU:
 //!
 //! ```text
 //! cargo test --release --workspace --lib on_an_adapter -- --ignored

@@ -24,14 +24,14 @@ pub(crate) trait DropoutOps: Backend {
     fn drop_out(input: FloatTensor<Self>, probability: f64, draw: Draw) -> FloatTensor<Self>;
 }
 
-/// Every number becomes 0 with the given probability, and is multiplied by 1 / (1 - probability) otherwise (Srivastava et al.
-/// 2014, <https://jmlr.org/papers/v15/srivastava14a.html>). Without a draw, or with probability 0, the input.
+/// Every number becomes 0 with the given probability, and is multiplied by 1 / (1 - probability) otherwise (Srivastava
+/// et al. 2014, <https://jmlr.org/papers/v15/srivastava14a.html>). Without a draw, or with probability 0, the input.
 ///
 /// The same draw drops the same numbers on a CPU, whatever the number of threads; on other devices the numbers are the
 /// device's own, from a seed that the draw sets.
 ///
 /// # Panics
-/// When the probability is not in [0, 1).
+/// If the probability is not in [0, 1).
 pub fn dropout<const D: usize>(input: Tensor<D>, probability: f64, draw: Option<Draw>) -> Tensor<D> {
     assert!((0.0..1.0).contains(&probability), "a probability of dropout is in [0, 1), not {probability}");
     let Some(draw) = draw.filter(|_| probability > 0.0) else { return input };

@@ -37,8 +37,8 @@ pub(super) fn add_up<T: Real>(slopes: &[T], indices: &[u32], [height, width]: [u
     });
 }
 
-/// Cuts a table into at most `parts` ranges of rows that about as many of the `indices` name: in a table of characters, a
-/// few rows stand for most of the text.
+/// Cuts a table into at most `parts` ranges of rows that about as many of the `indices` name: in a table of characters,
+/// a few rows stand for most of the text.
 fn balanced<'a, T: Real>(
     indices: &[u32],
     mut table: Rows<'a, T>,

@@ -1,8 +1,8 @@
 //! The GPU body: Burn's own forward, and a backward in which a cube goes through all tokens for one row of the table.
 //!
-//! Burn's own backward has one unit for each column of the table, which goes through all tokens alone: a few hundred units on
-//! a device that wants tens of thousands. Atomic additions of floating-point numbers, which WGSL lacks, would add in another
-//! order in every run.
+//! Burn's own backward has one unit for each column of the table, which goes through all tokens alone: a few hundred
+//! units on a device that wants tens of thousands. Atomic additions of floating-point numbers, which WGSL lacks, would
+//! add in another order in every run.
 
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -50,8 +50,8 @@ impl EmbeddingGradients for CubeBackend {
     }
 }
 
-/// A cube has some columns of one row of the table. Its units look for the tokens that name the row, many at a time, and then
-/// add up their gradients in the order of the tokens.
+/// A cube has some columns of one row of the table. Its units look for the tokens that name the row, many at a time,
+/// and then add up their gradients in the order of the tokens.
 #[cube(launch)]
 fn add_up_rows(
     indices: &[i32],

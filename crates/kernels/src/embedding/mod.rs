@@ -48,7 +48,7 @@ pub(crate) trait EmbeddingGradients: Backend {
 /// - output: `[N, M, E]`
 ///
 /// # Panics
-/// On a CPU, when an index is not below V.
+/// On a CPU, if an index is not below V.
 pub fn embedding(weight: Tensor<2>, indices: Tensor<2, Int>) -> Tensor<3> {
     if !GpuKernel::Embedding.or_cpu_body_for(&weight) {
         return reference::embedding(weight, indices);

@@ -12,8 +12,8 @@ pub(crate) enum NormKind {
     Rms,
 }
 
-/// The norm of the rows of `input` `[N, C]`, into `output`; the mean that was subtracted from each row, and the factor that it
-/// was then multiplied by, into `statistics` `[N, 2]`.
+/// The norm of the rows of `input` `[N, C]`, into `output`; the mean that was subtracted from each row, and the factor
+/// that it was then multiplied by, into `statistics` `[N, 2]`.
 pub(super) fn norm<T: Real>(
     input: &[T],
     weight: &[T],
@@ -45,7 +45,7 @@ pub(super) fn norm<T: Real>(
     });
 }
 
-/// The mean that is taken off a row, and the factor that it is then multiplied by.
+/// The mean that is subtracted from a row, and the factor that it is then multiplied by.
 #[inline(always)]
 fn statistics_of<T: Real>(x: &[T], kind: NormKind, epsilon: f64) -> (T, T) {
     let count = T::from_f64(x.len() as f64);
@@ -57,9 +57,9 @@ fn statistics_of<T: Real>(x: &[T], kind: NormKind, epsilon: f64) -> (T, T) {
     (mean, T::ONE / (mean_square + T::from_f64(epsilon)).sqrt())
 }
 
-/// The gradient of `input`, into `gradient`, and those of weight and bias, `[2 C]`, from the output's gradient `slopes`. With
-/// n = (x - mean) factor, the gradient of the row before weights is g = slopes weight, and that of the input
-/// factor (g - mean(g) - n mean(g n)), where RMS norm has no mean(g).
+/// The gradient of `input`, into `gradient`, and those of weight and bias, `[2 C]`, from the output's gradient
+/// `slopes`. With n = (x - mean) factor, the gradient of the row before weights is g = slopes weight, and that of the
+/// input factor (g - mean(g) - n mean(g n)), where RMS norm has no mean(g).
 pub(super) fn norm_backward<T: Real>(
     [input, weight, statistics, slopes]: [&[T]; 4],
     kind: NormKind,
@@ -73,8 +73,8 @@ pub(super) fn norm_backward<T: Real>(
         simd(
             #[inline(always)]
             || {
-                // All of a length that the compiler sees, and few in each loop: or it looks at every index, or cannot ask whether
-                // they overlap, and uses no vectors.
+                // All of a length that the compiler sees, and few in each loop: or it looks at every index, or cannot
+                // ask whether they overlap, and uses no vectors.
                 let (weight_sums, bias_sums) = sums.split_at_mut(width);
                 let (weight, bias_sums) = (&weight[..width], &mut bias_sums[..width]);
                 let (normal, scaled) = (&mut normal[..width], &mut scaled[..width]);

@@ -1,5 +1,5 @@
-//! The GPU bodies: a cube for each row; gradients of weights and biases as sums over columns, in two steps and always in the
-//! same order.
+//! The GPU bodies: a cube for each row; gradients of weights and biases as sums over columns, in two steps and always
+//! in the same order.
 
 use burn::backend::tensor::FloatTensor;
 use burn_cubecl::CubeBackend;
@@ -205,7 +205,8 @@ fn normalise_rows(
     }
 }
 
-/// With n = (x - mean) factor and g = gradient weight: factor (g - mean(g) - n mean(g n)), where RMS norm has no mean(g).
+/// With n = (x - mean) factor and g = gradient weight: factor (g - mean(g) - n mean(g n)), where RMS norm has no
+/// mean(g).
 #[cube(launch)]
 fn gradients_of_rows(
     input: &[f32],

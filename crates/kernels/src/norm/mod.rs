@@ -40,8 +40,8 @@ pub(crate) trait NormOps: Backend {
     fn rms_norm(input: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self>;
 }
 
-/// Their gradients. What the backward needs of each row is `[N, 2]`: the mean (0 for RMS) and the factor that the row was
-/// multiplied by.
+/// Their gradients. What the backward needs of each row is `[N, 2]`: the mean (0 for RMS) and the factor that the row
+/// was multiplied by.
 #[backend_extension(Flex, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
 pub(crate) trait NormGradients: Backend {
     /// The output, and what the backward needs of each row.
@@ -95,7 +95,7 @@ fn output_and_statistics(input: &TensorSpec) -> (TensorSpec, TensorSpec) {
 /// - `weight`, `bias`: `[C]`
 ///
 /// # Panics
-/// When the shapes do not fit.
+/// If the shapes do not fit.
 pub fn layer_norm(input: Tensor<2>, weight: Tensor<1>, bias: Option<Tensor<1>>, epsilon: f64) -> Tensor<2> {
     check(&input, &weight, bias.as_ref());
     if !GpuKernel::Norm.or_cpu_body_for(&input) {
@@ -115,7 +115,7 @@ pub fn layer_norm(input: Tensor<2>, weight: Tensor<1>, bias: Option<Tensor<1>>, 
 /// - `weight`: `[C]`
 ///
 /// # Panics
-/// When the shapes do not fit.
+/// If the shapes do not fit.
 pub fn rms_norm(input: Tensor<2>, weight: Tensor<1>, epsilon: f64) -> Tensor<2> {
     check(&input, &weight, None);
     if !GpuKernel::Norm.or_cpu_body_for(&input) {

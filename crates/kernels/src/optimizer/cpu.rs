@@ -149,7 +149,8 @@ pub(super) fn sum_of_squares<T: Real>(tensors: Vec<&[T]>) -> f64 {
     total[0]
 }
 
-/// Calls `body` with all pieces, which the threads share as one row of numbers; each is worth reading and writing `work`.
+/// Calls `body` with all pieces, which the threads share as one row of numbers; each is worth reading and writing
+/// `work`.
 fn in_one_pass<S: Split>(pieces: Vec<(usize, S)>, work: usize, body: impl Fn(S) + Sync) {
     let count = pieces.iter().map(|(length, _)| length).sum();
     for_rows(count, work, Joined(pieces), |_, pieces| pieces.0.into_iter().for_each(|(_, piece)| body(piece)));

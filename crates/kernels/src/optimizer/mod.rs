@@ -1,7 +1,7 @@
 //! Steps of optimizers, each in one pass over all parameters, their gradients and their state.
 //!
-//! These are no backend extensions, which take a fixed number of tensors: the CPU body works on Burn's CPU tensors directly,
-//! and nothing has to be differentiated.
+//! These aren't backend extensions, which take a fixed number of tensors: the CPU body works on Burn's CPU tensors
+//! directly, and nothing has to be differentiated.
 
 mod cpu;
 mod flex;
@@ -22,7 +22,7 @@ pub struct AdamParameter {
     pub value: Tensor<1>,
     /// g.
     pub gradient: Tensor<1>,
-    /// m and v, zero where there are none.
+    /// m and v, zero if `None`.
     pub moments: Option<[Tensor<1>; 2]>,
     /// What the value is multiplied by first: 1 - rate * decay.
     pub shrink: f64,
@@ -37,22 +37,22 @@ pub struct SgdParameter {
     pub value: Tensor<1>,
     /// g.
     pub gradient: Tensor<1>,
-    /// b, zero where there is none.
+    /// b, zero if `None`.
     pub velocity: Option<Tensor<1>>,
     /// lambda of the L2 penalty.
     pub weight_decay: f64,
 }
 
-/// One step of Adam (Kingma and Ba 2015, Algorithm 1) with AdamW's decoupled decay (Loshchilov and Hutter 2019, Algorithm 2)
-/// for each parameter, with s the scale of the gradient:
+/// One step of Adam (Kingma and Ba 2015, Algorithm 1) with AdamW's decoupled decay (Loshchilov and Hutter 2019,
+/// Algorithm 2) for each parameter, with s the scale of the gradient:
 ///
 /// g = s g + lambda w, m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g²,
 /// w = shrink w - rate m / (sqrt(v) / root_correction + epsilon).
 ///
-/// Gives new values, first and second moments. Tensors that nobody else holds are written in place.
+/// Returns new values, first and second moments. Tensors that nothing else holds are written in place.
 ///
 /// # Panics
-/// When the lengths differ within a parameter, or the types of numbers anywhere, or a tensor is with autodiff.
+/// If the lengths differ within a parameter, or the types of numbers anywhere, or a tensor is tracked by autodiff.
 pub fn adam_step(step: AdamStep, parameters: Vec<AdamParameter>) -> Vec<[Tensor<1>; 3]> {
     let given = parameters.into_iter().map(|parameter| {
         let AdamParameter { value, gradient, moments, shrink, penalty } = parameter;
@@ -69,15 +69,16 @@ pub fn adam_step(step: AdamStep, parameters: Vec<AdamParameter>) -> Vec<[Tensor<
     given.into_iter().map(|(tensors, decay)| reference::adam_step(step, tensors, decay)).collect()
 }
 
-/// One step of stochastic gradient descent as `torch.optim.SGD` defines it for each parameter, with s the scale of the gradient:
+/// One step of stochastic gradient descent as `torch.optim.SGD` defines it for each parameter, with s the scale of the
+/// gradient:
 ///
 /// g = s g + lambda w; b = mu b + g; w = w - rate b, or with Nesterov's look-ahead w - rate (g + mu b).
 ///
-/// Gives new values and velocities, of which there are none without momentum. Tensors that nobody else holds are written in
+/// Returns new values and velocities, the latter only with momentum. Tensors that nothing else holds are written in
 /// place.
 ///
 /// # Panics
-/// When the lengths differ within a parameter, or the types of numbers anywhere, or a tensor is with autodiff.
+/// If the lengths differ within a parameter, or the types of numbers anywhere, or a tensor is tracked by autodiff.
 pub fn sgd_step(step: SgdStep, parameters: Vec<SgdParameter>) -> Vec<(Tensor<1>, Option<Tensor<1>>)> {
     let given = parameters.into_iter().map(|parameter| {
         let SgdParameter { value, gradient, velocity, weight_decay } = parameter;
@@ -102,7 +103,7 @@ pub fn sgd_step(step: SgdStep, parameters: Vec<SgdParameter>) -> Vec<(Tensor<1>,
 /// The sum of the squares of all numbers of some flattened tensors without autodiff, `[1]`.
 ///
 /// # Panics
-/// Without a tensor, when the types of numbers differ, or a tensor is with autodiff.
+/// Without a tensor, when the types of numbers differ, or a tensor is tracked by autodiff.
 pub fn sum_of_squares(tensors: Vec<Tensor<1>>) -> Tensor<1> {
     assert!(!tensors.is_empty(), "a sum of squares needs a tensor");
     if have_fast_bodies(tensors.iter()) { flex::sum_of_squares(tensors) } else { reference::sum_of_squares(tensors) }
@@ -111,7 +112,7 @@ pub fn sum_of_squares(tensors: Vec<Tensor<1>>) -> Tensor<1> {
 /// Whether the CPU body takes all of these tensors.
 ///
 /// # Panics
-/// When their types of numbers differ, or one is with autodiff.
+/// If their types of numbers differ, or one is tracked by autodiff.
 fn have_fast_bodies<'a>(tensors: impl Iterator<Item = &'a Tensor<1>>) -> bool {
     let (mut dtype, mut are_fast) = (None, true);
     for tensor in tensors {

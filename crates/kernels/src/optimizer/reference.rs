@@ -45,7 +45,7 @@ fn penalised(gradient: Tensor<1>, value: &Tensor<1>, lambda: f64) -> Tensor<1> {
     if lambda == 0.0 { gradient } else { gradient + value.clone() * lambda }
 }
 
-/// The tensor times a number, without an operation where that is 1.
+/// The tensor times a number, without an operation if that is 1.
 fn times(tensor: Tensor<1>, factor: f64) -> Tensor<1> {
     if factor == 1.0 { tensor } else { tensor * factor }
 }

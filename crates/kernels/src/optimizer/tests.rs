@@ -3,7 +3,7 @@ use burn::tensor::{DType, Device, Tensor};
 use super::{AdamParameter, AdamStep, SgdParameter, SgdStep, adam_step, reference, sgd_step, sum_of_squares};
 use crate::testing::{assert_close, tensor, values};
 
-/// Each alone, and all together: cut inside of one of them where there are threads, or between two.
+/// Each alone, and all together: threads cut within one of them, or between two.
 const LENGTHS: [&[usize]; 6] =
     [&[1], &[33], &[1000], &[70_001], &[1, 33, 70_001, 0, 5, 1000, 1, 40_000], &[40_000, 40_000]];
 

@@ -322,7 +322,7 @@ fn single_precision_agrees_with_double() {
     }
 }
 
-/// Holds where every thread has several rows; a single row's product is another function of `gemm`, with another order
+/// Holds if every thread has several rows; a single row's product is another function of `gemm`, with another order
 /// of sums.
 #[test]
 fn the_number_of_threads_changes_no_bit() {

@@ -56,7 +56,7 @@ impl Sizes {
     }
 
     /// # Panics
-    /// When an array has another length than its shape's.
+    /// If an array's length does not match its shape.
     pub(super) fn check(self, expected: usize, arrays: &[usize]) {
         assert!(arrays.iter().all(|length| *length == expected), "lengths {arrays:?} must be {expected} for {self:?}");
     }
@@ -106,7 +106,8 @@ impl<T: Send> Split for Steps<'_, T> {
 
 /// The transpose `[columns, rows]` of a matrix `[rows, columns]` whose rows follow one another.
 ///
-/// A step's product with a transposed view would gather the whole weight anew; the backward loops copy it once instead.
+/// A step's product with a transposed view would gather the whole weight again; the backward loops copy it once
+/// instead.
 pub(super) fn transposed<T: Real>(matrix: &[T], rows: usize, columns: usize) -> Vec<T> {
     /// Numbers of one line of the cache: each is read and written whole.
     const BLOCK: usize = 16;

@@ -6,10 +6,11 @@ use burn::tensor::Tensor;
 use super::steps::Sizes;
 use crate::flex::sizes;
 
-/// The shapes that all recurrent sequences have: projected inputs `[T, B, gates H]`, weight `[H, gates H]`, state `[B, H]`.
+/// The shapes that all recurrent sequences have: projected inputs `[T, B, gates H]`, weight `[H, gates H]`, state `[B,
+/// H]`.
 ///
 /// # Panics
-/// When they do not fit, or the sequence is empty.
+/// If they do not fit, or the sequence is empty.
 pub(super) fn check(gates: usize, projected: &Tensor<3>, weight: &Tensor<2>, states: &[&Tensor<2>]) {
     let ([steps, rows, columns], [width, weight_columns]) = (projected.dims(), weight.dims());
     assert!(steps > 0 && rows > 0, "a recurrent layer needs at least one step of at least one row");

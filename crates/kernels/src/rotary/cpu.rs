@@ -21,8 +21,8 @@ pub(crate) struct RotarySizes<'a, T> {
     pub(crate) sines: &'a [T],
 }
 
-/// Rotates each pair (x_j, x_(j + D/2)) of the first heads of rows `[N, columns]` by the angle of its position (Su et al.
-/// 2021, <https://arxiv.org/abs/2104.09864>, with pairs half a head apart):
+/// Rotates each pair (x_j, x_(j + D/2)) of the first heads of rows `[N, columns]` by the angle of its position (Su et
+/// al. 2021, <https://arxiv.org/abs/2104.09864>, with pairs half a head apart):
 ///
 /// ```text
 /// y_j         = x_j cos - x_(j + D/2) sin

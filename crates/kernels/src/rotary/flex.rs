@@ -22,7 +22,7 @@ impl RotaryOps for Flex {
     }
 }
 
-/// In the memory of the input where nobody else holds it.
+/// In the memory of the input if nothing else holds it.
 fn rotate<T: Number>(
     packed: FlexTensor,
     tables: [FlexTensor; 2],

@@ -20,7 +20,7 @@ use crate::flex::has_fast_body;
 pub(crate) enum Direction {
     /// By the angle of the position.
     Forward,
-    /// Back, which is what gradients do.
+    /// Back, as gradients turn.
     Backward,
 }
 
@@ -39,7 +39,7 @@ pub(crate) trait RotaryOps: Backend {
 }
 
 /// Turns each pair (x_j, x_(j + D/2)) of every query and key head by the angle of its position (Su et al. 2021,
-/// <https://arxiv.org/abs/2104.09864>), whose cosine and sine stand in tables:
+/// <https://arxiv.org/abs/2104.09864>), whose cosine and sine are in tables:
 ///
 /// ```text
 /// y_j         = x_j cos - x_(j + D/2) sin
@@ -52,7 +52,25 @@ pub(crate) trait RotaryOps: Backend {
 /// - `tables`: cosines and sines, `[context, D / 2]`, constants
 ///
 /// # Panics
-/// When the shapes do not fit, D is odd, there isn't one start for each row, or positions lie beyond the tables.
+/// If the shapes do not fit, D is odd, there isn't one start for each row, or positions lie beyond the tables.
+///
+/// # Examples
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use kiln_kernels::{AttentionHeads, rotate};
+///
+/// let device = Device::flex();
+/// let heads = AttentionHeads { queries: 1, key_values: 1, width: 2 };
+/// // A quarter of a turn for each position.
+/// let [cosines, sines] = [[[1.0], [0.0]], [[0.0], [1.0]]].map(|table| Tensor::<2>::from_data(table, &device));
+/// // Two rows of one token each: a query, a key and a value.
+/// let token = [[1.0f32, 0.0, 0.0, 1.0, 5.0, 7.0]];
+/// let packed = Tensor::<3>::from_data([token, token], &device);
+/// let turned = rotate(packed, heads, [cosines, sines], &[0, 1]);
+/// let turned: Vec<f32> = turned.into_data().iter().collect();
+/// assert_eq!(turned[..6], token[0]);
+/// assert_eq!(turned[6..], [0.0, 1.0, -1.0, 0.0, 5.0, 7.0]);
+/// ```
 pub fn rotate(packed: Tensor<3>, heads: AttentionHeads, tables: [Tensor<2>; 2], starts: &[usize]) -> Tensor<3> {
     let [rows, steps, columns] = packed.dims();
     let [cosines, sines] = tables;

@@ -23,7 +23,7 @@ pub fn rotate(packed: Tensor<3>, heads: AttentionHeads, tables: [Tensor<2>; 2], 
 fn of_positions(table: Tensor<2>, starts: &[usize], steps: usize) -> Tensor<3> {
     let ([_, half], rows) = (table.dims(), starts.len());
     match starts {
-        // A view, where training and equally long rows need no indices on the device.
+        // A view: training and equally long rows need no indices on the device.
         [first, others @ ..] if others.iter().all(|start| start == first) => {
             table.narrow(0, *first, steps).unsqueeze_dim::<3>(0).expand([rows, steps, half])
         }

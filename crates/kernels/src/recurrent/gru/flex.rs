@@ -34,7 +34,7 @@ impl GruGradients for Flex {
     }
 }
 
-/// The gates lie in the memory of the projected inputs where nobody else holds them.
+/// The gates lie in the memory of the projected inputs if nothing else holds them.
 fn run<T: Number>(projected: FlexTensor, operands: GruOperands<Flex>) -> (FlexTensor, GruKept<Flex>) {
     let GruOperands { weight, hidden_bias, hidden } = operands;
     let [mut gates, weight, hidden_bias, hidden] = [projected, weight, hidden_bias, hidden].map(contiguous);

@@ -59,8 +59,8 @@ pub(crate) struct GruKept<B: Backend> {
     pub(crate) inner: FloatTensor<B>,
 }
 
-/// All states of gated recurrent units (Cho et al. 2014, <https://arxiv.org/abs/1406.1078>), in the variant with the reset
-/// gate applied after the product and its bias:
+/// All states of gated recurrent units (Cho et al. 2014, <https://arxiv.org/abs/1406.1078>), in the variant with the
+/// reset gate applied after the product and its bias:
 ///
 /// ```text
 /// (r, z) = sigmoid(p_t + h_(t-1) R)          n = tanh(p_t + r * (h_(t-1) R + d))
@@ -75,7 +75,7 @@ pub(crate) struct GruKept<B: Backend> {
 /// - output: `[T, B, H]`
 ///
 /// # Panics
-/// When the shapes do not fit, or the sequence is empty.
+/// If the shapes do not fit, or the sequence is empty.
 pub fn gru_sequence(projected: Tensor<3>, weight: Tensor<2>, hidden_bias: Tensor<1>, hidden: Tensor<2>) -> Tensor<3> {
     check(3, &projected, &weight, &[&hidden]);
     assert_eq!(hidden_bias.dims(), [weight.dims()[0]], "a hidden bias has the width of its layer");

@@ -39,7 +39,7 @@ impl LstmGradients for Flex {
     }
 }
 
-/// The gates lie in the memory of the projected inputs where nobody else holds them.
+/// The gates lie in the memory of the projected inputs if nothing else holds them.
 fn run<T: Number>(projected: FlexTensor, operands: LstmOperands<Flex>) -> (FlexTensor, FlexTensor, LstmKept<Flex>) {
     let LstmOperands { weight, hidden, cell } = operands;
     let [mut gates, weight, hidden, cell] = [projected, weight, hidden, cell].map(contiguous);

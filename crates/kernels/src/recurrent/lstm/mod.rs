@@ -81,7 +81,7 @@ pub(crate) struct LstmKept<B: Backend> {
 /// - output: all h_t, `[T, B, H]`, and the last c_t, `[B, H]`
 ///
 /// # Panics
-/// When the shapes do not fit, or the sequence is empty.
+/// If the shapes do not fit, or the sequence is empty.
 pub fn lstm_sequence(
     projected: Tensor<3>,
     weight: Tensor<2>,
@@ -117,8 +117,8 @@ impl<B: LstmOps + LstmGradients, C: CheckpointStrategy> LstmOps for Autodiff<B, 
         let outputs = record::<B, C, _, 4>(inputs, outputs, state, |(operands, kept, letter_box), gradient, _| {
             B::lstm_backward(operands, kept, gradient, letter_box.empty()).map(Some)
         });
-        // The graph knows one output an operation. The last cell is a second one, whose gradient, which is seldom there,
-        // is left where the backward of the outputs finds it; that of the outputs gets zeros, so that it runs at all.
+        // Burn's graph allows one output per operation. The last cell is a second one, whose gradient, which is rarely
+        // present, is left for the backward of the outputs to find; the outputs get zeros, so that it runs at all.
         let state = (letter_box, like);
         let last_cell = record::<B, C, _, 1>([outputs.node()], last_cell, state, |(letter_box, like), gradient, _| {
             letter_box.fill(gradient);

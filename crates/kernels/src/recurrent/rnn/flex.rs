@@ -30,7 +30,7 @@ impl RnnGradients for Flex {
     }
 }
 
-/// In the memory of the projected inputs where nobody else holds them.
+/// In the memory of the projected inputs if nothing else holds them.
 fn run<T: Number>(projected: FlexTensor, weight: FlexTensor, hidden: FlexTensor, activation: Activation) -> FlexTensor {
     let [mut outputs, weight, hidden] = [projected, weight, hidden].map(contiguous);
     let sizes = sizes_of(&outputs, 1);

@@ -48,7 +48,8 @@ pub(crate) struct RnnOperands<B: Backend> {
     pub(crate) activation: RnnActivation,
 }
 
-/// All states h_t = phi(p_t + h_(t-1) V) of an Elman network (Elman 1990, <https://doi.org/10.1207/s15516709cog1402_1>).
+/// All states h_t = phi(p_t + h_(t-1) V) of an Elman network (Elman 1990,
+/// <https://doi.org/10.1207/s15516709cog1402_1>).
 ///
 /// # Shapes
 /// - `projected`: all p_t = x_t U + c, `[T, B, H]`
@@ -57,7 +58,7 @@ pub(crate) struct RnnOperands<B: Backend> {
 /// - output: `[T, B, H]`
 ///
 /// # Panics
-/// When the shapes do not fit, or the sequence is empty.
+/// If the shapes do not fit, or the sequence is empty.
 pub fn rnn_sequence(
     projected: Tensor<3>,
     weight: Tensor<2>,
