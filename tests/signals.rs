@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use kiln_models::saved::list_checkpoints;
+use kiln_storage::list_checkpoints;
 
 use crate::support::{Finished, Workshop};
 
@@ -160,7 +160,7 @@ fn a_dashboard_whose_terminal_goes_away_ends_nothing() {
         Err(error) => return eprintln!("skipped: there is no `script`: {error}"),
     };
     let run = workshop.path("runs/run");
-    let newest = || kiln_models::saved::steps(&run).ok().and_then(|steps| steps.last().copied()).unwrap_or(0);
+    let newest = || kiln_storage::steps(&run).ok().and_then(|steps| steps.last().copied()).unwrap_or(0);
     wait_until("the first checkpoint", || newest() > 0);
     let trainer = std::fs::read_to_string(run.join("lock")).expect("the trainer's number is there").trim().to_owned();
     script.kill().expect("it runs");

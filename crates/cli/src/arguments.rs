@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
-use kiln_models::saved::Which;
 use kiln_settings::Override;
+use kiln_storage::Which;
 
 use crate::commands::{
     BenchArguments, DevicesArguments, FindRateArguments, InspectArguments, LsArguments, RaceArguments, SampleArguments,

@@ -19,4 +19,4 @@ pub use count::PartCount;
 pub use gradients::{flat_gradient, flat_gradients};
 pub use role::Role;
 pub use taking::{Taken, put_back, take};
-pub use walk::{map, visit};
+pub use walk::{fill, map, visit};

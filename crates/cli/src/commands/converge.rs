@@ -12,6 +12,7 @@ use anyhow::Context;
 use burn::train::Interrupter;
 use indicatif::{ProgressBar, ProgressStyle};
 use kiln_convergence::{Arithmetic, Experiment, ExperimentOutcome, LabError, LabFile, Lecture, Verdict};
+use kiln_storage::layout::{CONFIG_FILE, RACE_FILE};
 
 use self::files::Drawn;
 use crate::arguments::ConvergeArguments;
@@ -41,7 +42,7 @@ pub(crate) fn converge(arguments: &ConvergeArguments) -> anyhow::Result<Exit> {
         say("this device has no double precision: errors below about 1e-7 of the first one are rounding");
     }
     let folder = arguments.output.clone().unwrap_or_else(|| Path::new("runs").join(stem(path)));
-    if ["config.toml", "race.toml"].iter().any(|file| folder.join(file).exists()) {
+    if [CONFIG_FILE, RACE_FILE].iter().any(|file| folder.join(file).exists()) {
         let folder = folder.display();
         return Err(UsageError(format!("{folder} is the folder of a run or a race; name another by --output")).into());
     }

@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 use kiln_data::batches::{EvaluationPlan, Windows};
 use kiln_data::shards::TokenFile;
 use kiln_models::saved::SavedModel;
+use kiln_storage::layout::CONFIG_FILE;
 use kiln_training::config::Config;
 use kiln_training::evaluation::{Evaluation, evaluate};
 use kiln_training::learning::{EvaluationLoader, TrainingModel};
@@ -25,7 +26,7 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
-    let config = Config::open(&training_data::run_folder(&saved).join("config.toml"), &[])
+    let config = Config::open(&training_data::run_folder(&saved).join(CONFIG_FILE), &[])
         .context("the run's own configuration is needed to know its data")?;
     let (file, floor) = match &arguments.data {
         Some(path) => (training_data::tokenize_file(path, &saved.tokenizer)?, None),

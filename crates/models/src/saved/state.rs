@@ -12,7 +12,7 @@ pub enum StateProblem {
     /// One of the tensors that the model needs is not there.
     #[error("`{0}` is missing")]
     Missing(String),
-    /// A tensor that the model has not.
+    /// A tensor that the model doesn't have.
     #[error("`{0}` belongs to no layer")]
     Unexpected(String),
     /// A tensor of another shape or type.

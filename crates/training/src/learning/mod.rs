@@ -26,7 +26,7 @@ pub use step_bench::StepBench;
 
 use kiln_models::LanguageModel;
 
-use crate::run::RunConfig;
+use crate::config::RunConfig;
 use kiln_data::batches::Windows;
 
 /// Whether batches go on from the state that the batch before left.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, TensorData};
-use kiln_models::saved::{SavedModelError, StateProblem, apply_tensors, state_from_tensors};
+use kiln_models::saved::{StateProblem, apply_tensors, state_from_tensors};
 use kiln_models::{LanguageModel, RecurrentState, State};
 use kiln_parameters::catalogue;
+use kiln_storage::layout::TRAINING_WEIGHTS_FILE;
 
 use super::TrainError;
 use super::update::UpdateParts;
-use crate::run::{Checkpoint, CheckpointError, LoopState, TRAINING_WEIGHTS};
+use crate::run::{Checkpoint, CheckpointError, LoopState};
 
 /// Puts a checkpoint's optimizer, schedule, average and recurrent state into `parts`; gives the weights to go on from and
 /// where the loop was. `model` is without autodiff and has the checkpoint's saved weights.
@@ -28,18 +29,14 @@ pub(super) fn restore(
     parts.schedule.get().restore(state.schedule.0.clone())?;
     parts.averaging.restore(state.averaging.clone(), &model)?;
     let model = match training_weights {
-        Some(weights) => with_weights(model, weights)?,
+        Some(weights) => {
+            apply_tensors(model, weights, TRAINING_WEIGHTS_FILE.as_ref()).map_err(CheckpointError::Saved)?
+        }
         None => model,
     };
     let carried = carried.map(|tensors| recurrent_state(&model, batch, tensors, device)).transpose()?;
     parts.carried = carried.filter(|_| parts.carries_state);
     Ok((model, state))
-}
-
-/// The model with the weights that training goes on from.
-fn with_weights(model: LanguageModel, tensors: BTreeMap<String, TensorData>) -> Result<LanguageModel, TrainError> {
-    let refused = |problems| SavedModelError::Weights { path: TRAINING_WEIGHTS.into(), problems };
-    Ok(apply_tensors(model, tensors).map_err(refused).map_err(CheckpointError::Saved)?)
 }
 
 /// The recurrent state that a checkpoint holds.

@@ -19,9 +19,10 @@ use super::launch::{Ended, Handover};
 use super::model::TrainingModel;
 use super::observer::{Event, Observer, Stop};
 use super::update::{Batches, Fault, Measure, Step, UpdateParts, Updater};
+use crate::config::RunConfig;
 use crate::evaluation::{Evaluation, evaluate};
 use crate::live_estimates::EstimatesConfig;
-use crate::run::{CheckpointError, EvaluationEntry, LoopState, MetricsLog, RunConfig, RunFolder, Saver, StepEntry};
+use crate::run::{CheckpointError, EvaluationEntry, LoopState, MetricsLog, RunFolder, Saver, StepEntry};
 use kiln_data::shards::TokenFile;
 
 /// What the loop works with, beside the model.

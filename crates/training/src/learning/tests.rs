@@ -14,14 +14,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use burn::tensor::Device;
 use burn::train::Interrupter;
 use burn::train::renderer::CliMetricsRenderer;
-use kiln_models::saved::{ModelDescription, Which, find_checkpoint};
+use kiln_models::saved::ModelDescription;
 use kiln_models::{LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
+use kiln_storage::{DiskFiles, Which, open_checkpoint};
 
 use super::*;
+use crate::config::RunConfig;
 use crate::evaluation::evaluate;
 use crate::live_estimates::EstimatesConfig;
 use crate::run::tests::trouble::TroubledFiles;
-use crate::run::{Checkpoint, EvaluationEntry, Metrics, RunConfig, RunFolder, StepEntry};
+use crate::run::{Checkpoint, EvaluationEntry, Metrics, RunFolder, StepEntry};
 use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::{TextIdentity, TokenFile, TokenFileWriter};
 use kiln_optimization::averaging::{AveragingConfig, ExponentialConfig, NonMonotoneConfig, PolyakConfig};
@@ -191,8 +193,8 @@ impl World {
     }
 
     fn newest(&self, name: &str) -> (std::path::PathBuf, Checkpoint) {
-        let found = find_checkpoint(&self.folder.path().join(name), Which::Last).unwrap();
-        let checkpoint = Checkpoint::read(&found).unwrap();
+        let run = self.folder.path().join(name);
+        let (found, checkpoint) = open_checkpoint(&DiskFiles, &run, Which::Last, Checkpoint::read).unwrap();
         (found.folder, checkpoint)
     }
 }

@@ -1,8 +1,9 @@
 //! The curvature of the loss along its gradient.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{ExecutionError, Tensor};
+use kiln_parameters::{catalogue, flat_gradient, map, visit};
 
 /// h over the norm of all weights: how far the two gradients of a difference are taken from the weights.
 ///
@@ -39,35 +40,28 @@ pub(super) fn sharpness_with<M: Module, E: From<ExecutionError>>(
     gradient: &GradientsParams,
     mut gradient_at: impl FnMut(&M) -> Result<GradientsParams, E>,
 ) -> Result<Option<f64>, E> {
-    let mut squares = Squares { gradient, weights: Vec::new(), gradients: Vec::new() };
-    model.visit(&mut squares);
-    let (weights, length) = (read_sum(squares.weights)?.sqrt(), read_sum(squares.gradients)?.sqrt());
+    let (weights, gradients) = squares(model, gradient);
+    let (weights, length) = (read_sum(weights)?.sqrt(), read_sum(gradients)?.sqrt());
     if !(length > 0.0 && length.is_finite() && weights.is_finite()) {
         return Ok(None);
     }
     let step = relative_step * if weights > 0.0 { weights } else { 1.0 };
     let ahead = gradient_at(&shifted(model, gradient, step / length))?;
     let behind = gradient_at(&shifted(model, gradient, -step / length))?;
-    let mut products = Products { first: &ahead, second: &behind, direction: gradient, sums: Vec::new() };
-    model.visit(&mut products);
-    let curvature = read_sum(products.sums)? / length / (2.0 * step);
+    let curvature = read_sum(products(model, &ahead, &behind, gradient))? / length / (2.0 * step);
     Ok(curvature.is_finite().then_some(curvature))
 }
 
 /// Squared norms of the parameters that have a gradient, and of their gradients.
-struct Squares<'a> {
-    gradient: &'a GradientsParams,
-    weights: Vec<Tensor<1>>,
-    gradients: Vec<Tensor<1>>,
-}
-
-impl ModuleVisitor for Squares<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradient.get::<D>(param.id) {
-            self.weights.push(param.val().inner().square().sum());
-            self.gradients.push(gradient.square().sum());
+fn squares<M: Module>(model: &M, gradient: &GradientsParams) -> (Vec<Tensor<1>>, Vec<Tensor<1>>) {
+    let (mut weights, mut gradients) = (Vec::new(), Vec::new());
+    visit(model, |parameter, value| {
+        if let Some(gradient) = flat_gradient(gradient, parameter) {
+            weights.push(value.square().sum());
+            gradients.push(gradient.square().sum());
         }
-    }
+    });
+    (weights, gradients)
 }
 
 /// The sum of some numbers, read in one go and added in double precision.
@@ -80,46 +74,23 @@ fn read_sum(numbers: Vec<Tensor<1>>) -> Result<f64, ExecutionError> {
 
 /// The model with `factor` times `direction` added to its weights.
 pub(super) fn shifted<M: Module>(model: &M, direction: &GradientsParams, factor: f64) -> M {
-    model.clone().map(&mut Shift { direction, factor })
-}
-
-struct Shift<'a> {
-    direction: &'a GradientsParams,
-    factor: f64,
-}
-
-impl ModuleMapper for Shift<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let (id, tensor, mapper) = param.consume();
-        let Some(direction) = self.direction.get::<D>(id) else {
-            return Param::from_mapped_value(id, tensor, mapper);
-        };
-        let requires_gradient = tensor.is_require_grad();
-        let checkpointing = tensor.gradient_checkpointing_strategy();
-        let mut moved = Tensor::from_inner(tensor.inner().add(direction.mul_scalar(self.factor)));
-        if let Some(strategy) = checkpointing {
-            moved = moved.with_gradient_checkpointing_strategy(strategy);
-        }
-        if requires_gradient {
-            moved = moved.require_grad();
-        }
-        Param::from_mapped_value(id, moved, mapper)
-    }
+    map(model.clone(), |parameter, value| match flat_gradient(direction, parameter) {
+        Some(direction) => value.add(direction.mul_scalar(factor)),
+        None => value,
+    })
 }
 
 /// (first - second) direction, a sum for each parameter: the difference is taken first, where most digits cancel.
-struct Products<'a> {
-    first: &'a GradientsParams,
-    second: &'a GradientsParams,
-    direction: &'a GradientsParams,
-    sums: Vec<Tensor<1>>,
-}
-
-impl ModuleVisitor for Products<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let of = |gradients: &GradientsParams| gradients.get::<D>(param.id);
-        if let (Some(first), Some(second), Some(direction)) = (of(self.first), of(self.second), of(self.direction)) {
-            self.sums.push(first.sub(second).mul(direction).sum());
-        }
-    }
+fn products<M: Module>(
+    model: &M,
+    first: &GradientsParams,
+    second: &GradientsParams,
+    direction: &GradientsParams,
+) -> Vec<Tensor<1>> {
+    let of = |parameter| [first, second, direction].map(|gradients| flat_gradient(gradients, parameter));
+    let product = |gradients: [Option<Tensor<1>>; 3]| match gradients {
+        [Some(first), Some(second), Some(direction)] => Some(first.sub(second).mul(direction).sum()),
+        _ => None,
+    };
+    catalogue(model).iter().filter_map(|parameter| product(of(parameter))).collect()
 }

@@ -1,9 +1,11 @@
-//! Everything of a checkpoint on the host, so that training can go on while it is written.
+//! Everything of a checkpoint on the host, so that training continues while it is written.
 
 use kiln_models::LanguageModel;
 use kiln_models::saved::{HostModel, ModelDescription, check_finite};
+use kiln_storage::layout::TRAINING_WEIGHTS_FILE;
 
-use super::{Checkpoint, CheckpointError, TRAINING_WEIGHTS};
+use super::checkpoint::Checkpoint;
+use super::error::CheckpointError;
 
 /// A checkpoint before it is on the disk.
 pub struct Snapshot {
@@ -15,7 +17,7 @@ impl Snapshot {
     /// Copies the weights of `model` from their device, to be saved with `checkpoint`.
     ///
     /// # Errors
-    /// When a weight is not finite, of those that are saved or of those that training goes on from, or the device fails.
+    /// When a weight is not finite, of those that are saved or of those that training resumes from, or the device fails.
     pub fn take(
         model: &LanguageModel,
         description: &ModelDescription,
@@ -23,7 +25,7 @@ impl Snapshot {
     ) -> Result<Self, CheckpointError> {
         let model = HostModel::copy(model, description)?;
         if let Some(weights) = &checkpoint.training_weights {
-            check_finite(weights, TRAINING_WEIGHTS.as_ref())?;
+            check_finite(weights, TRAINING_WEIGHTS_FILE.as_ref())?;
         }
         Ok(Self { model, checkpoint })
     }

@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use kiln_settings::files::{Content, Links, read_regular};
+use kiln_storage::layout::DIVERGED_FILE;
 use kiln_training::run::Metrics;
 use serde::{Deserialize, Serialize};
 
 /// How much of the running mean of the training loss is kept at each logged step.
 const DECAY: f64 = 0.9;
 
-/// The file in an entrant's folder that says where it diverged.
-const DIVERGED: &str = "diverged.json";
 /// It holds a number and a few words.
 const LONGEST_NOTE: u64 = 1 << 16;
 
@@ -38,7 +37,7 @@ pub(super) struct Finish {
 impl Diverged {
     /// What was noted in an entrant's folder, if it happened within so many steps.
     pub(crate) fn read(folder: &Path, steps: u64) -> anyhow::Result<Option<Self>> {
-        let path = folder.join(DIVERGED);
+        let path = folder.join(DIVERGED_FILE);
         let bytes = match read_regular(&path, Links::Followed, LONGEST_NOTE) {
             Ok(Content::Bytes(bytes)) => bytes,
             Ok(_) => anyhow::bail!("{} is no file of at most {LONGEST_NOTE} bytes", path.display()),
@@ -51,7 +50,7 @@ impl Diverged {
     }
 
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        let path = folder.join(DIVERGED);
+        let path = folder.join(DIVERGED_FILE);
         std::fs::write(&path, serde_json::to_vec(self)?).with_context(|| format!("cannot write {}", path.display()))
     }
 }

@@ -24,7 +24,7 @@ use super::loader::TrainingLoader;
 use super::model::TrainingModel;
 use super::update::{Measure, Step, UpdateParts, Updater};
 use super::{TrainError, carries_state};
-use crate::run::RunConfig;
+use crate::config::RunConfig;
 use kiln_data::batches::BatchOrder;
 use kiln_data::shards::TokenFile;
 use kiln_optimization::averaging::Averaging;

@@ -6,9 +6,10 @@ use kiln_models::saved::state_tensors;
 use serde::Serialize;
 
 use super::Running;
+use crate::config::OnSaveError;
 use crate::learning::TrainError;
 use crate::learning::observer::Event;
-use crate::run::{Checkpoint, CheckpointError, OnSaveError, Saved, ScheduleEntry, Snapshot};
+use crate::run::{Checkpoint, CheckpointError, Saved, ScheduleEntry, Snapshot};
 
 impl Running {
     /// Begins to write a checkpoint of this step, unless there is one that knows as much. Waits for the one before.

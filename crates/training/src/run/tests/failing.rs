@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use kiln_models::saved::{checkpoint_folder, list_checkpoints, list_leftovers};
+use kiln_storage::{checkpoint_folder, list_checkpoints, list_leftovers};
 
 use super::fixture::{Draws, checkpoint, description, run_folder, scratch, snapshot, whole};
 use super::trouble::{BROKEN, DENIED, FULL, INTERRUPTED, OVER_QUOTA, READ_ONLY, Trouble, TroubledFiles};

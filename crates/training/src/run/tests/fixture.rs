@@ -4,18 +4,24 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use burn::tensor::{Device, TensorData};
-use kiln_models::saved::{Files, ModelDescription, list_checkpoints};
+use kiln_models::saved::ModelDescription;
 use kiln_models::{LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
+use kiln_storage::{Files, list_checkpoints};
 use tempfile::TempDir;
 
 use crate::learning::tests::alone;
 use crate::run::{Best, Checkpoint, LoopState, RunFolder, Snapshot};
 
+/// The tokenizer of all these runs.
+pub(super) fn tokenizer() -> Tokenizer {
+    let config: TokenizerConfig = toml::from_str("[character]").unwrap();
+    Tokenizer::train(&config, &mut std::iter::once(Ok("hello world".to_string()))).unwrap()
+}
+
 /// A small LSTM.
 pub(super) fn description() -> ModelDescription {
     static DESCRIPTION: LazyLock<ModelDescription> = LazyLock::new(|| {
-        let config: TokenizerConfig = toml::from_str("[character]").unwrap();
-        let tokenizer = Tokenizer::train(&config, &mut std::iter::once(Ok("hello world".to_string()))).unwrap();
+        let tokenizer = tokenizer();
         let model: ModelConfig = toml::from_str("[lstm]\nlayers = 1\nhidden = 6\nembedding = 4").unwrap();
         ModelDescription::new(model, &tokenizer, 8)
     });

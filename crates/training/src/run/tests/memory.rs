@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kiln_models::saved::{Files, Kind, OpenFile};
+use kiln_storage::{Files, Kind, OpenFile, ReadFile};
 
 use kiln_data::batches::mix;
 
@@ -265,7 +265,7 @@ impl Files for MemoryFiles {
         Ok(self.opened(node))
     }
 
-    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn Read>>> {
+    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn ReadFile>>> {
         let disk = &self.state().disk;
         match &disk.nodes[disk.find(path)?] {
             Node::Folder { .. } => Ok(None),
@@ -388,8 +388,18 @@ struct Content(Arc<Vec<u8>>, usize);
 
 impl Read for Content {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let taken = (&self.0[self.1..]).read(buffer)?;
+        let taken = (&self.0[self.1.min(self.0.len())..]).read(buffer)?;
         self.1 += taken;
         Ok(taken)
+    }
+}
+
+impl Seek for Content {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.1 = match to {
+            SeekFrom::Start(place) => place as usize,
+            _ => return Err(ErrorKind::Unsupported.into()),
+        };
+        Ok(self.1 as u64)
     }
 }

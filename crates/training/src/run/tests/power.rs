@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use kiln_models::saved::{create_folder_durably, list_leftovers};
+use kiln_storage::{create_folder_durably, list_leftovers};
 
 use super::fixture::{assert_none_in_part, checkpoint, description, run_folder, scratch, snapshot, whole};
 use super::memory::{Image, Loss, MemoryFiles, restore};

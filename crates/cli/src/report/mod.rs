@@ -1,12 +1,13 @@
 //! How errors look on the screen.
 
+mod advice;
+
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str};
-use kiln_models::saved::SavedModelError;
 use kiln_settings::{ConfigErrors, ConfigFileError, Problem};
-use kiln_training::config::RefusedChanges;
+use kiln_training::run::FolderError;
 
 /// Prints an error to stderr, in colours if stderr is a terminal that wants them.
 pub(crate) fn print(error: &anyhow::Error) {
@@ -63,7 +64,7 @@ fn problem_group<'a>(problem: &'a Problem, name: &'a str, source: &'a str) -> Gr
 
 fn plain_error(error: &anyhow::Error, colours: bool) -> String {
     let mut told = String::new();
-    for cause in error.chain().map(ToString::to_string) {
+    for cause in error.chain().map(words) {
         // Many messages hold the message of their cause already.
         if told.is_empty() {
             told = cause;
@@ -77,24 +78,21 @@ fn plain_error(error: &anyhow::Error, colours: bool) -> String {
     for line in lines {
         let _ = write!(text, "\n{}", normalize_untrusted_str(line));
     }
-    if let Some(help) = advice(error) {
+    if let Some(help) = advice::of(error) {
         let _ = write!(text, "\n  help: {}", normalize_untrusted_str(&help));
     }
     text.push('\n');
     text
 }
 
-/// What the error itself advises.
-fn advice(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| {
-        if let Some(error) = cause.downcast_ref::<SavedModelError>() {
-            return error.help();
+/// An error in words, with the arguments that would avoid it: the libraries know of none.
+fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref() {
+        Some(FolderError::Exists { .. }) => {
+            format!("{error}; go on with it by `--resume`, or give another name by `--run NAME`")
         }
-        if let Some(error) = cause.downcast_ref::<RefusedChanges>() {
-            return Some(error.help());
-        }
-        cause.downcast_ref::<ConfigFileError>().and_then(ConfigFileError::help)
-    })
+        _ => error.to_string(),
+    }
 }
 
 fn renderer(colours: bool) -> Renderer {

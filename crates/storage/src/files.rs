@@ -31,7 +31,7 @@ pub trait Files: Send + Sync {
     ///
     /// # Errors
     /// What the system says.
-    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn Read>>>;
+    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn ReadFile>>>;
 
     /// What has this name. Links are not followed.
     ///
@@ -69,6 +69,11 @@ pub trait Files: Send + Sync {
     /// What the system says.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 }
+
+/// A file that is open for reading.
+pub trait ReadFile: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> ReadFile for T {}
 
 /// A file that is open for writing.
 pub trait OpenFile: Send + Sync {
@@ -135,8 +140,8 @@ impl Files for DiskFiles {
         Ok(Box::new(OpenOptions::new().create(true).read(true).append(true).open(path)?))
     }
 
-    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn Read>>> {
-        Ok(open_regular(path, Links::Refused)?.map(|file| Box::new(file) as Box<dyn Read>))
+    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn ReadFile>>> {
+        Ok(open_regular(path, Links::Refused)?.map(|file| Box::new(file) as Box<dyn ReadFile>))
     }
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {
