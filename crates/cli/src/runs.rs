@@ -26,8 +26,8 @@ pub(crate) fn first_model(config: &Config, data: &PreparedData, chosen: &Chosen)
     config.model.init(data.tokenizer.vocabulary_size(), config.run.context, config.seed, &chosen.device)
 }
 
-/// Whether the run in a folder can be resumed with a configuration, and with which changes. Compared before anything is prepared
-/// or written; without a checkpoint the run starts anew and nothing is compared.
+/// Whether the run in a folder can be resumed with a configuration, and with which changes. Compared before anything is
+/// prepared or written; without a checkpoint the run starts anew and nothing is compared.
 pub(crate) fn changes(path: &Path, resume: bool, config: &Config) -> anyhow::Result<Vec<(Change, Meaning)>> {
     if layout::is_race(path) {
         return Err(UsageError(format!("{} is a race; go on with it by `kiln race`", path.display())).into());
@@ -47,8 +47,8 @@ fn allowed(path: &Path, changes: Vec<(Change, Meaning)>) -> anyhow::Result<Vec<(
     Ok(allowed)
 }
 
-/// Opens the folder of a run and, if there is a checkpoint to resume from, the model and the state of training. The documents of the
-/// run are written: all of them at a start, and the changed configuration when it is resumed.
+/// Opens the folder of a run and, if there is a checkpoint to resume from, the model and the state of training. The
+/// documents of the run are written: all of them at a start, and the changed configuration when it is resumed.
 pub(crate) fn open_run(
     path: &Path,
     resume: bool,
@@ -75,7 +75,7 @@ pub(crate) fn open_run(
         say(&format!("warning: {warning}"));
     }
     check_saved(path, config, &saved.description, &record)?;
-    tell(&changes, checkpoint.state.step);
+    announce(&changes, checkpoint.state.step);
     let changes = changes.into_iter().map(|(change, _)| change).collect();
     folder.go_on(&resolved, &entry(checkpoint.state.step, changes))?;
     Ok((folder, Some((saved.model, checkpoint))))
@@ -89,8 +89,8 @@ fn of_model(error: CheckpointError) -> anyhow::Error {
     }
 }
 
-/// Makes sure that the texts, and the model as it was saved, are those of the configuration: files may have changed under
-/// names that did not.
+/// Makes sure that the texts, and the model as it was saved, are those of the configuration: files may have changed
+/// under names that did not.
 fn check_saved(path: &Path, config: &Config, saved: &ModelDescription, now: &RunRecord) -> anyhow::Result<()> {
     let mut before = config.clone();
     before.model = saved.model.clone();
@@ -102,7 +102,7 @@ fn check_saved(path: &Path, config: &Config, saved: &ModelDescription, now: &Run
 }
 
 /// Says what was changed, and of what changes the course that it does.
-fn tell(changes: &[(Change, Meaning)], step: u64) {
+fn announce(changes: &[(Change, Meaning)], step: u64) {
     for (change, meaning) in changes {
         match meaning {
             Meaning::Course => {
@@ -134,8 +134,8 @@ fn hexadecimal(hash: [u8; 32]) -> String {
     blake3::Hash::from_bytes(hash).to_hex().to_string()
 }
 
-/// The folder of a run: the given name; else the configuration's, with a number if that is taken. With `resume` it is the
-/// newest of those.
+/// The folder of a run: the given name; else the configuration's, with a number if that is taken. With `resume` it is
+/// the newest of those.
 pub(crate) fn run_path(config: &Path, name: Option<&str>, resume: bool) -> Result<PathBuf, UsageError> {
     let folder = Path::new(FOLDER);
     if let Some(name) = name {

@@ -12,8 +12,8 @@ pub fn visit<M: Module>(module: &M, look: impl FnMut(&Parameter, Tensor<1>)) {
     module.visit(&mut Visitor { path: ModulePath::default(), look });
 }
 
-/// The module with every parameter replaced by what `change` makes of its values, which it gets and gives flattened and without
-/// autodiff; whether it is trained stays as it was.
+/// The module with every parameter replaced by what `change` makes of its values, which it gets and gives flattened and
+/// without autodiff; whether it is trained stays as it was.
 ///
 /// # Panics
 /// When `change` gives another number of elements than it was given.
@@ -21,8 +21,9 @@ pub fn map<M: Module>(module: M, change: impl FnMut(&Parameter, Tensor<1>) -> Te
     module.map(&mut Mapper { path: ModulePath::default(), change })
 }
 
-/// The module with every parameter replaced by the flattened values, without autodiff, that `give` has for it; one for which it has
-/// none stays as it is. Ids stay, and whether a parameter is trained; a value that a parameter doesn't have yet is never made.
+/// The module with every parameter replaced by the flattened values, without autodiff, that `give` has for it; one for
+/// which it has none stays as it is. Ids stay, and whether a parameter is trained; a value that a parameter doesn't
+/// have yet is never made.
 ///
 /// # Panics
 /// When `give` gives another number of elements than the parameter has.

@@ -1,7 +1,7 @@
 //! Writing that is seen whole or not at all, also after a loss of power.
 //!
-//! Everything is written beside its final name, flushed to the disk, and then renamed; the folder above is flushed last,
-//! since the rename is an entry in it. Every operation goes through [`Files`].
+//! Everything is written beside its final name, flushed to the disk, and then renamed; the folder above is flushed
+//! last, since the rename is an entry in it. Every operation goes through [`Files`].
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -17,8 +17,9 @@ const STAGING: &str = "tmp";
 /// Marks what is being replaced.
 const REPLACED: &str = "old";
 
-/// Writes a checkpoint folder as a whole: `write` fills a folder beside `final_path`, which then gets a manifest and its name.
-/// What fails on the way leaves nothing under that name, and leaves a folder that had the name before as it was.
+/// Writes a checkpoint folder as a whole: `write` fills a folder beside `final_path`, which then gets a manifest and
+/// its name. What fails on the way leaves nothing under that name, and leaves a folder that had the name before as it
+/// was.
 ///
 /// # Errors
 /// Whatever `write` returns, and what the system says; also where the folder above is not there.
@@ -57,8 +58,8 @@ pub fn write_file_atomically(files: &dyn Files, final_path: &Path, content: &[u8
     written
 }
 
-/// Removes a folder so that it is never seen in part: it loses its name first, for good. A process that dies in between leaves
-/// it among what [`clean_run`](crate::clean_run) removes.
+/// Removes a folder so that it is never seen in part: it loses its name first, for good. A process that dies in between
+/// leaves it among what [`clean_run`](crate::clean_run) removes.
 ///
 /// # Errors
 /// What the system says.
@@ -70,8 +71,8 @@ pub fn remove_folder_atomically(files: &dyn Files, path: &Path) -> Result<(), St
     remove(files, &aside)
 }
 
-/// Makes a folder and those above it that are missing, and flushes their names to the disk. The name of `path` itself is
-/// flushed in any case: its creator may not have done so.
+/// Makes a folder and those above it that are missing, and flushes their names to the disk. The name of `path` itself
+/// is flushed in any case: its creator may not have done so.
 ///
 /// # Errors
 /// What the system says.
@@ -163,7 +164,7 @@ fn is_missing(files: &dyn Files, path: &Path) -> Result<bool, StorageError> {
     }
 }
 
-/// Removes a file, or a folder with everything in it; that there is nothing is no error.
+/// Removes a file, or a folder with everything in it; if there is nothing, nothing is done.
 fn remove(files: &dyn Files, path: &Path) -> Result<(), StorageError> {
     let failed = StorageError::io("remove", path);
     match files.kind(path) {

@@ -94,7 +94,7 @@ pub fn list_checkpoints(run: &Path) -> Result<Vec<CheckpointEntry>, StorageError
 /// The steps of a run's checkpoints by their names, oldest first, without looking into them.
 ///
 /// # Errors
-/// The folder of the checkpoints cannot be listed; where there is none, there are no checkpoints.
+/// The folder of the checkpoints cannot be listed; without that folder there are no checkpoints.
 pub fn steps(run: &Path) -> Result<Vec<u64>, StorageError> {
     steps_in(&DiskFiles, run)
 }
@@ -132,11 +132,11 @@ pub fn find_checkpoint(path: &Path, which: Which) -> Result<FoundCheckpoint, Sto
     Ok(open_checkpoint(&DiskFiles, path, which, |_| Ok::<_, StorageError>(()))?.0)
 }
 
-/// Lets `read` read the checkpoint that `which` means in `path`, a run folder or the folder of one checkpoint, and verifies all of it,
-/// each file in the pass in which it is read.
+/// Lets `read` read the checkpoint that `which` means in `path`, a run folder or the folder of one checkpoint, and
+/// verifies all of it, each file in the pass in which it is read.
 ///
-/// Where the file `best` is missing or names nothing, the newest checkpoint that verifies is taken, and the warning says so. One that
-/// was asked for and is damaged is an error: which other one to take is the user's choice.
+/// Where the file `best` is missing or names nothing, the newest checkpoint that verifies is taken, and the warning
+/// says so. One that was asked for and is damaged is an error: which other one to take is the user's choice.
 ///
 /// # Errors
 /// There is no such checkpoint, or it is damaged; else those of `read`.
@@ -182,8 +182,8 @@ pub fn newest_whole(run: &Path) -> Result<FoundCheckpoint, StorageError> {
     Ok(open_newest_whole(&DiskFiles, run, |_| Ok::<_, StorageError>(()))?.0)
 }
 
-/// Lets `read` read the newest checkpoint that verifies, each file in the pass in which it is verified; the warning says so if newer
-/// ones don't. Runs that nobody watches resume from here.
+/// Lets `read` read the newest checkpoint that verifies, each file in the pass in which it is verified; the warning
+/// says so if newer ones don't. Runs that nobody watches resume from here.
 ///
 /// # Errors
 /// None verifies, or there is none; else those of `read`.

@@ -1,5 +1,5 @@
-//! The file operations that saving consists of, one call on the system each, so that a test can let any of them fail, or stop
-//! the world after it.
+//! The file operations that saving consists of, one call on the system each, so that a test can let any of them fail,
+//! or stop the world after it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -63,7 +63,8 @@ pub trait Files: Send + Sync {
     /// What the system says.
     fn remove_folder(&self, path: &Path) -> io::Result<()>;
 
-    /// Flushes the names in a folder to the disk: until then, a loss of power may undo what was made, renamed or removed there.
+    /// Flushes the names in a folder to the disk: until then, a loss of power may undo what was made, renamed or
+    /// removed there.
     ///
     /// # Errors
     /// What the system says.
@@ -197,8 +198,8 @@ impl OpenFile for File {
     }
 }
 
-/// Lets an open file be written in the ways of the standard library: its `write_all` writes on after a short writing and one
-/// that a signal interrupted.
+/// Lets an open file be written in the ways of the standard library: its `write_all` writes on after a short writing
+/// and one that a signal interrupted.
 pub struct Writer<'a>(pub &'a dyn OpenFile);
 
 impl Write for Writer<'_> {

@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
 use crate::files::ReadFile;
 
-/// A file whose content is hashed while it is read, in whatever order that is; a file that is read from its start to its end is read
-/// once.
+/// A file whose content is hashed while it is read, in whatever order that is; a file that is read from its start to
+/// its end is read once.
 pub struct HashedFile {
     file: Box<dyn ReadFile>,
     hasher: blake3::Hasher,

@@ -60,7 +60,7 @@ pub struct TensorReport {
 /// Looks at every file of a checkpoint folder.
 ///
 /// # Errors
-/// The folder cannot be listed. Damage is no error here but part of the answer.
+/// The folder cannot be listed. Damage isn't an error here but part of the answer.
 pub fn inspect_checkpoint(folder: &Path) -> Result<CheckpointContents, StorageError> {
     let lengths = lengths(folder)?;
     let mut contents = CheckpointContents {

@@ -10,8 +10,8 @@
 //!     training-weights.safetensors  recurrent-state.safetensors     where training needs them
 //! ```
 //!
-//! The folder of a race has `race.toml` instead of `config.toml`, and a run folder for each entrant; one that diverged has
-//! `diverged.json`.
+//! The folder of a race has `race.toml` instead of `config.toml`, and a run folder for each entrant; one that diverged
+//! has `diverged.json`.
 
 use std::path::{Path, PathBuf};
 
@@ -27,8 +27,8 @@ pub const RECORD_FILE: &str = "run.json";
 pub const METRICS_FILE: &str = "metrics.jsonl";
 /// Each time that a run was started or resumed, an object a line.
 pub const HISTORY_FILE: &str = "history.jsonl";
-/// Names the checkpoint with the lowest validation loss. No file names the newest: that one is found by looking, since a
-/// file can lie.
+/// Names the checkpoint with the lowest validation loss. No file names the newest: that one is found by looking, since
+/// a file can lie.
 pub const BEST_FILE: &str = "best";
 /// Locked by the process that trains; holds its number.
 pub const LOCK_FILE: &str = "lock";

@@ -14,8 +14,8 @@ use crate::hashed::HashedFile;
 use crate::layout::{MANIFEST_FILE, step_of};
 use crate::manifest::{Manifest, open};
 
-/// A checkpoint that is being read. Its manifest is sound, and every file that it lists is there with its length; the content of a
-/// file is verified while it is read, and nothing that was read is given out before.
+/// A checkpoint that is being read. Its manifest is sound, and every file that it lists is there with its length; the
+/// content of a file is verified while it is read, and nothing that was read is given out before.
 pub struct CheckpointReader<'a> {
     files: &'a dyn Files,
     run: &'a Path,
@@ -64,7 +64,8 @@ impl<'a> CheckpointReader<'a> {
     /// Lets `read` read a file, and verifies all of it.
     ///
     /// # Errors
-    /// [`StorageError::Damaged`] if the manifest doesn't list the file, or its content is another one; else those of `read`.
+    /// [`StorageError::Damaged`] if the manifest doesn't list the file, or its content is another one; else those of
+    /// `read`.
     pub fn read<T, E: From<StorageError>>(
         &mut self,
         name: &str,
@@ -98,11 +99,11 @@ impl<'a> CheckpointReader<'a> {
         })
     }
 
-    /// Lets `read` pull tensors out of a safetensors file, and verifies all of the file. Tensors that are pulled in the order of
-    /// [`TensorSource::names`] are read once.
+    /// Lets `read` pull tensors out of a safetensors file, and verifies all of the file. Tensors that are pulled in the
+    /// order of [`TensorSource::names`] are read once.
     ///
     /// # Errors
-    /// As [`CheckpointReader::read`]; also if it is no safetensors file.
+    /// As [`CheckpointReader::read`]; also if it isn't a safetensors file.
     pub fn read_tensors<T, E: From<StorageError>>(
         &mut self,
         name: &str,

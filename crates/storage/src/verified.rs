@@ -10,8 +10,9 @@ use crate::layout::checkpoint_folder;
 use crate::manifest::Manifest;
 use crate::reader::verify_checkpoint;
 
-/// The checkpoints of a run that this process wrote or verified, or found damaged: their content need not be read again to count
-/// them. A change from outside that keeps every length is noticed when a checkpoint is opened, which always verifies it.
+/// The checkpoints of a run that this process wrote or verified, or found damaged: their content need not be read again
+/// to count them. A change from outside that keeps every length is noticed when a checkpoint is opened, which always
+/// verifies it.
 #[derive(Debug, Default)]
 pub struct VerifiedSteps(Mutex<BTreeMap<u64, Option<Manifest>>>);
 
@@ -21,8 +22,8 @@ impl VerifiedSteps {
         self.steps().insert(manifest.step, Some(manifest));
     }
 
-    /// Whether the checkpoint of `step` is whole. The content of its files is read if that is not known yet; else only their
-    /// lengths are compared.
+    /// Whether the checkpoint of `step` is whole. The content of its files is read if that is not known yet; else only
+    /// their lengths are compared.
     pub fn is_whole(&self, files: &dyn Files, run: &Path, step: u64) -> bool {
         let folder = checkpoint_folder(run, step);
         let known = self.steps().get(&step).cloned();

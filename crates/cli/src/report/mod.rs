@@ -11,7 +11,7 @@ use kiln_training::run::FolderError;
 
 /// Prints an error to stderr, in colours if stderr is a terminal that wants them.
 pub(crate) fn print(error: &anyhow::Error) {
-    // Nobody is left to be told when stderr is closed.
+    // Nobody can be reached when stderr is closed.
     let _ = io::stderr().write_all(render(error, stderr_has_colours()).as_bytes());
 }
 
@@ -63,16 +63,16 @@ fn problem_group<'a>(problem: &'a Problem, name: &'a str, source: &'a str) -> Gr
 }
 
 fn plain_error(error: &anyhow::Error, colours: bool) -> String {
-    let mut told = String::new();
+    let mut message = String::new();
     for cause in error.chain().map(words) {
         // Many messages hold the message of their cause already.
-        if told.is_empty() {
-            told = cause;
-        } else if !told.contains(&cause) {
-            let _ = write!(told, ": {cause}");
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            let _ = write!(message, ": {cause}");
         }
     }
-    let mut lines = told.lines();
+    let mut lines = message.lines();
     let title = normalize_untrusted_str(lines.next().unwrap_or_default());
     let mut text = renderer(colours).render(&[Group::with_title(Level::ERROR.primary_title(title))]);
     for line in lines {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_once() {
+    fn causes_are_named_once() {
         let cause = io::Error::other("no space");
         let error = anyhow::Error::new(cause).context("cannot write: no space").context("cannot save");
         assert_eq!(render(&error, false), "error: cannot save: cannot write: no space\n");

@@ -1,5 +1,5 @@
-//! What a saved model is: weights that say what they are, beside a tokenizer. How files and checkpoints are written, found and verified
-//! is `kiln-storage`'s affair.
+//! What a saved model is: weights that say what they are, beside a tokenizer. How files and checkpoints are written,
+//! found and verified is `kiln-storage`'s affair.
 
 mod description;
 mod error;

@@ -42,8 +42,9 @@ impl SavedModel {
 
     /// Reads the model of a checkpoint while its weights are verified.
     ///
-    /// The tokenizer is compared with the description in the header, then the number of parameters with that of the file, then the
-    /// weights with the model. No number of the file is believed before it was compared with the file's length.
+    /// The tokenizer is compared with the description in the header, then the number of parameters with that of the
+    /// file, then the weights with the model. No number of the file is believed before it was compared with the file's
+    /// length.
     ///
     /// # Errors
     /// See [`SavedModelError`]; nothing is ever loaded in part.
@@ -65,7 +66,8 @@ impl SavedModel {
 /// The model with its parameters replaced by those in the file; their ids and gradient settings stay.
 ///
 /// # Errors
-/// The file isn't a safetensors file, or one of its tensors is missing, left over, of another shape or type, or not finite.
+/// The file isn't a safetensors file, or one of its tensors is missing, left over, of another shape or type, or not
+/// finite.
 pub fn load_weights<M: Module>(model: M, path: &Path) -> Result<M, SavedModelError> {
     let mut source = open_tensors(path, Links::Refused)?;
     load(model, &mut source).map_err(|error| SavedModelError::load(error, path))

@@ -1,4 +1,5 @@
-//! The parameters of a module by name, out of it and into it. A parameter's name is its path in the catalogue of the module.
+//! The parameters of a module by name, out of it and into it. A parameter's name is its path in the catalogue of the
+//! module.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -41,12 +42,12 @@ fn collect(
     Ok(())
 }
 
-/// The module with every parameter replaced by the tensor of its name; ids and gradient settings stay. Tensors are pulled in the
-/// order of the source, and each is on its device before the next is read.
+/// The module with every parameter replaced by the tensor of its name; ids and gradient settings stay. Tensors are
+/// pulled in the order of the source, and each is on its device before the next is read.
 ///
 /// # Errors
-/// Every tensor that is missing, left over, of another shape or type, or not finite: nothing is loaded in part. Or the source
-/// cannot be read.
+/// Every tensor that is missing, left over, of another shape or type, or not finite: nothing is loaded in part. Or the
+/// source cannot be read.
 pub fn load<M: Module>(module: M, source: &mut dyn TensorSource) -> Result<M, LoadError> {
     let parameters = catalogue(&module);
     let device = module.devices().into_iter().next().unwrap_or_default().inner();

@@ -57,8 +57,8 @@ impl Place {
 }
 
 impl FileHeader {
-    /// Reads and checks the header of a file of `length` bytes: places without gaps or overlaps, each as long as its shape
-    /// says, and together the whole file.
+    /// Reads and checks the header of a file of `length` bytes: places without gaps or overlaps, each as long as its
+    /// shape says, and together the whole file.
     pub(crate) fn read(reader: &mut dyn Read, length: u64) -> Result<Self, TensorFileError> {
         let mut prefix = [0; 8];
         if length < prefix.len() as u64 {

@@ -43,8 +43,8 @@ impl<R: Read + Seek> SafetensorsReader<R> {
         Ok(Self { reader, names, places, metadata, start, position: Some(start) })
     }
 
-    /// The next `length` bytes from `start`. The header was checked, so the file has that many; but a file with holes can be longer
-    /// than memory.
+    /// The next `length` bytes from `start`. The header was checked, so the file has that many; but a file with holes
+    /// can be longer than memory.
     fn bytes(&mut self, start: u64, length: usize) -> Result<Vec<u8>, TensorFileError> {
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;

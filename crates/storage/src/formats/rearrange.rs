@@ -26,7 +26,8 @@ pub(super) fn slice(values: &[u8], shape: &[usize], axis: usize, range: &Range<u
     taken
 }
 
-/// Tensors one behind the other along an axis; `shape` is that of the result, and `lengths` are those of the parts along the axis.
+/// Tensors one behind the other along an axis; `shape` is that of the result, and `lengths` are those of the parts
+/// along the axis.
 pub(super) fn join(parts: &[Vec<u8>], lengths: &[usize], shape: &[usize], axis: usize, size: usize) -> Vec<u8> {
     let inner = shape[axis + 1..].iter().product::<usize>() * size;
     let outer: usize = shape[..axis].iter().product();

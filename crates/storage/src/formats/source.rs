@@ -22,8 +22,8 @@ impl TensorInfo {
     }
 }
 
-/// Named tensors, of which everything but the values is known at once; the values of each are read when they are asked for, so that
-/// no more than one tensor need be in memory.
+/// Named tensors, of which everything but the values is known at once; the values of each are read when they are asked
+/// for, so that no more than one tensor need be in memory.
 pub trait TensorSource {
     /// All names, in the order in which the tensors are read without going back.
     fn names(&self) -> Vec<String>;

@@ -1,7 +1,7 @@
 //! Named tensors as the bytes of a safetensors file.
 //!
-//! Done here and not by the `safetensors` crate, because that keeps the texts in a hash map: two files with the same content would
-//! differ, and the equality of checkpoints could not be checked by their hashes.
+//! Done here and not by the `safetensors` crate, because that keeps the texts in a hash map: two files with the same
+//! content would differ, and the equality of checkpoints could not be checked by their hashes.
 
 use std::collections::BTreeMap;
 use std::io::Write;

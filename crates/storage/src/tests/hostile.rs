@@ -1,5 +1,5 @@
-//! Damaged and hostile files in a run: refused by an error that names the file, or read as something valid. Never a panic, an
-//! abort or a hang, and no memory on the word of a file.
+//! Damaged and hostile files in a run: refused by an error that names the file, or read as something valid. Never a
+//! panic, an abort or a hang, and no memory on the word of a file.
 
 use std::collections::BTreeMap;
 use std::fs;

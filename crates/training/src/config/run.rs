@@ -27,7 +27,8 @@ pub struct RunConfig {
     /// Updates between two evaluations on the validation split; the last step is always evaluated. Default `250`.
     #[serde(default = "default_evaluate_every")]
     pub evaluate_every: u64,
-    /// Evaluations in a row that are no better than the best before them, after which training ends early, >= 1. Default: none.
+    /// Evaluations in a row that are no better than the best before them, after which training ends early, >= 1.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
     /// The part of the validation split that evaluations while training read, from its start, in (0, 1]. Default `1.0`.
@@ -39,7 +40,8 @@ pub struct RunConfig {
     /// Checkpoints to keep, the newest ones, beside the best, >= 2. Default `3`.
     #[serde(default = "default_keep")]
     pub keep: usize,
-    /// What to do when a checkpoint or a line of the log cannot be written: `continue` (and try again) or `stop`. Default `continue`.
+    /// What to do when a checkpoint or a line of the log cannot be written: `continue` (and try again) or `stop`.
+    /// Default `continue`.
     #[serde(default)]
     pub on_save_error: OnSaveError,
     /// Updates between two lines of the log, >= 1. Default `10`.

@@ -7,21 +7,22 @@ use kiln_parameters::{catalogue, flat_gradient, map, visit};
 
 /// h over the norm of all weights: how far the two gradients of a difference are taken from the weights.
 ///
-/// A difference of gradients in single precision errs in two ways. Rounding: a gradient carries a relative error of some
-/// 1e-7, which the division by 2 h makes about 1e-7 |g| / h; it falls as h grows. Truncation: h^2 / 6 times the second
-/// derivative of the curvature along the line; it grows with h^2. Measured on fresh small models (the test
-/// `the_sharpness_of_a_language_model_hardly_depends_on_the_step`, on a processor), with h of 1e-3, 3e-4 and 1e-4 of |w|: a
-/// transformer 1.7628, 1.7500, 1.7488; an LSTM 0.078358, 0.078356, 0.078368. So at 3e-4 the error is about a thousandth.
+/// A difference of gradients in single precision errs in two ways. Rounding: a gradient carries a relative error of
+/// some 1e-7, which the division by 2 h makes about 1e-7 |g| / h; it falls as h grows. Truncation: h^2 / 6 times the
+/// second derivative of the curvature along the line; it grows with h^2. Measured on fresh small models (the test
+/// `the_sharpness_of_a_language_model_hardly_depends_on_the_step`, on a processor), with h of 1e-3, 3e-4 and 1e-4 of
+/// |w|: a transformer 1.7628, 1.7500, 1.7488; an LSTM 0.078358, 0.078356, 0.078368. So at 3e-4 the error is about a
+/// thousandth.
 pub const RELATIVE_STEP: f64 = 3e-4;
 
-/// u^T H u for the unit vector u along `gradient`, H being the Hessian of the loss: the curvature that a step of gradient
-/// descent meets. Gradient descent with rate eta overshoots along u where eta times this is above 2.
+/// u^T H u for the unit vector u along `gradient`, H being the Hessian of the loss: the curvature that a step of
+/// gradient descent meets. Gradient descent with rate eta overshoots along u where eta times this is above 2.
 ///
 /// By central differences: (g(w + h u) - g(w - h u)) u / (2 h) = u^T H u + O(h^2), with h = [`RELATIVE_STEP`] |w|, or
 /// [`RELATIVE_STEP`] where all weights are 0. For a quadratic loss there is no truncation error.
 ///
-/// `gradient_at` must give the gradient of the same loss each time: of the same batch, with the same dropout. `None` where
-/// there is no direction (a gradient of 0) or a number is not finite.
+/// `gradient_at` must give the gradient of the same loss each time: of the same batch, with the same dropout. `None`
+/// where there is no direction (a gradient of 0) or a number is not finite.
 ///
 /// # Errors
 /// Those of `gradient_at`, and of reading from the device.

@@ -45,8 +45,8 @@ impl fmt::Display for Difference {
 }
 
 impl Comparison {
-    /// Compares the newest checkpoints of two runs, file by file, which checkpoint is the best, and their logs line by line, but for
-    /// the speed. Which older checkpoints were kept may differ: a stop saves one of its own.
+    /// Compares the newest checkpoints of two runs, file by file, which checkpoint is the best, and their logs line by
+    /// line, but for the speed. Which older checkpoints were kept may differ: a stop saves one of its own.
     ///
     /// # Errors
     /// When a run has no whole checkpoint, or a file cannot be read.

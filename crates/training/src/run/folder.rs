@@ -117,8 +117,8 @@ impl RunFolder {
         &self.description
     }
 
-    /// Refuses at once if another process trains a run, before anything is prepared for it. It is [`RunFolder::open`] that keeps
-    /// two from training.
+    /// Refuses at once if another process trains a run, before anything is prepared for it. It is [`RunFolder::open`]
+    /// that keeps two from training.
     ///
     /// # Errors
     /// [`FolderError::Locked`].
@@ -139,8 +139,8 @@ impl RunFolder {
         self.path.join(METRICS_FILE)
     }
 
-    /// The newest whole checkpoint with its model on `device`, to resume from; `None` if there are no checkpoints yet. Every file is
-    /// read once, and verified on the way.
+    /// The newest whole checkpoint with its model on `device`, to resume from; `None` if there are no checkpoints yet.
+    /// Every file is read once, and verified on the way.
     ///
     /// # Errors
     /// When there are checkpoints and none is whole, or the newest whole one cannot be read.
@@ -175,7 +175,8 @@ impl RunFolder {
         Ok(Some((found, value)))
     }
 
-    /// The newest whole checkpoint that was not saved during numerical faults, and `model` with its weights; `None` if there is none.
+    /// The newest whole checkpoint that was not saved during numerical faults, and `model` with its weights; `None` if
+    /// there is none.
     ///
     /// # Errors
     /// When the folder of the checkpoints cannot be listed.
@@ -215,11 +216,12 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Writes a checkpoint, lets `best` name the best one, and removes what need not be kept: the newest `keep` and the best
-    /// stay.
+    /// Writes a checkpoint, lets `best` name the best one, and removes what need not be kept: the newest `keep` and the
+    /// best stay.
     ///
     /// # Errors
-    /// When it cannot be written; the checkpoints before it stay as they were. What failed after that is in [`Saved::tidied`].
+    /// When it cannot be written; the checkpoints before it stay as they were. What failed after that is in
+    /// [`Saved::tidied`].
     pub fn save(&self, snapshot: &Snapshot, keep: usize) -> Result<Saved, CheckpointError> {
         let Snapshot { model, checkpoint } = snapshot;
         let (files, step) = (self.files(), checkpoint.state.step);
@@ -240,8 +242,8 @@ impl RunFolder {
         Ok(Saved { step, folder, tidied })
     }
 
-    /// Lets `best` name the best checkpoint, if that could be saved, and removes old ones; none during faults, after which training
-    /// may go back to them.
+    /// Lets `best` name the best checkpoint, if that could be saved, and removes old ones; none during faults, after
+    /// which training may go back to them.
     fn tidy(&self, keep: usize, state: &LoopState) -> Result<(), FolderError> {
         let (files, best) = (self.files(), state.best.map(|best| best.step));
         let steps = steps_in(files, &self.path)?;
@@ -254,8 +256,8 @@ impl RunFolder {
         if state.faults.in_a_row > 0 { Ok(()) } else { self.prune(&steps, keep, newly_best.or(named)) }
     }
 
-    /// Removes what is older than the newest `keep` whole checkpoints, but for the best. Damaged ones do not count, nor do those
-    /// that were saved during faults. Of what is removed only the name is looked at.
+    /// Removes what is older than the newest `keep` whole checkpoints, but for the best. Damaged ones do not count, nor
+    /// do those that were saved during faults. Of what is removed only the name is looked at.
     fn prune(&self, steps: &[u64], keep: usize, best: Option<u64>) -> Result<(), FolderError> {
         let is_sound = |&&step: &&u64| {
             let state = || LoopState::read_in(self.files(), &checkpoint_folder(&self.path, step));

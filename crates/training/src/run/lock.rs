@@ -59,7 +59,8 @@ pub(super) fn trainer(run: &Path) -> Option<Trainer> {
     }
 }
 
-/// Takes the lock of a run. A process that looks whether it is free holds it for an instant, so it is asked for more than once.
+/// Takes the lock of a run. A process that looks whether it is free holds it for an instant, so it is asked for more
+/// than once.
 fn lock_patiently(file: &File) -> Result<(), TryLockError> {
     for _ in 0..5 {
         match file.try_lock() {

@@ -92,7 +92,8 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens the log of a run that resumes after `step` updates: lines of later steps, and a torn last line, are cut off.
+    /// Opens the log of a run that resumes after `step` updates: lines of later steps, and a torn last line, are cut
+    /// off.
     ///
     /// # Errors
     /// When the file cannot be read or written.

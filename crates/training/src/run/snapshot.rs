@@ -17,7 +17,8 @@ impl Snapshot {
     /// Copies the weights of `model` from their device, to be saved with `checkpoint`.
     ///
     /// # Errors
-    /// When a weight is not finite, of those that are saved or of those that training resumes from, or the device fails.
+    /// When a weight is not finite, of those that are saved or of those that training resumes from, or the device
+    /// fails.
     pub fn take(
         model: &LanguageModel,
         description: &ModelDescription,

@@ -1,5 +1,5 @@
-//! A run looked at from outside: what it is, how far it is, and what is wrong with it. Nothing is written, and damage is part
-//! of the answer.
+//! A run looked at from outside: what it is, how far it is, and what is wrong with it. Nothing is written, and damage
+//! is part of the answer.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -28,7 +28,7 @@ pub(super) fn description() -> ModelDescription {
     DESCRIPTION.clone()
 }
 
-/// The state of training after `step`, of which every part tells the step.
+/// The state of training after `step`, of which every part says the step.
 pub(super) fn checkpoint(step: u64, best: u64) -> Checkpoint {
     let numbers = |count| numbers(step, count);
     let best = Some(Best { step: best, loss: 1.5 });
@@ -40,7 +40,7 @@ pub(super) fn checkpoint(step: u64, best: u64) -> Checkpoint {
     }
 }
 
-/// Numbers that tell the step.
+/// Numbers that say the step.
 pub(super) fn numbers(step: u64, count: usize) -> TensorData {
     TensorData::new((0..count).map(|n| step as f32 + n as f32 / 7.0).collect(), [count])
 }

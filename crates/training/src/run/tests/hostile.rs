@@ -1,4 +1,4 @@
-//! Mutants of the state of the loop and of the log, and logs that are no text, no file, or one line without an end.
+//! Mutants of the state of the loop and of the log, and logs that are not text, not a file, or one line without an end.
 
 use std::fs;
 use std::io::Write;

@@ -1,7 +1,8 @@
 //! A file system in memory that knows what of it is on the disk and what a loss of power may still undo.
 //!
-//! As POSIX has it: the content of a file is safe once the file was flushed, a name once its folder was; until then any part of
-//! what was done may be there after a loss of power, in any order, but a renaming is there as a whole or not at all.
+//! As POSIX has it: the content of a file is safe once the file was flushed, a name once its folder was; until then any
+//! part of what was done may be there after a loss of power, in any order, but a renaming is there as a whole or not at
+//! all.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

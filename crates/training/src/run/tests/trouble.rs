@@ -12,7 +12,7 @@ use kiln_storage::{DiskFiles, Files, Kind, OpenFile, ReadFile};
 pub(crate) enum Trouble {
     /// The call fails with this number of the system and does nothing.
     Error(i32),
-    /// A writing takes half of the bytes; other calls are as ever.
+    /// A writing takes half of the bytes; other calls are unchanged.
     ShortWrite,
     /// The call panics.
     Panic,
