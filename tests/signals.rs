@@ -8,7 +8,7 @@ use std::time::Duration;
 #[cfg(target_os = "linux")]
 use std::time::Instant;
 
-use kiln_models::saved::list_checkpoints;
+use kiln_storage::list_checkpoints;
 
 #[cfg(target_os = "linux")]
 use crate::support::skip;
@@ -181,7 +181,7 @@ fn a_dashboard_whose_terminal_goes_away_ends_nothing() {
         Err(error) => return skip(&format!("there is no `script`: {error}")),
     };
     let run = workshop.path("runs/run");
-    let newest = || kiln_models::saved::steps(&run).ok().and_then(|steps| steps.last().copied()).unwrap_or(0);
+    let newest = || kiln_storage::steps(&run).ok().and_then(|steps| steps.last().copied()).unwrap_or(0);
     wait_until("the first checkpoint", || newest() > 0);
     let trainer = std::fs::read_to_string(run.join("lock")).expect("the trainer's number is there").trim().to_owned();
     script.kill().expect("it runs");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use kiln_models::saved::{CheckpointEntry, list_checkpoints};
+use kiln_storage::{CheckpointEntry, list_checkpoints};
 use kiln_training::run::Comparison;
 
 use crate::support::Workshop;

@@ -1,7 +1,7 @@
 #![no_main]
 //! The configuration of a run, of a race and of an experiment: one reader, three types.
 use kiln_convergence::Experiment;
-use kiln_settings::{Source};
+use kiln_settings::Source;
 use kiln_training::config::{Config, RaceConfig};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,6 +1,6 @@
 #![no_main]
 //! `model.safetensors`, `optimizer.safetensors`, a carried state: one format.
-use kiln_models::saved::{tensors_from_safetensors, tensors_to_safetensors};
+use kiln_storage::formats::{tensors_from_safetensors, tensors_to_safetensors};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -1,14 +1,18 @@
-//! What commands that train have in common: the first weights, the run folder, the line that goes on with a run.
+//! What commands that train have in common: the first weights, the run folder, the line that resumes a run.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
-use kiln_models::saved::{ModelDescription, SavedModel, Which, steps};
+use kiln_models::saved::ModelDescription;
 use kiln_settings::Override;
+use kiln_storage::layout::{self, CONFIG_FILE};
+use kiln_storage::steps;
 use kiln_training::config::{Change, Config, Meaning, RefusedChanges, changes as changes_between};
-use kiln_training::run::{Checkpoint, HistoryEntry, RunDocuments, RunFolder, RunRecord};
+use kiln_training::run::{
+    BURN_VERSION, Checkpoint, CheckpointError, HistoryEntry, Resumed, RunDocuments, RunFolder, RunRecord,
+};
 
 use crate::device::Chosen;
 use crate::exit::UsageError;
@@ -17,28 +21,22 @@ use crate::terminal::say;
 /// The folder of all runs.
 pub(crate) const FOLDER: &str = "runs";
 
-/// The resolved configuration of a run, in its folder.
-pub(crate) const CONFIG: &str = "config.toml";
-
-/// The resolved file of a race, in its folder.
-pub(crate) const RACE: &str = "race.toml";
-
 /// The model of a configuration with its first weights, on the chosen device.
 pub(crate) fn first_model(config: &Config, data: &PreparedData, chosen: &Chosen) -> LanguageModel {
     config.model.init(data.tokenizer.vocabulary_size(), config.run.context, config.seed, &chosen.device)
 }
 
-/// Whether the run in a folder can go on with a configuration, and with which changes. Compared before anything is prepared
-/// or written; where there is no checkpoint the run starts anew and nothing is compared.
+/// Whether the run in a folder can be resumed with a configuration, and with which changes. Compared before anything is
+/// prepared or written; without a checkpoint the run starts anew and nothing is compared.
 pub(crate) fn changes(path: &Path, resume: bool, config: &Config) -> anyhow::Result<Vec<(Change, Meaning)>> {
-    if path.join(RACE).exists() {
+    if layout::is_race(path) {
         return Err(UsageError(format!("{} is a race; go on with it by `kiln race`", path.display())).into());
     }
     if !resume || steps(path)?.is_empty() {
         return Ok(Vec::new());
     }
     let before =
-        Config::open(&path.join(CONFIG), &[]).context("the run's own configuration is needed to go on with it")?;
+        Config::open(&path.join(CONFIG_FILE), &[]).context("the run's own configuration is needed to go on with it")?;
     allowed(path, changes_between(&before, config))
 }
 
@@ -49,8 +47,8 @@ fn allowed(path: &Path, changes: Vec<(Change, Meaning)>) -> anyhow::Result<Vec<(
     Ok(allowed)
 }
 
-/// Opens the folder of a run and, where there is something to go on from, the model and the state of training. What is said
-/// of the run is written: all of it at a start, and the changed configuration where it goes on.
+/// Opens the folder of a run and, if there is a checkpoint to resume from, the model and the state of training. The
+/// documents of the run are written: all of them at a start, and the changed configuration when it is resumed.
 pub(crate) fn open_run(
     path: &Path,
     resume: bool,
@@ -68,24 +66,31 @@ pub(crate) fn open_run(
         kiln: env!("CARGO_PKG_VERSION").to_string(),
         changes,
     };
-    let Some((found, checkpoint)) = folder.newest()? else {
+    let Some(Resumed { saved, checkpoint }) = folder.resume(&chosen.device).map_err(of_model)? else {
         folder.begin_history(&entry(0, Vec::new()))?;
         folder.write_documents(&RunDocuments { config: &resolved, tokenizer: &data.tokenizer, record: &record })?;
         return Ok((folder, None));
     };
-    if let Some(warning) = &found.warning {
+    if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
-    let saved = SavedModel::open(&found.folder, Which::Last, &chosen.device)?;
     check_saved(path, config, &saved.description, &record)?;
-    tell(&changes, checkpoint.state.step);
+    announce(&changes, checkpoint.state.step);
     let changes = changes.into_iter().map(|(change, _)| change).collect();
     folder.go_on(&resolved, &entry(checkpoint.state.step, changes))?;
     Ok((folder, Some((saved.model, checkpoint))))
 }
 
-/// Makes sure that the texts, and the model as it was saved, are those of the configuration: files may have changed under
-/// names that did not.
+/// The error of a saved model as itself, which says what to do about it.
+fn of_model(error: CheckpointError) -> anyhow::Error {
+    match error {
+        CheckpointError::Saved(error) => error.into(),
+        other => other.into(),
+    }
+}
+
+/// Makes sure that the texts, and the model as it was saved, are those of the configuration: files may have changed
+/// under names that did not.
 fn check_saved(path: &Path, config: &Config, saved: &ModelDescription, now: &RunRecord) -> anyhow::Result<()> {
     let mut before = config.clone();
     before.model = saved.model.clone();
@@ -97,7 +102,7 @@ fn check_saved(path: &Path, config: &Config, saved: &ModelDescription, now: &Run
 }
 
 /// Says what was changed, and of what changes the course that it does.
-fn tell(changes: &[(Change, Meaning)], step: u64) {
+fn announce(changes: &[(Change, Meaning)], step: u64) {
     for (change, meaning) in changes {
         match meaning {
             Meaning::Course => {
@@ -113,24 +118,24 @@ fn tell(changes: &[(Change, Meaning)], step: u64) {
 fn record(config: &Config, data: &PreparedData, chosen: &Chosen) -> RunRecord {
     RunRecord {
         kiln: env!("CARGO_PKG_VERSION").to_string(),
-        burn: "0.22.1".to_string(),
+        burn: BURN_VERSION.to_string(),
         git_commit: option_env!("KILN_GIT_COMMIT").map(str::to_string),
         device: chosen.description.clone(),
         seed: config.seed,
-        tokenizer_hash: hexadecimal(&data.tokenizer.hash()),
-        train_text_hash: hexadecimal(&data.train.text_hash()),
-        validation_text_hash: hexadecimal(&data.validation.text_hash()),
+        tokenizer_hash: hexadecimal(data.tokenizer.hash()),
+        train_text_hash: hexadecimal(data.train.text_hash()),
+        validation_text_hash: hexadecimal(data.validation.text_hash()),
         entropy: data.floor.map(|floor| floor.nats_per_character),
         validation_floor: data.floor.map(|floor| floor.validation_nats_per_character),
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn hexadecimal(hash: [u8; 32]) -> String {
+    blake3::Hash::from_bytes(hash).to_hex().to_string()
 }
 
-/// The folder of a run: the given name; else the configuration's, with a number if that is taken. With `resume` it is the
-/// newest of those.
+/// The folder of a run: the given name; else the configuration's, with a number if that is taken. With `resume` it is
+/// the newest of those.
 pub(crate) fn run_path(config: &Path, name: Option<&str>, resume: bool) -> Result<PathBuf, UsageError> {
     let folder = Path::new(FOLDER);
     if let Some(name) = name {
@@ -152,7 +157,7 @@ fn check_name(name: &str) -> Result<(), UsageError> {
     Err(UsageError(format!("--run {name}: a run's name is the name of a folder in `runs`, without `/`")))
 }
 
-/// The line that goes on with a run, as it would be typed.
+/// The line that resumes a run, as it would be typed.
 pub(crate) fn resume_words(command: &str, config: &Path, overrides: &[Override], device: &str, run: &Path) -> String {
     let mut words = vec!["kiln".to_string(), command.to_string(), quoted(&config.to_string_lossy())];
     for setting in overrides {

@@ -8,7 +8,8 @@ use indicatif::ProgressBar;
 use kiln_data::corpus::{OpenProgress, Split};
 use kiln_data::shards::{self, EntropyFloor, PrepareProgress, PreparedData, TokenFile};
 use kiln_models::Tokenizer;
-use kiln_models::saved::{SavedModel, TOKENIZER_FILE};
+use kiln_models::saved::SavedModel;
+use kiln_storage::layout::TOKENIZER_FILE;
 use kiln_training::config::Config;
 
 use crate::terminal::progress_bar;

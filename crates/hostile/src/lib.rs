@@ -1,7 +1,7 @@
 //! Damaged and hostile files for the tests of every reader. Only tests depend on this crate.
 //!
 //! A mutant is a function of the valid files and of a number, so a failure is reproduced by the number that it prints:
-//! `KILN_MUTANT=1234 cargo test --release --workspace --lib NAME`. `KILN_MUTANTS=1000000` tries so many of each format.
+//! `KILN_MUTANT=1234 cargo test --release --workspace --lib NAME`. `KILN_MUTANTS=1000000` tries a million of each format.
 
 mod damage;
 mod numbers;
@@ -110,8 +110,8 @@ pub fn in_time<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 
     receiver.recv_timeout(Duration::from_secs(10)).unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 
-/// Puts things that are no regular files into `folder`, each under its own name: a folder, a pipe that nobody writes to, a
-/// device without an end, and a link to it.
+/// Puts things that aren't regular files into `folder`, each under its own name: a folder, a pipe that nobody writes
+/// to, a device without an end, and a link to it.
 ///
 /// # Panics
 /// Where the system cannot make them.
@@ -127,7 +127,7 @@ pub fn no_files(folder: &Path) -> Vec<std::path::PathBuf> {
     vec![directory, pipe, link, "/dev/zero".into()]
 }
 
-/// The most memory that this process has held so far, in bytes; `None` where the system does not tell.
+/// The most memory that this process has held so far, in bytes; `None` if the system does not say.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -162,8 +162,9 @@ pub fn in_a_process(name: &str, path: &Path) -> String {
     words.into_owned()
 }
 
-/// For the other side of [`in_a_process`]: reads the file that was named by `read`, and fails where that takes more than two
-/// seconds or more memory than twice the file and 64 MiB. `read` gives what it read, so that its memory counts.
+/// For the other side of [`in_a_process`]: reads the file that was named by `read`, and fails where that takes more
+/// than two seconds or more memory than twice the file and 64 MiB. `read` gives what it read, so that its memory
+/// counts.
 ///
 /// # Panics
 /// Where too much time or memory was taken.

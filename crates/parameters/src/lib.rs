@@ -1,8 +1,8 @@
-//! The catalogue of a module's parameters: one walk that gives each its path, its role, its type of numbers, its shape, and whether
-//! it is trained. Saving, loading, optimizers, averages, norms and counts all stand on it.
+//! The catalogue of a module's parameters: one walk that gives each its path, its role, its type of numbers, its shape,
+//! and whether it is trained. Saving, loading, optimizers, averages, norms and counts all stand on it.
 //!
-//! A parameter's path is the names of its fields, joined by dots: `layers.0.input.weight`. Which variant of an enum holds it is left
-//! out: the description of the model says that already, and a saved model has plain paths.
+//! A parameter's path is the names of its fields, joined by dots: `layers.0.input.weight`. Which variant of an enum
+//! holds it is left out: the description of the model says that already, and a saved model has plain paths.
 
 mod catalogue;
 mod count;
@@ -21,4 +21,4 @@ pub use gradients::{flat_gradient, flat_gradients};
 pub use host::{HostCopy, HostTensors};
 pub use role::Role;
 pub use taking::{Taken, put_back, take};
-pub use walk::{map, visit};
+pub use walk::{fill, map, visit};

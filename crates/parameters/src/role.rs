@@ -23,8 +23,9 @@ pub enum Role {
 impl Role {
     /// The role of the field `name`, with `axes` axes, in a struct, as Burn names it: `Struct:Norm`.
     ///
-    /// A struct's name says what it is: the tables are `Embedding`s, the factors of a `Norm` are gains, the matrix of a `Head` makes
-    /// logits, everything in an `Adapter` adapts. What is left is a hidden matrix with two axes or more, and a bias with one.
+    /// A struct's name says what it is: the tables are `Embedding`s, the factors of a `Norm` are gains, the matrix of a
+    /// `Head` makes logits, everything in an `Adapter` adapts. What is left is a hidden matrix with two axes or more,
+    /// and a bias with one.
     pub(crate) fn of(container: &str, name: &str, axes: usize) -> Self {
         match (container.strip_prefix("Struct:").unwrap_or(container), name) {
             ("Adapter", _) => Self::Adapter,

@@ -1,7 +1,7 @@
 //! Parameters taken out of a module for an update, and put back.
 //!
-//! They are taken out of all the module at once, so that a rule can go over them in one pass, and leave nothing behind that
-//! holds them, so that it can write them in place.
+//! They are taken out of all the module at once, so that a rule can go over them in one pass, and leave nothing behind
+//! that holds them, so that it can write them in place.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,8 @@ pub fn take<M: Module>(module: M, gradients: GradientsParams) -> (M, Taken) {
     (module, mapper.taken)
 }
 
-/// The module with these flattened values in place of what was [taken](take) out of it. `taken` has lost its tensors by then.
+/// The module with these flattened values in place of what was [taken](take) out of it. `taken` has lost its tensors by
+/// then.
 ///
 /// # Panics
 /// When there is not a value for each, of the same length.

@@ -206,3 +206,29 @@ fn a_copy_has_every_tensor_in_its_group_with_its_shape_whether_or_not_it_is_with
 fn a_copy_of_nothing_is_empty() {
     assert!(HostCopy::<()>::default().read().unwrap().is_empty());
 }
+
+#[test]
+fn filling_keeps_ids_and_training_and_makes_no_value_first() {
+    let device = Device::flex().autodiff();
+    let lazy = |shape: [usize; 2], is_trained| {
+        let made = |_: &Device, _| -> Tensor<2> { panic!("it was made") };
+        Param::uninitialized(burn::module::ParamId::new(), made, device.clone(), is_trained, shape.into())
+    };
+    let adapter = Adapter { down: lazy([3, 1], false), up: lazy([1, 3], true) };
+    let ids = [adapter.down.id, adapter.up.id];
+    let filled = fill(adapter, |parameter| {
+        let value = if parameter.path == "down" { 2.0 } else { 3.0 };
+        Some(Tensor::full([parameter.elements()], value, &Device::flex()))
+    });
+    let found = catalogue(&filled);
+    assert_eq!(found.iter().map(|parameter| parameter.id).collect::<Vec<_>>(), ids);
+    assert_eq!(found.iter().map(|parameter| parameter.is_trained).collect::<Vec<_>>(), [false, true]);
+    assert!(filled.down.val().device().is_autodiff());
+    let gradients = (filled.down.val() * filled.up.val().transpose()).sum().backward();
+    assert!(filled.down.val().grad(&gradients).is_none());
+    assert_eq!(filled.up.val().grad(&gradients).unwrap().into_data().try_to_vec::<f32>().unwrap(), [2.0; 3]);
+    // What isn't given stays.
+    let some = fill(filled, |parameter| (parameter.path == "up").then(|| Tensor::zeros([3], &Device::flex())));
+    assert_eq!(some.down.val().inner().sum().into_scalar::<f32>(), 6.0);
+    assert_eq!(some.up.val().inner().sum().into_scalar::<f32>(), 0.0);
+}

@@ -8,7 +8,9 @@ use clap::Args;
 use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::TokenFile;
 use kiln_models::LanguageModel;
-use kiln_models::saved::{SavedModel, Which};
+use kiln_models::saved::SavedModel;
+use kiln_storage::Which;
+use kiln_storage::layout::CONFIG_FILE;
 use kiln_training::config::Config;
 use kiln_training::evaluation::{Evaluation, evaluate};
 
@@ -51,7 +53,7 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
-    let config = Config::open(&training_data::run_folder(&saved).join("config.toml"), &[])
+    let config = Config::open(&training_data::run_folder(&saved).join(CONFIG_FILE), &[])
         .context("the run's own configuration is needed to know its data")?;
     let (file, floor) = match &arguments.data {
         Some(path) => (training_data::tokenize_file(path, &saved.tokenizer)?, None),

@@ -8,13 +8,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use annotate_snippets::normalize_untrusted_str;
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
-use kiln_models::saved::SavedModelError;
+use kiln_storage::StorageError;
+use kiln_storage::layout::{self, RACE_FILE};
 use kiln_training::config::RaceConfig;
 use kiln_training::race::Diverged;
 use kiln_training::run::{RunState, RunSurvey};
 use serde::Serialize;
 
-use crate::runs::{CONFIG, FOLDER, RACE};
+use crate::runs::FOLDER;
 use crate::sizes;
 use crate::terminal::say;
 use crate::training_display::duration;
@@ -70,7 +71,7 @@ pub(crate) fn ls(arguments: &LsArguments) -> anyhow::Result<()> {
             Vec::new()
         }
         Err(source) => {
-            return Err(SavedModelError::Io { action: "list", path: folder.to_path_buf(), source }.into());
+            return Err(StorageError::Io { action: "list", path: folder.to_path_buf(), source }.into());
         }
     };
     let mut stdout = std::io::stdout().lock();
@@ -99,7 +100,7 @@ fn folders(folder: &Path) -> std::io::Result<Vec<String>> {
 /// The line of a run; of a race, and then those of its runs.
 fn rows(folder: &Path, name: &str) -> Vec<Row> {
     let path = folder.join(name);
-    if path.join(RACE).exists() {
+    if layout::is_race(&path) {
         return race_rows(&path, name);
     }
     vec![run_row(&path, name)]
@@ -116,8 +117,7 @@ fn run_row(path: &Path, name: &str) -> Row {
     };
     let bytes = survey.bytes;
     let changed = survey.changed.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs()));
-    let is_run = ["checkpoints", CONFIG, "lock"].iter().any(|file| path.join(file).exists());
-    if !is_run {
+    if !layout::is_run(path) {
         return Row { name, kind: "other", state: "no run".to_owned(), bytes, changed, ..Row::default() };
     }
     let config = survey.config.as_ref();
@@ -150,7 +150,7 @@ fn run_row(path: &Path, name: &str) -> Row {
 fn race_rows(path: &Path, name: &str) -> Vec<Row> {
     let runs = folders(path).unwrap_or_default();
     let runs: Vec<Row> = runs.iter().map(|run| run_row(&path.join(run), &format!("{name}/{run}"))).collect();
-    let race = RaceConfig::open(&path.join(RACE), &[]);
+    let race = RaceConfig::open(&path.join(RACE_FILE), &[]);
     let ended = runs.iter().filter(|run| matches!(run.state.as_str(), "done" | "diverged")).count();
     let entrants = race.as_ref().map_or(runs.len(), |race| race.entrants.len());
     let best = runs.iter().filter_map(|run| run.best_loss).min_by(f64::total_cmp);

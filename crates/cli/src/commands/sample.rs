@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use anyhow::Context;
 use kiln_inference::{Finish, Generation, Request, SamplerConfig, generate};
-use kiln_models::saved::{SavedModel, Which};
+use kiln_models::saved::SavedModel;
 use kiln_settings::files::{Content, Links, read_regular};
+use kiln_storage::Which;
 use serde::Serialize;
 
 use crate::arguments::DeviceArguments;

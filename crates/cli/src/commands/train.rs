@@ -7,7 +7,7 @@ use burn::train::Interrupter;
 use clap::Args;
 use kiln_data::shards::{EntropyFloor, PreparedData};
 use kiln_models::LanguageModel;
-use kiln_models::saved::steps;
+use kiln_storage::steps;
 use kiln_training::config::Config;
 use kiln_training::learning::{self, Outcome, Session, Stop};
 use kiln_training::run::RunFolder;

@@ -52,7 +52,7 @@ impl ModelDescription {
     pub(super) fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Self, String> {
         let json = metadata.get(KEY).ok_or_else(|| format!("its header has no entry `{KEY}`"))?;
         let description: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        // Rotary positions are no parameters, so no length of the file speaks against a context of any size.
+        // Rotary positions aren't parameters, so the length of the file doesn't limit the context.
         for (what, tokens, most) in [
             ("vocabulary", description.vocabulary_size, LARGEST_VOCABULARY),
             ("context", description.context, LONGEST_CONTEXT),

@@ -4,20 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::tensor::{Device, TensorData};
+use burn::tensor::Device;
+use kiln_settings::files::Links;
+use kiln_storage::layout::{TOKENIZER_FILE, WEIGHTS_FILE};
+use kiln_storage::{CheckpointReader, DiskFiles, TensorSource, Which, open_checkpoint, open_tensors};
 
 use super::description::{ModelDescription, hexadecimal};
 use super::error::SavedModelError;
-use super::folder::{FoundCheckpoint, Which, find_checkpoint};
-use super::staged::StagedFolder;
-use super::tensors::read_safetensors;
-use super::weights::{apply_tensors, check_finite, collect_tensors};
+use super::weights::load;
 use crate::{LanguageModel, Tokenizer};
-
-/// The weights in a checkpoint folder. Python's `safetensors` opens the file as it is.
-pub const WEIGHTS_FILE: &str = "model.safetensors";
-/// The tokenizer in a run folder.
-pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
 /// A trained model with its tokenizer.
 pub struct SavedModel {
@@ -38,89 +33,76 @@ pub struct SavedModel {
 impl SavedModel {
     /// Opens a checkpoint: `path` is a run folder, in which `which` chooses one, or the folder of one checkpoint.
     ///
-    /// The manifest is verified first, then the tokenizer is compared with the description in the weights, then the
-    /// weights with the model. No number of the files is believed before it was compared with their lengths.
-    ///
     /// # Errors
     /// See [`SavedModelError`]; nothing is ever loaded in part.
     pub fn open(path: &Path, which: Which, device: &Device) -> Result<Self, SavedModelError> {
-        let found = find_checkpoint(path, which)?;
-        let weights = found.file(WEIGHTS_FILE)?;
-        let file = read_safetensors(&weights)?;
-        let description = describe(&weights, &file.metadata)?;
-        let tokenizer = open_tokenizer(&found, &description)?;
-        check_size(&weights, &file.tensors, &description)?;
-        let model = description.model.blank(description.vocabulary_size, description.context, device);
-        let model = apply(model, &weights, file.tensors)?;
-        let FoundCheckpoint { folder, manifest, warning, .. } = found;
-        Ok(Self { model, tokenizer, description, folder, step: manifest.step, warning })
-    }
-}
-
-/// The numbers of a model on the host, with its description: what `model.safetensors` holds.
-pub struct HostModel {
-    tensors: BTreeMap<String, TensorData>,
-    metadata: BTreeMap<String, String>,
-}
-
-impl HostModel {
-    /// Copies the parameters from their device.
-    ///
-    /// # Errors
-    /// A value that is not finite (a checkpoint never holds one), or the device fails.
-    pub fn copy<M: Module>(model: &M, description: &ModelDescription) -> Result<Self, SavedModelError> {
-        Self::new(collect_tensors(model)?, description)
+        let (found, saved) = open_checkpoint(&DiskFiles, path, which, |checkpoint| Self::read(checkpoint, device))?;
+        Ok(Self { warning: found.warning, ..saved })
     }
 
-    /// Parameters that are on the host already, by path.
+    /// Reads the model of a checkpoint while its weights are verified.
+    ///
+    /// The tokenizer is compared with the description in the header, then the number of parameters with that of the
+    /// file, then the weights with the model. No number of the file is believed before it was compared with the file's
+    /// length.
     ///
     /// # Errors
-    /// A value that is not finite: a checkpoint never holds one.
-    pub fn new(tensors: BTreeMap<String, TensorData>, description: &ModelDescription) -> Result<Self, SavedModelError> {
-        let path = PathBuf::from(WEIGHTS_FILE);
-        check_finite(&tensors, &path)?;
-        let metadata = description.to_metadata().map_err(|problem| SavedModelError::Description { path, problem })?;
-        Ok(Self { tensors, metadata })
-    }
-
-    /// Writes `model.safetensors` into a checkpoint: the parameters by their paths, and the description in the header.
-    ///
-    /// # Errors
-    /// The system refuses.
-    pub fn write(&self, folder: &mut StagedFolder<'_>) -> Result<(), SavedModelError> {
-        folder.write_tensors(WEIGHTS_FILE, &self.tensors, &self.metadata)
+    /// See [`SavedModelError`]; nothing is ever loaded in part.
+    pub fn read(checkpoint: &mut CheckpointReader<'_>, device: &Device) -> Result<Self, SavedModelError> {
+        let (folder, run) = (checkpoint.folder().to_path_buf(), checkpoint.run().to_path_buf());
+        let (path, step) = (folder.join(WEIGHTS_FILE), checkpoint.manifest().step);
+        let (model, tokenizer, description) = checkpoint.read_tensors(WEIGHTS_FILE, |source| {
+            let description = describe(&path, source.metadata())?;
+            let tokenizer = open_tokenizer(&run, &folder, &description)?;
+            check_size(&path, source, &description)?;
+            let model = description.model.blank(description.vocabulary_size, description.context, device);
+            let model = load(model, source).map_err(|error| SavedModelError::load(error, &path))?;
+            Ok::<_, SavedModelError>((model, tokenizer, description))
+        })?;
+        Ok(Self { model, tokenizer, description, folder, step, warning: None })
     }
 }
 
 /// The model with its parameters replaced by those in the file; their ids and gradient settings stay.
 ///
 /// # Errors
-/// The file is no safetensors file, or one of its tensors is missing, left over, of another shape or type, or not finite.
+/// The file isn't a safetensors file, or one of its tensors is missing, left over, of another shape or type, or not
+/// finite.
 pub fn load_weights<M: Module>(model: M, path: &Path) -> Result<M, SavedModelError> {
-    let file = read_safetensors(path)?;
-    apply(model, path, file.tensors)
+    let mut source = open_tensors(path, Links::Refused)?;
+    load(model, &mut source).map_err(|error| SavedModelError::load(error, path))
 }
 
-/// The description in the header of a file of weights.
+/// The model with its parameters replaced by the weights of a checkpoint, which are verified on the way.
+///
+/// # Errors
+/// As [`load_weights`]; also if the file is damaged.
+pub fn read_weights<M: Module>(model: M, checkpoint: &mut CheckpointReader<'_>) -> Result<M, SavedModelError> {
+    let path = checkpoint.folder().join(WEIGHTS_FILE);
+    checkpoint
+        .read_tensors(WEIGHTS_FILE, |source| load(model, source).map_err(|error| SavedModelError::load(error, &path)))
+}
+
+/// The description in the header of a file of weights; of the file, only the header is read.
 ///
 /// # Errors
 /// As [`load_weights`], and the description is missing or makes no sense.
 pub fn read_description(path: &Path) -> Result<ModelDescription, SavedModelError> {
-    describe(path, &read_safetensors(path)?.metadata)
+    describe(path, open_tensors(path, Links::Refused)?.metadata())
 }
 
-fn describe(path: &Path, metadata: &BTreeMap<String, String>) -> Result<ModelDescription, SavedModelError> {
-    ModelDescription::from_metadata(metadata)
+/// The description in the texts of the file of weights at `path`.
+///
+/// # Errors
+/// [`SavedModelError::Description`] if it is missing or makes no sense.
+pub fn describe(path: &Path, texts: &BTreeMap<String, String>) -> Result<ModelDescription, SavedModelError> {
+    ModelDescription::from_metadata(texts)
         .map_err(|problem| SavedModelError::Description { path: path.to_path_buf(), problem })
 }
 
-fn apply<M: Module>(model: M, path: &Path, tensors: BTreeMap<String, TensorData>) -> Result<M, SavedModelError> {
-    apply_tensors(model, tensors).map_err(|problems| SavedModelError::Weights { path: path.to_path_buf(), problems })
-}
-
 /// The tokenizer of the run, compared with the one that the description names.
-fn open_tokenizer(found: &FoundCheckpoint, description: &ModelDescription) -> Result<Tokenizer, SavedModelError> {
-    let path = found.run.join(TOKENIZER_FILE);
+fn open_tokenizer(run: &Path, model: &Path, description: &ModelDescription) -> Result<Tokenizer, SavedModelError> {
+    let path = run.join(TOKENIZER_FILE);
     let tokenizer = Tokenizer::from_file(&path)
         .map_err(|error| SavedModelError::Tokenizer { path: path.clone(), problem: error.to_string() })?;
     let (found_size, found_hash) = (tokenizer.vocabulary_size(), hexadecimal(tokenizer.hash()));
@@ -129,7 +111,7 @@ fn open_tokenizer(found: &FoundCheckpoint, description: &ModelDescription) -> Re
     }
     Err(SavedModelError::VocabularyMismatch {
         tokenizer: path,
-        model: found.folder.clone(),
+        model: model.to_path_buf(),
         found_size,
         found_hash,
         expected_size: description.vocabulary_size,
@@ -139,12 +121,9 @@ fn open_tokenizer(found: &FoundCheckpoint, description: &ModelDescription) -> Re
 
 /// Compares the number of parameters that the description implies with that in the file, before memory is taken for a
 /// model: the sizes in the description are only numbers in a file.
-fn check_size(
-    path: &Path,
-    tensors: &BTreeMap<String, TensorData>,
-    description: &ModelDescription,
-) -> Result<(), SavedModelError> {
-    let found: u64 = tensors.values().map(|data| data.num_elements() as u64).sum();
+fn check_size(path: &Path, source: &dyn TensorSource, description: &ModelDescription) -> Result<(), SavedModelError> {
+    let infos = source.names().into_iter().filter_map(|name| source.info(&name));
+    let found = infos.fold(0_u64, |sum, info| sum.saturating_add(info.elements()));
     let expected = description.model.parameter_count(description.vocabulary_size, description.context);
     if found == expected {
         return Ok(());

@@ -16,18 +16,20 @@
 //! context = 64
 //! ```
 //!
-//! Each section's type lives with the code that it configures and checks its own values; rules between sections are in
+//! Each section's type lives with the code that it configures, but for `[run]`, and checks its own values; rules between sections are in
 //! [`Config::validate`]. How a file is read: text -> tree with places (`document`) -> overrides -> typed value, every mistake
 //! noted (`reader`) -> broken rules -> problems with places (`problem`).
 
 mod changes;
 mod race;
 mod rules;
+mod run;
 #[cfg(test)]
 mod tests;
 
 pub use changes::{Change, Meaning, RefusedChanges, changes};
 pub use race::{Entrant, RaceConfig};
+pub use run::{OnSaveError, RunConfig};
 
 use std::path::Path;
 
@@ -36,7 +38,6 @@ use kiln_settings::{ConfigErrors, ConfigFileError, Override, Source, Violation, 
 use serde::{Deserialize, Serialize};
 
 use crate::gradient_measurements::EstimatesConfig;
-use crate::run::RunConfig;
 use kiln_data::corpus::DataConfig;
 use kiln_optimization::averaging::AveragingConfig;
 use kiln_optimization::optimizers::OptimizerConfig;

@@ -24,9 +24,9 @@ use kiln_settings::{
     ConfigErrors, ConfigFileError, Origin, Override, Problem, Source, Violation, key_span, read, read_source,
 };
 
+use super::run::RunConfig;
 use super::{Change, Config, changes, default_seed};
 use crate::gradient_measurements::EstimatesConfig;
-use crate::run::RunConfig;
 use kiln_data::corpus::DataConfig;
 use kiln_optimization::averaging::AveragingConfig;
 use kiln_optimization::optimizers::OptimizerConfig;

@@ -1,26 +1,28 @@
 //! The curvature of the loss along its gradient.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{ExecutionError, Tensor};
+use kiln_parameters::{catalogue, flat_gradient, map, visit};
 
 /// h over the norm of all weights: how far the two gradients of a difference are taken from the weights.
 ///
-/// A difference of gradients in single precision errs in two ways. Rounding: a gradient carries a relative error of some
-/// 1e-7, which the division by 2 h makes about 1e-7 |g| / h; it falls as h grows. Truncation: h^2 / 6 times the second
-/// derivative of the curvature along the line; it grows with h^2. Measured on fresh small models (the test
-/// `the_sharpness_of_a_language_model_hardly_depends_on_the_step`, on a processor), with h of 1e-3, 3e-4 and 1e-4 of |w|: a
-/// transformer 1.7628, 1.7500, 1.7488; an LSTM 0.078358, 0.078356, 0.078368. So at 3e-4 the error is about a thousandth.
+/// A difference of gradients in single precision errs in two ways. Rounding: a gradient carries a relative error of
+/// some 1e-7, which the division by 2 h makes about 1e-7 |g| / h; it falls as h grows. Truncation: h^2 / 6 times the
+/// second derivative of the curvature along the line; it grows with h^2. Measured on fresh small models (the test
+/// `the_sharpness_of_a_language_model_hardly_depends_on_the_step`, on a processor), with h of 1e-3, 3e-4 and 1e-4 of
+/// |w|: a transformer 1.7628, 1.7500, 1.7488; an LSTM 0.078358, 0.078356, 0.078368. So at 3e-4 the error is about a
+/// thousandth.
 pub const RELATIVE_STEP: f64 = 3e-4;
 
-/// u^T H u for the unit vector u along `gradient`, H being the Hessian of the loss: the curvature that a step of gradient
-/// descent meets. Gradient descent with rate eta overshoots along u where eta times this is above 2.
+/// u^T H u for the unit vector u along `gradient`, H being the Hessian of the loss: the curvature that a step of
+/// gradient descent meets. Gradient descent with rate eta overshoots along u where eta times this is above 2.
 ///
 /// By central differences: (g(w + h u) - g(w - h u)) u / (2 h) = u^T H u + O(h^2), with h = [`RELATIVE_STEP`] |w|, or
 /// [`RELATIVE_STEP`] where all weights are 0. For a quadratic loss there is no truncation error.
 ///
-/// `gradient_at` must give the gradient of the same loss each time: of the same batch, with the same dropout. `None` where
-/// there is no direction (a gradient of 0) or a number is not finite.
+/// `gradient_at` must give the gradient of the same loss each time: of the same batch, with the same dropout. `None`
+/// where there is no direction (a gradient of 0) or a number is not finite.
 ///
 /// # Errors
 /// Those of `gradient_at`, and of reading from the device.
@@ -39,35 +41,28 @@ pub(super) fn sharpness_with<M: Module, E: From<ExecutionError>>(
     gradient: &GradientsParams,
     mut gradient_at: impl FnMut(&M) -> Result<GradientsParams, E>,
 ) -> Result<Option<f64>, E> {
-    let mut squares = Squares { gradient, weights: Vec::new(), gradients: Vec::new() };
-    model.visit(&mut squares);
-    let (weights, length) = (read_sum(squares.weights)?.sqrt(), read_sum(squares.gradients)?.sqrt());
+    let (weights, gradients) = squares(model, gradient);
+    let (weights, length) = (read_sum(weights)?.sqrt(), read_sum(gradients)?.sqrt());
     if !(length > 0.0 && length.is_finite() && weights.is_finite()) {
         return Ok(None);
     }
     let step = relative_step * if weights > 0.0 { weights } else { 1.0 };
     let ahead = gradient_at(&shifted(model, gradient, step / length))?;
     let behind = gradient_at(&shifted(model, gradient, -step / length))?;
-    let mut products = Products { first: &ahead, second: &behind, direction: gradient, sums: Vec::new() };
-    model.visit(&mut products);
-    let curvature = read_sum(products.sums)? / length / (2.0 * step);
+    let curvature = read_sum(products(model, &ahead, &behind, gradient))? / length / (2.0 * step);
     Ok(curvature.is_finite().then_some(curvature))
 }
 
 /// Squared norms of the parameters that have a gradient, and of their gradients.
-struct Squares<'a> {
-    gradient: &'a GradientsParams,
-    weights: Vec<Tensor<1>>,
-    gradients: Vec<Tensor<1>>,
-}
-
-impl ModuleVisitor for Squares<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradient.get::<D>(param.id) {
-            self.weights.push(param.val().inner().square().sum());
-            self.gradients.push(gradient.square().sum());
+fn squares<M: Module>(model: &M, gradient: &GradientsParams) -> (Vec<Tensor<1>>, Vec<Tensor<1>>) {
+    let (mut weights, mut gradients) = (Vec::new(), Vec::new());
+    visit(model, |parameter, value| {
+        if let Some(gradient) = flat_gradient(gradient, parameter) {
+            weights.push(value.square().sum());
+            gradients.push(gradient.square().sum());
         }
-    }
+    });
+    (weights, gradients)
 }
 
 /// The sum of some numbers, read in one go and added in double precision.
@@ -80,46 +75,23 @@ fn read_sum(numbers: Vec<Tensor<1>>) -> Result<f64, ExecutionError> {
 
 /// The model with `factor` times `direction` added to its weights.
 pub(super) fn shifted<M: Module>(model: &M, direction: &GradientsParams, factor: f64) -> M {
-    model.clone().map(&mut Shift { direction, factor })
-}
-
-struct Shift<'a> {
-    direction: &'a GradientsParams,
-    factor: f64,
-}
-
-impl ModuleMapper for Shift<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let (id, tensor, mapper) = param.consume();
-        let Some(direction) = self.direction.get::<D>(id) else {
-            return Param::from_mapped_value(id, tensor, mapper);
-        };
-        let requires_gradient = tensor.is_require_grad();
-        let checkpointing = tensor.gradient_checkpointing_strategy();
-        let mut moved = Tensor::from_inner(tensor.inner().add(direction.mul_scalar(self.factor)));
-        if let Some(strategy) = checkpointing {
-            moved = moved.with_gradient_checkpointing_strategy(strategy);
-        }
-        if requires_gradient {
-            moved = moved.require_grad();
-        }
-        Param::from_mapped_value(id, moved, mapper)
-    }
+    map(model.clone(), |parameter, value| match flat_gradient(direction, parameter) {
+        Some(direction) => value.add(direction.mul_scalar(factor)),
+        None => value,
+    })
 }
 
 /// (first - second) direction, a sum for each parameter: the difference is taken first, where most digits cancel.
-struct Products<'a> {
-    first: &'a GradientsParams,
-    second: &'a GradientsParams,
-    direction: &'a GradientsParams,
-    sums: Vec<Tensor<1>>,
-}
-
-impl ModuleVisitor for Products<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let of = |gradients: &GradientsParams| gradients.get::<D>(param.id);
-        if let (Some(first), Some(second), Some(direction)) = (of(self.first), of(self.second), of(self.direction)) {
-            self.sums.push(first.sub(second).mul(direction).sum());
-        }
-    }
+fn products<M: Module>(
+    model: &M,
+    first: &GradientsParams,
+    second: &GradientsParams,
+    direction: &GradientsParams,
+) -> Vec<Tensor<1>> {
+    let of = |parameter| [first, second, direction].map(|gradients| flat_gradient(gradients, parameter));
+    let product = |gradients: [Option<Tensor<1>>; 3]| match gradients {
+        [Some(first), Some(second), Some(direction)] => Some(first.sub(second).mul(direction).sum()),
+        _ => None,
+    };
+    catalogue(model).iter().filter_map(|parameter| product(of(parameter))).collect()
 }

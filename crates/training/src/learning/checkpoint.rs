@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, ExecutionError, TensorData};
-use kiln_models::saved::{SavedModelError, StateProblem, apply_tensors, state_from_tensors, state_tensors};
+use kiln_models::saved::{StateProblem, apply_tensors, state_from_tensors, state_tensors};
 use kiln_models::{LanguageModel, RecurrentState, State};
 use kiln_parameters::{HostCopy, catalogue};
+use kiln_storage::layout::TRAINING_WEIGHTS_FILE;
 
 use super::TrainError;
 use super::update::Updater;
-use crate::run::{Checkpoint, CheckpointError, LoopState, ScheduleEntry, TRAINING_WEIGHTS};
+use crate::run::{Checkpoint, CheckpointError, LoopState, ScheduleEntry};
 
 /// What a checkpoint's tensors are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,7 +72,9 @@ impl Updater {
         self.schedule.restore(state.schedule.0.clone())?;
         self.averaging.restore(state.averaging.clone(), &saved)?;
         let model = match training_weights {
-            Some(weights) => with_weights(saved, weights)?,
+            Some(weights) => {
+                apply_tensors(saved, weights, TRAINING_WEIGHTS_FILE.as_ref()).map_err(CheckpointError::Saved)?
+            }
             None => saved,
         };
         let carried = carried.map(|tensors| recurrent_state(&model, batch, tensors, &device)).transpose()?;
@@ -79,12 +82,6 @@ impl Updater {
         self.replace_model(model);
         Ok(state)
     }
-}
-
-/// The model with the weights that training continues from.
-fn with_weights(model: LanguageModel, tensors: BTreeMap<String, TensorData>) -> Result<LanguageModel, TrainError> {
-    let refused = |problems| SavedModelError::Weights { path: TRAINING_WEIGHTS.into(), problems };
-    Ok(apply_tensors(model, tensors).map_err(refused).map_err(CheckpointError::Saved)?)
 }
 
 /// The recurrent state that a checkpoint holds.

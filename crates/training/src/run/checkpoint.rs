@@ -1,24 +1,18 @@
-//! What a checkpoint holds beside the weights: all that the loop needs to go on as if it had not stopped.
+//! What a checkpoint holds beside the weights: all that the loop needs to resume as if it had not stopped.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::TensorData;
-use kiln_models::saved::{
-    DiskFiles, Files, FoundCheckpoint, SavedModelError, StagedFolder, StateProblem, read_safetensors, read_small,
-};
+use kiln_optimization::averaging::AveragingState;
+use kiln_storage::layout::{CARRIED_STATE_FILE, OPTIMIZER_FILE, TRAINING_STATE_FILE, TRAINING_WEIGHTS_FILE};
+use kiln_storage::{CheckpointReader, DiskFiles, Files, StagedFolder, StorageError, read_small};
 use serde::{Deserialize, Serialize};
 
+use super::error::CheckpointError;
 use super::faults::Faults;
-use super::folder::FolderError;
 use crate::gradient_measurements::NoiseAverages;
-use kiln_optimization::averaging::AveragingState;
 
-pub(super) const LOOP_STATE: &str = "training.json";
-const OPTIMIZER: &str = "optimizer.safetensors";
-const CARRIED: &str = "recurrent-state.safetensors";
-/// The weights that training goes on from, where `model.safetensors` holds an average.
-pub(crate) const TRAINING_WEIGHTS: &str = "training-weights.safetensors";
 /// Where the loop is takes some hundred bytes, and each return to an earlier checkpoint as many.
 const LONGEST_STATE: u64 = 16 << 20;
 
@@ -40,7 +34,7 @@ pub struct LoopState {
     pub evaluated: Option<u64>,
     /// The state of the learning-rate schedule.
     pub schedule: ScheduleEntry,
-    /// The state of the average of the weights, where one is configured.
+    /// The state of the average of the weights, if one is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averaging: Option<AveragingState>,
     /// The running means of the gradient's noise, once it was measured.
@@ -55,16 +49,19 @@ impl LoopState {
     /// The state in the folder of a checkpoint.
     ///
     /// # Errors
-    /// When the file cannot be read, or is none that this program writes.
+    /// When the file cannot be read, or isn't one that this program writes.
     pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
         Self::read_in(&DiskFiles, folder)
     }
 
     /// The same in another file system than the disk.
     pub(super) fn read_in(files: &dyn Files, folder: &Path) -> Result<Self, CheckpointError> {
-        let bytes = read_small(files, &folder.join(LOOP_STATE), LONGEST_STATE)?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| CheckpointError::LoopState { path: folder.join(LOOP_STATE), message: error.to_string() })
+        Self::parse(&read_small(files, &folder.join(TRAINING_STATE_FILE), LONGEST_STATE)?, folder)
+    }
+
+    fn parse(bytes: &[u8], folder: &Path) -> Result<Self, CheckpointError> {
+        let path = folder.join(TRAINING_STATE_FILE);
+        serde_json::from_slice(bytes).map_err(|error| CheckpointError::LoopState { path, message: error.to_string() })
     }
 
     /// Updates that were made and not skipped.
@@ -95,32 +92,10 @@ pub struct Checkpoint {
     pub state: LoopState,
     /// The optimizer's state, by `parameter/slot`.
     pub optimizer: BTreeMap<String, TensorData>,
-    /// The weights that training goes on from, by parameter, where they are not those of the saved model.
+    /// The weights that training resumes from, by parameter, where they are not those of the saved model.
     pub training_weights: Option<BTreeMap<String, TensorData>>,
     /// The recurrent state after the last batch, where batches carry it.
     pub carried: Option<BTreeMap<String, TensorData>>,
-}
-
-/// What can be wrong with a checkpoint.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    /// The files of the model, the manifest, or the tensors.
-    #[error(transparent)]
-    Saved(#[from] SavedModelError),
-    /// The folder around it.
-    #[error(transparent)]
-    Folder(Box<FolderError>),
-    /// `training.json` is not what this program writes.
-    #[error("`{}` is damaged: {message}", path.display())]
-    LoopState {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        message: String,
-    },
-    /// The saved recurrent state does not fit the model.
-    #[error("the saved recurrent state does not fit the model: {0}")]
-    State(#[source] StateProblem),
 }
 
 impl Checkpoint {
@@ -129,11 +104,13 @@ impl Checkpoint {
     /// # Errors
     /// When a file cannot be written.
     pub fn write(&self, folder: &mut StagedFolder<'_>) -> Result<(), CheckpointError> {
-        let bytes = serde_json::to_vec_pretty(&self.state)
-            .map_err(|error| CheckpointError::LoopState { path: LOOP_STATE.into(), message: error.to_string() })?;
-        folder.write(LOOP_STATE, &bytes)?;
-        folder.write_tensors(OPTIMIZER, &self.optimizer, &BTreeMap::new())?;
-        for (name, tensors) in [(TRAINING_WEIGHTS, &self.training_weights), (CARRIED, &self.carried)] {
+        let bytes = serde_json::to_vec_pretty(&self.state).map_err(|error| CheckpointError::LoopState {
+            path: TRAINING_STATE_FILE.into(),
+            message: error.to_string(),
+        })?;
+        folder.write(TRAINING_STATE_FILE, &bytes)?;
+        folder.write_tensors(OPTIMIZER_FILE, &self.optimizer, &BTreeMap::new())?;
+        for (name, tensors) in [(TRAINING_WEIGHTS_FILE, &self.training_weights), (CARRIED_STATE_FILE, &self.carried)] {
             if let Some(tensors) = tensors {
                 folder.write_tensors(name, tensors, &BTreeMap::new())?;
             }
@@ -141,22 +118,26 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Reads what [`Checkpoint::write`] wrote, from files that the verified manifest lists.
+    /// Reads what [`Checkpoint::write`] wrote, each file while it is verified.
     ///
     /// # Errors
     /// When a file is missing or damaged.
-    pub fn read(found: &FoundCheckpoint) -> Result<Self, CheckpointError> {
-        found.file(LOOP_STATE)?;
-        let state = LoopState::read(&found.folder)?;
-        let optimizer = read_safetensors(&found.file(OPTIMIZER)?)?.tensors;
-        let training_weights = read_where_listed(found, TRAINING_WEIGHTS)?;
-        let carried = read_where_listed(found, CARRIED)?;
+    pub fn read(checkpoint: &mut CheckpointReader<'_>) -> Result<Self, CheckpointError> {
+        let bytes = checkpoint.read_small(TRAINING_STATE_FILE, LONGEST_STATE)?;
+        let state = LoopState::parse(&bytes, checkpoint.folder())?;
+        let optimizer = checkpoint.read_all_tensors(OPTIMIZER_FILE)?.tensors;
+        let training_weights = read_if_listed(checkpoint, TRAINING_WEIGHTS_FILE)?;
+        let carried = read_if_listed(checkpoint, CARRIED_STATE_FILE)?;
         Ok(Self { state, optimizer, training_weights, carried })
     }
 }
 
-type Tensors = BTreeMap<String, TensorData>;
-
-fn read_where_listed(found: &FoundCheckpoint, name: &str) -> Result<Option<Tensors>, SavedModelError> {
-    if found.manifest.lists(name) { Ok(Some(read_safetensors(&found.file(name)?)?.tensors)) } else { Ok(None) }
+fn read_if_listed(
+    checkpoint: &mut CheckpointReader<'_>,
+    name: &str,
+) -> Result<Option<BTreeMap<String, TensorData>>, StorageError> {
+    if !checkpoint.manifest().lists(name) {
+        return Ok(None);
+    }
+    Ok(Some(checkpoint.read_all_tensors(name)?.tensors))
 }

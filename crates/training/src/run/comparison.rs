@@ -1,17 +1,20 @@
 //! Two runs of one configuration, compared bit by bit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::TensorData;
-use kiln_models::saved::{DiskFiles, Which, best_step, find_checkpoint, read_safetensors};
 use kiln_settings::files::{Content, Links, read_regular};
+use kiln_storage::layout::{BEST_FILE, CHECKPOINTS, METRICS_FILE};
+use kiln_storage::{
+    DiskFiles, FoundCheckpoint, ManifestFile, StorageError, TensorSource, Which, best_step, find_checkpoint,
+    open_tensors,
+};
 use serde_json::Value;
 
-use super::{CheckpointError, FolderError, Metrics};
-
-const METRICS: &str = "metrics.jsonl";
+use super::error::{CheckpointError, FolderError, io};
+use super::metrics::Metrics;
 
 /// What the newest checkpoints and the logs of two runs have in common.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,8 +45,8 @@ impl fmt::Display for Difference {
 }
 
 impl Comparison {
-    /// Compares the newest checkpoints of two runs, file by file, which checkpoint is the best, and their logs line by line, but for
-    /// the speed. Which older checkpoints were kept may differ: a stop saves one of its own.
+    /// Compares the newest checkpoints of two runs, file by file, which checkpoint is the best, and their logs line by
+    /// line, but for the speed. Which older checkpoints were kept may differ: a stop saves one of its own.
     ///
     /// # Errors
     /// When a run has no whole checkpoint, or a file cannot be read.
@@ -53,7 +56,7 @@ impl Comparison {
         let bests = [first, second].map(|run| best_step(&DiskFiles, run));
         if bests[0] != bests[1] {
             let [one, other] = bests.map(|best| best.map_or("nothing".to_string(), |step| format!("step {step}")));
-            comparison.differ("best", format!("names {one}, and {other}"));
+            comparison.differ(BEST_FILE, format!("names {one}, and {other}"));
         }
         comparison.compare_logs(first, second)?;
         Ok(comparison)
@@ -67,15 +70,24 @@ impl Comparison {
         let [first, second] = [find_checkpoint(first, Which::Last)?, find_checkpoint(second, Which::Last)?];
         if first.manifest.step != second.manifest.step {
             let place = format!("the newest is of step {}, and of step {}", first.manifest.step, second.manifest.step);
-            self.differ("checkpoints", place);
+            self.differ(CHECKPOINTS, place);
             return Ok(());
         }
-        let names: BTreeSet<&str> =
-            [&first, &second].iter().flat_map(|found| &found.manifest.files).map(|file| file.name.as_str()).collect();
-        for name in names {
-            let place = match (first.manifest.lists(name), second.manifest.lists(name)) {
-                (true, true) => self.first_difference(&first.folder.join(name), &second.folder.join(name))?,
-                (true, false) => Some("is missing in the second run".to_string()),
+        let files = |found: &FoundCheckpoint| -> BTreeMap<String, ManifestFile> {
+            found.manifest.files.iter().map(|file| (file.name.clone(), file.clone())).collect()
+        };
+        let (ones, others) = (files(&first), files(&second));
+        for name in ones.keys().chain(others.keys().filter(|name| !ones.contains_key(*name))) {
+            let place = match (ones.get(name), others.get(name)) {
+                (Some(one), Some(other)) => {
+                    self.bytes += one.bytes;
+                    // Both were verified, so that equal hashes are equal files.
+                    let differs = (one.bytes, &one.blake3) != (other.bytes, &other.blake3);
+                    differs
+                        .then(|| first_difference(&first.folder.join(name), &second.folder.join(name)))
+                        .transpose()?
+                }
+                (Some(_), None) => Some("is missing in the second run".to_string()),
                 _ => Some("is missing in the first run".to_string()),
             };
             if let Some(place) = place {
@@ -85,34 +97,16 @@ impl Comparison {
         Ok(())
     }
 
-    fn first_difference(&mut self, first: &Path, second: &Path) -> Result<Option<String>, CheckpointError> {
-        let (one, other) = (read(first)?, read(second)?);
-        self.bytes += one.len() as u64;
-        if one == other {
-            return Ok(None);
-        }
-        if first.extension().is_some_and(|extension| extension == "safetensors") {
-            let (one, other) = (read_safetensors(first)?.tensors, read_safetensors(second)?.tensors);
-            let place = one.iter().find_map(|(name, data)| match other.get(name) {
-                Some(other) => first_number(name, data, other),
-                None => Some(format!("`{name}` is missing in the second run")),
-            });
-            return Ok(Some(place.unwrap_or_else(|| "the same numbers under another header".to_string())));
-        }
-        let values = [&one, &other].map(|bytes| serde_json::from_slice::<Value>(bytes).unwrap_or_default());
-        Ok(Some(first_value("", &values[0], &values[1]).unwrap_or_else(|| "the bytes differ".to_string())))
-    }
-
     fn compare_logs(&mut self, first: &Path, second: &Path) -> Result<(), CheckpointError> {
-        let (first, second) = (first.join(METRICS), second.join(METRICS));
+        let (first, second) = (first.join(METRICS_FILE), second.join(METRICS_FILE));
         let (one, other) = (lines(&first)?, lines(&second)?);
         self.lines = one.len();
         let difference = one.iter().zip(&other).position(|(one, other)| one != other);
         if let Some(index) = difference {
             let place = first_value("", &one[index], &other[index]).unwrap_or_default();
-            self.differ(METRICS, format!("line {}{place}", index + 1));
+            self.differ(METRICS_FILE, format!("line {}{place}", index + 1));
         } else if one.len() != other.len() {
-            self.differ(METRICS, format!("{} lines, and {}", one.len(), other.len()));
+            self.differ(METRICS_FILE, format!("{} lines, and {}", one.len(), other.len()));
         }
         let [one, other] = [Metrics::read(&first)?, Metrics::read(&second)?];
         let gaps = one.steps.iter().zip(&other.steps).filter(|(one, other)| one.step == other.step);
@@ -122,10 +116,38 @@ impl Comparison {
     }
 }
 
+/// Where two files differ that are not the same.
+fn first_difference(first: &Path, second: &Path) -> Result<String, CheckpointError> {
+    if first.extension().is_some_and(|extension| extension == "safetensors") {
+        return Ok(tensor_difference(first, second)?);
+    }
+    let (one, other) = (read(first)?, read(second)?);
+    let values = [&one, &other].map(|bytes| serde_json::from_slice::<Value>(bytes).unwrap_or_default());
+    Ok(first_value("", &values[0], &values[1]).unwrap_or_else(|| "the bytes differ".to_string()))
+}
+
+/// The same of tensor files, of which one tensor at a time is read.
+fn tensor_difference(first: &Path, second: &Path) -> Result<String, StorageError> {
+    let (mut one, mut other) = (open_tensors(first, Links::Refused)?, open_tensors(second, Links::Refused)?);
+    let mut names = one.names();
+    names.sort();
+    for name in names {
+        if other.info(&name).is_none() {
+            return Ok(format!("`{name}` is missing in the second run"));
+        }
+        let data = one.read(&name).map_err(|error| StorageError::tensors(error, first, "read"))?;
+        let others = other.read(&name).map_err(|error| StorageError::tensors(error, second, "read"))?;
+        if let Some(place) = first_number(&name, &data, &others) {
+            return Ok(place);
+        }
+    }
+    Ok("the same numbers under another header".to_string())
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, FolderError> {
     // The checkpoints were verified, and what is compared may be as long as the disk allows.
     let bytes = read_regular(path, Links::Followed, u64::MAX - 1).and_then(Content::into_bytes);
-    bytes.map_err(|source| FolderError::Io { path: PathBuf::from(path), doing: "read", source })
+    bytes.map_err(|source| io(path, "read", source))
 }
 
 /// The lines of a log without what no two runs have in common: how fast they were.

@@ -36,7 +36,7 @@ pub struct Rollback {
     pub to: u64,
     /// What was not finite there: `loss`, `gradient norm` or `validation loss`.
     pub what: String,
-    /// How many batches the data has moved on by in all: the first batch after the return is this much later in the order
-    /// than the step alone says.
+    /// How many batches the data has moved on by in all: the first batch after the return is this much later in the
+    /// order than the step alone says.
     pub batches_passed: u64,
 }

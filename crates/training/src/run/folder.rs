@@ -1,77 +1,58 @@
-//! A run on disk.
-//!
-//! ```text
-//! runs/<name>/
-//!   config.toml  tokenizer.json  run.json  metrics.jsonl  history.jsonl
-//!   checkpoints/step-00000500/
-//!   best            which checkpoint
-//!   lock            held by the process that trains
-//! ```
+//! The folder of a run, held by the process that trains. What is in it: [`kiln_storage::layout`].
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kiln_models::Tokenizer;
-use kiln_models::saved::{
-    CHECKPOINTS, CheckpointEntry, DiskFiles, Files, FoundCheckpoint, ModelDescription, SavedModelError, TOKENIZER_FILE,
-    Which, best_step, checkpoint_folder, clean_run, create_folder_durably, find_checkpoint, list_checkpoints_in,
-    name_best, newest_whole, remove_folder_atomically, steps, write_file_atomically, write_folder_atomically,
+use burn::tensor::Device;
+use kiln_models::saved::{ModelDescription, SavedModel, read_weights};
+use kiln_models::{LanguageModel, Tokenizer};
+use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, METRICS_FILE, RECORD_FILE, TOKENIZER_FILE};
+use kiln_storage::{
+    CheckpointReader, DiskFiles, Files, FoundCheckpoint, VerifiedSteps, Which, best_step, checkpoint_folder, clean_run,
+    create_folder_durably, name_best, open_checkpoint, open_newest_whole, remove_folder_atomically, steps_in,
+    write_file_atomically, write_folder_atomically,
 };
 
-use super::checkpoint::{Checkpoint, CheckpointError, LoopState};
+use super::checkpoint::{Checkpoint, LoopState};
+use super::error::{CheckpointError, FolderError, io};
+use super::lock::{lock, trainer};
+use super::metrics::MetricsLog;
 use super::record::RunRecord;
-use super::survey::{lock_patiently, trainer};
-use super::{MetricsLog, Saved, Snapshot};
+use super::snapshot::Snapshot;
 
-pub(super) const CONFIG: &str = "config.toml";
-pub(super) const RECORD: &str = "run.json";
-pub(super) const METRICS: &str = "metrics.jsonl";
-pub(super) const LOCK: &str = "lock";
-
-/// Whole checkpoints that stay in any case, once there are so many.
+/// Whole checkpoints that stay in any case, once there are that many.
 const FEWEST: usize = 2;
-
-/// What can be wrong with a run folder.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// The operating system refused.
-    #[error("cannot {doing} `{}`: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What was tried.
-        doing: &'static str,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// There is a run of that name, and nobody said to go on with it.
-    #[error("the run `{}` exists already; go on with it by `--resume`, or give another name by `--run NAME`", path.display())]
-    Exists {
-        /// The run folder.
-        path: PathBuf,
-    },
-    /// Another process trains there.
-    #[error("the run `{}` is being trained by another process{}", path.display(), owner.map_or_else(String::new, |id| format!(" (id {id})")))]
-    Locked {
-        /// The run folder.
-        path: PathBuf,
-        /// The other process.
-        owner: Option<u32>,
-    },
-    /// A checkpoint or one of the small files beside it.
-    #[error(transparent)]
-    Saved(#[from] SavedModelError),
-}
 
 /// The folder of a run, locked against a second trainer until it is dropped.
 pub struct RunFolder {
     files: Arc<dyn Files>,
     path: PathBuf,
     description: ModelDescription,
+    /// Checkpoints whose content this process wrote or read, so that tidying need not read it again.
+    verified: VerifiedSteps,
     /// The system frees the lock when the process ends, however it ends.
     _lock: File,
+}
+
+/// A checkpoint that is on the disk.
+#[derive(Debug)]
+pub struct Saved {
+    /// Updates made.
+    pub step: u64,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Whether `best` names what it should and old checkpoints are gone. If not, the next save sees to it.
+    pub tidied: Result<(), FolderError>,
+}
+
+/// A checkpoint that training resumes from.
+pub struct Resumed {
+    /// The saved model with its tokenizer, and why it is not the newest one's.
+    pub saved: SavedModel,
+    /// The state of training.
+    pub checkpoint: Checkpoint,
 }
 
 /// What a run is, to be written into its folder when it starts.
@@ -92,7 +73,7 @@ impl RunFolder {
     pub fn open(path: &Path, resume: bool, description: ModelDescription) -> Result<Self, FolderError> {
         create_folder_durably(&DiskFiles, path)?;
         let lock = lock(path)?;
-        if !resume && path.join(CONFIG).exists() {
+        if !resume && path.join(CONFIG_FILE).exists() {
             return Err(FolderError::Exists { path: path.to_path_buf() });
         }
         clean_run(&DiskFiles, path)?;
@@ -101,7 +82,7 @@ impl RunFolder {
 
     /// A folder that is there, is clean, and is written by way of `files`.
     pub(crate) fn new(files: Arc<dyn Files>, path: &Path, description: ModelDescription, lock: File) -> Self {
-        Self { files, path: path.to_path_buf(), description, _lock: lock }
+        Self { files, path: path.to_path_buf(), description, verified: VerifiedSteps::default(), _lock: lock }
     }
 
     /// Writes what the run is. The configuration comes last: with it the run exists.
@@ -112,12 +93,12 @@ impl RunFolder {
         let write = |name: &str, content: &[u8]| write_file_atomically(self.files(), &self.path.join(name), content);
         write(TOKENIZER_FILE, documents.tokenizer.to_json().as_bytes())?;
         let record = serde_json::to_vec_pretty(documents.record)
-            .map_err(|error| io(&self.path.join(RECORD), "write", error.into()))?;
-        write(RECORD, &record)?;
-        Ok(write(CONFIG, documents.config.as_bytes())?)
+            .map_err(|error| io(&self.path.join(RECORD_FILE), "write", error.into()))?;
+        write(RECORD_FILE, &record)?;
+        Ok(write(CONFIG_FILE, documents.config.as_bytes())?)
     }
 
-    /// Opens the log of the run, which goes on after `step` updates.
+    /// Opens the log of the run, which resumes after `step` updates.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -136,8 +117,8 @@ impl RunFolder {
         &self.description
     }
 
-    /// Tells at once that another process trains a run, before anything is prepared for it. It is [`RunFolder::open`] that keeps
-    /// two from training.
+    /// Refuses at once if another process trains a run, before anything is prepared for it. It is [`RunFolder::open`]
+    /// that keeps two from training.
     ///
     /// # Errors
     /// [`FolderError::Locked`].
@@ -155,33 +136,67 @@ impl RunFolder {
 
     /// The file of the metrics.
     pub fn metrics_path(&self) -> PathBuf {
-        self.path.join(METRICS)
+        self.path.join(METRICS_FILE)
     }
 
-    /// The newest whole checkpoint, to go on from; `None` where there is none yet.
+    /// The newest whole checkpoint with its model on `device`, to resume from; `None` if there are no checkpoints yet.
+    /// Every file is read once, and verified on the way.
     ///
     /// # Errors
-    /// When there are checkpoints and none is whole, or the newest cannot be read.
-    pub fn newest(&self) -> Result<Option<(FoundCheckpoint, Checkpoint)>, CheckpointError> {
-        if steps(&self.path)?.is_empty() {
-            return Ok(None);
-        }
-        let found = newest_whole(&self.path)?;
-        let checkpoint = Checkpoint::read(&found)?;
-        Ok(Some((found, checkpoint)))
+    /// When there are checkpoints and none is whole, or the newest whole one cannot be read.
+    pub fn resume(&self, device: &Device) -> Result<Option<Resumed>, CheckpointError> {
+        let newest = self.open_newest(|checkpoint| {
+            let saved = SavedModel::read(checkpoint, device)?;
+            Ok(Resumed { saved, checkpoint: Checkpoint::read(checkpoint)? })
+        })?;
+        Ok(newest.map(|(found, mut resumed)| {
+            resumed.saved.warning = found.warning;
+            resumed
+        }))
     }
 
-    /// The newest whole checkpoint that was not saved in the midst of numerical faults; `None` where there is none.
+    /// The newest whole checkpoint without its model; `None` if there are no checkpoints yet.
+    ///
+    /// # Errors
+    /// As [`RunFolder::resume`].
+    pub fn newest(&self) -> Result<Option<(FoundCheckpoint, Checkpoint)>, CheckpointError> {
+        self.open_newest(Checkpoint::read)
+    }
+
+    fn open_newest<T>(
+        &self,
+        read: impl FnMut(&mut CheckpointReader<'_>) -> Result<T, CheckpointError>,
+    ) -> Result<Option<(FoundCheckpoint, T)>, CheckpointError> {
+        if steps_in(self.files(), &self.path)?.is_empty() {
+            return Ok(None);
+        }
+        let (found, value) = open_newest_whole(self.files(), &self.path, read)?;
+        self.verified.note(found.manifest.clone());
+        Ok(Some((found, value)))
+    }
+
+    /// The newest whole checkpoint that was not saved during numerical faults, and `model` with its weights; `None` if
+    /// there is none.
     ///
     /// # Errors
     /// When the folder of the checkpoints cannot be listed.
-    pub fn newest_before_faults(&self) -> Result<Option<(FoundCheckpoint, Checkpoint)>, CheckpointError> {
-        for step in steps(&self.path)?.into_iter().rev() {
-            if let Ok(found) = find_checkpoint(&self.path, Which::Step(step))
-                && let Ok(checkpoint) = Checkpoint::read(&found)
-                && checkpoint.state.faults.in_a_row == 0
-            {
-                return Ok(Some((found, checkpoint)));
+    pub fn newest_before_faults(
+        &self,
+        model: &LanguageModel,
+    ) -> Result<Option<(LanguageModel, Checkpoint)>, CheckpointError> {
+        for step in steps_in(self.files(), &self.path)?.into_iter().rev() {
+            let read = |reader: &mut CheckpointReader<'_>| -> Result<_, CheckpointError> {
+                let checkpoint = Checkpoint::read(reader)?;
+                if checkpoint.state.faults.in_a_row > 0 {
+                    return Ok(None);
+                }
+                Ok(Some((read_weights(model.clone(), reader)?, checkpoint)))
+            };
+            if let Ok((found, sound)) = open_checkpoint(self.files(), &self.path, Which::Step(step), read) {
+                self.verified.note(found.manifest);
+                if sound.is_some() {
+                    return Ok(sound);
+                }
             }
         }
         Ok(None)
@@ -192,7 +207,7 @@ impl RunFolder {
     /// # Errors
     /// When one cannot be removed.
     pub fn forget_after(&self, step: u64, best: Option<u64>) -> Result<(), FolderError> {
-        for later in steps(&self.path)?.into_iter().filter(|&later| later > step) {
+        for later in steps_in(self.files(), &self.path)?.into_iter().filter(|&later| later > step) {
             remove_folder_atomically(self.files(), &checkpoint_folder(&self.path, later))?;
         }
         if let Some(best) = best {
@@ -201,94 +216,58 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Writes a checkpoint, lets `best` name the best one, and removes what need not be kept: the newest `keep` and the best
-    /// stay.
+    /// Writes a checkpoint, lets `best` name the best one, and removes what need not be kept: the newest `keep` and the
+    /// best stay.
     ///
     /// # Errors
-    /// When it cannot be written; the checkpoints before it stay as they were. That something after it failed is told in
-    /// what comes back.
+    /// When it cannot be written; the checkpoints before it stay as they were. What failed after that is in
+    /// [`Saved::tidied`].
     pub fn save(&self, snapshot: &Snapshot, keep: usize) -> Result<Saved, CheckpointError> {
         let Snapshot { model, checkpoint } = snapshot;
         let (files, step) = (self.files(), checkpoint.state.step);
         let folder = checkpoint_folder(&self.path, step);
         let above = self.path.join(CHECKPOINTS);
-        // The run folder itself is not made again: whoever took it away took the run away.
+        // The run folder itself is not made again: if it was taken away, so was the run.
         match files.create_folder(&above) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             other => other.map_err(|source| io(&above, "create folder", source))?,
         }
-        write_folder_atomically(files, &folder, step, |staged| {
+        let manifest = write_folder_atomically(files, &folder, step, |staged| {
             model.write(staged)?;
             checkpoint.write(staged)
         })?;
+        self.verified.note(manifest);
         files.sync_folder(&self.path).map_err(|source| io(&self.path, "flush", source))?;
         let tidied = self.tidy(keep, &checkpoint.state);
         Ok(Saved { step, folder, tidied })
     }
 
-    /// Lets `best` name the best checkpoint, where that could be saved, and removes old ones; none in the midst of faults, after
+    /// Lets `best` name the best checkpoint, if that could be saved, and removes old ones; none during faults, after
     /// which training may go back to them.
     fn tidy(&self, keep: usize, state: &LoopState) -> Result<(), FolderError> {
-        let best = state.best.map(|best| best.step);
-        let files = self.files();
-        let entries = list_checkpoints_in(files, &self.path)?;
+        let (files, best) = (self.files(), state.best.map(|best| best.step));
+        let steps = steps_in(files, &self.path)?;
         let named = best_step(files, &self.path);
-        let is_there = |step: u64| entries.iter().any(|entry| entry.step == step && entry.valid.is_ok());
+        let is_there = |step: u64| steps.contains(&step) && self.verified.is_whole(files, &self.path, step);
         let newly_best = best.filter(|&best| named != Some(best) && is_there(best));
         if let Some(best) = newly_best {
             name_best(files, &self.path, best)?;
         }
-        if state.faults.in_a_row > 0 { Ok(()) } else { self.prune(&entries, keep, newly_best.or(named)) }
+        if state.faults.in_a_row > 0 { Ok(()) } else { self.prune(&steps, keep, newly_best.or(named)) }
     }
 
-    /// Removes what is older than the newest `keep` whole checkpoints, but for the best. Damaged ones do not count, nor do those
-    /// that were saved in the midst of faults.
-    fn prune(&self, entries: &[CheckpointEntry], keep: usize, best: Option<u64>) -> Result<(), FolderError> {
-        let is_sound = |entry: &&CheckpointEntry| {
-            let state = || LoopState::read_in(self.files(), &entry.folder);
-            entry.valid.is_ok() && state().is_ok_and(|state| state.faults.in_a_row == 0)
+    /// Removes what is older than the newest `keep` whole checkpoints, but for the best. Damaged ones do not count, nor
+    /// do those that were saved during faults. Of what is removed only the name is looked at.
+    fn prune(&self, steps: &[u64], keep: usize, best: Option<u64>) -> Result<(), FolderError> {
+        let is_sound = |&&step: &&u64| {
+            let state = || LoopState::read_in(self.files(), &checkpoint_folder(&self.path, step));
+            self.verified.is_whole(self.files(), &self.path, step)
+                && state().is_ok_and(|state| state.faults.in_a_row == 0)
         };
-        let Some(oldest_kept) = entries.iter().rev().filter(is_sound).nth(keep.max(FEWEST) - 1) else { return Ok(()) };
-        let is_old = |step: u64| step < oldest_kept.step && Some(step) != best;
-        for entry in entries.iter().filter(|entry| is_old(entry.step)) {
-            remove_folder_atomically(self.files(), &entry.folder)?;
+        let Some(oldest_kept) = steps.iter().rev().filter(is_sound).nth(keep.max(FEWEST) - 1) else { return Ok(()) };
+        for step in steps.iter().filter(|&step| step < oldest_kept && Some(*step) != best) {
+            remove_folder_atomically(self.files(), &checkpoint_folder(&self.path, *step))?;
         }
         Ok(())
     }
-}
-
-impl From<FolderError> for CheckpointError {
-    fn from(error: FolderError) -> Self {
-        match error {
-            FolderError::Saved(error) => Self::Saved(error),
-            other => Self::Folder(Box::new(other)),
-        }
-    }
-}
-
-pub(super) fn io(path: &Path, doing: &'static str, source: std::io::Error) -> FolderError {
-    FolderError::Io { path: path.to_path_buf(), doing, source }
-}
-
-fn lock(run: &Path) -> Result<File, FolderError> {
-    let path = run.join(LOCK);
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(|source| io(&path, "open", source))?;
-    match lock_patiently(&file) {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let owner = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
-            return Err(FolderError::Locked { path: run.to_path_buf(), owner });
-        }
-        Err(TryLockError::Error(source)) => return Err(io(&path, "lock", source)),
-    }
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(|source| io(&path, "write", source))?;
-    Ok(file)
 }

@@ -5,11 +5,12 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kiln_models::saved::{DiskFiles, Files, OpenFile, Writer};
 use kiln_settings::files::{Links, open_regular};
+use kiln_storage::{DiskFiles, Files, OpenFile, StorageError, Writer};
 use serde::{Deserialize, Serialize};
 
-use super::{FolderError, Rollback};
+use super::error::FolderError;
+use super::faults::Rollback;
 
 /// The line of a logged training step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,7 +92,8 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens the log of a run that goes on after `step` updates: lines of later steps, and a torn last line, are cut off.
+    /// Opens the log of a run that resumes after `step` updates: lines of later steps, and a torn last line, are cut
+    /// off.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -104,7 +106,9 @@ impl MetricsLog {
     /// # Errors
     /// As [`MetricsLog::open`].
     pub fn open_in(files: &dyn Files, path: &Path, step: u64) -> Result<Self, FolderError> {
-        let io = |source| FolderError::Io { path: path.to_path_buf(), doing: "open the metrics log", source };
+        let io = |source| {
+            FolderError::from(StorageError::Io { action: "open the metrics log", path: path.to_path_buf(), source })
+        };
         let file = files.append_to(path).map_err(io)?;
         let mut log = Self { path: path.to_path_buf(), file: file.into(), length: 0, is_torn: false };
         log.cut(step)?;
@@ -116,7 +120,9 @@ impl MetricsLog {
     /// # Errors
     /// When the file cannot be read or written.
     pub fn cut(&mut self, step: u64) -> Result<(), FolderError> {
-        let io = |source| FolderError::Io { path: self.path.clone(), doing: "cut the metrics log", source };
+        let io = |source| {
+            FolderError::from(StorageError::Io { action: "cut the metrics log", path: self.path.clone(), source })
+        };
         let kept = kept_bytes(self.file.reader().map_err(io)?, step).map_err(io)?;
         self.file.cut(kept).map_err(io)?;
         self.length = kept;
@@ -129,7 +135,9 @@ impl MetricsLog {
     /// # Errors
     /// When the file cannot be written; what was written of the line is then cut off again, now or with the next one.
     pub fn append(&mut self, entry: &impl Serialize) -> Result<(), FolderError> {
-        let io = |source| FolderError::Io { path: self.path.clone(), doing: "append to the metrics log", source };
+        let io = |source| {
+            FolderError::from(StorageError::Io { action: "append to the metrics log", path: self.path.clone(), source })
+        };
         let mut line = serde_json::to_vec(entry).map_err(|error| io(error.into()))?;
         line.push(b'\n');
         if self.is_torn {
@@ -167,9 +175,11 @@ impl Metrics {
     /// Reads a log, up to a torn last line. Where there is no file, nothing was logged.
     ///
     /// # Errors
-    /// When the file cannot be read, or a line in it is none that this program writes; the error names the line.
+    /// When the file cannot be read, or a line in it isn't one that this program writes; the error names the line.
     pub fn read(path: &Path) -> Result<Self, FolderError> {
-        let io = |source| FolderError::Io { path: path.to_path_buf(), doing: "read the metrics log", source };
+        let io = |source| {
+            FolderError::from(StorageError::Io { action: "read the metrics log", path: path.to_path_buf(), source })
+        };
         let file = match regular(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
@@ -186,7 +196,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Adds the entry that a line holds. Which kind it was meant to be is told by a key that only this kind has.
+    /// Adds the entry that a line holds. A key that only one kind has says which it was meant to be.
     fn add(&mut self, line: &[u8]) -> Result<(), String> {
         let text = str::from_utf8(line).map_err(|error| format!("byte {} is not UTF-8", error.valid_up_to() + 1))?;
         let added = if text.contains("\"valid_loss\"") {

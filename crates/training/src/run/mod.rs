@@ -1,11 +1,12 @@
-//! A run: its settings, its folder, its log, its checkpoints.
+//! A run: its folder, its log, its checkpoints.
 
 mod checkpoint;
 mod comparison;
-mod config;
+mod error;
 mod faults;
 mod folder;
 mod history;
+mod lock;
 mod metrics;
 mod record;
 mod saver;
@@ -14,15 +15,15 @@ mod survey;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use checkpoint::TRAINING_WEIGHTS;
-pub use checkpoint::{Best, Checkpoint, CheckpointError, LoopState, ScheduleEntry};
+pub use checkpoint::{Best, Checkpoint, LoopState, ScheduleEntry};
 pub use comparison::{Comparison, Difference};
-pub use config::{OnSaveError, RunConfig};
+pub use error::{CheckpointError, FolderError};
 pub use faults::{Faults, Rollback};
-pub use folder::{FolderError, RunDocuments, RunFolder};
+pub use folder::{Resumed, RunDocuments, RunFolder, Saved};
 pub use history::{HistoryEntry, history};
+pub use lock::Trainer;
 pub use metrics::{EvaluationEntry, Metrics, MetricsLog, RollbackEntry, SkipEntry, StepEntry};
-pub use record::RunRecord;
-pub use saver::{Saved, Saver};
+pub use record::{BURN_VERSION, RunRecord};
+pub use saver::Saver;
 pub use snapshot::Snapshot;
-pub use survey::{CheckpointSurvey, RunState, RunSurvey, Trainer};
+pub use survey::{CheckpointSurvey, RunState, RunSurvey};

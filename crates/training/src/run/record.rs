@@ -1,19 +1,22 @@
-//! `run.json`: what would be needed to do the run again.
+//! `run.json`: what it would take to repeat the run.
 
 use std::path::Path;
 
 use kiln_settings::files::{Content, Links, read_regular};
+use kiln_storage::layout::RECORD_FILE;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use super::FolderError;
-use super::folder::{RECORD, io};
+use super::error::{FolderError, io};
 use crate::config::Change;
+
+/// The version of Burn that Kiln is built with, from the workspace's manifest.
+pub const BURN_VERSION: &str = env!("KILN_BURN_VERSION");
 
 /// It is a few names and hashes.
 const LONGEST: u64 = 1 << 20;
 
-/// Where a run comes from, as it was started. Of all this only the hashes count when it goes on.
+/// Where a run comes from, as it was started. Of all this only the hashes count when it is resumed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Version of Kiln.
@@ -44,14 +47,14 @@ impl RunRecord {
     /// The record in a run folder.
     ///
     /// # Errors
-    /// When the file cannot be read, or is none that this program writes.
+    /// When the file cannot be read, or isn't one that this program writes.
     pub fn read(run: &Path) -> Result<Self, FolderError> {
-        let path = run.join(RECORD);
+        let path = run.join(RECORD_FILE);
         let bytes = read_regular(&path, Links::Followed, LONGEST).and_then(Content::into_bytes);
         bytes.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)).map_err(|source| io(&path, "read", source))
     }
 
-    /// Which texts are others than those of this record. A file may change under a name that stays.
+    /// Which texts differ from those of this record. A file may change under a name that stays.
     pub fn other_texts(&self, now: &Self) -> Vec<Change> {
         let texts = [
             ("tokenizer", &self.tokenizer_hash, &now.tokenizer_hash),

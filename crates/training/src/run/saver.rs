@@ -1,12 +1,13 @@
 //! Saving beside training.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use kiln_models::saved::OpenFile;
+use kiln_storage::OpenFile;
 
-use super::{CheckpointError, FolderError, RunFolder, Snapshot};
+use super::error::{CheckpointError, io};
+use super::folder::{RunFolder, Saved};
+use super::snapshot::Snapshot;
 
 /// Writes one snapshot at a time, in a thread of its own.
 pub struct Saver {
@@ -14,17 +15,6 @@ pub struct Saver {
     /// Checkpoints to keep.
     keep: usize,
     writing: Option<JoinHandle<Result<Saved, CheckpointError>>>,
-}
-
-/// A checkpoint that is on the disk.
-#[derive(Debug)]
-pub struct Saved {
-    /// Updates made.
-    pub step: u64,
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Whether `best` names what it should and old checkpoints are gone. If not, the next saving sees to it.
-    pub tidied: Result<(), FolderError>,
 }
 
 impl Saver {
@@ -35,12 +25,11 @@ impl Saver {
 
     /// Begins to write. `log` is flushed to the disk first, so that no checkpoint is ahead of its log.
     ///
-    /// Whoever calls has [waited](Self::wait) for the one before; else its outcome is lost.
+    /// The caller has [waited](Self::wait) for the one before; else its outcome is lost.
     pub fn begin(&mut self, snapshot: Snapshot, log: Arc<dyn OpenFile>) {
         let (folder, keep) = (Arc::clone(&self.folder), self.keep);
         self.writing = Some(std::thread::spawn(move || {
-            let path = folder.metrics_path();
-            log.sync().map_err(|source| FolderError::Io { path, doing: "flush", source })?;
+            log.sync().map_err(|source| io(&folder.metrics_path(), "flush", source))?;
             folder.save(&snapshot, keep)
         }));
     }
@@ -50,13 +39,12 @@ impl Saver {
         if self.writing.as_ref().is_some_and(JoinHandle::is_finished) { self.wait() } else { None }
     }
 
-    /// How the writing ended that is going on, if one is.
+    /// Waits for the present writing, if there is one, and gives how it ended.
     pub fn wait(&mut self) -> Option<Result<Saved, CheckpointError>> {
         let ended = self.writing.take()?.join();
         Some(ended.unwrap_or_else(|_| {
             let source = std::io::Error::other("the thread that writes it failed");
-            let path = self.folder.path().to_path_buf();
-            Err(FolderError::Io { path, doing: "save a checkpoint in", source }.into())
+            Err(io(self.folder.path(), "save a checkpoint in", source).into())
         }))
     }
 }

@@ -1,11 +1,13 @@
-//! Everything of a checkpoint on the host, so that training can go on while it is written.
+//! Everything of a checkpoint on the host, so that training continues while it is written.
 
 use std::collections::BTreeMap;
 
 use burn::tensor::TensorData;
 use kiln_models::saved::{HostModel, ModelDescription, check_finite};
+use kiln_storage::layout::TRAINING_WEIGHTS_FILE;
 
-use super::{Checkpoint, CheckpointError, TRAINING_WEIGHTS};
+use super::checkpoint::Checkpoint;
+use super::error::CheckpointError;
 
 /// A checkpoint before it is on the disk.
 pub struct Snapshot {
@@ -25,7 +27,7 @@ impl Snapshot {
     ) -> Result<Self, CheckpointError> {
         let model = HostModel::new(weights, description)?;
         if let Some(weights) = &checkpoint.training_weights {
-            check_finite(weights, TRAINING_WEIGHTS.as_ref())?;
+            check_finite(weights, TRAINING_WEIGHTS_FILE.as_ref())?;
         }
         Ok(Self { model, checkpoint })
     }

@@ -1,27 +1,23 @@
-//! A run looked at from outside: what it is, how far it is, and what is wrong with it. Nothing is written, and damage is part
-//! of the answer.
+//! A run looked at from outside: what it is, how far it is, and what is wrong with it. Nothing is written, and damage
+//! is part of the answer.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use kiln_models::Tokenizer;
-use kiln_models::saved::{
-    DiskFiles, SavedModelError, TOKENIZER_FILE, best_step, checkpoint_folder, list_checkpoints, list_leftovers,
-};
-use kiln_settings::files::{Content, Links, open_regular, read_regular};
-
-use super::folder::{CONFIG, LOCK, METRICS, RECORD};
-use super::history::HISTORY;
-use super::{Best, HistoryEntry, LoopState, Metrics, RunRecord, history};
 use kiln_settings::ConfigFileError;
+use kiln_storage::layout::{BEST_FILE, CONFIG_FILE, HISTORY_FILE, METRICS_FILE, RECORD_FILE, TOKENIZER_FILE};
+use kiln_storage::{DiskFiles, StorageError, best_step, checkpoint_folder, list_checkpoints, list_leftovers};
 
+use super::checkpoint::{Best, LoopState};
+use super::history::{HistoryEntry, history};
+use super::lock::{Trainer, trainer};
+use super::metrics::Metrics;
+use super::record::RunRecord;
 use crate::config::Config;
 
-/// The lock holds the number of a process.
-const LONGEST_LOCK: u64 = 64;
-
-/// What a run folder holds. What cannot be read is left out here and told in `damage`.
+/// What a run folder holds. What cannot be read is left out here and reported in `damage`.
 #[derive(Debug)]
 pub struct RunSurvey {
     /// The resolved configuration.
@@ -30,7 +26,7 @@ pub struct RunSurvey {
     pub record: Option<RunRecord>,
     /// Tokens of its vocabulary.
     pub vocabulary: Option<usize>,
-    /// Each time that somebody trained it.
+    /// Each time that it was started or resumed.
     pub history: Vec<HistoryEntry>,
     /// Every checkpoint, oldest first.
     pub checkpoints: Vec<CheckpointSurvey>,
@@ -40,7 +36,7 @@ pub struct RunSurvey {
     pub logged: Option<u64>,
     /// What a process that was killed left half written.
     pub leftovers: Vec<PathBuf>,
-    /// Who trains it at the moment.
+    /// The process that trains it at the moment.
     pub trainer: Option<Trainer>,
     /// Bytes of all its files.
     pub bytes: u64,
@@ -65,23 +61,16 @@ pub struct CheckpointSurvey {
     pub damage: Option<String>,
 }
 
-/// A process that trains a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trainer {
-    /// Its number, as it wrote it into the lock.
-    pub process: Option<u32>,
-}
-
-/// Whether a run goes on.
+/// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
-    /// Somebody trains it at the moment.
+    /// It is being trained at the moment.
     Training(Trainer),
     /// Something in it is damaged.
     Damaged,
     /// It has made its steps, or ended early as its patience asks.
     Done,
-    /// It can go on.
+    /// It can be resumed.
     Stopped,
 }
 
@@ -90,7 +79,7 @@ impl RunSurvey {
     ///
     /// # Errors
     /// When a folder in it cannot be listed.
-    pub fn of(run: &Path) -> Result<Self, SavedModelError> {
+    pub fn of(run: &Path) -> Result<Self, StorageError> {
         let (bytes, changed) = measure(run);
         let mut survey = Self {
             config: None,
@@ -113,21 +102,22 @@ impl RunSurvey {
     fn read_documents(&mut self, run: &Path) {
         let saved = !self.checkpoints.is_empty();
         // Before its first checkpoint a run that was killed may lack any of them; it starts anew then.
-        if saved || run.join(CONFIG).exists() {
-            self.config = self.note(CONFIG, Config::open(&run.join(CONFIG), &[]).map_err(|error| told(&error)));
+        if saved || run.join(CONFIG_FILE).exists() {
+            self.config =
+                self.note(CONFIG_FILE, Config::open(&run.join(CONFIG_FILE), &[]).map_err(|error| first_line(&error)));
         }
-        if saved || run.join(RECORD).exists() {
-            self.record = self.note(RECORD, RunRecord::read(run).map_err(|error| error.to_string()));
+        if saved || run.join(RECORD_FILE).exists() {
+            self.record = self.note(RECORD_FILE, RunRecord::read(run).map_err(|error| error.to_string()));
         }
         if saved || run.join(TOKENIZER_FILE).exists() {
             let tokenizer = Tokenizer::from_file(&run.join(TOKENIZER_FILE)).map_err(|error| error.to_string());
             self.vocabulary = self.note(TOKENIZER_FILE, tokenizer).map(|tokenizer| tokenizer.vocabulary_size());
         }
-        self.history = self.note(HISTORY, history(run).map_err(|error| error.to_string())).unwrap_or_default();
-        let metrics = Metrics::read(&run.join(METRICS)).map_err(|error| error.to_string());
-        self.logged = self.note(METRICS, metrics).and_then(|metrics| Some(metrics.steps.last()?.step));
+        self.history = self.note(HISTORY_FILE, history(run).map_err(|error| error.to_string())).unwrap_or_default();
+        let metrics = Metrics::read(&run.join(METRICS_FILE)).map_err(|error| error.to_string());
+        self.logged = self.note(METRICS_FILE, metrics).and_then(|metrics| Some(metrics.steps.last()?.step));
         if let Some(step) = self.best.filter(|&step| !checkpoint_folder(run, step).is_dir()) {
-            self.damage.push(format!("`best` names the checkpoint of step {step}, which is not there"));
+            self.damage.push(format!("`{BEST_FILE}` names the checkpoint of step {step}, which is not there"));
         }
     }
 
@@ -164,7 +154,7 @@ impl RunSurvey {
         self.newest().and_then(|state| state.best)
     }
 
-    /// Whether the run goes on.
+    /// How far the run is.
     pub fn state(&self) -> RunState {
         if let Some(trainer) = self.trainer {
             return RunState::Training(trainer);
@@ -179,10 +169,10 @@ impl RunSurvey {
 }
 
 /// The checkpoints that stay while they are looked at: one that a trainer removes meanwhile is not damaged.
-fn checkpoints(run: &Path) -> Result<Vec<CheckpointSurvey>, SavedModelError> {
+fn checkpoints(run: &Path) -> Result<Vec<CheckpointSurvey>, StorageError> {
     let found = list_checkpoints(run)?.into_iter().map(|entry| {
         let state = entry.valid.map_err(|error| match error {
-            SavedModelError::Damaged { problem, .. } => problem,
+            StorageError::Damaged { problem, .. } => problem,
             other => other.to_string(),
         });
         let state = state.and_then(|_| LoopState::read(&entry.folder).map_err(|error| error.to_string()));
@@ -191,32 +181,6 @@ fn checkpoints(run: &Path) -> Result<Vec<CheckpointSurvey>, SavedModelError> {
         CheckpointSurvey { step: entry.step, folder: entry.folder, bytes, state: state.ok(), damage }
     });
     Ok(found.filter(|checkpoint| checkpoint.damage.is_none() || checkpoint.folder.is_dir()).collect())
-}
-
-/// Who trains a run, if anybody does.
-pub(super) fn trainer(run: &Path) -> Option<Trainer> {
-    let path = run.join(LOCK);
-    let file = open_regular(&path, Links::Followed).ok()??;
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => {
-            let number = read_regular(&path, Links::Followed, LONGEST_LOCK).and_then(Content::into_bytes);
-            let number = number.ok().and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok());
-            Some(Trainer { process: number })
-        }
-        // Free: the lock that was taken to find that out goes with the file.
-        _ => None,
-    }
-}
-
-/// Takes the lock of a run. Whoever looks whether it is free holds it for an instant, so it is asked for more than once.
-pub(super) fn lock_patiently(file: &File) -> Result<(), TryLockError> {
-    for _ in 0..5 {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
-            other => return other,
-        }
-    }
-    file.try_lock()
 }
 
 /// Bytes of all files below a folder, and when one was last changed, as far as the system says. Links are not followed.
@@ -231,6 +195,6 @@ fn measure(folder: &Path) -> (u64, Option<SystemTime>) {
 }
 
 /// The first mistake of a configuration, in one line.
-fn told(error: &ConfigFileError) -> String {
+fn first_line(error: &ConfigFileError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }

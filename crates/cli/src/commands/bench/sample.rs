@@ -6,9 +6,10 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 use kiln_inference::{Request, generate_after};
-use kiln_models::saved::{SavedModel, Which};
+use kiln_models::saved::SavedModel;
 use kiln_models::{LanguageModel, ModelConfig, Tokenizer};
 use kiln_settings::Override;
+use kiln_storage::Which;
 use kiln_training::config::Config;
 use serde::Serialize;
 

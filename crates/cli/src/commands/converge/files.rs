@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use kiln_convergence::{CurveOutcome, Estimate, Verdict};
-use kiln_models::saved::{DiskFiles, write_file_atomically};
+use kiln_storage::{DiskFiles, write_file_atomically};
 
 use super::made::{Drawn, Made};
 use super::page;

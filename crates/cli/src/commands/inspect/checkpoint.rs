@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use kiln_models::saved::{CheckpointContents, MANIFEST_FILE, SavedModelError, inspect_checkpoint};
+use kiln_models::saved::{ModelDescription, describe};
+use kiln_storage::layout::{MANIFEST_FILE, TRAINING_STATE_FILE, WEIGHTS_FILE};
+use kiln_storage::{FileReport, StorageError, TensorReport, inspect_checkpoint};
 use kiln_training::run::LoopState;
 use serde::Serialize;
 
@@ -15,35 +17,54 @@ use crate::training_display::grouped;
 #[derive(Debug, Serialize)]
 pub(super) struct CheckpointReport {
     checkpoint: String,
-    #[serde(flatten)]
-    contents: CheckpointContents,
+    /// Updates made before it was written, as its manifest says; nothing where that cannot be read.
+    step: Option<u64>,
+    /// The version of Kiln that wrote it.
+    kiln: Option<String>,
+    files: Vec<FileReport>,
+    /// What the weights say of their model; nothing where they cannot be read.
+    description: Option<ModelDescription>,
+    tensors: Vec<TensorReport>,
+    /// Everything that is wrong.
+    damage: Vec<String>,
     /// Where training was; nothing where that cannot be read.
     training: Option<LoopState>,
 }
 
 /// Looks into a checkpoint.
-pub(super) fn report(folder: &Path) -> Result<CheckpointReport, SavedModelError> {
-    let mut contents = inspect_checkpoint(folder)?;
+pub(super) fn report(folder: &Path) -> Result<CheckpointReport, StorageError> {
+    let contents = inspect_checkpoint(folder)?;
+    let mut damage = contents.damage;
+    let weights = contents.texts.get(WEIGHTS_FILE).map(|texts| describe(&folder.join(WEIGHTS_FILE), texts));
+    let description = match weights {
+        Some(Err(error)) => {
+            damage.push(error.to_string());
+            None
+        }
+        other => other.and_then(Result::ok),
+    };
     let training = match LoopState::read(folder) {
         Ok(state) => Some(state),
         Err(error) => {
             // Where the manifest says the same of this file, once is enough.
-            let is_told = contents.damage.iter().any(|damage| damage.starts_with("`training.json`"));
-            contents.damage.extend((!is_told).then(|| error.to_string()));
+            let file = format!("`{TRAINING_STATE_FILE}`");
+            let is_reported = damage.iter().any(|damage| damage.starts_with(&file));
+            damage.extend((!is_reported).then(|| error.to_string()));
             None
         }
     };
-    Ok(CheckpointReport { checkpoint: folder.display().to_string(), contents, training })
+    let (checkpoint, step, kiln) = (folder.display().to_string(), contents.step, contents.kiln);
+    let (files, tensors) = (contents.files, contents.tensors);
+    Ok(CheckpointReport { checkpoint, step, kiln, files, description, tensors, damage, training })
 }
 
 impl Report for CheckpointReport {
     fn words(&self) -> String {
-        let contents = &self.contents;
         let mut text = format!("checkpoint  {}\n", self.checkpoint);
-        if let (Some(step), Some(kiln)) = (contents.step, &contents.kiln) {
+        if let (Some(step), Some(kiln)) = (self.step, &self.kiln) {
             let _ = writeln!(text, "written     after step {step}, by Kiln {kiln}");
         }
-        if let Some(description) = &contents.description {
+        if let Some(description) = &self.description {
             let model = serde_json::to_string(&description.model).unwrap_or_default();
             let (vocabulary, context) = (description.vocabulary_size, description.context);
             let _ =
@@ -55,7 +76,7 @@ impl Report for CheckpointReport {
             text += &loop_words(state);
         }
         text += "files\n";
-        for file in &contents.files {
+        for file in &self.files {
             let verified = match (&file.blake3, file.verified) {
                 (_, true) => "verified",
                 (None, false) if file.name != MANIFEST_FILE => "not in the manifest, never read",
@@ -66,18 +87,18 @@ impl Report for CheckpointReport {
             let _ = writeln!(text, "  {:28} {bytes:>10}  {verified:9} {hash}", file.name);
         }
         let mut file = "";
-        for tensor in &contents.tensors {
+        for tensor in &self.tensors {
             if tensor.file != file {
                 file = &tensor.file;
                 let _ = writeln!(text, "tensors of {file}");
             }
             let _ = writeln!(text, "  {:60} {:>5} {:?}", tensor.name, tensor.number_type, tensor.shape);
         }
-        text + &damage_words(&contents.damage)
+        text + &damage_words(&self.damage)
     }
 
     fn is_whole(&self) -> bool {
-        self.contents.damage.is_empty()
+        self.damage.is_empty()
     }
 }
 

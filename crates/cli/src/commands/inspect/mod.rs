@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::normalize_untrusted_str;
 use clap::Args;
-use kiln_models::saved::{MANIFEST_FILE, SavedModelError};
+use kiln_storage::StorageError;
+use kiln_storage::layout::{self, CHECKPOINTS, CONFIG_FILE, MANIFEST_FILE};
 
 use self::report::Report;
 use crate::exit::{Exit, UsageError};
-use crate::runs::{CONFIG, RACE};
 
 /// Arguments of `kiln inspect`.
 #[derive(Debug, Args)]
@@ -33,25 +33,25 @@ pub(crate) struct InspectArguments {
 pub(crate) fn inspect(arguments: &InspectArguments) -> anyhow::Result<Exit> {
     let path = arguments.path.as_path();
     if !path.exists() {
-        return Err(SavedModelError::NotThere { path: path.to_path_buf() }.into());
+        return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
     }
     if is_checkpoint(path) {
         return print(&checkpoint::report(path)?, arguments.json);
     }
-    if path.join(RACE).exists() {
+    if layout::is_race(path) {
         let words = format!("{0} is a race; `kiln ls {0}` lists its runs, which can be inspected", path.display());
         return Err(UsageError(words).into());
     }
-    if ["checkpoints", CONFIG].iter().any(|file| path.join(file).exists()) {
+    if [CHECKPOINTS, CONFIG_FILE].iter().any(|file| path.join(file).exists()) {
         return print(&run::report(path)?, arguments.json);
     }
-    Err(SavedModelError::NotARun { path: path.to_path_buf() }.into())
+    Err(StorageError::NotARun { path: path.to_path_buf() }.into())
 }
 
 /// Whether the path is the folder of a checkpoint, also of one that has lost its manifest.
 fn is_checkpoint(path: &Path) -> bool {
     let full = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let in_run = full.parent().and_then(Path::file_name).is_some_and(|name| name == "checkpoints");
+    let in_run = full.parent().and_then(Path::file_name).is_some_and(|name| name == CHECKPOINTS);
     path.join(MANIFEST_FILE).exists() || (in_run && path.is_dir())
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use kiln_models::saved::SavedModelError;
+use kiln_storage::StorageError;
 use kiln_training::run::{Best, HistoryEntry, RunRecord, RunState, RunSurvey};
 use serde::Serialize;
 
@@ -57,7 +57,7 @@ struct CheckpointReport {
 }
 
 /// Looks into a run.
-pub(super) fn report(path: &Path) -> Result<RunReport, SavedModelError> {
+pub(super) fn report(path: &Path) -> Result<RunReport, StorageError> {
     let survey = RunSurvey::of(path)?;
     let (state, process) = match survey.state() {
         RunState::Training(trainer) => ("training", trainer.process),

@@ -10,7 +10,8 @@ use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
 use kiln_data::shards::PreparedData;
-use kiln_models::saved::{DiskFiles, write_file_atomically};
+use kiln_storage::layout::{CONFIG_FILE, METRICS_FILE, RACE_FILE};
+use kiln_storage::{DiskFiles, write_file_atomically};
 use kiln_training::config::{Config, Entrant, RaceConfig, RefusedChanges};
 use kiln_training::learning::{self, Divergence, Session, Stop, TrainError};
 use kiln_training::race::Diverged;
@@ -21,7 +22,7 @@ use self::results::Finish;
 use crate::arguments::{ConfigArguments, DeviceArguments};
 use crate::device::Chosen;
 use crate::exit::{Exit, UsageError};
-use crate::runs::{self, RACE};
+use crate::runs;
 use crate::screen::Screen;
 use crate::signals;
 use crate::terminal::say;
@@ -91,8 +92,8 @@ pub(crate) fn race(arguments: &RaceArguments) -> anyhow::Result<Exit> {
 
 /// Makes the folder of a new race, or makes sure that there is one to resume.
 fn open_folder(folder: &Path, race: &RaceConfig, resume: bool) -> anyhow::Result<()> {
-    let file = folder.join(RACE);
-    if folder.join(runs::CONFIG).exists() {
+    let file = folder.join(RACE_FILE);
+    if folder.join(CONFIG_FILE).exists() {
         return Err(UsageError(format!("{} is a run, not a race; give another name by --run", folder.display())).into());
     }
     if file.exists() && !resume {
@@ -107,7 +108,7 @@ fn open_folder(folder: &Path, race: &RaceConfig, resume: bool) -> anyhow::Result
 
 /// A ranking compares what was trained alike: entrants may be added to a resumed race, and nothing else may change.
 fn same_race(folder: &Path, race: &RaceConfig) -> anyhow::Result<()> {
-    let before = RaceConfig::open(&folder.join(RACE), &[])?;
+    let before = RaceConfig::open(&folder.join(RACE_FILE), &[])?;
     Ok(RefusedChanges::check(folder, before.changes(race))?)
 }
 
@@ -155,7 +156,7 @@ fn run(track: &Track<'_>, entrant: &Entrant, config: &Config) -> anyhow::Result<
 }
 
 fn finish(entrant: &Entrant, config: &Config, folder: PathBuf, diverged: Option<Diverged>) -> anyhow::Result<Finish> {
-    let metrics = Metrics::read(&folder.join("metrics.jsonl"))?;
+    let metrics = Metrics::read(&folder.join(METRICS_FILE))?;
     let tokens_per_step = config.run.tokens_per_step();
     Ok(Finish { label: entrant.label.clone(), folder, diverged, metrics, tokens_per_step })
 }

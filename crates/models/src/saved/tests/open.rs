@@ -3,9 +3,13 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use kiln_parameters::catalogue;
+use kiln_storage::formats::tensors_to_safetensors;
+use kiln_storage::layout::WEIGHTS_FILE;
+use kiln_storage::{StorageError, Which, read_safetensors};
+
 use super::super::{
-    HostModel, ModelDescription, SavedModel, SavedModelError, WEIGHTS_FILE, Which, collect_tensors, load_weights,
-    named_parameters, read_description, read_safetensors, tensors_to_safetensors,
+    HostModel, ModelDescription, SavedModel, SavedModelError, collect_tensors, load_weights, read_description,
 };
 use super::write_with;
 use crate::{LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
@@ -48,6 +52,14 @@ pub(super) fn a_run(run: &Path) -> (LanguageModel, ModelDescription, PathBuf) {
     (model, description, folder)
 }
 
+/// Replaces the checkpoint of `step` by one of a model that was trained with another tokenizer.
+pub(super) fn another_model(run: &Path, step: u64) {
+    let (tokenizer, config) = (tokenizer("hello, world!"), configs().swap_remove(1));
+    let model = config.init(tokenizer.vocabulary_size(), CONTEXT, 1, &Device::flex());
+    let description = ModelDescription::new(config, &tokenizer, CONTEXT);
+    write_with(run, step, |staging| HostModel::copy(&model, &description)?.write(staging)).unwrap();
+}
+
 pub(super) fn open(run: &Path) -> Result<SavedModel, SavedModelError> {
     SavedModel::open(run, Which::Last, &Device::flex())
 }
@@ -67,7 +79,7 @@ fn logits(model: &LanguageModel) -> TensorData {
 
 /// Replaces `model.safetensors` by other bytes, with a manifest that fits them.
 fn replace_weights(run: &Path, bytes: &[u8]) {
-    write_with(run, 3, |staging| staging.write(WEIGHTS_FILE, bytes)).unwrap();
+    write_with(run, 3, |staging| Ok(staging.write(WEIGHTS_FILE, bytes)?)).unwrap();
 }
 
 #[test]
@@ -96,11 +108,11 @@ fn weights_load_into_a_model_that_trains() {
     let run = tempfile::tempdir().unwrap();
     let (model, description, folder) = a_run(run.path());
     let fresh = description.model.blank(description.vocabulary_size, CONTEXT, &Device::flex().autodiff());
-    let ids = named_parameters(&fresh);
+    let ids = catalogue(&fresh);
 
     let loaded = load_weights(fresh, &folder.join(WEIGHTS_FILE)).unwrap();
 
-    assert_eq!(named_parameters(&loaded), ids);
+    assert_eq!(catalogue(&loaded), ids);
     assert_eq!(collect_tensors(&loaded).unwrap(), collect_tensors(&model).unwrap());
     assert!(loaded.device().is_autodiff());
 }
@@ -111,7 +123,7 @@ fn the_header_says_what_other_programs_look_for() {
     let (model, _, folder) = a_run(run.path());
     let file = read_safetensors(&folder.join(WEIGHTS_FILE)).unwrap();
     assert_eq!(file.metadata["format"], "pt");
-    let names: Vec<_> = named_parameters(&model).into_iter().map(|parameter| parameter.name).collect();
+    let names: Vec<_> = catalogue(&model).into_iter().map(|parameter| parameter.path).collect();
     assert!(names.contains(&"embedding.weight".to_owned()), "{names:?}");
     assert!(names.iter().all(|name| file.tensors.contains_key(name)));
     assert_eq!(names.len(), file.tensors.len());
@@ -127,7 +139,7 @@ fn a_bit_flipped_or_a_cut_in_the_weights_is_detected() {
     let mut flipped = whole.clone();
     *flipped.last_mut().unwrap() ^= 0x10;
     fs::write(&path, flipped).unwrap();
-    assert!(matches!(refuse(run.path()), SavedModelError::Damaged { other: None, .. }));
+    assert!(matches!(refuse(run.path()), SavedModelError::Storage(StorageError::Damaged { other: None, .. })));
 
     fs::write(&path, &whole[..whole.len() - 4]).unwrap();
     let error = refuse(run.path());

@@ -2,8 +2,10 @@ use burn::Tensor;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, TensorData};
 
+use kiln_parameters::catalogue;
+
 use super::super::weights::not_finite;
-use super::super::{WeightProblem, apply_tensors, collect_tensors, named_parameters};
+use super::super::{SavedModelError, WeightProblem, apply_tensors, collect_tensors};
 
 /// A module with everything that makes up a path: a list, an enum, an option.
 #[derive(Module, Debug)]
@@ -45,7 +47,7 @@ fn model(first: f32) -> Model {
 
 #[test]
 fn names_are_paths_without_the_variants_of_enums() {
-    let names: Vec<_> = named_parameters(&model(1.0)).into_iter().map(|parameter| parameter.name).collect();
+    let names: Vec<_> = catalogue(&model(1.0)).into_iter().map(|parameter| parameter.path).collect();
     assert_eq!(names, ["layers.0.weight", "layers.0.bias", "layers.1.weight", "head.weight"]);
     let collected: Vec<_> = collect_tensors(&model(1.0)).unwrap().into_keys().collect();
     assert_eq!(collected, ["head.weight", "layers.0.bias", "layers.0.weight", "layers.1.weight"]);
@@ -54,14 +56,14 @@ fn names_are_paths_without_the_variants_of_enums() {
 #[test]
 fn applied_tensors_are_bit_equal_and_ids_stay() {
     let (source, target) = (model(5.0), model(1.0));
-    let ids: Vec<_> = named_parameters(&target);
+    let ids: Vec<_> = catalogue(&target);
     let tensors = collect_tensors(&source).unwrap();
 
-    let loaded = apply_tensors(target, tensors.clone()).unwrap();
+    let loaded = apply_tensors(target, tensors.clone(), "x".as_ref()).unwrap();
 
     assert_eq!(collect_tensors(&loaded).unwrap(), tensors);
-    assert_eq!(named_parameters(&loaded), ids);
-    assert_ne!(named_parameters(&source), ids, "two models must not share ids, or the test says nothing");
+    assert_eq!(catalogue(&loaded), ids);
+    assert_ne!(catalogue(&source), ids, "two models must not share ids, or the test says nothing");
 }
 
 #[test]
@@ -70,7 +72,7 @@ fn a_model_on_an_autodiff_device_stays_trainable() {
     let target = Head::Linear(layer(1.0, true, &device));
     let tensors = collect_tensors(&Head::Linear(layer(9.0, true, &Device::flex()))).unwrap();
 
-    let Head::Linear(loaded) = apply_tensors(target, tensors).unwrap() else { unreachable!() };
+    let Head::Linear(loaded) = apply_tensors(target, tensors, "x".as_ref()).unwrap() else { unreachable!() };
 
     assert!(loaded.weight.is_require_grad());
     let gradients = loaded.weight.val().sum().backward();
@@ -88,7 +90,8 @@ fn every_tensor_that_does_not_fit_is_named_and_nothing_is_loaded() {
         .insert("layers.1.weight".into(), TensorData::new(vec![0.0, 1.0, f32::NAN, 0.0, f32::INFINITY, 0.0], [2, 3]));
     tensors.insert("extra".into(), TensorData::new(vec![1.0_f32], [1]));
 
-    let problems = apply_tensors(model(1.0), tensors).unwrap_err();
+    let refused = apply_tensors(model(1.0), tensors, "x".as_ref()).unwrap_err();
+    let SavedModelError::Weights { problems, .. } = refused else { panic!("{refused}") };
 
     let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(

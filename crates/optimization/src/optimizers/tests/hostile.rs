@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, TensorData};
 use kiln_hostile::{Fate, Form, each_mutant};
-use kiln_models::saved::{tensors_from_safetensors, tensors_to_safetensors};
+use kiln_storage::formats::{tensors_from_safetensors, tensors_to_safetensors};
 
 use super::support::{Pieces, fixture, parameter};
 

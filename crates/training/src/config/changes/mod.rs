@@ -76,15 +76,6 @@ impl RefusedChanges {
     pub fn check(run: &Path, changes: Vec<Change>) -> Result<(), Self> {
         if changes.is_empty() { Ok(()) } else { Err(Self { run: run.to_path_buf(), changes }) }
     }
-
-    /// What to type instead.
-    pub fn help(&self) -> String {
-        let document = |name: &str| self.run.join(name).display().to_string();
-        format!(
-            "start anew with them under another name by `--run NAME`, or go on with the values that are in `{}`",
-            if self.run.join("race.toml").exists() { document("race.toml") } else { document("config.toml") }
-        )
-    }
 }
 
 fn lines(changes: &[Change]) -> String {

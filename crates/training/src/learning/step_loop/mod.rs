@@ -24,9 +24,10 @@ use super::monitor::Monitor;
 use super::observer::{Event, Observer, Stop};
 use super::session::{Outcome, Session};
 use super::update::{Fault, Step, Updater};
+use crate::config::RunConfig;
 use crate::evaluation::Evaluation;
 use crate::gradient_measurements::EstimatesConfig;
-use crate::run::{LoopState, RunConfig, StepEntry};
+use crate::run::{LoopState, StepEntry};
 use kiln_models::LanguageModel;
 
 /// A session in motion.

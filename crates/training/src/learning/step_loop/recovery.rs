@@ -2,7 +2,7 @@
 //! checkpoint and passes over the data in between, as Chowdhery et al. 2022 did with PaLM (<https://arxiv.org/abs/2204.02311>,
 //! section 5.1); after some returns, it gives up.
 
-use kiln_models::saved::{FoundCheckpoint, WEIGHTS_FILE, load_weights};
+use kiln_models::LanguageModel;
 
 use super::{Clock, TrainingLoop};
 use crate::learning::TrainError;
@@ -10,7 +10,7 @@ use crate::learning::error::Divergence;
 use crate::learning::monitor::Monitor;
 use crate::learning::observer::Event;
 use crate::learning::update::Fault;
-use crate::run::{Checkpoint, CheckpointError, Rollback, RollbackEntry, SkipEntry};
+use crate::run::{Checkpoint, Rollback, RollbackEntry, SkipEntry};
 
 /// Steps in a row whose numbers are not finite, after which the weights are no longer trusted.
 const TOO_MANY: u64 = 8;
@@ -62,10 +62,11 @@ impl TrainingLoop {
         if rollbacks.len() >= MOST_ROLLBACKS {
             return Err(TrainError::Diverged(diverged));
         }
-        let Some((found, checkpoint)) = self.storage.folder.newest_before_faults()? else {
+        let model = self.updater.finished_model();
+        let Some((model, checkpoint)) = self.storage.folder.newest_before_faults(&model)? else {
             return Err(TrainError::Diverged(diverged));
         };
-        self.go_back_to(&found, checkpoint)?;
+        self.go_back_to(model, checkpoint)?;
         let batches_passed = position - self.state.step * self.updater.accumulate;
         rollbacks.push(Rollback { from, to: self.state.step, what: what.to_string(), batches_passed });
         let known = self.state.faults.rollbacks.len();
@@ -84,9 +85,7 @@ impl TrainingLoop {
     }
 
     /// Everything as the checkpoint has it; what was saved after it is gone.
-    fn go_back_to(&mut self, found: &FoundCheckpoint, checkpoint: Checkpoint) -> Result<(), TrainError> {
-        let weights = found.file(WEIGHTS_FILE).map_err(CheckpointError::Saved)?;
-        let model = load_weights(self.updater.finished_model(), &weights).map_err(CheckpointError::Saved)?;
+    fn go_back_to(&mut self, model: LanguageModel, checkpoint: Checkpoint) -> Result<(), TrainError> {
         let state = self.updater.restore(checkpoint, model, self.run.batch)?;
         self.storage.folder.forget_after(state.step, state.best.map(|best| best.step))?;
         self.storage.saved = Some((state.step, state.evaluated));

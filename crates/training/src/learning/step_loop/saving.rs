@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::TrainingLoop;
+use crate::config::OnSaveError;
 use crate::learning::TrainError;
 use crate::learning::observer::Event;
-use crate::run::{CheckpointError, LoopState, MetricsLog, OnSaveError, RunFolder, Saved, Saver, Snapshot};
+use crate::run::{CheckpointError, LoopState, MetricsLog, RunFolder, Saved, Saver, Snapshot};
 
 /// The run folder, and what is known of it.
 pub(super) struct Storage {

@@ -54,7 +54,9 @@ fn the_saved_model_is_the_one_that_was_evaluated_and_not_the_one_that_is_trained
         let (folder, checkpoint) = world.newest("run");
         let fresh = world.model.blank(world.tokenizer.vocabulary_size(), world.run.context, &Device::flex());
         let saved = kiln_models::saved::load_weights(fresh, &folder.join("model.safetensors")).unwrap();
-        let trained = kiln_models::saved::apply_tensors(saved.clone(), checkpoint.training_weights.unwrap()).unwrap();
+        let trained =
+            kiln_models::saved::apply_tensors(saved.clone(), checkpoint.training_weights.unwrap(), "x".as_ref())
+                .unwrap();
         let loss = |model| {
             let plan = EvaluationPlan::new(&world.validation, 1.0, world.run.batch, world.run.context, false).unwrap();
             evaluate(&model, &world.validation, &plan, &mut |_| true).unwrap().unwrap().loss

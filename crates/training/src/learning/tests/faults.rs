@@ -137,7 +137,7 @@ fn a_run_that_is_stopped_during_faults_goes_back_like_one_that_is_not() {
         let ((expected_folder, expected), (folder, found)) = (world.newest(&whole), world.newest(&parts));
         assert_eq!(found, expected, "stopped after {stop}");
         assert_eq!(weights(&folder), weights(&expected_folder), "stopped after {stop}");
-        let kept = |name: &str| kiln_models::saved::steps(&world.folder.path().join(name)).unwrap();
+        let kept = |name: &str| kiln_storage::steps(&world.folder.path().join(name)).unwrap();
         assert_eq!(kept(&parts), kept(&whole), "stopped after {stop}");
         let log = |name: &str| Metrics::read(&world.folder.path().join(name).join("metrics.jsonl")).unwrap();
         let steps = |name: &str| log(name).steps.iter().map(|entry| entry.step).collect::<Vec<u64>>();
@@ -228,11 +228,11 @@ fn without_a_checkpoint_there_is_nothing_to_go_back_to() {
 /// Whether all weights of all checkpoints are finite numbers.
 fn assert_finite(world: &World, name: &str) {
     let run = world.folder.path().join(name);
-    let steps = kiln_models::saved::steps(&run).unwrap();
+    let steps = kiln_storage::steps(&run).unwrap();
     assert!(steps.len() > 1);
     for step in steps {
-        let file = kiln_models::saved::checkpoint_folder(&run, step).join("model.safetensors");
-        for (name, data) in kiln_models::saved::read_safetensors(&file).unwrap().tensors {
+        let file = kiln_storage::checkpoint_folder(&run, step).join("model.safetensors");
+        for (name, data) in kiln_storage::read_safetensors(&file).unwrap().tensors {
             assert!(data.iter::<f32>().all(f32::is_finite), "step {step}: {name}");
         }
     }

@@ -15,18 +15,19 @@ use std::sync::{Arc, Mutex};
 use burn::tensor::Device;
 use burn::train::Interrupter;
 use burn::train::renderer::CliMetricsRenderer;
-use kiln_models::saved::{ModelDescription, Which, find_checkpoint};
+use kiln_models::saved::ModelDescription;
 use kiln_models::{LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
+use kiln_storage::{DiskFiles, Which, open_checkpoint};
 
 use self::injection::Injection;
 use super::faults::{Faults, NoFaults};
 use super::step_loop::TrainingLoop;
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, RunConfig};
 use crate::evaluation::evaluate;
 use crate::gradient_measurements::EstimatesConfig;
 use crate::run::tests::trouble::TroubledFiles;
-use crate::run::{Checkpoint, EvaluationEntry, Metrics, RunConfig, RunFolder, StepEntry};
+use crate::run::{Checkpoint, EvaluationEntry, Metrics, RunFolder, StepEntry};
 use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::{TextIdentity, TokenFile, TokenFileWriter};
 use kiln_optimization::averaging::{AveragingConfig, ExponentialConfig, NonMonotoneConfig, PolyakConfig};
@@ -217,8 +218,8 @@ impl World {
     }
 
     fn newest(&self, name: &str) -> (std::path::PathBuf, Checkpoint) {
-        let found = find_checkpoint(&self.folder.path().join(name), Which::Last).unwrap();
-        let checkpoint = Checkpoint::read(&found).unwrap();
+        let run = self.folder.path().join(name);
+        let (found, checkpoint) = open_checkpoint(&DiskFiles, &run, Which::Last, Checkpoint::read).unwrap();
         (found.folder, checkpoint)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Condvar, PoisonError};
 use std::time::Duration;
 
 use super::*;
-use crate::run::OnSaveError;
+use crate::config::OnSaveError;
 use crate::run::tests::trouble::{BROKEN, DENIED, FULL, READ_ONLY, Trouble};
 
 /// A world with checkpoints after steps 4, 8 and 12, and one evaluation, after step 12.
@@ -100,14 +100,14 @@ fn a_disk_that_fails_for_a_while_costs_checkpoints_and_nothing_else() {
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         let path = world.path().to_string_lossy().into_owned();
         assert!(warnings.iter().all(|words| words.contains(cause) && words.contains(&path)), "{warnings:?}");
-        assert_eq!(kiln_models::saved::steps(&world.path()).unwrap(), [12], "{call}: {trouble:?}");
+        assert_eq!(kiln_storage::steps(&world.path()).unwrap(), [12], "{call}: {trouble:?}");
         let (folder, found) = world.newest("run");
         let (expected_folder, expected) = undisturbed.newest("run");
         assert_eq!((found, weights(&folder)), (expected, weights(&expected_folder)), "{call}: {trouble:?}");
         // The next start leaves nothing half written.
         world.files = None;
         world.train("run", &Notes::default()).unwrap();
-        assert!(kiln_models::saved::list_leftovers(&world.path()).unwrap().is_empty());
+        assert!(kiln_storage::list_leftovers(&world.path()).unwrap().is_empty());
     }
 }
 
@@ -141,7 +141,7 @@ fn a_checkpoint_is_of_its_step_however_late_it_is_written() {
     folder.save(&snapshot, 3).unwrap();
     let (path, saved) = world.newest("run");
     assert_eq!(saved, expected);
-    let saved_weights = kiln_models::saved::read_safetensors(&path.join("model.safetensors")).unwrap().tensors;
+    let saved_weights = kiln_storage::read_safetensors(&path.join("model.safetensors")).unwrap().tensors;
     assert_eq!(saved_weights, expected_weights);
     assert_eq!(format!("{saved_weights:?}{saved:?}"), touched);
     assert_ne!(updater.checkpoint(&state).unwrap().1.optimizer, expected.optimizer, "nothing has moved since");
@@ -177,7 +177,7 @@ fn a_run_that_is_to_stop_at_an_error_of_saving_does_so_at_the_first() {
     assert!(error.to_string().contains("No space left on device"), "{error}");
     // The error is noticed before the next one is begun, at the latest.
     assert!(!story.0.lock().unwrap().contains(&"step 9".to_string()));
-    assert!(kiln_models::saved::steps(&world.path()).unwrap().is_empty());
+    assert!(kiln_storage::steps(&world.path()).unwrap().is_empty());
 
     world.files = Some(TroubledFiles::new(|_, call, path| {
         (call == "write" && path.ends_with("metrics.jsonl")).then_some(Trouble::Error(FULL))
@@ -228,7 +228,7 @@ fn a_folder_that_vanishes_is_not_made_again_and_is_used_when_it_comes_back() {
         assert!(warnings[0].contains("checkpoints") && warnings[0].contains("No such file"), "{warnings:?}");
         if comes_back {
             assert_eq!((outcome.unwrap(), warnings.len()), (12, 1));
-            assert_eq!(kiln_models::saved::steps(&world.path()).unwrap(), [4, 12]);
+            assert_eq!(kiln_storage::steps(&world.path()).unwrap(), [4, 12]);
         } else {
             let Err(TrainError::NotSaved { step: 12, source }) = outcome else { panic!("{outcome:?}") };
             assert!(source.to_string().contains("No such file"), "{source}");

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kiln_models::saved::{
-    Manifest, SavedModelError, Which, checkpoint_folder, create_folder_durably, find_checkpoint, newest_whole,
+use kiln_storage::{
+    StorageError, Which, checkpoint_folder, create_folder_durably, find_checkpoint, newest_whole, verify_checkpoint,
 };
 
 use super::fixture::{checkpoint, description, numbers, run_folder, scratch, snapshot};
@@ -21,7 +21,7 @@ fn in_memory() -> (MemoryFiles, PathBuf) {
     let mut checkpoint = checkpoint(2, 2);
     checkpoint.optimizer.insert("weight/large".to_string(), numbers(2, 15_000));
     let saved = run_folder(&files, run).save(&snapshot(checkpoint), 2).unwrap();
-    Manifest::verify_in(&files, &saved.folder).unwrap();
+    verify_checkpoint(&files, &saved.folder).unwrap();
     (files, saved.folder)
 }
 
@@ -33,13 +33,13 @@ fn flip_bits(part: usize, parts: usize) -> (u64, u64) {
         for place in (0..files.content(&path).len()).skip(part).step_by(parts) {
             for bit in 0..8 {
                 files.damage(&path, |content| content[place] ^= 1 << bit);
-                let result = Manifest::verify_in(&files, &folder);
+                let result = verify_checkpoint(&files, &folder);
                 *(if result.is_err() { &mut noticed } else { &mut missed }) += 1;
                 files.damage(&path, |content| content[place] ^= 1 << bit);
             }
         }
     }
-    Manifest::verify_in(&files, &folder).unwrap();
+    verify_checkpoint(&files, &folder).unwrap();
     (noticed, missed)
 }
 
@@ -62,13 +62,13 @@ fn every_cut_of_a_file_and_every_longer_file_is_noticed() {
         let whole = files.content(&path);
         for length in (0..whole.len()).rev() {
             files.damage(&path, |content| content.truncate(length));
-            assert!(Manifest::verify_in(&files, &folder).is_err(), "{} cut to {length} bytes", path.display());
+            assert!(verify_checkpoint(&files, &folder).is_err(), "{} cut to {length} bytes", path.display());
             cuts += 1;
         }
         files.damage(&path, |content| content.extend(whole.iter().chain(b"x")));
-        assert!(Manifest::verify_in(&files, &folder).is_err(), "{} is a byte longer", path.display());
+        assert!(verify_checkpoint(&files, &folder).is_err(), "{} is a byte longer", path.display());
         files.damage(&path, |content| content.truncate(whole.len()));
-        Manifest::verify_in(&files, &folder).unwrap();
+        verify_checkpoint(&files, &folder).unwrap();
     }
     println!("{cuts} cuts");
     assert!(cuts > 60_000, "{cuts}");
@@ -84,10 +84,9 @@ fn changed(change: impl FnOnce(&Path, &Path)) {
     }
     let (older, newer) = (checkpoint_folder(&run, 1), checkpoint_folder(&run, 2));
     change(&older, &newer);
-    // Whoever asks for it is told which other one is whole; a run goes on from that one and says why.
+    // Its error names the other one that is whole; a run resumes from that one and says why.
     let error = find_checkpoint(&run, Which::Last).unwrap_err();
-    assert!(matches!(error, SavedModelError::Damaged { other: Some(1), .. }), "{error}");
-    assert!(error.help().unwrap().contains("--checkpoint 1"), "{error}");
+    assert!(matches!(error, StorageError::Damaged { other: Some(1), .. }), "{error}");
     let found = newest_whole(&run).unwrap();
     assert_eq!(found.manifest.step, 1);
     assert!(found.warning.unwrap().contains("step-00000002"));

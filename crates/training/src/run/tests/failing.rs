@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use kiln_models::saved::{checkpoint_folder, list_checkpoints, list_leftovers};
+use kiln_storage::{checkpoint_folder, list_checkpoints, list_leftovers};
 
 use super::fixture::{Draws, checkpoint, description, run_folder, scratch, snapshot, whole};
 use super::trouble::{BROKEN, DENIED, FULL, INTERRUPTED, OVER_QUOTA, READ_ONLY, Trouble, TroubledFiles};
@@ -22,8 +22,8 @@ fn prepare(run: &Path) -> RunFolder {
     folder
 }
 
-/// A line of the log and the checkpoint of step 30, which is the best and takes the place of that of step 10. Gives the number of
-/// the first call of it.
+/// A line of the log and the checkpoint of step 30, which is the best and takes the place of that of step 10. Gives the
+/// number of the first call of it.
 fn save(files: &TroubledFiles, run: &Path) -> (usize, Ended) {
     let folder = Arc::new(run_folder(files, run));
     let mut log = folder.open_log(20).unwrap();
@@ -49,21 +49,21 @@ fn try_one(number: u64, name: &str, trouble: Trouble, lasts: bool) -> bool {
     let before = whole(&run);
     assert!(before.len() >= 2 && before.contains(&20), "{what}: only {before:?} are whole");
     let is_saved = matches!(ended, Some(Ok(_)));
-    assert!(!is_saved || before.contains(&30), "{what}: told to be saved, and is not");
+    assert!(!is_saved || before.contains(&30), "{what}: reported as saved, and is not");
     if name == "write" && (matches!(trouble, Trouble::ShortWrite | Trouble::Error(INTERRUPTED))) {
         assert!(matches!(ended, Some(Ok(Saved { tidied: Ok(()), .. }))), "{what}: {ended:?}");
     }
-    let told = match &ended {
+    let reported = match &ended {
         Some(Err(error)) => Some(error.to_string()),
         Some(Ok(Saved { tidied: Err(error), .. })) => Some(error.to_string()),
         _ => None,
     };
     let only_looks = matches!(name, "read" | "kind" | "list");
     let is_met = matches!(trouble, Trouble::Error(code) if !only_looks && (name != "write" || code != INTERRUPTED));
-    assert!(!is_met || told.is_some(), "{what}: nothing was told");
-    if let (Some(told), Trouble::Error(code)) = (&told, trouble) {
+    assert!(!is_met || reported.is_some(), "{what}: nothing was reported");
+    if let (Some(reported), Trouble::Error(code)) = (&reported, trouble) {
         let cause = io::Error::from_raw_os_error(code).to_string();
-        assert!(told.contains(&cause) && told.contains(&*run.to_string_lossy()), "{what}: {told}");
+        assert!(reported.contains(&cause) && reported.contains(&*run.to_string_lossy()), "{what}: {reported}");
     }
 
     let folder = RunFolder::open(&run, true, description()).unwrap();
@@ -72,7 +72,7 @@ fn try_one(number: u64, name: &str, trouble: Trouble, lasts: bool) -> bool {
     assert_eq!(found, checkpoint(found.state.step, if found.state.step == 30 { 30 } else { 10 }), "{what}");
     folder.save(&snapshot(checkpoint(40, 30)), 2).unwrap().tidied.unwrap();
     assert_eq!(whole(&run).last(), Some(&40), "{what}");
-    told.is_some()
+    reported.is_some()
 }
 
 #[test]
@@ -85,28 +85,28 @@ fn every_call_of_a_save_may_fail_in_every_way() {
     ended.unwrap().unwrap().tidied.unwrap();
     assert_eq!(whole(&run), [20, 30]);
 
-    let (mut cases, mut told) = (0, 0);
+    let (mut cases, mut reported) = (0, 0);
     for (number, name) in files.names().into_iter().enumerate().skip(first) {
         let once = [BROKEN, FULL, OVER_QUOTA, DENIED, READ_ONLY, INTERRUPTED].map(Trouble::Error);
         let once = once.into_iter().chain([Trouble::Panic, Trouble::ShortWrite]).map(|trouble| (trouble, false));
-        // Whoever is interrupted for ever tries for ever.
+        // A call that is always interrupted is always tried again.
         let lasting = [BROKEN, FULL, READ_ONLY].map(|code| (Trouble::Error(code), true));
         for (trouble, lasts) in once.chain(lasting) {
             if name == "write" || !matches!(trouble, Trouble::ShortWrite) {
                 cases += 1;
-                told += u64::from(try_one(number as u64, name, trouble, lasts));
+                reported += u64::from(try_one(number as u64, name, trouble, lasts));
             }
         }
     }
-    println!("{} calls, {cases} cases, in {told} of them an error was told", files.names().len() - first);
-    assert!(cases > 400 && told > cases / 2, "{cases} cases, {told} told");
+    println!("{} calls, {cases} cases, in {reported} of them an error was reported", files.names().len() - first);
+    assert!(cases > 400 && reported > cases / 2, "{cases} cases, {reported} reported");
 }
 
 /// 500 processes are killed while they save, and one checkpoint is damaged now and then.
 #[test]
 fn two_whole_checkpoints_stay_through_every_kill() {
     let mut draws = Draws(0);
-    let (mut kills, mut in_the_midst, mut damaged) = (0, 0, 0);
+    let (mut kills, mut interrupted, mut damaged) = (0, 0, 0);
     for run in 0..25 {
         let keep = 2 + run % 3;
         let scratch = scratch();
@@ -129,7 +129,7 @@ fn two_whole_checkpoints_stay_through_every_kill() {
                 step += 1;
                 best = if draws.below(3) == 0 { step } else { best };
                 let Ok(saved) = folder.save(&snapshot(checkpoint(step, best)), keep) else {
-                    in_the_midst += 1;
+                    interrupted += 1;
                     break;
                 };
                 acknowledged = saved.step;
@@ -147,8 +147,8 @@ fn two_whole_checkpoints_stay_through_every_kill() {
             }
         }
     }
-    println!("{kills} kills, {in_the_midst} in the midst of a save; {damaged} checkpoints damaged");
-    assert!(kills == 500 && in_the_midst > 250 && damaged > 20, "{kills}, {in_the_midst}, {damaged}");
+    println!("{kills} kills, {interrupted} during a save; {damaged} checkpoints damaged");
+    assert!(kills == 500 && interrupted > 250 && damaged > 20, "{kills}, {interrupted}, {damaged}");
 }
 
 #[test]

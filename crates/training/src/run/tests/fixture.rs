@@ -4,24 +4,30 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use burn::tensor::{Device, TensorData};
-use kiln_models::saved::{Files, ModelDescription, collect_tensors, list_checkpoints};
+use kiln_models::saved::{ModelDescription, collect_tensors};
 use kiln_models::{ModelConfig, Tokenizer, TokenizerConfig};
+use kiln_storage::{Files, list_checkpoints};
 use tempfile::TempDir;
 
 use crate::run::{Best, Checkpoint, LoopState, RunFolder, Snapshot};
 
+/// The tokenizer of all these runs.
+pub(super) fn tokenizer() -> Tokenizer {
+    let config: TokenizerConfig = toml::from_str("[character]").unwrap();
+    Tokenizer::train(&config, &mut std::iter::once(Ok("hello world".to_string()))).unwrap()
+}
+
 /// A small LSTM.
 pub(super) fn description() -> ModelDescription {
     static DESCRIPTION: LazyLock<ModelDescription> = LazyLock::new(|| {
-        let config: TokenizerConfig = toml::from_str("[character]").unwrap();
-        let tokenizer = Tokenizer::train(&config, &mut std::iter::once(Ok("hello world".to_string()))).unwrap();
+        let tokenizer = tokenizer();
         let model: ModelConfig = toml::from_str("[lstm]\nlayers = 1\nhidden = 6\nembedding = 4").unwrap();
         ModelDescription::new(model, &tokenizer, 8)
     });
     DESCRIPTION.clone()
 }
 
-/// The state of training after `step`, of which every part tells the step.
+/// The state of training after `step`, of which every part says the step.
 pub(super) fn checkpoint(step: u64, best: u64) -> Checkpoint {
     let numbers = |count| numbers(step, count);
     let best = Some(Best { step: best, loss: 1.5 });
@@ -33,7 +39,7 @@ pub(super) fn checkpoint(step: u64, best: u64) -> Checkpoint {
     }
 }
 
-/// Numbers that tell the step.
+/// Numbers that say the step.
 pub(super) fn numbers(step: u64, count: usize) -> TensorData {
     TensorData::new((0..count).map(|n| step as f32 + n as f32 / 7.0).collect(), [count])
 }

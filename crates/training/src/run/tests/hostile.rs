@@ -1,14 +1,14 @@
-//! Mutants of the state of the loop and of the log, and logs that are no text, no file, or one line without an end.
+//! Mutants of the state of the loop and of the log, and logs that are not text, not a file, or one line without an end.
 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
 use kiln_hostile::{Fate, Form, each_mutant, in_a_process, within_bounds};
-use kiln_models::saved::{FoundCheckpoint, Manifest, ManifestFile, tensors_to_safetensors};
+use kiln_storage::{CheckpointReader, DiskFiles, StorageError, write_folder_atomically};
 
 use super::{LoopState, Metrics, MetricsLog, entry};
-use crate::run::{Best, Checkpoint, EvaluationEntry, RunRecord, RunSurvey, ScheduleEntry, history};
+use crate::run::{Best, Checkpoint, CheckpointError, EvaluationEntry, RunRecord, RunSurvey, ScheduleEntry, history};
 
 fn state() -> LoopState {
     LoopState {
@@ -23,33 +23,30 @@ fn state() -> LoopState {
     }
 }
 
-/// A checkpoint that was found in a folder, with a manifest that lists these files.
-fn listing(folder: &Path, names: &[&str]) -> FoundCheckpoint {
-    let files = names.iter().map(|name| ManifestFile { name: name.to_string(), bytes: 0, blake3: String::new() });
-    let manifest = Manifest { format: 1, kiln: String::new(), step: 7, files: files.collect() };
-    FoundCheckpoint { folder: folder.to_path_buf(), manifest, run: folder.to_path_buf(), warning: None }
+/// Writes a whole checkpoint whose state of the loop is `bytes`, and reads it.
+fn read_state(folder: &Path, bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
+    let checkpoint = folder.join("checkpoint");
+    write_folder_atomically::<StorageError>(&DiskFiles, &checkpoint, 7, |staged| {
+        staged.write("training.json", bytes)?;
+        staged.write_tensors("optimizer.safetensors", &Default::default(), &Default::default())
+    })?;
+    Checkpoint::read(&mut CheckpointReader::open(&DiskFiles, folder, &checkpoint)?)
 }
 
 #[test]
 fn every_mutant_of_the_loops_state_is_refused_by_name_or_reads_back_equal() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("training.json");
-    let none = tensors_to_safetensors(&Default::default(), &Default::default()).unwrap();
-    fs::write(folder.path().join("optimizer.safetensors"), none).unwrap();
+    let folder = super::fixture::scratch();
+    let path = folder.path().join("checkpoint/training.json");
     let valid = serde_json::to_vec_pretty(&state()).unwrap();
-    let found = listing(folder.path(), &["training.json", "optimizer.safetensors"]);
-    let tally = each_mutant(&[valid], Form::Text, |bytes| {
-        fs::write(&path, bytes).unwrap();
-        match Checkpoint::read(&found) {
-            Ok(checkpoint) => {
-                let again = serde_json::to_vec(&checkpoint.state).unwrap();
-                assert_eq!(serde_json::from_slice::<LoopState>(&again).unwrap(), checkpoint.state);
-                Fate::Read
-            }
-            Err(error) => {
-                assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
-                Fate::Refused
-            }
+    let tally = each_mutant(&[valid], Form::Text, |bytes| match read_state(folder.path(), bytes) {
+        Ok(checkpoint) => {
+            let again = serde_json::to_vec(&checkpoint.state).unwrap();
+            assert_eq!(serde_json::from_slice::<LoopState>(&again).unwrap(), checkpoint.state);
+            Fate::Read
+        }
+        Err(error) => {
+            assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+            Fate::Refused
         }
     });
     assert!(tally.read > 500 && tally.refused > 5000, "{tally:?}");

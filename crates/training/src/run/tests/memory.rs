@@ -1,16 +1,17 @@
 //! A file system in memory that knows what of it is on the disk and what a loss of power may still undo.
 //!
-//! As POSIX has it: the content of a file is safe once the file was flushed, a name once its folder was; until then any part of
-//! what was done may be there after a loss of power, in any order, but a renaming is there as a whole or not at all.
+//! As POSIX has it: the content of a file is safe once the file was flushed, a name once its folder was; until then any
+//! part of what was done may be there after a loss of power, in any order, but a renaming is there as a whole or not at
+//! all.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kiln_models::saved::{Files, Kind, OpenFile};
+use kiln_storage::{Files, Kind, OpenFile, ReadFile};
 
 use kiln_data::batches::mix;
 
@@ -265,7 +266,7 @@ impl Files for MemoryFiles {
         Ok(self.opened(node))
     }
 
-    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn Read>>> {
+    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn ReadFile>>> {
         let disk = &self.state().disk;
         match &disk.nodes[disk.find(path)?] {
             Node::Folder { .. } => Ok(None),
@@ -388,8 +389,18 @@ struct Content(Arc<Vec<u8>>, usize);
 
 impl Read for Content {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let taken = (&self.0[self.1..]).read(buffer)?;
+        let taken = (&self.0[self.1.min(self.0.len())..]).read(buffer)?;
         self.1 += taken;
         Ok(taken)
+    }
+}
+
+impl Seek for Content {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.1 = match to {
+            SeekFrom::Start(place) => place as usize,
+            _ => return Err(ErrorKind::Unsupported.into()),
+        };
+        Ok(self.1 as u64)
     }
 }

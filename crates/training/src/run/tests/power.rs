@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use kiln_models::saved::{create_folder_durably, list_leftovers};
+use kiln_storage::{create_folder_durably, list_leftovers};
 
 use super::fixture::{assert_none_in_part, checkpoint, description, run_folder, scratch, snapshot, whole};
 use super::memory::{Image, Loss, MemoryFiles, restore};
@@ -16,8 +16,8 @@ fn rank(checkpoint: &Checkpoint) -> u64 {
     2 * checkpoint.state.step + u64::from(checkpoint.state.evaluated.is_some())
 }
 
-/// A life of a run: five checkpoints, the last of which is written twice, since an evaluation came after it; two stay, and the
-/// best one. The marks are the ranks of the last one that was told to be saved.
+/// A life of a run: five checkpoints, the last of which is written twice, since an evaluation came after it; two stay,
+/// and the best one. The marks are the ranks of the last one that was reported as saved.
 fn life() -> MemoryFiles {
     let files = MemoryFiles::new();
     create_folder_durably(&files, Path::new(RUN)).unwrap();
@@ -43,7 +43,8 @@ fn life() -> MemoryFiles {
     files
 }
 
-/// What the next process finds: at least the checkpoint of rank `saved`. Gives the rank of the one that it goes on from.
+/// What the next process finds: at least the checkpoint of rank `saved`. Gives the rank of the one that it goes on
+/// from.
 fn recover(image: &Image, saved: u64, what: &str) -> u64 {
     let scratch = scratch();
     restore(image, scratch.path());
@@ -51,7 +52,7 @@ fn recover(image: &Image, saved: u64, what: &str) -> u64 {
     let folder = RunFolder::open(&run, true, description()).unwrap();
     assert_eq!(list_leftovers(&run).unwrap(), Vec::<std::path::PathBuf>::new(), "{what}");
     assert_none_in_part(&run, what);
-    // Checkpoints of two steps were told to be saved, hence as many are whole.
+    // Checkpoints of two steps were reported as saved, hence as many are whole.
     assert!(whole(&run).len() as u64 >= (saved / 2).min(2), "{what}: only {:?} are whole", whole(&run));
     let Some((_, found)) = folder.newest().unwrap_or_else(|error| panic!("{what}: {error}")) else {
         assert_eq!(saved, 0, "{what}: nothing is left");
@@ -82,7 +83,7 @@ fn after_every_loss_of_power_the_last_saved_checkpoint_is_there_or_a_later_one()
         }
     }
     println!(
-        "{} calls, {images} losses of power, after {later} a later checkpoint than the last one told",
+        "{} calls, {images} losses of power, after {later} a later checkpoint than the last one reported",
         history.len()
     );
     assert!(images > 1000 && later > 0, "{images} images, {later} later");

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kiln_models::saved::{DiskFiles, Files, Kind, OpenFile};
+use kiln_storage::{DiskFiles, Files, Kind, OpenFile, ReadFile};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// The call fails with this number of the system and does nothing.
     Error(i32),
-    /// A writing takes half of the bytes; other calls are as ever.
+    /// A writing takes half of the bytes; other calls are unchanged.
     ShortWrite,
     /// The call panics.
     Panic,
@@ -98,7 +98,7 @@ impl Files for TroubledFiles {
         Ok(self.opened(path, DiskFiles.append_to(path)?))
     }
 
-    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn Read>>> {
+    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn ReadFile>>> {
         self.call("read", path)?;
         DiskFiles.read(path)
     }

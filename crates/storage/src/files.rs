@@ -1,5 +1,5 @@
-//! The file operations that saving consists of, one call on the system each, so that a test can let any of them fail, or stop
-//! the world after it.
+//! The file operations that saving consists of, one call on the system each, so that a test can let any of them fail,
+//! or stop the world after it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -31,7 +31,7 @@ pub trait Files: Send + Sync {
     ///
     /// # Errors
     /// What the system says.
-    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn Read>>>;
+    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn ReadFile>>>;
 
     /// What has this name. Links are not followed.
     ///
@@ -63,12 +63,18 @@ pub trait Files: Send + Sync {
     /// What the system says.
     fn remove_folder(&self, path: &Path) -> io::Result<()>;
 
-    /// Flushes the names in a folder to the disk: until then, a loss of power may undo what was made, renamed or removed there.
+    /// Flushes the names in a folder to the disk: until then, a loss of power may undo what was made, renamed or
+    /// removed there.
     ///
     /// # Errors
     /// What the system says.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 }
+
+/// A file that is open for reading.
+pub trait ReadFile: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> ReadFile for T {}
 
 /// A file that is open for writing.
 pub trait OpenFile: Send + Sync {
@@ -135,8 +141,8 @@ impl Files for DiskFiles {
         Ok(Box::new(OpenOptions::new().create(true).read(true).append(true).open(path)?))
     }
 
-    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn Read>>> {
-        Ok(open_regular(path, Links::Refused)?.map(|file| Box::new(file) as Box<dyn Read>))
+    fn read(&self, path: &Path) -> io::Result<Option<Box<dyn ReadFile>>> {
+        Ok(open_regular(path, Links::Refused)?.map(|file| Box::new(file) as Box<dyn ReadFile>))
     }
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {
@@ -192,8 +198,8 @@ impl OpenFile for File {
     }
 }
 
-/// Lets an open file be written in the ways of the standard library: its `write_all` writes on after a short writing and one
-/// that a signal interrupted.
+/// Lets an open file be written in the ways of the standard library: its `write_all` writes on after a short writing
+/// and one that a signal interrupted.
 pub struct Writer<'a>(pub &'a dyn OpenFile);
 
 impl Write for Writer<'_> {

@@ -2,8 +2,9 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::super::{MANIFEST_FILE, Manifest, SavedModelError};
-use super::{damage, write_checkpoint};
+use super::{damage, verify, write_checkpoint};
+use crate::layout::MANIFEST_FILE;
+use crate::{Manifest, StorageError};
 
 /// A sealed manifest with this JSON inside.
 pub(super) fn forge(folder: &Path, manifest: &str) {
@@ -18,7 +19,7 @@ fn the_manifest_lists_every_file_with_its_size_and_hash() {
     let run = tempfile::tempdir().unwrap();
     let folder = write_checkpoint(run.path(), 7);
 
-    let manifest = Manifest::verify(&folder).unwrap();
+    let manifest = verify(&folder).unwrap();
 
     assert_eq!(manifest.step, 7);
     assert_eq!(manifest.kiln, env!("CARGO_PKG_VERSION"));
@@ -46,17 +47,14 @@ fn every_flipped_bit_is_detected() {
         for (place, &byte) in whole.iter().enumerate() {
             for bit in 0..8 {
                 put(place, byte ^ (1 << bit));
-                assert!(
-                    Manifest::verify(&folder).is_err(),
-                    "bit {bit} of byte {place} of {name} was flipped unnoticed"
-                );
+                assert!(verify(&folder).is_err(), "bit {bit} of byte {place} of {name} was flipped unnoticed");
                 flips += 1;
             }
             put(place, byte);
         }
     }
     assert!(flips > 4000, "the files have only {flips} bits");
-    Manifest::verify(&folder).unwrap();
+    verify(&folder).unwrap();
 }
 
 #[test]
@@ -68,7 +66,7 @@ fn every_truncation_is_detected() {
         let whole = fs::read(&path).unwrap();
         for length in 0..whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
-            assert!(Manifest::verify(&folder).is_err(), "{name} cut to {length} bytes and not noticed");
+            assert!(verify(&folder).is_err(), "{name} cut to {length} bytes and not noticed");
         }
         fs::write(&path, whole).unwrap();
     }
@@ -103,7 +101,7 @@ fn a_file_that_is_not_listed_is_no_part_of_the_checkpoint() {
     let run = tempfile::tempdir().unwrap();
     let folder = write_checkpoint(run.path(), 7);
     fs::write(folder.join("notes.txt"), "mine").unwrap();
-    assert!(!Manifest::verify(&folder).unwrap().lists("notes.txt"));
+    assert!(!verify(&folder).unwrap().lists("notes.txt"));
 }
 
 #[cfg(unix)]
@@ -141,13 +139,13 @@ fn a_name_twice_a_foreign_key_and_a_newer_format_are_told_apart() {
     let file = format!(r#"{{"name":"loop.json","bytes":10,"blake3":"{}"}}"#, blake3::hash(b"{\"step\":7}").to_hex());
 
     forge(&folder, &format!(r#"{{"format":1,"kiln":"0","step":7,"files":[{file}]}}"#));
-    assert_eq!(Manifest::verify(&folder).unwrap().files.len(), 1);
+    assert_eq!(verify(&folder).unwrap().files.len(), 1);
     forge(&folder, &format!(r#"{{"format":1,"kiln":"0","step":7,"files":[{file},{file}]}}"#));
     assert_eq!(damage(&folder), "`manifest.json` lists `loop.json` twice");
     forge(&folder, r#"{"format":1,"kiln":"0","step":7,"files":[],"colour":"red"}"#);
     assert!(damage(&folder).contains("colour"));
     forge(&folder, r#"{"format":2,"kiln":"9","parts":[]}"#);
-    assert!(matches!(Manifest::verify(&folder), Err(SavedModelError::Newer { found: 2, known: 1, .. })));
+    assert!(matches!(verify(&folder), Err(StorageError::Newer { found: 2, known: 1, .. })));
 }
 
 #[test]
@@ -155,6 +153,6 @@ fn a_manifest_of_absurd_length_is_not_read() {
     let run = tempfile::tempdir().unwrap();
     let folder = write_checkpoint(run.path(), 7);
     fs::write(folder.join(MANIFEST_FILE), vec![b' '; (1 << 20) + 1]).unwrap();
-    let error = Manifest::verify(&folder).unwrap_err().to_string();
+    let error = verify(&folder).unwrap_err().to_string();
     assert!(error.contains("more than 1048576 bytes"), "{error}");
 }

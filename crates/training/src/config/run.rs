@@ -28,7 +28,8 @@ pub struct RunConfig {
     /// Updates between two evaluations on the validation split; the last step is always evaluated. Default `250`.
     #[serde(default = "default_evaluate_every")]
     pub evaluate_every: u64,
-    /// Evaluations in a row that are no better than the best before them, after which training ends early, >= 1. Default: none.
+    /// Evaluations in a row that are no better than the best before them, after which training ends early, >= 1.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
     /// The part of the validation split that evaluations while training read, from its start, in (0, 1]. Default `1.0`.
@@ -40,7 +41,8 @@ pub struct RunConfig {
     /// Checkpoints to keep, the newest ones, beside the best, >= 2. Default `3`.
     #[serde(default = "default_keep")]
     pub keep: usize,
-    /// What to do when a checkpoint or a line of the log cannot be written: `continue` (and try again) or `stop`. Default `continue`.
+    /// What to do when a checkpoint or a line of the log cannot be written: `continue` (and try again) or `stop`.
+    /// Default `continue`.
     #[serde(default)]
     pub on_save_error: OnSaveError,
     /// Updates between two lines of the log, >= 1. Default `10`.
@@ -57,11 +59,11 @@ pub struct RunConfig {
     pub sample_tokens: usize,
 }
 
-/// What training does when the run folder cannot be written: the disk is full, say.
+/// What training does when the run folder cannot be written, because the disk is full for example.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnSaveError {
-    /// It goes on, says so, and tries again at the next checkpoint.
+    /// It continues, says so, and tries again at the next checkpoint.
     #[default]
     Continue,
     /// It ends with the error.
@@ -160,5 +162,69 @@ impl RunConfig {
             );
         }
         violations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> RunConfig {
+        toml::from_str("steps = 10\nbatch = 2\ncontext = 8").unwrap()
+    }
+
+    fn keys(violations: Vec<Violation>) -> Vec<String> {
+        violations.into_iter().map(|violation| violation.key).collect()
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_documented_default() {
+        let config = config();
+        assert_eq!(config.windows, Windows::Shuffled);
+        assert_eq!((config.accumulate, config.clip_norm), (1, None));
+        assert_eq!((config.evaluate_every, config.checkpoint_every, config.keep, config.log_every), (250, 250, 3, 10));
+        assert_eq!((config.evaluate_fraction, config.sample_every, config.sample_tokens), (1.0, None, 200));
+        assert_eq!(config.tokens_per_step(), 16);
+        assert_eq!(config.validate(), []);
+    }
+
+    #[test]
+    fn every_value_out_of_range_is_named() {
+        let wrong = RunConfig {
+            steps: 0,
+            batch: 0,
+            context: 0,
+            windows: Windows::Random,
+            accumulate: 0,
+            clip_norm: Some(0.0),
+            evaluate_every: 0,
+            evaluate_fraction: 1.5,
+            checkpoint_every: 0,
+            keep: 1,
+            on_save_error: OnSaveError::Continue,
+            log_every: 0,
+            patience: Some(0),
+            sample_every: Some(0),
+            prompts: vec![],
+            sample_tokens: 0,
+        };
+        let found = keys(wrong.validate());
+        let expected = [
+            "steps",
+            "batch",
+            "context",
+            "accumulate",
+            "evaluate-every",
+            "checkpoint-every",
+            "log-every",
+            "patience",
+            "sample-every",
+            "sample-tokens",
+            "keep",
+            "clip-norm",
+            "evaluate-fraction",
+            "prompts",
+        ];
+        assert_eq!(found, expected);
     }
 }

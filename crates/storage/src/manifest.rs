@@ -8,15 +8,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::SavedModelError;
-use super::files::{DiskFiles, Files, Kind};
-
-/// The name of the manifest in a checkpoint folder.
-pub const MANIFEST_FILE: &str = "manifest.json";
+use crate::error::StorageError;
+use crate::files::{Files, Kind, ReadFile};
+use crate::hashed::HashedFile;
+use crate::layout::MANIFEST_FILE;
 
 /// The layout that this program writes, and the newest that it reads.
 const FORMAT: u64 = 1;
-/// A manifest lists a handful of files; a longer one is none.
+/// A manifest lists a handful of files; a longer one isn't a manifest.
 const LONGEST_MANIFEST: u64 = 1 << 20;
 
 /// What a checkpoint consists of.
@@ -66,19 +65,19 @@ struct AnyManifest {
 
 impl Manifest {
     /// The manifest of a checkpoint of `step` that consists of these files.
-    pub(super) fn new(step: u64, mut files: Vec<ManifestFile>) -> Self {
+    pub(crate) fn new(step: u64, mut files: Vec<ManifestFile>) -> Self {
         files.sort_by(|left, right| left.name.cmp(&right.name));
         Self { format: FORMAT, kiln: env!("CARGO_PKG_VERSION").to_owned(), step, files }
     }
 
     /// The text of the file, with its hash.
-    pub(super) fn sealed(&self) -> Result<String, String> {
+    pub(crate) fn sealed(&self) -> Result<String, String> {
         let sealed = Sealed { manifest: self.clone(), blake3: self.seal() };
         serde_json::to_string_pretty(&sealed).map_err(|error| format!("the manifest has no text: {error}"))
     }
 
     /// Makes sure that every name stays in its folder and is there once; else what is wrong, to stand after `lists`.
-    pub(super) fn check_names(&self) -> Result<(), String> {
+    pub(crate) fn check_names(&self) -> Result<(), String> {
         for (index, file) in self.files.iter().enumerate() {
             check_name(&file.name)?;
             if self.files[..index].iter().any(|earlier| earlier.name == file.name) {
@@ -88,39 +87,19 @@ impl Manifest {
         Ok(())
     }
 
-    /// Reads the manifest of `folder` and compares every file that it lists: kind, length and hash.
-    ///
-    /// # Errors
-    /// [`SavedModelError::Damaged`] naming the first file that does not fit and how.
-    pub fn verify(folder: &Path) -> Result<Self, SavedModelError> {
-        Self::verify_in(&DiskFiles, folder)
-    }
-
-    /// The same in another file system than the disk.
-    ///
-    /// # Errors
-    /// As [`Manifest::verify`].
-    pub fn verify_in(files: &dyn Files, folder: &Path) -> Result<Self, SavedModelError> {
-        let manifest = Self::read(files, folder)?;
-        for file in &manifest.files {
-            file.check(files, folder)?;
-        }
-        Ok(manifest)
-    }
-
     /// Whether the checkpoint has a file of this name.
     pub fn lists(&self, name: &str) -> bool {
         self.files.iter().any(|file| file.name == name)
     }
 
     /// Reads the manifest and checks it by itself: layout, seal, names. Does not look at the files.
-    pub(super) fn read(files: &dyn Files, folder: &Path) -> Result<Self, SavedModelError> {
-        let damaged = |problem: String| SavedModelError::damaged(folder, format!("`{MANIFEST_FILE}` {problem}"));
+    pub(crate) fn read(files: &dyn Files, folder: &Path) -> Result<Self, StorageError> {
+        let damaged = |problem: String| StorageError::damaged(folder, format!("`{MANIFEST_FILE}` {problem}"));
         let text = read_small(files, &folder.join(MANIFEST_FILE), LONGEST_MANIFEST)?;
         // The layout is asked for first, so that a newer one is called newer and not broken.
         let format = serde_json::from_slice::<AnyFormat>(&text).ok().map(|any| any.manifest.format);
         if let Some(found) = format.filter(|&found| found > FORMAT) {
-            return Err(SavedModelError::Newer { path: folder.join(MANIFEST_FILE), found, known: FORMAT });
+            return Err(StorageError::Newer { path: folder.join(MANIFEST_FILE), found, known: FORMAT });
         }
         let sealed: Sealed =
             serde_json::from_slice(&text).map_err(|error| damaged(format!("cannot be read: {error}")))?;
@@ -142,21 +121,36 @@ impl Manifest {
 
 impl ManifestFile {
     /// Compares the file in `folder` with what the manifest says: kind, length, hash, the cheapest first.
-    pub(super) fn check(&self, files: &dyn Files, folder: &Path) -> Result<(), SavedModelError> {
-        let damaged = |problem: String| SavedModelError::damaged(folder, format!("`{}` {problem}", self.name));
+    pub(crate) fn check(&self, files: &dyn Files, folder: &Path) -> Result<(), StorageError> {
+        self.check_length(files, folder)?;
+        self.check_hash(HashedFile::new(open(files, &folder.join(&self.name))?, self.bytes), folder)
+    }
+
+    /// Compares kind and length of the file in `folder` with what the manifest says, without reading it.
+    pub(crate) fn check_length(&self, files: &dyn Files, folder: &Path) -> Result<(), StorageError> {
         let path = folder.join(&self.name);
         match files.kind(&path) {
-            Ok(Kind::File { bytes }) if bytes == self.bytes => {}
-            Ok(Kind::File { bytes }) => return Err(damaged(format!("has {bytes} bytes instead of {}", self.bytes))),
-            Ok(_) => return Err(damaged("is not a regular file".into())),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(damaged("is missing".into())),
-            Err(error) => return Err(SavedModelError::io("read", &path)(error)),
+            Ok(Kind::File { bytes }) if bytes == self.bytes => Ok(()),
+            Ok(Kind::File { bytes }) => {
+                Err(self.damaged(folder, &format!("has {bytes} bytes instead of {}", self.bytes)))
+            }
+            Ok(_) => Err(self.damaged(folder, "is not a regular file")),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(self.damaged(folder, "is missing")),
+            Err(error) => Err(StorageError::io("read", &path)(error)),
         }
-        let (bytes, blake3) = measure(files, &path)?;
-        if bytes != self.bytes || blake3 != self.blake3 {
-            return Err(damaged("was changed after it was written (its hash differs)".into()));
+    }
+
+    /// Compares the content of the file, some of which may have been read, with what the manifest says.
+    pub(crate) fn check_hash(&self, file: HashedFile, folder: &Path) -> Result<(), StorageError> {
+        let (bytes, hash) = file.finish().map_err(StorageError::io("read", &folder.join(&self.name)))?;
+        if bytes != self.bytes || *hash.to_hex() != *self.blake3 {
+            return Err(self.damaged(folder, "was changed after it was written (its hash differs)"));
         }
         Ok(())
+    }
+
+    fn damaged(&self, folder: &Path, problem: &str) -> StorageError {
+        StorageError::damaged(folder, format!("`{}` {problem}", self.name))
     }
 }
 
@@ -172,27 +166,21 @@ fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Length and BLAKE3 hash of a regular file, read in pieces.
-fn measure(files: &dyn Files, path: &Path) -> Result<(u64, String), SavedModelError> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(open(files, path)?).map_err(SavedModelError::io("read", path))?;
-    Ok((hasher.count(), hasher.finalize().to_hex().to_string()))
-}
-
 /// The content of a regular file that is at most `longest` bytes long. No more memory is taken than that.
 ///
 /// # Errors
-/// The file cannot be read, is longer, or is no regular one.
-pub fn read_small(files: &dyn Files, path: &Path, longest: u64) -> Result<Vec<u8>, SavedModelError> {
+/// The file cannot be read, is longer, or isn't a regular one.
+pub fn read_small(files: &dyn Files, path: &Path, longest: u64) -> Result<Vec<u8>, StorageError> {
     let mut bytes = Vec::new();
-    open(files, path)?.take(longest + 1).read_to_end(&mut bytes).map_err(SavedModelError::io("read", path))?;
+    open(files, path)?.take(longest + 1).read_to_end(&mut bytes).map_err(StorageError::io("read", path))?;
     if bytes.len() as u64 > longest {
-        return Err(SavedModelError::io("read", path)(io::Error::other(format!("it has more than {longest} bytes"))));
+        return Err(StorageError::io("read", path)(io::Error::other(format!("it has more than {longest} bytes"))));
     }
     Ok(bytes)
 }
 
-fn open(files: &dyn Files, path: &Path) -> Result<Box<dyn Read>, SavedModelError> {
-    let file = files.read(path).map_err(SavedModelError::io("read", path))?;
-    file.ok_or_else(|| SavedModelError::NotAFile { path: path.to_path_buf() })
+/// Opens a regular file.
+pub(crate) fn open(files: &dyn Files, path: &Path) -> Result<Box<dyn ReadFile>, StorageError> {
+    let file = files.read(path).map_err(StorageError::io("read", path))?;
+    file.ok_or_else(|| StorageError::NotAFile { path: path.to_path_buf() })
 }

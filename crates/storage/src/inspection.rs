@@ -1,18 +1,17 @@
 //! A checkpoint looked at file by file, for people: nothing is loaded, and one damaged file hides no other.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::atomic::leftover;
-use super::description::ModelDescription;
-use super::error::SavedModelError;
-use super::files::DiskFiles;
-use super::folder::{CHECKPOINTS, verify_checkpoint};
-use super::header::{FileHeader, Place};
-use super::manifest::{MANIFEST_FILE, Manifest};
-use super::open::{WEIGHTS_FILE, read_description};
+use crate::atomic::leftover;
+use crate::error::StorageError;
+use crate::files::DiskFiles;
+use crate::formats::{FileHeader, Place};
+use crate::layout::{CHECKPOINTS, MANIFEST_FILE, step_of};
+use crate::manifest::Manifest;
 
 /// What is in the folder of a checkpoint.
 #[derive(Debug, Serialize)]
@@ -23,10 +22,10 @@ pub struct CheckpointContents {
     pub kiln: Option<String>,
     /// Every file, in alphabetical order.
     pub files: Vec<FileReport>,
-    /// What the weights say of their model; nothing where they cannot be read.
-    pub description: Option<ModelDescription>,
     /// The tensors of all files.
     pub tensors: Vec<TensorReport>,
+    /// The texts in the header of each tensor file, by the file's name.
+    pub texts: BTreeMap<String, BTreeMap<String, String>>,
     /// Everything that is wrong; a checkpoint without such counts as whole.
     pub damage: Vec<String>,
 }
@@ -61,22 +60,21 @@ pub struct TensorReport {
 /// Looks at every file of a checkpoint folder.
 ///
 /// # Errors
-/// The folder cannot be listed. Damage is no error here but part of the answer.
-pub fn inspect_checkpoint(folder: &Path) -> Result<CheckpointContents, SavedModelError> {
+/// The folder cannot be listed. Damage isn't an error here but part of the answer.
+pub fn inspect_checkpoint(folder: &Path) -> Result<CheckpointContents, StorageError> {
     let lengths = lengths(folder)?;
     let mut contents = CheckpointContents {
         step: None,
         kiln: None,
         files: Vec::new(),
-        description: None,
         tensors: Vec::new(),
+        texts: BTreeMap::new(),
         damage: Vec::new(),
     };
-    // Whether a checkpoint counts is decided in one place; what else is wrong is added to it.
-    contents.damage.extend(verify_checkpoint(&DiskFiles, folder).err().map(|error| problem(&error)));
     let manifest = if lengths.iter().any(|(name, _)| name == MANIFEST_FILE) {
-        Manifest::read(&DiskFiles, folder).ok()
+        contents.note(Manifest::read(&DiskFiles, folder))
     } else {
+        contents.damage.push(format!("`{MANIFEST_FILE}` is missing"));
         None
     };
     for file in manifest.iter().flat_map(|manifest| &manifest.files) {
@@ -85,6 +83,10 @@ pub fn inspect_checkpoint(folder: &Path) -> Result<CheckpointContents, SavedMode
         let (name, blake3, verified) = (file.name.clone(), Some(file.blake3.clone()), checked.is_ok());
         contents.files.push(FileReport { name, bytes, blake3, verified });
         contents.note(checked);
+    }
+    let named = folder.file_name().and_then(|name| name.to_str()).and_then(step_of);
+    if let Some(manifest) = manifest.as_ref().filter(|manifest| named.is_some_and(|step| step != manifest.step)) {
+        contents.damage.push(format!("its manifest is that of step {}", manifest.step));
     }
     let is_listed = |name: &str| manifest.as_ref().is_some_and(|manifest| manifest.lists(name));
     for (name, bytes) in lengths.iter().filter(|(name, _)| !is_listed(name)) {
@@ -101,7 +103,7 @@ pub fn inspect_checkpoint(folder: &Path) -> Result<CheckpointContents, SavedMode
 
 impl CheckpointContents {
     /// Adds the damage that a check found, once.
-    fn note<T>(&mut self, checked: Result<T, SavedModelError>) -> Option<T> {
+    fn note<T>(&mut self, checked: Result<T, StorageError>) -> Option<T> {
         match checked {
             Ok(value) => Some(value),
             Err(error) => {
@@ -114,54 +116,49 @@ impl CheckpointContents {
         }
     }
 
-    /// Reads what the tensor files that verified say of themselves; a damaged one was told already.
+    /// Reads the headers of the tensor files that verified; damaged files have already been reported.
     fn read_headers(&mut self, folder: &Path) {
         let verified = self.files.iter().filter(|file| file.verified && file.name.ends_with(".safetensors"));
         let names: Vec<String> = verified.map(|file| file.name.clone()).collect();
         for name in names {
-            let path = folder.join(&name);
-            if name == WEIGHTS_FILE {
-                self.description = self.note(read_description(&path));
+            if let Some(header) = self.note(header_of(&folder.join(&name))) {
+                let mut tensors: Vec<TensorReport> =
+                    header.tensors.into_iter().map(|found| report(&name, found)).collect();
+                tensors.sort_by(|left, right| left.name.cmp(&right.name));
+                self.tensors.extend(tensors);
+                self.texts.insert(name, header.metadata);
             }
-            let tensors = self.note(tensors_of(&path, &name));
-            self.tensors.extend(tensors.into_iter().flatten());
         }
     }
 }
 
-/// The tensors that the header of a file describes, in alphabetical order.
-fn tensors_of(path: &Path, file: &str) -> Result<Vec<TensorReport>, SavedModelError> {
-    let mut opened = File::open(path).map_err(SavedModelError::io("open", path))?;
-    let length = opened.metadata().map_err(SavedModelError::io("read", path))?.len();
-    let header = FileHeader::read(&mut opened, length)
-        .map_err(|source| SavedModelError::TensorFile { path: path.to_path_buf(), source })?;
-    let report = |(name, place): (String, Place)| TensorReport {
-        file: file.to_owned(),
-        name,
-        shape: place.shape,
-        number_type: place.dtype.to_string(),
-    };
-    let mut tensors: Vec<TensorReport> = header.tensors.into_iter().map(report).collect();
-    tensors.sort_by(|left, right| left.name.cmp(&right.name));
-    Ok(tensors)
+fn report(file: &str, (name, place): (String, Place)) -> TensorReport {
+    TensorReport { file: file.to_owned(), name, shape: place.shape, number_type: place.dtype.to_string() }
+}
+
+fn header_of(path: &Path) -> Result<FileHeader, StorageError> {
+    let mut opened = File::open(path).map_err(StorageError::io("open", path))?;
+    let length = opened.metadata().map_err(StorageError::io("read", path))?.len();
+    FileHeader::read(&mut opened, length)
+        .map_err(|source| StorageError::TensorFile { path: path.to_path_buf(), source })
 }
 
 /// Names and lengths of what is in the folder.
-fn lengths(folder: &Path) -> Result<Vec<(String, u64)>, SavedModelError> {
+fn lengths(folder: &Path) -> Result<Vec<(String, u64)>, StorageError> {
     let mut lengths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(SavedModelError::io("list", folder))? {
-        let entry = entry.map_err(SavedModelError::io("list", folder))?;
-        let metadata = entry.metadata().map_err(SavedModelError::io("read", &entry.path()))?;
+    for entry in fs::read_dir(folder).map_err(StorageError::io("list", folder))? {
+        let entry = entry.map_err(StorageError::io("list", folder))?;
+        let metadata = entry.metadata().map_err(StorageError::io("read", &entry.path()))?;
         lengths.push((entry.file_name().to_string_lossy().into_owned(), metadata.len()));
     }
     lengths.sort();
     Ok(lengths)
 }
 
-/// What is wrong, without the folder, which whoever asked knows.
-fn problem(error: &SavedModelError) -> String {
+/// What is wrong, without the folder, which the caller knows.
+fn problem(error: &StorageError) -> String {
     match error {
-        SavedModelError::Damaged { problem, .. } => problem.clone(),
+        StorageError::Damaged { problem, .. } => problem.clone(),
         other => other.to_string(),
     }
 }
@@ -170,15 +167,15 @@ fn problem(error: &SavedModelError) -> String {
 ///
 /// # Errors
 /// The folder of the run or that of its checkpoints cannot be listed.
-pub fn list_leftovers(run: &Path) -> Result<Vec<PathBuf>, SavedModelError> {
+pub fn list_leftovers(run: &Path) -> Result<Vec<PathBuf>, StorageError> {
     let mut leftovers = Vec::new();
     for folder in [run.to_path_buf(), run.join(CHECKPOINTS)] {
         let entries = match fs::read_dir(&folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            other => other.map_err(SavedModelError::io("list", &folder))?,
+            other => other.map_err(StorageError::io("list", &folder))?,
         };
         for entry in entries {
-            let path = entry.map_err(SavedModelError::io("list", &folder))?.path();
+            let path = entry.map_err(StorageError::io("list", &folder))?.path();
             leftovers.extend(leftover(&path).map(|_| path));
         }
     }

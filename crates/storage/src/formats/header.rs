@@ -9,10 +9,8 @@ use safetensors::Dtype;
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::tensors::{RESERVED_NAME, TensorFileError};
+use super::error::{LONGEST_HEADER, RESERVED_NAME, TensorFileError};
 
-/// Longest header that is read: a hundred and sixty bytes for each of as many tensors as are read.
-pub(super) const LONGEST_HEADER: u64 = 8 << 20;
 /// Most tensors that are read.
 const MOST_TENSORS: usize = 50_000;
 /// Most axes of a tensor.
@@ -20,30 +18,37 @@ const MOST_AXES: usize = 64;
 
 /// What a file says about its tensors.
 #[derive(Debug)]
-pub(super) struct FileHeader {
+pub(crate) struct FileHeader {
     /// Names and places in the order of the file.
-    pub(super) tensors: Vec<(String, Place)>,
+    pub(crate) tensors: Vec<(String, Place)>,
     /// The table of texts.
-    pub(super) metadata: BTreeMap<String, String>,
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// How many bytes it takes: where the tensors begin.
+    pub(super) length: u64,
 }
 
 /// One tensor as the header describes it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Place {
-    pub(super) dtype: Dtype,
+pub(crate) struct Place {
+    pub(crate) dtype: Dtype,
     #[serde(deserialize_with = "shape")]
-    pub(super) shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// First byte, and the one after the last, counted from the end of the header.
     data_offsets: (usize, usize),
 }
 
 impl Place {
+    /// Its first byte, counted from the end of the header.
+    pub(super) fn start(&self) -> u64 {
+        self.data_offsets.0 as u64
+    }
+
     /// How many bytes the tensor takes.
     pub(super) fn length(&self) -> usize {
         self.data_offsets.1 - self.data_offsets.0
     }
 
-    /// How many bytes its type and shape make; `None` where no number of bytes does.
+    /// How many bytes its type and shape make; `None` if no number of bytes does.
     fn described(&self) -> Option<usize> {
         let elements = self.shape.iter().try_fold(1_usize, |product, axis| product.checked_mul(*axis))?;
         let bits = elements.checked_mul(self.dtype.bitsize())?;
@@ -52,9 +57,9 @@ impl Place {
 }
 
 impl FileHeader {
-    /// Reads and checks the header of a file of `length` bytes: places without gaps or overlaps, each as long as its shape
-    /// says, and together the whole file.
-    pub(super) fn read(reader: &mut dyn Read, length: u64) -> Result<Self, TensorFileError> {
+    /// Reads and checks the header of a file of `length` bytes: places without gaps or overlaps, each as long as its
+    /// shape says, and together the whole file.
+    pub(crate) fn read(reader: &mut dyn Read, length: u64) -> Result<Self, TensorFileError> {
         let mut prefix = [0; 8];
         if length < prefix.len() as u64 {
             return Err(TensorFileError::TooShort { length });
@@ -71,9 +76,10 @@ impl FileHeader {
         reader.read_exact(&mut text)?;
         let mut header: Self =
             serde_json::from_slice(&text).map_err(|error| TensorFileError::Header(error.to_string()))?;
+        header.length = 8 + claimed;
         header.tensors.sort_by_key(|(_, place)| place.data_offsets);
         let end = header.check()? as u64;
-        let described = end.saturating_add(8 + claimed);
+        let described = end.saturating_add(header.length);
         if described != length {
             return Err(TensorFileError::Length { described, length });
         }
@@ -134,7 +140,7 @@ impl<'de> Visitor<'de> for HeaderVisitor {
             }
             tensors.push((name, place));
         }
-        Ok(FileHeader { tensors, metadata: metadata.flatten().unwrap_or_default().0 })
+        Ok(FileHeader { tensors, metadata: metadata.flatten().unwrap_or_default().0, length: 0 })
     }
 }
 

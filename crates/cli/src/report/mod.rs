@@ -1,16 +1,17 @@
 //! How errors look on the screen.
 
+mod advice;
+
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str};
-use kiln_models::saved::SavedModelError;
 use kiln_settings::{ConfigErrors, ConfigFileError, Problem};
-use kiln_training::config::RefusedChanges;
+use kiln_training::run::FolderError;
 
 /// Prints an error to stderr, in colours if stderr is a terminal that takes them.
 pub(crate) fn print(error: &anyhow::Error) {
-    // If stderr is closed, there is nowhere left to report it.
+    // Nobody can be reached when stderr is closed.
     let _ = io::stderr().write_all(render(error, stderr_has_colours()).as_bytes());
 }
 
@@ -62,42 +63,36 @@ fn problem_group<'a>(problem: &'a Problem, name: &'a str, source: &'a str) -> Gr
 }
 
 fn plain_error(error: &anyhow::Error, colours: bool) -> String {
-    let mut told = String::new();
-    for cause in error.chain().map(ToString::to_string) {
+    let mut message = String::new();
+    for cause in error.chain().map(words) {
         // Many messages hold the message of their cause already.
-        if told.is_empty() {
-            told = cause;
-        } else if !told.contains(&cause) {
-            let _ = write!(told, ": {cause}");
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            let _ = write!(message, ": {cause}");
         }
     }
-    let mut lines = told.lines();
+    let mut lines = message.lines();
     let title = normalize_untrusted_str(lines.next().unwrap_or_default());
     let mut text = renderer(colours).render(&[Group::with_title(Level::ERROR.primary_title(title))]);
     for line in lines {
         let _ = write!(text, "\n{}", normalize_untrusted_str(line));
     }
-    if let Some(help) = advice(error) {
+    if let Some(help) = advice::of(error) {
         let _ = write!(text, "\n  help: {}", normalize_untrusted_str(&help));
     }
     text.push('\n');
     text
 }
 
-/// What the error itself advises.
-fn advice(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| {
-        if let Some(error) = cause.downcast_ref::<SavedModelError>() {
-            return error.help();
+/// An error in words, with the arguments that would avoid it: the libraries know of none.
+fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref() {
+        Some(FolderError::Exists { .. }) => {
+            format!("{error}; go on with it by `--resume`, or give another name by `--run NAME`")
         }
-        if let Some(error) = cause.downcast_ref::<RefusedChanges>() {
-            return Some(error.help());
-        }
-        cause.downcast_ref::<ConfigFileError>().and_then(|error| match error {
-            ConfigFileError::Wrong(_) => None,
-            _ => Some(error.help().unwrap_or_else(|| "give a TOML file, for example `configs/quickstart.toml`".into())),
-        })
-    })
+        _ => error.to_string(),
+    }
 }
 
 fn renderer(colours: bool) -> Renderer {

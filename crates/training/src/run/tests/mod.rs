@@ -1,6 +1,7 @@
 //! The run folder's small files.
 
 mod comparing;
+mod costs;
 mod damage;
 mod failing;
 mod fixture;
@@ -11,69 +12,7 @@ pub(crate) mod trouble;
 
 use std::fs;
 
-use kiln_settings::Violation;
-
 use super::*;
-use kiln_data::batches::Windows;
-
-fn config() -> RunConfig {
-    toml::from_str("steps = 10\nbatch = 2\ncontext = 8").unwrap()
-}
-
-fn keys(violations: Vec<Violation>) -> Vec<String> {
-    violations.into_iter().map(|violation| violation.key).collect()
-}
-
-#[test]
-fn what_is_left_out_has_its_documented_default() {
-    let config = config();
-    assert_eq!(config.windows, Windows::Shuffled);
-    assert_eq!((config.accumulate, config.clip_norm), (1, None));
-    assert_eq!((config.evaluate_every, config.checkpoint_every, config.keep, config.log_every), (250, 250, 3, 10));
-    assert_eq!((config.evaluate_fraction, config.sample_every, config.sample_tokens), (1.0, None, 200));
-    assert_eq!(config.tokens_per_step(), 16);
-    assert_eq!(config.validate(), []);
-}
-
-#[test]
-fn every_value_out_of_range_is_named() {
-    let wrong = RunConfig {
-        steps: 0,
-        batch: 0,
-        context: 0,
-        windows: Windows::Random,
-        accumulate: 0,
-        clip_norm: Some(0.0),
-        evaluate_every: 0,
-        evaluate_fraction: 1.5,
-        checkpoint_every: 0,
-        keep: 1,
-        on_save_error: OnSaveError::Continue,
-        log_every: 0,
-        patience: Some(0),
-        sample_every: Some(0),
-        prompts: vec![],
-        sample_tokens: 0,
-    };
-    let found = keys(wrong.validate());
-    let expected = [
-        "steps",
-        "batch",
-        "context",
-        "accumulate",
-        "evaluate-every",
-        "checkpoint-every",
-        "log-every",
-        "patience",
-        "sample-every",
-        "sample-tokens",
-        "keep",
-        "clip-norm",
-        "evaluate-fraction",
-        "prompts",
-    ];
-    assert_eq!(found, expected);
-}
 
 fn entry(step: u64) -> StepEntry {
     StepEntry {

@@ -1,0 +1,147 @@
+//! What to do about an error, in terms of the command line.
+
+use std::io;
+
+use kiln_models::saved::{SavedModelError, WeightProblem};
+use kiln_settings::ConfigFileError;
+use kiln_storage::StorageError;
+use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, RACE_FILE, is_race};
+use kiln_training::config::RefusedChanges;
+
+/// The advice that the first error of the chain has which has any.
+pub(super) fn of(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        if let Some(error) = cause.downcast_ref() {
+            return of_model(error);
+        }
+        if let Some(error) = cause.downcast_ref() {
+            return of_storage(error);
+        }
+        if let Some(error) = cause.downcast_ref() {
+            return Some(of_changes(error));
+        }
+        cause.downcast_ref::<ConfigFileError>().and_then(|error| match error {
+            ConfigFileError::Wrong(_) => None,
+            _ => Some(error.help().unwrap_or_else(|| "give a TOML file, for example `configs/quickstart.toml`".into())),
+        })
+    })
+}
+
+fn of_storage(error: &StorageError) -> Option<String> {
+    let help = match error {
+        StorageError::Io { source, .. } => match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "free some space, or lower `run.keep`; what was saved before is untouched".into()
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                "choose a place you may write to with `--run`, or change the permissions".into()
+            }
+            _ => return None,
+        },
+        StorageError::NotThere { .. } | StorageError::NotARun { .. } => {
+            "give the folder that `kiln train` made, for example `runs/NAME`".into()
+        }
+        StorageError::NoCheckpoint { run } => format!(
+            "training saves every `run.checkpoint-every` steps and when it stops; train first, or list `{}`",
+            run.join(CHECKPOINTS).display()
+        ),
+        StorageError::NoSuchStep { available, .. } => {
+            format!("give one of these, for example `--checkpoint {}`", available.last()?)
+        }
+        StorageError::Damaged { other: Some(step), .. } => {
+            format!("the checkpoint of step {step} of the same run is whole: `--checkpoint {step}`")
+        }
+        StorageError::Damaged { other: None, .. } => {
+            "restore the folder from a copy; nothing was loaded from it".into()
+        }
+        StorageError::Newer { .. } => "use the Kiln that wrote it, or a later one".into(),
+        StorageError::TensorFile { .. } => {
+            "the file was cut, changed, or is no safetensors file; restore it from a copy".into()
+        }
+        StorageError::NotAFile { .. } => "put the file itself there, not a link to it".into(),
+        _ => return None,
+    };
+    Some(help)
+}
+
+fn of_model(error: &SavedModelError) -> Option<String> {
+    let help = match error {
+        SavedModelError::Storage(error) => return of_storage(error),
+        SavedModelError::Weights { problems, .. } if problems.iter().any(WeightProblem::is_not_finite) => {
+            "the training diverged; go on from an earlier checkpoint with a lower rate"
+        }
+        SavedModelError::Weights { .. } | SavedModelError::Description { .. } => {
+            "give a checkpoint that `kiln train` wrote, as it was written"
+        }
+        SavedModelError::VocabularyMismatch { .. } => {
+            "put back the `tokenizer.json` of the run that the checkpoint comes from"
+        }
+        SavedModelError::Tokenizer { .. } => "restore the run's `tokenizer.json`; without it tokens have no text",
+        _ => return None,
+    };
+    Some(help.into())
+}
+
+fn of_changes(error: &RefusedChanges) -> String {
+    let document = error.run.join(if is_race(&error.run) { RACE_FILE } else { CONFIG_FILE });
+    format!(
+        "start anew with them under another name by `--run NAME`, or go on with the values that are in `{}`",
+        document.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use kiln_training::run::{CheckpointError, FolderError};
+
+    use super::*;
+    use crate::report::render;
+
+    fn rendered(error: impl Into<anyhow::Error>) -> String {
+        render(&error.into(), false)
+    }
+
+    #[test]
+    fn errors_of_the_libraries_come_with_the_arguments_that_help() {
+        let run = PathBuf::from("runs/x");
+        let io = |kind| StorageError::Io { action: "write", path: run.clone(), source: io::Error::from(kind) };
+        let damaged = |other| StorageError::Damaged { folder: run.clone(), problem: "`x` is missing".into(), other };
+        let cases = [
+            (io(io::ErrorKind::StorageFull), "free some space"),
+            (io(io::ErrorKind::ReadOnlyFilesystem), "`--run`"),
+            (StorageError::NotARun { path: run.clone() }, "that `kiln train` made"),
+            (StorageError::NoCheckpoint { run: run.clone() }, "list `runs/x/checkpoints`"),
+            (StorageError::NoSuchStep { run: run.clone(), step: 7, available: vec![2, 4] }, "`--checkpoint 4`"),
+            (damaged(Some(200)), "`--checkpoint 200`"),
+            (damaged(None), "from a copy"),
+            (StorageError::NotAFile { path: run.clone() }, "not a link to it"),
+        ];
+        for (error, words) in cases {
+            // By itself, and as the cause of what a model cannot be opened for.
+            assert!(!error.to_string().contains("--"), "{error}");
+            let text = rendered(SavedModelError::Storage(error));
+            assert!(text.contains("\n  help: ") && text.contains(words), "{text}");
+        }
+        let text = rendered(StorageError::NotThere { path: run.clone() });
+        assert_eq!(
+            text,
+            "error: there is no `runs/x`\n  help: give the folder that `kiln train` made, for example `runs/NAME`\n"
+        );
+        assert!(!rendered(io(io::ErrorKind::NotFound)).contains("help"));
+        let text = rendered(RefusedChanges { run: run.clone(), changes: Vec::new() });
+        assert!(text.ends_with("or go on with the values that are in `runs/x/config.toml`\n"), "{text}");
+    }
+
+    #[test]
+    fn a_run_that_exists_is_offered_to_be_resumed() {
+        let exists = FolderError::Exists { path: "runs/x".into() };
+        assert_eq!(exists.to_string(), "the run `runs/x` exists already");
+        let expected = "error: the run `runs/x` exists already; go on with it by `--resume`, or give another name by \
+                        `--run NAME`\n";
+        assert_eq!(rendered(exists), expected);
+        let exists = FolderError::Exists { path: "runs/x".into() };
+        assert!(!rendered(CheckpointError::from(exists)).contains("help"));
+    }
+}

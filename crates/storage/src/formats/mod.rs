@@ -1,0 +1,23 @@
+//! Tensor files: a [source](TensorSource) gives the header at once and the tensors one by one, whatever the format.
+//!
+//! The one format so far is safetensors (<https://github.com/huggingface/safetensors>): eight bytes with the length of
+//! the header, the header as JSON (name to type, shape and place, and a table of texts under `__metadata__`), then the
+//! raw little-endian values. Reading trusts no number of the file: every length is compared with the length of the file
+//! before memory is taken.
+
+mod error;
+mod header;
+mod number_types;
+mod reader;
+mod rearrange;
+mod recipe;
+mod source;
+mod writer;
+
+pub use error::TensorFileError;
+pub(crate) use header::{FileHeader, Place};
+pub use reader::{SafetensorsReader, tensors_from_safetensors};
+pub use recipe::{Mapped, Part, Recipe, Step};
+pub use source::{TensorFile, TensorInfo, TensorSource};
+pub use writer::tensors_to_safetensors;
+pub(crate) use writer::write_tensors;

@@ -1,0 +1,96 @@
+//! A safetensors file as a source: its header at once, its tensors when they are asked for.
+
+use std::collections::BTreeMap;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+
+use burn::tensor::{BoolStore, DType, TensorData};
+
+use super::error::TensorFileError;
+use super::header::{FileHeader, Place};
+use super::number_types::from_safetensors;
+use super::source::{TensorFile, TensorInfo, TensorSource};
+
+/// A safetensors file whose header was read and checked against the length of the file.
+#[derive(Debug)]
+pub struct SafetensorsReader<R> {
+    reader: R,
+    /// Names in the order of the file.
+    names: Vec<String>,
+    places: BTreeMap<String, (Place, DType)>,
+    metadata: BTreeMap<String, String>,
+    /// Where the tensors begin.
+    start: u64,
+    /// Where the next byte comes from; unknown after a failure.
+    position: Option<u64>,
+}
+
+impl<R: Read + Seek> SafetensorsReader<R> {
+    /// Reads the header of a file of `length` bytes; `reader` is at its start.
+    ///
+    /// # Errors
+    /// Anything that is not exactly such a file; see [`TensorFileError`].
+    pub fn new(mut reader: R, length: u64) -> Result<Self, TensorFileError> {
+        let header = FileHeader::read(&mut reader, length)?;
+        let names = header.tensors.iter().map(|(name, _)| name.clone()).collect();
+        let mut places = BTreeMap::new();
+        for (name, place) in header.tensors {
+            let Some(dtype) = from_safetensors(place.dtype) else {
+                return Err(TensorFileError::UnknownType { tensor: name, found: place.dtype.to_string() });
+            };
+            places.insert(name, (place, dtype));
+        }
+        let (metadata, start) = (header.metadata, header.length);
+        Ok(Self { reader, names, places, metadata, start, position: Some(start) })
+    }
+
+    /// The next `length` bytes from `start`. The header was checked, so the file has that many; but a file with holes
+    /// can be longer than memory.
+    fn bytes(&mut self, start: u64, length: usize) -> Result<Vec<u8>, TensorFileError> {
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        if self.position.take() != Some(start) {
+            self.reader.seek(SeekFrom::Start(start))?;
+        }
+        bytes.resize(length, 0);
+        self.reader.read_exact(&mut bytes)?;
+        self.position = Some(start + length as u64);
+        Ok(bytes)
+    }
+}
+
+impl<R: Read + Seek> TensorSource for SafetensorsReader<R> {
+    fn names(&self) -> Vec<String> {
+        self.names.clone()
+    }
+
+    fn info(&self, name: &str) -> Option<TensorInfo> {
+        let (place, dtype) = self.places.get(name)?;
+        Some(TensorInfo { dtype: *dtype, shape: place.shape.clone() })
+    }
+
+    fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    fn read(&mut self, name: &str) -> Result<TensorData, TensorFileError> {
+        let (place, dtype) = self.places.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?;
+        let (start, length, shape, dtype) = (self.start + place.start(), place.length(), place.shape.clone(), *dtype);
+        let bytes = self.bytes(start, length)?;
+        if dtype == DType::Bool(BoolStore::Native)
+            && let Some(index) = bytes.iter().position(|byte| *byte > 1)
+        {
+            let problem = format!("the tensor `{name}` holds a truth value that is neither 0 nor 1, at index {index}");
+            return Err(TensorFileError::Header(problem));
+        }
+        TensorData::try_from_bytes_vec(bytes, shape, dtype)
+            .map_err(|error| TensorFileError::Header(format!("the tensor `{name}`: {error}")))
+    }
+}
+
+/// The tensors and texts in the bytes of a safetensors file.
+///
+/// # Errors
+/// Anything that is not exactly such a file; see [`TensorFileError`].
+pub fn tensors_from_safetensors(bytes: &[u8]) -> Result<TensorFile, TensorFileError> {
+    TensorFile::read(&mut SafetensorsReader::new(Cursor::new(bytes), bytes.len() as u64)?)
+}

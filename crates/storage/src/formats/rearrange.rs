@@ -1,0 +1,42 @@
+//! Values in another order, whatever their type: elements are moved as bytes.
+
+use std::ops::Range;
+
+/// The first two axes of `shape` exchanged, of a tensor of two axes.
+pub(super) fn transpose(values: &[u8], [rows, columns]: [usize; 2], size: usize) -> Vec<u8> {
+    let mut moved = Vec::with_capacity(values.len());
+    for column in 0..columns {
+        for row in 0..rows {
+            let start = (row * columns + column) * size;
+            moved.extend_from_slice(&values[start..start + size]);
+        }
+    }
+    moved
+}
+
+/// The indices `range` of an axis, all of the others.
+pub(super) fn slice(values: &[u8], shape: &[usize], axis: usize, range: &Range<usize>, size: usize) -> Vec<u8> {
+    let inner = shape[axis + 1..].iter().product::<usize>() * size;
+    let whole = shape[axis] * inner;
+    let outer: usize = shape[..axis].iter().product();
+    let mut taken = Vec::with_capacity(outer * range.len() * inner);
+    for start in (0..outer).map(|index| index * whole) {
+        taken.extend_from_slice(&values[start + range.start * inner..start + range.end * inner]);
+    }
+    taken
+}
+
+/// Tensors one behind the other along an axis; `shape` is that of the result, and `lengths` are those of the parts
+/// along the axis.
+pub(super) fn join(parts: &[Vec<u8>], lengths: &[usize], shape: &[usize], axis: usize, size: usize) -> Vec<u8> {
+    let inner = shape[axis + 1..].iter().product::<usize>() * size;
+    let outer: usize = shape[..axis].iter().product();
+    let mut joined = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+    for index in 0..outer {
+        for (part, length) in parts.iter().zip(lengths) {
+            let chunk = length * inner;
+            joined.extend_from_slice(&part[index * chunk..(index + 1) * chunk]);
+        }
+    }
+    joined
+}

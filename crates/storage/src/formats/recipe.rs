@@ -1,0 +1,236 @@
+//! Tensors made of those of another source: under other names, of another type, transposed, cut, joined.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use burn::tensor::{DType, TensorData};
+
+use super::error::TensorFileError;
+use super::rearrange;
+use super::source::{TensorInfo, TensorSource};
+
+/// One step on the way from a tensor of the source to a part of the one that is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Exchanges the two axes of a matrix: `[out, in]`, as PyTorch has it, becomes `[in, out]`.
+    Transpose,
+    /// Takes these indices of an axis: one of several tensors that the source packs into one.
+    Slice {
+        /// The axis.
+        axis: usize,
+        /// The indices.
+        range: Range<usize>,
+    },
+    /// Other axes with as many elements.
+    Reshape(Vec<usize>),
+}
+
+/// A tensor of the source, and what is done to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The name in the source.
+    pub name: String,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+/// How a tensor is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// What it consists of.
+    pub parts: Vec<Part>,
+    /// The axis along which the parts are joined.
+    pub axis: usize,
+    /// The type of its numbers; that of the source if `None`. Floats become other floats, rounded to the nearest.
+    pub dtype: Option<DType>,
+}
+
+impl Recipe {
+    /// The tensor `name` as it is.
+    pub fn of(name: impl Into<String>) -> Self {
+        Self::joined([Part { name: name.into(), steps: Vec::new() }], 0)
+    }
+
+    /// Several parts, one behind the other along `axis`.
+    pub fn joined(parts: impl Into<Vec<Part>>, axis: usize) -> Self {
+        Self { parts: parts.into(), axis, dtype: None }
+    }
+
+    /// The same with another step for each part.
+    #[must_use]
+    pub fn then(mut self, step: &Step) -> Self {
+        self.parts.iter_mut().for_each(|part| part.steps.push(step.clone()));
+        self
+    }
+
+    /// The same with numbers of another type.
+    #[must_use]
+    pub fn with_type(mut self, dtype: DType) -> Self {
+        self.dtype = Some(dtype);
+        self
+    }
+
+    /// Type and shape of what is made.
+    fn info(&self, source: &impl TensorSource) -> Result<TensorInfo, String> {
+        let mut made: Option<TensorInfo> = None;
+        for part in &self.parts {
+            let info = part.info(source)?;
+            let Some(whole) = &mut made else {
+                if self.parts.len() > 1 && self.axis >= info.shape.len() {
+                    return Err(format!("`{}` has no axis {}", part.name, self.axis));
+                }
+                made = Some(info);
+                continue;
+            };
+            let fits = whole.dtype == info.dtype
+                && whole.shape.len() == info.shape.len()
+                && (0..whole.shape.len()).all(|axis| axis == self.axis || whole.shape[axis] == info.shape[axis]);
+            if !fits {
+                return Err(format!("`{}` is {info:?}, which cannot be joined to {whole:?}", part.name));
+            }
+            whole.shape[self.axis] += info.shape[self.axis];
+        }
+        let mut made = made.ok_or("it has no parts")?;
+        if let Some(dtype) = self.dtype {
+            if dtype != made.dtype && !(is_float(dtype) && is_float(made.dtype)) {
+                return Err(format!("{:?} does not become {dtype:?}", made.dtype));
+            }
+            made.dtype = dtype;
+        }
+        Ok(made)
+    }
+}
+
+impl Part {
+    fn info(&self, source: &impl TensorSource) -> Result<TensorInfo, String> {
+        let mut info = source.info(&self.name).ok_or_else(|| format!("there is no `{}`", self.name))?;
+        for step in &self.steps {
+            info.shape = step.shape(&info.shape).map_err(|problem| format!("`{}` {problem}", self.name))?;
+        }
+        Ok(info)
+    }
+
+    fn read(&self, source: &mut impl TensorSource) -> Result<(Vec<u8>, Vec<usize>), TensorFileError> {
+        let data = source.read(&self.name)?;
+        let (mut shape, size) = (data.shape().to_vec(), data.dtype().size());
+        let mut values = data.as_bytes().to_vec();
+        for step in &self.steps {
+            values = match step {
+                Step::Transpose => rearrange::transpose(&values, [shape[0], shape[1]], size),
+                Step::Slice { axis, range } => rearrange::slice(&values, &shape, *axis, range, size),
+                Step::Reshape(_) => values,
+            };
+            shape = step.shape(&shape).map_err(TensorFileError::Header)?;
+        }
+        Ok((values, shape))
+    }
+}
+
+impl Step {
+    /// The shape that it makes of `shape`.
+    fn shape(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
+        match self {
+            Self::Transpose => match shape {
+                [rows, columns] => Ok(vec![*columns, *rows]),
+                _ => Err(format!("of shape {shape:?} is not a matrix")),
+            },
+            Self::Slice { axis, range } => match shape.get(*axis) {
+                Some(length) if range.start <= range.end && range.end <= *length => {
+                    let mut shape = shape.to_vec();
+                    shape[*axis] = range.len();
+                    Ok(shape)
+                }
+                _ => Err(format!("of shape {shape:?} has no indices {range:?} of axis {axis}")),
+            },
+            Self::Reshape(wanted) => {
+                let count = |shape: &[usize]| shape.iter().try_fold(1_usize, |all, axis| all.checked_mul(*axis));
+                if count(shape) == count(wanted) {
+                    Ok(wanted.clone())
+                } else {
+                    Err(format!("of shape {shape:?} does not become {wanted:?}"))
+                }
+            }
+        }
+    }
+}
+
+fn is_float(dtype: DType) -> bool {
+    matches!(dtype, DType::F64 | DType::F32 | DType::F16 | DType::BF16)
+}
+
+/// A source whose tensors are made of those of another one, each when it is read.
+pub struct Mapped<S> {
+    source: S,
+    names: Vec<String>,
+    recipes: BTreeMap<String, (Recipe, TensorInfo)>,
+}
+
+impl<S: TensorSource> Mapped<S> {
+    /// Makes the tensors of `recipes`, by their names, out of `source`. Only its header is looked at.
+    ///
+    /// # Errors
+    /// A part is missing, or parts do not fit their recipe.
+    pub fn new(source: S, recipes: BTreeMap<String, Recipe>) -> Result<Self, TensorFileError> {
+        let order: BTreeMap<String, usize> = source.names().into_iter().zip(0..).collect();
+        let first = |recipe: &Recipe| recipe.parts.first().and_then(|part| order.get(&part.name)).copied();
+        let mut names: Vec<String> = recipes.keys().cloned().collect();
+        names.sort_by_key(|name| recipes.get(name).and_then(first));
+        let mut described = BTreeMap::new();
+        for (tensor, recipe) in recipes {
+            match recipe.info(&source) {
+                Ok(info) => _ = described.insert(tensor, (recipe, info)),
+                Err(problem) => return Err(TensorFileError::Recipe { tensor, problem }),
+            }
+        }
+        Ok(Self { source, names, recipes: described })
+    }
+
+    /// The same tensors under the same names, all floats of type `dtype`.
+    ///
+    /// # Errors
+    /// As [`Mapped::new`].
+    pub fn converted(source: S, dtype: DType) -> Result<Self, TensorFileError> {
+        let recipe = |name: String| {
+            let as_it_is = Recipe::of(&name);
+            let float = source.info(&name).is_some_and(|info| is_float(info.dtype));
+            (name, if float { as_it_is.with_type(dtype) } else { as_it_is })
+        };
+        let recipes = source.names().into_iter().map(recipe).collect();
+        Self::new(source, recipes)
+    }
+}
+
+impl<S: TensorSource> TensorSource for Mapped<S> {
+    fn names(&self) -> Vec<String> {
+        self.names.clone()
+    }
+
+    fn info(&self, name: &str) -> Option<TensorInfo> {
+        self.recipes.get(name).map(|(_, info)| info.clone())
+    }
+
+    fn metadata(&self) -> &BTreeMap<String, String> {
+        self.source.metadata()
+    }
+
+    fn read(&mut self, name: &str) -> Result<TensorData, TensorFileError> {
+        let (recipe, info) = self.recipes.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?;
+        let wrong = |problem: String| TensorFileError::Recipe { tensor: name.to_owned(), problem };
+        let first = recipe.parts.first().and_then(|part| self.source.info(&part.name));
+        let dtype = first.map_or(info.dtype, |first| first.dtype);
+        let (mut parts, mut lengths) = (Vec::new(), Vec::new());
+        for part in &recipe.parts {
+            let (values, shape) = part.read(&mut self.source)?;
+            lengths.push(shape.get(recipe.axis).copied().unwrap_or(1));
+            parts.push(values);
+        }
+        let values = if parts.len() == 1 {
+            parts.swap_remove(0)
+        } else {
+            rearrange::join(&parts, &lengths, &info.shape, recipe.axis, dtype.size())
+        };
+        let data = TensorData::try_from_bytes_vec(values, info.shape.clone(), dtype)
+            .map_err(|error| wrong(error.to_string()))?;
+        data.try_cast(info.dtype).map_err(|error| wrong(error.to_string()))
+    }
+}

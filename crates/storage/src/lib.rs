@@ -1,0 +1,36 @@
+//! What is on disk: [tensor files](formats), files and folders that are seen whole or not at all, and the
+//! [folder of a run](layout) with its checkpoints, each verified before anything in it counts.
+//!
+//! Nothing here knows what a model is: a checkpoint is a folder of files with a manifest, and tensors have names.
+
+mod atomic;
+mod checkpoints;
+mod error;
+mod files;
+pub mod formats;
+mod hashed;
+mod inspection;
+pub mod layout;
+mod manifest;
+mod reader;
+mod staged;
+pub mod testing;
+#[cfg(test)]
+mod tests;
+mod verified;
+
+pub use atomic::{create_folder_durably, remove_folder_atomically, write_file_atomically, write_folder_atomically};
+pub use checkpoints::{
+    CheckpointEntry, FoundCheckpoint, Which, best_step, clean_run, find_checkpoint, list_checkpoints, name_best,
+    newest_whole, open_checkpoint, open_newest_whole, steps, steps_in,
+};
+pub use error::StorageError;
+pub use files::{DiskFiles, Files, Kind, OpenFile, ReadFile, Writer};
+pub use formats::{TensorFileError, TensorSource};
+pub use hashed::HashedFile;
+pub use inspection::{CheckpointContents, FileReport, TensorReport, inspect_checkpoint, list_leftovers};
+pub use layout::checkpoint_folder;
+pub use manifest::{Manifest, ManifestFile, read_small};
+pub use reader::{CheckpointReader, open_tensors, read_safetensors, verify_checkpoint};
+pub use staged::StagedFolder;
+pub use verified::VerifiedSteps;
