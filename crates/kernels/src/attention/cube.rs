@@ -1,8 +1,6 @@
 //! Between Burn's GPU tensors and the kernels.
 
-use burn::backend::DispatchDevice;
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::Tensor;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::cubecl::client::Client;
 use burn_cubecl::cubecl::server::CubeDim;
@@ -11,29 +9,12 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::cube_backward::{key_value_gradients, query_gradients, sums_of_products};
 use super::cube_forward::attend;
+use super::cube_room::tile;
 use super::cube_tile::{Form, UNITS};
 use super::geometry::{AttentionHeads, AttentionScores};
 use super::reference::WeightDropout;
 use super::{AttentionGradients, AttentionOps};
 use crate::cube::{cubes, empty, one_by_one, sizes};
-
-/// Queries and keys of a tile, the largest first: more of them read the keys less often, and need more shared memory.
-const TILES: [usize; 2] = [32, 16];
-
-/// Whether the device has the shared memory and the units for heads of this width.
-pub(super) fn has_room<const D: usize>(tensor: &Tensor<D>, heads: AttentionHeads) -> bool {
-    match tensor.device().inner().as_dispatch() {
-        DispatchDevice::Cube(device) => tile(&device.client(), heads.width).is_some(),
-        _ => false,
-    }
-}
-
-/// The largest tile that fits.
-fn tile(client: &Client, width: usize) -> Option<usize> {
-    let hardware = &client.properties().hardware;
-    let fits = |tile: &usize| Form::shared_bytes(*tile, width) <= hardware.max_shared_memory_size;
-    TILES.into_iter().find(fits).filter(|_| hardware.max_units_per_cube >= UNITS)
-}
 
 impl AttentionOps for CubeBackend {
     fn causal_attention(

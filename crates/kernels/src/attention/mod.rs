@@ -13,6 +13,8 @@ mod cube_backward;
 #[cfg(feature = "cube")]
 mod cube_forward;
 #[cfg(feature = "cube")]
+mod cube_room;
+#[cfg(feature = "cube")]
 mod cube_tile;
 mod flex;
 mod geometry;
@@ -203,7 +205,7 @@ pub fn cached_attention(
 /// device.
 #[cfg(feature = "cube")]
 fn has_gpu_body(packed: &Tensor<3>, heads: AttentionHeads, dropout: WeightDropout) -> bool {
-    dropout.is_none() && GpuKernel::Attention.is_for(packed) && cube::has_room(packed, heads)
+    dropout.is_none() && GpuKernel::Attention.is_for(packed) && cube_room::has_room(packed, heads)
 }
 
 #[cfg(not(feature = "cube"))]

@@ -1,6 +1,6 @@
 //! Whole sequences through recurrent layers.
 //!
-//! The part of a step that needs no state, x_t W + b, is one product for all steps ([`affine`](crate::affine)); these
+//! The part of a step that needs no state, x_t W + b, is one product for all steps ([`affine`](crate::affine())); these
 //! operations take it from there.
 
 #[cfg(test)]
