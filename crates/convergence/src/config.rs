@@ -192,7 +192,7 @@ impl Experiment {
         violations
     }
 
-    /// Rows and legends are told apart by labels alone.
+    /// Rows and legends are distinguished by labels alone.
     fn labels(&self) -> Vec<Violation> {
         let label = |index: usize| self.curves[index].label.trim();
         let wrong = (0..self.curves.len()).filter_map(|index| {

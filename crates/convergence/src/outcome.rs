@@ -73,7 +73,7 @@ pub enum Verdict {
     NoTheorem,
     /// The error left every bound.
     Diverged {
-        /// After so many updates.
+        /// After this many updates.
         step: u64,
         /// The largest rate so far.
         rate: f64,

@@ -244,7 +244,7 @@ fn linear_step(span: f64, ticks: usize) -> f64 {
     steps.into_iter().find(|step| span / step <= ticks as f64 * (1.0 + 1e-9)).unwrap_or(10.0 * decade)
 }
 
-/// A range that goes on to the next tick where that is close: a curve that ends at step 999 deserves the tick at 1000.
+/// A range extended to the next tick if that is close: a curve that ends at step 999 deserves the tick at 1000.
 fn to_near_ticks(low: f64, high: f64, ticks: usize) -> (f64, f64) {
     let step = linear_step(high - low, ticks);
     let close = 0.025 * (high - low);

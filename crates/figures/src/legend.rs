@@ -60,7 +60,7 @@ impl Column {
 }
 
 impl Legend {
-    /// The legend of several charts: what looks the same and is called the same is told once.
+    /// The legend of several charts: what looks the same and is called the same is listed once.
     pub(super) fn new(charts: &[Chart], width: f64) -> Self {
         let room = width - 2.0 * PADDING;
         let mut entries: Vec<Entry> = Vec::new();

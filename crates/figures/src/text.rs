@@ -17,7 +17,7 @@ pub(super) fn literal(text: &str) -> String {
 
 /// How wide a text is in the font that kuva measures with, which is wider than most.
 pub(super) fn width(text: &str, size: u32) -> f64 {
-    // kuva keeps its table of letters to itself, but tells how wide the labels of an axis are: at least two letters.
+    // kuva keeps its table of letters to itself, but says how wide the labels of an axis are: at least two letters.
     const FILLER: &str = "0000";
     label_width(format!("{FILLER}{text}"), size) - label_width(FILLER.into(), size)
 }

@@ -1,4 +1,4 @@
-//! The words in which each kind of mistake is told.
+//! The words in which each kind of mistake is reported.
 
 use crate::Violation;
 

@@ -52,7 +52,7 @@ pub enum ConfigFileError {
 }
 
 impl ConfigFileError {
-    /// What to do about it, if the error itself tells.
+    /// What to do about it, if the error itself says.
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => suggest_file(path),

@@ -118,7 +118,7 @@ impl FilePieces {
             Ok(text) => text,
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
-                // What is unfinished at the end of a piece may go on in the next, but not after the end of the file.
+                // What is unfinished at the end of a piece may continue in the next, but not after the end of the file.
                 if error.utf8_error().error_len().is_some() || read == 0 {
                     return Err(CorpusError::NotUtf8 { path: self.path.clone(), offset: self.offset + valid as u64 });
                 }

@@ -1,4 +1,4 @@
-//! What tells one corpus from another, without reading it.
+//! What distinguishes one corpus from another, without reading it.
 
 use kiln_settings::Violation;
 

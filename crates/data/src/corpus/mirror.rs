@@ -32,7 +32,7 @@ impl Origin {
 /// Where `mirror` has the file `name`; `None` if it is a folder or a file that does not have it.
 ///
 /// # Errors
-/// A path that is not there: whoever names a mirror wants to know.
+/// A path that is not there: a user who names a mirror wants to know.
 pub(super) fn origin(mirror: &str, name: &str) -> Result<Option<Origin>, String> {
     if mirror.starts_with("http://") || mirror.starts_with("https://") {
         return Ok(Some(Origin::Remote(format!("{}/{name}", mirror.trim_end_matches('/')))));

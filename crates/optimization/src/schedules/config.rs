@@ -75,7 +75,7 @@ schedules! {
     Piecewise(PiecewiseConfig) "piecewise",
     /// Halved when the loss has come down to the error floor of the rate.
     ErrorFloor(ErrorFloorConfig) "error-floor",
-    /// A factor when the loss has not become better for a while.
+    /// A factor when the loss hasn't improved for a while.
     ReduceOnPlateau(ReduceOnPlateauConfig) "reduce-on-plateau",
     /// A factor when a validation loss is worse than those of a while ago.
     NonMonotone(NonMonotoneConfig) "non-monotone",

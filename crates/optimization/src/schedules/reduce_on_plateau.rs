@@ -1,4 +1,4 @@
-//! A factor when the loss has not become better for a while.
+//! A factor when the loss hasn't improved for a while.
 
 use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};

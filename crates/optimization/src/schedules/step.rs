@@ -1,4 +1,4 @@
-//! A rate that falls by a factor every so many updates.
+//! A rate that falls by a factor at regular intervals.
 
 use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};

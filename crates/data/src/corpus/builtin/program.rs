@@ -5,7 +5,7 @@ use super::grammar::{Grammar, Symbol};
 /// What to do at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Instruction {
-    /// Write, or read, this ASCII character and go on at the next address.
+    /// Write, or read, this ASCII character and continue at the next address.
     Character(u8),
     /// Choose an alternative of this nonterminal, go through it and come back to the next address.
     Call(u32),

@@ -28,7 +28,7 @@ pub(super) struct Domain {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
     pub(super) name: &'static str,
-    /// The domains of which the rule must be given a value by whoever uses it.
+    /// The domains of which the rule must be given a value by its user.
     pub(super) given: &'static [&'static str],
     pub(super) body: Body,
 }
