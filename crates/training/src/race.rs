@@ -4,10 +4,9 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use kiln_settings::files::{Content, Links, read_regular};
+use kiln_storage::layout::DIVERGED_FILE;
 use serde::{Deserialize, Serialize};
 
-/// The file in an entrant's folder.
-const FILE: &str = "diverged.json";
 /// It holds a number and a few words.
 const LONGEST: u64 = 1 << 16;
 
@@ -52,7 +51,7 @@ impl Diverged {
     /// # Errors
     /// See [`DivergedError`].
     pub fn read(folder: &Path, steps: u64) -> Result<Option<Self>, DivergedError> {
-        let path = folder.join(FILE);
+        let path = folder.join(DIVERGED_FILE);
         let bytes = match read_regular(&path, Links::Followed, LONGEST) {
             Ok(Content::Bytes(bytes)) => bytes,
             Ok(_) => return Err(DivergedError::NotANote(path)),
@@ -69,7 +68,7 @@ impl Diverged {
     /// # Errors
     /// When the system refuses.
     pub fn write(&self, folder: &Path) -> Result<(), DivergedError> {
-        let path = folder.join(FILE);
+        let path = folder.join(DIVERGED_FILE);
         let damaged = |source| DivergedError::Damaged { path: path.clone(), source };
         let bytes = serde_json::to_vec(self).map_err(damaged)?;
         std::fs::write(&path, bytes).map_err(|source| DivergedError::Io { doing: "write", path, source })
@@ -93,8 +92,8 @@ mod tests {
     #[test]
     fn a_damaged_note_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(FILE), "{").unwrap();
+        std::fs::write(folder.path().join(DIVERGED_FILE), "{").unwrap();
         let error = Diverged::read(folder.path(), 10).unwrap_err();
-        assert!(matches!(error, DivergedError::Damaged { .. }) && error.to_string().contains(FILE), "{error}");
+        assert!(matches!(error, DivergedError::Damaged { .. }) && error.to_string().contains(DIVERGED_FILE), "{error}");
     }
 }

@@ -56,10 +56,8 @@ pub enum SavedModelError {
         problem: String,
     },
     /// The device failed while the weights were read from it.
-    #[error("cannot read the parameter `{parameter}` from its device: {problem}")]
+    #[error("cannot read the model from its device: {problem}")]
     Device {
-        /// The name of the parameter.
-        parameter: String,
         /// What the device said.
         problem: String,
     },

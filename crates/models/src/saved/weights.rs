@@ -6,40 +6,27 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use kiln_parameters::{Parameter, catalogue, fill, visit};
+use kiln_parameters::{HostCopy, Parameter, catalogue, fill};
 use kiln_storage::formats::{TensorFile, TensorInfo, TensorSource};
 
 use super::error::SavedModelError;
 use super::problem::{LoadError, WeightProblem};
 
-/// Every parameter's values by name, read from the device.
+/// Every parameter's values by path, copied from the device in one transaction.
 ///
 /// # Errors
-/// The device fails to hand a tensor over, or two parameters share a name.
+/// The device fails, or two parameters share a path.
 pub fn collect_tensors<M: Module>(module: &M) -> Result<BTreeMap<String, TensorData>, SavedModelError> {
-    let (mut tensors, mut failure) = (BTreeMap::new(), None);
-    visit(module, |parameter, values| {
-        if failure.is_none() {
-            failure = collect(&mut tensors, parameter, values).err();
-        }
-    });
-    failure.map_or(Ok(tensors), Err)
-}
-
-fn collect(
-    tensors: &mut BTreeMap<String, TensorData>,
-    parameter: &Parameter,
-    values: Tensor<1>,
-) -> Result<(), SavedModelError> {
-    let failed = |problem: String| SavedModelError::Device { parameter: parameter.path.clone(), problem };
-    let (bytes, _, dtype) = values.try_into_data().map_err(|error| failed(error.to_string()))?.into_parts();
-    let data = TensorData::try_from_bytes(bytes, parameter.shape.clone(), dtype);
-    let data = data.map_err(|error| failed(error.to_string()))?;
-    if tensors.insert(parameter.path.clone(), data).is_some() {
-        let problems = vec![WeightProblem::Ambiguous { name: parameter.path.clone() }];
+    let mut paths = BTreeSet::new();
+    let mut all = catalogue(module).into_iter().map(|parameter| parameter.path);
+    if let Some(name) = all.find(|path| !paths.insert(path.clone())) {
+        let problems = vec![WeightProblem::Ambiguous { name }];
         return Err(SavedModelError::Weights { path: "model".into(), problems });
     }
-    Ok(())
+    let mut copy = HostCopy::default();
+    copy.add_parameters((), module);
+    let mut groups = copy.read().map_err(|error| SavedModelError::Device { problem: error.to_string() })?;
+    Ok(groups.remove(&()).unwrap_or_default())
 }
 
 /// The module with every parameter replaced by the tensor of its name; ids and gradient settings stay. Tensors are
