@@ -17,7 +17,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("parameters", &[]),
     ("kernels", &[]),
     ("figures", &[]),
-    ("storage", &["settings", "parameters"]),
+    ("storage", &["settings"]),
     ("models", &["kernels", "settings", "parameters", "storage"]),
     ("data", &["settings", "models", "storage"]),
     ("optimization", &["kernels", "settings", "parameters"]),
