@@ -18,6 +18,7 @@ mod transformer;
 
 pub use config::ModelConfig;
 pub use counting::{FlopsPerToken, TrainingCosts};
+pub use kiln_kernels::Draws;
 pub use language_model::LanguageModel;
 pub use layers::{Embedding, Head, Projection};
 pub use recurrent::{

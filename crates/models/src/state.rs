@@ -77,8 +77,8 @@ impl State {
         }
     }
 
-    /// The state with room for `positions` tokens in each row at once, where room is taken token by token; a state that is
-    /// not asked for it grows as it reads.
+    /// The state with room for `positions` tokens in each row at once, where room is taken token by token; a state that
+    /// is not asked for it grows as it reads.
     #[must_use]
     pub fn reserved(self, positions: usize) -> Self {
         match self {

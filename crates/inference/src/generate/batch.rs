@@ -8,9 +8,9 @@ use super::row::Row;
 
 /// Texts being written together: an iterator over their pieces, each with the number of its request.
 ///
-/// Every text that has not ended gets its next token from one reading of the model, in the order of the requests; a text
-/// that ends leaves the batch. What a request gives doesn't depend on those beside it, but for the last bits of sums that
-/// a device adds up in another order for another number of rows.
+/// Every text that has not ended gets its next token from one reading of the model, in the order of the requests; a
+/// text that ends leaves the batch. What a request gives doesn't depend on those beside it, but for the last bits of
+/// sums that a device adds up in another order for another number of rows.
 pub struct Batch<'a> {
     reader: Box<dyn Reader + 'a>,
     rows: Vec<Row>,

@@ -3,18 +3,18 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use kiln_models::{LanguageModel, State};
 
-/// Longest window that is read in one forward pass: it bounds what the pass keeps in memory, and how many different shapes
-/// a device ever sees.
+/// Longest window that is read in one forward pass: it bounds what the pass keeps in memory, and how many different
+/// shapes a device ever sees.
 const LONGEST_READ: usize = 256;
 
-/// What gives logits for the next token of each row when it has read more of the row's text. A trait so that tests can put
-/// a known function in the place of a model.
+/// What gives logits for the next token of each row when it has read more of the row's text. A trait so that tests can
+/// put a known function in the place of a model.
 pub(super) trait Reader {
     /// Number of logits.
     fn vocabulary_size(&self) -> usize;
 
-    /// The logits after each row's `tokens`, at least one, which follow everything that the row has read before; the first
-    /// call says how many rows there are. The error is what the device says.
+    /// The logits after each row's `tokens`, at least one, which follow everything that the row has read before; the
+    /// first call says how many rows there are. The error is what the device says.
     fn read(&mut self, tokens: &[&[u32]]) -> Result<Vec<Vec<f32>>, String>;
 
     /// Keeps only the rows `rows`, in ascending order, and forgets the others.
@@ -23,9 +23,9 @@ pub(super) trait Reader {
 
 /// Reads with a language model and its state.
 ///
-/// A recurrent model reads texts of any length. A transformer's context is finite: a row's token that no longer fits starts
-/// the row anew from the last half of a context (the new token among it), so that each re-reading pays for as many tokens
-/// again. Between two of them the model sees between half a context and a whole one.
+/// A recurrent model reads texts of any length. A transformer's context is finite: a row's token that no longer fits
+/// starts the row anew from the last half of a context (the new token among it), so that each re-reading pays for as
+/// many tokens again. Between two of them the model sees between half a context and a whole one.
 pub(super) struct ModelReader<'a> {
     model: &'a LanguageModel,
     /// `None` before the first token.

@@ -15,8 +15,8 @@ use crate::sampler::{InvalidSampler, SampleError, SamplerConfig};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// The text to continue. An empty one starts a document: after the end token if the tokenizer has one, else after a line
-    /// break if it can spell one, else after token 0.
+    /// The text to continue. An empty one starts a document: after the end token if the tokenizer has one, else after a
+    /// line break if it can spell one, else after token 0.
     pub prompt: String,
     /// Most tokens to write, not counting the prompt.
     pub max_tokens: usize,
@@ -38,8 +38,8 @@ impl Request {
 pub struct Piece {
     /// The token. The last one may be the end token, which has no text of its own.
     pub token: u32,
-    /// The text that is certain now. Often empty: a character may take several tokens, and what may become a stop text is
-    /// held back.
+    /// The text that is certain now. Often empty: a character may take several tokens, and what may become a stop text
+    /// is held back.
     pub text: String,
 }
 

@@ -63,7 +63,7 @@ impl Row {
         self.finish.is_some() || self.left == 0
     }
 
-    /// What the model has to read before it can tell the next token.
+    /// What the model has to read before the next token can be chosen.
     pub(super) fn unread(&self) -> &[u32] {
         &self.unread
     }

@@ -1,7 +1,7 @@
 //! Texts that end a generation.
 
-/// Looks for stop texts in a stream, and holds back whatever might be the beginning of one: not a byte of a stop text is
-/// ever given out.
+/// Looks for stop texts in a stream, and holds back whatever might be the beginning of one: not a byte of a stop text
+/// is ever given out.
 #[derive(Debug)]
 pub(super) struct StopFinder {
     stops: Vec<String>,

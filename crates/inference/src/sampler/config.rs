@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct SamplerConfig {
-    /// Makes tokens that occurred already less likely: their logits are divided by this where positive and multiplied by
-    /// it where negative (Keskar et al. 2019, "CTRL", <https://arxiv.org/abs/1909.05858>, section 4.1, with the sign rule
-    /// of Hugging Face's `RepetitionPenaltyLogitsProcessor`). Greater than 0; below 1 it favours repetition.
+    /// Makes tokens that occurred already less likely: their logits are divided by this where positive and multiplied
+    /// by it where negative (Keskar et al. 2019, "CTRL", <https://arxiv.org/abs/1909.05858>, section 4.1, with the sign
+    /// rule of Hugging Face's `RepetitionPenaltyLogitsProcessor`). Greater than 0; below 1 it favours repetition.
     pub repetition_penalty: Option<f32>,
     /// Divides the logits: below 1 the likely becomes likelier, above 1 rarer tokens come up more often. 0 always takes
     /// the likeliest token, the one with the lowest number among equals. Default 0.8.
     pub temperature: f32,
-    /// Keeps the so many likeliest tokens; among equals those with the lowest numbers. At least 1.
+    /// Keeps this many of the likeliest tokens; among equals those with the lowest numbers. At least 1.
     pub top_k: Option<usize>,
-    /// Keeps the smallest set of likeliest tokens whose probabilities, relative to what `top-k` left, reach this (Holtzman
-    /// et al. 2020, <https://arxiv.org/abs/1904.09751>). Above 0, at most 1.
+    /// Keeps the smallest set of likeliest tokens whose probabilities, relative to what `top-k` left, reach this
+    /// (Holtzman et al. 2020, <https://arxiv.org/abs/1904.09751>). Above 0, at most 1.
     pub top_p: Option<f32>,
     /// Keeps the tokens that are at least so likely as this share of the likeliest (Nguyen et al. 2024,
     /// <https://arxiv.org/abs/2407.01082>). Above 0, at most 1.

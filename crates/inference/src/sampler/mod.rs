@@ -51,14 +51,14 @@ pub struct Candidate {
 
 /// Chooses tokens for one request.
 ///
-/// The order of the steps is penalty, temperature, top-k, top-p, min-p, draw: that of Hugging Face's `generate`, so that
-/// settings found elsewhere mean the same here. The penalty is defined on the model's own logits and comes first. The
-/// temperature comes before the filters, because top-p and min-p are statements about the probabilities that are drawn
-/// from. Top-k comes before top-p, which then shares out what is left; min-p compares with the likeliest token, which no
-/// filter removes, so its place among the filters changes nothing but its cost.
+/// The order of the steps is penalty, temperature, top-k, top-p, min-p, draw: that of Hugging Face's `generate`, so
+/// that settings found elsewhere mean the same here. The penalty is defined on the model's own logits and comes first.
+/// The temperature comes before the filters, because top-p and min-p are statements about the probabilities that are
+/// drawn from. Top-k comes before top-p, which then shares out what is left; min-p compares with the likeliest token,
+/// which no filter removes, so its place among the filters changes nothing but its cost.
 ///
-/// Draw number n of a request is a pure function of (seed, n): every token takes one 64-bit word of the ChaCha stream whose
-/// key is the seed, also a token that the filters leave no choice about. Greedy choice takes none.
+/// Draw number n of a request is a pure function of (seed, n): every token takes one 64-bit word of the ChaCha stream
+/// whose key is the seed, also a token that the filters leave no choice about. Greedy choice takes none.
 #[derive(Debug, Clone)]
 pub struct Sampler {
     config: SamplerConfig,
@@ -206,8 +206,8 @@ fn keep_likeliest(candidates: &mut Vec<Weighted>, count: usize) {
     }
 }
 
-/// Keeps the smallest set of likeliest candidates that together reach `share` of the whole. Compared in single precision,
-/// as `share` was written: in double precision 0.5 + 0.3 would not reach the 0.8 of a configuration.
+/// Keeps the smallest set of likeliest candidates that together reach `share` of the whole. Compared in single
+/// precision, as `share` was written: in double precision 0.5 + 0.3 would not reach the 0.8 of a configuration.
 fn keep_share(candidates: &mut Vec<Weighted>, share: f32) {
     candidates.sort_unstable_by(Weighted::order);
     let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();

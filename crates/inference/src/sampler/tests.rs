@@ -77,8 +77,8 @@ fn min_p_keeps_what_is_near_enough_to_the_likeliest() {
     keep(1.0, &[(0, 1.0)]);
 }
 
-/// Top-k leaves 4, 3 and 2 of 9, of which the first two reach 0.75 (7/9 = 0.78) though they have 0.7 of the whole; min-p
-/// 0.8 then removes the second, which has 3/4 of the likeliest.
+/// Top-k leaves 4, 3 and 2 of 9, of which the first two reach 0.75 (7/9 = 0.78) though they have 0.7 of the whole;
+/// min-p 0.8 then removes the second, which has 3/4 of the likeliest.
 #[test]
 fn the_filters_work_one_after_the_other() {
     let five = logits(&[0.4, 0.3, 0.2, 0.06, 0.04]);

@@ -67,8 +67,8 @@ impl ModelConfig {
 
     /// The model with fresh weights, a function of `seed`, the same on every device.
     ///
-    /// `vocabulary` is the number of token ids, `context` the longest window in tokens (recurrent models ignore it). On an
-    /// autodiff device the weights require gradients.
+    /// `vocabulary` is the number of token ids, `context` the longest window in tokens (recurrent models ignore it). On
+    /// an autodiff device the weights require gradients.
     ///
     /// # Panics
     /// When [`validate`](Self::validate) is not empty, or `vocabulary` or `context` is zero.

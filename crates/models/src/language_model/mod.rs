@@ -10,8 +10,8 @@ use crate::transformer::Transformer;
 
 /// A language model: for each token of a window the logits of the next token.
 ///
-/// Made by [`ModelConfig::init`](crate::ModelConfig::init). Dropout acts only in [`losses`](Self::losses), where its draws
-/// are given. Parameters are named as in the tables of initialisations, without a prefix for the kind of model.
+/// Made by [`ModelConfig::init`](crate::ModelConfig::init). Dropout acts only in [`losses`](Self::losses), where its
+/// draws are given. Parameters are named as in the tables of initialisations, without a prefix for the kind of model.
 ///
 /// ```
 /// use burn::tensor::{Device, Int, Tensor};
@@ -53,9 +53,9 @@ impl LanguageModel {
         self.forward_lengths(tokens, &vec![steps; rows], state)
     }
 
-    /// As [`forward`](Self::forward), for rows of different length: row r has `lengths[r]` tokens, which follow those that
-    /// the row has read, and then padding, any token ids. Padding changes neither the logits of tokens nor the state; its
-    /// own logits mean nothing.
+    /// As [`forward`](Self::forward), for rows of different length: row r has `lengths[r]` tokens, which follow those
+    /// that the row has read, and then padding, any token ids. Padding changes neither the logits of tokens nor the
+    /// state; its own logits mean nothing.
     ///
     /// # Panics
     /// As [`forward`](Self::forward), and when `lengths` does not have a number up to T for each row.
@@ -116,7 +116,7 @@ impl LanguageModel {
     /// - `tokens`, `targets` and output: `[B, T]`
     ///
     /// # Panics
-    /// As [`forward`](Self::forward), and on a CPU when a target is no token id.
+    /// As [`forward`](Self::forward), and on a CPU when a target isn't a token id.
     pub fn losses(
         &self,
         tokens: Tensor<2, Int>,

@@ -24,9 +24,9 @@ impl From<Activation> for RnnActivation {
     }
 }
 
-/// What one time step of a layer computes from its input x_t and the state h_(t-1), with W the input weight, R the hidden
-/// weight, b the bias and d the hidden bias. The columns of W, R and b are one block of width H for each gate, in the
-/// order given.
+/// What one time step of a layer computes from its input x_t and the state h_(t-1), with W the input weight, R the
+/// hidden weight, b the bias and d the hidden bias. The columns of W, R and b are one block of width H for each gate,
+/// in the order given.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cell {
     /// Elman network (Elman 1990, [Finding structure in time](https://doi.org/10.1207/s15516709cog1402_1)):
@@ -48,11 +48,11 @@ pub enum Cell {
     ///       h_t = o * tanh(c_t)
     /// ```
     ///
-    /// The order is i, f, o, g, so that the three sigmoids are one operation (PyTorch's is i, f, g, o, with a second bias
-    /// that adds to the first).
+    /// The order is i, f, o, g, so that the three sigmoids are one operation (PyTorch's is i, f, g, o, with a second
+    /// bias that adds to the first).
     Lstm(f64),
-    /// Gated recurrent units (Cho et al. 2014, <https://arxiv.org/abs/1406.1078>), in the variant that PyTorch and cuDNN
-    /// compute, with the reset gate applied after the product and its bias:
+    /// Gated recurrent units (Cho et al. 2014, <https://arxiv.org/abs/1406.1078>), in the variant that PyTorch and
+    /// cuDNN compute, with the reset gate applied after the product and its bias:
     ///
     /// ```text
     /// (r, z) = sigmoid(x_t W + h_(t-1) R + b)              reset and update gate
@@ -90,7 +90,8 @@ impl Cell {
         }
     }
 
-    /// Numbers of width H that the forward pass leaves for the backward pass at each time step: its gates and its states.
+    /// Numbers of width H that the forward pass leaves for the backward pass at each time step: its gates and its
+    /// states.
     pub(super) fn kept_for_backward(self) -> usize {
         match self {
             // An Elman network's gate is its state.

@@ -9,8 +9,8 @@ use super::cell::{Activation, Cell};
 use crate::counting::TrainingCosts;
 use crate::family::Family;
 
-/// Declares the table of a recurrent network: the keys that all of them share, in one place because `serde(flatten)` would
-/// let unknown keys pass, and between them those of its own, with their defaults.
+/// Declares the table of a recurrent network: the keys that all of them share, in one place because `serde(flatten)`
+/// would let unknown keys pass, and between them those of its own, with their defaults.
 macro_rules! recurrent_table {
     (
         $(#[$doc:meta])*

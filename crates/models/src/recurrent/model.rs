@@ -91,7 +91,7 @@ impl RecurrentModel {
     /// Loss of the token after each token of a window, `[B, T]`, nats, and the state after the window.
     ///
     /// # Panics
-    /// As [`forward`](Self::forward), and when a target is no token id.
+    /// As [`forward`](Self::forward), and when a target isn't a token id.
     pub fn losses(
         &self,
         tokens: Tensor<2, Int>,

@@ -87,8 +87,8 @@ fn a_state_for_another_number_of_rows_is_refused() {
     layer.forward(Tensor::zeros([1, 2, 12], &device), layer.initial_state(3));
 }
 
-/// A window of more tokens than the vocabulary takes the way through the projected table; each of its steps alone, the way
-/// through projected rows.
+/// A window of more tokens than the vocabulary takes the way through the projected table; each of its steps alone, the
+/// way through projected rows.
 fn check_both_ways(config: &impl RecurrentConfig) {
     let device = Device::flex().autodiff();
     let model = with_fixed_weights(RecurrentModel::init(config.sizes(), 5, &mut Initializer::random(1, &device)));

@@ -1,7 +1,7 @@
 //! The byte-level alphabet of GPT-2: one printable character for each byte.
 //!
-//! Printable bytes of Latin-1 stand for themselves, the others for the characters from U+0100 on in order (Radford et al. 2019,
-//! `bytes_to_unicode`).
+//! Printable bytes of Latin-1 stand for themselves, the others for the characters from U+0100 on in order (Radford et
+//! al. 2019, `bytes_to_unicode`).
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ static CHARACTERS: LazyLock<[char; 256]> = LazyLock::new(|| {
     })
 });
 
-/// The byte of each character below U+0144, where there is one.
+/// The byte of each character below U+0144, if it stands for one.
 static BYTES: LazyLock<[Option<u8>; 0x144]> = LazyLock::new(|| {
     let mut bytes = [None; 0x144];
     for (byte, character) in CHARACTERS.iter().enumerate() {
@@ -37,8 +37,8 @@ pub(super) fn spell(text: &str) -> String {
     text.bytes().map(character).collect()
 }
 
-/// The bytes that a token stands for: one a character, or the UTF-8 of the whole where a character is not of the alphabet
-/// (special tokens with spaces in them, for instance).
+/// The bytes that a token stands for: one a character, or the UTF-8 of the whole where a character is not of the
+/// alphabet (special tokens with spaces in them, for instance).
 pub(super) fn bytes_of(token: &str) -> Vec<u8> {
     let byte = |character: char| BYTES.get(character as usize).copied().flatten();
     token.chars().map(byte).collect::<Option<Vec<u8>>>().unwrap_or_else(|| token.as_bytes().to_vec())

@@ -6,14 +6,16 @@ use serde_json::Value;
 use tokenizers::AddedToken;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 
+use super::byte_level;
+use super::config::BytePairTokenizerConfig;
+use super::error::TokenizerError;
 use super::words::Words;
-use super::{BytePairTokenizerConfig, TokenizerError, byte_level};
 
 /// How many different words are remembered at most; at twice as many the rarest half is forgotten.
 /// The merges need about half a kilobyte a word.
 const MOST_WORDS: usize = 200_000;
 
-/// A longer word is learned from in parts of so many bytes: no useful token is longer, and merging is slow on long words.
+/// A longer word is split into parts of this many bytes: no useful token is longer, and merging is slow on long words.
 const LONGEST_WORD: usize = 64;
 
 /// The crate counts pairs in 32 bits with a sign, so larger counts are scaled down together.
@@ -62,7 +64,8 @@ impl WordCounts {
         let Ok(()) = counted;
     }
 
-    /// The words in the byte-level alphabet with their counts, scaled so that no sum of them overflows the crate's counters.
+    /// The words in the byte-level alphabet with their counts, scaled so that no sum of them overflows the crate's
+    /// counters.
     fn finish(mut self) -> Vec<(String, u64)> {
         let held = std::mem::take(&mut self.held);
         self.count(&held);
@@ -75,8 +78,8 @@ impl WordCounts {
     }
 }
 
-/// Keeps the [`MOST_WORDS`] most frequent words, of equally frequent ones those that sort first, so that the result is a
-/// function of the text alone.
+/// Keeps the [`MOST_WORDS`] most frequent words, of equally frequent ones those that sort first, so that the result is
+/// a function of the text alone.
 fn forget_rarest(counts: &mut HashMap<Box<str>, u64>) {
     let mut ranked: Vec<(Box<str>, u64)> = counts.drain().collect();
     ranked

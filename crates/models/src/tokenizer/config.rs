@@ -44,8 +44,8 @@ pub enum TokenizerConfig {
 pub struct CharacterTokenizerConfig {
     /// What a character becomes that the training text does not hold. Default `"error"`.
     pub unknown: Unknown,
-    /// Tokens that are looked for as a whole before the text is cut, after the characters in the vocabulary; `"<|end|>"`
-    /// stands between documents. Default none.
+    /// Tokens that are looked for as a whole before the text is cut, after the characters in the vocabulary;
+    /// `"<|end|>"` stands between documents. Default none.
     pub special_tokens: Vec<String>,
 }
 
@@ -66,15 +66,15 @@ pub struct BytePairTokenizerConfig {
     /// As for characters; they come first in the vocabulary. Default `["<|end|>"]`.
     #[serde(default = "end_token_only")]
     pub special_tokens: Vec<String>,
-    /// The merges are learned from the first so many bytes of the training text. Default 1 GiB.
+    /// The merges are learned from the first `training-bytes` bytes of the training text. Default 1 GiB.
     #[serde(default = "one_gibibyte")]
     pub training_bytes: u64,
 }
 
 /// `[tokenizer.file]`.
 ///
-/// Whether unknown text is an error or a token is said by the file: with an unknown token in its vocabulary it is that token,
-/// without one it is an error. Padding and truncation that the file asks for are not applied.
+/// Whether unknown text is an error or a token is said by the file: with an unknown token in its vocabulary it is that
+/// token, without one it is an error. Padding and truncation that the file asks for are not applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TokenizerFileConfig {
@@ -112,7 +112,7 @@ impl TokenizerConfig {
         }
     }
 
-    /// Whether the vocabulary will hold `<|end|>`; `None` where only a file can tell.
+    /// Whether the vocabulary will hold `<|end|>`; `None` if only a file can tell.
     pub fn has_end_token(&self) -> Option<bool> {
         let tokens = match self {
             Self::Character(config) => &config.special_tokens,
@@ -161,7 +161,7 @@ fn special_tokens(tokens: &[String]) -> Vec<Violation> {
         violations.push(Violation::new("special-tokens", message));
     }
     for (index, token) in tokens.iter().enumerate() {
-        // A single character could not be told from the same character in the text.
+        // A single character could not be distinguished from the same character in the text.
         if token.chars().count() < 2 || token.len() > LONGEST_SPECIAL_TOKEN {
             let message = format!("must be 2 characters to {LONGEST_SPECIAL_TOKEN} bytes long, is {token:?}");
             violations.push(Violation::new(key(index), message).with_help(format!("for example {END_TOKEN:?}")));

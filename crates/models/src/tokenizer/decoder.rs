@@ -1,46 +1,18 @@
 //! Tokens to text, whole or one by one, never breaking a code point.
 
-use super::{Tokenizer, pipeline};
+use std::sync::Arc;
+
+use super::pipeline;
+use super::vocabulary::Vocabulary;
 
 /// How many tokens may wait for the rest of a character before what there is of them is given out as it is.
 const LONGEST_WAIT: usize = 16;
 
-/// The bytes of every token, one behind another.
-#[derive(Debug)]
-pub(super) struct Spelling {
-    bytes: Vec<u8>,
-    /// Where the bytes of each token start and end; `None` for numbers that are no token.
-    places: Vec<Option<(u32, u32)>>,
-}
-
-impl Spelling {
-    pub(super) fn new(tokens: impl Iterator<Item = Option<Vec<u8>>>) -> Self {
-        let mut bytes = Vec::new();
-        let places = tokens.map(|token| {
-            let start = bytes.len() as u32;
-            bytes.extend(token?);
-            Some((start, bytes.len() as u32))
-        });
-        let places = places.collect();
-        Self { bytes, places }
-    }
-
-    /// The bytes of `token`; of a number that is no token, those of U+FFFD.
-    fn bytes(&self, token: u32) -> &[u8] {
-        let place = self.places.get(token as usize).copied().flatten();
-        place.map_or("\u{FFFD}".as_bytes(), |(start, end)| &self.bytes[start as usize..end as usize])
-    }
-
-    pub(super) fn decode(&self, tokens: &[u32]) -> String {
-        let bytes: Vec<u8> = tokens.iter().flat_map(|token| self.bytes(*token)).copied().collect();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-/// Decodes tokens one by one: all texts it gives, joined, are what [`Tokenizer::decode`] gives for all tokens.
+/// Decodes tokens one by one: all texts it gives, joined, are what [`Tokenizer::decode`](super::Tokenizer::decode)
+/// gives for all tokens.
 #[derive(Debug, Clone)]
 pub struct StreamDecoder {
-    tokenizer: Tokenizer,
+    vocabulary: Arc<Vocabulary>,
     /// Bytes that are not yet a character.
     pending: Vec<u8>,
     /// Where tokens cannot be spelled one by one: those from the last text given out on, and how many of them gave it.
@@ -49,13 +21,13 @@ pub struct StreamDecoder {
 }
 
 impl StreamDecoder {
-    pub(super) fn new(tokenizer: &Tokenizer) -> Self {
-        Self { tokenizer: tokenizer.clone(), pending: Vec::new(), window: Vec::new(), given: 0 }
+    pub(super) fn new(vocabulary: Arc<Vocabulary>) -> Self {
+        Self { vocabulary, pending: Vec::new(), window: Vec::new(), given: 0 }
     }
 
     /// The text that `token` completes, if any: bytes of an unfinished character are held back.
     pub fn push(&mut self, token: u32) -> Option<String> {
-        let text = match &self.tokenizer.0.spelling {
+        let text = match &self.vocabulary.spelling {
             Some(spelling) => {
                 self.pending.extend_from_slice(spelling.bytes(token));
                 take_characters(&mut self.pending)
@@ -67,7 +39,7 @@ impl StreamDecoder {
 
     /// What is held back at the end: an unfinished character is U+FFFD.
     pub fn finish(mut self) -> String {
-        if self.tokenizer.0.spelling.is_some() {
+        if self.vocabulary.spelling.is_some() {
             return String::from_utf8_lossy(&std::mem::take(&mut self.pending)).into_owned();
         }
         let (before, all) = self.window_texts();
@@ -89,7 +61,7 @@ impl StreamDecoder {
     }
 
     fn window_texts(&self) -> (String, String) {
-        let library = &self.tokenizer.0.library;
+        let library = &self.vocabulary.library;
         (pipeline::decode(library, &self.window[..self.given]), pipeline::decode(library, &self.window))
     }
 }

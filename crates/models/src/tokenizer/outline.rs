@@ -1,5 +1,5 @@
-//! What is looked at in a `tokenizer.json` before the crate sees it: what would make the crate abort, take memory without
-//! bound or believe one of two contradicting entries. None of that is a panic, which could be caught.
+//! What is looked at in a `tokenizer.json` before the crate sees it: what would make the crate abort, take memory
+//! without bound or believe one of two contradicting entries. None of that is a panic, which could be caught.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -214,8 +214,8 @@ impl<'de> Visitor<'de> for StageVisitor {
     }
 }
 
-/// Whether a table of characters in base64 is longer by its first four bytes than it is: the crate takes as much memory as
-/// those say, up to eight gigabytes.
+/// Whether a table of characters in base64 is longer by its first four bytes than it is: the crate takes as much memory
+/// as those say, up to eight gigabytes.
 fn overstates_its_length(base64: &str) -> bool {
     let digit = |byte: u8| match byte {
         b'A'..=b'Z' => byte - b'A',

@@ -1,17 +1,17 @@
 //! Encoding and decoding by the stages of the crate `tokenizers` itself, for files of any kind.
 //!
-//! The stages are called one by one and not through its `encode`, because that one drops characters that byte pairs do not
-//! know without a word, and keeps offsets and strings that nobody here needs.
+//! The stages are called one by one and not through its `encode`, because that one drops characters that byte pairs do
+//! not know without reporting it, and keeps offsets and strings that aren't needed here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokenizers::{Model, OffsetReferential, OffsetType, PreTokenizer, Token};
 
-use super::TokenizerError;
 use super::byte_level;
+use super::error::TokenizerError;
 
-/// Appends the tokens of `text`, which starts at byte `at` of the whole, as Python's `encode(text, add_special_tokens=False)`
-/// gives them; but text that the vocabulary cannot spell is an error.
+/// Appends the tokens of `text`, which starts at byte `at` of the whole, as Python's `encode(text,
+/// add_special_tokens=False)` gives them; but text that the vocabulary cannot spell is an error.
 pub(super) fn encode(
     library: &tokenizers::Tokenizer,
     spelled: bool,
@@ -66,7 +66,8 @@ pub(super) fn decode(library: &tokenizers::Tokenizer, tokens: &[u32]) -> String 
     text
 }
 
-/// Runs `work`, with a panic of the crate made an error. A hostile file can hold an expression that the engine gives up on.
+/// Runs `work`, with a panic of the crate made an error. A hostile file can hold an expression that the engine gives up
+/// on.
 fn guarded<T>(at: u64, work: impl FnOnce() -> Result<T, TokenizerError>) -> Result<T, TokenizerError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(TokenizerError::Failed { offset: at, reason: "the tokenizer library gave up".to_owned() })

@@ -1,10 +1,12 @@
 //! Text that comes in pieces to tokens, as if it had come whole.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::encoder::{Characters, Method};
+use super::error::TokenizerError;
+use super::pipeline;
+use super::vocabulary::{Characters, Method, Vocabulary};
 use super::words::Words;
-use super::{Tokenizer, TokenizerError, pipeline};
 
 /// Text without a place to cut is held back up to this many bytes, and then cut where it stands.
 const MOST_HELD: usize = 1 << 20;
@@ -16,14 +18,16 @@ const PIPELINE_PIECE: usize = 64 << 10;
 const REMEMBERED_WORDS: usize = 1 << 17;
 const LONGEST_REMEMBERED: usize = 48;
 
-/// Encodes text that comes in pieces of any size: all tokens together are those of [`Tokenizer::encode`] for the whole text.
+/// Encodes text that comes in pieces of any size: all tokens together are those of
+/// [`Tokenizer::encode`](super::Tokenizer::encode) for the whole text.
 ///
-/// Where that cannot be known before the end, text is held back. Two exceptions keep memory bounded: a megabyte without white
-/// space is cut, and the text of a [`super::TokenizerConfig::File`] of a kind that Kiln does not know is encoded
-/// line by line (in groups of lines), which is what such tokenizers give for the whole unless they look across line ends.
+/// Where that cannot be known before the end, text is held back. Two exceptions keep memory bounded: a megabyte without
+/// white space is cut, and the text of a [`super::TokenizerConfig::File`] of a kind that Kiln does not know is encoded
+/// line by line (in groups of lines), which is what such tokenizers give for the whole unless they look across line
+/// ends.
 #[derive(Debug)]
 pub struct TextEncoder {
-    tokenizer: Tokenizer,
+    vocabulary: Arc<Vocabulary>,
     held: String,
     /// Where `held` starts in the text, in bytes.
     position: u64,
@@ -48,9 +52,9 @@ enum End {
 }
 
 impl TextEncoder {
-    pub(super) fn new(tokenizer: &Tokenizer) -> Self {
+    pub(super) fn new(vocabulary: Arc<Vocabulary>) -> Self {
         Self {
-            tokenizer: tokenizer.clone(),
+            vocabulary,
             held: String::new(),
             position: 0,
             words: Words::default(),
@@ -61,7 +65,7 @@ impl TextEncoder {
     /// Takes the next piece of the text and appends the tokens that are certain by now.
     ///
     /// # Errors
-    /// As for [`Tokenizer::encode`]; offsets count from the start of the text.
+    /// As for [`Tokenizer::encode`](super::Tokenizer::encode); offsets count from the start of the text.
     pub fn push(&mut self, text: &str, tokens: &mut Vec<u32>) -> Result<(), TokenizerError> {
         let mut held = std::mem::take(&mut self.held);
         held.push_str(text);
@@ -73,10 +77,11 @@ impl TextEncoder {
         Ok(())
     }
 
-    /// Ends the text: appends the tokens of what was held back. What is pushed next begins a new text, with offsets counted on.
+    /// Ends the text: appends the tokens of what was held back. What is pushed next begins a new text, with offsets
+    /// counted on.
     ///
     /// # Errors
-    /// As for [`Tokenizer::encode`].
+    /// As for [`Tokenizer::encode`](super::Tokenizer::encode).
     pub fn finish(&mut self, tokens: &mut Vec<u32>) -> Result<(), TokenizerError> {
         let held = std::mem::take(&mut self.held);
         self.block(&held, End::Closed, tokens)?;
@@ -86,17 +91,16 @@ impl TextEncoder {
 
     /// Appends the tokens of a text that is all there.
     pub(super) fn encode_whole(&mut self, text: &str, tokens: &mut Vec<u32>) -> Result<(), TokenizerError> {
-        let inner = &self.tokenizer.0;
+        let inner = &self.vocabulary;
         match inner.method {
             Method::Pipeline => pipeline::encode(&inner.library, inner.byte_level, text, 0, tokens),
             _ => self.block(text, End::Closed, tokens).map(drop),
         }
     }
 
-    /// Appends the tokens of as much of `text` as is certain, and tells how many bytes that is.
+    /// Appends the tokens of as much of `text` as is certain; returns how many bytes that is.
     fn block(&mut self, text: &str, end: End, tokens: &mut Vec<u32>) -> Result<usize, TokenizerError> {
-        let tokenizer = self.tokenizer.clone();
-        let inner = &*tokenizer.0;
+        let inner = Arc::clone(&self.vocabulary);
         if matches!(inner.method, Method::Pipeline) {
             return self.lines(text, end, tokens);
         }
@@ -124,20 +128,21 @@ impl TextEncoder {
     /// Appends the tokens of `text`, in which there are no special tokens, at byte `start` of the block.
     fn plain(&mut self, text: &str, start: usize, tokens: &mut Vec<u32>) -> Result<(), TokenizerError> {
         let at = self.position + start as u64;
-        let tokenizer = self.tokenizer.clone();
-        match &tokenizer.0.method {
+        let inner = Arc::clone(&self.vocabulary);
+        match &inner.method {
             Method::Characters(characters) => encode_characters(characters, text, at, tokens),
             Method::Bytes(bytes) => encode_bytes(bytes, text, at, tokens),
             Method::Words => {
                 let remembered = &mut self.remembered;
-                let library = &tokenizer.0.library;
+                let library = &inner.library;
                 self.words.each(text, |index, word| remembered.encode(library, word, at + index as u64, tokens))
             }
-            Method::Pipeline => pipeline::encode(&tokenizer.0.library, tokenizer.0.byte_level, text, at, tokens),
+            Method::Pipeline => pipeline::encode(&inner.library, inner.byte_level, text, at, tokens),
         }
     }
 
-    /// Appends the tokens of the whole lines of `text`, in groups; a line ends where the next begins with something seen.
+    /// Appends the tokens of the whole lines of `text`, in groups; a line ends where the next begins with something
+    /// seen.
     fn lines(&mut self, text: &str, end: End, tokens: &mut Vec<u32>) -> Result<usize, TokenizerError> {
         let mut start = 0;
         while start < text.len() {
@@ -158,7 +163,8 @@ impl TextEncoder {
     }
 }
 
-/// Length of the lines that `text` begins with, as many as fit the piece and one at least; `None` if it has no line end.
+/// Length of the lines that `text` begins with, as many as fit the piece and one at least; `None` if it has no line
+/// end.
 fn group_of_lines(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let ends =

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use super::TokenizerError;
+use super::error::TokenizerError;
 use super::outline::Outline;
 use kiln_settings::files::{Content, Links, read_regular};
 

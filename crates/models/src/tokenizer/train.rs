@@ -2,12 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::byte_level;
 use super::byte_pair::{self, WordCounts};
-use super::encoder::ANY_CHARACTER;
-use super::{
-    BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, TextError, TokenizerError, UNKNOWN_TOKEN,
-    Unknown, byte_level,
-};
+use super::config::{BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, UNKNOWN_TOKEN, Unknown};
+use super::error::{TextError, TokenizerError};
+use super::vocabulary::ANY_CHARACTER;
 
 type Text<'a> = &'a mut dyn Iterator<Item = Result<String, TextError>>;
 

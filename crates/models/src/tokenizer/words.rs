@@ -2,8 +2,8 @@
 //!
 //! The rule is the regular expression of Radford et al. 2019, which `tokenizers` calls `ByteLevel`:
 //! `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
-//! Here it is a scanner by hand, many times as fast; the classes of characters are asked from the same expression engine,
-//! once for each character, so that both know the same Unicode.
+//! Here it is a scanner by hand, many times as fast; the classes of characters are asked from the same expression
+//! engine, once for each character, so that both know the same Unicode.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior};
 
-/// What the expression tells apart.
+/// What the expression distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Letter,

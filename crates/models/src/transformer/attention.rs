@@ -75,8 +75,8 @@ impl Attention {
         }
     }
 
-    /// `[N, C]` to `[N, heads D]`, all but the last projection; with a cache its tokens come before the window's, and it is
-    /// returned with the window's added.
+    /// `[N, C]` to `[N, heads D]`, all but the last projection; with a cache its tokens come before the window's, and
+    /// it is returned with the window's added.
     pub(super) fn forward(
         &self,
         input: Tensor<2>,

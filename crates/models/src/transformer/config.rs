@@ -248,9 +248,9 @@ impl Family for TransformerConfig {
         let head_columns = self.query_key_value_columns() as u64;
         let feed_forward = (self.feed_forward_columns() + self.feed_forward_width()) as u64;
         TrainingCosts {
-            // Inputs before and after the norms, queries, keys, values, attention, both sides of the feed-forward part's
-            // function and the residuals (Korthikanti et al. 2022, <https://arxiv.org/abs/2205.05198>, section 4.1), and
-            // the weights of the attention.
+            // Inputs before and after the norms, queries, keys, values, attention, both sides of the feed-forward
+            // part's function and the residuals (Korthikanti et al. 2022, <https://arxiv.org/abs/2205.05198>, section
+            // 4.1), and the weights of the attention.
             held_per_token: layers.saturating_mul((34 * width).saturating_add(scores)),
             // The same without the weights of the attention, which can be computed again.
             kept_per_token: layers.saturating_mul(5 * width + head_columns + feed_forward),

@@ -117,7 +117,7 @@ impl Transformer {
     /// Loss of the token after each token of a window, `[B, T]`, nats.
     ///
     /// # Panics
-    /// When the window is longer than the context, or a target is no token id.
+    /// When the window is longer than the context, or a target isn't a token id.
     pub fn losses(&self, tokens: Tensor<2, Int>, targets: Tensor<2, Int>, draws: &mut Draws) -> Tensor<2> {
         let [rows, steps] = tokens.dims();
         assert_shape!(targets, [rows, steps]);

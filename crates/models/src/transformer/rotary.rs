@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// The cosines and sines of rotary positions, which turn each pair (x_j, x_(j + D/2)) of a head by the angle
-/// p base^(-2j/D), p being the position (Su et al. 2021, <https://arxiv.org/abs/2104.09864>; pairs half a head apart, as in
-/// GPT-NeoX and Hugging Face's Llama, not neighbours as in Meta's own code).
+/// p base^(-2j/D), p being the position (Su et al. 2021, <https://arxiv.org/abs/2104.09864>; pairs half a head apart,
+/// as in GPT-NeoX and Hugging Face's Llama, not neighbours as in Meta's own code).
 ///
 /// The tables are constants and not saved with a model.
 #[derive(Module, Debug)]
@@ -30,8 +30,8 @@ impl RotaryPositions {
         Self { cosines: table(f64::cos), sines: table(f64::sin) }
     }
 
-    /// Cosines and sines, `[context, D / 2]` each. Should padding stand at positions up to `end` beyond the context, it is
-    /// given those of the last position there is.
+    /// Cosines and sines, `[context, D / 2]` each. Should padding stand at positions up to `end` beyond the context, it
+    /// is given those of the last position there is.
     pub(super) fn tables(&self, end: usize) -> [Tensor<2>; 2] {
         [&self.cosines, &self.sines].map(|table| {
             let [context, half] = table.dims();

@@ -3,8 +3,8 @@
 use super::*;
 use crate::generate::{Batch, batch, generate_batch};
 
-/// Requests that differ in everything: prompts shorter and longer than the context, equal ones with different seeds, an empty
-/// one, other lengths, stop texts, greedy choice, and nothing at all.
+/// Requests that differ in everything: prompts shorter and longer than the context, equal ones with different seeds, an
+/// empty one, other lengths, stop texts, greedy choice, and nothing at all.
 fn requests() -> Vec<Request> {
     let sampler = |seed| SamplerConfig { temperature: 1.0, top_k: Some(60), seed, ..SamplerConfig::default() };
     let stop = |letters: &str| letters.chars().map(String::from).collect();

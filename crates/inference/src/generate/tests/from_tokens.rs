@@ -4,7 +4,7 @@ use super::*;
 use crate::generate::generate_after;
 
 #[test]
-fn the_tokens_of_a_text_are_gone_on_from_as_the_text_is() {
+fn the_tokens_of_a_text_are_continued_as_the_text_is() {
     let tokenizer = bytes();
     let sampler = SamplerConfig { repetition_penalty: Some(1.3), ..SamplerConfig::default() };
     let models = models();

@@ -106,8 +106,8 @@ fn models() -> Vec<LanguageModel> {
     tables.iter().map(|table| table.init(257, CONTEXT, 1, &Device::flex()).map(&mut Redraw(1))).collect()
 }
 
-/// Replaces every weight by a large one from a fixed sequence: fresh weights are small, and Burn's generator is shared by
-/// all tests of the process, so that what it gives depends on which run beside this one.
+/// Replaces every weight by a large one from a fixed sequence: fresh weights are small, and Burn's generator is shared
+/// by all tests of the process, so that what it gives depends on which run beside this one.
 struct Redraw(u64);
 
 impl ModuleMapper for Redraw {
@@ -163,8 +163,8 @@ fn recomputed(model: &LanguageModel, prompt: &[u32], length: usize) -> Vec<u32> 
     text.split_off(prompt.len())
 }
 
-/// Where the window of a text of `end` tokens begins, by the rule of the documentation: a transformer's grows to a whole
-/// context, then starts anew from the last half.
+/// Where the window of a text of `end` tokens begins, by the rule of the documentation: a transformer's grows to a
+/// whole context, then starts anew from the last half.
 fn window_start(model: &LanguageModel, start: usize, end: usize) -> usize {
     if model.longest_window().is_some_and(|context| end - start > context) { end - CONTEXT / 2 } else { start }
 }
@@ -304,7 +304,8 @@ fn an_empty_prompt_starts_after_the_end_token_or_a_line_break_or_token_0() {
 #[test]
 fn the_penalty_sees_the_prompt_and_what_was_written() {
     let tokenizer = characters("abcd");
-    // Always the same preference, a before b before c before d: with the penalty each comes once, except the prompt's a.
+    // Always the same preference, a before b before c before d: with the penalty each comes once, except the prompt's
+    // a.
     let oracle = Oracle::new(4, |_: &[u32]| vec![4.0, 3.0, 2.5, 2.2]);
     let sampler = SamplerConfig { repetition_penalty: Some(10.0), ..SamplerConfig::greedy() };
     let generation = Generation::new(Box::new(oracle), &tokenizer, &request("a", 3, sampler)).unwrap();

@@ -11,7 +11,7 @@ use crate::recurrent::{GruConfig, LstmConfig};
 use crate::transformer::{NormKind, PositionKind, TransformerConfig};
 use crate::{LanguageModel, ModelConfig};
 
-/// One parameter: its path in the model, its numbers, and its gradient where there is one.
+/// One parameter: its path in the model, its numbers, and its gradient if it has one.
 struct Parameter {
     path: String,
     values: Vec<f32>,

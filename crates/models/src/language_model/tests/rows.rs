@@ -146,7 +146,7 @@ fn padding_may_stand_beyond_the_context() {
 fn rows_are_taken_out_put_back_joined_and_left_out() {
     for_each_model(|name, model| {
         let (_, state) = read_together(model);
-        // Rows 2 and 0 go on alone, and then take their places again.
+        // Rows 2 and 0 continue alone, and then take their places again.
         let (_, ahead) = steps(model, &[2, 0], 0..2, state.take_rows(&[2, 0]));
         assert_same_state(name, model, &[2, 0], ahead.clone(), 2);
         let together = state.clone().put_rows(&[2, 0], ahead.clone());
@@ -160,7 +160,7 @@ fn rows_are_taken_out_put_back_joined_and_left_out() {
 }
 
 #[test]
-fn a_repeated_row_goes_on_as_often_as_it_was_repeated() {
+fn a_repeated_row_continues_in_each_of_its_copies() {
     for_each_model(|name, model| {
         let (_, state) = read_together(model);
         let (_, state) = steps(model, &[2, 2, 1, 2], 0..1, state.take_rows(&[2, 2, 1, 2]));

@@ -1,4 +1,4 @@
-//! Files that are no tokenizers, or hostile ones: errors, never a panic.
+//! Files that aren't tokenizers, or hostile ones: errors, never a panic.
 
 use std::path::Path;
 use std::sync::LazyLock;

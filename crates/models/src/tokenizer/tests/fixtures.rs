@@ -1,6 +1,7 @@
 //! What Python's `tokenizers` makes of our files, and we of its files.
 //!
-//! `scripts/reference/tokenizers_check.py` wrote `fixtures/tokenizers/encodings.json`, and the files that Kiln did not make.
+//! `scripts/reference/tokenizers_check.py` wrote `fixtures/tokenizers/encodings.json`, and the files that Kiln did not
+//! make.
 
 use std::path::{Path, PathBuf};
 

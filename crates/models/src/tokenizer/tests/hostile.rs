@@ -1,5 +1,5 @@
-//! Mutants of tokenizer files of every kind of model, and the files that made the crate `tokenizers` or the engine of its
-//! expressions panic, abort or take memory without bound.
+//! Mutants of tokenizer files of every kind of model, and the files that made the crate `tokenizers` or the engine of
+//! its expressions panic, abort or take memory without bound.
 
 use std::fs;
 
@@ -146,8 +146,8 @@ fn nested(list: &str, levels: usize) -> Value {
     (0..levels).fold(innermost, |inner, _| json!({"type": "Sequence", list: [inner]}))
 }
 
-/// Each in a process of its own, since an abort cannot be caught: whether it is read or refused, it comes to an end, and so
-/// does a text through it.
+/// Each in a process of its own, since an abort cannot be caught: whether it is read or refused, it comes to an end,
+/// and so does a text through it.
 #[test]
 fn files_that_made_the_library_give_up_come_to_an_end() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,29 +1,22 @@
-//! The tokenizer: one vocabulary and how to go through it.
+//! One vocabulary and the fastest way through it.
 
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::Arc;
 
 use tokenizers::pre_tokenizers::split::SplitPattern;
 use tokenizers::{DecoderWrapper, ModelWrapper, PreTokenizerWrapper, SplitDelimiterBehavior};
 
-use super::decoder::Spelling;
+use super::config::END_TOKEN;
+use super::error::TokenizerError;
 use super::special::SpecialTokens;
-use super::train;
-use super::{
-    END_TOKEN, StreamDecoder, TextEncoder, TextError, TokenizerConfig, TokenizerError, byte_level, pipeline,
-    tokenizer_json,
-};
+use super::spelling::Spelling;
+use super::{byte_level, tokenizer_json};
 
 /// The expression that cuts between any two characters, line ends included.
 pub(super) const ANY_CHARACTER: &str = r"[\s\S]";
 
-/// A tokenizer: what `tokenizer.json` says, made fast. Cheap to clone, free to share between threads.
-#[derive(Debug, Clone)]
-pub struct Tokenizer(pub(super) Arc<Inner>);
-
+/// One vocabulary and how text goes through it: what a [`Tokenizer`](super::Tokenizer) is.
 #[derive(Debug)]
-pub(super) struct Inner {
+pub(super) struct Vocabulary {
     pub(super) library: tokenizers::Tokenizer,
     pub(super) method: Method,
     pub(super) special: SpecialTokens,
@@ -31,10 +24,11 @@ pub(super) struct Inner {
     pub(super) spelling: Option<Spelling>,
     /// Whether the vocabulary is spelled in the byte-level alphabet.
     pub(super) byte_level: bool,
-    json: String,
-    hash: [u8; 32],
-    vocabulary_size: usize,
-    end_token: Option<u32>,
+    pub(super) json: String,
+    pub(super) hash: [u8; 32],
+    /// One more than the largest token.
+    pub(super) size: usize,
+    pub(super) end_token: Option<u32>,
 }
 
 /// How text is encoded.
@@ -67,120 +61,18 @@ impl Characters {
     }
 }
 
-impl Tokenizer {
-    /// Makes the tokenizer that `config` asks for, from the training text given in pieces of any size.
-    ///
-    /// Only characters and byte pairs look at the text. Memory is bounded whatever its length: of the words that byte pairs
-    /// are learned from, the rarest are forgotten when there are too many.
-    ///
-    /// # Errors
-    /// Errors of the text are passed on; text without characters and files that are no tokenizers are errors.
-    pub fn train(
-        config: &TokenizerConfig,
-        text: &mut dyn Iterator<Item = Result<String, TextError>>,
-    ) -> Result<Self, TokenizerError> {
-        match config {
-            TokenizerConfig::Character(config) => Self::from_json(train::characters(config, text)?),
-            TokenizerConfig::Byte(config) => Self::from_json(train::bytes(config)?),
-            TokenizerConfig::BytePair(config) => Self::from_json(train::byte_pairs(config, text)?),
-            TokenizerConfig::File(config) => Self::from_file(&config.path),
-        }
-    }
-
-    /// Reads a `tokenizer.json`.
-    ///
-    /// # Errors
-    /// A file that cannot be read, is larger than 128 MiB, is no tokenizer, gives tokens by chance (dropout), or numbers
-    /// its tokens with large holes.
-    pub fn from_file(path: &Path) -> Result<Self, TokenizerError> {
-        Self::parse(tokenizer_json::read(path)?, &path.display().to_string())
-    }
-
-    /// Reads the text of a `tokenizer.json`.
-    ///
-    /// # Errors
-    /// As for [`Tokenizer::from_file`].
-    pub fn from_json(json: String) -> Result<Self, TokenizerError> {
-        Self::parse(json, "the text")
-    }
-
-    fn parse(json: String, place: &str) -> Result<Self, TokenizerError> {
-        let (library, vocabulary_size) = tokenizer_json::parse(&json, place)?;
+impl Vocabulary {
+    /// Of the text of a `tokenizer.json`; `place` is what errors call it.
+    pub(super) fn parse(json: String, place: &str) -> Result<Self, TokenizerError> {
+        let (library, size) = tokenizer_json::parse(&json, place)?;
         let hash = *blake3::hash(json.as_bytes()).as_bytes();
         let special = plain_special_tokens(&library);
         let method = special.as_ref().map_or(Method::Pipeline, |_| method(&library));
         let byte_level = matches!(library.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
-        let spelling = spelling(&library, vocabulary_size);
+        let spelling = spelling(&library, size);
         let end_token = library.token_to_id(END_TOKEN);
         let special = special.unwrap_or_default();
-        let inner = Inner { library, method, special, spelling, byte_level, json, hash, vocabulary_size, end_token };
-        Ok(Self(Arc::new(inner)))
-    }
-
-    /// Writes the `tokenizer.json`, beside its name first and then renamed.
-    ///
-    /// # Errors
-    /// What the system says about writing there.
-    pub fn save(&self, path: &Path) -> Result<(), TokenizerError> {
-        let failed = |source| TokenizerError::Write { path: path.to_owned(), source };
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".part");
-        let beside = Path::new(&beside);
-        let write = || {
-            let mut file = std::fs::File::create(beside)?;
-            std::io::Write::write_all(&mut file, self.0.json.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(beside, path)
-        };
-        write().map_err(failed)
-    }
-
-    /// The `tokenizer.json`, to the byte as it was read or made.
-    pub fn to_json(&self) -> String {
-        self.0.json.clone()
-    }
-
-    /// BLAKE3 of [`Tokenizer::to_json`]: equal hashes are equal tokenizers.
-    pub fn hash(&self) -> [u8; 32] {
-        self.0.hash
-    }
-
-    /// One more than the largest token.
-    pub fn vocabulary_size(&self) -> usize {
-        self.0.vocabulary_size
-    }
-
-    /// The token `<|end|>` that stands between documents, where the vocabulary has it.
-    pub fn end_token(&self) -> Option<u32> {
-        self.0.end_token
-    }
-
-    /// The tokens of `text`, special tokens in it included, as Python's `encode(text, add_special_tokens=False).ids`.
-    ///
-    /// # Errors
-    /// Text that the vocabulary cannot spell, where it has no unknown token.
-    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let mut tokens = Vec::new();
-        TextEncoder::new(self).encode_whole(text, &mut tokens)?;
-        Ok(tokens)
-    }
-
-    /// Encodes text that comes in pieces.
-    pub fn encoder(&self) -> TextEncoder {
-        TextEncoder::new(self)
-    }
-
-    /// The text of `tokens`, special tokens included. Bytes that are not UTF-8 and tokens out of range are U+FFFD.
-    pub fn decode(&self, tokens: &[u32]) -> String {
-        match &self.0.spelling {
-            Some(spelling) => spelling.decode(tokens),
-            None => pipeline::decode(&self.0.library, tokens),
-        }
-    }
-
-    /// Decodes tokens that come one by one.
-    pub fn decoder(&self) -> StreamDecoder {
-        StreamDecoder::new(self)
+        Ok(Self { library, method, special, spelling, byte_level, json, hash, size, end_token })
     }
 }
 
@@ -248,12 +140,12 @@ fn bytes(library: &tokenizers::Tokenizer) -> Vec<Option<u32>> {
     (0..=u8::MAX).map(token).collect()
 }
 
-fn spelling(library: &tokenizers::Tokenizer, vocabulary_size: usize) -> Option<Spelling> {
+fn spelling(library: &tokenizers::Tokenizer, size: usize) -> Option<Spelling> {
     let bytes: fn(&str) -> Vec<u8> = match library.get_decoder() {
         Some(DecoderWrapper::ByteLevel(_)) => byte_level::bytes_of,
         Some(DecoderWrapper::Fuse(_)) => |token| token.as_bytes().to_vec(),
         _ => return None,
     };
     let token = |id: usize| library.id_to_token(id as u32).map(|token| bytes(&token));
-    Some(Spelling::new((0..vocabulary_size).map(token)))
+    Some(Spelling::new((0..size).map(token)))
 }

@@ -1,0 +1,131 @@
+//! The tokenizer: made, read, saved, encoding and decoding.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::config::TokenizerConfig;
+use super::decoder::StreamDecoder;
+use super::error::{TextError, TokenizerError};
+use super::text_encoder::TextEncoder;
+use super::vocabulary::Vocabulary;
+use super::{pipeline, tokenizer_json, train};
+
+/// A tokenizer: what `tokenizer.json` says, made fast. Cheap to clone, free to share between threads.
+///
+/// ```
+/// use kiln_models::{CharacterTokenizerConfig, Tokenizer, TokenizerConfig};
+///
+/// let config = TokenizerConfig::Character(CharacterTokenizerConfig::default());
+/// let tokenizer = Tokenizer::train(&config, &mut [Ok("to be or not".to_owned())].into_iter())?;
+/// // One token for each of its characters, in their order: space, b, e, n, o, r, t.
+/// assert_eq!((tokenizer.vocabulary_size(), tokenizer.encode("note")?), (7, vec![3, 4, 6, 2]));
+/// assert_eq!(tokenizer.decode(&[6, 4, 0, 1, 2]), "to be");
+/// # Ok::<(), kiln_models::TokenizerError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Tokenizer(pub(super) Arc<Vocabulary>);
+
+impl Tokenizer {
+    /// Makes the tokenizer that `config` asks for, from the training text given in pieces of any size.
+    ///
+    /// Only characters and byte pairs look at the text. Memory is bounded whatever its length: of the words that byte
+    /// pairs are learned from, the rarest are forgotten when there are too many.
+    ///
+    /// # Errors
+    /// Errors of the text are passed on; text without characters and files that aren't tokenizers are errors.
+    pub fn train(
+        config: &TokenizerConfig,
+        text: &mut dyn Iterator<Item = Result<String, TextError>>,
+    ) -> Result<Self, TokenizerError> {
+        match config {
+            TokenizerConfig::Character(config) => Self::from_json(train::characters(config, text)?),
+            TokenizerConfig::Byte(config) => Self::from_json(train::bytes(config)?),
+            TokenizerConfig::BytePair(config) => Self::from_json(train::byte_pairs(config, text)?),
+            TokenizerConfig::File(config) => Self::from_file(&config.path),
+        }
+    }
+
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is larger than 128 MiB, isn't a tokenizer, gives tokens by chance (dropout), or
+    /// numbers its tokens with large holes.
+    pub fn from_file(path: &Path) -> Result<Self, TokenizerError> {
+        let vocabulary = Vocabulary::parse(tokenizer_json::read(path)?, &path.display().to_string())?;
+        Ok(Self(Arc::new(vocabulary)))
+    }
+
+    /// Reads the text of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// As for [`Tokenizer::from_file`].
+    pub fn from_json(json: String) -> Result<Self, TokenizerError> {
+        Ok(Self(Arc::new(Vocabulary::parse(json, "the text")?)))
+    }
+
+    /// Writes the `tokenizer.json`, beside its name first and then renamed.
+    ///
+    /// # Errors
+    /// What the system says about writing there.
+    pub fn save(&self, path: &Path) -> Result<(), TokenizerError> {
+        let failed = |source| TokenizerError::Write { path: path.to_owned(), source };
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".part");
+        let beside = Path::new(&beside);
+        let write = || {
+            let mut file = std::fs::File::create(beside)?;
+            std::io::Write::write_all(&mut file, self.0.json.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(beside, path)
+        };
+        write().map_err(failed)
+    }
+
+    /// The `tokenizer.json`, to the byte as it was read or made.
+    pub fn to_json(&self) -> String {
+        self.0.json.clone()
+    }
+
+    /// BLAKE3 of [`Tokenizer::to_json`]: equal hashes are equal tokenizers.
+    pub fn hash(&self) -> [u8; 32] {
+        self.0.hash
+    }
+
+    /// One more than the largest token.
+    pub fn vocabulary_size(&self) -> usize {
+        self.0.size
+    }
+
+    /// The token `<|end|>` that stands between documents, where the vocabulary has it.
+    pub fn end_token(&self) -> Option<u32> {
+        self.0.end_token
+    }
+
+    /// The tokens of `text`, special tokens in it included, as Python's `encode(text, add_special_tokens=False).ids`.
+    ///
+    /// # Errors
+    /// Text that the vocabulary cannot spell, if it has no unknown token.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let mut tokens = Vec::new();
+        TextEncoder::new(Arc::clone(&self.0)).encode_whole(text, &mut tokens)?;
+        Ok(tokens)
+    }
+
+    /// Encodes text that comes in pieces.
+    pub fn encoder(&self) -> TextEncoder {
+        TextEncoder::new(Arc::clone(&self.0))
+    }
+
+    /// The text of `tokens`, special tokens included. Bytes that are not UTF-8 and tokens out of range are U+FFFD.
+    pub fn decode(&self, tokens: &[u32]) -> String {
+        match &self.0.spelling {
+            Some(spelling) => spelling.decode(tokens),
+            None => pipeline::decode(&self.0.library, tokens),
+        }
+    }
+
+    /// Decodes tokens that come one by one.
+    pub fn decoder(&self) -> StreamDecoder {
+        StreamDecoder::new(Arc::clone(&self.0))
+    }
+}
