@@ -139,8 +139,9 @@ fn a_chain_of_stops_at_any_moment_ends_with_the_same_bits() {
         world.train("whole", &Notes::default()).unwrap();
         let (mut stops, mut draws) = (0, Draws(seed, 1000));
         loop {
-            // Within an accumulation or an evaluation, or between two steps: wherever the loop asks.
-            let mut monitor = StopAtQuestion { left: Cell::new(1 + draws.below(40)) };
+            // Within an accumulation or an evaluation, or between two steps: wherever the loop asks. An evaluation asks up to 80
+            // times, and is made anew if it is stopped.
+            let mut monitor = StopAtQuestion { left: Cell::new(1 + draws.below(160)) };
             let mut training = world.training("parts", &Notes::default(), |_| {}).unwrap();
             if training.run(&mut monitor).unwrap() == Stop::Done {
                 break;
@@ -148,7 +149,7 @@ fn a_chain_of_stops_at_any_moment_ends_with_the_same_bits() {
             stops += 1;
             assert!(stops < 1000, "it makes no progress: {what}");
         }
-        assert!(stops >= 5, "{stops} stops: {what}");
+        assert!(stops >= 2, "{stops} stops: {what}");
         assert!(left_behind(&world, "parts") == left_behind(&world, "whole"), "{stops} stops: {what}");
     }
 }
