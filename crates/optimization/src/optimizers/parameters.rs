@@ -124,7 +124,8 @@ impl Optimizer {
             .collect()
     }
 
-    /// Puts back what [`Optimizer::state`] gave, after `step` updates of a model with these parameters; frozen ones have
+    /// Puts back what [`Optimizer::state`] gave, after `step` updates of a model with these parameters; frozen ones
+    /// have
     /// no state.
     ///
     /// # Errors

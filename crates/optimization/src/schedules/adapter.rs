@@ -11,7 +11,8 @@ const LENGTH: &str = "bytes";
 
 /// A schedule that the loop and Burn's learner share: the loop tells it the losses, the learner asks it for the rate.
 ///
-/// Burn's schedulers are not shown the loss; sharing is the way around. Clones are the same schedule. Burn's record holds
+/// Burn's schedulers are not shown the loss; sharing is the way around. Clones are the same schedule. Burn's record
+/// holds
 /// nothing but named scalars, so the state travels in it as the bytes of its JSON, eight in a scalar. Kiln's own
 /// checkpoints keep [`Schedule::state`] as it is.
 #[derive(Clone)]
@@ -45,7 +46,8 @@ impl LrScheduler for SharedSchedule {
     }
 
     /// # Panics
-    /// When the record was not made by a schedule of the same configuration. Burn's trait leaves no other way to say so.
+    /// When the record was not made by a schedule of the same configuration. Burn's trait leaves no other way to say
+    /// so.
     fn load_record(&mut self, record: LrSchedulerRecord) {
         let restored = state_of(&record).map(|state| self.get().restore(state));
         assert!(matches!(restored, Some(Ok(()))), "the record does not fit the configured schedule: {restored:?}");
