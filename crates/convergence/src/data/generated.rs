@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Samples, Targets};
 
-/// `generated`: x ~ N(0, S) with S diagonal, v ~ N(0, I); numbers y = xᵀv + noise, or classes with P(y = 1) = 1 / (1
-/// + exp(-xᵀv)).
+/// `generated`: x ~ N(0, S) with S diagonal, v ~ N(0, I); numbers y = xᵀv + noise, or classes with P(y = 1) =
+/// 1 / (1 + exp(-xᵀv)).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct GeneratedConfig {
