@@ -90,7 +90,8 @@ pub struct CurveConfig {
     /// A problem of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<ProblemConfig>,
-    /// Whether the schedule is given the problem's constants; without them it has to estimate, as on a network. Default `true`.
+    /// Whether the schedule is given the problem's constants; without them it has to estimate, as on a network.
+    /// Default `true`.
     #[serde(default = "yes")]
     pub tell_constants: bool,
     /// Whether it is meant to diverge; another curve's divergence is a failure of the run. Default `false`.

@@ -7,7 +7,8 @@ use crate::LabError;
 /// What is known of a problem F.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Constants {
-    /// c: F is strongly convex with this constant, the smallest eigenvalue of its Hessian anywhere (or a bound below it).
+    /// c: F is strongly convex with this constant, the smallest eigenvalue of its Hessian anywhere (or a bound below
+    /// it).
     pub strong_convexity: f64,
     /// L: the gradient of F is Lipschitz continuous with this constant, the largest eigenvalue (or a bound above it).
     pub smoothness: f64,
@@ -15,7 +16,8 @@ pub struct Constants {
     pub minimizer: Vec<f64>,
     /// F* = F(w*).
     pub minimum: f64,
-    /// |grad F(w*)| / c, which bounds the distance of the computed w* from the true one; F* is then within c/2 of its square.
+    /// |grad F(w*)| / c, which bounds the distance of the computed w* from the true one; F* is then within c/2 of its
+    /// square.
     pub minimizer_error: f64,
     /// sigma².
     pub variance: Variance,

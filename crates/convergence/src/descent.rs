@@ -96,7 +96,8 @@ struct Walk<'a> {
     slots: Slots,
     draws: ChaCha8Rng,
     quantile: f64,
-    /// The error floor of the first rate with the variance at the start: that met on a path that diverges would grow with it.
+    /// The error floor of the first rate with the variance at the start: that met on a path that diverges would grow
+    /// with it.
     first_floor: f64,
     trace: Trace,
 }

@@ -8,14 +8,16 @@ use crate::statistics::{Band, Line, confidence_half_width};
 pub struct Estimate {
     /// The number.
     pub value: f64,
-    /// Its standard error: from the scatter of groups of repeats, or of the points about the line where there is one repeat.
+    /// Its standard error: from the scatter of groups of repeats, or of the points about the line where there is one
+    /// repeat.
     pub error: f64,
 }
 
 /// Errors below this part of the first one are not fitted: the arithmetic has no more digits.
 const LAST_DIGITS: f64 = 1e-14;
 
-/// The factor by which the error shrinks with each update, from a line through its logarithm over the second half of the
+/// The factor by which the error shrinks with each update, from a line through its logarithm over the second half of
+/// the
 /// updates (of those before the digits end).
 pub(crate) fn rate_per_step(trace: &Trace) -> Option<Estimate> {
     let slope = |errors: &[f64]| {
@@ -43,8 +45,10 @@ pub(crate) fn power_law(trace: &Trace) -> Option<Estimate> {
     over_groups(trace, slope)
 }
 
-/// The mean error over the last quarter of the updates, with its standard error over the repeats; `None` where the error is
-/// not at rest, which shows in the quarter before: its mean differs by more than 5 % and two standard errors, or where its
+/// The mean error over the last quarter of the updates, with its standard error over the repeats; `None` where the
+/// error is
+/// not at rest, which shows in the quarter before: its mean differs by more than 5 % and two standard errors, or
+/// where its
 /// standard error is above a quarter of it.
 pub(crate) fn floor(trace: &Trace) -> Option<Estimate> {
     let quantile = confidence_half_width(trace.late_errors.len());

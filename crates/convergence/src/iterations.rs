@@ -9,7 +9,8 @@ use crate::{Estimate, Trace};
 pub struct IterationsTo {
     /// Epsilon, and after how many updates the mean of F(w_t) - F* is at most that; `None` where it never is.
     pub reached: Vec<(f64, Option<u64>)>,
-    /// Updates for each factor e of 1 / epsilon: the slope against ln(1 / epsilon), a straight line where convergence is geometric.
+    /// Updates for each factor e of 1 / epsilon: the slope against ln(1 / epsilon), a straight line where convergence
+    /// is geometric.
     pub per_e_fold: Option<Estimate>,
     /// The exponent p of updates that grow as (1 / epsilon)^p: the slope of both logarithms.
     pub exponent: Option<Estimate>,

@@ -40,7 +40,8 @@ pub struct CurveOutcome {
     pub exact_rate_per_step: Option<f64>,
     /// The exponent of a power law; where the rates fall as a power of the updates or follow the error.
     pub exponent: Option<Estimate>,
-    /// The mean error over the last quarter of the updates; where the rate is constant, the gradient noisy, and the error at rest.
+    /// The mean error over the last quarter of the updates; where the rate is constant, the gradient noisy, and the
+    /// error at rest.
     pub floor: Option<Estimate>,
     /// The floor that a quadratic has exactly.
     pub exact_floor: Option<f64>,
@@ -77,7 +78,8 @@ pub enum Verdict {
         step: u64,
         /// The largest rate so far.
         rate: f64,
-        /// 2 / L, beyond which plain gradient descent grows along the steepest direction of F; `None` where L is not known and
+        /// 2 / L, beyond which plain gradient descent grows along the steepest direction of F; `None` where L is not
+        /// known and
         /// for other optimizers, whose limits differ.
         limit: Option<f64>,
     },

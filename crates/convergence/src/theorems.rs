@@ -1,7 +1,9 @@
 //! What the theory says must happen.
 //!
-//! F is strongly convex with constant c and its gradient Lipschitz continuous with constant L; a mini-batch of b samples gives an
-//! unbiased gradient of variance sigma² / b. The theorems are those of Bottou, Curtis and Nocedal, "Optimization Methods for
+//! F is strongly convex with constant c and its gradient Lipschitz continuous with constant L; a mini-batch of b
+//! samples gives an
+//! unbiased gradient of variance sigma² / b. The theorems are those of Bottou, Curtis and Nocedal, "Optimization
+//! Methods for
 //! Large-Scale Machine Learning", 2018, with mu = M_G = 1 and M = sigma² / b.
 
 use kiln_optimization::optimizers::OptimizerConfig;
@@ -25,7 +27,8 @@ pub enum Theorem {
         /// eta L sigma² / (2 c b).
         floor: f64,
     },
-    /// Rates beta / (gamma + t), t from 0, with beta > 1 / c and beta / gamma <= 1 / L (Theorem 4.7): E F(w_t) - F* <= nu /
+    /// Rates beta / (gamma + t), t from 0, with beta > 1 / c and beta / gamma <= 1 / L (Theorem 4.7): E F(w_t) - F*
+    /// <= nu /
     /// (gamma + t) with nu = max(beta² L sigma² / (2 b (beta c - 1)), gamma (F(w_0) - F*)).
     DecreasingRate {
         /// nu.
@@ -129,10 +132,12 @@ pub(crate) fn floor_per_rate(constants: &Constants, noise: f64) -> f64 {
     constants.smoothness * noise / (2.0 * constants.strong_convexity)
 }
 
-/// The exact E F(w_t) - F* of a quadratic with eigenvalues `spectrum` under w_{t+1} = w_t - eta (grad F + xi), xi of variance
+/// The exact E F(w_t) - F* of a quadratic with eigenvalues `spectrum` under w_{t+1} = w_t - eta (grad F + xi), xi of
+/// variance
 /// `noise` spread evenly over the d directions, from an error `start` spread evenly over them:
 ///
-/// sum over i of (1 - eta lambda_i)^(2 t) start / d + (1 - (1 - eta lambda_i)^(2 t)) eta noise / (2 d (2 - eta lambda_i)).
+/// sum over i of (1 - eta lambda_i)^(2 t) start / d + (1 - (1 - eta lambda_i)^(2 t)) eta noise / (2 d (2 - eta
+/// lambda_i)).
 ///
 /// In one direction the error e has variance V_{t+1} = (1 - eta lambda)² V_t + eta² noise / d, whose solution this is.
 pub(crate) fn exact_quadratic(spectrum: &[f64], rate: f64, noise: f64, start: f64, t: f64) -> f64 {

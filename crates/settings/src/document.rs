@@ -113,7 +113,8 @@ fn syntax_problem(message: &str, span: Range<usize>) -> Problem {
     Problem { key: String::new(), message, label, help, origin: Origin::File, span }
 }
 
-/// Whether a line ends between two bytes. Only what is between them is looked at: a line may hold nothing but mistakes, as
+/// Whether a line ends between two bytes. Only what is between them is looked at: a line may hold nothing but
+/// mistakes, as
 /// many of them as bytes.
 fn has_line_end(text: &str, one: usize, other: usize) -> bool {
     text.as_bytes().get(one.min(other)..one.max(other)).is_some_and(|between| between.contains(&b'\n'))
@@ -204,7 +205,8 @@ fn from_spanned(value: &toml::Spanned<DeValue<'_>>, origin: Origin, offset: usiz
 fn from_value(value: &DeValue<'_>, origin: Origin, offset: usize) -> Value {
     match value {
         DeValue::String(text) => Value::Text(text.to_string()),
-        // The parser has checked the digits, so only the size can fail; a size that no integer holds is a number too large.
+        // The parser has checked the digits, so only the size can fail; a size that no integer holds is a number too
+        // large.
         DeValue::Integer(integer) => i128::from_str_radix(integer.as_str(), integer.radix())
             .map_or_else(|_| Value::Number(integer.as_str().parse().unwrap_or(f64::INFINITY)), Value::Whole),
         DeValue::Float(float) => Value::Number(float.as_str().parse().unwrap_or(f64::NAN)),

@@ -4,7 +4,8 @@ use std::fmt;
 
 /// Why a type could not be made from what the file holds.
 ///
-/// Mistakes in types and names never get here: the reader notes them and continues. What remains are a missing key and a
+/// Mistakes in types and names never get here: the reader notes them and continues. What remains are a missing key
+/// and a
 /// rule of a hand-written `Deserialize`.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {

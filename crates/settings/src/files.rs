@@ -1,4 +1,5 @@
-//! Opening files that a user or another file names. Only regular files are read: a pipe may never be written to, a device
+//! Opening files that a user or another file names. Only regular files are read: a pipe may never be written to, a
+//! device
 //! never ends, and neither has a length that a declared size could be compared with.
 
 use std::fs::{self, File};
@@ -16,7 +17,8 @@ pub enum Links {
 
 /// Opens the file at `path` for reading; `None` if something other than a regular file is there.
 ///
-/// The kind is asked before the file is opened, since opening a pipe waits for its writer, and again after, since the name may
+/// The kind is asked before the file is opened, since opening a pipe waits for its writer, and again after, since the
+/// name may
 /// lead elsewhere by then.
 ///
 /// # Errors
@@ -58,7 +60,8 @@ impl Content {
     }
 }
 
-/// The content of the file at `path`, if it is a regular one of at most `longest` bytes. No more memory is taken than that.
+/// The content of the file at `path`, if it is a regular one of at most `longest` bytes. No more memory is taken than
+/// that.
 ///
 /// # Errors
 /// What the system says.

@@ -39,7 +39,8 @@ pub(crate) fn unknown_key(
     Problem { key: join(table, key), message, label: label.into(), help, origin, span }
 }
 
-/// The path of a table as its header would be written: `[run]`, `[entrants.schedule]`, and `[[entrants]]` for an item of a list
+/// The path of a table as its header would be written: `[run]`, `[entrants.schedule]`, and `[[entrants]]` for an item
+/// of a list
 /// of tables.
 fn header(path: &str) -> String {
     let mut parts = path.split('[');

@@ -1,6 +1,7 @@
 //! Which keys a type knows, found out from its own `Deserialize`.
 //!
-//! A derived `Deserialize` passes the fields and variants that it expects to its deserializer. [`Schema::of`] hands it one
+//! A derived `Deserialize` passes the fields and variants that it expects to its deserializer. [`Schema::of`] hands
+//! it one
 //! that records them and answers every question with a dummy value, once for each variant of each choice.
 //! So there is no second list of keys that could disagree with the structs.
 
@@ -91,9 +92,12 @@ pub struct Schema {
 impl Schema {
     /// The keys that `T` reads.
     ///
-    /// `T` may hold structs, enums, options, lists, tuples and scalars, at any depth. What serde reads through a buffer is not
-    /// seen (`flatten`, `untagged`, `tag = "..."`), the keys of a map are the user's, and a type that holds itself has no end:
-    /// don't ask for its schema. A hand-written `Deserialize` is asked like any other; if it refuses the dummy value (1, `"a"`,
+    /// `T` may hold structs, enums, options, lists, tuples and scalars, at any depth. What serde reads through a
+    /// buffer is not
+    /// seen (`flatten`, `untagged`, `tag = "..."`), the keys of a map are the user's, and a type that holds itself
+    /// has no end:
+    /// don't ask for its schema. A hand-written `Deserialize` is asked like any other; if it refuses the dummy value
+    /// (1, `"a"`,
     /// `false`), that pass ends there, and what was seen before it stays.
     pub fn of<T: DeserializeOwned>() -> Self {
         let findings = Rc::new(RefCell::new(Findings::default()));

@@ -3,7 +3,8 @@
 /// The candidate that was most likely meant by `typed`, if any is near enough.
 ///
 /// Case and the choice between `_` and `-` do not count. Otherwise one slip (a letter too many, too few, wrong, or two
-/// swapped) is allowed in a short word and one more for every three further letters, and so is a word cut short or continued.
+/// swapped) is allowed in a short word and one more for every three further letters, and so is a word cut short or
+/// continued.
 pub(crate) fn nearest<'a>(typed: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let typed = normal(typed);
     candidates

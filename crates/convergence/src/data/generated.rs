@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Samples, Targets};
 
-/// `generated`: x ~ N(0, S) with S diagonal, v ~ N(0, I); numbers y = xᵀv + noise, or classes with P(y = 1) = 1 / (1 + exp(-xᵀv)).
+/// `generated`: x ~ N(0, S) with S diagonal, v ~ N(0, I); numbers y = xᵀv + noise, or classes with P(y = 1) =
+/// 1 / (1 + exp(-xᵀv)).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct GeneratedConfig {
@@ -17,7 +18,8 @@ pub struct GeneratedConfig {
     pub samples: usize,
     /// d, features, 1 to 1000. Default `10`.
     pub features: usize,
-    /// How many times larger the variance of the first feature is than that of the last, in equal factors, >= 1. Default `10.0`.
+    /// How many times larger the variance of the first feature is than that of the last, in equal factors, >= 1.
+    /// Default `10.0`.
     pub condition: f64,
     /// Standard deviation of the noise of numbers, >= 0. Default `0.5`.
     pub noise: f64,

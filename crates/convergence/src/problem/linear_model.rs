@@ -1,4 +1,5 @@
-//! A linear model with an L2 penalty, F(w) = mean of l(x_iᵀ w, y_i) + l2 |w|² / 2, for any loss l: what linear and logistic
+//! A linear model with an L2 penalty, F(w) = mean of l(x_iᵀ w, y_i) + l2 |w|² / 2, for any loss l: what linear and
+//! logistic
 //! regression share.
 
 use burn::tensor::Tensor;
@@ -36,7 +37,8 @@ impl LinearModel {
         weights.clone().square().sum_dim(1).squeeze_dim::<1>(1).mul_scalar(self.l2 / 2.0)
     }
 
-    /// Gradient and loss, less `minimum`, of a mini-batch for each row; `loss` gets the products `[R, b]` and the targets
+    /// Gradient and loss, less `minimum`, of a mini-batch for each row; `loss` gets the products `[R, b]` and the
+    /// targets
     /// `[R, b]`.
     pub(super) fn sampled(
         &self,
@@ -57,7 +59,8 @@ impl LinearModel {
         }
     }
 
-    /// The variance of a single sample's gradient f_i x_i + p about the full one, for slopes f `[R, n]` and p = l2 w: the mean
+    /// The variance of a single sample's gradient f_i x_i + p about the full one, for slopes f `[R, n]` and p = l2 w:
+    /// the mean
     /// over the samples of |f_i x_i + p|², less |grad F|². `[R, d]` -> `[R]`.
     pub(super) fn variance(&self, weights: Tensor<2>, slopes: Tensor<2>, gradient: Tensor<2>) -> Tensor<1> {
         let n = self.data.samples() as f64;

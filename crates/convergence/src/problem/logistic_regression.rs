@@ -13,7 +13,8 @@ use crate::constants::{extreme_eigenvalues, solve};
 use crate::data::{DataConfig, Samples, Targets};
 use crate::{Arithmetic, Constants, LabError, Variance};
 
-/// `[problem.logistic-regression]`: F(w) = mean of ln(1 + exp(-y_i x_iᵀ w)) + l2 |w|² / 2 with y_i = -1 or 1, started from w = 0.
+/// `[problem.logistic-regression]`: F(w) = mean of ln(1 + exp(-y_i x_iᵀ w)) + l2 |w|² / 2 with y_i = -1 or 1, started
+/// from w = 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LogisticRegressionConfig {
@@ -40,7 +41,8 @@ impl LogisticRegressionConfig {
         self.data.validate().into_iter().chain(l2).collect()
     }
 
-    /// c = l2, since the loss alone may be flat; L = l2 + lambda_max(Xᵀ X) / (4 n), since the logistic function's slope is at
+    /// c = l2, since the loss alone may be flat; L = l2 + lambda_max(Xᵀ X) / (4 n), since the logistic function's
+    /// slope is at
     /// most 1/4; w* by Newton's method.
     pub(super) fn build(&self, seed: u64, arithmetic: &Arithmetic) -> Result<LogisticRegression, LabError> {
         let samples = self.data.samples(Targets::Classes, seed)?;
@@ -152,7 +154,8 @@ impl Problem for LogisticRegression {
         Some(&self.constants)
     }
 
-    /// The difference to F* is taken sample by sample and its first-order part, which is 0 at w*, left out of it, so that
+    /// The difference to F* is taken sample by sample and its first-order part, which is 0 at w*, left out of it, so
+    /// that
     /// little is lost near the minimum: with m_i at w and m*_i at w*, and e = w - w*,
     /// mean of \[l(m_i) - l(m*_i) - l'(m*_i) (m_i - m*_i)\] + l2 |e|² / 2.
     fn excess(&self, weights: Tensor<2>) -> Tensor<1> {

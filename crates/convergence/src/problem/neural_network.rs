@@ -13,7 +13,8 @@ use super::{Problem, Sampled};
 use crate::data::{DataConfig, Targets};
 use crate::{Arithmetic, Constants, LabError};
 
-/// `[problem.neural-network]`: F(w) = mean of (u(x_i) - y_i)² / 2 with u(x) = vᵀ tanh(Wᵀ x + a) + e, all of it trained; started
+/// `[problem.neural-network]`: F(w) = mean of (u(x_i) - y_i)² / 2 with u(x) = vᵀ tanh(Wᵀ x + a) + e, all of it
+/// trained; started
 /// from W ~ N(0, 1/d), v ~ N(0, 1/h), a = 0, e = 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -25,7 +25,8 @@ pub trait Problem {
     /// The gradient of F at each row, `[R, d]` -> `[R, d]`.
     fn gradient(&self, weights: Tensor<2>) -> Tensor<2>;
 
-    /// The gradient of a mini-batch of `batch` samples, drawn for each row by itself, and its loss, above F* where that is known.
+    /// The gradient of a mini-batch of `batch` samples, drawn for each row by itself, and its loss, above F* where
+    /// that is known.
     fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled;
 
     /// sigma² at each row, E |g - grad F|² of a single sample, `[R, d]` -> `[R]`; `None` where no theorem asks for it.

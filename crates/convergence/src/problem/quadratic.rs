@@ -12,7 +12,8 @@ use super::quadratic_form::QuadraticForm;
 use super::{Problem, Sampled};
 use crate::{Arithmetic, Constants, Variance};
 
-/// `[problem.quadratic]`: F(w) = (w - w*)ᵀ A (w - w*) / 2 + F*, where A has the given spectrum in directions drawn at random,
+/// `[problem.quadratic]`: F(w) = (w - w*)ᵀ A (w - w*) / 2 + F*, where A has the given spectrum in directions drawn at
+/// random,
 /// w* is drawn and F* = 1. A stochastic gradient is grad F + xi with xi ~ N(0, sigma² / (d b) I).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -37,7 +37,8 @@ pub(super) fn problem(table: &str) -> Result<Box<dyn Problem>, LabError> {
     config.build(1, &arithmetic())
 }
 
-/// A curve of mini-batches, or of the full gradient with `batch` 0, with a table of a schedule such as `constant]\nrate = 0.1`.
+/// A curve of mini-batches, or of the full gradient with `batch` 0, with a table of a schedule such as
+/// `constant]\nrate = 0.1`.
 pub(super) fn curve(batch: usize, schedule: &str) -> String {
     let batch = if batch == 0 { String::new() } else { format!("batch = {batch}\n") };
     format!("[[curves]]\nlabel = \"curve\"\n{batch}[curves.schedule.{schedule}\n")

@@ -191,7 +191,8 @@ fn divergence_is_told_with_its_step_and_the_bound_that_it_broke() {
         assert!(curve.trace.error.iter().all(|band| band.mean.is_finite() && band.half_width.is_finite()));
         assert_eq!(curve.trace.error.len() as u64, step);
     }
-    // The steepest direction grows by 1.2² a step from a quarter of the error: 10 / 4 * 1.44^t passes a million times 10.
+    // The steepest direction grows by 1.2² a step from a quarter of the error: 10 / 4 * 1.44^t passes a million times
+    // 10.
     let Verdict::Diverged { step, .. } = made[0].verdict else { unreachable!() };
     assert_eq!(step, (4e6_f64.ln() / 1.44_f64.ln()).ceil() as u64);
 }

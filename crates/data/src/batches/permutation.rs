@@ -1,7 +1,8 @@
 //! A random order of the numbers below n without a list of them.
 
 /// A keyed permutation of 0..n: a Feistel network of four rounds over the smallest even number of bits that holds n,
-/// walked along its cycle until the value is below n (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002).
+/// walked along its cycle until the value is below n (Black and Rogaway, "Ciphers with Arbitrary Finite Domains",
+/// 2002).
 pub(super) struct Permutation {
     length: u64,
     half_bits: u32,

@@ -128,7 +128,8 @@ fn a_text_too_short_for_a_batch_says_what_it_needs() {
     assert_eq!((split, tokens, needed), ("validation", 16, 17));
 }
 
-/// How often each target of the file counts, by its token, and which tokens each counted target's row had read before it.
+/// How often each target of the file counts, by its token, and which tokens each counted target's row had read before
+/// it.
 fn counted(file: &TokenFile, plan: EvaluationPlan) -> Vec<u32> {
     let mut counts = vec![0; file.len() as usize];
     let mut scored = 0;

@@ -14,8 +14,10 @@ pub struct DataConfig {
     /// Part of the characters, the last ones, that is kept for validation, in (0, 1). Of n characters the first
     /// floor(n * (1 - fraction)) are trained on. Default `0.1`.
     pub validation_fraction: f64,
-    /// The text that stands between documents, for example `"<|endoftext|>"`. Each becomes the token `<|end|>`, which the
-    /// tokenizer must have, and each file ends a document too; with `""` the files are the documents. Default: the corpus is
+    /// The text that stands between documents, for example `"<|endoftext|>"`. Each becomes the token `<|end|>`, which
+    /// the
+    /// tokenizer must have, and each file ends a document too; with `""` the files are the documents. Default: the
+    /// corpus is
     /// one text, files joined as they are.
     pub separator: Option<String>,
     /// Files on this machine.
@@ -36,7 +38,8 @@ impl Default for DataConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FileConfig {
-    /// UTF-8 files or patterns with `*`, `?`, `[...]` and `**`, relative to the current folder. They are read in the order
+    /// UTF-8 files or patterns with `*`, `?`, `[...]` and `**`, relative to the current folder. They are read in the
+    /// order
     /// given, the files of a pattern in alphabetical order, each file once. No default.
     pub paths: Vec<String>,
 }

@@ -5,7 +5,8 @@ use kiln_settings::Violation;
 use super::{CorpusError, DataConfig, file};
 
 impl DataConfig {
-    /// A hash of what the text of both splits is a function of: paths, sizes and times of files, the checksum of a download,
+    /// A hash of what the text of both splits is a function of: paths, sizes and times of files, the checksum of a
+    /// download,
     /// the settings of the tales; the separator and the fraction.
     ///
     /// # Errors
@@ -38,7 +39,8 @@ impl DataConfig {
         Ok(*hasher.finalize().as_bytes())
     }
 
-    /// The rule between `[data]` and `[tokenizer]`, key from the root: documents need the token that stands between them.
+    /// The rule between `[data]` and `[tokenizer]`, key from the root: documents need the token that stands between
+    /// them.
     pub fn validate_with(&self, tokenizer: &kiln_models::TokenizerConfig) -> Option<Violation> {
         (self.separator.is_some() && tokenizer.has_end_token() == Some(false)).then(|| {
             let message = format!("needs a tokenizer with the token {:?}", kiln_models::END_TOKEN);

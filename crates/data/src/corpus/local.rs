@@ -15,7 +15,8 @@ pub struct LocalFile {
 }
 
 impl DataConfig {
-    /// The files of the text, found without reading them; `None` where it was not downloaded yet and where it is no file.
+    /// The files of the text, found without reading them; `None` where it was not downloaded yet and where it is no
+    /// file.
     ///
     /// # Errors
     /// Files that are missing or no files.

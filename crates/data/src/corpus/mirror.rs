@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// Names a file, a folder, a `file://` address or the base of an http address, where a file of the same name is taken from.
+/// Names a file, a folder, a `file://` address or the base of an http address, where a file of the same name is taken
+/// from.
 pub const MIRROR_VARIABLE: &str = "KILN_MIRROR";
 
 /// What [`MIRROR_VARIABLE`] says, if anything.

@@ -1,7 +1,9 @@
 //! Tokens on disk: made once from a corpus, then read in any order without being in memory.
 //!
-//! [`prepare`] turns `[data]` and `[tokenizer]` into two [`TokenFile`]s in the cache folder. They are found again by a hash of
-//! everything they are a function of, and checked when opened. Files are read with positioned reads and never mapped: a mapped
+//! [`prepare`] turns `[data]` and `[tokenizer]` into two [`TokenFile`]s in the cache folder. They are found again by
+//! a hash of
+//! everything they are a function of, and checked when opened. Files are read with positioned reads and never mapped:
+//! a mapped
 //! file that another program shortens kills the process, which no error handling can catch.
 
 mod error;

@@ -1,6 +1,7 @@
 //! Averages of the weights over the steps of training.
 //!
-//! Training continues from the weights that the optimizer moves. Evaluations, samples and the saved model have the average,
+//! Training continues from the weights that the optimizer moves. Evaluations, samples and the saved model have the
+//! average,
 //! once there is one.
 
 mod config;
@@ -23,12 +24,14 @@ use crate::schedules::NonMonotoneTrigger;
 ///
 /// With n the iterates in the average so far, the next one becomes a + s (w - a):
 ///
-/// - `polyak`: s = 1 / (n + 1) from the step `start` on, the plain mean (Polyak and Juditsky, "Acceleration of Stochastic
+/// - `polyak`: s = 1 / (n + 1) from the step `start` on, the plain mean (Polyak and Juditsky, "Acceleration of
+///   Stochastic
 ///   Approximation by Averaging", 1992), as `torch.optim.swa_utils.AveragedModel` computes it;
 /// - `exponential`: s = 1 - d with decay d, from a = w_1, as with `torch.optim.swa_utils.get_ema_multi_avg_fn`. With
 ///   bias correction s = (1 - d) / (1 - d^(n + 1)): the mean of all iterates with weights d to the power of their age,
 ///   which is what Adam corrects its moments to;
-/// - `non-monotone`: as `polyak` from the update at which [`NonMonotoneTrigger`] is triggered by a validation loss (Merity et
+/// - `non-monotone`: as `polyak` from the update at which [`NonMonotoneTrigger`] is triggered by a validation loss
+///   (Merity et
 ///   al., 2018, Algorithm 1). Plain SGD with a constant rate belongs to it.
 ///
 /// # Examples
@@ -125,7 +128,8 @@ impl Averaging {
         Some(AveragingState { kind: config.name().to_owned(), count: self.count, trigger: self.trigger.clone() })
     }
 
-    /// Resumes where `state` was taken; `averaged` is what [`Averaging::applied`] gave then. Without a state, which is a
+    /// Resumes where `state` was taken; `averaged` is what [`Averaging::applied`] gave then. Without a state, which
+    /// is a
     /// checkpoint made without averaging, the average begins with the next update.
     ///
     /// # Errors

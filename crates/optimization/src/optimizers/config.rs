@@ -79,7 +79,8 @@ impl OptimizerConfig {
         self.settings().1.is_elementwise()
     }
 
-    /// How many numbers of state the parameters of a model need, whose parts are these. The few numbers that a rule keeps
+    /// How many numbers of state the parameters of a model need, whose parts are these. The few numbers that a rule
+    /// keeps
     /// of a whole parameter are not counted.
     pub fn state_numbers(&self, parts: &[PartCount]) -> u64 {
         let rule = self.rule();

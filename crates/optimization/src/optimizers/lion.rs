@@ -14,7 +14,8 @@ const MOMENTUM: &str = "momentum";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct LionConfig {
-    /// How much of the momentum goes into the direction, and how much of it is kept, each in [0, 1). Default `[0.9, 0.99]`.
+    /// How much of the momentum goes into the direction, and how much of it is kept, each in [0, 1). Default `[0.9,
+    /// 0.99]`.
     pub betas: [f64; 2],
     /// Decoupled weight decay per unit of rate, on matrices only, >= 0. Default `0.0`.
     pub weight_decay: f64,
@@ -43,7 +44,8 @@ impl Settings for LionConfig {
 
 /// Lion (Chen et al., "Symbolic Discovery of Optimization Algorithms", 2023, Algorithm 2).
 ///
-/// Every number moves by the rate itself, up or down; the authors use rates 3 to 10 times smaller than AdamW's, and decays
+/// Every number moves by the rate itself, up or down; the authors use rates 3 to 10 times smaller than AdamW's, and
+/// decays
 /// larger by as much.
 pub struct LionRule {
     betas: [f64; 2],

@@ -46,7 +46,8 @@ pub struct MuonConfig {
 pub enum MuonAdjustment {
     /// sqrt(max(1, outputs / inputs)) (Jordan et al., 2024).
     Original,
-    /// 0.2 sqrt(max(outputs, inputs)): the root mean square that AdamW's updates have, so that rates and decays found for
+    /// 0.2 sqrt(max(outputs, inputs)): the root mean square that AdamW's updates have, so that rates and decays found
+    /// for
     /// AdamW can be used (Liu et al., "Muon is Scalable for LLM Training", 2025, equation 4).
     MatchRmsAdamw,
 }
@@ -104,7 +105,8 @@ impl MuonAdjustment {
 }
 
 /// Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024,
-/// <https://kellerjordan.github.io/posts/muon/>) with decoupled decay, as `torch.optim.Muon`, for hidden matrices; AdamW for
+/// <https://kellerjordan.github.io/posts/muon/>) with decoupled decay, as `torch.optim.Muon`, for hidden matrices;
+/// AdamW for
 /// embeddings, the head, biases and gains, as they advise. A fused matrix, as the gates of an LSTM, is one matrix.
 pub struct MuonRule {
     config: MuonConfig,

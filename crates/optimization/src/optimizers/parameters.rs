@@ -131,7 +131,8 @@ impl Optimizer {
         Ok(copy.read()?.remove(&()).unwrap_or_default())
     }
 
-    /// Puts back what [`Optimizer::state`] gave, after `step` updates of a model with these parameters; frozen ones have
+    /// Puts back what [`Optimizer::state`] gave, after `step` updates of a model with these parameters; frozen ones
+    /// have
     /// no state.
     ///
     /// # Errors

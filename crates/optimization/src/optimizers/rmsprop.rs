@@ -54,8 +54,10 @@ impl Settings for RmspropConfig {
     }
 }
 
-/// RMSprop (Tieleman and Hinton, "Lecture 6.5 - rmsprop", COURSERA: Neural Networks for Machine Learning, 2012), centered
-/// after Graves, "Generating Sequences With Recurrent Neural Networks", 2013, equations 38 to 41, with the arithmetic of
+/// RMSprop (Tieleman and Hinton, "Lecture 6.5 - rmsprop", COURSERA: Neural Networks for Machine Learning, 2012),
+/// centered
+/// after Graves, "Generating Sequences With Recurrent Neural Networks", 2013, equations 38 to 41, with the arithmetic
+/// of
 /// `torch.optim.RMSprop`.
 pub struct RmspropRule {
     config: RmspropConfig,
@@ -85,7 +87,8 @@ impl RmspropRule {
 }
 
 impl UpdateRule for RmspropRule {
-    /// With g_t the gradient plus lambda w_{t-1} (lambda = 0 for vectors), alpha the decay, mu the momentum, eta the rate:
+    /// With g_t the gradient plus lambda w_{t-1} (lambda = 0 for vectors), alpha the decay, mu the momentum, eta the
+    /// rate:
     ///
     /// v_t = alpha v_{t-1} + (1 - alpha) g_t², m_t = alpha m_{t-1} + (1 - alpha) g_t,
     /// d_t = sqrt(v_t) + epsilon, or centered sqrt(v_t - m_t²) + epsilon,

@@ -18,7 +18,8 @@ pub(super) const NUMBERS: &[&str] = &[LARGEST_RATE, WEIGHT_SUM];
 /// The iteration of Defazio et al., "The Road Less Scheduled", 2024, equations 3 to 5, with the weights of its
 /// Algorithm 1.
 ///
-/// z is moved by the gradients, x is the mean of all z, and the gradients are taken at y between the two. The model holds y;
+/// z is moved by the gradients, x is the mean of all z, and the gradients are taken at y between the two. The model
+/// holds y;
 /// x is what it is evaluated with. There is no decreasing rate and no end to be planned for: the mean takes its place.
 pub(super) struct Interpolation {
     /// beta, in (0, 1): y = (1 - beta) z + beta x.

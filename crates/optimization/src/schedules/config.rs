@@ -31,7 +31,8 @@ macro_rules! schedules {
         }
 
         impl ScheduleConfig {
-            /// One table of every schedule there is, each with the highest rate `rate` and a warm-up if it has one, for a run
+            /// One table of every schedule there is, each with the highest rate `rate` and a warm-up if it has one,
+            /// for a run
             /// of `steps` updates (10 or more) within which its rate changes.
             pub fn examples(rate: f64, steps: u64) -> Vec<Self> {
                 vec![$(Self::$variant(Settings::example(rate, steps)),)*]

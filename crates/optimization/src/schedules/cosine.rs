@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::by_time::{RateByTime, fraction, half_cosine};
 use super::rules;
 
-/// `[schedule.cosine]`: cosine annealing (Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017,
+/// `[schedule.cosine]`: cosine annealing (Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm
+/// Restarts", 2017,
 /// equation 5, without restarts).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -8,12 +8,16 @@ use super::{Schedule, ScheduleStateError, StallTest, Theory, rules};
 
 /// `[schedule.error-floor]`.
 ///
-/// At a constant rate eta, stochastic gradient descent comes no closer to the minimum than the floor eta L sigma² / (2 c b)
-/// (Bottou, Curtis and Nocedal, "Optimization Methods for Large-Scale Machine Learning", 2018, Theorem 4.6), so the rate
-/// is cut whenever the error is down to `multiple` times the floor of the present rate; then the error goes to 0 (the same,
+/// At a constant rate eta, stochastic gradient descent comes no closer to the minimum than the floor eta L sigma² /
+/// (2 c b)
+/// (Bottou, Curtis and Nocedal, "Optimization Methods for Large-Scale Machine Learning", 2018, Theorem 4.6), so the
+/// rate
+/// is cut whenever the error is down to `multiple` times the floor of the present rate; then the error goes to 0 (the
+/// same,
 /// section 4.2).
 ///
-/// If the problem's constants are known, the rule is that to the letter. A network has no known constants; there the floor
+/// If the problem's constants are known, the rule is that to the letter. A network has no known constants; there the
+/// floor
 /// is **estimated**: it is taken to be reached when the training loss no longer falls by more than its noise, as
 /// [`StallTest`] finds it, which also says when it errs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,7 +34,8 @@ pub struct ErrorFloorConfig {
     /// With the floor estimated: updates in the first window of losses that is tested, >= 4. Default `200`.
     #[serde(default = "default_window")]
     pub window: u64,
-    /// With the floor estimated: how many times longer the windows are after each cut, >= 1. A smaller rate needs longer to show
+    /// With the floor estimated: how many times longer the windows are after each cut, >= 1. A smaller rate needs
+    /// longer to show
     /// what it can do. Default `2.0`.
     #[serde(default = "two")]
     pub window_growth: f64,

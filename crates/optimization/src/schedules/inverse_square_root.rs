@@ -7,14 +7,16 @@ use super::by_time::RateByTime;
 use super::rules;
 
 /// `[schedule.inverse-square-root]`: the rates under which averaged stochastic gradient descent is optimal
-/// without strong convexity (Nemirovski, Juditsky, Lan and Shapiro, "Robust Stochastic Approximation Approach to Stochastic
+/// without strong convexity (Nemirovski, Juditsky, Lan and Shapiro, "Robust Stochastic Approximation Approach to
+/// Stochastic
 /// Programming", 2009, section 2.2).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct InverseSquareRootConfig {
     /// The first learning rate, > 0.
     pub rate: f64,
-    /// Updates after which the rate is 1 / sqrt(2) of the first one, tau > 0. Default: none, the rate is `rate` / sqrt(t).
+    /// Updates after which the rate is 1 / sqrt(2) of the first one, tau > 0. Default: none, the rate is `rate` /
+    /// sqrt(t).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_constant: Option<f64>,
     /// Updates over which the rate rises linearly to `rate` before it falls. Default `0`.

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::by_time::RateByTime;
 use super::rules;
 
-/// `[schedule.inverse-time]`: the classical rates of stochastic approximation, whose sum diverges and whose sum of squares
+/// `[schedule.inverse-time]`: the classical rates of stochastic approximation, whose sum diverges and whose sum of
+/// squares
 /// converges (Robbins and Monro, "A Stochastic Approximation Method", 1951).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

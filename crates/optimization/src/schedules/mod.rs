@@ -1,10 +1,12 @@
 //! Learning-rate schedules: what happened so far to the next rate.
 //!
-//! A schedule is given every training loss and every validation loss and gives the rate of the next update. Schedules by
+//! A schedule is given every training loss and every validation loss and gives the rate of the next update. Schedules
+//! by
 //! time ignore the losses. The same objects, out of the same TOML tables, drive language models and, through the same
 //! trait, convex problems, which know more: how far the loss is above its minimum, and the error floor of a rate.
 //!
-//! One file a schedule: its settings are its formula. `by_time` makes a schedule of a formula, `warm_up` goes before any.
+//! One file a schedule: its settings are its formula. `by_time` makes a schedule of a formula, `warm_up` goes before
+//! any.
 //! [`ScheduleConfig::examples`] has one of each; `examples/write_schedule.rs` has one that is not among them.
 
 mod by_time;
@@ -87,7 +89,8 @@ pub trait Schedule: Send {
 pub struct Theory {
     /// F(w) - F*, how far the objective is above its minimum.
     pub excess: f64,
-    /// The error floor of a rate divided by that rate, L sigma² / (2 c b): smoothness L, strong convexity c, variance sigma²
+    /// The error floor of a rate divided by that rate, L sigma² / (2 c b): smoothness L, strong convexity c, variance
+    /// sigma²
     /// of the gradient at one sample, batch size b (Bottou, Curtis and Nocedal, "Optimization Methods for Large-Scale
     /// Machine Learning", 2018, Theorem 4.6).
     pub floor_per_rate: f64,

@@ -7,8 +7,10 @@ use super::settings::{Follows, Settings};
 use super::trigger::NonMonotoneTrigger;
 use super::{Schedule, ScheduleStateError, rules};
 
-/// `[schedule.non-monotone]`: the rate is cut by the trigger at which NT-ASGD begins to average (Merity, Keskar and Socher,
-/// "Regularizing and Optimizing LSTM Language Models", 2018, Algorithm 1). For NT-ASGD itself the rate stays constant and
+/// `[schedule.non-monotone]`: the rate is cut by the trigger at which NT-ASGD begins to average (Merity, Keskar and
+/// Socher,
+/// "Regularizing and Optimizing LSTM Language Models", 2018, Algorithm 1). For NT-ASGD itself the rate stays constant
+/// and
 /// the weights are averaged: `[averaging.non-monotone]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -18,7 +20,8 @@ pub struct NonMonotoneConfig {
     /// What the rate is multiplied by when it triggers, in (0, 1). Default `0.1`.
     #[serde(default = "tenth")]
     pub factor: f64,
-    /// n: a loss triggers when it is worse than the best of all losses since the last cut but the newest n. Default `5`.
+    /// n: a loss triggers when it is worse than the best of all losses since the last cut but the newest n. Default
+    /// `5`.
     #[serde(default = "default_patience")]
     pub patience: usize,
     /// Updates over which the rate rises linearly to `rate`, before losses count. Default `0`.

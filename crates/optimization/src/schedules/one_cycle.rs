@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::by_time::{RateByTime, half_cosine};
 use super::rules;
 
-/// `[schedule.one-cycle]` (Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
+/// `[schedule.one-cycle]` (Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large
+/// Learning
 /// Rates", 2018), two half cosines as `torch.optim.lr_scheduler.OneCycleLR` without its momentum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -56,7 +57,8 @@ impl RateByTime for OneCycleConfig {
         }
     }
 
-    /// With t from 0, T updates, rising part r, eta_0 = eta / start-divisor, eta_T = eta_0 / final-divisor: half a cosine from
+    /// With t from 0, T updates, rising part r, eta_0 = eta / start-divisor, eta_T = eta_0 / final-divisor: half a
+    /// cosine from
     /// eta_0 to eta as t goes from 0 to r T - 1, then one to eta_T as t continues to T - 1.
     fn rate_at(&self, t: u64, updates: u64) -> f64 {
         let (t, last) = (t as f64, updates as f64 - 1.0);

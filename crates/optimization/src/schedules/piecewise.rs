@@ -27,7 +27,8 @@ impl RateByTime for PiecewiseConfig {
         Self { rates: vec![rate / 2.0, rate, rate / 10.0], boundaries, warmup: steps / 20 }
     }
 
-    /// With t from 0, warm-up included, and boundaries b_1 < b_2 < ...: eta_t = rates[i], i the number of boundaries <= t.
+    /// With t from 0, warm-up included, and boundaries b_1 < b_2 < ...: eta_t = rates[i], i the number of boundaries
+    /// <= t.
     fn rate_at(&self, t: u64, _updates: u64) -> f64 {
         let passed = self.boundaries.iter().filter(|boundary| **boundary <= t + self.warmup).count();
         self.rates.get(passed).or(self.rates.last()).copied().unwrap_or_default()

@@ -17,7 +17,8 @@ pub enum Follows {
 
 /// The settings of a schedule: one table under `[schedule]`.
 pub(super) trait Settings {
-    /// A valid table whose highest rate is `rate`, with a warm-up if it has one, for a run of `steps` updates (10 or more)
+    /// A valid table whose highest rate is `rate`, with a warm-up if it has one, for a run of `steps` updates (10 or
+    /// more)
     /// within which its rate changes.
     fn example(rate: f64, steps: u64) -> Self
     where
@@ -29,7 +30,8 @@ pub(super) trait Settings {
     /// The updates before the schedule proper, over which the rate rises to its first one.
     fn warmup(&self) -> u64;
 
-    /// The first rate after the warm-up, and the schedule from there on, in a run of `steps` updates, the warm-up included.
+    /// The first rate after the warm-up, and the schedule from there on, in a run of `steps` updates, the warm-up
+    /// included.
     fn build(&self, steps: u64) -> (f64, Box<dyn Schedule>);
 
     /// Every broken rule in a run of `steps` updates.

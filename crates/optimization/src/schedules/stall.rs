@@ -2,20 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A test whether the losses of a window still fall by more than their noise: the mean of its first half against the mean of
+/// A test whether the losses of a window still fall by more than their noise: the mean of its first half against the
+/// mean of
 /// its second half, in units of the standard error of their difference (the statistic of Welch, "The Generalization of
 /// 'Student's' Problem when Several Different Population Variances are Involved", 1947).
 ///
-/// Stochastic gradient descent at a constant rate first moves towards the minimum and then about it; finding the change from
-/// what a run shows goes back to Pflug, "Non-asymptotic Confidence Bounds for Stochastic Approximation Algorithms with Constant
-/// Step Size", 1990, with inner products of gradients. A schedule is shown losses alone, so the losses are tested; Lang, Zhang
+/// Stochastic gradient descent at a constant rate first moves towards the minimum and then about it; finding the
+/// change from
+/// what a run shows goes back to Pflug, "Non-asymptotic Confidence Bounds for Stochastic Approximation Algorithms
+/// with Constant
+/// Step Size", 1990, with inner products of gradients. A schedule is shown losses alone, so the losses are tested;
+/// Lang, Zhang
 /// and Xiao test another statistic in "Using Statistics to Automate Stochastic Optimization" (SASA), 2019.
 ///
 /// # When it errs
-/// - A window too short for the fall within it to rise above the noise is called stalled although the loss falls: too early.
-/// - Losses of successive batches that resemble one another (streams through one text) make the standard error too small:
+/// - A window too short for the fall within it to rise above the noise is called stalled although the loss falls: too
+///   early.
+/// - Losses of successive batches that resemble one another (streams through one text) make the standard error too
+///   small:
 ///   chance passes for a fall where there is none, and more often hides one that is there, so it errs both ways.
-/// - At standard errors z, a loss that has come to rest passes for falling in the share 1 - Phi(z) of the windows (16 % for
+/// - At standard errors z, a loss that has come to rest passes for falling in the share 1 - Phi(z) of the windows (16
+///   % for
 ///   z = 1): one window late, on average a fifth of one.
 /// - A loss that rises counts as stalled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,7 +35,8 @@ pub struct StallTest {
     halves: [Moments; 2],
 }
 
-/// Mean and sum of squared deviations of some numbers, kept up by Welford's recurrence ("Note on a Method for Calculating
+/// Mean and sum of squared deviations of some numbers, kept up by Welford's recurrence ("Note on a Method for
+/// Calculating
 /// Corrected Sums of Squares and Products", 1962).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -208,7 +208,8 @@ fn error_floor_with_the_floor_estimated_cuts_when_the_loss_stalls() {
     assert_eq!(found, expected);
 }
 
-/// One table of each schedule, each with a warm-up of 5 updates if it has one, and one of a schedule that watches the other
+/// One table of each schedule, each with a warm-up of 5 updates if it has one, and one of a schedule that watches the
+/// other
 /// losses.
 fn each() -> Vec<String> {
     let examples = ScheduleConfig::examples(1.0, 100).into_iter();

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The non-monotone criterion of NT-ASGD (Merity, Keskar and Socher, "Regularizing and Optimizing LSTM Language Models",
+/// The non-monotone criterion of NT-ASGD (Merity, Keskar and Socher, "Regularizing and Optimizing LSTM Language
+/// Models",
 /// 2018, Algorithm 1), with the comparison that the program published with the paper makes: a loss triggers when it is
 /// worse than the best of all losses before it but the last `patience`.
 ///
-/// One bad evaluation among good ones does therefore not trigger; a loss that stands still for long enough does, as soon
+/// One bad evaluation among good ones does therefore not trigger; a loss that stands still for long enough does, as
+/// soon
 /// as noise carries it above its old best.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

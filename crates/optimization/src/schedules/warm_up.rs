@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Schedule, ScheduleStateError, Theory};
 
-/// W updates with rates that rise linearly to the first rate eta of the schedule behind them, eta (t + 1) / (W + 1), t from 0;
+/// W updates with rates that rise linearly to the first rate eta of the schedule behind them, eta (t + 1) / (W + 1),
+/// t from 0;
 /// then that schedule, from its beginning. It is not shown what was seen at rates that are not its own.
 pub(super) struct WarmUp {
     /// The name of the schedule behind, so that another one's state is not taken for its own.

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::by_time::{RateByTime, half_cosine};
 use super::rules;
 
-/// `[schedule.warmup-stable-decay]` (Hu et al., "MiniCPM: Unveiling the Potential of Small Language Models with Scalable
-/// Training Strategies", 2024; the decay's shapes after Hägele et al., "Scaling Laws and Compute-Optimal Training Beyond Fixed
+/// `[schedule.warmup-stable-decay]` (Hu et al., "MiniCPM: Unveiling the Potential of Small Language Models with
+/// Scalable
+/// Training Strategies", 2024; the decay's shapes after Hägele et al., "Scaling Laws and Compute-Optimal Training
+/// Beyond Fixed
 /// Training Durations", 2024).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
