@@ -4,11 +4,12 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use kiln_kernels::{Draws, dropout};
 
-use super::attention::{Attention, Window};
+use super::attention::Attention;
 use super::cache::LayerCache;
 use super::config::TransformerConfig;
 use super::feed_forward::FeedForward;
 use super::norm::Norm;
+use super::window::Window;
 use crate::initializer::Initializer;
 use crate::layers::Projection;
 

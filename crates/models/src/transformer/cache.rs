@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use burn::tensor::{Device, Tensor, assert_shape};
 
-use super::attention::Window;
 use super::config::TransformerConfig;
+use super::window::Window;
 use crate::rows;
 
 /// Positions that a fresh cache has room for, where the context is not shorter.

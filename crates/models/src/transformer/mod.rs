@@ -38,6 +38,7 @@ mod norm;
 mod rotary;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use attention::Attention;
 pub use block::Block;

@@ -4,12 +4,12 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor, assert_shape};
 use kiln_kernels::{Draws, cross_entropy, dropout};
 
-use super::attention::Window;
 use super::block::Block;
 use super::cache::KeyValueCache;
 use super::config::{PositionKind, TransformerConfig};
 use super::norm::Norm;
 use super::rotary::RotaryPositions;
+use super::window::Window;
 use crate::initializer::Initializer;
 use crate::layers::{Embedding, Head, Projection};
 use crate::rows;

@@ -2,10 +2,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use kiln_kernels::Draws;
 
-use super::attention::{Attention, Window};
+use super::attention::Attention;
 use super::block::Block;
 use super::config::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
 use super::rotary::RotaryPositions;
+use super::window::Window;
 use crate::initializer::Initializer;
 use crate::reference::{Fixture, objective, with_reference_weights};
 
