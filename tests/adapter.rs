@@ -2,8 +2,8 @@
 //! precision.
 //!
 //! CPU backends and a GPU, where there is one, are compared in the default build.
-//! A software adapter is compared in a build of WGSL shaders without tuning, since the tuned SPIR-V kernels of the default
-//! build crash or stall such adapters:
+//! A software adapter is compared in a build of WGSL shaders without tuning, since the tuned SPIR-V kernels of the
+//! default build crash or stall such adapters:
 //!
 //! ```text
 //! cargo test --release -p kiln --no-default-features --features wgsl --test end_to_end adapter
@@ -81,8 +81,8 @@ enum Bodies {
     None,
 }
 
-/// Fails unless every operation computes on `device` what its reference computes on the CPU in double precision, outputs and
-/// gradients, and in the bodies that it should.
+/// Fails unless every operation computes on `device` what its reference computes on the CPU in double precision,
+/// outputs and gradients, and in the bodies that it should.
 fn operations_equal_their_references(device: &str, bodies: &Bodies) {
     let finished = Workshop::new().kiln(&["bench", "kernels", "--check", "--json", "--device", device]).success();
     let report: Value = serde_json::from_str(&finished.stdout).expect("stdout is one object");
@@ -104,8 +104,8 @@ fn operations_equal_their_references(device: &str, bodies: &Bodies) {
     }
 }
 
-/// Two runs without a stop, to see whether the device repeats itself, and one with a stop, which is held to that; says what came
-/// out.
+/// Two runs without a stop, to see whether the device repeats itself, and one with a stop, which is held to that; says
+/// what came out.
 #[cfg(feature = "wgsl")]
 fn a_resumed_run_is_held_to_what_the_device_repeats(device: &str) -> String {
     let workshop = Workshop::with_config("tiny/lstm.toml");
@@ -117,8 +117,8 @@ fn a_resumed_run_is_held_to_what_the_device_repeats(device: &str) -> String {
     format!("{device}: {}", line.unwrap_or_else(|| panic!("{}", finished.stderr)))
 }
 
-/// The state of an optimizer after a step is what it was then, also when it is looked at after more steps: a device that reads
-/// lazily would give the numbers of the last one.
+/// The state of an optimizer after a step is what it was then, also when it is looked at after more steps: a device
+/// that reads lazily would give the numbers of the last one.
 fn optimizer_state_is_of_its_step(device: &burn::tensor::Device) {
     use burn::module::Module;
     use kiln_data::batches::HostBatch;

@@ -20,7 +20,8 @@ pub(crate) struct VerifyResumeArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
 
-    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an adapter that computes on the CPU
+    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an
+    /// adapter that computes on the CPU
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
 
@@ -111,8 +112,8 @@ impl Trials<'_> {
     }
 }
 
-/// The largest difference of the first loss, and of all losses, that two runs on a device which does not repeat itself may
-/// have, nats per token.
+/// The largest difference of the first loss, and of all losses, that two runs on a device which does not repeat itself
+/// may have, nats per token.
 const TOLERANCE: f64 = 5e-3;
 
 /// Reports the result; returns whether the resumed run matches.

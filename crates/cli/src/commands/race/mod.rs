@@ -34,7 +34,8 @@ pub(crate) struct RaceArguments {
     #[command(flatten)]
     config: ConfigArguments,
 
-    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an adapter that computes on the CPU
+    /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an
+    /// adapter that computes on the CPU
     #[arg(long, default_value = "auto")]
     device: String,
 

@@ -1,6 +1,6 @@
 //! What Muon does with matrices, and which it takes for its own.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use kiln_parameters::Role;
 
 use super::support::{assert_close, double, fixture};

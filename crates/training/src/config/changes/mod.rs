@@ -106,8 +106,8 @@ enum Rule {
 
 /// What each key means, the first pattern that fits. `*` is any one part of a key, `**` any number of parts, also none.
 ///
-/// Only what is refused may be named by `**`: a new key is refused there until somebody has thought about it, and everywhere
-/// else a test fails.
+/// Only what is refused may be named by `**`: a new key is refused there until somebody has thought about it, and
+/// everywhere else a test fails.
 const RULES: &[(&str, Rule)] = &[
     ("seed", Rule::Refused),
     ("data.**", Rule::Refused),
@@ -187,8 +187,8 @@ const RULES: &[(&str, Rule)] = &[
     ("estimates.sharpness-every", Rule::Harmless),
 ];
 
-/// Every key in which two configurations differ, in alphabetical order, and what that means for a run that was trained with
-/// the first and is to go on with the second.
+/// Every key in which two configurations differ, in alphabetical order, and what that means for a run that was trained
+/// with the first and is to go on with the second.
 pub fn changes(before: &Config, now: &Config) -> Vec<(Change, Meaning)> {
     let schema = Schema::of::<Config>();
     let [before, now] = [Document::new(&schema, before), Document::new(&schema, now)];

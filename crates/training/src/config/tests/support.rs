@@ -52,8 +52,8 @@ const SCHEDULES: [(&str, &str); 16] = [
 const AVERAGES: [(&str, &str); 3] =
     [("averaging.polyak", "start = 1"), ("averaging.exponential", ""), ("averaging.non-monotone", "")];
 
-/// The text of a right configuration whose choices are those that `path` needs, else the first of each section that must be
-/// there.
+/// The text of a right configuration whose choices are those that `path` needs, else the first of each section that
+/// must be there.
 pub(super) fn right_text(path: &str) -> String {
     let choices: Vec<(&str, &str)> = CHOICES.iter().chain(&SCHEDULES).copied().collect();
     let mut text = String::from("seed = 1\n\n");
@@ -83,7 +83,8 @@ fn is_in(path: &str, table: &str) -> bool {
     path == table || path.starts_with(&format!("{table}."))
 }
 
-/// The text with `line` under the header of the table of `path`, which may be the root, instead of what it has for that key.
+/// The text with `line` under the header of the table of `path`, which may be the root, instead of what it has for that
+/// key.
 pub(super) fn with_line(path: &str, line: &str) -> String {
     let text = right_text(path);
     let (table, key) = path.rsplit_once('.').unwrap_or(("", path));
