@@ -1,5 +1,5 @@
-//! What burn-train draws on: its dashboard, for as long as the terminal is there, or nothing. Without a dashboard the lines of
-//! [`crate::training_display`] show what happens.
+//! What burn-train draws on: its dashboard, for as long as the terminal is there, or nothing. Without a dashboard the
+//! lines of [`crate::training_display`] show what happens.
 
 use std::error::Error;
 use std::mem;
@@ -16,9 +16,9 @@ use crate::terminal::{self, SilentErrors};
 
 /// The dashboard, if there is one.
 ///
-/// When the terminal goes away, burn-train's dashboard may wait for it for ever, and the drawing library complains on stderr,
-/// which by then ends the process where stderr was that terminal. So stderr leads nowhere meanwhile, and a dashboard without
-/// a terminal is left alone and never waited for.
+/// When the terminal goes away, burn-train's dashboard may wait for it for ever, and the drawing library complains on
+/// stderr, which by then ends the process where stderr was that terminal. So stderr leads nowhere meanwhile, and a
+/// dashboard without a terminal is left alone and never waited for.
 pub(crate) struct Screen {
     dashboard: Option<Box<dyn MetricsRenderer>>,
     /// After the dashboard, which is drawn away first.

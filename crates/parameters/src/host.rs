@@ -9,9 +9,9 @@ use crate::path::ModulePath;
 
 /// Named tensors, in groups, that are copied to the host all at once.
 ///
-/// On a GPU `Tensor::to_data` only promises the numbers: they are fetched at the first access, and an update that came in between has
-/// written the same buffer in place. A transaction fetches the numbers of all its tensors before it returns, in one round trip, and
-/// returns what the device reports as an error.
+/// On a GPU `Tensor::to_data` only promises the numbers: they are fetched at the first access, and an update that came
+/// in between has written the same buffer in place. A transaction fetches the numbers of all its tensors before it
+/// returns, in one round trip, and returns what the device reports as an error.
 pub struct HostCopy<G> {
     transaction: Transaction,
     /// What is in the transaction, in its order.

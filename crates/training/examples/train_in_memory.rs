@@ -4,6 +4,8 @@
 //! cargo run --release -p kiln-training --no-default-features --example train_in_memory
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::error::Error;
 
 use burn::tensor::Device;

@@ -50,7 +50,8 @@ pub enum EvaluationError {
 /// Evaluates `model`, which is without autodiff, on the batches of `plan` for `file`.
 ///
 /// Losses are summed on the host in double precision and in order, so that two evaluations of one model on one device
-/// agree to the last bit. `proceed` gets the number of batches done and may stop the evaluation, which then gives `None`.
+/// agree to the last bit. `proceed` gets the number of batches done and may stop the evaluation, which then gives
+/// `None`.
 ///
 /// # Errors
 /// See [`EvaluationError`].

@@ -109,8 +109,8 @@ impl Trials<'_> {
     }
 }
 
-/// The largest difference of the first loss, and of all losses, that two runs on a device which does not repeat itself may
-/// have, nats per token.
+/// The largest difference of the first loss, and of all losses, that two runs on a device which does not repeat itself
+/// may have, nats per token.
 const TOLERANCE: f64 = 5e-3;
 
 /// Reports the result; returns whether the resumed run matches.

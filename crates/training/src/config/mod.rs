@@ -116,11 +116,11 @@ impl Config {
         of_sections.chain(rules::between_sections(self)).collect()
     }
 
-    /// The configuration as TOML with every default spelled out; reading it gives an equal configuration. Keys that are left
-    /// out mean "none".
+    /// The configuration as TOML with every default spelled out; reading it gives an equal configuration. Keys that are
+    /// left out mean "none".
     pub fn to_toml(&self) -> String {
-        // Every part of a valid configuration has a form in TOML, which the tests show for each kind of section; only a seed
-        // of 2^63 or more has none, and that is no valid one.
+        // Every part of a valid configuration has a form in TOML, which the tests show for each kind of section; only a
+        // seed of 2^63 or more has none, and that is no valid one.
         toml::to_string(self).unwrap_or_else(|error| format!("# this configuration has no form in TOML: {error}\n"))
     }
 }

@@ -117,7 +117,8 @@ impl RaceConfig {
         self.entrants.iter().map(|entrant| (entrant, self.config_of(entrant)))
     }
 
-    /// How the runs of another race differ from those of this one, and whether they all take part; more may take part there.
+    /// How the runs of another race differ from those of this one, and whether they all take part; more may take part
+    /// there.
     pub fn changes(&self, now: &Self) -> Vec<Change> {
         let mut found = Vec::new();
         for (entrant, before) in self.runs() {
@@ -139,7 +140,8 @@ impl RaceConfig {
         found
     }
 
-    /// Every broken rule, keys from the root of the file: those of each entrant's configuration, once where they are shared.
+    /// Every broken rule, keys from the root of the file: those of each entrant's configuration, once where they are
+    /// shared.
     pub fn validate(&self) -> Vec<Violation> {
         let mut violations = Vec::new();
         if self.entrants.is_empty() {
@@ -188,7 +190,8 @@ impl RaceConfig {
     }
 }
 
-/// What a file is that isn't a run: the key that shows it, what to say, what the key belongs to, and the command for it.
+/// What a file is that isn't a run: the key that shows it, what to say, what the key belongs to, and the command for
+/// it.
 const OTHER_FILES: [(&str, &str, &str, &str); 3] = [
     ("entrants", "this is the file of a race, which has [[entrants]] instead of one [schedule]", "a race", "race"),
     ("curves", "this is an experiment of the lab, which has [[curves]] instead of a [model]", "the lab", "converge"),

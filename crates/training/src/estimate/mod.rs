@@ -100,12 +100,12 @@ impl Estimate {
 
 /// Bytes that the forward and backward pass of one batch hold at their fullest, counted as numbers a token.
 ///
-/// What has to be kept can be read off the equations: in a transformer's layer normalised inputs, queries, keys and values,
-/// attention, the feed-forward part before and after its function, residuals (Korthikanti et al. 2022,
-/// <https://arxiv.org/abs/2205.05198>, section 4.1), and the weights of the attention; in a recurrent layer the gates before and
-/// after their functions and the states; and the logits. The gradients of some of it are there at the same time, and an
-/// allocator gives nothing back at once, so the factors are fitted: the peak memory of `kiln train` with the shipped
-/// configurations, less that of a run with next to no model, is within a third of these sums.
+/// What has to be kept can be read off the equations: in a transformer's layer normalised inputs, queries, keys and
+/// values, attention, the feed-forward part before and after its function, residuals (Korthikanti et al. 2022,
+/// <https://arxiv.org/abs/2205.05198>, section 4.1), and the weights of the attention; in a recurrent layer the gates
+/// before and after their functions and the states; and the logits. The gradients of some of it are there at the same
+/// time, and an allocator gives nothing back at once, so the factors are fitted: the peak memory of `kiln train` with
+/// the shipped configurations, less that of a run with next to no model, is within a third of these sums.
 fn activations(config: &Config, vocabulary: usize) -> u64 {
     let tokens = (config.run.batch as u64).saturating_mul(config.run.context as u64);
     let for_layers = config.model.training_costs(config.run.batch, config.run.context).held_per_token;

@@ -5,19 +5,21 @@ use crate::config::Config;
 
 /// Bytes that one update has to move between memory and the arithmetic at least, read and written ones together.
 ///
-/// With W weights, S numbers of optimizer state, A weights in an average (W or none), k batches in an update and N numbers
-/// that a batch's forward pass leaves for its backward pass, each of 4 bytes, it is
+/// With W weights, S numbers of optimizer state, A weights in an average (W or none), k batches in an update and N
+/// numbers that a batch's forward pass leaves for its backward pass, each of 4 bytes, it is
 ///
 /// ```text
 /// 4 ((k + 1) W + 2 k W + 2 S + 2 A + 2 k N)
 /// ```
 ///
 /// The weights are read once a batch and written once; the sum of the gradients is written by the first batch, read and
-/// written by the others, and read by the update; state and average are read and written; what is left for the backward pass
-/// is written and read. N counts, for each token of a batch,
+/// written by the others, and read by the update; state and average are read and written; what is left for the backward
+/// pass is written and read. N counts, for each token of a batch,
 ///
-/// - transformer: in each block the inputs and the outputs of the two norms, queries, keys and values, the mixed values, and
-///   the feed-forward part before and after its function; then the logits. The weights of the attention are not in it, since
+/// - transformer: in each block the inputs and the outputs of the two norms, queries, keys and values, the mixed
+///   values, and
+///   the feed-forward part before and after its function; then the logits. The weights of the attention are not in it,
+///   since
 ///   they can be computed again block by block (Dao et al. 2022, <https://arxiv.org/abs/2205.14135>);
 /// - recurrent: in each layer its gates and its states; then the logits.
 ///
@@ -54,8 +56,8 @@ mod tests {
         least_bytes_per_update(&config, 10)
     }
 
-    /// Two layers of width 8 that read 4 numbers: 10 * 4 + 8 (4 + 8 + 1) + 8 (8 + 8 + 1) + 10 * 9 weights, of which AdamW keeps
-    /// two numbers each; 15 tokens with two states and ten logits each.
+    /// Two layers of width 8 that read 4 numbers: 10 * 4 + 8 (4 + 8 + 1) + 8 (8 + 8 + 1) + 10 * 9 weights, of which
+    /// AdamW keeps two numbers each; 15 tokens with two states and ten logits each.
     #[test]
     fn an_elman_network_moves_what_is_counted_by_hand() {
         let weights = 40 + 104 + 136 + 90;
@@ -66,7 +68,8 @@ mod tests {
         assert_eq!(averaged - bytes(model, ""), 4 * 2 * weights);
     }
 
-    /// One block of width 4 with four times as wide a feed-forward part: 5 * 4 + 3 * 4 + 2 * 16 numbers a token, and ten logits.
+    /// One block of width 4 with four times as wide a feed-forward part: 5 * 4 + 3 * 4 + 2 * 16 numbers a token, and
+    /// ten logits.
     #[test]
     fn a_transformer_keeps_what_is_counted_by_hand() {
         let weights = 10 * 4 + 5 * 4 + 12 * 16 + 3 * 4;

@@ -15,8 +15,8 @@ pub struct PartNorm {
 ///
 /// G is the gradient of the loss over all windows that could be drawn, Sigma the covariance of the gradient of one of
 /// them. Both estimates are unbiased if windows are drawn independently. `run.windows = "random"` does so; windows of
-/// one epoch in shuffled order are drawn without replacement, and parallel streams stand at neighbouring places, so that
-/// there the noise is that of this way of reading, not of independent draws.
+/// one epoch in shuffled order are drawn without replacement, and parallel streams stand at neighbouring places, so
+/// that there the noise is that of this way of reading, not of independent draws.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NoiseMeasurement {
     /// An estimate of |G|^2; it may come out negative.
@@ -28,8 +28,8 @@ pub struct NoiseMeasurement {
 }
 
 impl NoiseMeasurement {
-    /// From the parts of a batch and the squared norm of the gradient of the batch's mean loss; `None` with fewer than two
-    /// parts.
+    /// From the parts of a batch and the squared norm of the gradient of the batch's mean loss; `None` with fewer than
+    /// two parts.
     ///
     /// With m parts of b_i windows, B = sum b_i, part gradients g_i and g = sum (b_i / B) g_i:
     ///
@@ -79,8 +79,8 @@ impl NoiseAverages {
         self.variance = mix(self.variance, measurement.variance);
     }
 
-    /// The simple noise scale, tr(Sigma) / |G|^2 in windows: with a batch of that many, signal and noise of a gradient are
-    /// equal. `None` if the mean of |G|^2 is not above 0, which only says that the batch was far too small.
+    /// The simple noise scale, tr(Sigma) / |G|^2 in windows: with a batch of that many, signal and noise of a gradient
+    /// are equal. `None` if the mean of |G|^2 is not above 0, which only says that the batch was far too small.
     ///
     /// Both means start at 0 with one decay, so the factor that would correct for it cancels.
     pub fn noise_scale(&self) -> Option<f64> {

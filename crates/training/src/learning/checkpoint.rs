@@ -22,8 +22,8 @@ enum Part {
 }
 
 impl Updater {
-    /// The weights to be saved, by path, and the rest of a checkpoint; `state` is where the loop is. Everything is on the host
-    /// when this returns, so that the next updates change nothing of it.
+    /// The weights to be saved, by path, and the rest of a checkpoint; `state` is where the loop is. Everything is on
+    /// the host when this returns, so that the next updates change nothing of it.
     ///
     /// # Errors
     /// When the device fails.

@@ -12,8 +12,8 @@ use crate::gradient_measurements::{NoiseMeasurement, PartNorm};
 /// What is measured in an update, beside what it needs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Measure {
-    /// The noise of the gradient. A single batch is then worked through in two halves, which may change the last bits of
-    /// its gradient, and its dropout; several batches are worked through as usual.
+    /// The noise of the gradient. A single batch is then worked through in two halves, which may change the last bits
+    /// of its gradient, and its dropout; several batches are worked through as usual.
     pub(super) noise: bool,
     /// The sharpness along the gradient; it changes nothing.
     pub(super) sharpness: bool,

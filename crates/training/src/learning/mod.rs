@@ -1,8 +1,8 @@
 //! Batches to loss to update: the training loop.
 //!
 //! [`Trainer`] makes updates in memory. [`train`] makes the same updates in a run folder, with evaluations, samples and
-//! checkpoints, and shows them on burn-train's dashboard. Everything that knows burn-train is in [`burn_train`]; the loop
-//! ([`step_loop`]) and its updates ([`update`]) know a [`Monitor`](monitor::Monitor) instead.
+//! checkpoints, and shows them on burn-train's dashboard. Everything that knows burn-train is in [`burn_train`]; the
+//! loop ([`step_loop`]) and its updates ([`update`]) know a [`Monitor`](monitor::Monitor) instead.
 
 mod burn_train;
 mod checkpoint;

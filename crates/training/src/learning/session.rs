@@ -14,8 +14,8 @@ use crate::run::{Checkpoint, RunFolder};
 pub struct Session<'a> {
     /// The configuration of the run; its data was prepared, and its model made, by the caller.
     pub config: &'a Config,
-    /// The model, on its device, without autodiff. With a checkpoint to resume it has that checkpoint's saved weights, even
-    /// if they are an average: the weights to continue from are in the checkpoint then.
+    /// The model, on its device, without autodiff. With a checkpoint to resume it has that checkpoint's saved weights,
+    /// even if they are an average: the weights to continue from are in the checkpoint then.
     pub model: LanguageModel,
     /// The training split.
     pub train: TokenFile,
@@ -41,7 +41,7 @@ pub struct Outcome {
     pub step: u64,
     /// The last evaluation since the start or resumption, if there was one.
     pub evaluation: Option<Evaluation>,
-    /// How long training waited for saving: while numbers were copied, and while the previous checkpoint was still being
-    /// written.
+    /// How long training waited for saving: while numbers were copied, and while the previous checkpoint was still
+    /// being written.
     pub saving: Duration,
 }

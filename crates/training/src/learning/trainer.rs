@@ -83,8 +83,8 @@ impl Trainer {
         }
     }
 
-    /// Makes `count` updates, at least one, and waits until the device has finished them: from reading the batches to the
-    /// new weights. Gives the last one.
+    /// Makes `count` updates, at least one, and waits until the device has finished them: from reading the batches to
+    /// the new weights. Gives the last one.
     ///
     /// # Errors
     /// As [`Trainer::update`].
@@ -102,7 +102,8 @@ impl Trainer {
         self.step
     }
 
-    /// The model as it is to be used, without autodiff: with averaged weights if `[averaging]` or the optimizer has any.
+    /// The model as it is to be used, without autodiff: with averaged weights if `[averaging]` or the optimizer has
+    /// any.
     pub fn model(&self) -> LanguageModel {
         self.updater.finished_model()
     }

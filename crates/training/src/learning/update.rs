@@ -20,7 +20,8 @@ use kiln_optimization::schedules::Schedule;
 
 /// Makes updates, one after the other. It knows no folder, log or observer.
 pub(super) struct Updater {
-    /// The model, with autodiff; `None` only while an update moves it: weights change in place if nothing else holds them.
+    /// The model, with autodiff; `None` only while an update moves it: weights change in place if nothing else holds
+    /// them.
     model: Option<LanguageModel>,
     /// The training batches by number.
     order: BatchOrder,
@@ -111,8 +112,8 @@ impl Updater {
     /// Step number `step`, counted from 1: gradients of the batches from number `first_batch` on, their mean, checks,
     /// clipping, the rate, new weights. `should_stop` is asked between two batches.
     ///
-    /// If the loss or the gradient is not finite, only the schedule moves on: weights, optimizer, averages and the recurrent
-    /// state stay as they were.
+    /// If the loss or the gradient is not finite, only the schedule moves on: weights, optimizer, averages and the
+    /// recurrent state stay as they were.
     ///
     /// # Errors
     /// When the data cannot be read or the device fails.
@@ -174,8 +175,8 @@ impl Updater {
         differs.then(|| self.model().valid())
     }
 
-    /// Mean loss and mean gradients of the batches of one update, and what measurements need of them; `None` if the run is
-    /// to stop.
+    /// Mean loss and mean gradients of the batches of one update, and what measurements need of them; `None` if the run
+    /// is to stop.
     fn work_through(
         &mut self,
         step: u64,

@@ -99,8 +99,8 @@ enum Rule {
 /// What each key means, the first pattern that fits. `*` is any one part of a key, `**` any number of parts, also none. The
 /// keys of a schedule by time need no row ([`rule`]).
 ///
-/// Only what is refused may be named by `**`: a new key is refused there until somebody has thought about it, and everywhere
-/// else a test fails.
+/// Only what is refused may be named by `**`: a new key is refused there until somebody has thought about it, and
+/// everywhere else a test fails.
 const RULES: &[(&str, Rule)] = &[
     ("seed", Rule::Refused),
     ("data.**", Rule::Refused),

@@ -11,7 +11,8 @@ use kiln_settings::{ConfigFileError, Source};
 const ENTRANTS: &str = "\n[[entrants]]\nlabel = \"one\"\n[entrants.schedule.constant]\nrate = 0.001\n\n[[entrants]]\n\
     label = \"two\"\n[entrants.schedule.cosine]\nrate = 2.0\n[entrants.optimizer.sgd]\nmomentum = 0.5\n";
 
-/// A file of a configuration, read: refused with the name of the file, and its place unless it is none at all, or right.
+/// A file of a configuration, read: refused with the name of the file, and its place unless it is none at all, or
+/// right.
 fn fate<T>(result: Result<T, ConfigFileError>, name: &str, again: impl FnOnce(T)) -> Fate {
     match result {
         Ok(config) => {
@@ -64,7 +65,8 @@ fn every_mutant_of_a_race_is_refused_with_its_place_or_reads_back_equal() {
     assert!(tally.read > 500 && tally.refused > 5000, "{tally:?}");
 }
 
-/// The largest file that is read, full of mistakes: read and told in a process of its own, within bounds of time and memory.
+/// The largest file that is read, full of mistakes: read and told in a process of its own, within bounds of time and
+/// memory.
 #[test]
 fn a_file_full_of_mistakes_is_told_in_bounded_time_and_memory() {
     let folder = tempfile::tempdir().expect("a temporary folder");

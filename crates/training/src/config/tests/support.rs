@@ -54,8 +54,8 @@ static CHOICES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     tables.into_iter().map(|table| (table.clone(), needed(&table).trim_end().to_owned())).collect()
 });
 
-/// The text of a right configuration whose choices are those that `path` needs, else the first of each section that must be
-/// there.
+/// The text of a right configuration whose choices are those that `path` needs, else the first of each section that
+/// must be there.
 pub(super) fn right_text(path: &str) -> String {
     let mut text = String::from("seed = 1\n\n");
     for section in ["data", "tokenizer", "model", "optimizer", "schedule", "averaging"] {
@@ -81,7 +81,8 @@ fn is_in(path: &str, table: &str) -> bool {
     path == table || path.starts_with(&format!("{table}."))
 }
 
-/// The text with `line` under the header of the table of `path`, which may be the root, instead of what it has for that key.
+/// The text with `line` under the header of the table of `path`, which may be the root, instead of what it has for that
+/// key.
 pub(super) fn with_line(path: &str, line: &str) -> String {
     let text = right_text(path);
     let (table, key) = path.rsplit_once('.').unwrap_or(("", path));

@@ -31,8 +31,8 @@ impl ItemLazy for Shown {
     }
 }
 
-impl Adaptor<Shown> for Shown {
-    fn adapt(&self) -> Shown {
+impl Adaptor<Self> for Shown {
+    fn adapt(&self) -> Self {
         self.clone()
     }
 }

@@ -1,8 +1,8 @@
 //! The loop run by burn-train: everything of Kiln that knows it.
 //!
-//! burn-train brings the learner, the dashboard with its metrics, and the interrupter. Its own loop works in epochs, saves only at
-//! their ends and shows no loss to the scheduler, so Kiln's loop runs as a [strategy](strategy::StepStrategy) of its own. The
-//! dashboard's "epoch" is the interval between two evaluations.
+//! burn-train brings the learner, the dashboard with its metrics, and the interrupter. Its own loop works in epochs,
+//! saves only at their ends and shows no loss to the scheduler, so Kiln's loop runs as a
+//! [strategy](strategy::StepStrategy) of its own. The dashboard's "epoch" is the interval between two evaluations.
 
 mod dashboard;
 mod metrics;
@@ -27,8 +27,8 @@ use super::{Outcome, Session, TrainError};
 /// burn-train's metrics: its dashboard, or nothing.
 ///
 /// # Errors
-/// When the text is too short, when losses or gradients stay not finite, or when the run folder or the device fails. Checkpoints
-/// written before stay.
+/// When the text is too short, when losses or gradients stay not finite, or when the run folder or the device fails.
+/// Checkpoints written before stay.
 pub fn train(
     session: Session<'_>,
     renderer: Box<dyn MetricsRenderer>,

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::RateRange;
 
-/// The running mean of the loss looks back over a part of the range, one of this many, however many steps that is: its lag
-/// shifts what is read off it by a known part of the range, 0.3 decades in six.
+/// The running mean of the loss looks back over a part of the range, one of this many, however many steps that is: its
+/// lag shifts what is read off it by a known part of the range, 0.3 decades in six.
 const PARTS: f64 = 20.0;
 
 /// The loss after an update with some rate.
@@ -65,8 +65,8 @@ pub struct RateFindings {
     pub steepest: Option<f64>,
     /// The rate at which the smoothed loss is lowest.
     pub lowest: Option<f64>,
-    /// The rate to start with: a tenth of `lowest`. `None` if the loss never fell, if it was still falling at the last rate, or if
-    /// the tenth was not tried.
+    /// The rate to start with: a tenth of `lowest`. `None` if the loss never fell, if it was still falling at the last
+    /// rate, or if the tenth was not tried.
     pub suggestion: Option<f64>,
 }
 
@@ -101,8 +101,9 @@ impl Recorder {
     /// Takes the next loss, the first being that before any update; returns whether there is more to try.
     ///
     /// With L_0 the first loss, n rates and d = 1 - 20 / n: s_k = d s_{k-1} + (1 - d) L_k from 0 and
-    /// smoothed_k = s_k / (1 - d^(k+1)). It is over when smoothed_k > min_j smoothed_j + L_0 / 2. Half of L_0 is far more than
-    /// the scatter of a batch, and a loss that has risen by that much does not fall again at a rate that keeps growing.
+    /// smoothed_k = s_k / (1 - d^(k+1)). It is over when smoothed_k > min_j smoothed_j + L_0 / 2. Half of L_0 is far
+    /// more than the scatter of a batch, and a loss that has risen by that much does not fall again at a rate that
+    /// keeps growing.
     pub fn add(&mut self, loss: f64) -> bool {
         let step = self.points.len() as u64 + u64::from(self.first_loss.is_some());
         let rate = self.range.rate(step);
@@ -158,8 +159,9 @@ impl Recorder {
         (self.points[lowest].smoothed < self.first_loss?).then_some(lowest)
     }
 
-    /// Where the line through the smoothed losses around a point (a twentieth of all steps on each side, at least one) falls
-    /// most steeply, up to the lowest point. The rates are evenly spaced in their logarithm, so the steps stand for it.
+    /// Where the line through the smoothed losses around a point (a twentieth of all steps on each side, at least one)
+    /// falls most steeply, up to the lowest point. The rates are evenly spaced in their logarithm, so the steps stand
+    /// for it.
     fn steepest_before(&self, lowest: usize) -> Option<usize> {
         let reach = (self.range.steps as usize / 20).max(1);
         let slope = |centre: usize| {

@@ -1,8 +1,8 @@
 //! The learning-rate range test: which rates a model can be trained with, found by trying them.
 //!
-//! Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, section 3.3: while the rate grows from a small to a
-//! large one, the loss first stays, then falls, then rises. Here it grows exponentially and the loss is smoothed, as in
-//! fastai's variant.
+//! Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, section 3.3: while the rate grows from a small
+//! to a large one, the loss first stays, then falls, then rises. Here it grows exponentially and the loss is smoothed,
+//! as in fastai's variant.
 
 mod findings;
 mod range;
@@ -33,8 +33,8 @@ pub struct RateTest<'a> {
     pub range: RateRange,
 }
 
-/// Makes the updates of a range test until the loss has risen, is no longer finite, the last rate is reached, or `proceed`,
-/// which is shown every point, says no.
+/// Makes the updates of a range test until the loss has risen, is no longer finite, the last rate is reached, or
+/// `proceed`, which is shown every point, says no.
 ///
 /// # Errors
 /// When the text is too short, or the data or the device fails. A loss that is not finite is a finding, not an error.

@@ -27,8 +27,8 @@ fn what_is_not_a_range_is_refused_with_a_reason() {
     }
 }
 
-/// Gradient descent on w^2 / 2 from w = 4 with noise in its gradient, by hand: w <- (1 - rate) w - rate n. It diverges where
-/// the rate stays above 2.
+/// Gradient descent on w^2 / 2 from w = 4 with noise in its gradient, by hand: w <- (1 - rate) w - rate n. It diverges
+/// where the rate stays above 2.
 fn quadratic(range: RateRange) -> RateFindings {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let mut recorder = Recorder::new(range);

@@ -1,7 +1,7 @@
 //! The training loop, in steps.
 //!
-//! It evaluates, samples and saves every so many updates, shows the losses to the schedule, and after any checkpoint it can be
-//! restored to the last bit.
+//! It evaluates, samples and saves every so many updates, shows the losses to the schedule, and after any checkpoint it
+//! can be restored to the last bit.
 
 mod clock;
 mod evaluating;
@@ -144,8 +144,8 @@ impl TrainingLoop {
         self.run.patience.is_some_and(|patience| self.state.worse_evaluations >= patience)
     }
 
-    /// Makes a step and what is due after it, or goes back to an earlier checkpoint. A step that the monitor interrupts isn't
-    /// made.
+    /// Makes a step and what is due after it, or goes back to an earlier checkpoint. A step that the monitor interrupts
+    /// isn't made.
     fn advance(&mut self, monitor: &mut dyn Monitor) -> Result<(), TrainError> {
         self.check_saving()?;
         let before = self.state.step;

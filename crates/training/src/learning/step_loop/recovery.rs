@@ -1,6 +1,6 @@
-//! What the loop does about numbers that are not finite: it skips the step; after many in a row, it goes back to an earlier
-//! checkpoint and passes over the data in between, as Chowdhery et al. 2022 did with PaLM (<https://arxiv.org/abs/2204.02311>,
-//! section 5.1); after some returns, it gives up.
+//! What the loop does about numbers that are not finite: it skips the step; after many in a row, it goes back to an
+//! earlier checkpoint and passes over the data in between, as Chowdhery et al. 2022 did with PaLM
+//! (<https://arxiv.org/abs/2204.02311>, section 5.1); after some returns, it gives up.
 
 use kiln_models::LanguageModel;
 

@@ -17,8 +17,8 @@ impl TrainingLoop {
         if is_due {
             self.note(entry)?;
         }
-        // The first step after a resumption is shown to the user but not logged, so that the log is the same as that of an
-        // uninterrupted run.
+        // The first step after a resumption is shown to the user but not logged, so that the log is the same as that of
+        // an uninterrupted run.
         if is_due || step == self.clock.first_step + 1 {
             let remaining_seconds = self.clock.remaining_seconds(step, steps);
             self.observer.observe(Event::Step { entry, steps, remaining_seconds });

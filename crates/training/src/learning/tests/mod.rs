@@ -363,7 +363,8 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints() {
     let Err(TrainError::Diverged(Divergence { step, in_a_row, rollbacks, .. })) = error else {
         panic!("a rate of 1e30 did not diverge: {:?}", error.err());
     };
-    // The first update makes the weights useless, the eight after it are skipped; three times it goes back and tries again.
+    // The first update makes the weights useless, the eight after it are skipped; three times it goes back and tries
+    // again.
     assert_eq!((step, in_a_row, rollbacks), (13, 8, 3));
     assert_eq!(weights(&world.newest("run").0), before);
 }

@@ -1,4 +1,5 @@
-//! A run that was stopped ends with the bits of one that was not: random configurations, stops at any moment, chains of stops.
+//! A run that was stopped ends with the bits of one that was not: random configurations, stops at any moment, chains of
+//! stops.
 
 use std::cell::Cell;
 
@@ -139,8 +140,8 @@ fn a_chain_of_stops_at_any_moment_ends_with_the_same_bits() {
         world.train("whole", &Notes::default()).unwrap();
         let (mut stops, mut draws) = (0, Draws(seed, 1000));
         loop {
-            // Within an accumulation or an evaluation, or between two steps: wherever the loop asks. An evaluation asks up to 80
-            // times, and is made anew if it is stopped.
+            // Within an accumulation or an evaluation, or between two steps: wherever the loop asks. An evaluation asks
+            // up to 80 times, and is made anew if it is stopped.
             let mut monitor = StopAtQuestion { left: Cell::new(1 + draws.below(160)) };
             let mut training = world.training("parts", &Notes::default(), |_| {}).unwrap();
             if training.run(&mut monitor).unwrap() == Stop::Done {
