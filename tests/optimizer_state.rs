@@ -7,8 +7,8 @@ use burn::tensor::{Device, TensorData};
 use kiln_data::batches::HostBatch;
 use kiln_training::learning::{TrainingInput, training_step};
 
-/// The state of an optimizer after a step is what it was then, also when it is looked at after more steps: a device that reads
-/// lazily would give the numbers of the last one.
+/// The state of an optimizer after a step is what it was then, also when it is looked at after more steps: a device
+/// that reads lazily would give the numbers of the last one.
 fn optimizer_state_is_of_its_step(device: &Device) {
     let config: kiln_models::ModelConfig =
         toml::from_str("[gru]\nlayers = 1\nhidden = 16").expect("a model's configuration");

@@ -1,5 +1,6 @@
 #![no_main]
-//! `training.json` of a checkpoint, the state of the loop. The manifest is made right, or nothing behind it would ever be reached.
+//! `training.json` of a checkpoint, the state of the loop. The manifest is made right, or nothing behind it would ever
+//! be reached.
 use kiln_fuzz::Scratch;
 use kiln_storage::layout::{OPTIMIZER_FILE, TRAINING_STATE_FILE};
 use kiln_storage::{CheckpointReader, DiskFiles, StorageError, write_folder_atomically};

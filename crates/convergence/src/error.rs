@@ -25,7 +25,8 @@ pub enum LabError {
     },
     /// The data do not determine a minimum.
     #[error(
-        "the data are singular: the smallest eigenvalue of the Hessian is {smallest:.3e}, the largest {largest:.3e}, so there \
+        "the data are singular: the smallest eigenvalue of the Hessian is {smallest:.3e}, the largest {largest:.3e}, \
+         so there \
          is no single minimum and c is 0. Leave out features that others determine, or set `l2` above 0"
     )]
     Singular {

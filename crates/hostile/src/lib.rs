@@ -1,7 +1,8 @@
 //! Damaged and hostile files for the tests of every reader. Only tests depend on this crate.
 //!
 //! A mutant is a function of the valid files and of a number, so a failure is reproduced by the number that it prints:
-//! `KILN_MUTANT=1234 cargo test --release --workspace --lib NAME`. `KILN_MUTANTS=1000000` tries a million of each format.
+//! `KILN_MUTANT=1234 cargo test --release --workspace --lib NAME`. `KILN_MUTANTS=1000000` tries a million of each
+//! format.
 
 mod damage;
 mod numbers;

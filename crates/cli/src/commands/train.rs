@@ -160,7 +160,8 @@ fn describe(config: &Config, data: &PreparedData, model: &LanguageModel, run: &P
     ));
     if let Some(floor) = &data.floor {
         say(&format!(
-            "the text's exact entropy is {:.4} nats/character; its validation split can be predicted with {:.4} at best",
+            "the text's exact entropy is {:.4} nats/character; its validation split can be predicted with {:.4} at \
+             best",
             floor.nats_per_character, floor.validation_nats_per_character
         ));
     }

@@ -49,7 +49,8 @@ fn every_mistake_in_a_file_is_told_with_its_line() {
             b"a\n1\n2\n",
             None,
             Targets::Numbers,
-            "data.csv:1: needs a column for the target and one for a feature at least, separated by commas; the line reads `a`",
+            "data.csv:1: needs a column for the target and one for a feature at least, separated by commas; the line \
+             reads `a`",
         ),
         (b"a,b\n1,2\n", None, Targets::Numbers, "data.csv:1: needs 2 samples at least, has 1"),
         (

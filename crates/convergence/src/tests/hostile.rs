@@ -20,7 +20,8 @@ fn every_mutant_of_an_experiment_is_refused_with_its_place_or_reads_back_equal()
         curve(4, "constant]\nrate = 0.1")
     );
     let generated = format!(
-        "title = \"test\"\nsteps = 10\naxes = \"logarithmic\"\n[problem.linear-regression.data.generated]\nsamples = 30\n{}",
+        "title = \"test\"\nsteps = 10\naxes = \"logarithmic\"\n[problem.linear-regression.data.generated]\nsamples = \
+         30\n{}",
         curve(4, "cosine]\nrate = 0.1")
     );
     let lecture = "title = \"lecture\"\nexperiments = [\"one.toml\", \"two.toml\"]\n".to_owned();

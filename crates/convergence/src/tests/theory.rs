@@ -285,7 +285,8 @@ fn every_optimizer_descends_on_a_quadratic() {
 #[test]
 fn a_network_has_no_theorem_and_says_so() {
     let text = format!(
-        "title = \"test\"\nrepeats = 4\nsteps = 100\n[problem.neural-network.data.generated]\nsamples = 50\nfeatures = 3\n{}{}",
+        "title = \"test\"\nrepeats = 4\nsteps = 100\n[problem.neural-network.data.generated]\nsamples = 50\nfeatures = \
+         3\n{}{}",
         curve(0, &constant(0.1)),
         curve(5, &constant(0.1))
     );

@@ -17,7 +17,8 @@ pub enum CorpusError {
         folder: PathBuf,
     },
     /// A pattern matches no file.
-    #[error("no file matches {pattern:?} (looked in {}); paths are relative to the folder you are in", folder.display())]
+    #[error("no file matches {pattern:?} (looked in {}); paths are relative to the folder you are \
+             in", folder.display())]
     NoMatch {
         /// As it was given.
         pattern: String,
@@ -25,7 +26,8 @@ pub enum CorpusError {
         folder: PathBuf,
     },
     /// What was named is a folder, a device or a pipe.
-    #[error("{} is not a plain file; name a text file, or a pattern such as \"{}/*.txt\"", path.display(), path.display())]
+    #[error("{} is not a plain file; name a text file, or a pattern such \
+             as \"{}/*.txt\"", path.display(), path.display())]
     NotAFile {
         /// What was named.
         path: PathBuf,
@@ -39,7 +41,8 @@ pub enum CorpusError {
         source: std::io::Error,
     },
     /// A file is not UTF-8.
-    #[error("{} is not UTF-8: the first wrong byte is at offset {offset}; convert it, for example with `iconv -t UTF-8`", path.display())]
+    #[error("{} is not UTF-8: the first wrong byte is at offset {offset}; convert it, for example with `iconv -t \
+             UTF-8`", path.display())]
     NotUtf8 {
         /// The file.
         path: PathBuf,
@@ -54,7 +57,8 @@ pub enum CorpusError {
     },
     /// One of the two splits would hold no character.
     #[error(
-        "the {split} split would be empty: the corpus has {characters} characters and `data.validation-fraction` is {fraction}"
+        "the {split} split would be empty: the corpus has {characters} characters and `data.validation-fraction` is \
+         {fraction}"
     )]
     EmptySplit {
         /// Which one.
@@ -101,7 +105,8 @@ pub enum DownloadError {
     },
     /// The connection broke again and again.
     #[error(
-        "the download of {url} broke off after {received} bytes ({reason}); run the same command again, it goes on from there"
+        "the download of {url} broke off after {received} bytes ({reason}); run the same command again, it goes on \
+         from there"
     )]
     Interrupted {
         /// The address.
@@ -113,7 +118,8 @@ pub enum DownloadError {
     },
     /// What arrived is not what was asked for.
     #[error(
-        "{place} is not the file that the configuration asks for: its SHA-256 is {found}, and `data.download.sha256` says {expected}"
+        "{place} is not the file that the configuration asks for: its SHA-256 is {found}, and `data.download.sha256` \
+         says {expected}"
     )]
     WrongHash {
         /// The address or the file on a mirror.

@@ -69,7 +69,8 @@ pub enum GenerateError {
     Prompt(#[from] TokenizerError),
     /// The tokenizer knows tokens that the model does not.
     #[error(
-        "the prompt holds token {token}, and the model knows {vocabulary} tokens: tokenizer and model do not belong together"
+        "the prompt holds token {token}, and the model knows {vocabulary} tokens: tokenizer and model do not belong \
+         together"
     )]
     UnknownToken {
         /// The token.

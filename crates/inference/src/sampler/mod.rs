@@ -12,7 +12,8 @@ pub use config::SamplerConfig;
 
 /// Settings of a sampler that make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.iter().map(|violation| format!("`{}` {}", violation.key, violation.message)).collect::<Vec<_>>().join("; "))]
+#[error("{}", .0.iter().map(|violation| format!("`{}` \
+    {}", violation.key, violation.message)).collect::<Vec<_>>().join("; "))]
 pub struct InvalidSampler(pub Vec<Violation>);
 
 /// Why no token can be chosen.

@@ -31,7 +31,8 @@ pub enum SavedModelError {
     },
     /// The tokenizer beside the checkpoint is not the one that the model was trained with.
     #[error(
-        "the tokenizer `{tokenizer}` ({found_size} tokens, hash {found_hash}) is not the one that `{model}` was trained with ({expected_size} tokens, hash {expected_hash})"
+        "the tokenizer `{tokenizer}` ({found_size} tokens, hash {found_hash}) is not the one that `{model}` was \
+         trained with ({expected_size} tokens, hash {expected_hash})"
     )]
     VocabularyMismatch {
         /// The tokenizer file.

@@ -1,10 +1,10 @@
-//! A recurrent state as named tensors, and back: what a checkpoint in the middle of a stream needs.
+//! A state as named tensors, and back: what a checkpoint in the middle of a stream needs.
 
 use std::collections::BTreeMap;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use crate::{LayerState, RecurrentState};
+use crate::{LayerState, RecurrentState, State};
 
 /// Why tensors are not the state of a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,10 +27,15 @@ pub enum StateProblem {
     },
 }
 
-/// The tensors of a state by name, [rows, hidden] each: `layers.0.hidden`, `layers.0.cell`.
-pub fn state_tensors(state: &RecurrentState) -> BTreeMap<String, Tensor<2>> {
+/// The tensors of a state by name, `[rows, hidden]` each: `layers.0.hidden`, `layers.0.cell`. A transformer's keys and
+/// values are never carried from batch to batch, and so have none.
+pub fn state_tensors(state: &State) -> BTreeMap<String, Tensor<2>> {
     let mut tensors = BTreeMap::new();
-    for (index, layer) in state.layers.iter().enumerate() {
+    let recurrent = match state {
+        State::Recurrent(state) => state,
+        State::Transformer(_) => return tensors,
+    };
+    for (index, layer) in recurrent.layers.iter().enumerate() {
         tensors.insert(name(index, "hidden"), layer.hidden.clone());
         if let Some(cell) = &layer.cell {
             tensors.insert(name(index, "cell"), cell.clone());
@@ -44,10 +49,10 @@ pub fn state_tensors(state: &RecurrentState) -> BTreeMap<String, Tensor<2>> {
 /// # Errors
 /// A tensor is missing, left over, or of another shape or type.
 pub fn state_from_tensors(
-    fresh: &RecurrentState,
+    fresh: State,
     mut tensors: BTreeMap<String, TensorData>,
     device: &Device,
-) -> Result<RecurrentState, StateProblem> {
+) -> Result<State, StateProblem> {
     let mut take = |name: String, expected: [usize; 2]| {
         let data = tensors.remove(&name).ok_or_else(|| StateProblem::Missing(name.clone()))?;
         if data.dtype() != DType::F32 || data.shape()[..] != expected {
@@ -56,15 +61,21 @@ pub fn state_from_tensors(
         }
         Ok(Tensor::from_data(data, device))
     };
-    let mut layers = Vec::with_capacity(fresh.layers.len());
-    for (index, layer) in fresh.layers.iter().enumerate() {
-        let hidden = take(name(index, "hidden"), layer.hidden.dims())?;
-        let cell = layer.cell.as_ref().map(|cell| take(name(index, "cell"), cell.dims())).transpose()?;
-        layers.push(LayerState { hidden, cell });
-    }
+    let restored = match fresh {
+        State::Transformer(_) => fresh,
+        State::Recurrent(fresh) => {
+            let mut layers = Vec::with_capacity(fresh.layers.len());
+            for (index, layer) in fresh.layers.iter().enumerate() {
+                let hidden = take(name(index, "hidden"), layer.hidden.dims())?;
+                let cell = layer.cell.as_ref().map(|cell| take(name(index, "cell"), cell.dims())).transpose()?;
+                layers.push(LayerState { hidden, cell });
+            }
+            State::Recurrent(RecurrentState::new(layers))
+        }
+    };
     match tensors.into_keys().next() {
         Some(name) => Err(StateProblem::Unexpected(name)),
-        None => Ok(RecurrentState::new(layers)),
+        None => Ok(restored),
     }
 }
 

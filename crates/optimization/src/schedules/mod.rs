@@ -104,7 +104,8 @@ pub enum ScheduleStateError {
     Damaged(#[from] serde_json::Error),
     /// It is that of another schedule.
     #[error(
-        "the saved state of the learning-rate schedule is that of [schedule.{saved}] and does not fit the configured schedule \
+        "the saved state of the learning-rate schedule is that of [schedule.{saved}] and does not fit the configured \
+         schedule \
          [schedule.{configured}]"
     )]
     Other {

@@ -132,13 +132,16 @@ top_most = -4
         problems(text, &[]),
         [
             "2:1 unknown section or key `sed` | did you mean `seed`? | the file takes `seed`, `oven`, `shelf`",
-            "3:7 unknown `[oven.gaz]` | did you mean `gas`? | choose one of `[oven.gas]`, `[oven.electric]`, `[oven.stone]`",
+            "3:7 unknown `[oven.gaz]` | did you mean `gas`? | choose one of `[oven.gas]`, `[oven.electric]`, \
+             `[oven.stone]`",
             "4:9 `oven.gas.flame` must be a number, is the text \"2\" | write `flame = 2`",
-            "5:1 unknown key `color` in [oven.gas] | did you mean `colour`? | [oven.gas] takes `flame`, `colour`, `lighter`",
+            "5:1 unknown key `color` in [oven.gas] | did you mean `colour`? | [oven.gas] takes `flame`, `colour`, \
+             `lighter`",
             "5:9 `oven.gas.colour` cannot be \"blue\" | `oven.gas.colour` is one of \"deep-blue\", \"yellow\"",
             "7:8 `shelf.jars` must be a list, is the text \"rye\" | write `jars = [\"rye\"]`",
             "8:10 `shelf.height` must be a list of 2, is a list of 1",
-            "9:1 unknown key `top_most` in [shelf] | did you mean `top-most`? | [shelf] takes `jars`, `height`, `top-most`, `label`",
+            "9:1 unknown key `top_most` in [shelf] | did you mean `top-most`? | [shelf] takes `jars`, `height`, \
+             `top-most`, `label`",
             "9:12 `shelf.top-most` must be a whole number, 0 or more, is -4",
         ]
     );
@@ -167,15 +170,13 @@ fn a_choice_is_made_exactly_once() {
     let twice = format!("{GOOD}[oven.stone]\n");
     assert_eq!(
         problems(&twice, &[]),
-        [
-            "9:7 [oven.stone] stands beside [oven.gas], but exactly one may be chosen | remove [oven.stone] or [oven.gas]"
-        ]
+        ["9:7 [oven.stone] stands beside [oven.gas], but exactly one may be chosen | remove [oven.stone] or \
+             [oven.gas]"]
     );
     assert_eq!(
         problems(GOOD, &["oven.electric.watts=5"]),
-        [
-            "--set:1:1 [oven.electric] stands beside [oven.gas], but exactly one may be chosen | remove [oven.electric] or [oven.gas]"
-        ]
+        ["--set:1:1 [oven.electric] stands beside [oven.gas], but exactly one may be chosen | remove \
+             [oven.electric] or [oven.gas]"]
     );
     let never = GOOD.replace("[oven.gas]\nflame = 2", "[oven]");
     assert_eq!(
@@ -200,7 +201,8 @@ fn overrides_go_through_the_same_checks_and_name_themselves() {
         problems(GOOD, &["shelf.top-most=1O", "shelf.topmost=2", "seed.a=1", "shelf.height=[1, true]"]),
         [
             "--set:1:16 `shelf.top-most` must be a whole number, is the text \"1O\"",
-            "--set:1:1 unknown key `topmost` in [shelf] | did you mean `top-most`? | [shelf] takes `jars`, `height`, `top-most`, `label`",
+            "--set:1:1 unknown key `topmost` in [shelf] | did you mean `top-most`? | [shelf] takes `jars`, `height`, \
+             `top-most`, `label`",
             "--set:1:1 `seed.a` cannot be set: `seed` is a value, not a table | write `--set seed=VALUE`",
             "--set:1:18 `shelf.height[1]` must be a number, is true",
         ]
@@ -304,7 +306,8 @@ fn an_override_is_reported_under_the_name_of_what_set_it() {
     let errors = read(&source, &set, check).expect_err("`seed` is a value");
     assert_eq!(
         errors.to_string(),
-        "KITCHEN_SET:1:1: `seed.a` cannot be set: `seed` is a value, not a table\n  help: write `KITCHEN_SET seed=VALUE`"
+        "KITCHEN_SET:1:1: `seed.a` cannot be set: `seed` is a value, not a table\n  help: write `KITCHEN_SET \
+         seed=VALUE`"
     );
 }
 

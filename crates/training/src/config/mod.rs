@@ -16,9 +16,10 @@
 //! context = 64
 //! ```
 //!
-//! Each section's type lives with the code that it configures, but for `[run]`, and checks its own values; rules between sections are in
-//! [`Config::validate`]. How a file is read: text -> tree with places (`document`) -> overrides -> typed value, every mistake
-//! noted (`reader`) -> broken rules -> problems with places (`problem`).
+//! Each section's type lives with the code that it configures, but for `[run]`, and checks its own values; rules
+//! between sections are in
+//! [`Config::validate`]. How a file is read: text -> tree with places (`document`) -> overrides -> typed value, every
+//! mistake noted (`reader`) -> broken rules -> problems with places (`problem`).
 
 mod changes;
 mod race;

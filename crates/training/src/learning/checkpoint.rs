@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, ExecutionError, TensorData};
-use kiln_models::saved::{StateProblem, apply_tensors, state_from_tensors, state_tensors};
-use kiln_models::{LanguageModel, RecurrentState, State};
+use burn::tensor::{ExecutionError, TensorData};
+use kiln_models::LanguageModel;
+use kiln_models::saved::{apply_tensors, state_from_tensors, state_tensors};
 use kiln_parameters::{HostCopy, catalogue};
 use kiln_storage::layout::TRAINING_WEIGHTS_FILE;
 
@@ -77,25 +77,10 @@ impl Updater {
             }
             None => saved,
         };
-        let carried = carried.map(|tensors| recurrent_state(&model, batch, tensors, &device)).transpose()?;
+        let carried = carried.map(|tensors| state_from_tensors(model.initial_state(batch), tensors, &device));
+        let carried = carried.transpose().map_err(CheckpointError::State)?;
         self.carried = carried.filter(|_| self.carries_state);
         self.replace_model(model);
         Ok(state)
-    }
-}
-
-/// The recurrent state that a checkpoint holds.
-fn recurrent_state(
-    model: &LanguageModel,
-    batch: usize,
-    tensors: BTreeMap<String, TensorData>,
-    device: &Device,
-) -> Result<RecurrentState, TrainError> {
-    match model.initial_state(batch) {
-        State::Recurrent(fresh) => Ok(state_from_tensors(&fresh, tensors, device).map_err(CheckpointError::State)?),
-        State::Transformer(_) => {
-            let names = tensors.into_keys().collect::<Vec<_>>().join(", ");
-            Err(CheckpointError::State(StateProblem::Unexpected(names)).into())
-        }
     }
 }

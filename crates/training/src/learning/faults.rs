@@ -2,13 +2,13 @@
 
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use kiln_models::{LanguageModel, RecurrentState};
+use kiln_models::{LanguageModel, State};
 
 /// Changes what an update or an evaluation computes, to see what training does about it. A method that isn't overridden
 /// changes nothing.
 pub(super) trait Faults: Send {
     /// Comes before the batches of step number `step` are read.
-    fn before_update(&mut self, _step: u64, _model: &mut LanguageModel, _carried: &mut Option<RecurrentState>) {}
+    fn before_update(&mut self, _step: u64, _model: &mut LanguageModel, _carried: &mut Option<State>) {}
 
     /// Gives the loss and the gradients that the batches of this step are to have.
     fn after_backward(

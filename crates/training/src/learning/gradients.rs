@@ -2,7 +2,7 @@
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{ExecutionError, Tensor};
-use kiln_models::{LanguageModel, RecurrentState, State};
+use kiln_models::{LanguageModel, State};
 use kiln_optimization::optimizers::global_norm;
 
 use super::loss::{TrainingInput, training_step};
@@ -39,13 +39,8 @@ pub(super) struct PieceNorm {
 }
 
 impl Mean {
-    /// Takes in a piece and gives the recurrent state after it.
-    pub(super) fn add(
-        &mut self,
-        model: &LanguageModel,
-        input: TrainingInput,
-        measure: Measure,
-    ) -> Option<RecurrentState> {
+    /// Takes in a piece and gives the state after it.
+    pub(super) fn add(&mut self, model: &LanguageModel, input: TrainingInput, measure: Measure) -> Option<State> {
         let (windows, share) = (input.batch.rows, input.share);
         if measure.sharpness {
             self.inputs.push(input.clone());
@@ -59,10 +54,7 @@ impl Mean {
         }
         self.loss = Some(self.loss.take().map_or_else(|| loss.clone(), |mean| mean.add(loss.clone())));
         self.accumulator.accumulate(model, gradients);
-        match output.state {
-            Some(State::Recurrent(state)) => Some(state),
-            Some(State::Transformer(_)) | None => None,
-        }
+        output.state
     }
 
     /// The mean gradients; they are taken out.

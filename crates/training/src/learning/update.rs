@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use kiln_models::{LanguageModel, RecurrentState, State};
+use kiln_models::{LanguageModel, State};
 
 use super::TrainError;
 use super::faults::{Faults, NoFaults};
@@ -36,7 +36,7 @@ pub(super) struct Updater {
     pub(super) averaging: Averaging,
     pub(super) schedule: Box<dyn Schedule>,
     /// The recurrent state after the last batch.
-    pub(super) carried: Option<RecurrentState>,
+    pub(super) carried: Option<State>,
     /// Whether batches carry it.
     pub(super) carries_state: bool,
     pub(super) faults: Box<dyn Faults>,
@@ -192,7 +192,7 @@ impl Updater {
             }
             let mut input = TrainingInput::new(self.order.read(first_batch + number)?);
             if self.carries_state && input.batch.carries_state {
-                input.state = self.carried.take().map(State::Recurrent);
+                input.state = self.carried.take();
             }
             input.share = 1.0 / count as f64;
             // Dropout draws from the seed of its step and batch, so that a resumed run draws what it would have drawn.
@@ -217,7 +217,7 @@ impl Updater {
 }
 
 /// The state of all rows from those of parts of them.
-fn joined(states: Vec<Option<RecurrentState>>) -> Option<RecurrentState> {
+fn joined(states: Vec<Option<State>>) -> Option<State> {
     let states: Option<Vec<_>> = states.into_iter().collect();
-    states?.into_iter().reduce(RecurrentState::joined)
+    states?.into_iter().reduce(State::joined)
 }

@@ -37,8 +37,8 @@ impl RunFolder {
         self.write_history(Vec::new(), entry)
     }
 
-    /// Adds an entry, and makes `config` the configuration of the run. The entry comes first: a change may then be listed
-    /// twice, if the process is killed between the two, and is never left out.
+    /// Adds an entry, and makes `config` the configuration of the run. The entry comes first: a change may then be
+    /// listed twice, if the process is killed between the two, and is never left out.
     ///
     /// # Errors
     /// When a file cannot be read or written; each is written as a whole or not at all.

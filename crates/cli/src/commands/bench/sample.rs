@@ -49,7 +49,8 @@ pub(super) struct SampleArguments {
     checkpoint: Option<Which>,
 
     /// Set a key of the configuration; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::arguments::overriding, conflicts_with = "checkpoint")]
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::arguments::overriding)]
+    #[arg(conflicts_with = "checkpoint")]
     overrides: Vec<Override>,
 
     /// Tokens in the prompt [default: half of what the model was made for]

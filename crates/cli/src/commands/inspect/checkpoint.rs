@@ -115,7 +115,8 @@ fn loop_words(state: &LoopState) -> String {
     } else {
         let _ = writeln!(
             text,
-            "faults      {skipped} steps without an update, {passed} batches passed over, {returns} returns to an earlier \
+            "faults      {skipped} steps without an update, {passed} batches passed over, {returns} returns to an \
+             earlier \
              checkpoint"
         );
     }

@@ -358,7 +358,8 @@ proptest! {
         let tokenizer = bytes();
         let sampler = SamplerConfig { seed, temperature: 1.0, ..SamplerConfig::default() };
         let write = || {
-            run(Generation::new(Box::new(Oracle::new(257, hashed)), &tokenizer, &request(&prompt, length, sampler)).unwrap())
+            let (oracle, request) = (Box::new(Oracle::new(257, hashed)), request(&prompt, length, sampler));
+            run(Generation::new(oracle, &tokenizer, &request).unwrap())
         };
         let (text, mut tokens, finish) = write();
         if finish == Some(Finish::EndToken) {

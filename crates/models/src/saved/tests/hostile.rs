@@ -12,7 +12,7 @@ use kiln_storage::layout::{MANIFEST_FILE, WEIGHTS_FILE};
 
 use super::super::{SavedModelError, state_from_tensors, state_tensors};
 use super::open::{a_run, open};
-use crate::{LayerState, RecurrentState};
+use crate::{LayerState, RecurrentState, State};
 
 /// Puts a sealed manifest that lists one file into a checkpoint folder.
 fn forge(folder: &Path, listed: &str) {
@@ -60,14 +60,14 @@ fn every_mutant_of_a_recurrent_state_is_refused_or_has_the_shape_of_the_model() 
         hidden: Tensor::zeros([2, width], &device),
         cell: Some(Tensor::ones([2, width], &device)),
     };
-    let fresh = RecurrentState::new(vec![layer(3), layer(2)]);
-    let data = |state: &RecurrentState| -> BTreeMap<_, _> {
+    let fresh = State::Recurrent(RecurrentState::new(vec![layer(3), layer(2)]));
+    let data = |state: &State| -> BTreeMap<_, _> {
         state_tensors(state).into_iter().map(|(name, tensor)| (name, tensor.into_data())).collect()
     };
     let whole = tensors_to_safetensors(&data(&fresh), &BTreeMap::new()).unwrap();
     let tally = each_mutant(&[whole], Form::Bytes, |bytes| {
         let Ok(file) = tensors_from_safetensors(bytes) else { return Fate::Refused };
-        match state_from_tensors(&fresh, file.tensors.clone(), &device) {
+        match state_from_tensors(fresh.clone(), file.tensors.clone(), &device) {
             Ok(state) => {
                 assert_eq!(data(&state), file.tensors);
                 Fate::Read

@@ -28,7 +28,10 @@ fn configs() -> Vec<ModelConfig> {
         r#"{"lstm":{"layers":2,"hidden":5,"embedding":4}}"#,
         r#"{"gru":{"layers":1,"hidden":4,"tied":true}}"#,
         r#"{"transformer":{"layers":2,"heads":2,"width":8}}"#,
-        r#"{"transformer":{"layers":1,"heads":2,"width":8,"position":"rotary","norm":"rms","activation":"swiglu","tied":false}}"#,
+        concat!(
+            r#"{"transformer":{"layers":1,"heads":2,"width":8,"position":"rotary","norm":"rms","#,
+            r#""activation":"swiglu","tied":false}}"#
+        ),
     ]
     .iter()
     .map(|json| serde_json::from_str(json).unwrap())

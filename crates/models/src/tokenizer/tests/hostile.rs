@@ -39,7 +39,9 @@ fn unigram() -> Value {
     with(
         file,
         "decoder",
-        json!({"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}),
+        json!({"type": "Sequence", "decoders": [
+            {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+        ]}),
     )
 }
 
@@ -98,7 +100,10 @@ fn what_contradicts_itself_is_refused_by_name() {
     let models = text(word_level())
         .replace("\"model\":", "\"model\":{\"type\":\"WordLevel\",\"vocab\":{},\"unk_token\":\"\"},\"model\":");
     let added = |id: u64| {
-        let token = json!({"id": id, "content": "<x>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true});
+        let token = json!({
+            "id": id, "content": "<x>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+            "special": true,
+        });
         text(with(word_level(), "added_tokens", json!([token])))
     };
     let long = "a".repeat(1025);
@@ -184,7 +189,9 @@ fn files_that_made_the_library_give_up_come_to_an_end() {
             with(
                 unigram(),
                 "model",
-                json!({"type": "Unigram", "unk_id": 0, "byte_fallback": true, "vocab": [["<unk>", 0.0], ["<0x-1>", -1.0], ["<0xé>", -1.0]]}),
+                json!({"type": "Unigram", "unk_id": 0, "byte_fallback": true, "vocab": [
+                    ["<unk>", 0.0], ["<0x-1>", -1.0], ["<0xé>", -1.0],
+                ]}),
             ),
         ),
         (
@@ -196,7 +203,10 @@ fn files_that_made_the_library_give_up_come_to_an_end() {
             with(
                 word_level(),
                 "padding",
-                json!({"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": 0, "pad_id": 0, "pad_type_id": 0, "pad_token": "a"}),
+                json!({
+                    "strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": 0, "pad_id": 0,
+                    "pad_type_id": 0, "pad_token": "a",
+                }),
             ),
         ),
         (

@@ -34,14 +34,19 @@ static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
         .collect()
 });
 
+/// One of these texts.
+fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop::sample::select(texts).prop_map(str::to_owned)
+}
+
 /// Text made of what tokenizers trip over.
 pub(super) fn text() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         3 => "[a-z]{1,4}",
         2 => Just(" ".to_owned()),
         1 => "[ \t\r\n\u{b}\u{c}\u{85}\u{a0}\u{2003}\u{3000}]{1,3}",
-        1 => prop::sample::select(vec!["'s", "'t", "'re", "'ve", "'m", "'ll", "'d", "'", "'S", "''", " '"]).prop_map(str::to_owned),
-        1 => prop::sample::select(vec!["<|end|>", "<|", "|>", "<|end", "end|>", "<|unknown|>", "<"]).prop_map(str::to_owned),
+        1 => one_of(&["'s", "'t", "'re", "'ve", "'m", "'ll", "'d", "'", "'S", "''", " '"]),
+        1 => one_of(&["<|end|>", "<|", "|>", "<|end", "end|>", "<|unknown|>", "<"]),
         1 => "[0-9²½Ⅷ٣]{1,3}",
         1 => "[.,;!?_$€—、。]{1,2}",
         1 => "[éßñΩж狐東ा́🦊👩‍🚀\u{feff}\u{0}\u{10ffff}]{1,2}",

@@ -35,7 +35,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn pieces_of_text_give_the_tokens_of_the_whole(text in text(), places in prop::collection::vec(any::<prop::sample::Index>(), 0..8)) {
+    fn pieces_of_text_give_the_tokens_of_the_whole(
+        text in text(),
+        places in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+    ) {
         let pieces = cut(&text, &places);
         let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
         for tokenizer in ALL.iter() {

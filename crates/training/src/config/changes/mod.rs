@@ -1,7 +1,7 @@
 //! What may change when a run is resumed, and what each change means for it.
 //!
-//! Two configurations are compared as their resolved documents, key by key. [`RULES`] and [`rule`] are the one place that
-//! says what a change of a key means; the tests make sure that it knows every key of the schema.
+//! Two configurations are compared as their resolved documents, key by key. [`RULES`] and [`rule`] are the one place
+//! that says what a change of a key means; the tests make sure that it knows every key of the schema.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -60,7 +60,8 @@ fn on_one_line(value: &Value) -> String {
 
 /// The changes that a run cannot resume with, all of them.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}` was started with other settings, and what is saved there cannot go on with these:{}", run.display(), lines(changes))]
+#[error("`{}` was started with other settings, and what is saved there cannot go on with \
+         these:{}", run.display(), lines(changes))]
 pub struct RefusedChanges {
     /// The folder of the run, or of the race.
     pub run: PathBuf,
@@ -96,8 +97,8 @@ enum Rule {
     Length,
 }
 
-/// What each key means, the first pattern that fits. `*` is any one part of a key, `**` any number of parts, also none. The
-/// keys of a schedule by time need no row ([`rule`]).
+/// What each key means, the first pattern that fits. `*` is any one part of a key, `**` any number of parts, also none.
+/// The keys of a schedule by time need no row ([`rule`]).
 ///
 /// Only what is refused may be named by `**`: a new key is refused there until somebody has thought about it, and
 /// everywhere else a test fails.
@@ -164,8 +165,8 @@ const RULES: &[(&str, Rule)] = &[
     ("estimates.sharpness-every", Rule::Harmless),
 ];
 
-/// Every key in which two configurations differ, in alphabetical order, and what that means for a run that was trained with
-/// the first and is to resume with the second.
+/// Every key in which two configurations differ, in alphabetical order, and what that means for a run that was trained
+/// with the first and is to resume with the second.
 pub fn changes(before: &Config, now: &Config) -> Vec<(Change, Meaning)> {
     let schema = Schema::of::<Config>();
     let [before, now] = [Document::new(&schema, before), Document::new(&schema, now)];

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, s};
-use kiln_models::{LanguageModel, RecurrentState};
+use kiln_models::{LanguageModel, State};
 use kiln_parameters::map;
 
 use crate::learning::faults::Faults;
@@ -49,7 +49,7 @@ impl Injection {
 }
 
 impl Faults for Injection {
-    fn before_update(&mut self, step: u64, model: &mut LanguageModel, carried: &mut Option<RecurrentState>) {
+    fn before_update(&mut self, step: u64, model: &mut LanguageModel, carried: &mut Option<State>) {
         self.current = (self.plan.lock().unwrap_or_else(PoisonError::into_inner))(step);
         match self.current {
             Some((Site::Weight, value)) => *model = map(model.valid(), |_, weights| spoiled(weights, value)).train(),
@@ -84,7 +84,8 @@ impl Faults for Injection {
     }
 }
 
-fn spoil(state: &mut RecurrentState, value: f64) {
+fn spoil(state: &mut State, value: f64) {
+    let State::Recurrent(state) = state else { panic!("a transformer carries no state") };
     for layer in &mut state.layers {
         layer.hidden = layer.hidden.clone().mul_scalar(value);
     }
