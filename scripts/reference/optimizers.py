@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Parameters after every step of optimizers, averages of weights, and gradients after clipping.
 
-    python3 scripts/reference/optimizers.py            # writes crates/training/fixtures/*.json
+    python3 scripts/reference/optimizers.py            # writes crates/optimization/fixtures/*.json
     python3 scripts/reference/optimizers.py --check    # compares with what is there
 
 All in double precision. In `optimizers.json` a matrix and a vector take eight steps with given gradients and a rate that
@@ -274,7 +274,7 @@ def clipping():
 def main():
     options = command_line(__doc__)
     torch.set_num_threads(1)
-    folder = "crates/training/fixtures"
+    folder = "crates/optimization/fixtures"
     agree = True
     contents = {
         "optimizers": optimizers(),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Learning rates of PyTorch's schedulers, and nanoGPT's.
 
-    python3 scripts/reference/schedules.py            # writes crates/training/fixtures/schedules.json
+    python3 scripts/reference/schedules.py            # writes crates/optimization/fixtures/schedules.json
     python3 scripts/reference/schedules.py --check    # compares with what is there
 
 Each case has the settings of one `torch.optim.lr_scheduler` and the rate of every update. `plateau` has the losses that the
@@ -82,7 +82,7 @@ def main():
         },
         "cosine_with_warmup": nanogpt(),
     }
-    sys.exit(0 if store("crates/training/fixtures/schedules.json", content, options.check) else 1)
+    sys.exit(0 if store("crates/optimization/fixtures/schedules.json", content, options.check) else 1)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
 use crate::catalogue::{Parameter, catalogue};
-use crate::walk::flat;
+use crate::values::flat;
 
 /// The gradient of a parameter, flattened; `None` if it has none.
 ///

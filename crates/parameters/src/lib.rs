@@ -13,6 +13,7 @@ mod role;
 mod taking;
 #[cfg(test)]
 mod tests;
+mod values;
 mod walk;
 
 pub use catalogue::{Parameter, catalogue};

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{GradientCheckpointingStrategy, Shape, Tensor};
+use burn::tensor::{Shape, Tensor};
 
 use crate::catalogue::Parameter;
 use crate::path::ModulePath;
-use crate::walk::flat;
+use crate::values::{Autodiff, flat, with_autodiff_of};
 
 /// All parameters of a module that have a gradient, in the module's order.
 pub struct Taken {
@@ -40,36 +40,6 @@ pub fn put_back<M: Module>(module: M, taken: &Taken, values: Vec<Tensor<1>>) -> 
     let places = taken.parameters.iter().zip(&taken.autodiff).zip(values);
     let places = places.map(|((parameter, autodiff), value)| (parameter.id, (parameter, *autodiff, value)));
     module.map(&mut PuttingMapper { places: places.collect() })
-}
-
-/// How a tensor takes part in Burn's graph.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Autodiff {
-    is_autodiff: bool,
-    requires_gradient: bool,
-    checkpointing: Option<GradientCheckpointingStrategy>,
-}
-
-/// How `tensor` takes part in the graph, to be [applied](Autodiff::apply) to what takes its place.
-pub(crate) fn with_autodiff_of<const D: usize>(tensor: &Tensor<D>) -> Autodiff {
-    Autodiff {
-        is_autodiff: tensor.device().is_autodiff(),
-        requires_gradient: tensor.is_require_grad(),
-        checkpointing: tensor.gradient_checkpointing_strategy(),
-    }
-}
-
-impl Autodiff {
-    pub(crate) fn apply<const D: usize>(self, value: Tensor<D>) -> Tensor<D> {
-        if !self.is_autodiff {
-            return value;
-        }
-        let mut value = Tensor::from_inner(value);
-        if let Some(strategy) = self.checkpointing {
-            value = value.with_gradient_checkpointing_strategy(strategy);
-        }
-        if self.requires_gradient { value.require_grad() } else { value }
-    }
 }
 
 struct TakingMapper {

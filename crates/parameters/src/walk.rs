@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use crate::catalogue::Parameter;
 use crate::path::ModulePath;
-use crate::taking::with_autodiff_of;
+use crate::values::{flat, with_autodiff_of};
 
 /// Shows `look` every parameter with its values, flattened and without autodiff.
 pub fn visit<M: Module>(module: &M, look: impl FnMut(&Parameter, Tensor<1>)) {
@@ -98,10 +98,4 @@ impl<F: FnMut(&Parameter) -> Option<Tensor<1>>> ModuleMapper for Filler<F> {
         };
         param.transform_for_load(values, id)
     }
-}
-
-/// All numbers of a tensor in one row.
-pub(crate) fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
-    let length = tensor.shape().num_elements();
-    tensor.reshape([length])
 }

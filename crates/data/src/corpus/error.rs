@@ -62,7 +62,7 @@ pub enum CorpusError {
     )]
     EmptySplit {
         /// Which one.
-        split: super::Split,
+        split: super::place::Split,
         /// Characters in all.
         characters: u64,
         /// The fraction for validation.

@@ -13,6 +13,7 @@ mod identity;
 mod local;
 mod mirror;
 mod open;
+mod place;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -24,4 +25,5 @@ pub use error::{CorpusError, DownloadError};
 pub use local::LocalFile;
 pub use mirror::MIRROR_VARIABLE;
 pub use open::{OpenProgress, open_files};
-pub use source::{Corpus, CorpusPieces, Piece, Place, Split};
+pub use place::{Place, Split};
+pub use source::{Corpus, CorpusPieces, Piece};

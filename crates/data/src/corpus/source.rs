@@ -6,25 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::documents::{Part, Separated};
 use super::file::{FilePiece, FilePieces, TextFile};
+use super::place::{Place, Split};
 use super::{BuiltinCorpus, CorpusError};
-
-/// The two parts of a corpus.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Split {
-    /// What is learned from: the beginning.
-    Train,
-    /// What the model is judged by: the end.
-    Validation,
-}
-
-impl std::fmt::Display for Split {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::Train => "training",
-            Self::Validation => "validation",
-        })
-    }
-}
 
 /// A piece of a corpus.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,15 +21,6 @@ pub enum Piece {
     },
     /// The end of a document.
     End,
-}
-
-/// Where a piece of text starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// Which file of the corpus.
-    pub file: usize,
-    /// Where in it, in bytes.
-    pub offset: u64,
 }
 
 /// An opened corpus: its length is known, and its text is read in pieces, as often as one likes, in bounded memory.

@@ -8,6 +8,7 @@ use burn::tensor::{Device, ExecutionError, TensorData};
 
 use kiln_parameters::{HostCopy, map, put_back, take};
 
+use super::error::OptimizerStateError;
 use super::{Moving, ParameterView, Slots, UpdateRule};
 
 /// A rule with the state of all parameters, keyed by path.
@@ -40,35 +41,6 @@ pub struct Optimizer {
     rule: Box<dyn UpdateRule>,
     slots: BTreeMap<String, Slots>,
     step: u64,
-}
-
-/// A saved optimizer state that does not belong to this model or this optimizer.
-#[derive(Debug, thiserror::Error)]
-pub enum OptimizerStateError {
-    /// A tensor that belongs to no parameter of the model.
-    #[error("the optimizer state holds `{0}`, which is no slot of a parameter of this model")]
-    Unexpected(String),
-    /// A parameter without its state.
-    #[error("the optimizer state lacks `{0}`")]
-    Missing(String),
-    /// A state of another size than it must have.
-    #[error("the optimizer state `{name}` has {found} numbers instead of {expected}")]
-    Length {
-        /// Which slot.
-        name: String,
-        /// The length in the file.
-        found: usize,
-        /// The parameter's number of elements, or 1.
-        expected: usize,
-    },
-    /// Another type of numbers.
-    #[error("the optimizer state `{name}` does not hold {expected}-bit floats")]
-    NumberType {
-        /// Which slot.
-        name: String,
-        /// How many bits the numbers must have.
-        expected: u32,
-    },
 }
 
 impl Optimizer {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor, TensorData};
 use kiln_parameters::HostCopy;
 
-use super::{OptimizerStateError, Rate};
+use super::Rate;
+use super::error::OptimizerStateError;
 
 /// The state of one parameter: named vectors of the parameter's length, and named numbers.
 ///

@@ -337,7 +337,7 @@ fn mistakes_in_the_settings_are_named() {
     };
     let cosine = "[cosine]\nfinal-rate = 1.0\nwarmup = 10\nsteps = 10";
     assert_eq!(keys(&format!("{cosine}\nrate = 0.5")), ["cosine.final-rate", "cosine.warmup"]);
-    // What a broken rate is compared with is not told beside it.
+    // A limit that a broken rate sets is not reported beside it.
     assert_eq!(keys(&format!("{cosine}\nrate = 0.0")), ["cosine.rate", "cosine.warmup"]);
     assert_eq!(keys("[piecewise]\nrates = []\nboundaries = []"), ["piecewise.rates"]);
     let piecewise = keys("[piecewise]\nrates = [1.0, -1.0]\nboundaries = [7, 7]");

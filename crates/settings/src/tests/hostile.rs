@@ -36,7 +36,7 @@ fn what_is_no_file_is_not_read() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for path in kiln_hostile::no_files(folder.path()) {
         let name = path.display().to_string();
-        let error = kiln_hostile::in_time(&name, move || read_source(&path).expect_err("it is no file"));
+        let error = kiln_hostile::in_time(&name, move || read_source(&path).expect_err("it is not a file"));
         assert_eq!(error.to_string(), format!("`{name}` is not a file"));
     }
 }

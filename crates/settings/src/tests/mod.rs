@@ -295,8 +295,8 @@ fn the_schema_knows_every_key_of_every_choice() {
 #[test]
 fn a_key_of_another_section_comes_with_where_it_belongs() {
     let text = GOOD.replace("seed = 7", "watts = 7");
-    let told = problems(&text, &[]);
-    assert!(told[0].contains("there is a `watts` in [oven.electric]"), "{told:?}");
+    let reported = problems(&text, &[]);
+    assert!(reported[0].contains("there is a `watts` in [oven.electric]"), "{reported:?}");
 }
 
 #[test]

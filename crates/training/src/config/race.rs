@@ -20,12 +20,11 @@ use std::path::Path;
 use kiln_models::{ModelConfig, TokenizerConfig};
 use serde::{Deserialize, Serialize};
 
-use kiln_settings::{
-    ConfigErrors, ConfigFileError, Origin, Override, Problem, Source, Violation, key_span, read, read_source,
-};
+use kiln_settings::{ConfigErrors, ConfigFileError, Override, Source, Violation, read, read_source};
 
+use super::changes::{Change, changes};
 use super::run::RunConfig;
-use super::{Change, Config, changes, default_seed};
+use super::sections::{Config, default_seed};
 use crate::gradient_measurements::EstimatesConfig;
 use kiln_data::corpus::DataConfig;
 use kiln_optimization::averaging::AveragingConfig;
@@ -188,28 +187,4 @@ impl RaceConfig {
     pub fn to_toml(&self) -> String {
         toml::to_string(self).unwrap_or_else(|error| format!("# this race has no form in TOML: {error}\n"))
     }
-}
-
-/// What a file is that isn't a run: the key that shows it, what to say, what the key belongs to, and the command for
-/// it.
-const OTHER_FILES: [(&str, &str, &str, &str); 3] = [
-    ("entrants", "this is the file of a race, which has [[entrants]] instead of one [schedule]", "a race", "race"),
-    ("curves", "this is an experiment of the lab, which has [[curves]] instead of a [model]", "the lab", "converge"),
-    ("experiments", "this is a list of experiments of the lab", "the lab", "converge"),
-];
-
-/// The one thing to say where another file is read as a run.
-pub(super) fn is_no_run(source: &Source) -> Option<Problem> {
-    let found = |(key, message, place, command)| {
-        let span = key_span(source, key)?;
-        Some(Problem {
-            key: String::from(key),
-            message: String::from(message),
-            label: format!("belongs to {place}"),
-            help: vec![format!("start it by `kiln {command} {}`", source.name)],
-            origin: Origin::File,
-            span,
-        })
-    };
-    OTHER_FILES.into_iter().find_map(found)
 }

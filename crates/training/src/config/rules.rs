@@ -2,7 +2,7 @@
 
 use kiln_settings::Violation;
 
-use super::Config;
+use super::sections::Config;
 use kiln_data::batches::Windows;
 
 /// Every broken rule that concerns more than one section, keys from the root.

@@ -51,7 +51,7 @@ pub struct RunConfig {
     /// Updates between two samples. Default: no samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_every: Option<u64>,
-    /// Texts that the samples go on from. Default `["\n"]`.
+    /// Texts that the samples continue. Default `["\n"]`.
     #[serde(default = "default_prompts")]
     pub prompts: Vec<String>,
     /// Tokens in a sample, >= 1. Default `200`.

@@ -77,7 +77,7 @@ impl Estimate {
         let training_flops_per_token = config.model.flops_per_token(vocabulary, run.context).training;
         let tokens_per_step = run.tokens_per_step();
         let tokens = tokens_per_step.saturating_mul(run.steps);
-        // The saved model has averaged weights then, and the weights that training goes on from lie beside it.
+        // The saved model has averaged weights then, and the weights that training continues from lie beside it.
         let averages = config.averaging.is_some() || config.optimizer.rule().has_evaluation_weights();
         let saved_weights = weights.saturating_mul(if averages { 2 } else { 1 });
         let checkpoint_bytes = saved_weights.saturating_add(optimizer);

@@ -4,7 +4,6 @@ use std::fmt;
 
 use burn::tensor::ExecutionError;
 
-use super::update::Fault;
 use crate::evaluation::EvaluationError;
 use crate::run::{CheckpointError, FolderError};
 use kiln_data::batches::TooShort;
@@ -12,6 +11,15 @@ use kiln_data::shards::ShardError;
 use kiln_optimization::averaging::AveragingStateError;
 use kiln_optimization::optimizers::OptimizerStateError;
 use kiln_optimization::schedules::ScheduleStateError;
+
+/// A number that should be finite and isn't.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Fault {
+    /// `loss`, `gradient norm` or `validation loss`.
+    pub(super) what: &'static str,
+    /// The number.
+    pub(super) value: f64,
+}
 
 /// Training that did not return to finite numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,8 +62,7 @@ impl fmt::Display for Divergence {
 pub enum TrainError {
     /// Losses or gradients are not finite numbers, again and again; the weights were not touched by them.
     #[error(
-        "training diverged at step {}: {}; no weights were changed by it, and the checkpoints before it are kept. Try \
-         a \
+        "training diverged at step {}: {}; no weights were changed by it, and the checkpoints before it are kept. Try a \
          smaller learning rate, a warm-up, or `run.clip-norm = 1.0`", .0.step, .0
     )]
     Diverged(Divergence),

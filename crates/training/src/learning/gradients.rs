@@ -5,8 +5,8 @@ use burn::tensor::{ExecutionError, Tensor};
 use kiln_models::{LanguageModel, State};
 use kiln_optimization::optimizers::global_norm;
 
+use super::error::Fault;
 use super::loss::{TrainingInput, training_step};
-use super::update::Fault;
 use crate::gradient_measurements::{NoiseMeasurement, PartNorm};
 
 /// What is measured in an update, beside what it needs.

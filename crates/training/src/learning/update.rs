@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use kiln_models::{LanguageModel, State};
 
-use super::TrainError;
+use super::error::{Fault, TrainError};
 use super::faults::{Faults, NoFaults};
 use super::gradients::{Mean, Measure, Numbers};
 use super::loss::TrainingInput;
@@ -50,15 +50,6 @@ pub(super) enum Step {
     Skipped(Fault),
     /// Nothing: the run is to stop. The step is to be made again, from its first batch.
     Abandoned,
-}
-
-/// A number that should be finite and isn't.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Fault {
-    /// `loss`, `gradient norm` or `validation loss`.
-    pub(super) what: &'static str,
-    /// The number.
-    pub(super) value: f64,
 }
 
 /// What one update was made of.

@@ -11,7 +11,7 @@ pub(super) enum Answer {
     Well,
     /// As it should, but ranges are not known.
     Whole,
-    /// Only so many bytes of what it promised.
+    /// Only this many bytes of what it promised.
     Truncated(usize),
     /// Another status, with no body.
     Status(u16),

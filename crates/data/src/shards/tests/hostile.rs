@@ -167,8 +167,11 @@ fn what_is_no_file_is_not_read() {
     for path in kiln_hostile::no_files(folder.path()) {
         let name = path.display().to_string();
         let error =
-            kiln_hostile::in_time(&name, move || TokenFile::open(&path, &TOKENIZER).expect_err("it is no file"));
-        assert!(error.to_string().starts_with(&format!("{name} is not a whole token file: it is no file")), "{error}");
+            kiln_hostile::in_time(&name, move || TokenFile::open(&path, &TOKENIZER).expect_err("it is not a file"));
+        assert!(
+            error.to_string().starts_with(&format!("{name} is not a whole token file: it is not a file")),
+            "{error}"
+        );
     }
 }
 

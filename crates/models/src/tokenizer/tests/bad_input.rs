@@ -123,7 +123,7 @@ fn paths_that_are_no_tokenizer_files_are_named() {
     assert!(error.to_string().contains("larger than 128 MiB"), "{error}");
     #[cfg(unix)]
     {
-        let error = Tokenizer::from_file(Path::new("/dev/zero")).expect_err("a device is no file");
+        let error = Tokenizer::from_file(Path::new("/dev/zero")).expect_err("a device is not a file");
         assert!(error.to_string().contains("it is not a file"), "{error}");
     }
 }

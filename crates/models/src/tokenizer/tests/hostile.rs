@@ -245,7 +245,7 @@ fn what_is_no_file_is_not_read() {
     for path in kiln_hostile::no_files(folder.path()) {
         let what = path.display().to_string();
         let error =
-            kiln_hostile::in_time(&what, move || Tokenizer::from_file(&path).map(drop).expect_err("it is no file"));
+            kiln_hostile::in_time(&what, move || Tokenizer::from_file(&path).map(drop).expect_err("it is not a file"));
         assert_eq!(error.to_string(), format!("{what} is not a tokenizer that Kiln can use: it is not a file"));
     }
 }

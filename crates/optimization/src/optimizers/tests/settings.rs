@@ -16,7 +16,7 @@ fn mistakes_in_the_settings_are_named() {
     assert_eq!(keys(&OptimizerConfig::Sgd(sgd)), ["sgd.nesterov", "sgd.weight-decay"]);
     let muon = MuonConfig { momentum: 0.0, rest_rate: 0.0, rest_epsilon: f64::INFINITY, ..MuonConfig::default() };
     assert_eq!(keys(&OptimizerConfig::Muon(muon)), ["muon.nesterov", "muon.rest-rate", "muon.rest-epsilon"]);
-    // Without a distance between the points, the mean could not be told from the moving point.
+    // Without a distance between the points, the mean could not be distinguished from the moving point.
     let free = ScheduleFreeSgdConfig { momentum: 0.0, weight_decay: 0.0 };
     assert_eq!(keys(&OptimizerConfig::ScheduleFreeSgd(free)), ["schedule-free-sgd.momentum"]);
     let free = ScheduleFreeAdamwConfig { betas: [1.0, 1.0], ..ScheduleFreeAdamwConfig::default() };

@@ -13,7 +13,7 @@ use toml::Value;
 use kiln_optimization::schedules::ScheduleConfig;
 use kiln_settings::{Entry, Kind, Schema, join};
 
-use super::Config;
+use super::sections::Config;
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ fn config(overrides: &[&str]) -> Config {
 }
 
 /// The changes from one set of overrides to another, as they are shown, with what they mean.
-fn told(before: &[&str], now: &[&str]) -> Vec<(String, Meaning)> {
+fn reported(before: &[&str], now: &[&str]) -> Vec<(String, Meaning)> {
     changes(&config(before), &config(now)).into_iter().map(|(change, meaning)| (change.to_string(), meaning)).collect()
 }
 
@@ -27,7 +27,7 @@ fn keys() -> Vec<String> {
 #[test]
 fn every_key_of_the_schema_is_in_the_table() {
     let unknown: Vec<_> = keys().into_iter().filter(|key| rule(key).is_none()).collect();
-    assert!(unknown.is_empty(), "say in `RULES` what a change of these means for a run that goes on: {unknown:?}");
+    assert!(unknown.is_empty(), "say in `RULES` what a change of these means for a run that resumes: {unknown:?}");
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn every_row_of_the_table_is_needed_and_careful() {
 
 #[test]
 fn nothing_changes_where_a_default_is_spelled_out() {
-    assert_eq!(told(&[], &["run.keep=3", "seed=1337", "run.windows=\"shuffled\""]), []);
+    assert_eq!(reported(&[], &["run.keep=3", "seed=1337", "run.windows=\"shuffled\""]), []);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn what_shapes_or_state_depend_on_is_refused() {
         ("run.windows=\"streams\"", "run.windows: \"shuffled\" -> \"streams\""),
         ("optimizer.sgd.momentum=0.5", "optimizer.sgd.momentum: 0.0 -> 0.5"),
     ] {
-        assert_eq!(told(&[], &[setting]), [(shown.to_owned(), Meaning::Refused)]);
+        assert_eq!(reported(&[], &[setting]), [(shown.to_owned(), Meaning::Refused)]);
     }
 }
 
@@ -83,25 +83,25 @@ fn another_choice_is_one_change() {
 #[test]
 fn an_average_may_begin_and_may_not_end() {
     let with = ["averaging.polyak.start=50"];
-    assert_eq!(told(&[], &with), [("averaging: none -> \"polyak\"".to_owned(), Meaning::Course)]);
-    assert_eq!(told(&with, &[]), [("averaging: \"polyak\" -> none".to_owned(), Meaning::Refused)]);
+    assert_eq!(reported(&[], &with), [("averaging: none -> \"polyak\"".to_owned(), Meaning::Course)]);
+    assert_eq!(reported(&with, &[]), [("averaging: \"polyak\" -> none".to_owned(), Meaning::Refused)]);
     let later = ["averaging.polyak.start=60"];
-    assert_eq!(told(&with, &later), [("averaging.polyak.start: 50 -> 60".to_owned(), Meaning::Course)]);
+    assert_eq!(reported(&with, &later), [("averaging.polyak.start: 50 -> 60".to_owned(), Meaning::Course)]);
 }
 
 #[test]
 fn a_momentum_that_is_there_may_change() {
     let (little, much) = (["optimizer.sgd.momentum=0.5"], ["optimizer.sgd.momentum=0.9"]);
-    assert_eq!(told(&little, &much), [("optimizer.sgd.momentum: 0.5 -> 0.9".to_owned(), Meaning::Course)]);
-    assert_eq!(told(&much, &[])[0].1, Meaning::Refused);
+    assert_eq!(reported(&little, &much), [("optimizer.sgd.momentum: 0.5 -> 0.9".to_owned(), Meaning::Course)]);
+    assert_eq!(reported(&much, &[])[0].1, Meaning::Refused);
 }
 
 #[test]
 fn more_steps_are_harmless_unless_the_schedule_ends_with_the_run() {
     let shown = "run.steps: 100 -> 200".to_owned();
-    assert_eq!(told(&[], &["run.steps=200"]), [(shown.clone(), Meaning::Course)]);
+    assert_eq!(reported(&[], &["run.steps=200"]), [(shown.clone(), Meaning::Course)]);
     let fixed = "schedule.cosine.steps=100";
-    assert_eq!(told(&[fixed], &[fixed, "run.steps=200"]), [(shown, Meaning::Harmless)]);
+    assert_eq!(reported(&[fixed], &[fixed, "run.steps=200"]), [(shown, Meaning::Harmless)]);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn all_changes_come_at_once_in_the_order_of_their_keys() {
         ("run.prompts: [\"\\n\"] -> [\"a\", \"b\"]", Meaning::Harmless),
         ("schedule.cosine.rate: 0.5 -> 0.25", Meaning::Course),
     ];
-    assert_eq!(told(&[], &now), expected.map(|(shown, meaning)| (shown.to_owned(), meaning)));
+    assert_eq!(reported(&[], &now), expected.map(|(shown, meaning)| (shown.to_owned(), meaning)));
 }
 
 #[test]

@@ -187,8 +187,8 @@ fn only_problem(path: &str, text: &str, key: &str) -> (ConfigErrors, Problem) {
     let pointed_at = text.lines().nth(line - 1).unwrap_or_default();
     assert!(pointed_at.starts_with(&format!("{key} = ")), "{path}: line {line} is {pointed_at:?}: {errors}");
     assert!(column <= pointed_at.chars().count(), "{path}: column {column} of {pointed_at:?}");
-    let told = errors.to_string();
-    assert!(told.starts_with(&format!("run.toml:{line}:{column}: ")), "{told}");
+    let reported = errors.to_string();
+    assert!(reported.starts_with(&format!("run.toml:{line}:{column}: ")), "{reported}");
     (errors, problem)
 }
 
@@ -212,13 +212,14 @@ fn a_typo_in_any_key_is_told_with_what_was_meant() {
         let mistyped = typo(key);
         let text = with_line(&path, &format!("{mistyped} = {}", right_value(&path, &kind)));
         let errors = read(&text).expect_err("a key is mistyped");
-        let problem = errors.problems.iter().find(|problem| problem.message.contains("unknown")).expect("it is told");
+        let problem =
+            errors.problems.iter().find(|problem| problem.message.contains("unknown")).expect("it is reported");
         let (line, column) = errors.position_of(problem);
         assert_eq!(column, 1, "{path}: {errors}");
         assert!(text.lines().nth(line - 1).is_some_and(|line| line.starts_with(&mistyped)), "{path}: {errors}\n{text}");
         assert!(problem.help.contains(&format!("did you mean `{key}`?")), "{path}: {errors}");
         assert!(problem.help.iter().any(|help| help.contains(" takes ")), "{path}: {errors}");
-        assert!(!errors.to_string().contains("missing"), "a consequence is told as a mistake: {errors}");
+        assert!(!errors.to_string().contains("missing"), "a consequence is reported as a mistake: {errors}");
     }
 }
 

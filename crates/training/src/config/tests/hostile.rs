@@ -65,7 +65,7 @@ fn every_mutant_of_a_race_is_refused_with_its_place_or_reads_back_equal() {
     assert!(tally.read > 500 && tally.refused > 5000, "{tally:?}");
 }
 
-/// The largest file that is read, full of mistakes: read and told in a process of its own, within bounds of time and
+/// The largest file that is read, full of mistakes: read and reported in a process of its own, within bounds of time and
 /// memory.
 #[test]
 fn a_file_full_of_mistakes_is_told_in_bounded_time_and_memory() {
@@ -95,6 +95,6 @@ fn a_file_full_of_mistakes_is_told_in_bounded_time_and_memory() {
 #[test]
 #[ignore = "started by the test above"]
 fn a_process_reads_a_configuration() {
-    let told = kiln_hostile::within_bounds(|path| Config::open(path, &[]).expect_err("it is wrong").to_string());
-    assert!(told.len() < 1 << 20);
+    let reported = kiln_hostile::within_bounds(|path| Config::open(path, &[]).expect_err("it is wrong").to_string());
+    assert!(reported.len() < 1 << 20);
 }

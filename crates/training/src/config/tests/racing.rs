@@ -63,10 +63,10 @@ fn all_mistakes_are_told_at_once_each_at_its_line() {
         .replace("rate = 2.0", "rate = -2.0")
         .replace("momentum = 0.5", "momentum = \"much\"")
         .replace("batch = 4", "batch = 0");
-    let told = problems(&text);
-    let lines: Vec<&str> = told.iter().map(|(line, _)| line.as_str()).collect();
-    assert_eq!(lines, ["batch = 0", "lable = \"Constant\"", "rate = -2.0", "momentum = \"much\""], "{told:#?}");
-    assert_eq!(told[1].1, "unknown key `lable` in [[entrants]]");
+    let reported = problems(&text);
+    let lines: Vec<&str> = reported.iter().map(|(line, _)| line.as_str()).collect();
+    assert_eq!(lines, ["batch = 0", "lable = \"Constant\"", "rate = -2.0", "momentum = \"much\""], "{reported:#?}");
+    assert_eq!(reported[1].1, "unknown key `lable` in [[entrants]]");
 }
 
 #[test]
@@ -86,17 +86,17 @@ fn choices_of_an_entrant_are_named_as_their_tables_are_written() {
 #[test]
 fn labels_must_tell_entrants_apart() {
     let same = (shared() + ENTRANTS).replace("cosine, SGD", "CONSTANT!");
-    let told = problems(&same);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].0 == "label = \"CONSTANT!\"" && told[0].1.contains("\"Constant\""), "{told:?}");
+    let reported = problems(&same);
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert!(reported[0].0 == "label = \"CONSTANT!\"" && reported[0].1.contains("\"Constant\""), "{reported:?}");
     let empty = (shared() + ENTRANTS).replace("cosine, SGD", " -- ");
     assert!(problems(&empty)[0].1.contains("must hold a letter or a digit"));
 }
 
 #[test]
 fn a_race_without_entrants_is_told_what_to_write() {
-    let told = read(&shared()).expect_err("nobody takes part").to_string();
-    assert!(told.contains("there is no [[entrants]]") && told.contains("`label`, `schedule`"), "{told}");
+    let reported = read(&shared()).expect_err("nobody takes part").to_string();
+    assert!(reported.contains("there is no [[entrants]]") && reported.contains("`label`, `schedule`"), "{reported}");
     let none = read(&format!("entrants = []\n{}", shared())).expect_err("nobody takes part").to_string();
     assert!(none.contains("`entrants` is empty"), "{none}");
 }
@@ -113,7 +113,7 @@ fn a_race_and_a_run_taken_for_each_other_are_told_what_they_are() {
 #[test]
 fn every_broken_rule_of_the_shared_sections_is_told_once() {
     let text = (shared() + ENTRANTS).replace("batch = 4", "batch = 0");
-    let told = problems(&text);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0].0, "batch = 0");
+    let reported = problems(&text);
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert_eq!(reported[0].0, "batch = 0");
 }

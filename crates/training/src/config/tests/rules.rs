@@ -10,11 +10,11 @@ fn an_average_of_an_average_is_refused() {
         match read(&text) {
             Ok(_) => assert!(!refused, "{name}"),
             Err(errors) => {
-                let told = errors.to_string();
-                assert!(refused, "{told}");
+                let reported = errors.to_string();
+                assert!(refused, "{reported}");
                 let words =
                     format!("`averaging` cannot be used with [optimizer.{name}], which averages the weights itself");
-                assert!(told.contains(&words), "{told}");
+                assert!(reported.contains(&words), "{reported}");
             }
         }
     }

@@ -3,9 +3,9 @@
 use super::TrainingLoop;
 use crate::evaluation::{Evaluation, evaluate};
 use crate::learning::TrainError;
+use crate::learning::error::Fault;
 use crate::learning::monitor::Monitor;
 use crate::learning::observer::Event;
-use crate::learning::update::Fault;
 use crate::run::{Best, EvaluationEntry};
 
 impl TrainingLoop {

@@ -1,6 +1,6 @@
 //! The training loop, in steps.
 //!
-//! It evaluates, samples and saves every so many updates, shows the losses to the schedule, and after any checkpoint it
+//! It evaluates, samples and saves every N updates, shows the losses to the schedule, and after any checkpoint it
 //! can be restored to the last bit.
 
 mod clock;
@@ -8,6 +8,7 @@ mod evaluating;
 mod recovery;
 mod reporting;
 mod saving;
+mod storage;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,14 +17,14 @@ use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::TokenFile;
 
 use self::clock::Clock;
-use self::saving::Storage;
-use super::TrainError;
+use self::storage::Storage;
+use super::error::{Fault, TrainError};
 use super::faults::Faults;
 use super::gradients::Measure;
 use super::monitor::Monitor;
 use super::observer::{Event, Observer, Stop};
 use super::session::{Outcome, Session};
-use super::update::{Fault, Step, Updater};
+use super::update::{Step, Updater};
 use crate::config::RunConfig;
 use crate::evaluation::Evaluation;
 use crate::gradient_measurements::EstimatesConfig;

@@ -6,10 +6,9 @@ use kiln_models::LanguageModel;
 
 use super::{Clock, TrainingLoop};
 use crate::learning::TrainError;
-use crate::learning::error::Divergence;
+use crate::learning::error::{Divergence, Fault};
 use crate::learning::monitor::Monitor;
 use crate::learning::observer::Event;
-use crate::learning::update::Fault;
 use crate::run::{Checkpoint, Rollback, RollbackEntry, SkipEntry};
 
 /// Steps in a row whose numbers are not finite, after which the weights are no longer trusted.

@@ -1,7 +1,6 @@
 //! What the loop writes, and what it does when it cannot.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -9,39 +8,7 @@ use super::TrainingLoop;
 use crate::config::OnSaveError;
 use crate::learning::TrainError;
 use crate::learning::observer::Event;
-use crate::run::{CheckpointError, LoopState, MetricsLog, RunFolder, Saved, Saver, Snapshot};
-
-/// The run folder, and what is known of it.
-pub(super) struct Storage {
-    pub(super) folder: Arc<RunFolder>,
-    pub(super) log: MetricsLog,
-    saver: Saver,
-    /// The newest checkpoint: after how many updates, and after which evaluation.
-    pub(super) saved: Option<(u64, Option<u64>)>,
-    /// How long training waited for it.
-    pub(super) waited: Duration,
-    /// Why the newest checkpoint could not be written.
-    unsaved: Option<CheckpointError>,
-    /// Whether the last line could not be appended to the log.
-    log_fails: bool,
-}
-
-impl Storage {
-    /// The folder of a run that is at `state`, which is saved unless nothing was done yet; `keep` checkpoints stay.
-    pub(super) fn new(folder: Arc<RunFolder>, log: MetricsLog, keep: usize, state: &LoopState) -> Self {
-        let saved = (state.step > 0).then_some((state.step, state.evaluated));
-        let saver = Saver::new(Arc::clone(&folder), keep);
-        Self { folder, log, saver, saved, waited: Duration::ZERO, unsaved: None, log_fails: false }
-    }
-
-    /// Makes sure that the newest checkpoint, that of `step`, was written.
-    pub(super) fn check_saved(&mut self, step: u64) -> Result<(), TrainError> {
-        match self.unsaved.take() {
-            None => Ok(()),
-            Some(error) => Err(TrainError::NotSaved { step, source: Box::new(error) }),
-        }
-    }
-}
+use crate::run::{CheckpointError, Saved, Snapshot};
 
 impl TrainingLoop {
     /// Begins to write a checkpoint of this step, unless there is one that knows as much. Waits for the one before.

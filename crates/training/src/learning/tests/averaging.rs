@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Worlds whose saved weights are not those that training goes on from.
+/// Worlds whose saved weights are not those that training continues from.
 fn averaging_worlds() -> Vec<World> {
     let averages = [
         AveragingConfig::Polyak(PolyakConfig { start: 3 }),

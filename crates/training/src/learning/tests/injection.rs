@@ -42,7 +42,7 @@ impl Injection {
         Self { plan: Arc::new(Mutex::new(plan)), validation: Arc::default(), current: None }
     }
 
-    /// The next validation loss after a step is no number.
+    /// The next validation loss after a step is NaN.
     pub(super) fn of_validation(step: u64) -> Self {
         Self { validation: Arc::new(Mutex::new(Some(step))), ..Self::plan(|_| None) }
     }

@@ -147,7 +147,7 @@ fn a_log_that_is_no_file_is_not_read() {
         let name = path.display().to_string();
         let (read, opened) = kiln_hostile::in_time(&name, move || {
             let opened = MetricsLog::open(&path, 1).map(drop);
-            (Metrics::read(&path).expect_err("it is no file"), opened.expect_err("it is no file"))
+            (Metrics::read(&path).expect_err("it is not a file"), opened.expect_err("it is not a file"))
         });
         for error in [read, opened] {
             let error = error.to_string();
@@ -182,9 +182,9 @@ fn small_files_of_a_run_that_are_no_files_are_not_read() {
         let errors = kiln_hostile::in_time(&other.display().to_string(), move || {
             assert!(RunSurvey::of(&path).unwrap().trainer.is_none());
             [
-                ("run.json", RunRecord::read(&path).expect_err("it is no file").to_string()),
-                ("history.jsonl", history(&path).expect_err("it is no file").to_string()),
-                ("training.json", LoopState::read(&path).expect_err("it is no file").to_string()),
+                ("run.json", RunRecord::read(&path).expect_err("it is not a file").to_string()),
+                ("history.jsonl", history(&path).expect_err("it is not a file").to_string()),
+                ("training.json", LoopState::read(&path).expect_err("it is not a file").to_string()),
             ]
         });
         for (name, error) in errors {

@@ -1,0 +1,86 @@
+//! A configuration from its file, checked, and back.
+
+use std::path::Path;
+
+use kiln_settings::{
+    ConfigErrors, ConfigFileError, Origin, Override, Problem, Source, Violation, key_span, read, read_source,
+};
+
+use super::rules;
+use super::sections::Config;
+use crate::gradient_measurements::EstimatesConfig;
+
+impl Config {
+    /// Reads a configuration from its text, with keys set on the command line.
+    ///
+    /// # Errors
+    /// Every problem that the text and the overrides have.
+    pub fn read(source: &Source, overrides: &[Override]) -> Result<Self, ConfigErrors> {
+        match is_no_run(source) {
+            Some(problem) => Err(ConfigErrors::new(source, overrides, vec![problem])),
+            None => read(source, overrides, Self::validate),
+        }
+    }
+
+    /// Reads a configuration file, with keys set on the command line.
+    ///
+    /// # Errors
+    /// When the file cannot be read, isn't UTF-8, or is wrong.
+    pub fn open(path: &Path, overrides: &[Override]) -> Result<Self, ConfigFileError> {
+        let source = read_source(path)?;
+        Ok(Self::read(&source, overrides)?)
+    }
+
+    /// Every broken rule, keys from the root of the file.
+    pub fn validate(&self) -> Vec<Violation> {
+        let sections = [
+            ("data", self.data.validate()),
+            ("tokenizer", self.tokenizer.validate()),
+            ("model", self.model.validate()),
+            ("optimizer", self.optimizer.validate()),
+            ("schedule", self.schedule.validate(self.run.steps)),
+            (
+                "averaging",
+                self.averaging.as_ref().map_or_else(Vec::new, |averaging| averaging.validate(self.run.steps)),
+            ),
+            ("run", self.run.validate()),
+            ("estimates", self.estimates.as_ref().map(EstimatesConfig::validate).unwrap_or_default()),
+        ];
+        let of_sections = sections
+            .into_iter()
+            .flat_map(|(section, violations)| violations.into_iter().map(move |violation| violation.under(section)));
+        of_sections.chain(rules::between_sections(self)).collect()
+    }
+
+    /// The configuration as TOML with every default spelled out; reading it gives an equal configuration. Keys that are
+    /// left out mean "none".
+    pub fn to_toml(&self) -> String {
+        // Every part of a valid configuration has a form in TOML, which the tests show for each kind of section; only a
+        // seed of 2^63 or more has none, and that is no valid one.
+        toml::to_string(self).unwrap_or_else(|error| format!("# this configuration has no form in TOML: {error}\n"))
+    }
+}
+
+/// What a file is that isn't a run: the key that shows it, what to say, what the key belongs to, and the command for
+/// it.
+const OTHER_FILES: [(&str, &str, &str, &str); 3] = [
+    ("entrants", "this is the file of a race, which has [[entrants]] instead of one [schedule]", "a race", "race"),
+    ("curves", "this is an experiment of the lab, which has [[curves]] instead of a [model]", "the lab", "converge"),
+    ("experiments", "this is a list of experiments of the lab", "the lab", "converge"),
+];
+
+/// The one thing to say where another file is read as a run.
+fn is_no_run(source: &Source) -> Option<Problem> {
+    let found = |(key, message, place, command)| {
+        let span = key_span(source, key)?;
+        Some(Problem {
+            key: String::from(key),
+            message: String::from(message),
+            label: format!("belongs to {place}"),
+            help: vec![format!("start it by `kiln {command} {}`", source.name)],
+            origin: Origin::File,
+            span,
+        })
+    };
+    OTHER_FILES.into_iter().find_map(found)
+}
