@@ -49,6 +49,17 @@ const SCHEDULES: [&str; 16] = [
 ];
 const AVERAGES: [&str; 4] = ["", "[polyak]\nstart = 3", "[exponential]", "[non-monotone]\npatience = 1"];
 
+#[test]
+fn every_schedule_is_among_those_that_are_resumed() {
+    let name = |table: &&str| table[1..].split(']').next().expect("a table has a name").to_string();
+    let mut resumed: Vec<String> = SCHEDULES.iter().map(name).collect();
+    let mut all: Vec<String> =
+        ScheduleConfig::examples(0.01, 12).iter().map(|schedule| schedule.name().to_string()).collect();
+    resumed.sort();
+    all.sort();
+    assert_eq!(resumed, all);
+}
+
 /// A configuration drawn at random, and its description.
 fn drawn(seed: u64) -> (World, String) {
     let mut draws = Draws(seed, 0);
