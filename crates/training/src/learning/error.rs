@@ -62,8 +62,8 @@ impl fmt::Display for Divergence {
 pub enum TrainError {
     /// Losses or gradients are not finite numbers, again and again; the weights were not touched by them.
     #[error(
-        "training diverged at step {}: {}; no weights were changed by it, and the checkpoints before it are kept. Try a \
-         smaller learning rate, a warm-up, or `run.clip-norm = 1.0`", .0.step, .0
+        "training diverged at step {}: {}; no weights were changed by it, and the checkpoints before it are kept. Try \
+         a smaller learning rate, a warm-up, or `run.clip-norm = 1.0`", .0.step, .0
     )]
     Diverged(Divergence),
     /// The text is too short for one batch.

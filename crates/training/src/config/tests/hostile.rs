@@ -65,8 +65,8 @@ fn every_mutant_of_a_race_is_refused_with_its_place_or_reads_back_equal() {
     assert!(tally.read > 500 && tally.refused > 5000, "{tally:?}");
 }
 
-/// The largest file that is read, full of mistakes: read and reported in a process of its own, within bounds of time and
-/// memory.
+/// The largest file that is read, full of mistakes: read and reported in a process of its own, within bounds of
+/// time and memory.
 #[test]
 fn a_file_full_of_mistakes_is_told_in_bounded_time_and_memory() {
     let folder = tempfile::tempdir().expect("a temporary folder");
