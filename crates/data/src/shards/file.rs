@@ -106,7 +106,7 @@ impl TokenFile {
         let failed = |source| ShardError::Read { path: path.to_owned(), source };
         let invalid = |reason| ShardError::Invalid { path: path.to_owned(), reason };
         let opened = open_regular(path, Links::Followed).map_err(failed)?;
-        let mut file = opened.ok_or_else(|| invalid("it is no file".to_owned()))?;
+        let mut file = opened.ok_or_else(|| invalid("it is not a file".to_owned()))?;
         let length = file.metadata().map_err(failed)?.len();
         if length < LENGTH as u64 {
             return Err(invalid(format!("it is {length} bytes long, less than its header")));
