@@ -106,16 +106,17 @@ struct ErrorFloor {
     progress: Progress,
 }
 
+/// Checkpoints of earlier versions also say `knows_theory`, which is false in every run.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Progress {
     rate: f64,
+    #[serde(rename = "stall")]
     floor: Floor,
 }
 
 /// How the schedule knows that the loss is down to the floor.
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(untagged)]
 enum Floor {
     /// From losses that no longer fall.
     Estimated(StallTest),

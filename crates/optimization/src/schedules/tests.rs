@@ -330,6 +330,20 @@ fn the_state_of_another_schedule_is_told_by_its_name() {
 }
 
 #[test]
+fn an_error_floor_resumes_from_a_checkpoint_of_an_earlier_version() {
+    let table = "[error-floor]\nrate = 0.4\nwindow = 8\nwarmup = 2";
+    let expected = watched_rates(&mut *schedule(table, 100), 0..100);
+    let mut first = schedule(table, 100);
+    watched_rates(&mut *first, 0..61);
+    let mut state = first.state();
+    assert!(state["schedule"]["stall"].is_object(), "{state}");
+    state["schedule"]["knows_theory"] = false.into();
+    let mut second = schedule(table, 100);
+    second.restore(state).unwrap();
+    assert_eq!(watched_rates(&mut *second, 61..100), expected[61..]);
+}
+
+#[test]
 fn mistakes_in_the_settings_are_named() {
     let keys = |table: &str| -> Vec<String> {
         let config: ScheduleConfig = toml::from_str(table).unwrap();
