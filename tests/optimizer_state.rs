@@ -33,7 +33,8 @@ fn optimizer_state_is_of_its_step(device: &Device) {
     };
     assert!(!first_moment(&state).is_empty(), "{:?}", state.keys());
     for later in &states {
-        assert_ne!(first_moment(&state), first_moment(later), "the state moved with the steps after it");
+        // `assert_ne!` would print all the bytes.
+        assert!(first_moment(&state) != first_moment(later), "the state moved with the steps after it");
     }
 }
 
