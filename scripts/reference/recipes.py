@@ -292,7 +292,14 @@ BENCH = {
     **{f"{cell}-256": RecurrentRecipe(cell, width=256, streams=32, window=64) for cell in CELLS},
     **{f"{cell}-128": SHAKESPEARE[cell] for cell in CELLS},
 }
-RECIPES = SHAKESPEARE | BENCH
+# What only a GPU trains in reasonable time: the body of GPT-2's smallest model (124 M parameters with its own vocabulary), a wide LSTM.
+GPU = {
+    "gpt-2-small": TransformerRecipe(
+        layers=12, heads=12, width=768, context=1024, batch=8, dropout=0.0, steps=1000, peak=6e-4, floor=6e-5
+    ),
+    "lstm-1024": RecurrentRecipe("lstm", width=1024, embedding=1024, streams=64, window=128),
+}
+RECIPES = SHAKESPEARE | BENCH | GPU
 DTYPES = ("float32", "tfloat32", "bfloat16")
 
 

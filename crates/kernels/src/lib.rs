@@ -13,6 +13,7 @@
 //!
 //! [`cpu`] holds what the CPU bodies share, and `cube/` what the GPU bodies share.
 
+mod abilities;
 mod activation;
 mod affine;
 mod attention;
@@ -36,6 +37,7 @@ mod rotary;
 #[cfg(test)]
 mod testing;
 
+pub use abilities::{Abilities, abilities};
 pub use activation::{Activation, activate, sigmoid, swiglu, tanh};
 pub use affine::affine;
 pub use attention::{AttentionHeads, AttentionScores, cached_attention, causal_attention};

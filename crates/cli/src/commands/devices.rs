@@ -119,6 +119,14 @@ fn table(report: &Report) -> String {
         let [first, second, third] = widths;
         text += &format!("{device:first$}  {what:second$}  {memory:>third$}  {product}\n");
     }
+    for tried in &report.devices {
+        if let Trial::Works { abilities, .. } = &tried.trial
+            && !abilities.is_empty()
+        {
+            text += &format!("\n{}:\n", tried.entry.device);
+            text.extend(abilities.iter().map(|fact| format!("  {fact}\n")));
+        }
+    }
     text += &format!("\nauto picks {}: {}\n", report.auto.device, report.auto.reason);
     if let Some(problem) = &report.problem {
         text += &format!("the GPUs of this machine could not be listed: {problem}\n");
@@ -132,7 +140,7 @@ fn table(report: &Report) -> String {
 fn row(tried: &Tried) -> [String; 4] {
     let memory = tried.entry.memory_bytes.map_or("?".to_owned(), gibibytes);
     let product = match &tried.trial {
-        Trial::Works { first_seconds, gigaflops } => {
+        Trial::Works { first_seconds, gigaflops, .. } => {
             let speed = gigaflops.map_or(String::new(), |speed| format!("{speed:.0} GFLOP/s, "));
             format!("works: {speed}first result after {first_seconds:.2} s")
         }

@@ -29,7 +29,7 @@ fn listing(gpus: Vec<DeviceEntry>) -> Listing {
 }
 
 fn works() -> Trial {
-    Trial::Works { first_seconds: 0.1, gigaflops: None }
+    Trial::Works { first_seconds: 0.1, gigaflops: None, abilities: Vec::new() }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use kiln_kernels::{Abilities, abilities};
 use serde::{Deserialize, Serialize};
 
 use super::child::run_ourselves;
@@ -34,6 +35,9 @@ pub(crate) enum Trial {
         first_seconds: f64,
         /// Speed of the product afterwards in 10^9 floating-point operations a second, after [`Depth::Full`].
         gigaflops: Option<f64>,
+        /// What a GPU's driver says that it can do, one fact a line, after [`Depth::Full`].
+        #[serde(default)]
+        abilities: Vec<String>,
     },
     /// They were not, or there were none.
     Fails {
@@ -67,18 +71,41 @@ pub(crate) fn try_here(entry: &DeviceEntry, depth: Depth) -> Trial {
     let started = Instant::now();
     let outcome = open(entry).and_then(|device| {
         without_panic(|| match depth {
-            Depth::Quick => check_sum(&device).map(|()| (started.elapsed(), None)),
+            Depth::Quick => check_sum(&device).map(|()| (started.elapsed(), None, Vec::new())),
             Depth::Full => {
                 check_product(&device)?;
                 let first = started.elapsed();
-                time_products(&device, entry.kind).map(|gigaflops| (first, Some(gigaflops)))
+                let gigaflops = time_products(&device, entry.kind)?;
+                Ok((first, Some(gigaflops), abilities(&device).map_or(Vec::new(), |abilities| facts(&abilities))))
             }
         })?
     });
     match outcome {
-        Ok((first, gigaflops)) => Trial::Works { first_seconds: first.as_secs_f64(), gigaflops },
+        Ok((first, gigaflops, abilities)) => Trial::Works { first_seconds: first.as_secs_f64(), gigaflops, abilities },
         Err(problem) => Trial::Fails { problem },
     }
+}
+
+/// The facts for people, one a line.
+fn facts(abilities: &Abilities) -> Vec<String> {
+    let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
+    let [least, most] = abilities.plane_units;
+    let plane = if least == most { least.to_string() } else { format!("{least} to {most}") };
+    let processors = abilities.processors.map_or(String::new(), |count| format!("{count} processors, "));
+    let mut facts = vec![
+        format!("calculates with {}; also stores {}", list(&abilities.arithmetic), list(&abilities.storage)),
+        format!(
+            "{processors}{plane} units in step, at most {} in a cube with {} KiB of shared memory; buffers up to {:.1} GiB",
+            abilities.cube_units,
+            abilities.shared_bytes / 1024,
+            abilities.buffer_bytes as f64 / (1u64 << 30) as f64
+        ),
+        format!("cooperative matrices: {}", list(&abilities.matrix_products)),
+    ];
+    if abilities.matrix_products_of_cubes {
+        facts.push("cooperative matrices of a whole cube, too".to_owned());
+    }
+    facts
 }
 
 /// Whole numbers between -5 and 5. Their products and sums are exact in every floating-point format that a backend may
