@@ -18,6 +18,8 @@ pub enum GpuKernel {
     Attention,
     /// [`embedding`](crate::embedding).
     Embedding,
+    /// The products of [`affine`](crate::affine).
+    Product,
 }
 
 /// Bit by bit, the kernels that were left out.
@@ -28,6 +30,21 @@ static LEFT_OUT: AtomicU8 = AtomicU8::new(0);
 pub fn leave_out_gpu_kernels(kernels: &[GpuKernel]) {
     let bits = kernels.iter().fold(0, |bits, kernel| bits | kernel.bit());
     LEFT_OUT.store(bits, Ordering::Relaxed);
+}
+
+/// Whether matrix products round their operands, in this process.
+static MIXED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// From now on, in this process, products have this precision.
+#[cfg(feature = "cube")]
+pub fn set_matrix_precision(precision: crate::MatrixPrecision) {
+    MIXED.store(precision == crate::MatrixPrecision::Mixed, Ordering::Relaxed);
+}
+
+/// The precision of products.
+#[cfg(feature = "cube")]
+pub(crate) fn matrix_precision() -> crate::MatrixPrecision {
+    if MIXED.load(Ordering::Relaxed) { crate::MatrixPrecision::Mixed } else { crate::MatrixPrecision::Single }
 }
 
 impl GpuKernel {

@@ -31,6 +31,8 @@ mod norm;
 mod optimizer;
 #[cfg(test)]
 mod properties;
+#[cfg(feature = "cube")]
+mod product;
 mod random;
 mod recurrent;
 mod rotary;
@@ -49,6 +51,10 @@ pub use embedding::embedding;
 pub use memory::keep_freed_pages;
 pub use norm::{layer_norm, rms_norm};
 pub use optimizer::{AdamParameter, AdamStep, SgdParameter, SgdStep, adam_step, sgd_step, sum_of_squares};
+#[cfg(feature = "cube")]
+pub use choice::set_matrix_precision;
+#[cfg(feature = "cube")]
+pub use product::{MatrixPrecision, matrix_product};
 pub use random::{fill_normal, fill_uniform};
 pub use recurrent::{RnnActivation, gru_sequence, lstm_sequence, rnn_sequence};
 pub use rotary::rotate;

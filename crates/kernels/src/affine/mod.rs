@@ -2,6 +2,8 @@
 
 mod cpu;
 mod flex;
+#[cfg(feature = "cube")]
+mod gpu;
 pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
@@ -78,6 +80,10 @@ pub fn affine(input: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, resi
     }
     if let Some(residual) = &residual {
         assert_eq!(residual.dims(), [rows, width], "a residual must have the shape of the output");
+    }
+    #[cfg(feature = "cube")]
+    if crate::product::is_product_for(&input, &weight, crate::choice::matrix_precision()) {
+        return gpu::affine(input, weight, bias, residual, crate::choice::matrix_precision());
     }
     if !has_fast_body(&input) {
         return reference::affine(input, weight, bias, residual);

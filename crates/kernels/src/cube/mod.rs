@@ -16,7 +16,7 @@ use burn_cubecl::cubecl::server::{CubeCount, CubeCountSelection, CubeDim};
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
-pub(crate) use reduce::{cube_max, cube_sum};
+pub(crate) use reduce::{column_sums, cube_max, cube_sum, sum_of_rows};
 
 /// The most units of a cube: more would leave a processor no room for a second cube while the first one waits for
 /// memory.

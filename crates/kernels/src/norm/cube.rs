@@ -9,7 +9,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::cpu::NormKind;
 use super::{NormGradients, NormOps};
-use crate::cube::{cube_sum, cubes, empty, one_by_one, sizes, units_of_row};
+use crate::cube::{cube_sum, cubes, empty, one_by_one, sizes, sum_of_rows, units_of_row};
 
 /// Rows that one unit adds up in the first of the two steps.
 const ROWS_OF_A_PART: usize = 64;
@@ -281,20 +281,4 @@ fn sums_of_parts(
     }
     weight_parts[place] = weight_sum;
     bias_parts[place] = bias_sum;
-}
-
-/// The sum of the rows of a matrix; a unit for each column.
-#[cube(launch)]
-fn sum_of_rows(parts: &[f32], total: &mut [f32]) {
-    let column = ABSOLUTE_POS;
-    if column >= total.len() {
-        terminate!();
-    }
-    let mut sum = f32::new(0.0);
-    let mut place = column;
-    while place < parts.len() {
-        sum += parts[place];
-        place += total.len();
-    }
-    total[column] = sum;
 }

@@ -1,0 +1,229 @@
+//! Products on the units for small matrices (tensor cores): operands rounded to bfloat16 on their way into shared memory, sums in
+//! single precision. Eight planes have a tile of 128 x 128 of the output, 64 x 32 numbers each.
+
+use burn_cubecl::cubecl::{self, prelude::*};
+use burn::tensor::bf16;
+
+use super::cube::{Form, Part, Sizes, TILE, add_and_store, part};
+use super::cube_single::{Four, STEP};
+
+/// Four numbers as they lie in shared memory.
+type Short = Vector<bf16, Const<4>>;
+
+/// Sides of the matrices that a plane multiplies at once.
+const SIDE: usize = 16;
+/// Numbers between the rows of an operand that lies along the inner axis: 8 more than a step, so that rows begin in different banks.
+const PITCH_ALONG: usize = STEP + 8;
+/// Numbers between the rows of one that lies across it.
+const PITCH_ACROSS: usize = TILE + 8;
+/// What an operand needs in shared memory, in fours.
+const FOURS: usize = if TILE * PITCH_ALONG > STEP * PITCH_ACROSS { TILE * PITCH_ALONG / 4 } else { STEP * PITCH_ACROSS / 4 };
+/// What both operands and the tiles of sums on their way out need of a cube's shared memory.
+pub(super) const SHARED_BYTES: usize = 2 * FOURS * 8 + PLANES * SIDE * SIDE * 4;
+/// Planes of 32 units.
+const PLANES: usize = 8;
+
+#[cube(launch)]
+pub(super) fn multiply(
+    left: &[Four],
+    right: &[Four],
+    bias: &[Four],
+    residual: &[Four],
+    output: &mut [Four],
+    sizes: Sizes,
+    #[comptime] form: Form,
+) {
+    let part = part(&sizes);
+    if part.index >= sizes.parts {
+        terminate!();
+    }
+    let mut lefts = Shared::<[Short]>::new_slice(FOURS);
+    let mut rights = Shared::<[Short]>::new_slice(FOURS);
+    let mut next_left = Array::<Short>::new(4usize);
+    let mut next_right = Array::<Short>::new(4usize);
+    let mut sums = Sequence::<cmma::Matrix<f32>>::new();
+    #[unroll]
+    for _ in 0..8usize {
+        sums.push(cmma::Matrix::<f32>::from_value(
+            cmma::MatrixIdent::Accumulator,
+            SIDE,
+            SIDE,
+            SIDE,
+            cmma::MatrixLayout::Undefined,
+            0.0,
+        ));
+    }
+    let end = min(part.first + sizes.inner_of_a_part, sizes.inner);
+    fetch(left, &mut next_left, part.row, sizes.rows, part.first, end, sizes.left_pitch, form.left_along_inner);
+    fetch(right, &mut next_right, part.column, sizes.columns, part.first, end, sizes.right_pitch, form.right_along_inner);
+    let mut first = part.first;
+    while first < end {
+        put(&mut lefts, &next_left, form.left_along_inner);
+        put(&mut rights, &next_right, form.right_along_inner);
+        sync_cube();
+        first += STEP;
+        if first < end {
+            fetch(left, &mut next_left, part.row, sizes.rows, first, end, sizes.left_pitch, form.left_along_inner);
+            fetch(
+                right,
+                &mut next_right,
+                part.column,
+                sizes.columns,
+                first,
+                end,
+                sizes.right_pitch,
+                form.right_along_inner,
+            );
+        }
+        add_products(&sums, &lefts, &rights, form);
+        sync_cube();
+    }
+    store(&sums, bias, residual, output, &part, &sizes, form);
+}
+
+/// As in single precision, but by 4 rows of 32 or 8 rows of 128 numbers that lie one after the other, and rounded.
+#[cube]
+fn fetch(
+    source: &[Four],
+    found: &mut Array<Short>,
+    first: usize,
+    count: usize,
+    inner: usize,
+    end: usize,
+    pitch: usize,
+    #[comptime] along_inner: bool,
+) {
+    let unit = UNIT_POS as usize;
+    #[unroll]
+    for index in 0..4usize {
+        let mut numbers = Four::new(0.0);
+        if comptime!(along_inner) {
+            let outer = first + unit / 8 + comptime!(32 * index);
+            let place = inner + unit % 8 * 4;
+            if outer < count && place < end {
+                numbers = source[outer * pitch + place / 4];
+            }
+        } else {
+            let outer = first + unit % 32 * 4;
+            let place = inner + unit / 32 + comptime!(8 * index);
+            if outer < count && place < end {
+                numbers = source[place * pitch + outer / 4];
+            }
+        }
+        found[index] = Short::cast_from(numbers);
+    }
+}
+
+#[cube]
+fn put(target: &mut Shared<[Short]>, found: &Array<Short>, #[comptime] along_inner: bool) {
+    let unit = UNIT_POS as usize;
+    #[unroll]
+    for index in 0..4usize {
+        if comptime!(along_inner) {
+            target[(unit / 8 + comptime!(32 * index)) * comptime!(PITCH_ALONG / 4) + unit % 8] = found[index];
+        } else {
+            target[(unit / 32 + comptime!(8 * index)) * comptime!(PITCH_ACROSS / 4) + unit % 32] = found[index];
+        }
+    }
+}
+
+/// Adds the products of a step: of the tile, plane p has 64 rows from 64 (p / 4) and 32 columns from 32 (p % 4).
+#[cube]
+fn add_products(
+    sums: &Sequence<cmma::Matrix<f32>>,
+    lefts: &Shared<[Short]>,
+    rights: &Shared<[Short]>,
+    #[comptime] form: Form,
+) {
+    let plane = UNIT_POS as usize / 32;
+    let (row, column) = (plane / 4 * 64, plane % 4 * 32);
+    #[unroll]
+    for inner in 0..2usize {
+        let mut columns = Sequence::<cmma::Matrix<Short>>::new();
+        #[unroll]
+        for c in 0..2usize {
+            columns.push(right_matrix(rights, column + comptime!(c * SIDE), comptime!(inner * SIDE), form.right_along_inner));
+        }
+        #[unroll]
+        for r in 0..4usize {
+            let rows = left_matrix(lefts, row + comptime!(r * SIDE), comptime!(inner * SIDE), form.left_along_inner);
+            #[unroll]
+            for c in 0..2usize {
+                let sum = &sums[comptime!(2 * r + c)];
+                cmma::execute(&rows, &columns[c], sum, sum);
+            }
+        }
+    }
+}
+
+/// 16 x 16 numbers of the left operand, of which the rows begin at `row`.
+#[cube]
+fn left_matrix(lefts: &Shared<[Short]>, row: usize, inner: usize, #[comptime] along_inner: bool) -> cmma::Matrix<Short> {
+    if comptime!(along_inner) {
+        let start = (row * PITCH_ALONG + inner) / 4;
+        let rows = &lefts[start..FOURS];
+        let (ident, layout) = (cmma::MatrixIdent::A, cmma::MatrixLayout::RowMajor);
+        cmma::Matrix::<Short>::from_slice(ident, SIDE, SIDE, SIDE, layout, rows, PITCH_ALONG as u32)
+    } else {
+        let start = (inner * PITCH_ACROSS + row) / 4;
+        let rows = &lefts[start..FOURS];
+        let (ident, layout) = (cmma::MatrixIdent::A, cmma::MatrixLayout::ColMajor);
+        cmma::Matrix::<Short>::from_slice(ident, SIDE, SIDE, SIDE, layout, rows, PITCH_ACROSS as u32)
+    }
+}
+
+/// 16 x 16 numbers of the right operand, of which the columns begin at `column`.
+#[cube]
+fn right_matrix(
+    rights: &Shared<[Short]>,
+    column: usize,
+    inner: usize,
+    #[comptime] along_inner: bool,
+) -> cmma::Matrix<Short> {
+    if comptime!(along_inner) {
+        let start = (column * PITCH_ALONG + inner) / 4;
+        let columns = &rights[start..FOURS];
+        let (ident, layout) = (cmma::MatrixIdent::B, cmma::MatrixLayout::ColMajor);
+        cmma::Matrix::<Short>::from_slice(ident, SIDE, SIDE, SIDE, layout, columns, PITCH_ALONG as u32)
+    } else {
+        let start = (inner * PITCH_ACROSS + column) / 4;
+        let columns = &rights[start..FOURS];
+        let (ident, layout) = (cmma::MatrixIdent::B, cmma::MatrixLayout::RowMajor);
+        cmma::Matrix::<Short>::from_slice(ident, SIDE, SIDE, SIDE, layout, columns, PITCH_ACROSS as u32)
+    }
+}
+
+/// Takes the sums, one small matrix after the other, through shared memory to where they belong.
+#[cube]
+fn store(
+    sums: &Sequence<cmma::Matrix<f32>>,
+    bias: &[Four],
+    residual: &[Four],
+    output: &mut [Four],
+    part: &Part,
+    sizes: &Sizes,
+    #[comptime] form: Form,
+) {
+    let mut passing = Shared::<[Four]>::new_slice(comptime!(PLANES * SIDE * SIDE / 4));
+    let plane = UNIT_POS as usize / 32;
+    let within = UNIT_POS as usize % 32;
+    let start = plane * comptime!(SIDE * SIDE / 4);
+    let (row, column) = (part.row + plane / 4 * 64, part.column + plane % 4 * 32);
+    #[unroll]
+    for r in 0..4usize {
+        #[unroll]
+        for c in 0..2usize {
+            let end = start + comptime!(SIDE * SIDE / 4);
+            let sum = &sums[comptime!(2 * r + c)];
+            cmma::store(&mut passing[start..end], sum, SIDE as u32, cmma::MatrixLayout::RowMajor);
+            sync_cube();
+            #[unroll]
+            for half in 0..2usize {
+                let place = within + comptime!(32 * half);
+                let (row, column) = (row + comptime!(r * SIDE) + place / 4, column + comptime!(c * SIDE) + place % 4 * 4);
+                add_and_store(passing[start + place], bias, residual, output, row, column, part, sizes, form);
+            }
+            sync_cube();
+        }
+    }
+}
