@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use burn::tensor::Tensor;
 
 use crate::flex::has_fast_body;
+use crate::product::MatrixPrecision;
 
 /// An operation that has a body for GPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,15 +37,14 @@ pub fn leave_out_gpu_kernels(kernels: &[GpuKernel]) {
 static MIXED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
 /// From now on, in this process, products have this precision.
-#[cfg(feature = "cube")]
-pub fn set_matrix_precision(precision: crate::MatrixPrecision) {
-    MIXED.store(precision == crate::MatrixPrecision::Mixed, Ordering::Relaxed);
+pub fn set_matrix_precision(precision: MatrixPrecision) {
+    MIXED.store(precision == MatrixPrecision::Mixed, Ordering::Relaxed);
 }
 
 /// The precision of products.
 #[cfg(feature = "cube")]
-pub(crate) fn matrix_precision() -> crate::MatrixPrecision {
-    if MIXED.load(Ordering::Relaxed) { crate::MatrixPrecision::Mixed } else { crate::MatrixPrecision::Single }
+pub(crate) fn matrix_precision() -> MatrixPrecision {
+    if MIXED.load(Ordering::Relaxed) { MatrixPrecision::Mixed } else { MatrixPrecision::Single }
 }
 
 impl GpuKernel {

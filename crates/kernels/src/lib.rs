@@ -29,10 +29,9 @@ mod flex;
 mod memory;
 mod norm;
 mod optimizer;
+mod product;
 #[cfg(test)]
 mod properties;
-#[cfg(feature = "cube")]
-mod product;
 mod random;
 mod recurrent;
 mod rotary;
@@ -44,16 +43,13 @@ pub use activation::{Activation, activate, sigmoid, swiglu, tanh};
 pub use affine::affine;
 pub use attention::{AttentionHeads, AttentionScores, cached_attention, causal_attention};
 pub use autodiff::{BackwardFunction, record};
-pub use choice::{GpuKernel, leave_out_gpu_kernels};
+pub use choice::{GpuKernel, leave_out_gpu_kernels, set_matrix_precision};
 pub use cross_entropy::{cross_entropy, projected_cross_entropy};
 pub use dropout::{Draw, Draws, dropout};
 pub use embedding::embedding;
 pub use memory::keep_freed_pages;
 pub use norm::{layer_norm, rms_norm};
 pub use optimizer::{AdamParameter, AdamStep, SgdParameter, SgdStep, adam_step, sgd_step, sum_of_squares};
-#[cfg(feature = "cube")]
-pub use choice::set_matrix_precision;
-#[cfg(feature = "cube")]
 pub use product::{MatrixPrecision, matrix_product};
 pub use random::{fill_normal, fill_uniform};
 pub use recurrent::{RnnActivation, gru_sequence, lstm_sequence, rnn_sequence};

@@ -94,16 +94,21 @@ impl<B: GpuAffineOps + GpuAffineGradients, C: CheckpointStrategy> GpuAffineOps f
         let output = B::gpu_affine(x.clone(), w.clone(), b, r, addends, precision);
         let inputs = [input.node(), weight.node(), bias.node(), residual.node()];
         // A tensor that stands for an addend that is missing gets no gradient as such.
-        record::<B, C, _, 4>(inputs, output, (x, w, addends, precision), |(x, w, addends, precision), gradient, wanted| {
-            let [of_input, of_weight, of_bias, of_residual] = wanted;
-            let copy = || gradient.clone();
-            [
-                of_input.then(|| B::gpu_input_gradient(copy(), w, precision)),
-                of_weight.then(|| B::gpu_weight_gradient(x, copy(), precision)),
-                (of_bias && addends.bias).then(|| B::gpu_bias_gradient(copy())),
-                (of_residual && addends.residual).then(copy),
-            ]
-        })
+        record::<B, C, _, 4>(
+            inputs,
+            output,
+            (x, w, addends, precision),
+            |(x, w, addends, precision), gradient, wanted| {
+                let [of_input, of_weight, of_bias, of_residual] = wanted;
+                let copy = || gradient.clone();
+                [
+                    of_input.then(|| B::gpu_input_gradient(copy(), w, precision)),
+                    of_weight.then(|| B::gpu_weight_gradient(x, copy(), precision)),
+                    (of_bias && addends.bias).then(|| B::gpu_bias_gradient(copy())),
+                    (of_residual && addends.residual).then(copy),
+                ]
+            },
+        )
     }
 }
 

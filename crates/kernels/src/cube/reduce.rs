@@ -92,13 +92,7 @@ pub(crate) fn column_sums(matrix: &CubeTensor, rows: usize, width: usize) -> Cub
 
 /// The sum of each part of the rows; a unit for each column of each part.
 #[cube(launch)]
-fn sums_of_some_rows(
-    matrix: &[f32],
-    parts: &mut [f32],
-    rows: usize,
-    width: usize,
-    #[comptime] rows_of_a_part: usize,
-) {
+fn sums_of_some_rows(matrix: &[f32], parts: &mut [f32], rows: usize, width: usize, #[comptime] rows_of_a_part: usize) {
     let place = ABSOLUTE_POS;
     if place >= parts.len() {
         terminate!();

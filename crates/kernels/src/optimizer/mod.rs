@@ -4,6 +4,8 @@
 //! directly, and nothing has to be differentiated.
 
 mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 mod flex;
 pub(crate) mod reference;
 #[cfg(test)]
@@ -106,7 +108,14 @@ pub fn sgd_step(step: SgdStep, parameters: Vec<SgdParameter>) -> Vec<(Tensor<1>,
 /// Without a tensor, when the types of numbers differ, or a tensor is tracked by autodiff.
 pub fn sum_of_squares(tensors: Vec<Tensor<1>>) -> Tensor<1> {
     assert!(!tensors.is_empty(), "a sum of squares needs a tensor");
-    if have_fast_bodies(tensors.iter()) { flex::sum_of_squares(tensors) } else { reference::sum_of_squares(tensors) }
+    if have_fast_bodies(tensors.iter()) {
+        return flex::sum_of_squares(tensors);
+    }
+    #[cfg(feature = "cube")]
+    if tensors.iter().all(crate::cube::is_on_gpu) {
+        return cube::sum_of_squares(tensors);
+    }
+    reference::sum_of_squares(tensors)
 }
 
 /// Whether the CPU body takes all of these tensors.

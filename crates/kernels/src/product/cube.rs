@@ -11,7 +11,8 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::cube_single::{Four, STEP, UNITS};
-use super::{Addends, MatrixPrecision, ProductOps, cube_mixed, cube_single};
+use super::operation::{Addends, ProductOps};
+use super::{MatrixPrecision, cube_mixed, cube_single};
 use crate::cube::{cubes, empty, one_by_one, sizes, sum_of_rows};
 
 /// Rows and columns of the output that a cube has.

@@ -1,8 +1,8 @@
 //! Products on the units for small matrices (tensor cores): operands rounded to bfloat16 on their way into shared memory, sums in
 //! single precision. Eight planes have a tile of 128 x 128 of the output, 64 x 32 numbers each.
 
-use burn_cubecl::cubecl::{self, prelude::*};
 use burn::tensor::bf16;
+use burn_cubecl::cubecl::{self, prelude::*};
 
 use super::cube::{Form, Part, Sizes, TILE, add_and_store, part};
 use super::cube_single::{Four, STEP};
@@ -17,7 +17,8 @@ const PITCH_ALONG: usize = STEP + 8;
 /// Numbers between the rows of one that lies across it.
 const PITCH_ACROSS: usize = TILE + 8;
 /// What an operand needs in shared memory, in fours.
-const FOURS: usize = if TILE * PITCH_ALONG > STEP * PITCH_ACROSS { TILE * PITCH_ALONG / 4 } else { STEP * PITCH_ACROSS / 4 };
+const FOURS: usize =
+    if TILE * PITCH_ALONG > STEP * PITCH_ACROSS { TILE * PITCH_ALONG / 4 } else { STEP * PITCH_ACROSS / 4 };
 /// What both operands and the tiles of sums on their way out need of a cube's shared memory.
 pub(super) const SHARED_BYTES: usize = 2 * FOURS * 8 + PLANES * SIDE * SIDE * 4;
 /// Planes of 32 units.
@@ -55,7 +56,16 @@ pub(super) fn multiply(
     }
     let end = min(part.first + sizes.inner_of_a_part, sizes.inner);
     fetch(left, &mut next_left, part.row, sizes.rows, part.first, end, sizes.left_pitch, form.left_along_inner);
-    fetch(right, &mut next_right, part.column, sizes.columns, part.first, end, sizes.right_pitch, form.right_along_inner);
+    fetch(
+        right,
+        &mut next_right,
+        part.column,
+        sizes.columns,
+        part.first,
+        end,
+        sizes.right_pitch,
+        form.right_along_inner,
+    );
     let mut first = part.first;
     while first < end {
         put(&mut lefts, &next_left, form.left_along_inner);
@@ -142,7 +152,12 @@ fn add_products(
         let mut columns = Sequence::<cmma::Matrix<Short>>::new();
         #[unroll]
         for c in 0..2usize {
-            columns.push(right_matrix(rights, column + comptime!(c * SIDE), comptime!(inner * SIDE), form.right_along_inner));
+            columns.push(right_matrix(
+                rights,
+                column + comptime!(c * SIDE),
+                comptime!(inner * SIDE),
+                form.right_along_inner,
+            ));
         }
         #[unroll]
         for r in 0..4usize {
@@ -158,7 +173,12 @@ fn add_products(
 
 /// 16 x 16 numbers of the left operand, of which the rows begin at `row`.
 #[cube]
-fn left_matrix(lefts: &Shared<[Short]>, row: usize, inner: usize, #[comptime] along_inner: bool) -> cmma::Matrix<Short> {
+fn left_matrix(
+    lefts: &Shared<[Short]>,
+    row: usize,
+    inner: usize,
+    #[comptime] along_inner: bool,
+) -> cmma::Matrix<Short> {
     if comptime!(along_inner) {
         let start = (row * PITCH_ALONG + inner) / 4;
         let rows = &lefts[start..FOURS];
@@ -220,7 +240,8 @@ fn store(
             #[unroll]
             for half in 0..2usize {
                 let place = within + comptime!(32 * half);
-                let (row, column) = (row + comptime!(r * SIDE) + place / 4, column + comptime!(c * SIDE) + place % 4 * 4);
+                let (row, column) =
+                    (row + comptime!(r * SIDE) + place / 4, column + comptime!(c * SIDE) + place % 4 * 4);
                 add_and_store(passing[start + place], bias, residual, output, row, column, part, sizes, form);
             }
             sync_cube();

@@ -41,7 +41,16 @@ pub(super) fn multiply(
     }
     let end = min(part.first + sizes.inner_of_a_part, sizes.inner);
     fetch(left, &mut next_left, part.row, sizes.rows, part.first, end, sizes.left_pitch, form.left_along_inner);
-    fetch(right, &mut next_right, part.column, sizes.columns, part.first, end, sizes.right_pitch, form.right_along_inner);
+    fetch(
+        right,
+        &mut next_right,
+        part.column,
+        sizes.columns,
+        part.first,
+        end,
+        sizes.right_pitch,
+        form.right_along_inner,
+    );
     let mut first = part.first;
     while first < end {
         put(&mut lefts, &next_left, form.left_along_inner);

@@ -29,7 +29,7 @@ fn assert_products(precision: MatrixPrecision, tolerance: f64) {
             let (left, right) = operands(DType::F64, &Device::flex());
             let expected = left.matmul(right);
             let (left, right) = operands(DType::F32, &adapter);
-            let Some(found) = matrix_product(left, right, precision) else {
+            let Some(found) = matrix_product(&left, &right, precision) else {
                 panic!("the adapter does not multiply {rows} x {inner} x {columns}")
             };
             let what = format!("{rows} x {inner} x {columns}, by columns: {left_by_columns}, {right_by_columns}");

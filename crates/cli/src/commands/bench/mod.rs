@@ -11,6 +11,7 @@ mod limits;
 mod measuring;
 mod meters;
 mod point;
+mod products;
 mod sample;
 mod speed;
 mod statistics;
@@ -21,6 +22,7 @@ use clap::{Args, Subcommand};
 
 use self::attention::AttentionArguments;
 use self::kernels::KernelsArguments;
+use self::products::ProductsArguments;
 use self::sample::SampleArguments;
 use self::train::TrainArguments;
 
@@ -42,6 +44,8 @@ enum Bench {
     Kernels(KernelsArguments),
     /// Measure how time and memory of attention grow with the length of the window
     Attention(AttentionArguments),
+    /// Time matrix products on a GPU, by Kiln's kernels in single and in mixed precision and by Burn's
+    Products(ProductsArguments),
 }
 
 /// `kiln bench`.
@@ -54,5 +58,6 @@ pub(crate) fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
         Bench::Sample(arguments) => sample::sample(arguments),
         Bench::Kernels(arguments) => kernels::kernels(arguments),
         Bench::Attention(arguments) => attention::attention(arguments),
+        Bench::Products(arguments) => products::products(arguments),
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use kiln_kernels::{GpuKernel, leave_out_gpu_kernels};
+use kiln_kernels::{GpuKernel, MatrixPrecision, leave_out_gpu_kernels, set_matrix_precision};
 use kiln_settings::Override;
 use kiln_training::config::Config;
 use kiln_training::estimate::{Estimate, least_bytes_per_update};
@@ -58,6 +58,10 @@ pub(super) struct TrainArguments {
     #[arg(long, value_name = "OPERATION")]
     without_kernel: Vec<KernelName>,
 
+    /// Round the operands of matrix products to bfloat16 on a GPU that has units for that
+    #[arg(long)]
+    mixed: bool,
+
     #[command(flatten)]
     measuring: MeasuringArguments,
 }
@@ -69,6 +73,7 @@ enum KernelName {
     Norm,
     Attention,
     Embedding,
+    Product,
 }
 
 impl From<KernelName> for GpuKernel {
@@ -78,6 +83,7 @@ impl From<KernelName> for GpuKernel {
             KernelName::Norm => Self::Norm,
             KernelName::Attention => Self::Attention,
             KernelName::Embedding => Self::Embedding,
+            KernelName::Product => Self::Product,
         }
     }
 }
@@ -128,6 +134,9 @@ struct Contestant<'a> {
 pub(super) fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     let open = |file: &PathBuf| Config::open(file, &arguments.overrides);
     let configs = arguments.configs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    if arguments.mixed {
+        set_matrix_precision(MatrixPrecision::Mixed);
+    }
     leave_out_gpu_kernels(&arguments.without_kernel.iter().map(|name| (*name).into()).collect::<Vec<_>>());
     let chosen = arguments.measuring.open_device()?;
     let files = arguments.configs.iter().map(PathBuf::as_path);
