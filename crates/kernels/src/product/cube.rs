@@ -28,6 +28,10 @@ pub(super) struct Form {
     /// Whether neighbours in memory are neighbours along the inner axis, or across it.
     pub(super) left_along_inner: bool,
     pub(super) right_along_inner: bool,
+    /// Whether they are read, and the output is written, by fours.
+    pub(super) left_by_fours: bool,
+    pub(super) right_by_fours: bool,
+    pub(super) output_by_fours: bool,
     pub(super) adds_bias: bool,
     pub(super) adds_residual: bool,
 }
@@ -38,7 +42,7 @@ pub(super) struct Sizes {
     pub(super) rows: usize,
     pub(super) inner: usize,
     pub(super) columns: usize,
-    /// From one row of an operand, as it lies, to the next, in fours.
+    /// From one row of an operand, as it lies, to the next.
     pub(super) left_pitch: usize,
     pub(super) right_pitch: usize,
     /// How many parts the inner axis is cut into, and the numbers of each but the last.
@@ -71,13 +75,55 @@ pub(super) fn part(sizes: &Sizes) -> Part {
     Part { index, first: index * sizes.inner_of_a_part, row, column: within / height * TILE }
 }
 
-/// Adds bias and residual to four sums of one row and writes them, if they are within the output.
+/// Four numbers that lie one after the other, zeros from the `count`th on. Where the operand is read by fours there are always four.
 #[cube]
-pub(super) fn add_and_store(
+pub(super) fn read<N: Size>(source: &[Vector<f32, N>], place: usize, count: usize, #[comptime] by_fours: bool) -> Four {
+    let mut numbers = Four::new(0.0);
+    if comptime!(by_fours) {
+        numbers = Four::cast_from(source[place / 4]);
+    } else {
+        #[unroll]
+        for index in 0..4usize {
+            if index < count {
+                numbers.insert(index, source[place + index].extract(0usize));
+            }
+        }
+    }
+    numbers
+}
+
+/// The unit's `index`th four numbers of a step of an operand, zeros beyond the edges. `first` and `count` are along the outer axis of the
+/// operand, `inner` and `end` along the inner one. Units that are neighbours read neighbours, 32 numbers of a row along the inner axis
+/// or 128 across it.
+#[cube]
+pub(super) fn read_of_step<N: Size>(
+    source: &[Vector<f32, N>],
+    outer: usize,
+    count: usize,
+    inner: usize,
+    end: usize,
+    pitch: usize,
+    #[comptime] along_inner: bool,
+    #[comptime] by_fours: bool,
+) -> Four {
+    let mut numbers = Four::new(0.0);
+    if outer < count && inner < end {
+        if comptime!(along_inner) {
+            numbers = read(source, outer * pitch + inner, end - inner, by_fours);
+        } else {
+            numbers = read(source, inner * pitch + outer, count - outer, by_fours);
+        }
+    }
+    numbers
+}
+
+/// Adds bias and residual to four sums of one row and writes them, as far as they are within the output.
+#[cube]
+pub(super) fn add_and_store<N: Size>(
     sums: Four,
-    bias: &[Four],
-    residual: &[Four],
-    output: &mut [Four],
+    bias: &[Vector<f32, N>],
+    residual: &[Vector<f32, N>],
+    output: &mut [Vector<f32, N>],
     row: usize,
     column: usize,
     part: &Part,
@@ -85,15 +131,26 @@ pub(super) fn add_and_store(
     #[comptime] form: Form,
 ) {
     if row < sizes.rows && column < sizes.columns {
-        let place = (row * sizes.columns + column) / 4;
+        let place = row * sizes.columns + column;
+        let count = sizes.columns - column;
         let mut numbers = sums;
         if comptime!(form.adds_bias) {
-            numbers += bias[column / 4];
+            numbers += read(bias, column, count, form.output_by_fours);
         }
         if comptime!(form.adds_residual) {
-            numbers += residual[place];
+            numbers += read(residual, place, count, form.output_by_fours);
         }
-        output[part.index * (sizes.rows * sizes.columns / 4) + place] = numbers;
+        let place = part.index * sizes.rows * sizes.columns + place;
+        if comptime!(form.output_by_fours) {
+            output[place / 4] = Vector::cast_from(numbers);
+        } else {
+            #[unroll]
+            for index in 0..4usize {
+                if index < count {
+                    output[place + index] = Vector::cast_from(numbers.extract(index));
+                }
+            }
+        }
     }
 }
 
@@ -137,8 +194,17 @@ impl ProductOps for CubeBackend {
         let (parts, inner_of_a_part) = parts(rows, inner, columns, addends);
         let output = empty(&left, [parts * rows, columns]);
         let client = left.client.clone();
-        let form =
-            Form { left_along_inner, right_along_inner, adds_bias: addends.bias, adds_residual: addends.residual };
+        let by_fours = |contiguous: usize, pitch: usize| contiguous % 4 == 0 && pitch % 4 == 0;
+        let form = Form {
+            left_along_inner,
+            right_along_inner,
+            left_by_fours: by_fours(if left_along_inner { inner } else { rows }, left_pitch),
+            right_by_fours: by_fours(if right_along_inner { inner } else { columns }, right_pitch),
+            output_by_fours: by_fours(columns, columns),
+            adds_bias: addends.bias,
+            adds_residual: addends.residual,
+        };
+        let width = |by_fours: bool| if by_fours { 4 } else { 1 };
         let count = cubes(&client, parts * rows.div_ceil(TILE) * columns.div_ceil(TILE));
         let launch = match precision {
             MatrixPrecision::Single => cube_single::multiply::launch,
@@ -148,12 +214,15 @@ impl ProductOps for CubeBackend {
             &client,
             count,
             CubeDim::new_1d(UNITS),
+            width(form.left_by_fours),
+            width(form.right_by_fours),
+            width(form.output_by_fours),
             left.into_buffer_arg(),
             right.into_buffer_arg(),
             into_contiguous(bias).into_buffer_arg(),
             into_contiguous(residual).into_buffer_arg(),
             output.clone().into_buffer_arg(),
-            SizesLaunch::new(rows, inner, columns, left_pitch / 4, right_pitch / 4, parts, inner_of_a_part),
+            SizesLaunch::new(rows, inner, columns, left_pitch, right_pitch, parts, inner_of_a_part),
             form,
         );
         if parts == 1 {
@@ -170,10 +239,9 @@ impl ProductOps for CubeBackend {
 fn operand(tensor: CubeTensor, inner: usize) -> (CubeTensor, bool, usize) {
     debug_assert_eq!(tensor.dtype, DType::F32);
     let strides = |tensor: &CubeTensor| [tensor.meta.strides()[0], tensor.meta.strides()[1]];
-    let reads = |strides: [usize; 2], near: usize| strides[near] == 1 && strides[1 - near] % 4 == 0;
     let given = strides(&tensor);
     for near in [1, 0] {
-        if reads(given, near) {
+        if given[near] == 1 {
             return (tensor, near == inner, given[1 - near]);
         }
     }

@@ -4,7 +4,7 @@
 use burn::tensor::bf16;
 use burn_cubecl::cubecl::{self, prelude::*};
 
-use super::cube::{Form, Part, Sizes, TILE, add_and_store, part};
+use super::cube::{Form, Part, Sizes, TILE, add_and_store, part, read_of_step};
 use super::cube_single::{Four, STEP};
 
 /// Four numbers as they lie in shared memory.
@@ -25,12 +25,12 @@ pub(super) const SHARED_BYTES: usize = 2 * FOURS * 8 + PLANES * SIDE * SIDE * 4;
 const PLANES: usize = 8;
 
 #[cube(launch)]
-pub(super) fn multiply(
-    left: &[Four],
-    right: &[Four],
-    bias: &[Four],
-    residual: &[Four],
-    output: &mut [Four],
+pub(super) fn multiply<L: Size, R: Size, O: Size>(
+    left: &[Vector<f32, L>],
+    right: &[Vector<f32, R>],
+    bias: &[Vector<f32, O>],
+    residual: &[Vector<f32, O>],
+    output: &mut [Vector<f32, O>],
     sizes: Sizes,
     #[comptime] form: Form,
 ) {
@@ -55,7 +55,17 @@ pub(super) fn multiply(
         ));
     }
     let end = min(part.first + sizes.inner_of_a_part, sizes.inner);
-    fetch(left, &mut next_left, part.row, sizes.rows, part.first, end, sizes.left_pitch, form.left_along_inner);
+    fetch(
+        left,
+        &mut next_left,
+        part.row,
+        sizes.rows,
+        part.first,
+        end,
+        sizes.left_pitch,
+        form.left_along_inner,
+        form.left_by_fours,
+    );
     fetch(
         right,
         &mut next_right,
@@ -65,6 +75,7 @@ pub(super) fn multiply(
         end,
         sizes.right_pitch,
         form.right_along_inner,
+        form.right_by_fours,
     );
     let mut first = part.first;
     while first < end {
@@ -73,7 +84,17 @@ pub(super) fn multiply(
         sync_cube();
         first += STEP;
         if first < end {
-            fetch(left, &mut next_left, part.row, sizes.rows, first, end, sizes.left_pitch, form.left_along_inner);
+            fetch(
+                left,
+                &mut next_left,
+                part.row,
+                sizes.rows,
+                first,
+                end,
+                sizes.left_pitch,
+                form.left_along_inner,
+                form.left_by_fours,
+            );
             fetch(
                 right,
                 &mut next_right,
@@ -83,6 +104,7 @@ pub(super) fn multiply(
                 end,
                 sizes.right_pitch,
                 form.right_along_inner,
+                form.right_by_fours,
             );
         }
         add_products(&sums, &lefts, &rights, form);
@@ -93,8 +115,8 @@ pub(super) fn multiply(
 
 /// As in single precision, but by 4 rows of 32 or 8 rows of 128 numbers that lie one after the other, and rounded.
 #[cube]
-fn fetch(
-    source: &[Four],
+fn fetch<N: Size>(
+    source: &[Vector<f32, N>],
     found: &mut Array<Short>,
     first: usize,
     count: usize,
@@ -102,26 +124,40 @@ fn fetch(
     end: usize,
     pitch: usize,
     #[comptime] along_inner: bool,
+    #[comptime] by_fours: bool,
 ) {
     let unit = UNIT_POS as usize;
     #[unroll]
     for index in 0..4usize {
-        let mut numbers = Four::new(0.0);
+        let mut outer = first;
+        let mut place = inner;
         if comptime!(along_inner) {
-            let outer = first + unit / 8 + comptime!(32 * index);
-            let place = inner + unit % 8 * 4;
-            if outer < count && place < end {
-                numbers = source[outer * pitch + place / 4];
-            }
+            outer += unit / 8 + comptime!(32 * index);
+            place += unit % 8 * 4;
         } else {
-            let outer = first + unit % 32 * 4;
-            let place = inner + unit / 32 + comptime!(8 * index);
-            if outer < count && place < end {
-                numbers = source[place * pitch + outer / 4];
-            }
+            outer += unit % 32 * 4;
+            place += unit / 32 + comptime!(8 * index);
         }
-        found[index] = Short::cast_from(numbers);
+        let numbers = read_of_step(source, outer, count, place, end, pitch, along_inner, by_fours);
+        found[index] = rounded(numbers);
     }
+}
+
+/// Rounded to the nearest bfloat16, ties to even; NaN stays NaN. The conversion alone cuts the lower bits off on some drivers.
+#[cube]
+fn rounded(numbers: Four) -> Short {
+    let mut nearest = numbers;
+    #[unroll]
+    for index in 0..4usize {
+        let number = numbers.extract(index);
+        let bits = u32::reinterpret(number);
+        let even = (bits >> 16) & 1;
+        let up = f32::reinterpret((bits + 0x7FFF + even) & 0xFFFF_0000);
+        // Neither infinity nor NaN.
+        let is_finite = (bits & 0x7F80_0000) != 0x7F80_0000;
+        nearest.insert(index, select(is_finite, up, number));
+    }
+    Short::cast_from(nearest)
 }
 
 #[cube]
@@ -215,11 +251,11 @@ fn right_matrix(
 
 /// Takes the sums, one small matrix after the other, through shared memory to where they belong.
 #[cube]
-fn store(
+fn store<N: Size>(
     sums: &Sequence<cmma::Matrix<f32>>,
-    bias: &[Four],
-    residual: &[Four],
-    output: &mut [Four],
+    bias: &[Vector<f32, N>],
+    residual: &[Vector<f32, N>],
+    output: &mut [Vector<f32, N>],
     part: &Part,
     sizes: &Sizes,
     #[comptime] form: Form,

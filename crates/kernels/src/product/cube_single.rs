@@ -4,7 +4,7 @@
 
 use burn_cubecl::cubecl::{self, prelude::*};
 
-use super::cube::{Form, Sizes, TILE, add_and_store, part};
+use super::cube::{Form, Sizes, TILE, add_and_store, part, read_of_step};
 
 /// Four numbers that are read and written at once.
 pub(super) type Four = Vector<f32, Const<4>>;
@@ -17,12 +17,12 @@ pub(super) const UNITS: u32 = 256;
 pub(super) const SHARED_BYTES: usize = 2 * STEP * TILE * 4;
 
 #[cube(launch)]
-pub(super) fn multiply(
-    left: &[Four],
-    right: &[Four],
-    bias: &[Four],
-    residual: &[Four],
-    output: &mut [Four],
+pub(super) fn multiply<L: Size, R: Size, O: Size>(
+    left: &[Vector<f32, L>],
+    right: &[Vector<f32, R>],
+    bias: &[Vector<f32, O>],
+    residual: &[Vector<f32, O>],
+    output: &mut [Vector<f32, O>],
     sizes: Sizes,
     #[comptime] form: Form,
 ) {
@@ -40,7 +40,17 @@ pub(super) fn multiply(
         sums[index] = Four::new(0.0);
     }
     let end = min(part.first + sizes.inner_of_a_part, sizes.inner);
-    fetch(left, &mut next_left, part.row, sizes.rows, part.first, end, sizes.left_pitch, form.left_along_inner);
+    fetch(
+        left,
+        &mut next_left,
+        part.row,
+        sizes.rows,
+        part.first,
+        end,
+        sizes.left_pitch,
+        form.left_along_inner,
+        form.left_by_fours,
+    );
     fetch(
         right,
         &mut next_right,
@@ -50,6 +60,7 @@ pub(super) fn multiply(
         end,
         sizes.right_pitch,
         form.right_along_inner,
+        form.right_by_fours,
     );
     let mut first = part.first;
     while first < end {
@@ -58,7 +69,17 @@ pub(super) fn multiply(
         sync_cube();
         first += STEP;
         if first < end {
-            fetch(left, &mut next_left, part.row, sizes.rows, first, end, sizes.left_pitch, form.left_along_inner);
+            fetch(
+                left,
+                &mut next_left,
+                part.row,
+                sizes.rows,
+                first,
+                end,
+                sizes.left_pitch,
+                form.left_along_inner,
+                form.left_by_fours,
+            );
             fetch(
                 right,
                 &mut next_right,
@@ -68,6 +89,7 @@ pub(super) fn multiply(
                 end,
                 sizes.right_pitch,
                 form.right_along_inner,
+                form.right_by_fours,
             );
         }
         add_products(&mut sums, &lefts, &rights);
@@ -88,8 +110,8 @@ pub(super) fn multiply(
 /// Reads the unit's 16 numbers of a step into registers, zeros beyond the edges. `first` and `count` are along the outer axis of the
 /// operand, `inner` and `end` along the inner one; `pitch` is what lies between two of its rows, in fours.
 #[cube]
-fn fetch(
-    source: &[Four],
+fn fetch<N: Size>(
+    source: &[Vector<f32, N>],
     found: &mut Array<Four>,
     first: usize,
     count: usize,
@@ -97,24 +119,21 @@ fn fetch(
     end: usize,
     pitch: usize,
     #[comptime] along_inner: bool,
+    #[comptime] by_fours: bool,
 ) {
     let unit = UNIT_POS as usize;
     #[unroll]
     for index in 0..4usize {
-        let mut numbers = Four::new(0.0);
+        let mut outer = first;
+        let mut place = inner;
         if comptime!(along_inner) {
-            let outer = first + unit / 8 * 4 + index;
-            let place = inner + unit % 8 * 4;
-            if outer < count && place < end {
-                numbers = source[outer * pitch + place / 4];
-            }
+            outer += unit / 8 * 4 + index;
+            place += unit % 8 * 4;
         } else {
-            let outer = first + unit % 32 * 4;
-            let place = inner + unit / 32 + comptime!(8 * index);
-            if outer < count && place < end {
-                numbers = source[place * pitch + outer / 4];
-            }
+            outer += unit % 32 * 4;
+            place += unit / 32 + comptime!(8 * index);
         }
+        let numbers = read_of_step(source, outer, count, place, end, pitch, along_inner, by_fours);
         found[index] = numbers;
     }
 }

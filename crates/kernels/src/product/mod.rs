@@ -25,8 +25,7 @@ pub enum MatrixPrecision {
     Mixed,
 }
 
-/// The product of two matrices on a GPU, without gradients, for benchmarks and tests; `None` where Kiln's kernels cannot compute it:
-/// on other devices, and for sizes that are no multiples of four.
+/// The product of two matrices on a GPU, without gradients, for benchmarks and tests; `None` where Kiln's kernels cannot compute it.
 ///
 /// # Shapes
 /// - `left`: `[M, K]`

@@ -41,7 +41,7 @@ pub(crate) trait ProductOps: Backend {
 /// Whether Kiln's kernels multiply these on the device where they lie.
 pub(crate) fn is_product_for(input: &Tensor<2>, weight: &Tensor<2>, precision: MatrixPrecision) -> bool {
     let ([rows, inner], [_, width]) = (input.dims(), weight.dims());
-    if !GpuKernel::Product.is_for(input) || inner % 4 != 0 || width % 4 != 0 || rows == 0 {
+    if !GpuKernel::Product.is_for(input) || rows * inner * width == 0 {
         return false;
     }
     match input.device().inner().as_dispatch() {
@@ -52,7 +52,7 @@ pub(crate) fn is_product_for(input: &Tensor<2>, weight: &Tensor<2>, precision: M
 
 /// As [`super::matrix_product`].
 pub(super) fn matrix_product(left: &Tensor<2>, right: &Tensor<2>, precision: MatrixPrecision) -> Option<Tensor<2>> {
-    if left.dims()[0] % 4 != 0 || !is_product_for(left, right, precision) {
+    if !is_product_for(left, right, precision) {
         return None;
     }
     let (left, right) = (left.clone().into_dispatch(), right.clone().into_dispatch());

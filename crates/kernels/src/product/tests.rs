@@ -6,8 +6,17 @@ use super::{MatrixPrecision, matrix_product};
 use crate::testing::{assert_close, tensor, values};
 
 /// Rows, inner and columns: edges of tiles and of steps, and inner axes that are cut into parts.
-const SHAPES: [[usize; 3]; 6] =
-    [[4, 4, 4], [128, 32, 128], [132, 36, 260], [8, 2048, 12], [260, 1028, 132], [1028, 8, 20]];
+const SHAPES: [[usize; 3]; 9] = [
+    [4, 4, 4],
+    [128, 32, 128],
+    [132, 36, 260],
+    [8, 2048, 12],
+    [260, 1028, 132],
+    [1028, 8, 20],
+    [1, 1, 1],
+    [131, 65, 33],
+    [7, 1025, 258],
+];
 
 /// A matrix, and whether it lies in memory by columns.
 fn matrix([rows, columns]: [usize; 2], seed: u64, by_columns: bool, dtype: DType, device: &Device) -> Tensor<2> {
