@@ -35,6 +35,7 @@ mod properties;
 mod random;
 mod recurrent;
 mod rotary;
+mod runtime;
 #[cfg(test)]
 mod testing;
 
@@ -50,10 +51,11 @@ pub use embedding::embedding;
 pub use memory::keep_freed_pages;
 pub use norm::{layer_norm, rms_norm};
 pub use optimizer::{AdamParameter, AdamStep, SgdParameter, SgdStep, adam_step, sgd_step, sum_of_squares};
-pub use product::{MatrixPrecision, matrix_product};
+pub use product::{MatrixPrecision, matrix_product, mixed_precision_lacks};
 pub use random::{fill_normal, fill_uniform};
 pub use recurrent::{RnnActivation, gru_sequence, lstm_sequence, rnn_sequence};
 pub use rotary::rotate;
+pub use runtime::set_up_gpus;
 
 /// The same operations as compositions of Burn's, which run if there is no fast body, and which the tests compare with.
 /// They don't check shapes as the functions beside this module do.

@@ -58,6 +58,7 @@ fn wgpu(entry: &DeviceEntry) -> Result<Device, String> {
     use burn::tensor::DeviceKind;
     use burn::tensor::wgpu::WgpuBackend;
 
+    kiln_kernels::set_up_gpus();
     let api = match entry.runtime {
         Runtime::Metal => WgpuBackend::Metal,
         Runtime::DirectX12 => WgpuBackend::Dx12,

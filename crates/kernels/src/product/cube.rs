@@ -160,23 +160,33 @@ pub(super) fn is_possible(client: &Client, precision: MatrixPrecision) -> bool {
     let has = |bytes: usize| hardware.max_units_per_cube >= UNITS && hardware.max_shared_memory_size >= bytes;
     match precision {
         MatrixPrecision::Single => has(cube_single::SHARED_BYTES),
-        MatrixPrecision::Mixed => has(cube_mixed::SHARED_BYTES) && multiplies_bfloat16(client),
+        MatrixPrecision::Mixed => mixed_lacks(client).is_none(),
     }
 }
 
-/// Whether planes of 32 units multiply matrices of bfloat16 into sums in single precision.
-fn multiplies_bfloat16(client: &Client) -> bool {
+/// What the device lacks for mixed precision, as a clause; `None` if nothing.
+pub(super) fn mixed_lacks(client: &Client) -> Option<String> {
     let properties = client.properties();
+    let hardware = &properties.hardware;
     let (short, single) = (ElemType::Float(FloatKind::BF16), ElemType::Float(FloatKind::F32));
     let is_wanted = |product: &cubecl::ir::features::MmaConfig| {
-        product.a_type == short
-            && product.b_type == short
-            && product.cd_type == single
+        (product.a_type, product.b_type, product.cd_type) == (short, short, single)
             && [product.m, product.n, product.k] == [16; 3]
     };
-    let hardware = &properties.hardware;
-    [hardware.plane_size_min, hardware.plane_size_max] == [32; 2]
-        && properties.features.matmul.cmma.iter().any(is_wanted)
+    if !properties.features.matmul.cmma.iter().any(is_wanted) {
+        return Some(
+            "its driver offers no cooperative matrices of bfloat16, 16 x 16 x 16, with sums in f32 (`kiln devices`)"
+                .to_owned(),
+        );
+    }
+    let [least, most] = [hardware.plane_size_min, hardware.plane_size_max];
+    if [least, most] != [32; 2] {
+        return Some(format!("Kiln's kernels for it need planes of 32 units, and this device has {least} to {most}"));
+    }
+    if hardware.max_shared_memory_size < cube_mixed::SHARED_BYTES || hardware.max_units_per_cube < UNITS {
+        return Some(format!("a cube needs {} bytes of shared memory and {UNITS} units", cube_mixed::SHARED_BYTES));
+    }
+    None
 }
 
 impl ProductOps for CubeBackend {

@@ -11,7 +11,7 @@ mod operation;
 #[cfg(all(test, feature = "cube"))]
 mod tests;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 #[cfg(feature = "cube")]
 pub(crate) use operation::{Addends, ProductOps, is_product_for};
@@ -37,4 +37,14 @@ pub fn matrix_product(left: &Tensor<2>, right: &Tensor<2>, precision: MatrixPrec
     return operation::matrix_product(left, right, precision);
     #[cfg(not(feature = "cube"))]
     None
+}
+
+/// What a device lacks for products in mixed precision, as a clause; `None` if nothing.
+pub fn mixed_precision_lacks(device: &Device) -> Option<String> {
+    #[cfg(feature = "cube")]
+    if let burn::backend::DispatchDevice::Cube(device) = device.clone().inner().as_dispatch() {
+        return cube::mixed_lacks(&device.client());
+    }
+    let _ = device;
+    Some("this device computes in single precision alone: only GPUs have units for mixed precision".to_owned())
 }

@@ -30,5 +30,5 @@ mod tests;
 
 pub use changes::{Change, Meaning, RefusedChanges, changes};
 pub use race::{Entrant, RaceConfig};
-pub use run::{OnSaveError, RunConfig};
+pub use run::{OnSaveError, Precision, RunConfig};
 pub use sections::Config;

@@ -1,5 +1,6 @@
 //! `[run]`: how long, on what, and what is looked at and kept on the way.
 
+use kiln_kernels::MatrixPrecision;
 use kiln_models::LanguageModel;
 use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,9 @@ pub struct RunConfig {
     /// Batches whose mean gradient makes one update, >= 1. Default `1`.
     #[serde(default = "one")]
     pub accumulate: usize,
+    /// The precision of matrix products: `f32` or `mixed`. Default `f32`.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
     /// The global gradient norm above which the gradient is scaled down to it, > 0. Default: no clipping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
@@ -57,6 +61,33 @@ pub struct RunConfig {
     /// Tokens in a sample, >= 1. Default `200`.
     #[serde(default = "default_sample_tokens")]
     pub sample_tokens: usize,
+}
+
+/// The precision of the matrix products of training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// Single precision throughout.
+    #[default]
+    F32,
+    /// On a GPU, operands of products are rounded to bfloat16 and their products added up in single precision. Weights, gradients,
+    /// the optimizer and everything else stay in single precision.
+    Mixed,
+}
+
+impl Precision {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl From<Precision> for MatrixPrecision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::Single,
+            Precision::Mixed => Self::Mixed,
+        }
+    }
 }
 
 /// What training does when the run folder cannot be written, because the disk is full for example.
@@ -196,6 +227,7 @@ mod tests {
             context: 0,
             windows: Windows::Random,
             accumulate: 0,
+            precision: Precision::F32,
             clip_norm: Some(0.0),
             evaluate_every: 0,
             evaluate_fraction: 1.5,

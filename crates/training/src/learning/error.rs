@@ -78,6 +78,9 @@ pub enum TrainError {
     /// An update has no batch: `run.accumulate` is 0.
     #[error("an update needs a batch, but `run.accumulate` is 0")]
     NoBatch,
+    /// The device has no units for the products of `run.precision = "mixed"`.
+    #[error("`run.precision` is \"mixed\", but {0}; use `--set run.precision=f32`, or another `--device`")]
+    NoMixedPrecision(String),
     /// The run folder cannot be written.
     #[error(transparent)]
     Folder(#[from] FolderError),

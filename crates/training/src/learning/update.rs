@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
+use kiln_kernels::{mixed_precision_lacks, set_matrix_precision};
 use kiln_models::{LanguageModel, State};
 
 use super::error::{Fault, TrainError};
 use super::faults::{Faults, NoFaults};
 use super::gradients::{Mean, Measure, Numbers};
 use super::loss::TrainingInput;
-use crate::config::Config;
+use crate::config::{Config, Precision};
 use crate::gradient_measurements::sharpness;
 use kiln_data::batches::{BatchOrder, mix};
 use kiln_data::shards::TokenFile;
@@ -71,9 +72,15 @@ impl Updater {
     /// Updates of `model`, which is without autodiff, on the training split `train`, as `config` says.
     ///
     /// # Errors
-    /// When the text is too short for a batch.
+    /// When the text is too short for a batch, or the device lacks what `run.precision` needs.
     pub(super) fn new(config: &Config, model: LanguageModel, train: TokenFile) -> Result<Self, TrainError> {
         let run = &config.run;
+        if run.precision == Precision::Mixed
+            && let Some(lack) = mixed_precision_lacks(&model.device())
+        {
+            return Err(TrainError::NoMixedPrecision(lack));
+        }
+        set_matrix_precision(run.precision.into());
         Ok(Self {
             order: BatchOrder::new(train, run.windows, run.batch, run.context, config.seed)?,
             seed: config.seed,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use kiln_kernels::{GpuKernel, MatrixPrecision, leave_out_gpu_kernels, set_matrix_precision};
+use kiln_kernels::{GpuKernel, leave_out_gpu_kernels};
 use kiln_settings::Override;
 use kiln_training::config::Config;
 use kiln_training::estimate::{Estimate, least_bytes_per_update};
@@ -57,10 +57,6 @@ pub(super) struct TrainArguments {
     /// Compose an operation of Burn's on a GPU too, to see what Kiln's own body saves; may be repeated
     #[arg(long, value_name = "OPERATION")]
     without_kernel: Vec<KernelName>,
-
-    /// Round the operands of matrix products to bfloat16 on a GPU that has units for that
-    #[arg(long)]
-    mixed: bool,
 
     #[command(flatten)]
     measuring: MeasuringArguments,
@@ -134,9 +130,6 @@ struct Contestant<'a> {
 pub(super) fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     let open = |file: &PathBuf| Config::open(file, &arguments.overrides);
     let configs = arguments.configs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    if arguments.mixed {
-        set_matrix_precision(MatrixPrecision::Mixed);
-    }
     leave_out_gpu_kernels(&arguments.without_kernel.iter().map(|name| (*name).into()).collect::<Vec<_>>());
     let chosen = arguments.measuring.open_device()?;
     let files = arguments.configs.iter().map(PathBuf::as_path);

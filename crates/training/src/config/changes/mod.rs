@@ -149,6 +149,7 @@ const RULES: &[(&str, Rule)] = &[
     ("run.context", Rule::Refused),
     ("run.windows", Rule::Refused),
     ("run.accumulate", Rule::Refused),
+    ("run.precision", Rule::Course),
     ("run.clip-norm", Rule::Course),
     ("run.evaluate-every", Rule::Harmless),
     ("run.evaluate-fraction", Rule::Harmless),
