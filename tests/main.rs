@@ -4,6 +4,7 @@
 mod adapter;
 mod benching;
 mod checking;
+mod choosing;
 mod command_line;
 mod converging;
 mod devices;
@@ -19,6 +20,7 @@ mod resuming;
 mod sampling;
 mod signals;
 mod support;
+mod tidying;
 mod torture;
 mod training;
 mod verifying;
