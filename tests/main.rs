@@ -12,6 +12,7 @@ mod finding_rates;
 mod golden;
 mod inspecting;
 mod layers;
+mod looking;
 mod mistakes;
 mod operations;
 mod optimizer_state;

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     BenchArguments, CacheArguments, CheckArguments, CompletionsArguments, ConvergeArguments, DevicesArguments,
-    EvalArguments, FindRateArguments, InspectArguments, LsArguments, PruneArguments, RaceArguments, ResumeArguments,
-    RmArguments, SampleArguments, TrainArguments, VerifyResumeArguments,
+    EvalArguments, FindRateArguments, InspectArguments, LogArguments, LsArguments, ManualArguments, PruneArguments,
+    RaceArguments, ResumeArguments, RmArguments, SampleArguments, TrainArguments, VerifyResumeArguments,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Bench(BenchArguments),
     /// List runs: how far each is, its best loss, and whether it is whole
     Ls(LsArguments),
+    /// Print what a run has recorded: losses, rates, norms, speed
+    Log(LogArguments),
     /// Look into a run or a checkpoint: what it is, and whether every file of it is whole
     Inspect(InspectArguments),
     /// Remove checkpoints of a run, or of its checkpoints all but the weights
@@ -65,4 +67,6 @@ pub(crate) enum Command {
     Devices(DevicesArguments),
     /// Print a completion script for a shell
     Completions(CompletionsArguments),
+    /// Write the manual pages into a folder
+    Manual(ManualArguments),
 }

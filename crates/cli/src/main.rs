@@ -67,6 +67,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Bench(arguments) => commands::bench(&arguments).map(|()| Exit::Done),
         Command::Ls(arguments) => commands::ls(&arguments).map(|()| Exit::Done),
         Command::Inspect(arguments) => commands::inspect(&arguments),
+        Command::Log(arguments) => commands::log(&arguments).map(|()| Exit::Done),
         Command::Prune(arguments) => commands::prune(&arguments).map(|()| Exit::Done),
         Command::Rm(arguments) => commands::rm(&arguments).map(|()| Exit::Done),
         Command::Cache(arguments) => commands::cache(&arguments).map(|()| Exit::Done),
@@ -74,5 +75,6 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Completions(arguments) => {
             commands::completions(&arguments, &mut Arguments::command()).map(|()| Exit::Done)
         }
+        Command::Manual(arguments) => commands::manual(&arguments, Arguments::command()).map(|()| Exit::Done),
     }
 }
