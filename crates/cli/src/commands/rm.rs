@@ -35,7 +35,8 @@ pub(crate) fn rm(arguments: &RmArguments) -> anyhow::Result<()> {
     for path in &paths {
         make_sure(path)?;
     }
-    if !arguments.yes && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !arguments.yes && !can_ask {
         return Err(UsageError("there is no terminal to ask on; remove without a question by `--yes`".into()).into());
     }
     for path in &paths {
