@@ -117,8 +117,7 @@ fn a_signal_at_any_moment_ends_in_a_durable_checkpoint() {
                 let finished = run.end();
                 assert_eq!(finished.code, Some(code), "{what}: {}", finished.stderr);
                 let last = finished.stderr.lines().last().unwrap_or_default();
-                assert!(last.starts_with("go on with it:    kiln train transformer.toml "), "{what}: {last}");
-                assert!(last.ends_with("--device cpu --run run --resume"), "{what}: {last}");
+                assert_eq!(last, "go on with it:    kiln resume runs/run --device cpu", "{what}");
                 let step = newest_of_whole_ones(&workshop.path("runs/run"));
                 assert!(finished.stderr.contains(&format!("after step {step};")), "{what}: {}", finished.stderr);
                 // A million batches are abandoned, not finished.
@@ -143,7 +142,7 @@ fn a_second_control_c_ends_at_once_and_tears_nothing() {
         assert!(whole_ones(&workshop.path("runs/run")).contains(&1), "{}", finished.stderr);
         // The line that resumes is the last of an orderly end, to which the first signal leads if it comes between two
         // steps.
-        if !finished.stderr.contains("--resume") {
+        if !finished.stderr.contains("kiln resume") {
             return;
         }
     }

@@ -1,9 +1,12 @@
 //! Arguments that several commands take; those of one command are beside it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kiln_settings::Override;
+use kiln_models::saved::has_weights_alone;
+use kiln_settings::{ConfigFileError, Override, Replaced, read_source};
+use kiln_storage::layout::{self, MANIFEST_FILE};
+use kiln_training::config::{Config, RaceConfig};
 
 use crate::device::{Chosen, DeviceError, choose};
 use crate::terminal::say;
@@ -22,6 +25,69 @@ pub(crate) struct ConfigArguments {
     /// Set a key of the configuration, for example `--set run.steps=100`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = overriding)]
     pub(crate) overrides: Vec<Override>,
+}
+
+impl ConfigArguments {
+    /// Reads the configuration of a run, and says which choices of the file were set to others.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is wrong.
+    pub(crate) fn open(&self) -> Result<Config, ConfigFileError> {
+        let source = read_source(&self.config)?;
+        let config = Config::read(&source, &self.overrides)?;
+        self.say(&Config::replaced(&source, &self.overrides));
+        Ok(config)
+    }
+
+    /// The same of a race.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is wrong.
+    pub(crate) fn open_race(&self) -> Result<RaceConfig, ConfigFileError> {
+        let source = read_source(&self.config)?;
+        let race = RaceConfig::read(&source, &self.overrides)?;
+        self.say(&RaceConfig::replaced(&source, &self.overrides));
+        Ok(race)
+    }
+
+    fn say(&self, replaced: &[Replaced]) {
+        for Replaced { table, by } in replaced {
+            let set = self.overrides.get(*by).map(Override::text).unwrap_or_default();
+            say(&format!("`--set {set}` replaces [{table}] of {}", self.config.display()));
+        }
+    }
+}
+
+/// The folder of all runs.
+const RUNS: &str = "runs";
+/// Names another folder of all runs.
+const RUNS_VARIABLE: &str = "KILN_RUNS";
+
+/// Where runs are.
+#[derive(Debug, Args)]
+pub(crate) struct RunsArguments {
+    /// The folder of all runs [default: $KILN_RUNS, else runs]
+    #[arg(long, value_name = "FOLDER")]
+    runs: Option<PathBuf>,
+}
+
+impl RunsArguments {
+    /// The folder of all runs.
+    pub(crate) fn folder(&self) -> PathBuf {
+        let variable = || std::env::var_os(RUNS_VARIABLE).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        self.runs.clone().or_else(variable).unwrap_or_else(|| RUNS.into())
+    }
+
+    /// The path of a run, a checkpoint or a race as it was given; or, where nothing of that kind is there, of the one
+    /// of that name among all runs.
+    pub(crate) fn find(&self, given: &Path) -> PathBuf {
+        let among_runs = self.folder().join(given);
+        if !is_something_saved(given) && is_something_saved(&among_runs) { among_runs } else { given.to_path_buf() }
+    }
+}
+
+fn is_something_saved(path: &Path) -> bool {
+    layout::is_run(path) || layout::is_race(path) || path.join(MANIFEST_FILE).exists() || has_weights_alone(path)
 }
 
 /// The device to compute on.

@@ -4,9 +4,9 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    BenchArguments, CheckArguments, CompletionsArguments, ConvergeArguments, DevicesArguments, EvalArguments,
-    FindRateArguments, InspectArguments, LsArguments, RaceArguments, SampleArguments, TrainArguments,
-    VerifyResumeArguments,
+    BenchArguments, CacheArguments, CheckArguments, CompletionsArguments, ConvergeArguments, DevicesArguments,
+    EvalArguments, FindRateArguments, InspectArguments, LogArguments, LsArguments, ManualArguments, PruneArguments,
+    RaceArguments, ResumeArguments, RmArguments, SampleArguments, TrainArguments, VerifyResumeArguments,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -32,7 +32,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Train a model as a configuration file says
     Train(TrainArguments),
+    /// Go on with a run that stopped, wherever its folder is now
+    Resume(ResumeArguments),
     /// Write text with a trained model
+    #[command(aliases = ["generate", "chat"])]
     Sample(SampleArguments),
     /// Measure a trained model on a text
     Eval(EvalArguments),
@@ -50,10 +53,20 @@ pub(crate) enum Command {
     Bench(BenchArguments),
     /// List runs: how far each is, its best loss, and whether it is whole
     Ls(LsArguments),
+    /// Print what a run has recorded: losses, rates, norms, speed
+    Log(LogArguments),
     /// Look into a run or a checkpoint: what it is, and whether every file of it is whole
     Inspect(InspectArguments),
+    /// Remove checkpoints of a run, or of its checkpoints all but the weights
+    Prune(PruneArguments),
+    /// Remove runs
+    Rm(RmArguments),
+    /// List or clear the cache of downloads and tokens
+    Cache(CacheArguments),
     /// List the devices of this machine and try each
     Devices(DevicesArguments),
     /// Print a completion script for a shell
     Completions(CompletionsArguments),
+    /// Write the manual pages into a folder
+    Manual(ManualArguments),
 }

@@ -83,7 +83,7 @@ impl Exit {
             Some(LabError::Device(_)) => return Some(Self::Device),
             _ => {}
         }
-        if let Some(FolderError::Exists { .. }) = error.downcast_ref() {
+        if let Some(FolderError::Exists { .. } | FolderError::NotOurs { .. }) = error.downcast_ref() {
             return Some(Self::Usage);
         }
         match error.downcast_ref() {

@@ -56,6 +56,7 @@ fn run() -> Exit {
 fn dispatch(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Train(arguments) => commands::train(&arguments),
+        Command::Resume(arguments) => commands::resume(&arguments),
         Command::Sample(arguments) => commands::sample(&arguments).map(|()| Exit::Done),
         Command::Eval(arguments) => commands::eval(&arguments),
         Command::FindRate(arguments) => commands::find_rate(&arguments),
@@ -66,9 +67,14 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Bench(arguments) => commands::bench(&arguments).map(|()| Exit::Done),
         Command::Ls(arguments) => commands::ls(&arguments).map(|()| Exit::Done),
         Command::Inspect(arguments) => commands::inspect(&arguments),
+        Command::Log(arguments) => commands::log(&arguments).map(|()| Exit::Done),
+        Command::Prune(arguments) => commands::prune(&arguments).map(|()| Exit::Done),
+        Command::Rm(arguments) => commands::rm(&arguments).map(|()| Exit::Done),
+        Command::Cache(arguments) => commands::cache(&arguments).map(|()| Exit::Done),
         Command::Devices(arguments) => commands::devices(&arguments).map(|()| Exit::Done),
         Command::Completions(arguments) => {
             commands::completions(&arguments, &mut Arguments::command()).map(|()| Exit::Done)
         }
+        Command::Manual(arguments) => commands::manual(&arguments, Arguments::command()).map(|()| Exit::Done),
     }
 }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
-use kiln_models::saved::ModelDescription;
+use kiln_models::saved::{ModelDescription, has_weights_alone};
 use kiln_settings::Override;
-use kiln_storage::layout::{self, CONFIG_FILE};
-use kiln_storage::steps;
+use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE, RACE_FILE};
+use kiln_storage::{StorageError, steps};
 use kiln_training::config::{Change, Config, Meaning, RefusedChanges, changes as changes_between};
 use kiln_training::run::{
     BURN_VERSION, Checkpoint, CheckpointError, HistoryEntry, Resumed, RunDocuments, RunFolder, RunRecord,
@@ -17,9 +17,6 @@ use kiln_training::run::{
 use crate::device::Chosen;
 use crate::exit::UsageError;
 use crate::terminal::say;
-
-/// The folder of all runs.
-pub(crate) const FOLDER: &str = "runs";
 
 /// The model of a configuration with its first weights, on the chosen device.
 pub(crate) fn first_model(config: &Config, data: &PreparedData, chosen: &Chosen) -> LanguageModel {
@@ -134,10 +131,9 @@ fn hexadecimal(hash: [u8; 32]) -> String {
     blake3::Hash::from_bytes(hash).to_hex().to_string()
 }
 
-/// The folder of a run: the given name; else the configuration's, with a number if that is taken. With `resume` it is
-/// the newest of those.
-pub(crate) fn run_path(config: &Path, name: Option<&str>, resume: bool) -> Result<PathBuf, UsageError> {
-    let folder = Path::new(FOLDER);
+/// The folder of a run in `folder`: the given name; else the configuration's, with a number if that is taken. With
+/// `resume` it is the newest of those.
+pub(crate) fn run_path(folder: &Path, config: &Path, name: Option<&str>, resume: bool) -> Result<PathBuf, UsageError> {
     if let Some(name) = name {
         check_name(name)?;
         return Ok(folder.join(name));
@@ -148,30 +144,66 @@ pub(crate) fn run_path(config: &Path, name: Option<&str>, resume: bool) -> Resul
     Ok(named(if resume && free > 1 { free - 1 } else { free }))
 }
 
-/// Makes sure that a name given by `--run` is that of a folder in `runs`.
+/// Makes sure that a name given by `--run` is that of a folder among the runs.
 fn check_name(name: &str) -> Result<(), UsageError> {
     let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0']);
     if plain {
         return Ok(());
     }
-    Err(UsageError(format!("--run {name}: a run's name is the name of a folder in `runs`, without `/`")))
+    Err(UsageError(format!(
+        "--run {name}: a run's name is the name of a folder in `runs`, without `/`; \
+                            `kiln resume PATH` goes on with a run that is elsewhere, and `--runs FOLDER` puts new \
+                            ones there"
+    )))
 }
 
-/// The line that resumes a run, as it would be typed.
-pub(crate) fn resume_words(command: &str, config: &Path, overrides: &[Override], device: &str, run: &Path) -> String {
-    let mut words = vec!["kiln".to_string(), command.to_string(), quoted(&config.to_string_lossy())];
+/// Makes sure that there is a run at a path, and says of something else what to do with it.
+pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
+    let there = path.display();
+    if layout::is_race(path) {
+        let file = path.join(RACE_FILE);
+        let words = resume_race_words(&file, &[], "auto", path);
+        return Err(UsageError(format!("{there} is a race, not a run\n{words}")).into());
+    }
+    if layout::is_run(path) {
+        return Ok(());
+    }
+    if !path.exists() {
+        return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
+    }
+    if path.join(MANIFEST_FILE).exists() {
+        let words = "is a checkpoint; give the folder of its run, which goes on from the newest one";
+        return Err(UsageError(format!("{there} {words}")).into());
+    }
+    if has_weights_alone(path) {
+        return Err(CheckpointError::WeightsOnly { folder: path.to_path_buf() }.into());
+    }
+    Err(StorageError::NotARun { path: path.to_path_buf() }.into())
+}
+
+/// The line that resumes a run, as it would be typed. The run has its configuration.
+pub(crate) fn resume_words(run: &Path, device: &str) -> String {
+    // The device by its own name: `auto` might choose another one the next time.
+    format!("go on with it:    kiln resume {} --device {}", quoted(&run.to_string_lossy()), quoted(device))
+}
+
+/// The line that resumes a race, as it would be typed.
+pub(crate) fn resume_race_words(config: &Path, overrides: &[Override], device: &str, race: &Path) -> String {
+    let mut words = vec!["kiln".to_string(), "race".to_string(), quoted(&config.to_string_lossy())];
     for setting in overrides {
         words.extend(["--set".to_string(), quoted(&setting.text())]);
     }
-    // The device by its own name: `auto` might choose another one the next time.
     words.extend(["--device".to_string(), quoted(device)]);
-    let name = run.file_name().map_or_else(|| run.to_string_lossy(), |name| name.to_string_lossy());
+    if let Some(runs) = race.parent().filter(|runs| *runs != Path::new("runs")) {
+        words.extend(["--runs".to_string(), quoted(&runs.to_string_lossy())]);
+    }
+    let name = race.file_name().map_or_else(|| race.to_string_lossy(), |name| name.to_string_lossy());
     words.extend(["--run".to_string(), quoted(&name), "--resume".to_string()]);
     format!("go on with it:    {}", words.join(" "))
 }
 
 /// The word as a shell would need it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_string()

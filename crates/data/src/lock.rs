@@ -12,7 +12,7 @@ pub(crate) struct FolderLock {
 impl FolderLock {
     /// Waits until nobody else holds `folder`.
     pub(crate) fn acquire(folder: &Path) -> std::io::Result<Self> {
-        let file = OpenOptions::new().create(true).write(true).truncate(false).open(folder.join("lock"))?;
+        let file = OpenOptions::new().create(true).write(true).truncate(false).open(folder.join(crate::cache::LOCK))?;
         match file.lock() {
             // Some network file systems know no locks; two runs at once are rare enough to do without.
             Err(error) if error.kind() != std::io::ErrorKind::Unsupported => Err(error),

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use crate::Violation;
 use serde::de::DeserializeOwned;
 
+use super::document::{self, Overriding};
+use super::hints::{Hints, Replaced};
 use super::problem::{ConfigErrors, Override, Source};
 use super::schema::Schema;
-use super::{document, mistakes, reader};
+use super::{mistakes, reader};
 
 /// Places that could not be read, beyond which no rules are checked.
 const MOST_BROKEN: usize = 1000;
@@ -47,10 +49,34 @@ pub fn read<T: DeserializeOwned>(
     overrides: &[Override],
     validate: impl FnOnce(&T) -> Vec<Violation>,
 ) -> Result<T, ConfigErrors> {
-    let mut root = document::parse(source).map_err(|problems| ConfigErrors::new(source, overrides, problems))?;
-    let mut problems = document::apply(&mut root, overrides);
+    read_with(source, overrides, &Hints::default(), validate)
+}
+
+/// The tables of the file that overrides replace by another one of the same choice, to be told to the user; none where
+/// the file is not TOML.
+pub fn replaced<T: DeserializeOwned>(source: &Source, overrides: &[Override], hints: &Hints<'_>) -> Vec<Replaced> {
+    let Ok(mut root) = document::parse(source) else { return Vec::new() };
     let schema = Schema::of::<T>();
-    let reader::Outcome { value, problems: mistakes, broken, renamed } = reader::read::<T>(&root, &schema);
+    let mut overriding = Overriding::new(&schema, hints);
+    // What is wrong is told where the same is read.
+    let _ = overriding.apply(&mut root, overrides);
+    overriding.replaced
+}
+
+/// As [`read`], with what is known of the keys beside the type.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with<T: DeserializeOwned>(
+    source: &Source,
+    overrides: &[Override],
+    hints: &Hints<'_>,
+    validate: impl FnOnce(&T) -> Vec<Violation>,
+) -> Result<T, ConfigErrors> {
+    let mut root = document::parse(source).map_err(|problems| ConfigErrors::new(source, overrides, problems))?;
+    let schema = Schema::of::<T>();
+    let mut problems = Overriding::new(&schema, hints).apply(&mut root, overrides);
+    let reader::Outcome { value, problems: mistakes, broken, renamed } = reader::read::<T>(&root, &schema, hints.word);
     problems.extend(mistakes);
     // Which rules depend on what could not be read is asked for each of both; that many mistakes are enough to report.
     if let Some(value) = value.as_ref().filter(|_| broken.len() <= MOST_BROKEN) {

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use super::hints::{Hints, Replaced};
 use super::problem::{Origin, Override, Problem, Source};
+use super::schema::{Schema, join};
 
 /// A value and its place.
 #[derive(Debug, Clone)]
@@ -120,19 +122,73 @@ fn has_line_end(text: &str, one: usize, other: usize) -> bool {
     text.as_bytes().get(one.min(other)..one.max(other)).is_some_and(|between| between.contains(&b'\n'))
 }
 
-/// Puts the overrides into the tree, later ones over earlier ones.
-pub(crate) fn apply(root: &mut Node, overrides: &[Override]) -> Vec<Problem> {
-    overrides
-        .iter()
-        .enumerate()
-        .filter_map(|(index, set)| apply_one(root, set, Origin::Override(index)).err())
-        .collect()
+/// Overrides that are put into a tree.
+pub(crate) struct Overriding<'a> {
+    pub(crate) schema: &'a Schema,
+    pub(crate) hints: &'a Hints<'a>,
+    /// The tables of the file that made room.
+    pub(crate) replaced: Vec<Replaced>,
 }
 
-fn apply_one(root: &mut Node, set: &Override, origin: Origin) -> Result<(), Problem> {
+impl<'a> Overriding<'a> {
+    pub(crate) fn new(schema: &'a Schema, hints: &'a Hints<'a>) -> Self {
+        Self { schema, hints, replaced: Vec::new() }
+    }
+
+    /// Puts the overrides into the tree, later ones over earlier ones. One that is in another table of a choice than
+    /// the file chose replaces that.
+    pub(crate) fn apply(&mut self, root: &mut Node, overrides: &[Override]) -> Vec<Problem> {
+        let apply = |(index, set)| self.apply_one(root, set, index).err();
+        overrides.iter().enumerate().filter_map(apply).collect()
+    }
+
+    fn apply_one(&mut self, root: &mut Node, set: &Override, index: usize) -> Result<(), Problem> {
+        let key: Vec<&str> = set.key.split('.').map(str::trim).collect();
+        let word = set.value.trim_matches('"');
+        let is_choice = self.hints.choice(self.schema, &key.join(".")).contains(&word);
+        // A choice that is set to the name of a table means that table, as the file has it or without keys.
+        let parts = if is_choice { [&key[..], &[word]].concat() } else { key };
+        let (mut table, mut path) = (&mut *root, String::new());
+        for part in &parts {
+            self.make_room(table, &path, part, index);
+            path = join(&path, part);
+            let Some(entry) = table.entry(part) else { break };
+            table = entry;
+        }
+        let origin = Origin::Override(index);
+        if !is_choice {
+            return set_value(root, set, &parts, overriding_value(set, origin), origin);
+        }
+        if root_has(root, &parts) {
+            return Ok(());
+        }
+        let empty = Node { value: Value::Table(Vec::new()), ..overriding_value(set, origin) };
+        set_value(root, set, &parts, empty, origin)
+    }
+
+    /// Removes from a table of the file what excludes `key`. What another override set stays: two that contradict each
+    /// other are a mistake.
+    fn make_room(&mut self, table: &mut Node, path: &str, key: &str, index: usize) {
+        let names = self.hints.choice(self.schema, path);
+        let Value::Table(entries) = &mut table.value else { return };
+        if names.contains(&key) {
+            let is_excluded = |(name, node): &(String, Node)| {
+                name != key && names.contains(&name.as_str()) && node.origin == Origin::File
+            };
+            for (name, _) in entries.extract_if(.., |entry| is_excluded(entry)) {
+                self.replaced.push(Replaced { table: join(path, &name), by: index });
+            }
+        }
+    }
+}
+
+fn root_has(root: &Node, parts: &[&str]) -> bool {
+    parts.iter().try_fold(root, |node, part| node.get(part)).is_some()
+}
+
+fn set_value(root: &mut Node, set: &Override, parts: &[&str], value: Node, origin: Origin) -> Result<(), Problem> {
     let key_span = 0..set.key.len();
-    let mut parts: Vec<&str> = set.key.split('.').map(str::trim).collect();
-    let last = parts.pop().unwrap_or_default();
+    let Some((last, parts)) = parts.split_last() else { return Ok(()) };
     let mut table = root;
     for (depth, part) in parts.iter().enumerate() {
         if table.entry(part).is_none() {
@@ -160,7 +216,7 @@ fn apply_one(root: &mut Node, set: &Override, origin: Origin) -> Result<(), Prob
             }
         };
     }
-    insert(table, last, overriding_value(set, origin));
+    insert(table, last, value);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod checked;
 mod document;
 mod failure;
 pub mod files;
+mod hints;
 mod holes;
 mod mistakes;
 mod problem;
@@ -21,8 +22,9 @@ mod suggestion;
 mod tests;
 mod violation;
 
-pub use checked::read;
+pub use checked::{read, read_with, replaced};
 pub use document::key_span;
+pub use hints::{Hints, Replaced};
 pub use problem::{ConfigErrors, Origin, Override, Problem, Source};
 pub use schema::{Entry, Kind, Schema, join};
 pub use source::{ConfigFileError, read_source};

@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::schema::{Kind, Schema, join, listed};
 use super::suggestion::same_word;
 
-/// A key that its table does not know.
+/// A key that its table does not know; `said` is what is known of it as a word of another program.
 pub(crate) fn unknown_key(
     schema: &Schema,
     table: &str,
@@ -15,14 +15,17 @@ pub(crate) fn unknown_key(
     node: &Node,
     known: &[&str],
     meant: Option<&str>,
+    said: Option<String>,
 ) -> Problem {
     let is_choice = matches!(schema.get(table).map(|entry| &entry.kind), Some(Kind::Choice(_)));
     let elsewhere = elsewhere(schema, table, key);
     let mut help = Vec::new();
     match meant {
-        Some(meant) if same_word(meant, key) || elsewhere.is_empty() => help.push(format!("did you mean `{meant}`?")),
+        Some(meant) if same_word(meant, key) => help.push(format!("did you mean `{meant}`?")),
         _ if !elsewhere.is_empty() => help.push(format!("there is a `{key}` in {}", listed_tables(&elsewhere))),
-        _ => {}
+        _ if said.is_some() => help.extend(said),
+        Some(meant) => help.push(format!("did you mean `{meant}`?")),
+        None => {}
     }
     let (message, label) = match (table, is_choice) {
         ("", _) => (format!("unknown section or key `{key}`"), "unknown"),

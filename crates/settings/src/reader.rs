@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use super::document::{Node, Value};
 use super::holes::Holes;
 use super::mistakes;
-use super::problem::Problem;
-use super::schema::{Schema, join};
+use super::problem::{Origin, Problem};
+use super::schema::{Kind, Schema, join};
 
 /// The largest integer that TOML has. A larger one can be read, but not written again.
 const LARGEST: i128 = i64::MAX as i128;
@@ -65,11 +65,11 @@ impl Renamed {
 }
 
 /// Reads a `T` out of the tree.
-pub(crate) fn read<T: DeserializeOwned>(root: &Node, schema: &Schema) -> Outcome<T> {
+pub(crate) fn read<T: DeserializeOwned>(root: &Node, schema: &Schema, word: fn(&str) -> Option<String>) -> Outcome<T> {
     let mut holes = Holes::default();
     loop {
         let notes = RefCell::new(Notes::default());
-        let reader = Reader { node: Some(root), path: String::new(), schema, holes: &holes, notes: &notes };
+        let reader = Reader { node: Some(root), path: String::new(), schema, word, holes: &holes, notes: &notes };
         let failure = match T::deserialize(reader) {
             Ok(value) => return finish(Some(value), notes.into_inner(), &holes, root, schema),
             Err(failure) => failure,
@@ -110,6 +110,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) node: Option<&'a Node>,
     pub(crate) path: String,
     pub(crate) schema: &'a Schema,
+    /// What to say of the words of other programs.
+    word: fn(&str) -> Option<String>,
     holes: &'a Holes,
     notes: &'a RefCell<Notes>,
 }
@@ -185,8 +187,20 @@ impl<'a> Reader<'a> {
         let item = |(index, node)| self.child(format!("{}[{index}]", self.path), Some(node));
         match self.value() {
             Some(Value::List(items)) => items.iter().enumerate().map(item).collect(),
+            _ if let Some(node) = self.lone_text() => vec![item((0, node))],
             _ => self.dummy("a list", Vec::new()),
         }
+    }
+
+    /// A text that an override gives where a list of texts is expected: on a command line, brackets and quotes are a
+    /// nuisance.
+    fn lone_text(&self) -> Option<&'a Node> {
+        let takes_texts = || {
+            let item = self.schema.get(&format!("{}[]", self.path));
+            item.is_some_and(|entry| entry.kind == Kind::Text)
+        };
+        let is_text = |node: &Node| matches!(node.value, Value::Text(_)) || node.typed.is_some();
+        self.node.filter(|node| matches!(node.origin, Origin::Override(_)) && is_text(node) && takes_texts())
     }
 
     /// The entries of a table that has these fields: each known key, each unknown one under the name it was meant to
@@ -222,7 +236,7 @@ impl<'a> Reader<'a> {
             return Some(known);
         }
         let meant = super::suggestion::nearest(key, known);
-        self.note(mistakes::unknown_key(self.schema, &self.path, key, node, known, meant));
+        self.note(mistakes::unknown_key(self.schema, &self.path, key, node, known, meant, (self.word)(key)));
         let is_free = |meant: &&str| table.iter().all(|(other, _)| other != meant);
         let was_read = |meant: &&str| self.notes.borrow().renamed.0.contains_key(&join(&self.path, meant));
         let meant = meant.filter(is_free).filter(|meant| !was_read(meant))?;

@@ -17,6 +17,7 @@ mod staged;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod thinning;
 mod verified;
 
 pub use atomic::{create_folder_durably, remove_folder_atomically, write_file_atomically, write_folder_atomically};
@@ -33,4 +34,5 @@ pub use layout::checkpoint_folder;
 pub use manifest::{Manifest, ManifestFile, read_small};
 pub use reader::{CheckpointReader, open_tensors, read_safetensors, verify_checkpoint};
 pub use staged::StagedFolder;
+pub use thinning::drop_files;
 pub use verified::VerifiedSteps;

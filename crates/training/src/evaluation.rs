@@ -25,14 +25,28 @@ pub struct Evaluation {
 impl Evaluation {
     /// From the mean loss of `tokens` predictions on `file`, which says how many bytes and characters its tokens hold.
     fn new(loss: f64, tokens: u64, file: &TokenFile) -> Self {
-        let tokens_per = |count: u64| file.len() as f64 / count.max(1) as f64;
+        Self::of_lengths(loss, tokens, [file.len(), file.bytes(), file.characters()])
+    }
+
+    /// From the mean loss of `tokens` predictions on texts of so many tokens, bytes and characters in all.
+    fn of_lengths(loss: f64, tokens: u64, [all, bytes, characters]: [u64; 3]) -> Self {
+        let tokens_per = |count: u64| all as f64 / count.max(1) as f64;
         Self {
             loss,
             perplexity: loss.exp(),
-            bits_per_byte: loss / std::f64::consts::LN_2 * tokens_per(file.bytes()),
-            nats_per_character: loss * tokens_per(file.characters()),
+            bits_per_byte: loss / std::f64::consts::LN_2 * tokens_per(bytes),
+            nats_per_character: loss * tokens_per(characters),
             tokens,
         }
+    }
+
+    /// The loss on several texts taken together, each of which was evaluated by itself: the mean over all predictions.
+    pub fn together(parts: &[(Self, TokenFile)]) -> Self {
+        let tokens: u64 = parts.iter().map(|(part, _)| part.tokens).sum();
+        let nats: f64 = parts.iter().map(|(part, _)| part.loss * part.tokens as f64).sum();
+        let sum = |length: fn(&TokenFile) -> u64| parts.iter().map(|(_, file)| length(file)).sum();
+        let lengths = [sum(TokenFile::len), sum(TokenFile::bytes), sum(TokenFile::characters)];
+        Self::of_lengths(nats / tokens as f64, tokens, lengths)
     }
 }
 
@@ -61,23 +75,51 @@ pub fn evaluate(
     plan: &EvaluationPlan,
     proceed: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Option<Evaluation>, EvaluationError> {
-    let mut nats = 0.0_f64;
-    let mut scored = 0_u64;
+    let (mut nats, mut scored) = (0.0_f64, 0_u64);
+    let finished = walk(model, file, plan, proceed, &mut |losses| {
+        nats += losses.iter().sum::<f64>();
+        scored += losses.len() as u64;
+    })?;
+    Ok(finished.then(|| Evaluation::new(nats / scored as f64, scored, file)))
+}
+
+/// The loss of every token of `file` but the first, nats, in the order of the text. The plan must read the text in
+/// that order: one stream where it carries the state.
+///
+/// # Errors
+/// See [`EvaluationError`].
+pub fn token_losses(
+    model: &LanguageModel,
+    file: &TokenFile,
+    plan: &EvaluationPlan,
+) -> Result<Vec<f64>, EvaluationError> {
+    let mut all = Vec::new();
+    walk(model, file, plan, &mut |_| true, &mut |losses| all.extend_from_slice(losses))?;
+    Ok(all)
+}
+
+/// Gives the counted losses of one batch after the other; says whether it came to the end.
+fn walk(
+    model: &LanguageModel,
+    file: &TokenFile,
+    plan: &EvaluationPlan,
+    proceed: &mut dyn FnMut(u64) -> bool,
+    take: &mut dyn FnMut(&[f64]),
+) -> Result<bool, EvaluationError> {
     let mut state: Option<State> = None;
     for index in 0..plan.batches() {
         if !proceed(index) {
-            return Ok(None);
+            return Ok(false);
         }
         let batch = plan.read(file, index)?;
-        scored += batch.scored;
         let before = state.take().filter(|_| batch.carries_state);
         let (losses, after) = losses(model, &batch, before);
         state = after;
         let losses = losses.try_into_data()?;
         let counted = losses.iter::<f64>().zip(&batch.weights).filter(|(_, weight)| **weight > 0.0);
-        nats += counted.map(|(loss, _)| loss).sum::<f64>();
+        take(&counted.map(|(loss, _)| loss).collect::<Vec<f64>>());
     }
-    Ok(Some(Evaluation::new(nats / scored as f64, scored, file)))
+    Ok(true)
 }
 
 /// The loss of every token of a batch, counted or not, nats, [rows * columns], and the state after it.

@@ -8,7 +8,6 @@ use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
 use kiln_optimization::optimizers::OptimizerConfig;
-use kiln_training::config::Config;
 use kiln_training::learning::{RateFindings, RatePoint, RateRange, RateStop, RateTest, find_rate as test_rates};
 use serde::Serialize;
 
@@ -65,7 +64,7 @@ struct Report<'a> {
 
 /// `kiln find-rate`.
 pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
-    let config = Config::open(&arguments.config.config, &arguments.config.overrides)?;
+    let config = arguments.config.open()?;
     let range = range(arguments, &config.optimizer)?;
     let picture = arguments.output.as_deref().map(Picture::named).transpose()?;
     let chosen = arguments.device.open()?;

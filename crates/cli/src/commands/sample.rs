@@ -1,18 +1,19 @@
 //! `kiln sample RUN`: text written with a trained model.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use kiln_inference::{Finish, Generation, Request, SamplerConfig, generate};
+use kiln_inference::{Finish, GenerateError, Generation, Request, SamplerConfig, generate};
 use kiln_models::saved::SavedModel;
 use kiln_settings::files::{Content, Links, read_regular};
 use kiln_storage::Which;
 use serde::Serialize;
 
-use crate::arguments::DeviceArguments;
+use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
+use crate::report;
 use crate::terminal::say;
 
 const PROMPT_HEADING: &str = "Prompt";
@@ -22,14 +23,21 @@ const SAMPLER_HEADING: &str = "Choice of tokens";
 const LONGEST_PROMPT: u64 = 16 << 20;
 
 const ABOUT_THE_TEXT: &str =
-    "The prompt is written first, then its continuation as it comes. The same command writes the same text.";
+    "The prompt is written first, then its continuation as it comes. The same command writes the same text.
+
+On a terminal and without a prompt, each line that is typed is continued, until Ctrl-D; `--prompt \"\"` writes a
+document from its beginning instead.";
 
 /// Arguments of `kiln sample`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = ABOUT_THE_TEXT)]
 pub(crate) struct SampleArguments {
-    /// A run folder, for example runs/quickstart, or a checkpoint in one
+    /// A run, by its folder or its name, for example runs/quickstart; a checkpoint; or a folder with
+    /// `model.safetensors` and `tokenizer.json`
     run: PathBuf,
+
+    #[command(flatten)]
+    runs: RunsArguments,
 
     /// Which checkpoint of the run: best, last, or a number of steps
     #[arg(long, value_name = "WHICH", default_value = "best")]
@@ -42,6 +50,15 @@ pub(crate) struct SampleArguments {
     /// UTF-8 file with the text to continue, read as it is, a line break at its end included; `-` is stdin
     #[arg(long, value_name = "FILE", help_heading = PROMPT_HEADING)]
     prompt_file: Option<PathBuf>,
+
+    /// Read prompts, one a line, until the input ends, and continue each; also where stdin is no terminal
+    #[arg(short, long, help_heading = PROMPT_HEADING, conflicts_with_all = ["prompt", "prompt_file", "json", "count"])]
+    interactive: bool,
+
+    /// How many texts to write, each with the seed after that of the one before; `---` stands between them, and with
+    /// `--json` there is an object a line
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
 
     /// Most tokens to write after the prompt
     #[arg(short = 'n', long, value_name = "N", default_value_t = 500)]
@@ -102,7 +119,7 @@ struct Sample<'a> {
     finish: &'static str,
     seed: u64,
     checkpoint: &'a Path,
-    step: u64,
+    step: Option<u64>,
     tokens_per_second: Option<f64>,
 }
 
@@ -114,15 +131,73 @@ struct Sample<'a> {
 pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let request = request(arguments)?;
     let chosen = arguments.device.choose()?;
-    let saved = SavedModel::open(&arguments.run, arguments.checkpoint, &chosen.device)?;
+    let saved = SavedModel::open(&arguments.runs.find(&arguments.run), arguments.checkpoint, &chosen.device)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
     if arguments.verbose {
         say(&format!("device: {}", chosen.description));
-        say(&format!("model: {}, step {}", saved.folder.display(), saved.step));
+        let step = saved.step.map_or_else(String::new, |step| format!(", step {step}"));
+        say(&format!("model: {}{step}", saved.folder.display()));
     }
-    let mut generation = generate(&saved.model, &saved.tokenizer, &request)?;
+    if arguments.is_interactive() {
+        return continue_lines(&saved, &request, arguments);
+    }
+    for index in 0..arguments.count {
+        if index > 0 && !arguments.json {
+            writeln!(io::stdout(), "\n---")?;
+        }
+        write_text(&saved, &with_seed_after(&request, index), arguments)?;
+    }
+    Ok(())
+}
+
+impl SampleArguments {
+    /// Whether prompts are read as long as there are any.
+    fn is_interactive(&self) -> bool {
+        let has_prompt = self.prompt.is_some() || self.prompt_file.is_some();
+        let is_plain = !has_prompt && !self.json && self.count == 1;
+        self.interactive || (is_plain && io::stdin().is_terminal() && io::stdout().is_terminal())
+    }
+}
+
+/// The same request with the seed that is so many after its own.
+fn with_seed_after(request: &Request, index: u64) -> Request {
+    let sampler = SamplerConfig { seed: request.sampler.seed.wrapping_add(index), ..request.sampler };
+    Request { sampler, ..request.clone() }
+}
+
+/// Continues every line of stdin, each with another seed. One that the model cannot read is said, and the next one
+/// asked for.
+fn continue_lines(saved: &SavedModel, request: &Request, arguments: &SampleArguments) -> anyhow::Result<()> {
+    let is_asked = io::stdin().is_terminal();
+    if is_asked {
+        say("type a text to continue; an empty line begins a document; Ctrl-D ends");
+    }
+    for index in 0.. {
+        if is_asked {
+            let mut stderr = io::stderr().lock();
+            let _ = stderr.write_all(b"> ").and_then(|()| stderr.flush());
+        }
+        let mut line = String::new();
+        let read = io::stdin().lock().take(LONGEST_PROMPT).read_line(&mut line);
+        if read.context("cannot read a prompt from stdin")? == 0 {
+            break;
+        }
+        let prompt = line.trim_end_matches(['\n', '\r']).to_owned();
+        let request = Request { prompt, ..with_seed_after(request, index) };
+        match write_text(saved, &request, arguments) {
+            Err(error) if matches!(error.downcast_ref(), Some(GenerateError::Prompt(_))) => report::print(&error),
+            other => other?,
+        }
+        writeln!(io::stdout())?;
+    }
+    Ok(())
+}
+
+/// Writes one text, as it comes or as an object.
+fn write_text(saved: &SavedModel, request: &Request, arguments: &SampleArguments) -> anyhow::Result<()> {
+    let mut generation = generate(&saved.model, &saved.tokenizer, request)?;
     let mut speed = Speed::new();
     let mut stdout = io::stdout().lock();
     if arguments.json {

@@ -1,18 +1,23 @@
-//! `kiln train CONFIG`: trains, and resumes a run that stopped.
+//! `kiln train CONFIG`: trains, and resumes a run that stopped. `kiln resume RUN`: resumes it wherever it is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context;
 
 use burn::module::Module;
 use burn::train::Interrupter;
 use clap::Args;
 use kiln_data::shards::{EntropyFloor, PreparedData};
 use kiln_models::LanguageModel;
+use kiln_settings::Override;
+use kiln_storage::layout::CONFIG_FILE;
 use kiln_storage::steps;
 use kiln_training::config::Config;
 use kiln_training::learning::{self, Outcome, Session, Stop};
 use kiln_training::run::RunFolder;
 
-use crate::arguments::{ConfigArguments, DeviceArguments};
+use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments, overriding};
 use crate::exit::Exit;
 use crate::runs;
 use crate::signals::{self, Received};
@@ -27,15 +32,42 @@ pub(crate) struct TrainArguments {
     config: ConfigArguments,
 
     #[command(flatten)]
-    device: DeviceArguments,
+    training: TrainingArguments,
 
-    /// Name of the run, a folder under `runs/` [default: the configuration file's name, numbered if it is taken]
+    #[command(flatten)]
+    runs: RunsArguments,
+
+    /// Name of the run, a folder among the runs [default: the configuration file's name, numbered if it is taken]
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
 
     /// Go on where the run stopped, or start it if there is none
     #[arg(long)]
     resume: bool,
+}
+
+/// Arguments of `kiln resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArguments {
+    /// The folder of the run, wherever it is now; a mere name is looked for among the runs too
+    run: PathBuf,
+
+    /// Change a key of the run's configuration that may change, for example `--set run.steps=2000`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = overriding)]
+    overrides: Vec<Override>,
+
+    #[command(flatten)]
+    training: TrainingArguments,
+
+    #[command(flatten)]
+    runs: RunsArguments,
+}
+
+/// What is said of training whether it starts or goes on.
+#[derive(Debug, Args)]
+struct TrainingArguments {
+    #[command(flatten)]
+    device: DeviceArguments,
 
     /// Stop and save after this step, as a signal would
     #[arg(long, value_name = "STEP")]
@@ -48,27 +80,43 @@ pub(crate) struct TrainArguments {
 
 /// `kiln train`.
 pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
-    let started = std::time::Instant::now();
-    let config = Config::open(&arguments.config.config, &arguments.config.overrides)?;
-    let run_path = runs::run_path(&arguments.config.config, arguments.run.as_deref(), arguments.resume)?;
-    RunFolder::refuse_second_trainer(&run_path)?;
-    let changes = runs::changes(&run_path, arguments.resume, &config)?;
+    let config = arguments.config.open()?;
+    let folder = arguments.runs.folder();
+    let path = runs::run_path(&folder, &arguments.config.config, arguments.run.as_deref(), arguments.resume)?;
+    run(&config, &path, arguments.resume, &arguments.training)
+}
+
+/// `kiln resume`.
+pub(crate) fn resume(arguments: &ResumeArguments) -> anyhow::Result<Exit> {
+    let path = arguments.runs.find(&arguments.run);
+    runs::make_sure_of_a_run(&path)?;
+    let config = Config::open(&path.join(CONFIG_FILE), &arguments.overrides)
+        .context("the run's own configuration is needed to go on with it")?;
+    run(&config, &path, true, &arguments.training)
+}
+
+/// Trains a run to its end or until it is stopped.
+fn run(config: &Config, run_path: &Path, resume: bool, arguments: &TrainingArguments) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    RunFolder::refuse_second_trainer(run_path)?;
+    let changes = runs::changes(run_path, resume, config)?;
     let chosen = arguments.device.open()?;
-    let data = training_data::prepare(&config)?;
+    let data = training_data::prepare(config)?;
     // The floor is that of the whole validation split: a loss on a part of it is not comparable.
     let floor = data.floor.filter(|_| config.run.evaluate_fraction == 1.0);
-    let (folder, resumed) = runs::open_run(&run_path, arguments.resume, &config, changes, &data, &chosen)?;
+    let (folder, resumed) = runs::open_run(run_path, resume, config, changes, &data, &chosen)?;
+    let resumed_at = resumed.as_ref().map(|(_, checkpoint)| checkpoint.state.step);
     let model = match &resumed {
         Some((model, _)) => model.clone(),
-        None => runs::first_model(&config, &data, &chosen),
+        None => runs::first_model(config, &data, &chosen),
     };
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
-    describe(&config, &data, &model, &run_path);
+    describe(config, &data, &model, run_path);
 
     let (renderer, observer, unsaid) = arguments.progress.displays(&interrupter, data.tokenizer.clone(), floor);
     let session = Session {
-        config: &config,
+        config,
         model,
         train: data.train.clone(),
         validation: data.validation.clone(),
@@ -80,63 +128,66 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
     let outcome = learning::train(session, renderer, interrupter);
     unsaid.say();
     let outcome = outcome.inspect_err(|_| {
-        if steps(&run_path).is_ok_and(|steps| !steps.is_empty()) {
-            say(&resume_words(arguments, &chosen.name, &run_path));
+        if steps(run_path).is_ok_and(|steps| !steps.is_empty()) {
+            say(&runs::resume_words(run_path, &chosen.name));
         }
     })?;
-    let seconds = started.elapsed().as_secs_f64();
-    Ok(finish(arguments, &chosen.name, &outcome, floor, &run_path, seconds, &received))
+    let end = End { run: run_path, device: &chosen.name, resumed_at, seconds: started.elapsed().as_secs_f64() };
+    Ok(end.say(&outcome, floor, &received))
 }
 
 /// The last words of a run: what came out and what to type next.
-fn finish(
-    arguments: &TrainArguments,
-    device: &str,
-    outcome: &Outcome,
-    floor: Option<EntropyFloor>,
-    run_path: &Path,
+struct End<'a> {
+    run: &'a Path,
+    device: &'a str,
+    /// The step that it was resumed after, if it was.
+    resumed_at: Option<u64>,
     seconds: f64,
-    received: &Received,
-) -> Exit {
-    let run = run_path.display();
-    match &outcome.stop {
-        Stop::Done | Stop::Early => {
-            if outcome.stop == Stop::Early {
-                say("ended early: the validation loss did not become better for `run.patience` evaluations");
-            }
-            let (time, saving) = (duration(seconds), outcome.saving.as_secs_f64());
-            say(&format!("done: {} steps in {time}, of which {saving:.2} s stood still for saving", outcome.step));
-            if let Some(evaluation) = &outcome.evaluation {
-                let mut line = format!(
-                    "validation loss {:.4} nats/token, perplexity {:.2}, {:.4} bits/byte",
-                    evaluation.loss, evaluation.perplexity, evaluation.bits_per_byte
-                );
-                if let Some(floor) = floor {
-                    line.push_str(&format!("\n{}", floor_words(evaluation.nats_per_character, &floor)));
-                }
-                say(&line);
-            }
-            say(&format!("sample from it:   kiln sample {run}"));
-            say(&format!("evaluate it:      kiln eval {run}"));
-            Exit::Done
-        }
-        Stop::Interrupted(_) | Stop::AfterStep => {
-            let reason = match &outcome.stop {
-                Stop::AfterStep => Some("--stop-after"),
-                Stop::Interrupted(reason) => reason.as_deref(),
-                Stop::Done | Stop::Early => None,
-            };
-            let by = reason.map_or_else(String::new, |reason| format!(" by {reason}"));
-            say(&format!("stopped{by} after step {}; saved in {run}", outcome.step));
-            say(&resume_words(arguments, device, run_path));
-            received.exit()
-        }
-    }
 }
 
-/// The line that resumes this run.
-fn resume_words(arguments: &TrainArguments, device: &str, run: &Path) -> String {
-    runs::resume_words("train", &arguments.config.config, &arguments.config.overrides, device, run)
+impl End<'_> {
+    fn say(&self, outcome: &Outcome, floor: Option<EntropyFloor>, received: &Received) -> Exit {
+        let run = self.run.display();
+        let reason = match &outcome.stop {
+            Stop::Done | Stop::Early => {
+                self.say_done(outcome, floor);
+                return Exit::Done;
+            }
+            Stop::AfterStep => Some("--stop-after"),
+            Stop::Interrupted(reason) => reason.as_deref(),
+        };
+        let by = reason.map_or_else(String::new, |reason| format!(" by {reason}"));
+        say(&format!("stopped{by} after step {}; saved in {run}", outcome.step));
+        say(&runs::resume_words(self.run, self.device));
+        received.exit()
+    }
+
+    fn say_done(&self, outcome: &Outcome, floor: Option<EntropyFloor>) {
+        let run = runs::quoted(&self.run.to_string_lossy());
+        if outcome.stop == Stop::Early {
+            say("ended early: the validation loss did not become better for `run.patience` evaluations");
+        }
+        let (step, saving) = (outcome.step, outcome.saving.as_secs_f64());
+        if self.resumed_at == Some(step) {
+            say(&format!("there was nothing left to do: all {step} steps had been made"));
+            say(&format!("train on:         kiln resume {run} --set run.steps={}", step.saturating_mul(2)));
+        } else {
+            let time = duration(self.seconds);
+            say(&format!("done: {step} steps in {time}, of which {saving:.2} s stood still for saving"));
+        }
+        if let Some(evaluation) = &outcome.evaluation {
+            let mut line = format!(
+                "validation loss {:.4} nats/token, perplexity {:.2}, {:.4} bits/byte",
+                evaluation.loss, evaluation.perplexity, evaluation.bits_per_byte
+            );
+            if let Some(floor) = floor {
+                line.push_str(&format!("\n{}", floor_words(evaluation.nats_per_character, &floor)));
+            }
+            say(&line);
+        }
+        say(&format!("sample from it:   kiln sample {run}"));
+        say(&format!("evaluate it:      kiln eval {run}"));
+    }
 }
 
 /// What is about to be trained, in a few lines.

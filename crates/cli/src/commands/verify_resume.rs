@@ -1,16 +1,14 @@
 //! `kiln verify-resume CONFIG`: whether a run that was stopped ends with the bits of one that was not.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use clap::Args;
-use kiln_training::config::Config;
 use kiln_training::run::Comparison;
 
-use crate::arguments::{ConfigArguments, DeviceArguments};
+use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
-use crate::runs;
 use crate::terminal::say;
 
 /// Arguments of `kiln verify-resume`.
@@ -22,6 +20,9 @@ pub(crate) struct VerifyResumeArguments {
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
 
+    #[command(flatten)]
+    pub(crate) runs: RunsArguments,
+
     /// The step after which the second run is stopped [default: half of the steps]
     #[arg(long, value_name = "STEP")]
     pub(crate) stop_after: Option<u64>,
@@ -29,7 +30,7 @@ pub(crate) struct VerifyResumeArguments {
 
 /// `kiln verify-resume`.
 pub(crate) fn verify_resume(arguments: &VerifyResumeArguments) -> anyhow::Result<Exit> {
-    let config = Config::open(&arguments.config.config, &arguments.config.overrides)?;
+    let config = arguments.config.open()?;
     let stop = stop_step(arguments.stop_after, config.run.steps)?;
     let chosen = arguments.device.choose()?;
     let trials = Trials { arguments, device: &chosen.name };
@@ -91,16 +92,17 @@ impl Trials<'_> {
         for setting in &self.arguments.config.overrides {
             command.arg("--set").arg(setting.text());
         }
+        command.arg("--runs").arg(self.arguments.runs.folder());
         command.args(["--progress", "lines"]).args(more).stdin(Stdio::null()).stdout(Stdio::null());
         let status = command.status().context("cannot start this program again")?;
         anyhow::ensure!(status.success(), "the training ended with {status}, so there is nothing to compare");
-        Ok(Path::new(runs::FOLDER).join(name))
+        Ok(self.arguments.runs.folder().join(name))
     }
 
     /// Removes the folders of all runs.
     fn remove(&self) -> anyhow::Result<()> {
         for which in ["first", "second", "whole", "parts"] {
-            let folder = Path::new(runs::FOLDER).join(self.name(which));
+            let folder = self.arguments.runs.folder().join(self.name(which));
             if folder.exists() {
                 std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove `{}`", folder.display()))?;
             }

@@ -7,6 +7,7 @@ use kiln_settings::ConfigFileError;
 use kiln_storage::StorageError;
 use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, RACE_FILE, is_race};
 use kiln_training::config::RefusedChanges;
+use kiln_training::run::{CheckpointError, FolderError};
 
 /// The advice that the first error of the chain has which has any.
 pub(super) fn of(error: &anyhow::Error) -> Option<String> {
@@ -19,6 +20,12 @@ pub(super) fn of(error: &anyhow::Error) -> Option<String> {
         }
         if let Some(error) = cause.downcast_ref() {
             return Some(of_changes(error));
+        }
+        if let Some(CheckpointError::WeightsOnly { .. }) = cause.downcast_ref() {
+            return Some("`kiln sample` and `kiln eval` take it; to train on, restore the folder from a copy".into());
+        }
+        if let Some(error) = cause.downcast_ref() {
+            return of_folder(error);
         }
         cause.downcast_ref::<ConfigFileError>().and_then(|error| match error {
             ConfigFileError::Wrong(_) => None,
@@ -64,6 +71,16 @@ fn of_storage(error: &StorageError) -> Option<String> {
     Some(help)
 }
 
+fn of_folder(error: &FolderError) -> Option<String> {
+    match error {
+        FolderError::Storage(error) => of_storage(error),
+        FolderError::NoBest { .. } => Some("keep the newest one by `--keep last`".into()),
+        FolderError::NotOurs { .. } => Some("move it elsewhere, or remove the folder by other means".into()),
+        FolderError::Locked { .. } => Some("wait until it has ended, or stop it by Ctrl-C where it runs".into()),
+        FolderError::Exists { .. } => None,
+    }
+}
+
 fn of_model(error: &SavedModelError) -> Option<String> {
     let help = match error {
         SavedModelError::Storage(error) => return of_storage(error),
@@ -93,8 +110,6 @@ fn of_changes(error: &RefusedChanges) -> String {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-
-    use kiln_training::run::{CheckpointError, FolderError};
 
     use super::*;
     use crate::report::render;

@@ -19,7 +19,7 @@ pub(super) fn fetch(
     report: Report,
 ) -> Result<PathBuf, DownloadError> {
     let expected = config.sha256.to_ascii_lowercase();
-    let folder = cache.join("downloads").join(&expected);
+    let folder = cache.join(crate::cache::DOWNLOADS).join(&expected);
     std::fs::create_dir_all(&folder).map_err(|source| DownloadError::File { path: folder.clone(), source })?;
     // Two runs that start together must not write into the same part.
     let _lock = FolderLock::acquire(&folder).map_err(|source| DownloadError::File { path: folder.clone(), source })?;

@@ -245,7 +245,7 @@ impl Folder {
             hasher.update(part);
         }
         let name = hasher.finalize().to_hex();
-        let path = cache.join("tokens").join(&name.as_str()[..32]);
+        let path = cache.join(crate::cache::TOKENS).join(&name.as_str()[..32]);
         std::fs::create_dir_all(&path).map_err(|source| DataError::Cache { path: path.clone(), source })?;
         Ok(Self(path))
     }

@@ -14,7 +14,7 @@ use super::cube_tile::{Form, UNITS};
 use super::geometry::{AttentionHeads, AttentionScores};
 use super::reference::WeightDropout;
 use super::{AttentionGradients, AttentionOps};
-use crate::cube::{cubes, empty, one_by_one, sizes};
+use crate::cube::{cubes, empty, one_by_one, sizes, vector_size};
 
 impl AttentionOps for CubeBackend {
     fn causal_attention(
@@ -42,6 +42,8 @@ impl AttentionGradients for CubeBackend {
             &work.client,
             cubes(&work.client, work.tiles(heads.queries)),
             CubeDim::new_1d(UNITS),
+            work.vector_size,
+            work.vector_size,
             packed.into_buffer_arg(),
             output.clone().into_buffer_arg(),
             logarithms.clone().into_buffer_arg(),
@@ -82,6 +84,9 @@ impl AttentionGradients for CubeBackend {
             client,
             cubes(client, work.tiles(heads.queries)),
             CubeDim::new_1d(UNITS),
+            work.vector_size,
+            work.vector_size,
+            work.vector_size,
             packed.clone().into_buffer_arg(),
             gradient.clone().into_buffer_arg(),
             logarithms.clone().into_buffer_arg(),
@@ -97,6 +102,9 @@ impl AttentionGradients for CubeBackend {
             client,
             cubes(client, work.tiles(heads.key_values)),
             CubeDim::new_1d(UNITS),
+            work.vector_size,
+            work.vector_size,
+            work.vector_size,
             packed.into_buffer_arg(),
             gradient.into_buffer_arg(),
             logarithms.into_buffer_arg(),
@@ -121,6 +129,7 @@ struct Work {
     /// Not read if there is none.
     cap: f32,
     form: Form,
+    vector_size: usize,
 }
 
 impl Work {
@@ -131,7 +140,8 @@ impl Work {
             panic!("heads of {} do not fit into the shared memory of this device", heads.width)
         };
         let form = Form { tile, heads, is_capped: scores.soft_cap.is_some() };
-        Self { client, rows, steps, scale: scores.scale as f32, cap: scores.soft_cap.unwrap_or(1.0) as f32, form }
+        let (scale, cap) = (scores.scale as f32, scores.soft_cap.unwrap_or(1.0) as f32);
+        Self { client, rows, steps, scale, cap, form, vector_size: vector_size(form.by_fours()) }
     }
 
     /// The tiles of that many heads of every row.

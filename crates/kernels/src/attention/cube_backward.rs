@@ -5,6 +5,7 @@
 use burn_cubecl::cubecl::{self, prelude::*};
 
 use super::cube_tile::{Form, add_products, load, no_sums, place, products, store};
+use crate::cube::Four;
 
 /// The sum of output times gradient over each head of each position, `[B, T, queries]`; a unit for each.
 #[cube(launch)]
@@ -102,12 +103,12 @@ fn share(target: &mut Shared<[f32]>, scores: &Array<f32>, #[comptime] form: Form
 
 /// A cube has a tile of queries and goes through the keys and values up to its own.
 #[cube(launch)]
-pub(super) fn query_gradients(
-    packed: &[f32],
-    gradient: &[f32],
+pub(super) fn query_gradients<P: Size, G: Size, F: Size>(
+    packed: &[Vector<f32, P>],
+    gradient: &[Vector<f32, G>],
     logarithms: &[f32],
     sums: &[f32],
-    found: &mut [f32],
+    found: &mut [Vector<f32, F>],
     rows: usize,
     steps: usize,
     scale: f32,
@@ -118,7 +119,7 @@ pub(super) fn query_gradients(
     let width = comptime!(form.heads.width);
     let tile = comptime!(form.tile);
     let stride = comptime!(form.packed());
-    let place = place(steps, queries, tile);
+    let place = place(steps, queries, tile, true);
     if place.row >= rows {
         terminate!();
     }
@@ -130,9 +131,9 @@ pub(super) fn query_gradients(
     let output_start = place.row * steps * queries * width + place.head * width;
     let first = place.tile * tile;
 
-    let mut own = Shared::new_slice(comptime!(form.tile * form.pitch()));
-    let mut own_gradient = Shared::new_slice(comptime!(form.tile * form.pitch()));
-    let mut others = Shared::new_slice(comptime!(form.tile * form.pitch()));
+    let mut own = Shared::<[Four]>::new_slice(comptime!(form.tile * form.pitch()));
+    let mut own_gradient = Shared::<[Four]>::new_slice(comptime!(form.tile * form.pitch()));
+    let mut others = Shared::<[Four]>::new_slice(comptime!(form.tile * form.pitch()));
     let mut shared_slopes = Shared::new_slice(comptime!(form.tile * (form.tile + 1)));
     load(&mut own, packed, first, steps, query_start, stride, form);
     load(
@@ -167,12 +168,12 @@ pub(super) fn query_gradients(
 /// A cube has a tile of the keys and values of one head, and goes through the queries from there on of all heads that
 /// share them.
 #[cube(launch)]
-pub(super) fn key_value_gradients(
-    packed: &[f32],
-    gradient: &[f32],
+pub(super) fn key_value_gradients<P: Size, G: Size, F: Size>(
+    packed: &[Vector<f32, P>],
+    gradient: &[Vector<f32, G>],
     logarithms: &[f32],
     sums: &[f32],
-    found: &mut [f32],
+    found: &mut [Vector<f32, F>],
     rows: usize,
     steps: usize,
     scale: f32,
@@ -184,7 +185,7 @@ pub(super) fn key_value_gradients(
     let tile = comptime!(form.tile);
     let stride = comptime!(form.packed());
     let output_stride = comptime!(form.heads.queries * form.heads.width);
-    let place = place(steps, comptime!(form.heads.key_values), tile);
+    let place = place(steps, comptime!(form.heads.key_values), tile, false);
     if place.row >= rows {
         terminate!();
     }
@@ -194,9 +195,9 @@ pub(super) fn key_value_gradients(
     let first_key = place.tile * tile;
     let tiles = steps.div_ceil(tile);
 
-    let mut keys = Shared::new_slice(comptime!(form.tile * form.pitch()));
-    let mut values = Shared::new_slice(comptime!(form.tile * form.pitch()));
-    let mut others = Shared::new_slice(comptime!(form.tile * form.pitch()));
+    let mut keys = Shared::<[Four]>::new_slice(comptime!(form.tile * form.pitch()));
+    let mut values = Shared::<[Four]>::new_slice(comptime!(form.tile * form.pitch()));
+    let mut others = Shared::<[Four]>::new_slice(comptime!(form.tile * form.pitch()));
     let mut shared = Shared::new_slice(comptime!(form.tile * (form.tile + 1)));
     load(&mut keys, packed, first_key, steps, key_start, stride, form);
     load(&mut values, packed, first_key, steps, value_start, stride, form);

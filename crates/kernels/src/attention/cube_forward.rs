@@ -4,14 +4,15 @@
 use burn_cubecl::cubecl::{self, prelude::*};
 
 use super::cube_tile::{Form, add_products, load, no_sums, place, products, store};
+use crate::cube::Four;
 
 /// Less than any score; not -infinity, which not every shading language has as a constant.
 const FORBIDDEN: f32 = -3.0e38;
 
 #[cube(launch)]
-pub(super) fn attend(
-    packed: &[f32],
-    output: &mut [f32],
+pub(super) fn attend<P: Size, O: Size>(
+    packed: &[Vector<f32, P>],
+    output: &mut [Vector<f32, O>],
     logarithms: &mut [f32],
     rows: usize,
     steps: usize,
@@ -24,7 +25,7 @@ pub(super) fn attend(
     let tile = comptime!(form.tile);
     let block = comptime!(form.block());
     let stride = comptime!(form.packed());
-    let place = place(steps, queries, tile);
+    let place = place(steps, queries, tile, true);
     if place.row >= rows {
         terminate!();
     }
@@ -34,8 +35,8 @@ pub(super) fn attend(
     let value_start = key_start + comptime!(form.heads.key_values * form.heads.width);
     let first = place.tile * tile;
 
-    let mut own = Shared::new_slice(comptime!(form.tile * form.pitch()));
-    let mut others = Shared::new_slice(comptime!(form.tile * form.pitch()));
+    let mut own = Shared::<[Four]>::new_slice(comptime!(form.tile * form.pitch()));
+    let mut others = Shared::<[Four]>::new_slice(comptime!(form.tile * form.pitch()));
     let mut weights = Shared::new_slice(comptime!(form.tile * (form.tile + 1)));
     // A number of each of the 16 units that share a row.
     let mut of_units = Shared::new_slice(comptime!(form.tile * 16));
@@ -109,7 +110,7 @@ fn share_peaks(
 #[cube]
 fn weigh(
     weights: &mut Shared<[f32]>,
-    mixed: &mut Array<f32>,
+    mixed: &mut Array<Four>,
     largest: &mut Array<f32>,
     sums: &mut Array<f32>,
     scores: &Array<f32>,
@@ -138,7 +139,7 @@ fn weigh(
         sums[r] = sum;
         #[unroll]
         for c in 0..comptime!(form.span()) {
-            mixed[r * comptime!(form.span()) + c] *= factor;
+            mixed[r * comptime!(form.span()) + c] *= Four::new(factor);
         }
     }
 }
@@ -157,7 +158,7 @@ fn share_sums(of_units: &mut Shared<[f32]>, sums: &Array<f32>, #[comptime] form:
 /// `logarithm_start` on.
 #[cube]
 fn normalise(
-    mixed: &mut Array<f32>,
+    mixed: &mut Array<Four>,
     logarithms: &mut [f32],
     of_units: &Shared<[f32]>,
     largest: &Array<f32>,
@@ -176,7 +177,7 @@ fn normalise(
         }
         #[unroll]
         for c in 0..comptime!(form.span()) {
-            mixed[r * comptime!(form.span()) + c] /= total;
+            mixed[r * comptime!(form.span()) + c] /= Four::new(total);
         }
         if x == 0 && first + query < steps {
             logarithms[logarithm_start + first + query] = largest[r] + total.ln();

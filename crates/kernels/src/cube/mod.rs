@@ -4,6 +4,7 @@
 //! Metal). CubeCL calls a thread a unit and a workgroup a cube. Kernels are launched with checks of bounds, so that no
 //! launch is unsafe; within a cube, numbers are exchanged through shared memory alone, which every device has.
 
+mod fours;
 mod reduce;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use burn_cubecl::cubecl::server::{CubeCount, CubeCountSelection, CubeDim};
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
+pub(crate) use fours::{Four, read, vector_size, write};
 pub(crate) use reduce::{column_sums, cube_max, cube_sum, sum_of_rows};
 
 /// The most units of a cube: more would leave a processor no room for a second cube while the first one waits for

@@ -10,10 +10,10 @@ use burn_cubecl::cubecl::{self, prelude::*};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::cube_single::{Four, STEP, UNITS};
+use super::cube_single::{STEP, UNITS};
 use super::operation::{Addends, ProductOps};
 use super::{MatrixPrecision, cube_mixed, cube_single};
-use crate::cube::{cubes, empty, one_by_one, sizes, sum_of_rows};
+use crate::cube::{Four, cubes, empty, one_by_one, read, sizes, sum_of_rows, vector_size, write};
 
 /// Rows and columns of the output that a cube has.
 pub(super) const TILE: usize = 128;
@@ -75,23 +75,6 @@ pub(super) fn part(sizes: &Sizes) -> Part {
     Part { index, first: index * sizes.inner_of_a_part, row, column: within / height * TILE }
 }
 
-/// Four numbers that lie one after the other, zeros from the `count`th on. Where the operand is read by fours there are always four.
-#[cube]
-pub(super) fn read<N: Size>(source: &[Vector<f32, N>], place: usize, count: usize, #[comptime] by_fours: bool) -> Four {
-    let mut numbers = Four::new(0.0);
-    if comptime!(by_fours) {
-        numbers = Four::cast_from(source[place / 4]);
-    } else {
-        #[unroll]
-        for index in 0..4usize {
-            if index < count {
-                numbers.insert(index, source[place + index].extract(0usize));
-            }
-        }
-    }
-    numbers
-}
-
 /// The unit's `index`th four numbers of a step of an operand, zeros beyond the edges. `first` and `count` are along the outer axis of the
 /// operand, `inner` and `end` along the inner one. Units that are neighbours read neighbours, 32 numbers of a row along the inner axis
 /// or 128 across it.
@@ -141,16 +124,7 @@ pub(super) fn add_and_store<N: Size>(
             numbers += read(residual, place, count, form.output_by_fours);
         }
         let place = part.index * sizes.rows * sizes.columns + place;
-        if comptime!(form.output_by_fours) {
-            output[place / 4] = Vector::cast_from(numbers);
-        } else {
-            #[unroll]
-            for index in 0..4usize {
-                if index < count {
-                    output[place + index] = Vector::cast_from(numbers.extract(index));
-                }
-            }
-        }
+        write(output, place, numbers, count, form.output_by_fours);
     }
 }
 
@@ -214,7 +188,6 @@ impl ProductOps for CubeBackend {
             adds_bias: addends.bias,
             adds_residual: addends.residual,
         };
-        let width = |by_fours: bool| if by_fours { 4 } else { 1 };
         let count = cubes(&client, parts * rows.div_ceil(TILE) * columns.div_ceil(TILE));
         let launch = match precision {
             MatrixPrecision::Single => cube_single::multiply::launch,
@@ -224,9 +197,9 @@ impl ProductOps for CubeBackend {
             &client,
             count,
             CubeDim::new_1d(UNITS),
-            width(form.left_by_fours),
-            width(form.right_by_fours),
-            width(form.output_by_fours),
+            vector_size(form.left_by_fours),
+            vector_size(form.right_by_fours),
+            vector_size(form.output_by_fours),
             left.into_buffer_arg(),
             right.into_buffer_arg(),
             into_contiguous(bias).into_buffer_arg(),

@@ -5,7 +5,8 @@ use burn::tensor::bf16;
 use burn_cubecl::cubecl::{self, prelude::*};
 
 use super::cube::{Form, Part, Sizes, TILE, add_and_store, part, read_of_step};
-use super::cube_single::{Four, STEP};
+use super::cube_single::STEP;
+use crate::cube::Four;
 
 /// Four numbers as they lie in shared memory.
 type Short = Vector<bf16, Const<4>>;

@@ -5,9 +5,7 @@
 use burn_cubecl::cubecl::{self, prelude::*};
 
 use super::cube::{Form, Sizes, TILE, add_and_store, part, read_of_step};
-
-/// Four numbers that are read and written at once.
-pub(super) type Four = Vector<f32, Const<4>>;
+use crate::cube::Four;
 
 /// Numbers along the inner axis that are in shared memory at once.
 pub(super) const STEP: usize = 32;

@@ -14,7 +14,7 @@ mod weights;
 pub use description::ModelDescription;
 pub use error::SavedModelError;
 pub use host::HostModel;
-pub use open::{SavedModel, describe, load_weights, read_description, read_weights};
+pub use open::{SavedModel, describe, has_weights_alone, load_weights, read_description, read_weights};
 pub use problem::{LoadError, WeightProblem};
 pub use state::{StateProblem, state_from_tensors, state_tensors};
 pub use weights::{apply_tensors, check_finite, collect_tensors, load};

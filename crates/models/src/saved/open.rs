@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 use kiln_settings::files::Links;
-use kiln_storage::layout::{TOKENIZER_FILE, WEIGHTS_FILE};
+use kiln_storage::layout::{CHECKPOINTS, MANIFEST_FILE, TOKENIZER_FILE, WEIGHTS_FILE};
 use kiln_storage::{CheckpointReader, DiskFiles, TensorSource, Which, open_checkpoint, open_tensors};
 
 use super::description::{ModelDescription, hexadecimal};
@@ -24,20 +24,36 @@ pub struct SavedModel {
     pub description: ModelDescription,
     /// The checkpoint folder.
     pub folder: PathBuf,
-    /// Updates made before the checkpoint was written.
-    pub step: u64,
+    /// Updates made before the checkpoint was written; nothing where weights stand alone.
+    pub step: Option<u64>,
     /// Why another checkpoint was taken than was asked for, to be shown to the user.
     pub warning: Option<String>,
 }
 
 impl SavedModel {
-    /// Opens a checkpoint: `path` is a run folder, in which `which` chooses one, or the folder of one checkpoint.
+    /// Opens a checkpoint: `path` is a run folder, in which `which` chooses one, or the folder of one checkpoint, or a
+    /// folder that holds weights and their tokenizer alone.
     ///
     /// # Errors
     /// See [`SavedModelError`]; nothing is ever loaded in part.
     pub fn open(path: &Path, which: Which, device: &Device) -> Result<Self, SavedModelError> {
+        if has_weights_alone(path) {
+            return Self::open_weights(path, device);
+        }
         let (found, saved) = open_checkpoint(&DiskFiles, path, which, |checkpoint| Self::read(checkpoint, device))?;
         Ok(Self { warning: found.warning, ..saved })
+    }
+
+    /// Opens weights that stand beside their tokenizer. There is no manifest that they could be verified with, nor the
+    /// number of a step, and the warning says the first.
+    fn open_weights(folder: &Path, device: &Device) -> Result<Self, SavedModelError> {
+        let path = folder.join(WEIGHTS_FILE);
+        let mut source = open_tensors(&path, Links::Refused)?;
+        let (model, tokenizer, description) = build(folder, folder, &mut source, device)?;
+        let warning =
+            format!("`{}` has no `{MANIFEST_FILE}`, so nobody can tell whether it is whole", folder.display());
+        let (folder, warning) = (folder.to_path_buf(), Some(warning));
+        Ok(Self { model, tokenizer, description, folder, step: None, warning })
     }
 
     /// Reads the model of a checkpoint while its weights are verified.
@@ -50,17 +66,34 @@ impl SavedModel {
     /// See [`SavedModelError`]; nothing is ever loaded in part.
     pub fn read(checkpoint: &mut CheckpointReader<'_>, device: &Device) -> Result<Self, SavedModelError> {
         let (folder, run) = (checkpoint.folder().to_path_buf(), checkpoint.run().to_path_buf());
-        let (path, step) = (folder.join(WEIGHTS_FILE), checkpoint.manifest().step);
-        let (model, tokenizer, description) = checkpoint.read_tensors(WEIGHTS_FILE, |source| {
-            let description = describe(&path, source.metadata())?;
-            let tokenizer = open_tokenizer(&run, &folder, &description)?;
-            check_size(&path, source, &description)?;
-            let model = description.model.blank(description.vocabulary_size, description.context, device);
-            let model = load(model, source).map_err(|error| SavedModelError::load(error, &path))?;
-            Ok::<_, SavedModelError>((model, tokenizer, description))
-        })?;
+        let step = Some(checkpoint.manifest().step);
+        let (model, tokenizer, description) =
+            checkpoint.read_tensors(WEIGHTS_FILE, |source| build(&run, &folder, source, device))?;
         Ok(Self { model, tokenizer, description, folder, step, warning: None })
     }
+}
+
+/// Whether a folder holds weights and their tokenizer, and is neither a checkpoint nor a run. A checkpoint that has
+/// lost its manifest isn't such a folder: its tokenizer is in the run.
+pub fn has_weights_alone(folder: &Path) -> bool {
+    let has = |name: &str| folder.join(name).exists();
+    has(WEIGHTS_FILE) && has(TOKENIZER_FILE) && !has(MANIFEST_FILE) && !has(CHECKPOINTS)
+}
+
+/// The model of the weights in `folder`, with its tokenizer from `run`.
+fn build(
+    run: &Path,
+    folder: &Path,
+    source: &mut dyn TensorSource,
+    device: &Device,
+) -> Result<(LanguageModel, Tokenizer, ModelDescription), SavedModelError> {
+    let path = folder.join(WEIGHTS_FILE);
+    let description = describe(&path, source.metadata())?;
+    let tokenizer = open_tokenizer(run, folder, &description)?;
+    check_size(&path, source, &description)?;
+    let model = description.model.blank(description.vocabulary_size, description.context, device);
+    let model = load(model, source).map_err(|error| SavedModelError::load(error, &path))?;
+    Ok((model, tokenizer, description))
 }
 
 /// The model with its parameters replaced by those in the file; their ids and gradient settings stay.

@@ -6,7 +6,9 @@ mod schema;
 use serde::{Deserialize, Serialize};
 
 use crate::Violation;
-use crate::{ConfigErrors, Kind, Origin, Override, Schema, Source, read, read_source};
+use crate::{
+    ConfigErrors, Hints, Kind, Origin, Override, Replaced, Schema, Source, read, read_source, read_with, replaced,
+};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -174,9 +176,9 @@ fn a_choice_is_made_exactly_once() {
              [oven.gas]"]
     );
     assert_eq!(
-        problems(GOOD, &["oven.electric.watts=5"]),
-        ["--set:1:1 [oven.electric] stands beside [oven.gas], but exactly one may be chosen | remove \
-             [oven.electric] or [oven.gas]"]
+        problems(GOOD, &["oven.electric.watts=5", "oven.stone={}"]),
+        ["--set:1:1 [oven.stone] stands beside [oven.electric], but exactly one may be chosen | remove \
+             [oven.stone] or [oven.electric]"]
     );
     let never = GOOD.replace("[oven.gas]\nflame = 2", "[oven]");
     assert_eq!(
@@ -189,6 +191,45 @@ fn a_choice_is_made_exactly_once() {
         "{:?}",
         problems(&word, &[])
     );
+}
+
+#[test]
+fn an_override_in_another_table_of_a_choice_replaces_that_of_the_file() {
+    let electric = |fan| Oven::Electric { watts: 5, fan };
+    for (set, expected, by) in [
+        (&["oven.electric.watts=5", "oven.electric.fan=false"][..], electric(false), Some(0)),
+        (&["seed=1", "oven.electric={ watts = 5 }"], electric(true), Some(1)),
+        (&["oven=stone"], Oven::Stone {}, Some(0)),
+        (&["oven=gas"], Oven::Gas(Gas { flame: 2.0, colour: Colour::default(), lighter: None }), None),
+    ] {
+        let kitchen = read_kitchen(GOOD, set).unwrap_or_else(|errors| panic!("{set:?}: {errors}"));
+        assert_eq!(kitchen.oven, expected, "{set:?}");
+        let replaced = replaced::<Kitchen>(&Source::new("kitchen.toml", GOOD), &overrides(set), &Hints::default());
+        let expected: Vec<Replaced> = by.map(|by| Replaced { table: "oven.gas".to_owned(), by }).into_iter().collect();
+        assert_eq!(replaced, expected, "{set:?}");
+    }
+}
+
+#[test]
+fn a_lone_text_of_an_override_is_a_list_of_one_text() {
+    for (set, jars) in [("shelf.jars=rye", "rye"), ("shelf.jars=\"rye\"", "rye"), ("shelf.jars=5", "5")] {
+        assert_eq!(read_kitchen(GOOD, &[set]).expect("it is right").shelf.jars, [jars]);
+    }
+    let in_the_file = GOOD.replace("[\"rye\", \"salt\"]", "\"rye\"");
+    assert!(problems(&in_the_file, &[])[0].contains("must be a list"), "{:?}", problems(&in_the_file, &[]));
+}
+
+#[test]
+fn hints_say_what_the_type_does_not() {
+    let hints =
+        Hints { alternatives: &[("shelf", &["label", "height"])], word: |key| (key == "loaf").then(|| "a jar".into()) };
+    let source = Source::new("kitchen.toml", GOOD);
+    let set = overrides(&["shelf.label=12", "shelf.loaf=1"]);
+    let errors = read_with(&source, &set, &hints, check).expect_err("there is no loaf");
+    let told: Vec<(&str, &str)> =
+        errors.problems.iter().map(|problem| (problem.message.as_str(), problem.help[0].as_str())).collect();
+    let missing = ("`height` is missing in [shelf]", "write `height = …`, a list");
+    assert_eq!(told, [missing, ("unknown key `loaf` in [shelf]", "a jar")]);
 }
 
 #[test]

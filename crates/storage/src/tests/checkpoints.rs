@@ -3,7 +3,7 @@ use std::io;
 
 use super::{names, verify, write_checkpoint, write_with};
 use crate::{
-    DiskFiles, StorageError, Which, checkpoint_folder, clean_run, create_folder_durably, find_checkpoint,
+    DiskFiles, StorageError, Which, checkpoint_folder, clean_run, create_folder_durably, drop_files, find_checkpoint,
     list_checkpoints, name_best, newest_whole, steps, write_file_atomically,
 };
 
@@ -30,6 +30,22 @@ fn the_best_is_named_the_last_is_the_newest_and_a_step_is_found_by_number() {
         assert_eq!((found.manifest.step, found.warning), (step, None));
         assert_eq!(found.folder, checkpoint_folder(run.path(), step));
     }
+}
+
+#[test]
+fn a_checkpoint_without_some_of_its_files_is_whole_and_a_damaged_one_loses_none() {
+    let run = tempfile::tempdir().unwrap();
+    let folder = write_checkpoint(run.path(), 100);
+    for _ in 0..2 {
+        drop_files(&DiskFiles, &folder, &["loop.json", "nosuch"]).unwrap();
+        assert_eq!(names(&folder), ["manifest.json", "model.safetensors"]);
+        let manifest = find_checkpoint(&folder, Which::Best).unwrap().manifest;
+        assert_eq!((manifest.step, manifest.lists("loop.json")), (100, false));
+    }
+    let folder = write_checkpoint(run.path(), 200);
+    damage_weights(run.path(), 200);
+    assert!(matches!(drop_files(&DiskFiles, &folder, &["loop.json"]), Err(StorageError::Damaged { .. })));
+    assert_eq!(names(&folder), ["loop.json", "manifest.json", "model.safetensors"]);
 }
 
 #[test]

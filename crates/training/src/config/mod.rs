@@ -27,6 +27,7 @@ mod run;
 mod sections;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use changes::{Change, Meaning, RefusedChanges, changes};
 pub use race::{Entrant, RaceConfig};

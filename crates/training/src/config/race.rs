@@ -20,9 +20,12 @@ use std::path::Path;
 use kiln_models::{ModelConfig, TokenizerConfig};
 use serde::{Deserialize, Serialize};
 
-use kiln_settings::{ConfigErrors, ConfigFileError, Override, Source, Violation, read, read_source};
+use kiln_settings::{
+    ConfigErrors, ConfigFileError, Override, Replaced, Source, Violation, read_source, read_with, replaced,
+};
 
 use super::changes::{Change, changes};
+use super::reading::HINTS;
 use super::run::RunConfig;
 use super::sections::{Config, default_seed};
 use crate::gradient_measurements::EstimatesConfig;
@@ -85,7 +88,12 @@ impl RaceConfig {
     /// # Errors
     /// Every problem that the text and the overrides have.
     pub fn read(source: &Source, overrides: &[Override]) -> Result<Self, ConfigErrors> {
-        read(source, overrides, Self::validate)
+        read_with(source, overrides, &HINTS, Self::validate)
+    }
+
+    /// The tables of a race that keys set on the command line replace by another one of the same choice.
+    pub fn replaced(source: &Source, overrides: &[Override]) -> Vec<Replaced> {
+        replaced::<Self>(source, overrides, &HINTS)
     }
 
     /// Reads the file of a race, with keys set on the command line.

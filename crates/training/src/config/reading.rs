@@ -3,12 +3,18 @@
 use std::path::Path;
 
 use kiln_settings::{
-    ConfigErrors, ConfigFileError, Origin, Override, Problem, Source, Violation, key_span, read, read_source,
+    ConfigErrors, ConfigFileError, Hints, Origin, Override, Problem, Replaced, Source, Violation, key_span,
+    read_source, read_with, replaced,
 };
 
 use super::rules;
 use super::sections::Config;
+use super::words;
 use crate::gradient_measurements::EstimatesConfig;
+
+/// What the types do not say of the keys.
+pub(super) const HINTS: Hints<'static> =
+    Hints { alternatives: &[("data", &["file", "download", "builtin"])], word: words::explain };
 
 impl Config {
     /// Reads a configuration from its text, with keys set on the command line.
@@ -18,8 +24,13 @@ impl Config {
     pub fn read(source: &Source, overrides: &[Override]) -> Result<Self, ConfigErrors> {
         match is_no_run(source) {
             Some(problem) => Err(ConfigErrors::new(source, overrides, vec![problem])),
-            None => read(source, overrides, Self::validate),
+            None => read_with(source, overrides, &HINTS, Self::validate),
         }
+    }
+
+    /// The tables of a configuration that keys set on the command line replace by another one of the same choice.
+    pub fn replaced(source: &Source, overrides: &[Override]) -> Vec<Replaced> {
+        replaced::<Self>(source, overrides, &HINTS)
     }
 
     /// Reads a configuration file, with keys set on the command line.

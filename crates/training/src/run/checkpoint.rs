@@ -121,8 +121,11 @@ impl Checkpoint {
     /// Reads what [`Checkpoint::write`] wrote, each file while it is verified.
     ///
     /// # Errors
-    /// When a file is missing or damaged.
+    /// When a file is missing or damaged, or the checkpoint holds weights alone.
     pub fn read(checkpoint: &mut CheckpointReader<'_>) -> Result<Self, CheckpointError> {
+        if !checkpoint.manifest().lists(OPTIMIZER_FILE) {
+            return Err(CheckpointError::WeightsOnly { folder: checkpoint.folder().to_path_buf() });
+        }
         let bytes = checkpoint.read_small(TRAINING_STATE_FILE, LONGEST_STATE)?;
         let state = LoopState::parse(&bytes, checkpoint.folder())?;
         let optimizer = checkpoint.read_all_tensors(OPTIMIZER_FILE)?.tensors;

@@ -22,6 +22,20 @@ pub enum FolderError {
         /// The other process.
         owner: Option<u32>,
     },
+    /// The file `best` names no whole checkpoint.
+    #[error("the run `{}` has no best checkpoint: `best` names none that is whole", path.display())]
+    NoBest {
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// A folder that is to be removed and holds something that Kiln did not put there.
+    #[error("`{}` is no file of a run, so `{}` is not removed", inside.display(), path.display())]
+    NotOurs {
+        /// The folder that was to be removed.
+        path: PathBuf,
+        /// What else is in it.
+        inside: PathBuf,
+    },
     /// A checkpoint, one of the small files beside it, or the folder itself.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -36,6 +50,13 @@ pub enum CheckpointError {
     /// The folder around it.
     #[error(transparent)]
     Folder(Box<FolderError>),
+    /// The checkpoint was reduced to its weights.
+    #[error("`{}` holds weights alone, without the state of the optimizer, so training cannot go on from it",
+            folder.display())]
+    WeightsOnly {
+        /// The checkpoint folder.
+        folder: PathBuf,
+    },
     /// `training.json` is not what this program writes.
     #[error("`{}` is damaged: {message}", path.display())]
     LoopState {

@@ -13,7 +13,7 @@ use kiln_storage::{DiskFiles, StorageError, best_step, checkpoint_folder, list_c
 use super::checkpoint::{Best, LoopState};
 use super::history::{HistoryEntry, history};
 use super::lock::{Trainer, trainer};
-use super::metrics::Metrics;
+use super::metrics::{EvaluationEntry, Metrics};
 use super::record::RunRecord;
 use crate::config::Config;
 
@@ -34,6 +34,8 @@ pub struct RunSurvey {
     pub best: Option<u64>,
     /// The last step in the log.
     pub logged: Option<u64>,
+    /// The evaluations in the log.
+    pub evaluations: Vec<EvaluationEntry>,
     /// What a process that was killed left half written.
     pub leftovers: Vec<PathBuf>,
     /// The process that trains it at the moment.
@@ -89,6 +91,7 @@ impl RunSurvey {
             checkpoints: checkpoints(run)?,
             best: best_step(&DiskFiles, run),
             logged: None,
+            evaluations: Vec::new(),
             leftovers: list_leftovers(run)?,
             trainer: trainer(run),
             bytes,
@@ -115,7 +118,9 @@ impl RunSurvey {
         }
         self.history = self.note(HISTORY_FILE, history(run).map_err(|error| error.to_string())).unwrap_or_default();
         let metrics = Metrics::read(&run.join(METRICS_FILE)).map_err(|error| error.to_string());
-        self.logged = self.note(METRICS_FILE, metrics).and_then(|metrics| Some(metrics.steps.last()?.step));
+        let metrics = self.note(METRICS_FILE, metrics).unwrap_or_default();
+        self.logged = metrics.steps.last().map(|entry| entry.step);
+        self.evaluations = metrics.evaluations;
         if let Some(step) = self.best.filter(|&step| !checkpoint_folder(run, step).is_dir()) {
             self.damage.push(format!("`{BEST_FILE}` names the checkpoint of step {step}, which is not there"));
         }
@@ -154,6 +159,18 @@ impl RunSurvey {
         self.newest().and_then(|state| state.best)
     }
 
+    /// Bits per byte of the best evaluation, where it is in the log.
+    pub fn best_bits_per_byte(&self) -> Option<f64> {
+        let best = self.best_evaluation()?;
+        Some(self.evaluations.iter().find(|entry| entry.step == best.step)?.bits_per_byte)
+    }
+
+    /// Parameters of the model, as far as configuration and tokenizer say.
+    pub fn parameters(&self) -> Option<u64> {
+        let (config, vocabulary) = (self.config.as_ref()?, self.vocabulary?);
+        Some(config.model.parameter_count(vocabulary, config.run.context))
+    }
+
     /// How far the run is.
     pub fn state(&self) -> RunState {
         if let Some(trainer) = self.trainer {
@@ -184,7 +201,7 @@ fn checkpoints(run: &Path) -> Result<Vec<CheckpointSurvey>, StorageError> {
 }
 
 /// Bytes of all files below a folder, and when one was last changed, as far as the system says. Links are not followed.
-fn measure(folder: &Path) -> (u64, Option<SystemTime>) {
+pub(super) fn measure(folder: &Path) -> (u64, Option<SystemTime>) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.fold((0, None), |(bytes, changed), entry| {
         let Ok(metadata) = entry.metadata() else { return (bytes, changed) };

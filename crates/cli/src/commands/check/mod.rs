@@ -42,7 +42,7 @@ const SECONDS_TO_START: f64 = 10e-6;
 /// # Errors
 /// When the configuration is wrong, or a file that it names is.
 pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
-    let config = Config::open(&arguments.config.config, &arguments.config.overrides)?;
+    let config = arguments.config.open()?;
     let report = report(arguments, &config)?;
     let mut stdout = io::stdout().lock();
     if arguments.json {

@@ -13,13 +13,17 @@ use kiln_storage::StorageError;
 use kiln_storage::layout::{self, CHECKPOINTS, CONFIG_FILE, MANIFEST_FILE};
 
 use self::report::Report;
+use crate::arguments::RunsArguments;
 use crate::exit::{Exit, UsageError};
 
 /// Arguments of `kiln inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
-    /// A run folder, for example runs/quickstart, or a checkpoint in one
+    /// A run, by its folder or its name, for example runs/quickstart, or a checkpoint in one
     path: PathBuf,
+
+    #[command(flatten)]
+    runs: RunsArguments,
 
     /// Print one JSON object
     #[arg(long)]
@@ -31,7 +35,8 @@ pub(crate) struct InspectArguments {
 /// # Errors
 /// When the path is neither a run nor a checkpoint, or cannot be listed.
 pub(crate) fn inspect(arguments: &InspectArguments) -> anyhow::Result<Exit> {
-    let path = arguments.path.as_path();
+    let path = arguments.runs.find(&arguments.path);
+    let path = path.as_path();
     if !path.exists() {
         return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
     }

@@ -19,7 +19,7 @@ use kiln_training::run::{FolderError, LoopState, Metrics};
 
 use self::progress::RaceProgress;
 use self::results::Finish;
-use crate::arguments::{ConfigArguments, DeviceArguments};
+use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments};
 use crate::device::Chosen;
 use crate::exit::{Exit, UsageError};
 use crate::runs;
@@ -38,7 +38,10 @@ pub(crate) struct RaceArguments {
     #[command(flatten)]
     device: DeviceArguments,
 
-    /// Name of the race, a folder under `runs/` [default: the configuration file's name, numbered if it is taken]
+    #[command(flatten)]
+    runs: RunsArguments,
+
+    /// Name of the race, a folder among the runs [default: the configuration file's name, numbered if it is taken]
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
 
@@ -58,8 +61,8 @@ struct Track<'a> {
 /// `kiln race`.
 pub(crate) fn race(arguments: &RaceArguments) -> anyhow::Result<Exit> {
     let file = arguments.config.config.as_path();
-    let race = RaceConfig::open(file, &arguments.config.overrides)?;
-    let folder = runs::run_path(file, arguments.run.as_deref(), arguments.resume)?;
+    let race = arguments.config.open_race()?;
+    let folder = runs::run_path(&arguments.runs.folder(), file, arguments.run.as_deref(), arguments.resume)?;
     let chosen = arguments.device.open()?;
     let (_, first) = race.runs().next().context("a race needs an entrant")?;
     let data = training_data::prepare(&first)?;
@@ -70,7 +73,9 @@ pub(crate) fn race(arguments: &RaceArguments) -> anyhow::Result<Exit> {
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
     let track = Track { folder: &folder, data: &data, chosen: &chosen, interrupter };
-    let resume_words = || say(&runs::resume_words("race", file, &arguments.config.overrides, &chosen.name, &folder));
+    let resume_words = || {
+        say(&runs::resume_race_words(file, &arguments.config.overrides, &chosen.name, &folder));
+    };
     let mut finishes = Vec::new();
     for (entrant, config) in race.runs() {
         match run(&track, entrant, &config).inspect_err(|_| resume_words())? {

@@ -104,6 +104,8 @@ enum Rule {
 /// everywhere else a test fails.
 const RULES: &[(&str, Rule)] = &[
     ("seed", Rule::Refused),
+    // Where the text lies: whether it is still the same is told by its hash.
+    ("data.file.paths", Rule::Harmless),
     ("data.**", Rule::Refused),
     ("tokenizer.**", Rule::Refused),
     ("model.**", Rule::Refused),

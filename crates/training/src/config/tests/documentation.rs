@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use kiln_settings::Schema;
+
+use super::super::sections::Config;
+use super::super::words::WORDS;
 use super::support::{read, right_text, values};
 
 const README: &str = include_str!("../../../../../configs/README.md");
@@ -64,5 +68,21 @@ fn the_defaults_in_the_readme_are_the_defaults() {
             _ if !documented.is_empty() => assert_eq!(value, None, "`{path}` has a default of its own"),
             _ => assert!(needed, "`{path}` has no default in configs/README.md, but need not be written"),
         }
+    }
+}
+
+#[test]
+fn the_words_of_other_programs_are_those_of_the_readme_and_lead_to_keys_that_exist() {
+    let (_, section) = README.split_once("\n## Coming from nanoGPT\n").expect("there is such a section");
+    let rows: Vec<String> = section
+        .lines()
+        .take_while(|line| !line.starts_with('#'))
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.replace("| |", "|  |"))
+        .collect();
+    assert_eq!(rows, WORDS.map(|(there, here, more)| format!("| `{there}` | `{here}` | {more} |")));
+    let schema = Schema::of::<Config>();
+    for (there, here, _) in WORDS {
+        assert!(schema.get(here).is_some(), "`{there}`: there is no `{here}`");
     }
 }

@@ -1,91 +1,82 @@
-//! `kiln ls`: the runs of a folder, one a line.
+//! The lines of the list: runs, races, and folders that are neither.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::time::UNIX_EPOCH;
 
-use annotate_snippets::normalize_untrusted_str;
-use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
-use kiln_storage::StorageError;
 use kiln_storage::layout::{self, RACE_FILE};
 use kiln_training::config::RaceConfig;
 use kiln_training::race::Diverged;
 use kiln_training::run::{RunState, RunSurvey};
 use serde::Serialize;
-
-use crate::runs::FOLDER;
-use crate::sizes;
-use crate::terminal::say;
-use crate::training_display::duration;
-
-/// Arguments of `kiln ls`.
-#[derive(Debug, Args)]
-pub(crate) struct LsArguments {
-    /// The folder of the runs [default: runs]
-    folder: Option<PathBuf>,
-
-    /// Print one JSON array
-    #[arg(long)]
-    json: bool,
-}
+use serde_json::Value;
 
 /// A line of the list.
 #[derive(Debug, Default, Serialize)]
-struct Row {
+pub(super) struct Row {
     /// The folder below the listed one.
-    name: String,
+    pub(super) name: String,
     /// `run`, `race`, or `other` for a folder that is neither.
-    kind: &'static str,
-    model: Option<&'static str>,
+    pub(super) kind: &'static str,
+    pub(super) model: Option<&'static str>,
+    pub(super) parameters: Option<u64>,
     /// Steps made.
-    step: Option<u64>,
+    pub(super) step: Option<u64>,
     /// Steps to make.
-    steps: Option<u64>,
+    pub(super) steps: Option<u64>,
     /// The best validation loss, nats per token.
-    best_loss: Option<f64>,
-    whole_checkpoints: Option<usize>,
-    checkpoints: Option<usize>,
+    pub(super) best_loss: Option<f64>,
+    /// Of the same evaluation, bits per byte of the text.
+    pub(super) bits_per_byte: Option<f64>,
+    pub(super) whole_checkpoints: Option<usize>,
+    pub(super) checkpoints: Option<usize>,
     /// `training`, `done`, `stopped`, `diverged`, `damaged`; of a race how many are done.
-    state: String,
+    pub(super) state: String,
     /// The process that trains.
-    process: Option<u32>,
+    pub(super) process: Option<u32>,
     /// What is wrong, all of it.
-    damage: Vec<String>,
-    bytes: u64,
+    pub(super) damage: Vec<String>,
+    pub(super) bytes: u64,
     /// When a file in it was last changed, seconds since 1970.
-    changed: Option<u64>,
+    pub(super) changed: Option<u64>,
+    /// The settings that were asked for, by their keys.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    settings: BTreeMap<String, Value>,
+    /// All settings.
+    #[serde(skip)]
+    config: Value,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// When the folder itself cannot be listed.
-pub(crate) fn ls(arguments: &LsArguments) -> anyhow::Result<()> {
-    let folder = arguments.folder.as_deref().unwrap_or(Path::new(FOLDER));
-    let rows: Vec<Row> = match folders(folder) {
-        Ok(folders) => folders.iter().flat_map(|name| rows(folder, name)).collect(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && arguments.folder.is_none() => {
-            say(&format!("there is no folder `{FOLDER}` here yet; `kiln train` makes it"));
-            Vec::new()
+impl Row {
+    /// The setting of a key; the name of the chosen table where the key is a choice, and nothing where it is not set.
+    pub(super) fn setting(&self, key: &str) -> Value {
+        let found = key.split('.').try_fold(&self.config, |value, part| value.get(part));
+        match found {
+            Some(Value::Object(tables)) => tables.keys().next().map_or(Value::Null, |name| name.as_str().into()),
+            other => other.cloned().unwrap_or_default(),
         }
-        Err(source) => {
-            return Err(StorageError::Io { action: "list", path: folder.to_path_buf(), source }.into());
-        }
-    };
-    let mut stdout = std::io::stdout().lock();
-    if arguments.json {
-        serde_json::to_writer_pretty(&mut stdout, &rows)?;
-        writeln!(stdout)?;
-    } else if !rows.is_empty() {
-        writeln!(stdout, "{}", table(&rows))?;
     }
-    Ok(())
+
+    /// Which settings `--json` shows.
+    pub(super) fn choose_settings<'a>(&mut self, keys: impl Iterator<Item = &'a str>) {
+        self.settings = keys.map(|key| (key.to_owned(), self.setting(key))).collect();
+    }
+
+    /// The state with what is wrong, or who trains.
+    pub(super) fn state_words(&self) -> String {
+        match (self.process, self.damage.as_slice()) {
+            (Some(process), _) => format!("training now by process {process}"),
+            (None, []) if self.state == "training" => "training now".to_owned(),
+            (None, []) => self.state.clone(),
+            (None, [damage]) => format!("{}: {damage}", self.state),
+            (None, [damage, more @ ..]) => format!("{}: {damage}, and {} more", self.state, more.len()),
+        }
+    }
 }
 
 /// The names of the folders in a folder, in alphabetical order.
-fn folders(folder: &Path) -> std::io::Result<Vec<String>> {
+pub(super) fn folders(folder: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -98,7 +89,7 @@ fn folders(folder: &Path) -> std::io::Result<Vec<String>> {
 }
 
 /// The line of a run; of a race, and then those of its runs.
-fn rows(folder: &Path, name: &str) -> Vec<Row> {
+pub(super) fn rows(folder: &Path, name: &str) -> Vec<Row> {
     let path = folder.join(name);
     if layout::is_race(&path) {
         return race_rows(&path, name);
@@ -134,9 +125,11 @@ fn run_row(path: &Path, name: &str) -> Row {
         name,
         kind: "run",
         model: config.map(|config| config.model.name()),
+        parameters: survey.parameters(),
         step: Some(survey.steps()),
         steps,
         best_loss: survey.best_evaluation().map(|best| best.loss),
+        bits_per_byte: survey.best_bits_per_byte(),
         whole_checkpoints: Some(survey.checkpoints.iter().filter(|checkpoint| checkpoint.damage.is_none()).count()),
         checkpoints: Some(survey.checkpoints.len()),
         state: state.to_owned(),
@@ -144,6 +137,8 @@ fn run_row(path: &Path, name: &str) -> Row {
         damage: survey.all_damage(),
         bytes,
         changed,
+        settings: BTreeMap::new(),
+        config: config.and_then(|config| serde_json::to_value(config).ok()).unwrap_or_default(),
     }
 }
 
@@ -165,42 +160,8 @@ fn race_rows(path: &Path, name: &str) -> Vec<Row> {
         damage: damage.into_iter().collect(),
         bytes: runs.iter().map(|run| run.bytes).sum(),
         changed: runs.iter().filter_map(|run| run.changed).max(),
+        config: race.as_ref().ok().and_then(|race| serde_json::to_value(race).ok()).unwrap_or_default(),
         ..Row::default()
     };
     std::iter::once(row).chain(runs).collect()
-}
-
-fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["name", "model", "steps", "best loss", "checkpoints", "state", "size", "last change"]);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    table.add_rows(rows.iter().map(|row| cells(row, now)));
-    table
-}
-
-fn cells(row: &Row, now: u64) -> [String; 8] {
-    let number = |number: Option<u64>| number.map(|number| number.to_string());
-    let of = |some: Option<String>, all: Option<String>| match (some, all) {
-        (Some(some), Some(all)) => format!("{some} / {all}"),
-        (some, all) => some.or(all).unwrap_or_default(),
-    };
-    let whole = number(row.whole_checkpoints.map(|count| count as u64));
-    let state = match (row.process, row.damage.as_slice()) {
-        (Some(process), _) => format!("training now by process {process}"),
-        (None, []) if row.state == "training" => "training now".to_owned(),
-        (None, []) => row.state.clone(),
-        (None, [damage]) => format!("{}: {damage}", row.state),
-        (None, [damage, more @ ..]) => format!("{}: {damage}, and {} more", row.state, more.len()),
-    };
-    [
-        normalize_untrusted_str(&row.name),
-        row.model.unwrap_or_default().to_owned(),
-        of(number(row.step), number(row.steps)),
-        row.best_loss.map(|loss| format!("{loss:.4}")).unwrap_or_default(),
-        of(whole, number(row.checkpoints.map(|count| count as u64))),
-        normalize_untrusted_str(&state),
-        sizes::bytes(row.bytes),
-        row.changed.map(|changed| format!("{} ago", duration(now.saturating_sub(changed) as f64))).unwrap_or_default(),
-    ]
 }

@@ -1,0 +1,167 @@
+//! `kiln eval RUN`: the loss of a trained model on texts.
+
+mod words;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use kiln_data::batches::EvaluationPlan;
+use kiln_data::shards::TokenFile;
+use kiln_models::saved::SavedModel;
+use kiln_storage::Which;
+use kiln_storage::layout::CONFIG_FILE;
+use kiln_training::config::Config;
+use kiln_training::evaluation::{Evaluation, evaluate, token_losses};
+
+use crate::arguments::{DeviceArguments, RunsArguments};
+use crate::exit::{Exit, UsageError};
+use crate::terminal::{progress_bar, say};
+use crate::training_data;
+use crate::training_display::floor_words;
+
+/// How many windows are read side by side where no configuration says.
+const STREAMS: usize = 16;
+
+/// Arguments of `kiln eval`.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArguments {
+    /// A run, by its folder or its name, for example runs/quickstart; a checkpoint; or a folder with
+    /// `model.safetensors` and `tokenizer.json`
+    run: PathBuf,
+
+    /// UTF-8 text files of any length to measure on, each by itself [default: the validation split of the run]
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// The same as FILE; may be repeated
+    #[arg(long, value_name = "FILE")]
+    data: Vec<PathBuf>,
+
+    #[command(flatten)]
+    runs: RunsArguments,
+
+    /// Which checkpoint of the run: best, last, or a number of steps
+    #[arg(long, default_value = "best")]
+    checkpoint: Which,
+
+    #[command(flatten)]
+    device: DeviceArguments,
+
+    /// How many windows, or streams where the state is carried, are read side by side [default: the run's `batch`]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    streams: Option<u64>,
+
+    /// Print the loss of every token: its place, its number, its text in quotes and its nats, with tabs between them
+    #[arg(long, conflicts_with = "json")]
+    per_token: bool,
+
+    /// Print one JSON object; of several files one a line, and one of all together
+    #[arg(long)]
+    json: bool,
+}
+
+/// A model with what is known of how it was trained.
+struct Judge<'a> {
+    saved: &'a SavedModel,
+    /// Weights may stand without.
+    config: Option<Config>,
+    streams: Option<usize>,
+}
+
+/// `kiln eval`.
+pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
+    let chosen = arguments.device.choose()?;
+    let saved = SavedModel::open(&arguments.runs.find(&arguments.run), arguments.checkpoint, &chosen.device)?;
+    if let Some(warning) = &saved.warning {
+        say(&format!("warning: {warning}"));
+    }
+    let judge = Judge::new(&saved, arguments)?;
+    let files: Vec<&PathBuf> = arguments.files.iter().chain(&arguments.data).collect();
+    let texts = texts(&judge, &files)?;
+    if arguments.per_token {
+        for (_, file, _) in &texts {
+            words::print_tokens(file, &saved.tokenizer, &judge.token_losses(file)?)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let mut evaluations = Vec::new();
+    for (name, file, floor) in texts {
+        let evaluation = judge.evaluate(&name, &file)?;
+        if files.len() > 1 {
+            words::print_row(&name, &evaluation, arguments.json, evaluations.is_empty())?;
+        } else {
+            words::print(&evaluation, arguments.json)?;
+        }
+        if let (Some(floor), false) = (&floor, arguments.json) {
+            say(&floor_words(evaluation.nats_per_character, floor));
+        }
+        evaluations.push((evaluation, file));
+    }
+    if files.len() > 1 {
+        words::print_row("all together", &Evaluation::together(&evaluations), arguments.json, false)?;
+    }
+    Ok(Exit::Done)
+}
+
+type Text = (String, TokenFile, Option<kiln_data::shards::EntropyFloor>);
+
+/// The files that were named; without any, the validation split of the run.
+fn texts(judge: &Judge<'_>, files: &[&PathBuf]) -> anyhow::Result<Vec<Text>> {
+    let tokenizer = &judge.saved.tokenizer;
+    if files.is_empty() {
+        let config = judge.config.as_ref().ok_or_else(|| {
+            UsageError(
+                "these weights stand alone, without the configuration of a run; name a text to measure on".into(),
+            )
+        })?;
+        let (file, floor) = training_data::validation_split(config, tokenizer)?;
+        return Ok(vec![("the validation split".to_owned(), file, floor)]);
+    }
+    let text = |path: &&PathBuf| Ok((path.display().to_string(), training_data::tokenize_file(path, tokenizer)?, None));
+    files.iter().map(text).collect()
+}
+
+impl<'a> Judge<'a> {
+    fn new(saved: &'a SavedModel, arguments: &EvalArguments) -> anyhow::Result<Self> {
+        let path = training_data::run_folder(saved).join(CONFIG_FILE);
+        let is_alone = saved.step.is_none() && !path.exists();
+        let config = (!is_alone).then(|| Config::open(&path, &[])).transpose();
+        let config = config.context("the run's own configuration is needed to know its data")?;
+        Ok(Self { saved, config, streams: arguments.streams.map(|streams| streams as usize) })
+    }
+
+    fn carries_state(&self) -> bool {
+        let model = &self.saved.model;
+        self.config.as_ref().map_or(model.carries_state_between_windows(), |config| config.run.carries_state(model))
+    }
+
+    /// The plan for a text. One that is shorter than a window is read as one window of its own length.
+    fn plan(&self, name: &str, file: &TokenFile, streams: Option<usize>) -> anyhow::Result<EvaluationPlan> {
+        let (context, others) = (self.saved.description.context as u64, file.len().saturating_sub(1));
+        let plural = if file.len() == 1 { "" } else { "s" };
+        anyhow::ensure!(others > 0, "`{name}` has {} token{plural}; the first cannot be predicted", file.len());
+        let rows = streams.or_else(|| self.config.as_ref().map(|config| config.run.batch)).unwrap_or(STREAMS);
+        let rows = if others < context { 1 } else { rows };
+        let columns = others.min(context) as usize;
+        Ok(EvaluationPlan::new(file, 1.0, rows, columns, self.carries_state())?)
+    }
+
+    fn evaluate(&self, name: &str, file: &TokenFile) -> anyhow::Result<Evaluation> {
+        let plan = self.plan(name, file, self.streams)?;
+        let bar = progress_bar(plan.batches(), "[{bar:30}] {pos}/{len} batches {eta}");
+        let evaluation = evaluate(&self.saved.model, file, &plan, &mut |done| {
+            bar.set_position(done);
+            true
+        })?;
+        bar.finish_and_clear();
+        evaluation.context("the evaluation was stopped")
+    }
+
+    /// The loss of every token but the first.
+    fn token_losses(&self, file: &TokenFile) -> anyhow::Result<Vec<f64>> {
+        let in_order = if self.carries_state() { Some(1) } else { self.streams };
+        let plan = self.plan("the text", file, in_order)?;
+        Ok(token_losses(&self.saved.model, file, &plan)?)
+    }
+}

@@ -1,0 +1,54 @@
+//! `kiln prune RUN`: fewer checkpoints, or smaller ones.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
+use kiln_training::run::{Keep, Pruned, prune as prune_run};
+
+use crate::arguments::RunsArguments;
+use crate::runs::make_sure_of_a_run;
+use crate::sizes;
+use crate::terminal::say;
+
+/// Arguments of `kiln prune`.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").args(["keep", "weights_only"]).multiple(true).required(true)))]
+pub(crate) struct PruneArguments {
+    /// The run, by its folder or its name
+    run: PathBuf,
+
+    #[command(flatten)]
+    runs: RunsArguments,
+
+    /// Which checkpoints stay: best, last, or a number, which keeps that many of the newest and the best
+    /// [default: all that are whole]
+    #[arg(long, value_name = "WHICH")]
+    keep: Option<Keep>,
+
+    /// Of the checkpoints that stay, keep the weights, mostly a third: they can be sampled from and evaluated, but
+    /// training cannot go on from them
+    #[arg(long)]
+    weights_only: bool,
+}
+
+/// `kiln prune`.
+pub(crate) fn prune(arguments: &PruneArguments) -> anyhow::Result<()> {
+    let path = arguments.runs.find(&arguments.run);
+    make_sure_of_a_run(&path)?;
+    let pruned = prune_run(&path, arguments.keep.unwrap_or(Keep::All), arguments.weights_only)?;
+    let Pruned { kept, removed, freed } = &pruned;
+    let what = if arguments.weights_only { "the weights of " } else { "" };
+    say(&format!("{}: kept {what}{}; removed {}", path.display(), steps(kept), steps(removed)));
+    say(&format!("freed {}", sizes::bytes(*freed)));
+    Ok(())
+}
+
+/// `step 5 and step 10`
+fn steps(steps: &[u64]) -> String {
+    let words: Vec<String> = steps.iter().map(|step| format!("step {step}")).collect();
+    match words.as_slice() {
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}

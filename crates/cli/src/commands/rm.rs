@@ -1,0 +1,72 @@
+//! `kiln rm RUN...`: removes runs and races.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use kiln_storage::StorageError;
+use kiln_storage::layout;
+use kiln_training::run::{RunFolder, RunSurvey, remove};
+
+use crate::arguments::RunsArguments;
+use crate::exit::UsageError;
+use crate::sizes;
+use crate::terminal::say;
+
+/// Arguments of `kiln rm`.
+#[derive(Debug, Args)]
+pub(crate) struct RmArguments {
+    /// The runs or races, by their folders or names
+    #[arg(required = true)]
+    run: Vec<PathBuf>,
+
+    #[command(flatten)]
+    runs: RunsArguments,
+
+    /// Don't ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// `kiln rm`.
+pub(crate) fn rm(arguments: &RmArguments) -> anyhow::Result<()> {
+    let paths: Vec<PathBuf> = arguments.run.iter().map(|run| arguments.runs.find(run)).collect();
+    // All of them before the first is gone: a name that was mistyped should not cost the others.
+    for path in &paths {
+        make_sure(path)?;
+    }
+    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !arguments.yes && !can_ask {
+        return Err(UsageError("there is no terminal to ask on; remove without a question by `--yes`".into()).into());
+    }
+    for path in &paths {
+        if !arguments.yes && !confirmed(path)? {
+            say(&format!("kept {}", path.display()));
+            continue;
+        }
+        let bytes = remove(path)?;
+        say(&format!("removed {}, {}", path.display(), sizes::bytes(bytes)));
+    }
+    Ok(())
+}
+
+/// Makes sure that there is a run or a race which nobody trains.
+fn make_sure(path: &Path) -> anyhow::Result<()> {
+    if !path.exists() {
+        return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
+    }
+    if !layout::is_run(path) && !layout::is_race(path) {
+        return Err(StorageError::NotARun { path: path.to_path_buf() }.into());
+    }
+    Ok(RunFolder::refuse_second_trainer(path)?)
+}
+
+fn confirmed(path: &Path) -> anyhow::Result<bool> {
+    let size = RunSurvey::of(path).map_or_else(|_| String::new(), |survey| format!(", {}", sizes::bytes(survey.bytes)));
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "remove {}{size}? [y/N] ", path.display())?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}

@@ -1,0 +1,161 @@
+//! What a run no longer needs: checkpoints, the state of training in them, or all of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use kiln_storage::layout::{
+    BEST_FILE, CARRIED_STATE_FILE, CHECKPOINTS, CONFIG_FILE, DIVERGED_FILE, HISTORY_FILE, LOCK_FILE, METRICS_FILE,
+    OPTIMIZER_FILE, RECORD_FILE, TOKENIZER_FILE, TRAINING_WEIGHTS_FILE, is_race, is_run,
+};
+use kiln_storage::{
+    DiskFiles, StorageError, best_step, checkpoint_folder, clean_run, drop_files, list_checkpoints, list_leftovers,
+    remove_folder_atomically,
+};
+
+use super::error::FolderError;
+use super::lock::lock;
+use super::survey::measure;
+
+/// Which checkpoints stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// All that are whole.
+    All,
+    /// The one that `best` names.
+    Best,
+    /// The newest.
+    Last,
+    /// This many of the newest, and the best.
+    Newest(usize),
+}
+
+impl FromStr for Keep {
+    type Err = String;
+
+    /// `best`, `last`, or a number from 1 on.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "best" => Ok(Self::Best),
+            "last" => Ok(Self::Last),
+            number => match number.parse() {
+                Ok(count) if count > 0 => Ok(Self::Newest(count)),
+                _ => Err(format!("`{number}` is neither `best`, nor `last`, nor a number from 1 on")),
+            },
+        }
+    }
+}
+
+/// What pruning did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pruned {
+    /// The steps of the checkpoints that stay, oldest first.
+    pub kept: Vec<u64>,
+    /// Those of the others, damaged ones among them.
+    pub removed: Vec<u64>,
+    /// Bytes that are free now.
+    pub freed: u64,
+}
+
+/// Removes the checkpoints of a run that need not stay, and with `weights_only` of those that stay everything that only
+/// training needs. All are verified first: damaged ones never count as kept.
+///
+/// # Errors
+/// The run is being trained, has no whole checkpoint, or no best one where that is to stay; then nothing is removed.
+/// Else what the system says.
+pub fn prune(run: &Path, keep: Keep, weights_only: bool) -> Result<Pruned, FolderError> {
+    let _lock = lock(run)?;
+    let (before, _) = measure(run);
+    clean_run(&DiskFiles, run)?;
+    let entries = list_checkpoints(run)?;
+    let whole: Vec<u64> = entries.iter().filter(|entry| entry.valid.is_ok()).map(|entry| entry.step).collect();
+    if whole.is_empty() {
+        return Err(StorageError::NoCheckpoint { run: run.to_path_buf() }.into());
+    }
+    let best = best_step(&DiskFiles, run).filter(|best| whole.contains(best));
+    let newest = |count: usize| whole[whole.len().saturating_sub(count)..].to_vec();
+    let kept = match keep {
+        Keep::All => whole,
+        Keep::Best => vec![best.ok_or_else(|| FolderError::NoBest { path: run.to_path_buf() })?],
+        Keep::Last => newest(1),
+        Keep::Newest(count) => {
+            let older_best = best.filter(|best| !newest(count).contains(best));
+            older_best.into_iter().chain(newest(count)).collect()
+        }
+    };
+    let is_kept = |step: &u64| kept.contains(step);
+    if best_step(&DiskFiles, run).is_some_and(|best| !is_kept(&best)) {
+        let path = run.join(BEST_FILE);
+        fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
+    }
+    let removed: Vec<u64> = entries.iter().map(|entry| entry.step).filter(|step| !is_kept(step)).collect();
+    for &step in &removed {
+        remove_folder_atomically(&DiskFiles, &checkpoint_folder(run, step))?;
+    }
+    for &step in kept.iter().filter(|_| weights_only) {
+        let of_training = [OPTIMIZER_FILE, TRAINING_WEIGHTS_FILE, CARRIED_STATE_FILE];
+        drop_files(&DiskFiles, &checkpoint_folder(run, step), &of_training)?;
+    }
+    let (after, _) = measure(run);
+    Ok(Pruned { kept, removed, freed: before.saturating_sub(after) })
+}
+
+/// Removes the folder of a run or a race, which loses its name first; gives the bytes that it had. Nothing is removed
+/// where a run in it is being trained, or where it holds something that no run has.
+///
+/// # Errors
+/// It isn't a run, or it is one of those; else what the system says.
+pub fn remove(path: &Path) -> Result<u64, FolderError> {
+    // The last part of `.` or of a link is not the name that the folder has.
+    let path = fs::canonicalize(path).map_err(StorageError::io("find", path))?;
+    let runs = runs_in(&path)?;
+    if let Some(inside) = runs.iter().find_map(|run| foreign(run).transpose()).transpose()? {
+        return Err(FolderError::NotOurs { path, inside });
+    }
+    let _locks = runs.iter().map(|run| lock(run)).collect::<Result<Vec<_>, _>>()?;
+    let (bytes, _) = measure(&path);
+    remove_folder_atomically(&DiskFiles, &path)?;
+    Ok(bytes)
+}
+
+/// The run itself, or those of a race.
+fn runs_in(path: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    if !is_race(path) {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let entries = list(path)?;
+    let folders: Vec<PathBuf> = entries.into_iter().filter(|entry| entry.is_dir()).collect();
+    match folders.iter().find(|folder| !is_run(folder)) {
+        Some(folder) => Err(FolderError::NotOurs { path: path.to_path_buf(), inside: folder.clone() }),
+        None => Ok(folders),
+    }
+}
+
+/// Something in the folder of a run that Kiln did not put there. A folder with a `config.toml` need not be a run.
+fn foreign(run: &Path) -> Result<Option<PathBuf>, FolderError> {
+    const OURS: [&str; 9] = [
+        CONFIG_FILE,
+        TOKENIZER_FILE,
+        RECORD_FILE,
+        METRICS_FILE,
+        HISTORY_FILE,
+        BEST_FILE,
+        LOCK_FILE,
+        DIVERGED_FILE,
+        CHECKPOINTS,
+    ];
+    let leftovers = list_leftovers(run)?;
+    let is_ours = |path: &PathBuf| {
+        OURS.iter().any(|name| path.file_name().is_some_and(|other| other == *name)) || leftovers.contains(path)
+    };
+    if !is_run(run) {
+        return Err(StorageError::NotARun { path: run.to_path_buf() }.into());
+    }
+    Ok(list(run)?.into_iter().find(|path| !is_ours(path)))
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    let failed = |source| FolderError::from(StorageError::io("list", folder)(source));
+    let entries = fs::read_dir(folder).map_err(failed)?;
+    entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect()
+}

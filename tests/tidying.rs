@@ -1,0 +1,279 @@
+//! `kiln resume`, `prune`, `rm`, `cache`, and where runs are looked for.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{Finished, Workshop, newest_checkpoint};
+
+/// A workshop whose run `run` of the tiny LSTM has checkpoints of the steps 10, 20 and 30.
+fn trained() -> Workshop {
+    let workshop = Workshop::with_config("tiny/lstm.toml");
+    train(&workshop, &[]).success();
+    workshop
+}
+
+fn train(workshop: &Workshop, more: &[&str]) -> Finished {
+    let settings = ["run.steps=30", "run.checkpoint-every=10", "run.evaluate-every=10"];
+    let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+    let arguments = ["train", "lstm.toml", "--device", "cpu", "--run", "run"].into_iter().chain(settings);
+    workshop.kiln(&arguments.chain(more.iter().copied()).collect::<Vec<_>>())
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// The steps of a run's checkpoints.
+fn steps(run: &Path) -> Vec<u64> {
+    let mut steps: Vec<u64> = fs::read_dir(run.join("checkpoints"))
+        .expect("there are checkpoints")
+        .map(|entry| entry.expect("it can be listed").file_name().to_string_lossy().into_owned())
+        .map(|name| name.trim_start_matches("step-").parse().expect("it is a number"))
+        .collect();
+    steps.sort_unstable();
+    steps
+}
+
+/// The names of the files of a checkpoint.
+fn files(checkpoint: &Path) -> Vec<String> {
+    let entries = fs::read_dir(checkpoint).expect("it is there");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("it can be listed").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The loss that `kiln eval --json` prints.
+fn loss(workshop: &Workshop, arguments: &[&str]) -> f64 {
+    let finished = workshop.kiln(&[&["eval", "--device", "cpu", "--json"], arguments].concat()).success();
+    json(&finished.stdout)["loss"].as_f64().expect("there is a loss")
+}
+
+/// The best of three checkpoints that is not the newest: the file says so, whatever the losses.
+fn name_best(workshop: &Workshop, step: u64) {
+    workshop.write("runs/run/best", format!("step-{step:08}\n"));
+}
+
+#[test]
+fn a_moved_run_goes_on_without_its_configuration_file_and_ends_with_the_same_bits() {
+    let (whole, moved) = (trained(), Workshop::with_config("tiny/lstm.toml"));
+    let stopped = train(&moved, &["--stop-after", "13"]).success();
+    let words = "go on with it:    kiln resume runs/run --device cpu";
+    assert_eq!(stopped.stderr.lines().last(), Some(words), "{}", stopped.stderr);
+    fs::remove_file(moved.path("lstm.toml")).expect("it can be removed");
+    fs::create_dir(moved.path("archive")).expect("a folder can be made");
+    fs::rename(moved.path("runs/run"), moved.path("archive/old")).expect("it can be moved");
+    moved.kiln(&["resume", "archive/old", "--device", "cpu"]).success();
+    let [expected, found] = [whole.path("runs/run"), moved.path("archive/old")].map(|run| newest_checkpoint(&run));
+    for file in files(&expected) {
+        let [expected, found] = [&expected, &found].map(|folder| fs::read(folder.join(&file)).expect("it is there"));
+        assert!(expected == found, "{file} differs");
+    }
+    assert!(!moved.path("runs/old").exists(), "a second run was started");
+
+    // By its name among other runs; what may change may change.
+    let again =
+        moved.kiln(&["resume", "old", "--runs", "archive", "--device", "cpu", "--set", "run.steps=34"]).success();
+    assert!(
+        again.stderr.contains("run.steps: 30 -> 34") && again.stderr.contains("done: 34 steps"),
+        "{}",
+        again.stderr
+    );
+    let nothing = moved.kiln(&["resume", "archive/old", "--device", "cpu"]).success();
+    assert!(nothing.stderr.contains("kiln resume archive/old --set run.steps=68"), "{}", nothing.stderr);
+}
+
+#[test]
+fn a_run_whose_text_was_moved_goes_on_with_the_text_in_its_new_place() {
+    let workshop = Workshop::with_config("tiny/lstm.toml");
+    let text = "Once upon a time there was a kiln, and in it burned a fire.\n".repeat(400);
+    workshop.write("tales.txt", &text);
+    train(&workshop, &["--set", "data.file.paths=[\"tales.txt\"]", "--stop-after", "10"]).success();
+    fs::rename(workshop.path("tales.txt"), workshop.path("moved.txt")).expect("it can be moved");
+    let resume = ["resume", "run", "--device", "cpu", "--set", "data.file.paths=[\"moved.txt\"]"];
+    let resumed = workshop.kiln(&resume).success();
+    assert!(resumed.stderr.contains("changed: data.file.paths: "), "{}", resumed.stderr);
+    workshop.write("moved.txt", format!("Now {text}"));
+    assert_eq!(workshop.kiln(&resume).code, Some(2));
+}
+
+#[test]
+fn what_is_no_run_cannot_be_resumed_and_nothing_is_written() {
+    let workshop = trained();
+    workshop.write("race/race.toml", "");
+    workshop.write("elsewhere/notes.txt", "nothing");
+    let before = workshop.contents();
+    let cases = [
+        ("runs/nosuch", 3, "there is no `runs/nosuch`"),
+        ("elsewhere", 3, "neither a run folder"),
+        ("runs/run/checkpoints/step-00000010", 2, "is a checkpoint"),
+        ("race", 2, "kiln race race/race.toml"),
+    ];
+    for (path, code, words) in cases {
+        let refused = workshop.kiln(&["resume", path, "--device", "cpu"]);
+        assert_eq!(refused.code, Some(code), "{path}: {}", refused.stderr);
+        assert!(refused.stderr.contains(words), "{path}: {}", refused.stderr);
+    }
+    assert!(workshop.contents() == before, "a refusal wrote something");
+}
+
+#[test]
+fn runs_are_where_the_argument_or_the_variable_says() {
+    let workshop = Workshop::with_config("tiny/lstm.toml");
+    train(&workshop, &["--runs", "one"]).success();
+    let kiln = |arguments: &[&str]| -> Finished {
+        workshop.command(arguments).env("KILN_RUNS", "one").output().expect("kiln can be started").into()
+    };
+    let rows = json(&kiln(&["ls", "--json"]).success().stdout);
+    assert_eq!(rows.as_array().map(Vec::len), Some(1));
+    for command in [&["sample", "run", "-n", "3"][..], &["eval", "run"], &["inspect", "run"]] {
+        let device: &[&str] = if command[0] == "inspect" { &[] } else { &["--device", "cpu"] };
+        kiln(&[command, device].concat()).success();
+        assert_eq!(workshop.kiln(&[command, device].concat()).code, Some(3), "{command:?} without the variable");
+    }
+    // The argument counts more than the variable, and an empty variable counts as none.
+    assert_eq!(kiln(&["ls", "--runs", "two", "--json"]).success().stdout.trim(), "[]");
+    let train = ["train", "lstm.toml", "--device", "cpu", "--set", "run.steps=6"];
+    kiln(&train).success();
+    assert!(workshop.path("one/lstm").is_dir() && !workshop.path("runs").exists());
+    let mut empty = workshop.command(&train);
+    assert!(empty.env("KILN_RUNS", "").status().expect("kiln can be started").success());
+    assert!(workshop.path("runs/lstm").is_dir());
+}
+
+#[test]
+fn pruning_keeps_what_was_asked_for() {
+    let cases: [(&str, &[u64]); 4] = [("best", &[20]), ("last", &[30]), ("1", &[20, 30]), ("7", &[10, 20, 30])];
+    for (keep, expected) in cases {
+        let workshop = trained();
+        name_best(&workshop, 20);
+        let before: u64 = workshop.contents().values().map(|bytes| bytes.len() as u64).sum();
+        let finished = workshop.kiln(&["prune", "run", "--keep", keep]).success();
+        assert_eq!(steps(&workshop.path("runs/run")), expected, "{keep}: {}", finished.stderr);
+        let after: u64 = workshop.contents().values().map(|bytes| bytes.len() as u64).sum();
+        assert_eq!(before > after, expected.len() < 3, "{keep}");
+        workshop.kiln(&["inspect", "run"]).success();
+        assert_eq!(workshop.path("runs/run/best").exists(), keep != "last", "{keep}");
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_never_the_one_that_stays() {
+    let workshop = trained();
+    name_best(&workshop, 20);
+    fs::write(workshop.path("runs/run/checkpoints/step-00000030/model.safetensors"), "").expect("it can be written");
+    workshop.kiln(&["prune", "run", "--keep", "last"]).success();
+    assert_eq!(steps(&workshop.path("runs/run")), [20]);
+    name_best(&workshop, 10);
+    let refused = workshop.kiln(&["prune", "run", "--keep", "best"]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--keep last"), "{}", refused.stderr);
+    assert_eq!(steps(&workshop.path("runs/run")), [20]);
+    assert_eq!(workshop.kiln(&["prune", "run"]).code, Some(2), "nothing was said to be removed");
+}
+
+#[test]
+fn weights_alone_are_sampled_from_and_evaluated_and_not_trained_on() {
+    let workshop = trained();
+    let expected = loss(&workshop, &["run"]);
+    let sample = ["sample", "run", "--device", "cpu", "-n", "40"];
+    let text = workshop.kiln(&sample).success().stdout;
+    let table = workshop.kiln(&["ls", "--columns", "loss,steps,state"]).success().stdout;
+    workshop.kiln(&["prune", "run", "--keep", "best", "--weights-only"]).success();
+    let checkpoint = newest_checkpoint(&workshop.path("runs/run"));
+    assert_eq!(files(&checkpoint), ["manifest.json", "model.safetensors", "training.json"]);
+    assert_eq!(loss(&workshop, &["run"]).to_bits(), expected.to_bits());
+    assert_eq!(workshop.kiln(&sample).success().stdout, text);
+    workshop.kiln(&["inspect", "run"]).success();
+    workshop.kiln(&["inspect", &checkpoint.to_string_lossy()]).success();
+    let lines = |table: &str| table.lines().take(3).map(str::to_owned).collect::<Vec<_>>();
+    let after = workshop.kiln(&["ls", "--columns", "loss,steps,state"]).success().stdout;
+    assert_eq!(lines(&table)[0], lines(&after)[0]);
+
+    let before = workshop.contents();
+    let refused = workshop.kiln(&["resume", "run", "--device", "cpu", "--set", "run.steps=60"]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    for words in ["holds weights alone", "kiln sample"] {
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    let without_lock = |files: BTreeMap<PathBuf, Vec<u8>>| -> BTreeMap<PathBuf, Vec<u8>> {
+        files.into_iter().filter(|(path, _)| !path.ends_with("lock")).collect()
+    };
+    assert!(without_lock(workshop.contents()) == without_lock(before), "a refusal wrote something");
+}
+
+#[test]
+fn a_copy_of_the_weights_beside_their_tokenizer_is_a_model() {
+    let workshop = trained();
+    let tale = "the cat and the dog";
+    workshop.write("tale.txt", tale);
+    let expected = loss(&workshop, &["run", "tale.txt"]);
+    fs::create_dir(workshop.path("model")).expect("a folder can be made");
+    let checkpoint = fs::read_to_string(workshop.path("runs/run/best")).expect("there is a best one");
+    let weights = format!("runs/run/checkpoints/{}/model.safetensors", checkpoint.trim());
+    fs::copy(workshop.path(&weights), workshop.path("model/model.safetensors")).expect("it can be copied");
+    // Without the tokenizer it is none.
+    assert_eq!(workshop.kiln(&["sample", "model", "--device", "cpu"]).code, Some(3));
+    fs::copy(workshop.path("runs/run/tokenizer.json"), workshop.path("model/tokenizer.json")).expect("it is copied");
+    let [first, second] = [&["sample", "model"], &["sample", "run"]]
+        .map(|which| workshop.kiln(&[&which[..], &["--device", "cpu", "-n", "40"]].concat()).success());
+    assert_eq!(first.stdout, second.stdout);
+    assert!(first.stderr.contains("has no `manifest.json`"), "{}", first.stderr);
+    assert!((loss(&workshop, &["model", "tale.txt"]) - expected).abs() < 1e-3);
+    let refused = workshop.kiln(&["eval", "model", "--device", "cpu"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    let refused = workshop.kiln(&["resume", "model", "--device", "cpu"]);
+    assert!(refused.code == Some(3) && refused.stderr.contains("holds weights alone"), "{}", refused.stderr);
+}
+
+#[test]
+fn only_whole_runs_that_nobody_trains_are_removed() {
+    let workshop = trained();
+    workshop.write("project/config.toml", "mine = true");
+    workshop.write("project/thesis.txt", "two years of work");
+    workshop.write("notes/a.txt", "a");
+    let before = workshop.contents();
+    for (arguments, words) in [
+        (&["rm", "run"][..], "--yes"),
+        (&["rm", "--yes", "run", "nosuch"], "there is no `nosuch`"),
+        (&["rm", "--yes", "notes"], "neither a run folder"),
+        (&["rm", "--yes", "project"], "thesis.txt` is no file of a run"),
+    ] {
+        let refused = workshop.kiln(arguments);
+        assert!(matches!(refused.code, Some(2 | 3)), "{arguments:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(words), "{arguments:?}: {}", refused.stderr);
+        assert!(workshop.contents() == before, "{arguments:?} removed something");
+    }
+    let lock = fs::File::open(workshop.path("runs/run/lock")).expect("there is a lock");
+    lock.lock().expect("nobody holds it");
+    let refused = workshop.kiln(&["rm", "--yes", "run"]);
+    assert!(refused.code == Some(3) && refused.stderr.contains("is being trained"), "{}", refused.stderr);
+    assert_eq!(workshop.kiln(&["prune", "run", "--keep", "last"]).code, Some(3));
+    assert!(workshop.contents() == before);
+    drop(lock);
+    let removed = workshop.kiln(&["rm", "--yes", "run"]).success();
+    assert!(removed.stderr.contains("removed runs/run, "), "{}", removed.stderr);
+    assert_eq!(fs::read_dir(workshop.path("runs")).expect("it is there").count(), 0);
+}
+
+#[test]
+fn the_cache_is_listed_counted_and_cleared() {
+    let workshop = trained();
+    let bytes: usize = workshop.cached().values().map(Vec::len).sum();
+    assert!(bytes > 0);
+    let listed = workshop.kiln(&["cache"]).success().stdout;
+    assert!(listed.contains("| tokens "), "{listed}");
+    let total = listed.lines().last().and_then(|line| line.rsplit_once(": ")).expect("there is a total").1.to_owned();
+    let list = workshop.kiln(&["ls"]).success().stdout;
+    assert!(list.contains(&format!("the cache of texts has {total}")), "{list}");
+    workshop.kiln(&["cache", "--clear"]).success();
+    assert_eq!(workshop.cached().values().map(Vec::len).sum::<usize>(), 0);
+    let listed = workshop.kiln(&["cache"]).success().stdout;
+    assert!(listed.ends_with("cache: 0 B\n"), "{listed}");
+    // It is made again when it is needed.
+    workshop.kiln(&["eval", "run", "--device", "cpu"]).success();
+    assert_eq!(workshop.cached().values().map(Vec::len).sum::<usize>(), bytes);
+}
