@@ -24,6 +24,8 @@ pub struct SavedModel {
     pub description: ModelDescription,
     /// The checkpoint folder.
     pub folder: PathBuf,
+    /// The folder of the run that it belongs to, where the tokenizer was found.
+    pub run: PathBuf,
     /// Updates made before the checkpoint was written.
     pub step: u64,
     /// Why another checkpoint was taken than was asked for, to be shown to the user.
@@ -59,7 +61,7 @@ impl SavedModel {
             let model = load(model, source).map_err(|error| SavedModelError::load(error, &path))?;
             Ok::<_, SavedModelError>((model, tokenizer, description))
         })?;
-        Ok(Self { model, tokenizer, description, folder, step, warning: None })
+        Ok(Self { model, tokenizer, description, folder, run, step, warning: None })
     }
 }
 
