@@ -30,5 +30,5 @@ mod tests;
 
 pub use changes::{Change, Meaning, RefusedChanges, changes};
 pub use race::{Entrant, RaceConfig};
-pub use run::{OnSaveError, RunConfig};
+pub use run::{DEFAULT_PROMPT, OnSaveError, RunConfig};
 pub use sections::Config;

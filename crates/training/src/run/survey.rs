@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use kiln_models::Tokenizer;
 use kiln_settings::ConfigFileError;
 use kiln_storage::layout::{BEST_FILE, CONFIG_FILE, HISTORY_FILE, METRICS_FILE, RECORD_FILE, TOKENIZER_FILE};
-use kiln_storage::{DiskFiles, StorageError, best_step, checkpoint_folder, list_checkpoints, list_leftovers};
+use kiln_storage::{DiskFiles, StorageError, best_step, checkpoint_folder, is_there, list_checkpoints, list_leftovers};
 
 use super::checkpoint::{Best, LoopState};
 use super::history::{HistoryEntry, history};
@@ -116,7 +116,7 @@ impl RunSurvey {
         self.history = self.note(HISTORY_FILE, history(run).map_err(|error| error.to_string())).unwrap_or_default();
         let metrics = Metrics::read(&run.join(METRICS_FILE)).map_err(|error| error.to_string());
         self.logged = self.note(METRICS_FILE, metrics).and_then(|metrics| Some(metrics.steps.last()?.step));
-        if let Some(step) = self.best.filter(|&step| !checkpoint_folder(run, step).is_dir()) {
+        if let Some(step) = self.best.filter(|&step| !is_there(&checkpoint_folder(run, step))) {
             self.damage.push(format!("`{BEST_FILE}` names the checkpoint of step {step}, which is not there"));
         }
     }
@@ -180,7 +180,7 @@ fn checkpoints(run: &Path) -> Result<Vec<CheckpointSurvey>, StorageError> {
         let damage = state.as_ref().err().cloned();
         CheckpointSurvey { step: entry.step, folder: entry.folder, bytes, state: state.ok(), damage }
     });
-    Ok(found.filter(|checkpoint| checkpoint.damage.is_none() || checkpoint.folder.is_dir()).collect())
+    Ok(found.filter(|checkpoint| checkpoint.damage.is_none() || is_there(&checkpoint.folder)).collect())
 }
 
 /// Bytes of all files below a folder, and when one was last changed, as far as the system says. Links are not followed.
