@@ -19,6 +19,7 @@ mod resuming;
 mod sampling;
 mod signals;
 mod support;
+mod texts;
 mod torture;
 mod training;
 mod verifying;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use kiln_data::batches::{EvaluationPlan, TooShort, Windows};
 use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
 use kiln_models::saved::ModelDescription;
@@ -17,6 +18,7 @@ use kiln_training::run::{
 use crate::device::Chosen;
 use crate::exit::UsageError;
 use crate::terminal::say;
+use crate::training_data::hexadecimal;
 
 /// The folder of all runs.
 pub(crate) const FOLDER: &str = "runs";
@@ -57,6 +59,8 @@ pub(crate) fn open_run(
     data: &PreparedData,
     chosen: &Chosen,
 ) -> anyhow::Result<(RunFolder, Option<(LanguageModel, Checkpoint)>)> {
+    // Before anything is written: a run that cannot begin would keep its name.
+    check_lengths(config, data)?;
     let description = ModelDescription::new(config.model.clone(), &data.tokenizer, config.run.context);
     let folder = RunFolder::open(path, resume, description)?;
     let (record, resolved) = (record(config, data, chosen), config.to_toml());
@@ -79,6 +83,13 @@ pub(crate) fn open_run(
     let changes = changes.into_iter().map(|(change, _)| change).collect();
     folder.go_on(&resolved, &entry(checkpoint.state.step, changes))?;
     Ok((folder, Some((saved.model, checkpoint))))
+}
+
+/// Makes sure that both splits have a batch.
+fn check_lengths(config: &Config, data: &PreparedData) -> Result<(), TooShort> {
+    let run = &config.run;
+    Windows::check_length(run.windows, data.train.len(), run.batch, run.context)?;
+    EvaluationPlan::check_length(data.validation.len(), run.context)
 }
 
 /// The error of a saved model as itself, which says what to do about it.
@@ -130,10 +141,6 @@ fn record(config: &Config, data: &PreparedData, chosen: &Chosen) -> RunRecord {
     }
 }
 
-fn hexadecimal(hash: [u8; 32]) -> String {
-    blake3::Hash::from_bytes(hash).to_hex().to_string()
-}
-
 /// The folder of a run: the given name; else the configuration's, with a number if that is taken. With `resume` it is
 /// the newest of those.
 pub(crate) fn run_path(config: &Path, name: Option<&str>, resume: bool) -> Result<PathBuf, UsageError> {
@@ -171,7 +178,7 @@ pub(crate) fn resume_words(command: &str, config: &Path, overrides: &[Override],
 }
 
 /// The word as a shell would need it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_string()

@@ -9,6 +9,7 @@ use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::TokenFile;
 use kiln_models::LanguageModel;
 use kiln_models::saved::SavedModel;
+use kiln_settings::ConfigFileError;
 use kiln_storage::Which;
 use kiln_storage::layout::CONFIG_FILE;
 use kiln_training::config::Config;
@@ -30,7 +31,8 @@ pub(crate) struct EvalArguments {
     #[arg(long, default_value = "best")]
     checkpoint: Which,
 
-    /// A UTF-8 text file to measure on [default: the validation split of the run]
+    /// A UTF-8 text file to measure on, cut into documents as the text of the run [default: the validation split of the
+    /// run]
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
 
@@ -53,15 +55,20 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
-    let config = Config::open(&training_data::run_folder(&saved).join(CONFIG_FILE), &[])
-        .context("the run's own configuration is needed to know its data")?;
+    let config = Config::open(&saved.run.join(CONFIG_FILE), &[]).map_err(|error| match error {
+        ConfigFileError::Wrong(_) => anyhow::Error::from(error),
+        error => anyhow::anyhow!(
+            "the run's own configuration is needed to know its data: {error}; put `{CONFIG_FILE}` back into `{}`",
+            saved.run.display()
+        ),
+    })?;
     let (file, floor) = match &arguments.data {
-        Some(path) => (training_data::tokenize_file(path, &saved.tokenizer)?, None),
-        None => training_data::validation_split(&config, &saved.tokenizer)?,
+        Some(path) => (training_data::tokenize_file(path, config.data.separator.as_deref(), &saved.tokenizer)?, None),
+        None => training_data::validation_split(&saved.run, &config, &saved.tokenizer)?,
     };
     let carries_state = config.run.carries_state(&saved.model);
     let rows = arguments.streams.map_or(config.run.batch, |streams| streams as usize);
-    let plan = EvaluationPlan::new(&file, 1.0, rows, saved.description.context, carries_state)?;
+    let plan = EvaluationPlan::of_text(&file, rows, saved.description.context, carries_state)?;
     let evaluation = measure(&saved.model, &file, &plan)?;
     if arguments.json {
         print_json(&evaluation)?;
