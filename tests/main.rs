@@ -21,6 +21,7 @@ mod resuming;
 mod sampling;
 mod signals;
 mod support;
+mod texts;
 mod tidying;
 mod torture;
 mod training;

@@ -108,6 +108,33 @@ fn verbose_says_what_is_used_and_how_fast_it_was() {
 }
 
 #[test]
+fn a_run_is_found_by_its_name_and_one_that_has_saved_nothing_is_a_run() {
+    let workshop = Workshop::new();
+    workshop.write("runs/mine/config.toml", "");
+    for name in ["mine", "runs/mine"] {
+        let unsaved = workshop.kiln(&["sample", name, "--device", "cpu"]);
+        assert_eq!(unsaved.code, Some(3), "{}", unsaved.stderr);
+        assert!(unsaved.stderr.contains("`run.checkpoint-every`"), "{}", unsaved.stderr);
+    }
+}
+
+#[test]
+fn numbers_that_mean_all_or_none_elsewhere_are_refused_with_what_to_do_instead() {
+    let workshop = Workshop::new();
+    let cases = [
+        (["-n", "-1"], "0 or more"),
+        (["--seed", "-1"], "`--seed $RANDOM`"),
+        (["--top-k", "-1"], "leave `--top-k` out"),
+        (["--top-k", "0"], "leave `--top-k` out"),
+    ];
+    for (argument, help) in cases {
+        let finished = workshop.kiln(&[&["sample", "runs/none"][..], &argument].concat());
+        assert_eq!(finished.code, Some(2), "{argument:?}");
+        assert!(finished.stderr.contains(help), "{argument:?}: {}", finished.stderr);
+    }
+}
+
+#[test]
 fn settings_that_make_no_sense_are_reported_all_at_once_before_anything_is_opened() {
     let workshop = Workshop::new();
     let finished = workshop.kiln(&[

@@ -54,6 +54,13 @@ fn explain(message: &str, place: Option<&str>) -> (String, Exit) {
              help: `kiln devices` tries every device; a run goes on from its last checkpoint with `--resume`";
         return (message.to_owned(), Exit::Device);
     }
+    // The standard library and rayon have no other way to report it.
+    if lower.contains("spawn thread") || lower.contains("threadpoolbuilderror") || lower.contains("wouldblock") {
+        let message = "the system refuses another thread\n  \
+             help: raise the limit of processes (`ulimit -u`, or the pids limit of the container), or end other \
+             programs; a run goes on from its last checkpoint with `--resume`";
+        return (message.to_owned(), Exit::Data);
+    }
     let place = place.map(|place| format!(" (at {place})")).unwrap_or_default();
     let message = format!(
         "kiln met a defect of its own and stopped{place}\n  help: what was saved before is whole; please report this \
@@ -72,6 +79,20 @@ mod tests {
         let exit = guard(|| panic!("index 3 of 2"), |message| told = message.to_owned());
         assert_eq!(exit, Exit::Internal);
         assert!(told.contains("defect") && !told.contains("index 3 of 2"), "{told}");
+    }
+
+    #[test]
+    fn a_limit_of_threads_is_no_defect() {
+        // What `std::thread::spawn` and rayon's global pool panic with under `ulimit -u`.
+        let texts = [
+            "failed to spawn thread: Os { code: 11, kind: WouldBlock, message: \"Resource temporarily unavailable\" }",
+            "The global thread pool has not been initialized.: ThreadPoolBuildError { kind: IOError(Os { code: 11 }) }",
+        ];
+        for text in texts {
+            let (message, exit) = explain(text, Some("thread/functions.rs:131:29"));
+            assert_eq!(exit, Exit::Data);
+            assert!(message.contains("`ulimit -u`") && message.contains("--resume"), "{message}");
+        }
     }
 
     #[test]

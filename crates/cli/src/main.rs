@@ -29,6 +29,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     kiln_kernels::keep_freed_pages();
     defects::silence();
+    signals::report_full_files();
     defects::guard(run, |message| report::print(&anyhow::Error::msg(message.to_owned()))).into()
 }
 

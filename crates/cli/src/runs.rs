@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use kiln_data::batches::{EvaluationPlan, TooShort, Windows};
 use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
 use kiln_models::saved::{ModelDescription, has_weights_alone};
@@ -17,6 +18,7 @@ use kiln_training::run::{
 use crate::device::Chosen;
 use crate::exit::UsageError;
 use crate::terminal::say;
+use crate::training_data::hexadecimal;
 
 /// The model of a configuration with its first weights, on the chosen device.
 pub(crate) fn first_model(config: &Config, data: &PreparedData, chosen: &Chosen) -> LanguageModel {
@@ -54,6 +56,8 @@ pub(crate) fn open_run(
     data: &PreparedData,
     chosen: &Chosen,
 ) -> anyhow::Result<(RunFolder, Option<(LanguageModel, Checkpoint)>)> {
+    // Before anything is written: a run that cannot begin would keep its name.
+    check_lengths(config, data)?;
     let description = ModelDescription::new(config.model.clone(), &data.tokenizer, config.run.context);
     let folder = RunFolder::open(path, resume, description)?;
     let (record, resolved) = (record(config, data, chosen), config.to_toml());
@@ -76,6 +80,13 @@ pub(crate) fn open_run(
     let changes = changes.into_iter().map(|(change, _)| change).collect();
     folder.go_on(&resolved, &entry(checkpoint.state.step, changes))?;
     Ok((folder, Some((saved.model, checkpoint))))
+}
+
+/// Makes sure that both splits have a batch.
+fn check_lengths(config: &Config, data: &PreparedData) -> Result<(), TooShort> {
+    let run = &config.run;
+    Windows::check_length(run.windows, data.train.len(), run.batch, run.context)?;
+    EvaluationPlan::check_length(data.validation.len(), run.context)
 }
 
 /// The error of a saved model as itself, which says what to do about it.
@@ -125,10 +136,6 @@ fn record(config: &Config, data: &PreparedData, chosen: &Chosen) -> RunRecord {
         entropy: data.floor.map(|floor| floor.nats_per_character),
         validation_floor: data.floor.map(|floor| floor.validation_nats_per_character),
     }
-}
-
-fn hexadecimal(hash: [u8; 32]) -> String {
-    blake3::Hash::from_bytes(hash).to_hex().to_string()
 }
 
 /// The folder of a run in `folder`: the given name; else the configuration's, with a number if that is taken. With

@@ -26,6 +26,16 @@ impl Received {
     }
 }
 
+/// From here on a file that grows beyond the limit of the process (`ulimit -f`) is an error of the write, as a full
+/// disk is, and not the silent end of the process.
+pub(crate) fn report_full_files() {
+    #[cfg(unix)]
+    {
+        // A handler that does nothing: without one the signal ends the process. Where it cannot be set nothing is lost.
+        let _ = signal_hook::flag::register(libc::SIGXFSZ, Arc::default());
+    }
+}
+
 /// From here on, SIGINT, SIGTERM and SIGUSR1 stop `interrupter` once, another SIGINT or SIGTERM ends the process, and
 /// SIGHUP is ignored.
 pub(crate) fn watch(interrupter: Interrupter) -> anyhow::Result<Received> {

@@ -6,11 +6,11 @@ use anyhow::Context;
 use etcetera::BaseStrategy;
 use indicatif::ProgressBar;
 use kiln_data::corpus::{OpenProgress, Split};
-use kiln_data::shards::{self, EntropyFloor, PrepareProgress, PreparedData, TokenFile};
+use kiln_data::shards::{self, DataError, EntropyFloor, PrepareProgress, PreparedData, TokenFile};
 use kiln_models::Tokenizer;
-use kiln_models::saved::SavedModel;
-use kiln_storage::layout::TOKENIZER_FILE;
+use kiln_storage::layout::RECORD_FILE;
 use kiln_training::config::Config;
+use kiln_training::run::RunRecord;
 
 use crate::terminal::progress_bar;
 
@@ -33,33 +33,88 @@ pub(crate) fn prepare(config: &Config) -> anyhow::Result<PreparedData> {
     Ok(shards::prepare(&config.data, &config.tokenizer, &cache_folder()?, &mut |progress| bar.show(progress))?)
 }
 
-/// The validation split of a run, encoded by the tokenizer of its model.
+/// Why the validation split of a run cannot be evaluated any more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OtherText {
+    /// The files hold another text than that of the run.
+    #[error(
+        "the validation split of `{run}` is another text than the one that it was trained with: its BLAKE3 is \
+         {found}, and `{RECORD_FILE}` says {expected}; a loss on it could not be compared with those of the run"
+    )]
+    Changed {
+        /// The run.
+        run: String,
+        /// The hash of the text that is there now.
+        found: String,
+        /// The hash in the record of the run.
+        expected: String,
+    },
+    /// The files cannot be read as the text of the run.
+    #[error("the validation split of `{run}` cannot be read again: {problem}")]
+    Gone {
+        /// The run.
+        run: String,
+        /// Why not.
+        problem: String,
+    },
+    /// A text that the user named cannot be encoded.
+    #[error(
+        "the model cannot read {place}: its vocabulary has no token for the character {character:?} at byte {offset}"
+    )]
+    Unreadable {
+        /// The file.
+        place: String,
+        /// The first character that the vocabulary lacks.
+        character: char,
+        /// Where it starts.
+        offset: u64,
+    },
+}
+
+/// The validation split of a run, encoded by the tokenizer of its model, after it was made sure that it is the text
+/// that the run was trained with: under the same name there may be another one now.
 pub(crate) fn validation_split(
+    run: &Path,
     config: &Config,
     tokenizer: &Tokenizer,
 ) -> anyhow::Result<(TokenFile, Option<EntropyFloor>)> {
-    let prepared = prepare(config)?;
-    anyhow::ensure!(
-        prepared.tokenizer.hash() == tokenizer.hash(),
-        "the text of the run has changed since: its tokenizer is not the one that the model was trained with; \
-         name a text with `--data FILE`"
-    );
-    Ok((prepared.validation, prepared.floor))
-}
-
-/// A text file, encoded by the tokenizer of a model.
-pub(crate) fn tokenize_file(path: &Path, tokenizer: &Tokenizer) -> anyhow::Result<TokenFile> {
+    let expected = RunRecord::read(run)?.validation_text_hash;
+    let name = || run.display().to_string();
     let bar = Bar::new();
-    Ok(shards::prepare_evaluation(&[path.to_path_buf()], tokenizer, &cache_folder()?, &mut |progress| {
-        bar.show(progress)
-    })?)
+    let mut report = |progress| bar.show(progress);
+    let prepared =
+        shards::prepare_validation(&config.data, &config.tokenizer, tokenizer, &cache_folder()?, &mut report);
+    let (validation, floor) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error @ (DataError::Corpus(_) | DataError::UnknownText { .. } | DataError::Tokenizer(_))) => {
+            return Err(OtherText::Gone { run: name(), problem: error.to_string() }.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let found = hexadecimal(validation.text_hash());
+    if found != expected {
+        return Err(OtherText::Changed { run: name(), found, expected }.into());
+    }
+    Ok((validation, floor))
 }
 
-/// The run folder that a saved model lies in: the one with its tokenizer.
-pub(crate) fn run_folder(saved: &SavedModel) -> PathBuf {
-    let folder = std::fs::canonicalize(&saved.folder).unwrap_or_else(|_| saved.folder.clone());
-    let run = folder.ancestors().find(|folder| folder.join(TOKENIZER_FILE).is_file());
-    run.map_or_else(|| folder.clone(), Path::to_path_buf)
+/// A text file, encoded by the tokenizer of a model and cut into documents at `separator`.
+pub(crate) fn tokenize_file(path: &Path, separator: Option<&str>, tokenizer: &Tokenizer) -> anyhow::Result<TokenFile> {
+    let bar = Bar::new();
+    let (paths, cache) = ([path.to_path_buf()], cache_folder()?);
+    shards::prepare_evaluation(&paths, separator, tokenizer, &cache, &mut |progress| bar.show(progress)).map_err(
+        |error| match error {
+            DataError::UnknownText { place, character, offset } => {
+                OtherText::Unreadable { place, character, offset }.into()
+            }
+            other => other.into(),
+        },
+    )
+}
+
+/// A hash as it stands in the documents of a run.
+pub(crate) fn hexadecimal(hash: [u8; 32]) -> String {
+    blake3::Hash::from_bytes(hash).to_hex().to_string()
 }
 
 /// A bar on stderr; indicatif hides it where that is no terminal.

@@ -9,6 +9,7 @@ use burn::train::renderer::MetricsRenderer;
 use kiln_data::shards::EntropyFloor;
 use kiln_inference::{Request, SamplerConfig, generate};
 use kiln_models::{LanguageModel, Tokenizer};
+use kiln_training::config::DEFAULT_PROMPT;
 use kiln_training::learning::{Event, Observer};
 use kiln_training::run::{EvaluationEntry, StepEntry};
 
@@ -121,7 +122,9 @@ impl Observer for TrainingDisplay {
     fn sample(&mut self, model: &LanguageModel, prompt: &str, tokens: usize) -> Result<String, String> {
         // Always the same draws, so that samples of different steps can be compared.
         let sampler = SamplerConfig { temperature: 0.8, seed: 1, ..SamplerConfig::default() };
-        let request = Request { sampler, ..Request::new(prompt, tokens) };
+        // A text without line ends has no token for one.
+        let is_known = prompt != DEFAULT_PROMPT || self.tokenizer.encode(prompt).is_ok();
+        let request = Request { sampler, ..Request::new(if is_known { prompt } else { "" }, tokens) };
         let pieces = generate(model, &self.tokenizer, &request).map_err(|error| error.to_string())?;
         // A request to stop does not wait for the end of a sample.
         let pieces = pieces.take_while(|_| !self.interrupter.should_stop());

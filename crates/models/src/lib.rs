@@ -26,8 +26,8 @@ pub use recurrent::{
 };
 pub use state::State;
 pub use tokenizer::{
-    BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, END_TOKEN, StreamDecoder, TextEncoder,
-    TextError, Tokenizer, TokenizerConfig, TokenizerError, TokenizerFileConfig, UNKNOWN_TOKEN, Unknown,
+    BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, END_TOKEN, END_TOKENS, StreamDecoder,
+    TextEncoder, TextError, Tokenizer, TokenizerConfig, TokenizerError, TokenizerFileConfig, UNKNOWN_TOKEN, Unknown,
 };
 pub use transformer::{
     Attention, Block, FeedForward, FeedForwardActivation, KeyValueCache, Norm, NormKind, PositionKind, RotaryPositions,

@@ -8,7 +8,9 @@ use std::str::FromStr;
 use crate::atomic::{remove_leftovers, write_file_atomically};
 use crate::error::StorageError;
 use crate::files::{DiskFiles, Files, Kind};
-use crate::layout::{BEST_FILE, CHECKPOINTS, MANIFEST_FILE, checkpoint_folder, checkpoint_name, step_of};
+use crate::layout::{
+    BEST_FILE, CHECKPOINTS, MANIFEST_FILE, TOKENIZER_FILE, checkpoint_folder, checkpoint_name, is_run, step_of,
+};
 use crate::manifest::{Manifest, read_small};
 use crate::reader::{CheckpointReader, verify_checkpoint};
 
@@ -113,7 +115,8 @@ pub fn steps_in(files: &dyn Files, run: &Path) -> Result<Vec<u64>, StorageError>
     for path in entries {
         let Some(step) = path.file_name().and_then(|name| name.to_str()).and_then(step_of) else { continue };
         match files.kind(&path) {
-            Ok(Kind::Folder) => steps.push(step),
+            // A checkpoint that was moved away is one through the link that was left; opening it tells whether it is.
+            Ok(Kind::Folder | Kind::Link) => steps.push(step),
             Ok(_) => {}
             // The process that trains there has just removed it.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -153,6 +156,10 @@ pub fn open_checkpoint<T, E: From<StorageError>>(
         return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
     }
     if !path.join(CHECKPOINTS).is_dir() {
+        // A run that trains has no checkpoint before the first is saved.
+        if is_run(path) {
+            return Err(StorageError::NoCheckpoint { run: path.to_path_buf() }.into());
+        }
         return Err(StorageError::NotARun { path: path.to_path_buf() }.into());
     }
     match which {
@@ -164,7 +171,7 @@ pub fn open_checkpoint<T, E: From<StorageError>>(
         }
         Which::Best => {}
     }
-    if let Some(step) = best_step(files, path).filter(|&step| checkpoint_folder(path, step).is_dir()) {
+    if let Some(step) = best_step(files, path).filter(|&step| is_there(&checkpoint_folder(path, step))) {
         return open_step(files, path, step, read);
     }
     let (mut found, value) = open_newest_whole(files, path, &mut read)?;
@@ -245,7 +252,7 @@ fn open_step<T, E: From<StorageError>>(
     read: impl FnMut(&mut CheckpointReader<'_>) -> Result<T, E>,
 ) -> Result<(FoundCheckpoint, T), E> {
     let folder = checkpoint_folder(run, step);
-    if !folder.is_dir() {
+    if !is_there(&folder) {
         let available = steps_in(files, run)?;
         return Err(StorageError::NoSuchStep { run: run.to_path_buf(), step, available }.into());
     }
@@ -287,9 +294,19 @@ fn newest_but(files: &dyn Files, run: &Path, step: u64) -> Result<Option<u64>, S
     Ok(whole.next())
 }
 
-/// The run folder that the folder of a checkpoint lies in.
+/// Whether a checkpoint has this name: a folder, or a link, also one that leads nowhere, which is damage.
+pub fn is_there(folder: &Path) -> bool {
+    fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_dir() || metadata.is_symlink())
+}
+
+/// The run folder that the folder of a checkpoint lies in: the one above it as it was named, else the one above it
+/// where links lead; of a checkpoint that was copied away, its own folder, if the tokenizer lies there.
 fn run_of(folder: &Path) -> Result<PathBuf, StorageError> {
-    // `canonicalize` makes the folders above known when only `step-00000500` or `.` was given.
-    let full = fs::canonicalize(folder).map_err(StorageError::io("find", folder))?;
-    Ok(full.parent().and_then(Path::parent).unwrap_or(folder).to_path_buf())
+    let above = |full: &Path| full.parent().and_then(Path::parent).map(Path::to_path_buf);
+    // These make the folders above known when only `step-00000500` or `.` was given.
+    let named = std::path::absolute(folder).map_err(StorageError::io("find", folder))?;
+    let real = fs::canonicalize(folder).map_err(StorageError::io("find", folder))?;
+    let places = [above(&named), above(&real), Some(folder.to_path_buf())];
+    let with_tokenizer = places.iter().flatten().find(|place| place.join(TOKENIZER_FILE).is_file());
+    Ok(with_tokenizer.cloned().or_else(|| above(&named)).unwrap_or_else(|| folder.to_path_buf()))
 }

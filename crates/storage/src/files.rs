@@ -113,7 +113,9 @@ pub enum Kind {
     },
     /// A folder.
     Folder,
-    /// A link, a device, a pipe.
+    /// A symbolic link, wherever it leads.
+    Link,
+    /// A device, a pipe.
     Other,
 }
 
@@ -151,6 +153,8 @@ impl Files for DiskFiles {
             Kind::File { bytes: metadata.len() }
         } else if metadata.is_dir() {
             Kind::Folder
+        } else if metadata.is_symlink() {
+            Kind::Link
         } else {
             Kind::Other
         })

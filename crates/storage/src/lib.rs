@@ -22,8 +22,8 @@ mod verified;
 
 pub use atomic::{create_folder_durably, remove_folder_atomically, write_file_atomically, write_folder_atomically};
 pub use checkpoints::{
-    CheckpointEntry, FoundCheckpoint, Which, best_step, clean_run, find_checkpoint, list_checkpoints, name_best,
-    newest_whole, open_checkpoint, open_newest_whole, steps, steps_in,
+    CheckpointEntry, FoundCheckpoint, Which, best_step, clean_run, find_checkpoint, is_there, list_checkpoints,
+    name_best, newest_whole, open_checkpoint, open_newest_whole, steps, steps_in,
 };
 pub use error::StorageError;
 pub use files::{DiskFiles, Files, Kind, OpenFile, ReadFile, Writer};

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::Context;
 use kiln_inference::{Finish, GenerateError, Generation, Request, SamplerConfig, generate};
 use kiln_models::saved::SavedModel;
+use kiln_settings::Violation;
 use kiln_settings::files::{Content, Links, read_regular};
 use kiln_storage::Which;
 use serde::Serialize;
@@ -61,7 +62,9 @@ pub(crate) struct SampleArguments {
     count: u64,
 
     /// Most tokens to write after the prompt
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 500)]
+    #[arg(
+        short = 'n', long, value_name = "N", default_value_t = 500, value_parser = count, allow_negative_numbers = true
+    )]
     max_tokens: usize,
 
     /// End where this text would come, without writing it; may be repeated
@@ -76,7 +79,7 @@ pub(crate) struct SampleArguments {
     temperature: f32,
 
     /// Choose among the K likeliest tokens only
-    #[arg(long, value_name = "K", help_heading = SAMPLER_HEADING)]
+    #[arg(long, value_name = "K", help_heading = SAMPLER_HEADING, value_parser = top_k, allow_negative_numbers = true)]
     top_k: Option<usize>,
 
     /// Choose among the fewest likeliest tokens that together have the probability P
@@ -94,7 +97,7 @@ pub(crate) struct SampleArguments {
     /// Another seed writes another text
     #[arg(
         short, long, value_name = "N", help_heading = SAMPLER_HEADING,
-        default_value_t = SamplerConfig::default().seed
+        default_value_t = SamplerConfig::default().seed, value_parser = seed, allow_negative_numbers = true
     )]
     seed: u64,
 
@@ -108,6 +111,26 @@ pub(crate) struct SampleArguments {
     /// Say on stderr what is used, and how fast it was (the speed is also said where stderr is a terminal)
     #[arg(short, long)]
     verbose: bool,
+}
+
+const WITHOUT_TOP_K: &str = "leave `--top-k` out to choose among all tokens";
+
+/// A number of tokens; other programs write -1 for no limit.
+fn count(argument: &str) -> Result<usize, String> {
+    argument.parse().map_err(|_| "must be a whole number, 0 or more; a text without a limit does not end".to_owned())
+}
+
+/// A number of candidates; other programs write -1 for all of them.
+fn top_k(argument: &str) -> Result<usize, String> {
+    argument.parse().map_err(|_| format!("must be a whole number, 1 or more; {WITHOUT_TOP_K}"))
+}
+
+/// A seed; other programs write -1 for one by chance.
+fn seed(argument: &str) -> Result<u64, String> {
+    argument.parse().map_err(|_| {
+        "must be a whole number, 0 or more; the same one writes the same text, `--seed $RANDOM` another each time"
+            .into()
+    })
 }
 
 /// What `--json` prints.
@@ -279,7 +302,12 @@ fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
     };
     let violations = sampler.validate();
     if !violations.is_empty() {
-        let lines: Vec<_> = violations.iter().map(|broken| format!("--{} {}", broken.key, broken.message)).collect();
+        let line = |broken: &Violation| match broken.key.as_str() {
+            // Other programs write 0 for all of them.
+            "top-k" => format!("--top-k {}; {WITHOUT_TOP_K}", broken.message),
+            key => format!("--{key} {}", broken.message),
+        };
+        let lines: Vec<_> = violations.iter().map(line).collect();
         return Err(UsageError(lines.join("\n")).into());
     }
     if arguments.stop.iter().any(String::is_empty) {

@@ -9,15 +9,17 @@ use burn::module::Module;
 use burn::train::Interrupter;
 use clap::Args;
 use kiln_data::shards::{EntropyFloor, PreparedData};
-use kiln_models::LanguageModel;
+use kiln_models::{LanguageModel, Tokenizer};
 use kiln_settings::Override;
 use kiln_storage::layout::CONFIG_FILE;
 use kiln_storage::steps;
-use kiln_training::config::Config;
+use kiln_training::config::{Config, DEFAULT_PROMPT};
+use kiln_training::estimate::Estimate;
 use kiln_training::learning::{self, Outcome, Session, Stop};
 use kiln_training::run::RunFolder;
 
 use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments, overriding};
+use crate::device::{self, Chosen};
 use crate::exit::Exit;
 use crate::runs;
 use crate::signals::{self, Received};
@@ -104,12 +106,17 @@ fn run(config: &Config, run_path: &Path, resume: bool, arguments: &TrainingArgum
     let data = training_data::prepare(config)?;
     // The floor is that of the whole validation split: a loss on a part of it is not comparable.
     let floor = data.floor.filter(|_| config.run.evaluate_fraction == 1.0);
+    warn_of_memory(config, &data, &chosen);
+    if resume && steps(run_path)?.is_empty() {
+        say(&format!("warning: `{}` has no checkpoint to resume from; training starts anew", run_path.display()));
+    }
     let (folder, resumed) = runs::open_run(run_path, resume, config, changes, &data, &chosen)?;
     let resumed_at = resumed.as_ref().map(|(_, checkpoint)| checkpoint.state.step);
     let model = match &resumed {
         Some((model, _)) => model.clone(),
         None => runs::first_model(config, &data, &chosen),
     };
+    warn_of_prompts(config, &data.tokenizer);
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
     describe(config, &data, &model, run_path);
@@ -154,7 +161,8 @@ impl End<'_> {
                 return Exit::Done;
             }
             Stop::AfterStep => Some("--stop-after"),
-            Stop::Interrupted(reason) => reason.as_deref(),
+            // The dashboard gives a sentence of its own.
+            Stop::Interrupted(reason) => reason.as_deref().filter(|reason| !reason.contains(' ')),
         };
         let by = reason.map_or_else(String::new, |reason| format!(" by {reason}"));
         say(&format!("stopped{by} after step {}; saved in {run}", outcome.step));
@@ -173,7 +181,11 @@ impl End<'_> {
             say(&format!("train on:         kiln resume {run} --set run.steps={}", step.saturating_mul(2)));
         } else {
             let time = duration(self.seconds);
-            say(&format!("done: {step} steps in {time}, of which {saving:.2} s stood still for saving"));
+            let steps = match self.resumed_at {
+                Some(resumed_at) => format!("steps {} to {step}", resumed_at + 1),
+                None => format!("{step} steps"),
+            };
+            say(&format!("done: {steps} in {time}, of which {saving:.2} s stood still for saving"));
         }
         if let Some(evaluation) = &outcome.evaluation {
             let mut line = format!(
@@ -187,6 +199,30 @@ impl End<'_> {
         }
         say(&format!("sample from it:   kiln sample {run}"));
         say(&format!("evaluate it:      kiln eval {run}"));
+    }
+}
+
+/// Warns where the processor's memory is less than what training needs: the system ends a process that takes too much.
+fn warn_of_memory(config: &Config, data: &PreparedData, chosen: &Chosen) {
+    if chosen.name == "cpu" || chosen.name == "ndarray" {
+        let needed = Estimate::new(config, data.tokenizer.vocabulary_size()).memory.total();
+        if let Some(warning) = device::too_little_memory(needed) {
+            say(&format!("warning: {warning}"));
+        }
+    }
+}
+
+/// Warns of prompts that no sample can begin with, now instead of at each sample.
+fn warn_of_prompts(config: &Config, tokenizer: &Tokenizer) {
+    if config.run.sample_every.is_none() {
+        return;
+    }
+    for prompt in &config.run.prompts {
+        if let Err(error) = tokenizer.encode(prompt)
+            && prompt != DEFAULT_PROMPT
+        {
+            say(&format!("warning: there will be no samples after the prompt {prompt:?} of `run.prompts`: {error}"));
+        }
     }
 }
 

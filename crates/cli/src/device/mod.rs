@@ -30,6 +30,21 @@ pub(crate) use error::DeviceError;
 pub(crate) use probe::{Listing, list, probe_here};
 pub(crate) use trial::{Depth, Trial, try_apart, try_here};
 
+use crate::sizes::bytes;
+
+/// What to say where this machine's memory is less than what training needs.
+pub(crate) fn too_little_memory(needed: u64) -> Option<String> {
+    let memory = memory::of_this_machine()?;
+    (needed > memory).then(|| {
+        format!(
+            "this machine has {} of memory, and about {} are needed: halve `run.batch` and double `run.accumulate`, \
+             which gives the same updates, or train a smaller model",
+            bytes(memory),
+            bytes(needed)
+        )
+    })
+}
+
 /// The device backends that are cargo features and were left out of this build, by their names after `--device`.
 pub(crate) fn not_compiled_in() -> Vec<&'static str> {
     [

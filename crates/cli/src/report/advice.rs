@@ -2,12 +2,15 @@
 
 use std::io;
 
+use kiln_data::shards::DataError;
 use kiln_models::saved::{SavedModelError, WeightProblem};
 use kiln_settings::ConfigFileError;
 use kiln_storage::StorageError;
 use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, RACE_FILE, is_race};
 use kiln_training::config::RefusedChanges;
 use kiln_training::run::{CheckpointError, FolderError};
+
+use crate::training_data::OtherText;
 
 /// The advice that the first error of the chain has which has any.
 pub(super) fn of(error: &anyhow::Error) -> Option<String> {
@@ -26,6 +29,12 @@ pub(super) fn of(error: &anyhow::Error) -> Option<String> {
         }
         if let Some(error) = cause.downcast_ref() {
             return of_folder(error);
+        }
+        if let Some(error) = cause.downcast_ref() {
+            return Some(of_other_text(error));
+        }
+        if let Some(DataError::Cache { .. }) = cause.downcast_ref() {
+            return Some("set the environment variable `KILN_CACHE` to a folder that you may write to".into());
         }
         cause.downcast_ref::<ConfigFileError>().and_then(|error| match error {
             ConfigFileError::Wrong(_) => None,
@@ -99,7 +108,27 @@ fn of_model(error: &SavedModelError) -> Option<String> {
     Some(help.into())
 }
 
+fn of_other_text(error: &OtherText) -> String {
+    let help = match error {
+        OtherText::Changed { .. } => "restore the text, or name the one to measure on with `--data FILE`",
+        OtherText::Gone { .. } => {
+            "its configuration names the text relative to the folder you are in: go to the folder that it was trained \
+             in, or name a text with `--data FILE`"
+        }
+        OtherText::Unreadable { .. } => {
+            "leave the character out of the text; a model that can read any text is trained with `unknown = \"token\"` \
+             or a byte-level tokenizer"
+        }
+    };
+    help.into()
+}
+
 fn of_changes(error: &RefusedChanges) -> String {
+    if error.changes.iter().any(|change| change.key.starts_with("BLAKE3")) {
+        return "put back the texts and the tokenizer that it was started with, or start anew under another name by \
+                `--run NAME`"
+            .into();
+    }
     let document = error.run.join(if is_race(&error.run) { RACE_FILE } else { CONFIG_FILE });
     format!(
         "start anew with them under another name by `--run NAME`, or go on with the values that are in `{}`",

@@ -6,7 +6,7 @@ use crate::shards::{ShardError, TokenFile};
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the {split} split has {tokens} tokens, but {needed} are needed for one batch ({what}); \
-     use a longer text, or a smaller `run.context` or `run.batch`"
+     use a longer text, or {advice}"
 )]
 pub struct TooShort {
     /// `training` or `validation`.
@@ -17,6 +17,8 @@ pub struct TooShort {
     pub needed: u64,
     /// What the number comes from.
     pub what: String,
+    /// What else helps.
+    pub advice: &'static str,
 }
 
 /// Token windows on the host, [rows, columns] in row-major order, with the tokens that follow each.

@@ -5,6 +5,14 @@ use std::ops::Range;
 use super::batch::TooShort;
 use crate::shards::{ShardError, TokenFile};
 
+/// A text too short to be evaluated at all.
+#[derive(Debug, thiserror::Error)]
+#[error("the text has {tokens} tokens, and at least 2 are needed: each is predicted from those before it")]
+pub struct NothingToPredict {
+    /// Tokens of the text.
+    pub tokens: u64,
+}
+
 /// A batch of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvaluationBatch {
@@ -65,7 +73,30 @@ impl EvaluationPlan {
     pub fn check_length(tokens: u64, columns: usize) -> Result<(), TooShort> {
         let needed = columns as u64 + 1;
         let what = || format!("a window of {columns} and the token after it");
-        if tokens < needed { Err(TooShort { split: "validation", tokens, needed, what: what() }) } else { Ok(()) }
+        let advice = "a larger `data.validation-fraction` or a smaller `run.context`";
+        if tokens < needed {
+            return Err(TooShort { split: "validation", tokens, needed, what: what(), advice });
+        }
+        Ok(())
+    }
+
+    /// The plan for all of a text of two tokens or more: one that is shorter than a window of `columns` tokens is one
+    /// shorter window.
+    ///
+    /// # Errors
+    /// When there is no token to be predicted.
+    pub fn of_text(
+        file: &TokenFile,
+        rows: usize,
+        columns: usize,
+        carries_state: bool,
+    ) -> Result<Self, NothingToPredict> {
+        let targets = file.len().saturating_sub(1);
+        if targets == 0 {
+            return Err(NothingToPredict { tokens: file.len() });
+        }
+        let columns = columns.min(usize::try_from(targets).unwrap_or(usize::MAX));
+        Ok(Self { rows, columns, targets, carries_state })
     }
 
     /// Predictions that count.

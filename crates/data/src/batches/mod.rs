@@ -11,6 +11,6 @@ mod permutation;
 mod tests;
 
 pub use batch::{HostBatch, TooShort};
-pub use evaluation::{EvaluationBatch, EvaluationPlan};
+pub use evaluation::{EvaluationBatch, EvaluationPlan, NothingToPredict};
 pub use order::{BatchOrder, Position, Windows};
 pub use permutation::mix;

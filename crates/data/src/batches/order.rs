@@ -35,7 +35,8 @@ impl Windows {
                 (needed, format!("{rows} windows of {columns} and the token after them"))
             }
         };
-        if tokens < needed { Err(TooShort { split: "training", tokens, needed, what }) } else { Ok(()) }
+        let advice = "a smaller `run.context` or `run.batch`";
+        if tokens < needed { Err(TooShort { split: "training", tokens, needed, what, advice }) } else { Ok(()) }
     }
 }
 

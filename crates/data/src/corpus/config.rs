@@ -14,11 +14,10 @@ pub struct DataConfig {
     /// Part of the characters, the last ones, that is kept for validation, in (0, 1). Of n characters the first
     /// floor(n * (1 - fraction)) are trained on. Default `0.1`.
     pub validation_fraction: f64,
-    /// The text that stands between documents, for example `"<|endoftext|>"`. Each becomes the token `<|end|>`, which
-    /// the
-    /// tokenizer must have, and each file ends a document too; with `""` the files are the documents. Default: the
-    /// corpus is
-    /// one text, files joined as they are.
+    /// The text that stands between documents, for example `"<|endoftext|>"`. Each becomes the token that ends a
+    /// document, which the tokenizer must have (`"<|end|>"`, or one of the other [`kiln_models::END_TOKENS`]), and each
+    /// file ends a document too; with `""` the files are the documents. Default: the corpus is one text, files joined
+    /// as they are.
     pub separator: Option<String>,
     /// Files on this machine.
     pub file: Option<FileConfig>,
@@ -39,8 +38,8 @@ impl Default for DataConfig {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FileConfig {
     /// UTF-8 files or patterns with `*`, `?`, `[...]` and `**`, relative to the current folder. They are read in the
-    /// order
-    /// given, the files of a pattern in alphabetical order, each file once. No default.
+    /// order given, the files of a pattern in alphabetical order, each file once. As in a shell, a pattern leaves out
+    /// names that begin with a dot, unless it has the dot. No default.
     pub paths: Vec<String>,
 }
 
@@ -91,9 +90,12 @@ impl DataConfig {
             [first, .., last] => Some(Violation::new(
                 *last,
                 format!(
-                    "exactly one of the tables `file`, `download` and `builtin` may be there, and `{first}` is too"
+                    "is one source too many: exactly one of the tables `file`, `download` and `builtin` may be there, \
+                     and `{first}` is too"
                 ),
-            )),
+            )
+            .with_help(format!("remove `[data.{first}]` or `[data.{last}]` from the file")),
+            ),
         }
     }
 }

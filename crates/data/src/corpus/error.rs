@@ -18,12 +18,18 @@ pub enum CorpusError {
     },
     /// A pattern matches no file.
     #[error("no file matches {pattern:?} (looked in {}); paths are relative to the folder you are \
-             in", folder.display())]
+             in{}", folder.display(), about_brackets(pattern))]
     NoMatch {
         /// As it was given.
         pattern: String,
         /// The current folder.
         folder: PathBuf,
+    },
+    /// A name that cannot be written in a configuration, where a pattern asks for it.
+    #[error("the name {path:?} is not UTF-8; rename the file, or choose a pattern that leaves it out")]
+    Unnameable {
+        /// The file.
+        path: PathBuf,
     },
     /// What was named is a folder, a device or a pipe.
     #[error("{} is not a plain file; name a text file, or a pattern such \
@@ -143,6 +149,15 @@ pub enum DownloadError {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// A folder may have brackets in its name, which in a pattern stand for one of several characters.
+fn about_brackets(pattern: &str) -> String {
+    if !pattern.contains('[') {
+        return String::new();
+    }
+    let literal = pattern.replace('[', "[[]");
+    format!("; `[...]` stands for one of the characters in it, and a `[` of a name is written `[[]`: {literal:?}")
 }
 
 fn by_hand(name: &str) -> String {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::{CorpusError, FileConfig};
@@ -50,8 +50,7 @@ pub(super) fn find(config: &FileConfig) -> Result<Vec<TextFile>, CorpusError> {
             false => matches(given)?,
         };
         if found.is_empty() {
-            let pattern = given.contains(['*', '?', '[']);
-            return Err(match pattern {
+            return Err(match is_pattern(given) {
                 true => CorpusError::NoMatch { pattern: given.clone(), folder: folder() },
                 false => CorpusError::Missing { path: given.clone(), folder: folder() },
             });
@@ -68,10 +67,13 @@ pub(super) fn find(config: &FileConfig) -> Result<Vec<TextFile>, CorpusError> {
 /// The files, not folders, that `pattern` matches, in alphabetical order.
 fn matches(pattern: &str) -> Result<Vec<PathBuf>, CorpusError> {
     let Ok(found) = glob::glob(pattern) else { return Ok(Vec::new()) };
+    if let Some(path) = unnameable(pattern) {
+        return Err(CorpusError::Unnameable { path });
+    }
     let mut paths = Vec::new();
     for path in found {
         match path {
-            Ok(path) if path.is_dir() => {}
+            Ok(path) if path.is_dir() || is_hidden(&path, pattern) => {}
             Ok(path) => paths.push(path),
             Err(error) => {
                 let path = error.path().to_owned();
@@ -81,6 +83,57 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>, CorpusError> {
     }
     paths.sort();
     Ok(paths)
+}
+
+/// Whether a part of `path` begins with a dot that `pattern` does not name. As in a shell, `*` does not stand for it:
+/// such files and folders are copies and notes that editors and systems leave beside the text.
+fn is_hidden(path: &Path, pattern: &str) -> bool {
+    let is_named = |name: &str| {
+        let parts = pattern.split(['/', std::path::MAIN_SEPARATOR]).filter(|part| part.starts_with('.'));
+        parts.filter_map(|part| glob::Pattern::new(part).ok()).any(|part| part.matches(name))
+    };
+    path.components().any(|part| match part {
+        Component::Normal(name) => {
+            let name = name.to_string_lossy();
+            name.starts_with('.') && !is_named(&name)
+        }
+        _ => false,
+    })
+}
+
+/// A file that `pattern` would match if its name were UTF-8: patterns pass over such names without a word.
+fn unnameable(pattern: &str) -> Option<PathBuf> {
+    let parsed = glob::Pattern::new(pattern).ok()?;
+    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    let parts = Path::new(pattern).components();
+    // The folders before the first part with a wildcard are named as they are.
+    let base: PathBuf = parts.clone().take_while(|part| !is_pattern(&part.as_os_str().to_string_lossy())).collect();
+    let levels = if pattern.contains("**") { usize::MAX } else { parts.count() - base.components().count() };
+    let mut folders = vec![(base, levels)];
+    while let Some((folder, levels)) = folders.pop() {
+        let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+        // What cannot be listed is reported where the pattern is followed.
+        for entry in std::fs::read_dir(listed).into_iter().flatten().flatten() {
+            let path = folder.join(entry.file_name());
+            if is_hidden(&path, pattern) {
+                continue;
+            }
+            // Links to folders might lead in circles.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if levels > 1 {
+                    folders.push((path, levels - 1));
+                }
+            } else if path.to_str().is_none() && parsed.matches_with(&path.to_string_lossy(), options) {
+                return Some(path);
+            }
+        }
+    }
+    None
+}
+
+/// Whether a name holds a wildcard.
+fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?', '['])
 }
 
 /// A piece of a file's text and where it starts, in bytes.

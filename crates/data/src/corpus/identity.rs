@@ -4,6 +4,20 @@ use kiln_settings::Violation;
 
 use super::{CorpusError, DataConfig, file};
 
+/// When the system last changed anything about a file, in nanoseconds since 1970; 0 where it does not tell. Unlike the
+/// time of writing nobody can set it: a copy or an archive that keeps old times leaves it at the present.
+#[cfg(unix)]
+fn changed(path: &std::path::Path) -> i128 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path)
+        .map_or(0, |metadata| i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn changed(_: &std::path::Path) -> i128 {
+    0
+}
+
 impl DataConfig {
     /// A hash of what the text of both splits is a function of: paths, sizes and times of files, the checksum of a
     /// download,
@@ -33,7 +47,8 @@ impl DataConfig {
             text("file");
             for file in file::find(files)? {
                 let path = std::fs::canonicalize(&file.path).unwrap_or(file.path);
-                text(&format!("{path:?} {} {}", file.bytes, file.modified));
+                let changed = changed(&path);
+                text(&format!("{path:?} {} {} {changed}", file.bytes, file.modified));
             }
         }
         Ok(*hasher.finalize().as_bytes())

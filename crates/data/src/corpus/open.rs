@@ -49,13 +49,18 @@ impl DataConfig {
     }
 }
 
-/// Opens whole files as one training split, to evaluate a model on them.
+/// Opens whole files as one training split, to evaluate a model on them, cut into documents at
+/// `separator`.
 ///
 /// # Errors
 /// Files that are missing, not text, or empty.
-pub fn open_files(paths: &[PathBuf], report: &mut dyn FnMut(OpenProgress)) -> Result<Corpus, CorpusError> {
+pub fn open_files(
+    paths: &[PathBuf],
+    separator: Option<&str>,
+    report: &mut dyn FnMut(OpenProgress),
+) -> Result<Corpus, CorpusError> {
     let paths = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-    Corpus::of_files(file::find(&FileConfig { paths })?, None, 0.0, &mut |done, total| {
+    Corpus::of_files(file::find(&FileConfig { paths })?, separator, 0.0, &mut |done, total| {
         report(OpenProgress::Counting { done, total });
     })
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kiln_models::TokenizerError;
+use kiln_models::{END_TOKENS, TokenizerError};
 
 use crate::corpus::CorpusError;
 
@@ -104,8 +104,9 @@ pub enum DataError {
     },
     /// Documents are to be separated by a token that the tokenizer does not have.
     #[error(
-        "`data.separator` needs a tokenizer with the token \"<|end|>\", which this one lacks; \
-         add `special-tokens = [\"<|end|>\"]` to its table, or leave `separator` out"
+        "`data.separator` needs a tokenizer with a special token that ends a document, and this one has none of {}; \
+         give it one, or leave `separator` out",
+        END_TOKENS.join(", ")
     )]
     NoEndToken,
     /// The cache folder cannot be used.

@@ -16,5 +16,5 @@ mod writer;
 
 pub use error::{DataError, ShardError};
 pub use file::TokenFile;
-pub use prepare::{EntropyFloor, PrepareProgress, PreparedData, prepare, prepare_evaluation};
+pub use prepare::{EntropyFloor, PrepareProgress, PreparedData, prepare, prepare_evaluation, prepare_validation};
 pub use writer::{TextIdentity, TokenFileWriter};

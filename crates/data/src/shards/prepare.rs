@@ -81,7 +81,11 @@ pub fn prepare(
     cache: &Path,
     report: Report,
 ) -> Result<PreparedData, DataError> {
-    let folder = Folder::of(&[&config.identity()?, &identity(tokenizer)?], cache)?;
+    let folder = Folder::of(&[&config.identity()?, &identity(tokenizer)?], cache);
+    // What is whole is only read, so that a cache that others filled, or that cannot be written, serves as well.
+    if let Some(prepared) = folder.open(tokenizer) {
+        return Ok(prepared);
+    }
     let _lock = folder.lock()?;
     if let Some(prepared) = folder.open(tokenizer) {
         return Ok(prepared);
@@ -93,38 +97,77 @@ pub fn prepare(
     }
     let train = encode(&corpus, Split::Train, &tokenizer, &folder.tokens(Split::Train), report)?;
     let validation = encode(&corpus, Split::Validation, &tokenizer, &folder.tokens(Split::Validation), report)?;
-    let floor = corpus.tales().map(|tales| {
+    let floor = floor(&corpus);
+    folder.complete(&tokenizer, floor)?;
+    Ok(PreparedData { tokenizer, train, validation, floor })
+}
+
+/// The tokens of the validation split alone, under a tokenizer that is there already: the configuration tells only
+/// where it came from, and a file that it names need not be there any more.
+///
+/// # Errors
+/// As for [`prepare`].
+pub fn prepare_validation(
+    config: &DataConfig,
+    settings: &TokenizerConfig,
+    tokenizer: &Tokenizer,
+    cache: &Path,
+    report: Report,
+) -> Result<(TokenFile, Option<EntropyFloor>), DataError> {
+    let data = config.identity()?;
+    let settings = match settings {
+        TokenizerConfig::File(_) => tokenizer.hash(),
+        settings => identity(settings)?,
+    };
+    let trained = Folder::of(&[&data, &settings], cache).open_validation(tokenizer);
+    let folder = Folder::of(&[b"validation", &data, &tokenizer.hash()], cache);
+    if let Some(found) = trained.or_else(|| folder.open_validation(tokenizer)) {
+        return Ok(found);
+    }
+    let _lock = folder.lock()?;
+    let corpus = config.open(cache, &mut |progress| report(PrepareProgress::Opening(progress)))?;
+    let path = folder.tokens(Split::Validation);
+    let validation = encode(&corpus, Split::Validation, tokenizer, &path, report)?;
+    let floor = floor(&corpus);
+    folder.complete(tokenizer, floor)?;
+    Ok((validation, floor))
+}
+
+fn floor(corpus: &Corpus) -> Option<EntropyFloor> {
+    corpus.tales().map(|tales| {
         let range = corpus.range(Split::Validation);
         let characters = (range.end - range.start) as f64;
         EntropyFloor {
             nats_per_character: tales.entropy_rate(),
             validation_nats_per_character: tales.code_length(range) / characters,
         }
-    });
-    folder.complete(&tokenizer, floor)?;
-    Ok(PreparedData { tokenizer, train, validation, floor })
+    })
 }
 
-/// The tokens of whole files under a tokenizer that is there already, to evaluate a model on them.
+/// The tokens of whole files under a tokenizer that is there already, to evaluate a model on them. They are cut into
+/// documents at `separator`, as the text that the model was trained on.
 ///
 /// # Errors
 /// As for [`prepare`].
 pub fn prepare_evaluation(
     paths: &[PathBuf],
+    separator: Option<&str>,
     tokenizer: &Tokenizer,
     cache: &Path,
     report: Report,
 ) -> Result<TokenFile, DataError> {
     let paths_as_given = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let file = Some(FileConfig { paths: paths_as_given });
-    let identity = DataConfig { file, ..DataConfig::default() }.identity()?;
-    let folder = Folder::of(&[b"evaluation", &identity, &tokenizer.hash()], cache)?;
-    let _lock = folder.lock()?;
+    let separator = separator.map(str::to_owned);
+    let data = DataConfig { file, separator, ..DataConfig::default() };
+    let folder = Folder::of(&[b"evaluation", &data.identity()?, &tokenizer.hash()], cache);
     let path = folder.tokens(Split::Validation);
     if let Ok(file) = TokenFile::open_verified(&path, &tokenizer.hash()) {
         return Ok(file);
     }
-    let corpus = open_files(paths, &mut |progress| report(PrepareProgress::Opening(progress)))?;
+    let _lock = folder.lock()?;
+    let corpus =
+        open_files(paths, data.separator.as_deref(), &mut |progress| report(PrepareProgress::Opening(progress)))?;
     encode(&corpus, Split::Train, tokenizer, &path, report)
 }
 
@@ -238,20 +281,21 @@ struct Folder(PathBuf);
 
 impl Folder {
     /// The folder for what these hashes stand for.
-    fn of(parts: &[&[u8]], cache: &Path) -> Result<Self, DataError> {
+    fn of(parts: &[&[u8]], cache: &Path) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key(VERSION);
         for part in parts {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
         let name = hasher.finalize().to_hex();
-        let path = cache.join(crate::cache::TOKENS).join(&name.as_str()[..32]);
-        std::fs::create_dir_all(&path).map_err(|source| DataError::Cache { path: path.clone(), source })?;
-        Ok(Self(path))
+        Self(cache.join(crate::cache::TOKENS).join(&name.as_str()[..32]))
     }
 
+    /// Makes the folder, and keeps other processes out of it.
     fn lock(&self) -> Result<FolderLock, DataError> {
-        FolderLock::acquire(&self.0).map_err(|source| DataError::Cache { path: self.0.clone(), source })
+        let failed = |source| DataError::Cache { path: self.0.clone(), source };
+        std::fs::create_dir_all(&self.0).map_err(failed)?;
+        FolderLock::acquire(&self.0).map_err(failed)
     }
 
     fn tokens(&self, split: Split) -> PathBuf {
@@ -263,10 +307,7 @@ impl Folder {
 
     /// What is there, if it is whole. What is damaged is made again.
     fn open(&self, config: &TokenizerConfig) -> Option<PreparedData> {
-        let Ok(Content::Bytes(floor)) = read_regular(&self.0.join("floor.json"), Links::Followed, LONGEST_FLOOR) else {
-            return None;
-        };
-        let floor = serde_json::from_slice(&floor).ok()?;
+        let floor = self.floor()?;
         let tokenizer = match config {
             // The user's own file is the one that counts.
             TokenizerConfig::File(file) => Tokenizer::from_file(&file.path).ok()?,
@@ -275,6 +316,20 @@ impl Folder {
         let train = TokenFile::open_verified(&self.tokens(Split::Train), &tokenizer.hash()).ok()?;
         let validation = TokenFile::open_verified(&self.tokens(Split::Validation), &tokenizer.hash()).ok()?;
         Some(PreparedData { tokenizer, train, validation, floor })
+    }
+
+    /// The validation split and the floor, if they are whole and of this tokenizer.
+    fn open_validation(&self, tokenizer: &Tokenizer) -> Option<(TokenFile, Option<EntropyFloor>)> {
+        let floor = self.floor()?;
+        Some((TokenFile::open_verified(&self.tokens(Split::Validation), &tokenizer.hash()).ok()?, floor))
+    }
+
+    /// The floor, which may be none; no answer where the folder is not complete.
+    fn floor(&self) -> Option<Option<EntropyFloor>> {
+        let Ok(Content::Bytes(floor)) = read_regular(&self.0.join("floor.json"), Links::Followed, LONGEST_FLOOR) else {
+            return None;
+        };
+        serde_json::from_slice(&floor).ok()
     }
 
     /// Writes what goes with the token files; the floor last, so that a folder with one is complete.

@@ -40,7 +40,8 @@ impl Row {
         Ok(Self {
             sampler,
             end_token: tokenizer.end_token(),
-            decoder: Some(tokenizer.decoder()),
+            // A text that begins a document stands behind nothing.
+            decoder: Some(tokenizer.decoder_after(prompt)),
             stop: StopFinder::new(request.stop.clone()),
             unread,
             seen,

@@ -178,7 +178,7 @@ impl ProductOps for CubeBackend {
         let (parts, inner_of_a_part) = parts(rows, inner, columns, addends);
         let output = empty(&left, [parts * rows, columns]);
         let client = left.client.clone();
-        let by_fours = |contiguous: usize, pitch: usize| contiguous % 4 == 0 && pitch % 4 == 0;
+        let by_fours = |contiguous: usize, pitch: usize| contiguous.is_multiple_of(4) && pitch.is_multiple_of(4);
         let form = Form {
             left_along_inner,
             right_along_inner,

@@ -144,21 +144,35 @@ fn fetch<N: Size>(
     }
 }
 
-/// Rounded to the nearest bfloat16, ties to even; NaN stays NaN. The conversion alone cuts the lower bits off on some drivers.
+/// Rounded to the nearest bfloat16. The conversion alone cuts the lower bits off on some drivers, of which [`nearest`] leaves none.
 #[cube]
 fn rounded(numbers: Four) -> Short {
+    Short::cast_from(nearest(numbers))
+}
+
+/// The nearest numbers that a bfloat16 has, ties to even; infinity and NaN stay what they are.
+#[cube]
+fn nearest(numbers: Four) -> Four {
     let mut nearest = numbers;
     #[unroll]
     for index in 0..4usize {
         let number = numbers.extract(index);
         let bits = u32::reinterpret(number);
-        let even = (bits >> 16) & 1;
-        let up = f32::reinterpret((bits + 0x7FFF + even) & 0xFFFF_0000);
-        // Neither infinity nor NaN.
+        let odd = (bits >> 16) & 1;
+        let up = f32::reinterpret((bits + 0x7FFF + odd) & 0xFFFF_0000);
         let is_finite = (bits & 0x7F80_0000) != 0x7F80_0000;
         nearest.insert(index, select(is_finite, up, number));
     }
-    Short::cast_from(nearest)
+    nearest
+}
+
+/// [`nearest`] alone, for a test on devices that do not multiply in mixed precision.
+#[cfg(test)]
+#[cube(launch)]
+pub(super) fn nearest_of_all(numbers: &[Four], found: &mut [Four]) {
+    if ABSOLUTE_POS < numbers.len() {
+        found[ABSOLUTE_POS] = nearest(numbers[ABSOLUTE_POS]);
+    }
 }
 
 #[cube]

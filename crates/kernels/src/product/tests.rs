@@ -1,8 +1,13 @@
 //! Products on whatever adapter is here; how to run them says `cube/tests.rs`.
 
-use burn::tensor::{DType, Device, DeviceKind, Tensor};
+use burn::backend::DispatchDevice;
+use burn::backend::ops::FloatTensorOps;
+use burn::tensor::{DType, Device, DeviceKind, Tensor, TensorData, bf16};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::cubecl::prelude::*;
 
-use super::{MatrixPrecision, matrix_product};
+use super::{MatrixPrecision, cube_mixed, matrix_product};
+use crate::cube::empty;
 use crate::testing::{assert_close, tensor, values};
 
 /// Rows, inner and columns: edges of tiles and of steps, and inner axes that are cut into parts.
@@ -57,4 +62,46 @@ fn products_equal_those_in_double_precision_on_an_adapter() {
 #[ignore = "needs an adapter with cooperative matrices"]
 fn mixed_products_are_near_those_in_double_precision_on_such_an_adapter() {
     assert_products(MatrixPrecision::Mixed, 1e-2);
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn operands_are_rounded_to_the_nearest_bfloat16_on_an_adapter() {
+    let adapter = Device::wgpu(DeviceKind::DefaultDevice);
+    let DispatchDevice::Cube(device) = adapter.as_dispatch() else { panic!("not a device of CubeCL") };
+    // Ties, both ways, and numbers beside them; numbers that round up to a power of two; small, large, infinite; NaN as
+    // GPUs make it.
+    let bits = [
+        0x3F80_8000,
+        0x3F81_8000,
+        0x3F80_8001,
+        0x3F80_7FFF,
+        0x3FFF_FFFF,
+        0xBF80_8000,
+        0x0000_0001,
+        0x7F7F_0000,
+        0x7F80_0000,
+        0xFF80_0000,
+        0x7FFF_FFFF,
+        0xFFFF_FFFF,
+    ];
+    let numbers: Vec<f32> = bits.into_iter().map(f32::from_bits).collect();
+    let data = TensorData::new(numbers.clone(), [numbers.len()]);
+    let given = <CubeBackend as FloatTensorOps<CubeBackend>>::float_from_data(data, device);
+    let found = empty(&given, [numbers.len()]);
+    cube_mixed::nearest_of_all::launch(
+        &device.client(),
+        CubeCount::Static(1, 1, 1),
+        CubeDim::new_1d(32),
+        given.into_buffer_arg(),
+        found.clone().into_buffer_arg(),
+    );
+    let found = <CubeBackend as FloatTensorOps<CubeBackend>>::float_into_data(found);
+    let found = burn_cubecl::cubecl::future::block_on(found).expect("the adapter answers");
+    for (number, found) in numbers.iter().zip(found.iter::<f32>()) {
+        let expected = bf16::from_f32(*number).to_f32();
+        // Devices may take the smallest numbers, below 2^-126, for zero.
+        let is_equal = found.to_bits() == expected.to_bits() || (found.is_nan() && number.is_nan());
+        assert!(is_equal, "{number:e} became {found:e}, not {expected:e}");
+    }
 }

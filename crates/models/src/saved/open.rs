@@ -24,6 +24,8 @@ pub struct SavedModel {
     pub description: ModelDescription,
     /// The checkpoint folder.
     pub folder: PathBuf,
+    /// The folder of the run that it belongs to, where the tokenizer was found.
+    pub run: PathBuf,
     /// Updates made before the checkpoint was written; nothing where weights stand alone.
     pub step: Option<u64>,
     /// Why another checkpoint was taken than was asked for, to be shown to the user.
@@ -53,7 +55,8 @@ impl SavedModel {
         let warning =
             format!("`{}` has no `{MANIFEST_FILE}`, so nobody can tell whether it is whole", folder.display());
         let (folder, warning) = (folder.to_path_buf(), Some(warning));
-        Ok(Self { model, tokenizer, description, folder, step: None, warning })
+        let run = folder.clone();
+        Ok(Self { model, tokenizer, description, folder, run, step: None, warning })
     }
 
     /// Reads the model of a checkpoint while its weights are verified.
@@ -69,7 +72,7 @@ impl SavedModel {
         let step = Some(checkpoint.manifest().step);
         let (model, tokenizer, description) =
             checkpoint.read_tensors(WEIGHTS_FILE, |source| build(&run, &folder, source, device))?;
-        Ok(Self { model, tokenizer, description, folder, step, warning: None })
+        Ok(Self { model, tokenizer, description, folder, run, step, warning: None })
     }
 }
 

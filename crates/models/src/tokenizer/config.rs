@@ -9,6 +9,10 @@ use kiln_settings::Violation;
 /// The special token that stands between documents.
 pub const END_TOKEN: &str = "<|end|>";
 
+/// The special tokens that stand between documents, Kiln's own first, then those of tokenizers made elsewhere: of
+/// GPT-2, of Llama 3 and its predecessors, of Gemma.
+pub const END_TOKENS: [&str; 5] = [END_TOKEN, "<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"];
+
 /// The special token that stands for a character that the vocabulary lacks, where one was asked for.
 pub const UNKNOWN_TOKEN: &str = "<|unknown|>";
 
@@ -112,7 +116,7 @@ impl TokenizerConfig {
         }
     }
 
-    /// Whether the vocabulary will hold `<|end|>`; `None` if only a file can tell.
+    /// Whether the vocabulary will hold a token of [`END_TOKENS`]; `None` if only a file can tell.
     pub fn has_end_token(&self) -> Option<bool> {
         let tokens = match self {
             Self::Character(config) => &config.special_tokens,
@@ -120,7 +124,7 @@ impl TokenizerConfig {
             Self::BytePair(config) => &config.special_tokens,
             Self::File(_) => return None,
         };
-        Some(tokens.iter().any(|token| token == END_TOKEN))
+        Some(tokens.iter().any(|token| END_TOKENS.contains(&token.as_str())))
     }
 }
 

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use super::pipeline;
 use super::vocabulary::Vocabulary;
 
+/// How many tokens before a text are enough to tell how it begins.
+const NEIGHBOURS: usize = 32;
+
 /// How many tokens may wait for the rest of a character before what there is of them is given out as it is.
 const LONGEST_WAIT: usize = 16;
 
@@ -23,6 +26,23 @@ pub struct StreamDecoder {
 impl StreamDecoder {
     pub(super) fn new(vocabulary: Arc<Vocabulary>) -> Self {
         Self { vocabulary, pending: Vec::new(), window: Vec::new(), given: 0 }
+    }
+
+    /// Decodes what follows `before`, whose text was given out already.
+    pub(super) fn after(vocabulary: Arc<Vocabulary>, before: &[u32]) -> Self {
+        let mut decoder = Self::new(vocabulary);
+        if decoder.vocabulary.spelling.is_none() {
+            let library = &decoder.vocabulary.library;
+            // A token that is no text by itself is part of a character, which must not be cut.
+            let is_part = |token: &u32| pipeline::decode(library, &[*token]).contains(char::REPLACEMENT_CHARACTER);
+            let mut start = before.len().saturating_sub(NEIGHBOURS);
+            while start > 0 && before.get(start).is_some_and(is_part) {
+                start -= 1;
+            }
+            decoder.window = before[start..].to_vec();
+            decoder.given = decoder.window.len();
+        }
+        decoder
     }
 
     /// The text that `token` completes, if any: bytes of an unfinished character are held back.

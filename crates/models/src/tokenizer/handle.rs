@@ -96,7 +96,8 @@ impl Tokenizer {
         self.0.size
     }
 
-    /// The token `<|end|>` that stands between documents, where the vocabulary has it.
+    /// The token that stands between documents, where the vocabulary has one: `<|end|>`, or one of the special tokens
+    /// by which published tokenizers end a document, see [`END_TOKENS`](super::END_TOKENS).
     pub fn end_token(&self) -> Option<u32> {
         self.0.end_token
     }
@@ -127,5 +128,11 @@ impl Tokenizer {
     /// Decodes tokens that come one by one.
     pub fn decoder(&self) -> StreamDecoder {
         StreamDecoder::new(Arc::clone(&self.0))
+    }
+
+    /// Decodes tokens that come one by one behind `before`. The text of a token may depend on its neighbours: the first
+    /// word of a text has no space before it, but the first word of a continuation has.
+    pub fn decoder_after(&self, before: &[u32]) -> StreamDecoder {
+        StreamDecoder::after(Arc::clone(&self.0), before)
     }
 }

@@ -27,7 +27,7 @@ mod words;
 mod tests;
 
 pub use config::{
-    BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, END_TOKEN, TokenizerConfig,
+    BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, END_TOKEN, END_TOKENS, TokenizerConfig,
     TokenizerFileConfig, UNKNOWN_TOKEN, Unknown,
 };
 pub use decoder::StreamDecoder;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokenizers::pre_tokenizers::split::SplitPattern;
 use tokenizers::{DecoderWrapper, ModelWrapper, PreTokenizerWrapper, SplitDelimiterBehavior};
 
-use super::config::END_TOKEN;
+use super::config::END_TOKENS;
 use super::error::TokenizerError;
 use super::special::SpecialTokens;
 use super::spelling::Spelling;
@@ -70,10 +70,18 @@ impl Vocabulary {
         let method = special.as_ref().map_or(Method::Pipeline, |_| method(&library));
         let byte_level = matches!(library.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
         let spelling = spelling(&library, size);
-        let end_token = library.token_to_id(END_TOKEN);
+        let end_token = end_token(&library);
         let special = special.unwrap_or_default();
         Ok(Self { library, method, special, spelling, byte_level, json, hash, size, end_token })
     }
+}
+
+/// The token between documents. Only a token that is matched as a whole counts: the vocabulary may well hold `</s>` as
+/// a piece of ordinary text.
+fn end_token(library: &tokenizers::Tokenizer) -> Option<u32> {
+    let added = library.get_added_tokens_decoder();
+    let id_of = |name: &str| added.iter().find(|(_, token)| token.content == name).map(|(id, _)| *id);
+    END_TOKENS.into_iter().find_map(id_of)
 }
 
 /// The added tokens, where all are matched as they stand; `None` where some look at their surroundings.

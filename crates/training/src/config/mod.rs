@@ -31,5 +31,5 @@ mod words;
 
 pub use changes::{Change, Meaning, RefusedChanges, changes};
 pub use race::{Entrant, RaceConfig};
-pub use run::{OnSaveError, Precision, RunConfig};
+pub use run::{DEFAULT_PROMPT, OnSaveError, Precision, RunConfig};
 pub use sections::Config;

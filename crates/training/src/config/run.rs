@@ -129,8 +129,11 @@ fn default_log_every() -> u64 {
     10
 }
 
+/// What samples begin with where nothing is configured; where the text has no line ends, they begin a document.
+pub const DEFAULT_PROMPT: &str = "\n";
+
 fn default_prompts() -> Vec<String> {
-    vec!["\n".to_string()]
+    vec![DEFAULT_PROMPT.to_string()]
 }
 
 fn default_sample_tokens() -> usize {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use kiln_models::Tokenizer;
 use kiln_settings::ConfigFileError;
 use kiln_storage::layout::{BEST_FILE, CONFIG_FILE, HISTORY_FILE, METRICS_FILE, RECORD_FILE, TOKENIZER_FILE};
-use kiln_storage::{DiskFiles, StorageError, best_step, checkpoint_folder, list_checkpoints, list_leftovers};
+use kiln_storage::{DiskFiles, StorageError, best_step, checkpoint_folder, is_there, list_checkpoints, list_leftovers};
 
 use super::checkpoint::{Best, LoopState};
 use super::history::{HistoryEntry, history};
@@ -121,7 +121,7 @@ impl RunSurvey {
         let metrics = self.note(METRICS_FILE, metrics).unwrap_or_default();
         self.logged = metrics.steps.last().map(|entry| entry.step);
         self.evaluations = metrics.evaluations;
-        if let Some(step) = self.best.filter(|&step| !checkpoint_folder(run, step).is_dir()) {
+        if let Some(step) = self.best.filter(|&step| !is_there(&checkpoint_folder(run, step))) {
             self.damage.push(format!("`{BEST_FILE}` names the checkpoint of step {step}, which is not there"));
         }
     }
@@ -197,7 +197,7 @@ fn checkpoints(run: &Path) -> Result<Vec<CheckpointSurvey>, StorageError> {
         let damage = state.as_ref().err().cloned();
         CheckpointSurvey { step: entry.step, folder: entry.folder, bytes, state: state.ok(), damage }
     });
-    Ok(found.filter(|checkpoint| checkpoint.damage.is_none() || checkpoint.folder.is_dir()).collect())
+    Ok(found.filter(|checkpoint| checkpoint.damage.is_none() || is_there(&checkpoint.folder)).collect())
 }
 
 /// Bytes of all files below a folder, and when one was last changed, as far as the system says. Links are not followed.

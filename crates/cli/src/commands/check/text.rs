@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use kiln_data::batches::{EvaluationPlan, Windows};
 use kiln_data::corpus::{Corpus, DataConfig, FileConfig, LocalFile, Piece, Split};
+use kiln_data::shards::DataError;
 use kiln_models::{Tokenizer, TokenizerConfig, TokenizerError};
 use kiln_training::config::Config;
 use serde::Serialize;
@@ -146,6 +147,7 @@ impl Vocabulary {
     /// # Errors
     /// When a tokenizer's file cannot be used or the text cannot be read.
     pub(super) fn find(config: &Config, text: &TextFacts) -> anyhow::Result<Self> {
+        let data = &config.data;
         let known = |size, how: &str| Self { size: Some(size), how: how.to_owned() };
         match &config.tokenizer {
             TokenizerConfig::Character(_) => characters(config, text),
@@ -157,6 +159,9 @@ impl Vocabulary {
             }
             TokenizerConfig::File(file) => {
                 let tokenizer = Tokenizer::from_file(&file.path)?;
+                if data.separator.is_some() && tokenizer.end_token().is_none() {
+                    return Err(DataError::NoEndToken.into());
+                }
                 Ok(known(tokenizer.vocabulary_size(), "of the tokenizer's file"))
             }
         }

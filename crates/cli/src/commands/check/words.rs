@@ -4,6 +4,7 @@ use kiln_training::config::Config;
 use kiln_training::estimate::Estimate;
 
 use super::report::{Report, Time};
+use crate::device;
 use crate::sizes::{bytes, operations};
 use crate::training_display::{duration, grouped};
 
@@ -73,6 +74,9 @@ fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, time: Option<
             bytes(memory.activations)
         ),
     );
+    if let Some(warning) = device::too_little_memory(memory.total()) {
+        lines.add("", &format!("but {warning}"));
+    }
     let per_token = operations(needs.training_flops_per_token as f64);
     lines.add("compute", &format!("{per_token} a token for training, {} in all", operations(needs.training_flops)));
     if let Some(time) = time {

@@ -9,6 +9,7 @@ use clap::Args;
 use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::TokenFile;
 use kiln_models::saved::SavedModel;
+use kiln_settings::ConfigFileError;
 use kiln_storage::Which;
 use kiln_storage::layout::CONFIG_FILE;
 use kiln_training::config::Config;
@@ -87,7 +88,7 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     }
     let mut evaluations = Vec::new();
     for (name, file, floor) in texts {
-        let evaluation = judge.evaluate(&name, &file)?;
+        let evaluation = judge.evaluate(&file)?;
         if files.len() > 1 {
             words::print_row(&name, &evaluation, arguments.json, evaluations.is_empty())?;
         } else {
@@ -115,19 +116,29 @@ fn texts(judge: &Judge<'_>, files: &[&PathBuf]) -> anyhow::Result<Vec<Text>> {
                 "these weights stand alone, without the configuration of a run; name a text to measure on".into(),
             )
         })?;
-        let (file, floor) = training_data::validation_split(config, tokenizer)?;
+        let (file, floor) = training_data::validation_split(&judge.saved.run, config, tokenizer)?;
         return Ok(vec![("the validation split".to_owned(), file, floor)]);
     }
-    let text = |path: &&PathBuf| Ok((path.display().to_string(), training_data::tokenize_file(path, tokenizer)?, None));
+    let separator = judge.config.as_ref().and_then(|config| config.data.separator.as_deref());
+    let text = |path: &&PathBuf| {
+        let file = training_data::tokenize_file(path, separator, tokenizer)?;
+        Ok((path.display().to_string(), file, None))
+    };
     files.iter().map(text).collect()
 }
 
 impl<'a> Judge<'a> {
     fn new(saved: &'a SavedModel, arguments: &EvalArguments) -> anyhow::Result<Self> {
-        let path = training_data::run_folder(saved).join(CONFIG_FILE);
+        let path = saved.run.join(CONFIG_FILE);
         let is_alone = saved.step.is_none() && !path.exists();
         let config = (!is_alone).then(|| Config::open(&path, &[])).transpose();
-        let config = config.context("the run's own configuration is needed to know its data")?;
+        let config = config.map_err(|error| match error {
+            ConfigFileError::Wrong(_) => anyhow::Error::from(error),
+            error => anyhow::anyhow!(
+                "the run's own configuration is needed to know its data: {error}; put `{CONFIG_FILE}` back into `{}`",
+                saved.run.display()
+            ),
+        })?;
         Ok(Self { saved, config, streams: arguments.streams.map(|streams| streams as usize) })
     }
 
@@ -137,18 +148,13 @@ impl<'a> Judge<'a> {
     }
 
     /// The plan for a text. One that is shorter than a window is read as one window of its own length.
-    fn plan(&self, name: &str, file: &TokenFile, streams: Option<usize>) -> anyhow::Result<EvaluationPlan> {
-        let (context, others) = (self.saved.description.context as u64, file.len().saturating_sub(1));
-        let plural = if file.len() == 1 { "" } else { "s" };
-        anyhow::ensure!(others > 0, "`{name}` has {} token{plural}; the first cannot be predicted", file.len());
+    fn plan(&self, file: &TokenFile, streams: Option<usize>) -> anyhow::Result<EvaluationPlan> {
         let rows = streams.or_else(|| self.config.as_ref().map(|config| config.run.batch)).unwrap_or(STREAMS);
-        let rows = if others < context { 1 } else { rows };
-        let columns = others.min(context) as usize;
-        Ok(EvaluationPlan::new(file, 1.0, rows, columns, self.carries_state())?)
+        Ok(EvaluationPlan::of_text(file, rows, self.saved.description.context, self.carries_state())?)
     }
 
-    fn evaluate(&self, name: &str, file: &TokenFile) -> anyhow::Result<Evaluation> {
-        let plan = self.plan(name, file, self.streams)?;
+    fn evaluate(&self, file: &TokenFile) -> anyhow::Result<Evaluation> {
+        let plan = self.plan(file, self.streams)?;
         let bar = progress_bar(plan.batches(), "[{bar:30}] {pos}/{len} batches {eta}");
         let evaluation = evaluate(&self.saved.model, file, &plan, &mut |done| {
             bar.set_position(done);
@@ -161,7 +167,7 @@ impl<'a> Judge<'a> {
     /// The loss of every token but the first.
     fn token_losses(&self, file: &TokenFile) -> anyhow::Result<Vec<f64>> {
         let in_order = if self.carries_state() { Some(1) } else { self.streams };
-        let plan = self.plan("the text", file, in_order)?;
+        let plan = self.plan(file, in_order)?;
         Ok(token_losses(&self.saved.model, file, &plan)?)
     }
 }

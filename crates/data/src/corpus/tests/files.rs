@@ -21,6 +21,49 @@ fn patterns_are_sorted_and_files_are_read_once() {
 }
 
 #[test]
+fn hidden_files_are_left_out_unless_the_pattern_names_their_dot() {
+    let folder = folder();
+    for name in ["a.txt", "._a.txt", ".hidden/b.txt", "c/.checkpoints/d.txt", "c/e.txt"] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("it is in a folder")).expect("folders can be made");
+        std::fs::write(path, format!("{name} ")).expect("a file can be written");
+    }
+    let read = |path: &str| all(&open(&files(folder.path(), &[path])).expect("there is text"));
+    assert_eq!(read("*.txt"), "a.txt ");
+    assert_eq!(read("**/*.txt"), "a.txt c/e.txt ");
+    assert_eq!(read("._*.txt"), "._a.txt ");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_is_no_text_is_an_error_where_a_pattern_asks_for_it() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = folder();
+    write(folder.path(), "a.txt", "text");
+    std::fs::create_dir(folder.path().join("sub")).expect("a folder can be made");
+    let latin = std::path::Path::new("sub").join(std::ffi::OsStr::from_bytes(b"caf\xe9.txt"));
+    std::fs::write(folder.path().join(latin), "text").expect("a file can be written");
+    for pattern in ["sub/*.txt", "**/*.txt", "*/caf?.txt"] {
+        let error = open(&files(folder.path(), &[pattern])).expect_err("it cannot be named");
+        assert!(matches!(&error, CorpusError::Unnameable { .. }), "{pattern}: {error:?}");
+        assert!(error.to_string().contains("caf\\xE9.txt"), "{error}");
+    }
+    for pattern in ["*.txt", "*/*.md", "s*/tea*.txt"] {
+        assert!(!matches!(open(&files(folder.path(), &[pattern])), Err(CorpusError::Unnameable { .. })), "{pattern}");
+    }
+}
+
+#[test]
+fn brackets_in_the_name_of_a_folder_are_explained() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("data [v2]")).expect("a folder can be made");
+    std::fs::write(folder.path().join("data [v2]/a.txt"), "text").expect("a file can be written");
+    let error = open(&files(folder.path(), &["data [v2]/*.txt"])).expect_err("nothing matches");
+    assert!(error.to_string().contains("data [[]v2]/*.txt"), "{error}");
+    assert_eq!(all(&open(&files(folder.path(), &["data [[]v2]/*.txt"])).expect("there is text")), "text");
+}
+
+#[test]
 fn a_missing_file_and_a_pattern_without_match_are_named() {
     let folder = folder();
     let error = open(&files(folder.path(), &["no.txt"])).expect_err("there is no file");

@@ -7,7 +7,7 @@ use kiln_models::{
     Unknown,
 };
 
-use super::super::{DataError, PrepareProgress, PreparedData, prepare, prepare_evaluation};
+use super::super::{DataError, PrepareProgress, PreparedData, prepare, prepare_evaluation, prepare_validation};
 use super::{folder, read};
 use crate::corpus::{BuiltinConfig, CorpusError, DataConfig, FileConfig, OpenProgress, Split};
 
@@ -124,6 +124,38 @@ fn words_do_not_reach_across_documents() {
 }
 
 #[test]
+fn the_validation_split_alone_is_that_of_training_from_its_cache_or_anew() {
+    let (folder, cache, other) = (folder(), folder(), folder());
+    let data = write_text(folder.path(), &TALE.repeat(40));
+    let trained = prepared(&data, &byte_pair(), cache.path());
+    let alone = |cache: &Path| {
+        let mut steps = 0;
+        let found = prepare_validation(&data, &byte_pair(), &trained.tokenizer, cache, &mut |_| steps += 1);
+        (found.expect("all is well").0, steps)
+    };
+    let (cached, steps) = alone(cache.path());
+    assert_eq!((read(&cached), steps), (read(&trained.validation), 0));
+    let (anew, steps) = alone(other.path());
+    assert_eq!((read(&anew), anew.text_hash()), (read(&trained.validation), trained.validation.text_hash()));
+    assert!(steps > 0);
+    assert_eq!(alone(other.path()).1, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn another_text_of_the_same_length_and_time_is_noticed() {
+    let (folder, cache) = (folder(), folder());
+    let data = write_text(folder.path(), &TALE.repeat(40));
+    let path = folder.path().join("text.txt");
+    let first = prepared(&data, &byte(&[]), cache.path()).train.text_hash();
+    let written = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).expect("it is there");
+    std::fs::write(&path, TALE.to_uppercase().repeat(40)).expect("it can be written");
+    let file = std::fs::File::options().write(true).open(&path).expect("it is there");
+    file.set_modified(written).expect("the time can be set");
+    assert_ne!(prepared(&data, &byte(&[]), cache.path()).train.text_hash(), first);
+}
+
+#[test]
 fn a_character_of_the_validation_text_alone_is_named_with_file_and_byte() {
     let (folder, cache) = (folder(), folder());
     let data = write_text(folder.path(), &("é".repeat(95) + "ab狐cd"));
@@ -207,11 +239,11 @@ fn whole_files_are_encoded_for_evaluation() {
     let tokenizer = prepared(&data, &byte_pair(), cache.path()).tokenizer;
     let paths = [folder.path().join("text.txt")];
     let mut steps = 0;
-    let file = prepare_evaluation(&paths, &tokenizer, cache.path(), &mut |_| steps += 1).expect("all is well");
+    let file = prepare_evaluation(&paths, None, &tokenizer, cache.path(), &mut |_| steps += 1).expect("all is well");
     assert_eq!(tokenizer.decode(&read(&file)), TALE);
     assert_eq!((file.bytes(), file.characters()), (TALE.len() as u64, TALE.chars().count() as u64));
     let before = steps;
-    prepare_evaluation(&paths, &tokenizer, cache.path(), &mut |_| steps += 1).expect("all is well");
+    prepare_evaluation(&paths, None, &tokenizer, cache.path(), &mut |_| steps += 1).expect("all is well");
     assert_eq!(before, steps);
 }
 

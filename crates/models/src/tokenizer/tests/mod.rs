@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod configuration;
+mod continuing;
 mod fixtures;
 mod hostile;
 mod learning;

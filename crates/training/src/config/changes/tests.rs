@@ -72,6 +72,27 @@ fn what_shapes_or_state_depend_on_is_refused() {
 }
 
 #[test]
+fn names_of_texts_and_tokenizers_may_change_and_how_they_are_read_may_not() {
+    // Which texts they are is compared by their hashes.
+    let with = |data: &str, tokenizer: &str| {
+        let text = TEXT.replacen("[data.builtin]", data, 1).replacen("[tokenizer.character]", tokenizer, 1);
+        Config::read(&Source::new("a.toml", &text), &[]).unwrap()
+    };
+    let meanings = |before: &Config, now: &Config| -> Vec<Meaning> {
+        changes(before, now).into_iter().map(|(_, meaning)| meaning).collect()
+    };
+    let file = "[tokenizer.file]\npath = \"t.json\"";
+    let before = with("[data.file]\npaths = [\"a.txt\"]", file);
+    assert_eq!(meanings(&before, &with("[data.file]\npaths = [\"/mnt/a.txt\"]", file)), [Meaning::Harmless]);
+    let url = format!("[data.download]\nurl = \"https://example.org/a.txt\"\nsha256 = \"{}\"", "0".repeat(64));
+    assert!(meanings(&before, &with(&url, file)).iter().all(|meaning| *meaning == Meaning::Harmless));
+    let copy = "[tokenizer.file]\npath = \"runs/a/tokenizer.json\"";
+    assert_eq!(meanings(&before, &with("[data.file]\npaths = [\"a.txt\"]", copy)), [Meaning::Harmless]);
+    let cut = with("[data]\nseparator = \"\"\n[data.file]\npaths = [\"a.txt\"]", file);
+    assert_eq!(meanings(&before, &cut), [Meaning::Refused]);
+}
+
+#[test]
 fn another_choice_is_one_change() {
     let other = Source::new("run.toml", TEXT.replace("[optimizer.sgd]", "[optimizer.adamw]\nweight-decay = 0.3"));
     let other = Config::read(&other, &[]).unwrap();

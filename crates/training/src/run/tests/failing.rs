@@ -37,6 +37,20 @@ fn save(files: &TroubledFiles, run: &Path) -> (usize, Ended) {
     (first, ended.ok())
 }
 
+#[test]
+fn a_system_that_refuses_threads_still_saves() {
+    let scratch = scratch();
+    let run = scratch.path().join("run");
+    let folder = Arc::new(prepare(&run));
+    let log = folder.open_log(20).unwrap();
+    let mut saver = Saver::without_threads(Arc::clone(&folder), 2);
+    assert!(saver.finished().is_none());
+    saver.begin(snapshot(checkpoint(30, 30)), log.file());
+    let saved = saver.finished().expect("it does not wait").unwrap();
+    assert_eq!((saved.step, whole(&run)), (30, vec![20, 30]));
+    assert!(saver.wait().is_none());
+}
+
 /// One case: the checkpoints before it must be there in any case, and all must be well after the next start.
 fn try_one(number: u64, name: &str, trouble: Trouble, lasts: bool) -> bool {
     let what = format!("call {number}, {name}: {trouble:?}, {}", if lasts { "from then on" } else { "once" });
