@@ -9,8 +9,8 @@ pub struct Abilities {
     pub arithmetic: Vec<String>,
     /// Types of numbers that kernels can only store and convert.
     pub storage: Vec<String>,
-    /// Products of small matrices that a group of units computes at once (cooperative matrices, tensor cores), such as `bf16 x bf16
-    /// into f32, 16 x 16 x 16`.
+    /// Products of small matrices that a group of units computes at once (cooperative matrices, tensor cores), such as
+    /// `bf16 x bf16 into f32, 16 x 16 x 16`.
     pub matrix_products: Vec<String>,
     /// Whether a whole cube can compute products of larger matrices at once.
     pub matrix_products_of_cubes: bool,

@@ -95,7 +95,8 @@ fn facts(abilities: &Abilities) -> Vec<String> {
     let mut facts = vec![
         format!("calculates with {}; also stores {}", list(&abilities.arithmetic), list(&abilities.storage)),
         format!(
-            "{processors}{plane} units in step, at most {} in a cube with {} KiB of shared memory; buffers up to {:.1} GiB",
+            "{processors}{plane} units in step, at most {} in a cube with {} KiB of shared memory; buffers up to {:.1} \
+             GiB",
             abilities.cube_units,
             abilities.shared_bytes / 1024,
             abilities.buffer_bytes as f64 / (1u64 << 30) as f64

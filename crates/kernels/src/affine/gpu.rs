@@ -16,7 +16,8 @@ use crate::product::{Addends, MatrixPrecision, ProductOps};
 /// The operation as a backend extension.
 #[backend_extension(Autodiff, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
 pub(crate) trait GpuAffineOps: Backend {
-    /// `[N, in]`, `[in, out]`, and what the addends say, to `[N, out]`. A bias or residual that is not added may be any tensor.
+    /// `[N, in]`, `[in, out]`, and what the addends say, to `[N, out]`. A bias or residual that is not added may be any
+    /// tensor.
     #[fusion(dtype = input, shape = {
         let _ = (bias, residual, addends, precision);
         let ([rows, _], [_, width]): ([usize; 2], [usize; 2]) = (input.dims(), weight.dims());

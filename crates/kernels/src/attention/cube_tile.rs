@@ -1,5 +1,6 @@
-//! Products of tiles in shared memory, by 16 x 16 units. Of a tile of scores, the unit (y, x) has the rows y, y + 16, ... and the columns
-//! x, x + 16, ...; of a tile of heads, the same rows and the fours of columns x, x + 16, ...: neighbours read neighbouring numbers.
+//! Products of tiles in shared memory, by 16 x 16 units. Of a tile of scores, the unit (y, x) has the rows y, y + 16,
+//! ... and the columns x, x + 16, ...; of a tile of heads, the same rows and the fours of columns x, x + 16, ...:
+//! neighbours read neighbouring numbers.
 
 use burn_cubecl::cubecl::{self, prelude::*};
 
@@ -36,8 +37,8 @@ impl Form {
         self.heads.width.div_ceil(4)
     }
 
-    /// Fours from one row of queries, keys or values to the next: an odd number, so that the rows of a column lie in different banks of
-    /// memory.
+    /// Fours from one row of queries, keys or values to the next: an odd number, so that the rows of a column lie in
+    /// different banks of memory.
     pub(super) fn pitch(self) -> usize {
         self.fours() | 1
     }

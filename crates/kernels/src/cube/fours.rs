@@ -10,8 +10,8 @@ pub(crate) fn vector_size(by_fours: bool) -> usize {
     if by_fours { 4 } else { 1 }
 }
 
-/// Four numbers that lie one after the other from `place` on, zeros from the `count`th on. By fours there are always four, and `place` is
-/// a multiple of four.
+/// Four numbers that lie one after the other from `place` on, zeros from the `count`th on. By fours there are always
+/// four, and `place` is a multiple of four.
 #[cube]
 pub(crate) fn read<N: Size>(source: &[Vector<f32, N>], place: usize, count: usize, #[comptime] by_fours: bool) -> Four {
     let mut numbers = Four::new(0.0);

@@ -1,5 +1,6 @@
-//! What both kernels share: how the work is cut up, and what happens to a number on its way out. A long inner axis is cut into parts,
-//! whose sums are added up afterwards, always in the same order, so that a small output keeps the whole device busy too.
+//! What both kernels share: how the work is cut up, and what happens to a number on its way out. A long inner axis is
+//! cut into parts, whose sums are added up afterwards, always in the same order, so that a small output keeps the whole
+//! device busy too.
 
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
@@ -75,9 +76,9 @@ pub(super) fn part(sizes: &Sizes) -> Part {
     Part { index, first: index * sizes.inner_of_a_part, row, column: within / height * TILE }
 }
 
-/// The unit's `index`th four numbers of a step of an operand, zeros beyond the edges. `first` and `count` are along the outer axis of the
-/// operand, `inner` and `end` along the inner one. Units that are neighbours read neighbours, 32 numbers of a row along the inner axis
-/// or 128 across it.
+/// The unit's `index`th four numbers of a step of an operand, zeros beyond the edges. `first` and `count` are along the
+/// outer axis of the operand, `inner` and `end` along the inner one. Units that are neighbours read neighbours, 32
+/// numbers of a row along the inner axis or 128 across it.
 #[cube]
 pub(super) fn read_of_step<N: Size>(
     source: &[Vector<f32, N>],
@@ -218,7 +219,8 @@ impl ProductOps for CubeBackend {
     }
 }
 
-/// An operand as the kernels read it, whether neighbours in memory are neighbours along its inner axis (`inner`), and its pitch.
+/// An operand as the kernels read it, whether neighbours in memory are neighbours along its inner axis (`inner`), and
+/// its pitch.
 fn operand(tensor: CubeTensor, inner: usize) -> (CubeTensor, bool, usize) {
     debug_assert_eq!(tensor.dtype, DType::F32);
     let strides = |tensor: &CubeTensor| [tensor.meta.strides()[0], tensor.meta.strides()[1]];

@@ -1,5 +1,5 @@
-//! Products on the units for small matrices (tensor cores): operands rounded to bfloat16 on their way into shared memory, sums in
-//! single precision. Eight planes have a tile of 128 x 128 of the output, 64 x 32 numbers each.
+//! Products on the units for small matrices (tensor cores): operands rounded to bfloat16 on their way into shared
+//! memory, sums in single precision. Eight planes have a tile of 128 x 128 of the output, 64 x 32 numbers each.
 
 use burn::tensor::bf16;
 use burn_cubecl::cubecl::{self, prelude::*};
@@ -13,7 +13,8 @@ type Short = Vector<bf16, Const<4>>;
 
 /// Sides of the matrices that a plane multiplies at once.
 const SIDE: usize = 16;
-/// Numbers between the rows of an operand that lies along the inner axis: 8 more than a step, so that rows begin in different banks.
+/// Numbers between the rows of an operand that lies along the inner axis: 8 more than a step, so that rows begin in
+/// different banks.
 const PITCH_ALONG: usize = STEP + 8;
 /// Numbers between the rows of one that lies across it.
 const PITCH_ACROSS: usize = TILE + 8;
@@ -144,7 +145,8 @@ fn fetch<N: Size>(
     }
 }
 
-/// Rounded to the nearest bfloat16. The conversion alone cuts the lower bits off on some drivers, of which [`nearest`] leaves none.
+/// Rounded to the nearest bfloat16. The conversion alone cuts the lower bits off on some drivers, of which [`nearest`]
+/// leaves none.
 #[cube]
 fn rounded(numbers: Four) -> Short {
     Short::cast_from(nearest(numbers))

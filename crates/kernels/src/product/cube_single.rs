@@ -1,6 +1,6 @@
-//! Products in single precision: 256 units have a tile of 128 x 128 of the output, 8 x 8 numbers each, and go through the inner axis in
-//! steps of 32, of which both operands lie in shared memory, the numbers along the inner axis one row each. While a step is computed,
-//! the numbers of the next one are on their way into registers.
+//! Products in single precision: 256 units have a tile of 128 x 128 of the output, 8 x 8 numbers each, and go through
+//! the inner axis in steps of 32, of which both operands lie in shared memory, the numbers along the inner axis one row
+//! each. While a step is computed, the numbers of the next one are on their way into registers.
 
 use burn_cubecl::cubecl::{self, prelude::*};
 
@@ -105,8 +105,9 @@ pub(super) fn multiply<L: Size, R: Size, O: Size>(
     }
 }
 
-/// Reads the unit's 16 numbers of a step into registers, zeros beyond the edges. `first` and `count` are along the outer axis of the
-/// operand, `inner` and `end` along the inner one; `pitch` is what lies between two of its rows, in fours.
+/// Reads the unit's 16 numbers of a step into registers, zeros beyond the edges. `first` and `count` are along the
+/// outer axis of the operand, `inner` and `end` along the inner one; `pitch` is what lies between two of its rows, in
+/// fours.
 #[cube]
 fn fetch<N: Size>(
     source: &[Vector<f32, N>],
@@ -136,8 +137,8 @@ fn fetch<N: Size>(
     }
 }
 
-/// Puts what [`fetch`] read into shared memory. The fours of a row are in an order that depends on the row, so that units that write or
-/// read at the same time use different banks of memory.
+/// Puts what [`fetch`] read into shared memory. The fours of a row are in an order that depends on the row, so that
+/// units that write or read at the same time use different banks of memory.
 #[cube]
 fn put(target: &mut Shared<[Four]>, found: &Array<Four>, #[comptime] along_inner: bool) {
     let unit = UNIT_POS as usize;
@@ -158,7 +159,8 @@ fn put(target: &mut Shared<[Four]>, found: &Array<Four>, #[comptime] along_inner
     }
 }
 
-/// Adds the products of a step: of the tile, the unit (y, x) has the rows 4 y to 4 y + 3 and 64 more, and likewise columns.
+/// Adds the products of a step: of the tile, the unit (y, x) has the rows 4 y to 4 y + 3 and 64 more, and likewise
+/// columns.
 #[cube]
 fn add_products(sums: &mut Array<Four>, lefts: &Shared<[Four]>, rights: &Shared<[Four]>) {
     let (y, x) = (UNIT_POS as usize / 16, UNIT_POS as usize % 16);

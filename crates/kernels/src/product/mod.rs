@@ -25,7 +25,8 @@ pub enum MatrixPrecision {
     Mixed,
 }
 
-/// The product of two matrices on a GPU, without gradients, for benchmarks and tests; `None` where Kiln's kernels cannot compute it.
+/// The product of two matrices on a GPU, without gradients, for benchmarks and tests; `None` where Kiln's kernels
+/// cannot compute it.
 ///
 /// # Shapes
 /// - `left`: `[M, K]`

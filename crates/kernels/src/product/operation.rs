@@ -21,8 +21,8 @@ pub(crate) struct Addends {
 /// The operation as a backend extension.
 #[backend_extension(Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
 pub(crate) trait ProductOps: Backend {
-    /// `[M, K]` and `[K, N]`, either of which may be a transposed view, to `[M, N]`. A bias `[N]` and a residual `[M, N]` that are not
-    /// added may be any tensors.
+    /// `[M, K]` and `[K, N]`, either of which may be a transposed view, to `[M, N]`. A bias `[N]` and a residual `[M,
+    /// N]` that are not added may be any tensors.
     #[fusion(dtype = left, shape = {
         let _ = (bias, residual, addends, precision);
         let ([rows, _], [_, columns]): ([usize; 2], [usize; 2]) = (left.dims(), right.dims());
