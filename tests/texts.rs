@@ -140,7 +140,7 @@ fn a_text_shorter_than_a_window_is_one_shorter_window() {
     workshop.write("short.txt", "a");
     let refused = eval(&workshop, "runs/run", &["--data", "short.txt"]);
     assert_eq!(refused.code, Some(3), "{}", refused.stderr);
-    assert!(refused.stderr.contains("the text has 1 tokens"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("the text has 1 token,"), "{}", refused.stderr);
     workshop.write("short.txt", "a z!");
     let refused = eval(&workshop, "runs/run", &["--data", "short.txt"]);
     assert!(refused.stderr.contains("the model cannot read short.txt"), "{}", refused.stderr);
@@ -164,7 +164,11 @@ fn resuming_what_is_not_there_is_said_and_so_is_a_run_that_is_done() {
     assert!(started.stderr.contains("warning: `runs/run` has no checkpoint to resume from"), "{}", started.stderr);
     assert!(started.stderr.contains("done: 8 steps in "), "{}", started.stderr);
     let done = train(&workshop, &["--resume"]).success();
-    assert!(done.stderr.contains("all 8 steps were made before; `--set run.steps=N`"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("all 8 steps had been made") && done.stderr.contains("--set run.steps=16"),
+        "{}",
+        done.stderr
+    );
     assert!(!done.stderr.contains("no checkpoint"), "{}", done.stderr);
 }
 

@@ -78,7 +78,7 @@ fn a_moved_run_goes_on_without_its_configuration_file_and_ends_with_the_same_bit
     let again =
         moved.kiln(&["resume", "old", "--runs", "archive", "--device", "cpu", "--set", "run.steps=34"]).success();
     assert!(
-        again.stderr.contains("run.steps: 30 -> 34") && again.stderr.contains("done: 34 steps"),
+        again.stderr.contains("run.steps: 30 -> 34") && again.stderr.contains("done: steps 31 to 34"),
         "{}",
         again.stderr
     );
@@ -275,5 +275,6 @@ fn the_cache_is_listed_counted_and_cleared() {
     assert!(listed.ends_with("cache: 0 B\n"), "{listed}");
     // It is made again when it is needed.
     workshop.kiln(&["eval", "run", "--device", "cpu"]).success();
-    assert_eq!(workshop.cached().values().map(Vec::len).sum::<usize>(), bytes);
+    let validation = workshop.cached().values().map(Vec::len).sum::<usize>();
+    assert!(validation > 0 && validation < bytes, "the validation split alone is needed: {validation} of {bytes}");
 }

@@ -7,7 +7,10 @@ use crate::shards::{ShardError, TokenFile};
 
 /// A text too short to be evaluated at all.
 #[derive(Debug, thiserror::Error)]
-#[error("the text has {tokens} tokens, and at least 2 are needed: each is predicted from those before it")]
+#[error(
+    "the text has {tokens} {}, and at least 2 are needed: each is predicted from those before it",
+    if *tokens == 1 { "token" } else { "tokens" }
+)]
 pub struct NothingToPredict {
     /// Tokens of the text.
     pub tokens: u64,

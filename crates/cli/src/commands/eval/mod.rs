@@ -88,7 +88,7 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     }
     let mut evaluations = Vec::new();
     for (name, file, floor) in texts {
-        let evaluation = judge.evaluate(&file)?;
+        let evaluation = judge.evaluate(&file).with_context(|| format!("`{name}` cannot be measured on"))?;
         if files.len() > 1 {
             words::print_row(&name, &evaluation, arguments.json, evaluations.is_empty())?;
         } else {

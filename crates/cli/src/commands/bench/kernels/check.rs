@@ -8,6 +8,7 @@ use super::super::measuring::MeasuringArguments;
 use super::super::table::table;
 use super::cases::{self, Case, Form, constants, numbers};
 use crate::exit::{Disagreement, UsageError};
+use crate::terminal::say;
 
 /// The largest difference over the largest magnitude, of outputs and of gradients: what single precision costs.
 const TOLERANCE: f64 = 1e-5;
@@ -47,7 +48,14 @@ pub(super) fn check(only: &[String], measuring: &MeasuringArguments) -> anyhow::
     }
     let chosen = measuring.open_device()?;
     let cases = operations.into_iter().flat_map(|(name, make)| make().into_iter().map(move |case| (name, case)));
-    let results: Vec<_> = cases.map(|(name, case)| Compared::new(name, case, &chosen.device)).collect();
+    let mut results = Vec::new();
+    for (name, case) in cases {
+        let compared = Compared::new(name, case, &chosen.device);
+        // On a GPU that compiles everything first this takes minutes, and who stops it has seen something.
+        let [forward, backward] = [compared.forward, compared.backward];
+        say(&format!("{name}, {}: output {forward:.1e}, gradients {backward:.1e}", compared.shape));
+        results.push(compared);
+    }
     let wrong =
         results.iter().find(|compared| !compared.agrees()).map(|wrong| format!("{}, {}", wrong.name, wrong.shape));
     let (device, device_description) = (chosen.name.clone(), chosen.description.clone());

@@ -23,8 +23,9 @@ Each operation is called as often as takes about 40 ms, Kiln's own (fused) and t
 Burn's (reference) in turns, round after round. A call is a forward and a backward pass, with a
 gradient of ones, unless the name or the operation says otherwise (cached attention, the steps of
 optimizers and the sum of squares have no gradients). It is waited for, which on a GPU costs some
-tens of microseconds. Where Kiln has no body of its own (on ndarray, and on GPUs for all but norms,
-embedding, attention and cross-entropy) it runs the references itself, so that the ratio is 1.
+tens of microseconds. Where Kiln has no body of its own (on ndarray, and on GPUs for all but products,
+norms, embedding, attention, cross-entropy and the sum of squares) it runs the references itself, so
+that the ratio is 1.
 
 GFLOP/s  the arithmetic that the operation has to do at least, a multiplication with its addition
          counted as two, and a function such as the exponential as one
