@@ -304,3 +304,13 @@ fn curves_with_and_without_fused_operations_agree() {
         }
     }
 }
+
+#[test]
+fn mixed_precision_on_a_processor_is_refused_before_there_is_a_run() {
+    let workshop = Workshop::with_config("tiny/transformer.toml");
+    let refused = workshop.kiln(&training("transformer.toml", &["--set", "run.precision=mixed"]));
+    assert_eq!(refused.code, Some(5), "{}", refused.stderr);
+    assert!(refused.stderr.contains("only GPUs have units for mixed precision"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`--set run.precision=f32`"), "{}", refused.stderr);
+    assert!(!workshop.path("runs/run").exists());
+}

@@ -88,7 +88,7 @@ impl Exit {
         }
         match error.downcast_ref() {
             Some(TrainError::Diverged(_)) => return Some(Self::Diverged),
-            Some(TrainError::Device(_)) => return Some(Self::Device),
+            Some(TrainError::Device(_) | TrainError::NoMixedPrecision(_)) => return Some(Self::Device),
             _ => {}
         }
         if let Some(EvaluationError::Device(_)) = error.downcast_ref() {

@@ -11,6 +11,7 @@ use kiln_settings::Override;
 use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE, RACE_FILE};
 use kiln_storage::{StorageError, steps};
 use kiln_training::config::{Change, Config, Meaning, RefusedChanges, changes as changes_between};
+use kiln_training::learning::check_device;
 use kiln_training::run::{
     BURN_VERSION, Checkpoint, CheckpointError, HistoryEntry, Resumed, RunDocuments, RunFolder, RunRecord,
 };
@@ -58,6 +59,7 @@ pub(crate) fn open_run(
 ) -> anyhow::Result<(RunFolder, Option<(LanguageModel, Checkpoint)>)> {
     // Before anything is written: a run that cannot begin would keep its name.
     check_lengths(config, data)?;
+    check_device(config, &chosen.device)?;
     let description = ModelDescription::new(config.model.clone(), &data.tokenizer, config.run.context);
     let folder = RunFolder::open(path, resume, description)?;
     let (record, resolved) = (record(config, data, chosen), config.to_toml());

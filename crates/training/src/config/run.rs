@@ -24,7 +24,7 @@ pub struct RunConfig {
     #[serde(default = "one")]
     pub accumulate: usize,
     /// The precision of matrix products: `f32` or `mixed`. Default `f32`.
-    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    #[serde(default)]
     pub precision: Precision,
     /// The global gradient norm above which the gradient is scaled down to it, > 0. Default: no clipping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,12 +73,6 @@ pub enum Precision {
     /// On a GPU, operands of products are rounded to bfloat16 and their products added up in single precision. Weights,
     /// gradients, the optimizer and everything else stay in single precision.
     Mixed,
-}
-
-impl Precision {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 impl From<Precision> for MatrixPrecision {

@@ -27,4 +27,4 @@ pub use observer::{Event, Observer, Stop};
 pub use rate_test::{RateFindings, RatePoint, RateRange, RateStop, RateTest, Recorder, find_rate};
 pub use session::{Outcome, Session};
 pub use trainer::Trainer;
-pub use update::Update;
+pub use update::{Update, check_device};

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
+use burn::tensor::Device;
 use kiln_kernels::{mixed_precision_lacks, set_matrix_precision};
 use kiln_models::{LanguageModel, State};
 
@@ -68,6 +69,19 @@ pub struct Update {
     pub(super) measuring: Duration,
 }
 
+/// Whether the device has what the configuration needs.
+///
+/// # Errors
+/// [`TrainError::NoMixedPrecision`] where it lacks the units for `run.precision = "mixed"`.
+pub fn check_device(config: &Config, device: &Device) -> Result<(), TrainError> {
+    match config.run.precision {
+        Precision::F32 => Ok(()),
+        Precision::Mixed => {
+            mixed_precision_lacks(device).map_or(Ok(()), |lack| Err(TrainError::NoMixedPrecision(lack)))
+        }
+    }
+}
+
 impl Updater {
     /// Updates of `model`, which is without autodiff, on the training split `train`, as `config` says.
     ///
@@ -75,11 +89,7 @@ impl Updater {
     /// When the text is too short for a batch, or the device lacks what `run.precision` needs.
     pub(super) fn new(config: &Config, model: LanguageModel, train: TokenFile) -> Result<Self, TrainError> {
         let run = &config.run;
-        if run.precision == Precision::Mixed
-            && let Some(lack) = mixed_precision_lacks(&model.device())
-        {
-            return Err(TrainError::NoMixedPrecision(lack));
-        }
+        check_device(config, &model.device())?;
         set_matrix_precision(run.precision.into());
         Ok(Self {
             order: BatchOrder::new(train, run.windows, run.batch, run.context, config.seed)?,
