@@ -6,7 +6,7 @@ use crate::support::Workshop;
 
 /// Every operation with a gradient that is the same on all devices, by name, and whether there is a body for GPUs.
 const OPERATIONS: [(&str, bool); 15] = [
-    ("affine", false),
+    ("affine", true),
     ("GELU", false),
     ("GELU by tanh", false),
     ("ReLU squared", false),

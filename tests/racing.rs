@@ -108,7 +108,7 @@ fn a_stopped_race_resumes_to_the_bits_of_one_that_was_not() {
     next(&mut lines, "cosine: validation loss");
     let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(kill.expect("there is a kill").success());
-    let resume = next(&mut lines, "go on with it:");
+    let resume = next(&mut lines, "resume it:");
     assert_eq!(child.wait().expect("kiln ends").code(), Some(130));
 
     let words: Vec<&str> = resume.split_once("kiln ").expect("it is a command").1.split_whitespace().collect();

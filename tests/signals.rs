@@ -117,7 +117,7 @@ fn a_signal_at_any_moment_ends_in_a_durable_checkpoint() {
                 let finished = run.end();
                 assert_eq!(finished.code, Some(code), "{what}: {}", finished.stderr);
                 let last = finished.stderr.lines().last().unwrap_or_default();
-                assert_eq!(last, "go on with it:    kiln resume runs/run --device cpu", "{what}");
+                assert_eq!(last, "resume it:        kiln resume runs/run --device cpu", "{what}");
                 let step = newest_of_whole_ones(&workshop.path("runs/run"));
                 assert!(finished.stderr.contains(&format!("after step {step};")), "{what}: {}", finished.stderr);
                 // A million batches are abandoned, not finished.

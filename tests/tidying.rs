@@ -61,7 +61,7 @@ fn name_best(workshop: &Workshop, step: u64) {
 fn a_moved_run_goes_on_without_its_configuration_file_and_ends_with_the_same_bits() {
     let (whole, moved) = (trained(), Workshop::with_config("tiny/lstm.toml"));
     let stopped = train(&moved, &["--stop-after", "13"]).success();
-    let words = "go on with it:    kiln resume runs/run --device cpu";
+    let words = "resume it:        kiln resume runs/run --device cpu";
     assert_eq!(stopped.stderr.lines().last(), Some(words), "{}", stopped.stderr);
     fs::remove_file(moved.path("lstm.toml")).expect("it can be removed");
     fs::create_dir(moved.path("archive")).expect("a folder can be made");

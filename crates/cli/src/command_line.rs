@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Train a model as a configuration file says
     Train(TrainArguments),
-    /// Go on with a run that stopped, wherever its folder is now
+    /// Resume a run that stopped, wherever its folder is now
     Resume(ResumeArguments),
     /// Write text with a trained model
     #[command(aliases = ["generate", "chat"])]

@@ -30,13 +30,13 @@ pub(crate) fn first_model(config: &Config, data: &PreparedData, chosen: &Chosen)
 /// prepared or written; without a checkpoint the run starts anew and nothing is compared.
 pub(crate) fn changes(path: &Path, resume: bool, config: &Config) -> anyhow::Result<Vec<(Change, Meaning)>> {
     if layout::is_race(path) {
-        return Err(UsageError(format!("{} is a race; go on with it by `kiln race`", path.display())).into());
+        return Err(UsageError(format!("{} is a race; resume it with `kiln race`", path.display())).into());
     }
     if !resume || steps(path)?.is_empty() {
         return Ok(Vec::new());
     }
     let before =
-        Config::open(&path.join(CONFIG_FILE), &[]).context("the run's own configuration is needed to go on with it")?;
+        Config::open(&path.join(CONFIG_FILE), &[]).context("the run's own configuration is needed to resume it")?;
     allowed(path, changes_between(&before, config))
 }
 
@@ -161,7 +161,7 @@ fn check_name(name: &str) -> Result<(), UsageError> {
     }
     Err(UsageError(format!(
         "--run {name}: a run's name is the name of a folder in `runs`, without `/`; \
-                            `kiln resume PATH` goes on with a run that is elsewhere, and `--runs FOLDER` puts new \
+                            `kiln resume PATH` resumes a run that is elsewhere, and `--runs FOLDER` puts new \
                             ones there"
     )))
 }
@@ -193,7 +193,7 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
 /// The line that resumes a run, as it would be typed. The run has its configuration.
 pub(crate) fn resume_words(run: &Path, device: &str) -> String {
     // The device by its own name: `auto` might choose another one the next time.
-    format!("go on with it:    kiln resume {} --device {}", quoted(&run.to_string_lossy()), quoted(device))
+    format!("resume it:        kiln resume {} --device {}", quoted(&run.to_string_lossy()), quoted(device))
 }
 
 /// The line that resumes a race, as it would be typed.
@@ -208,7 +208,7 @@ pub(crate) fn resume_race_words(config: &Path, overrides: &[Override], device: &
     }
     let name = race.file_name().map_or_else(|| race.to_string_lossy(), |name| name.to_string_lossy());
     words.extend(["--run".to_string(), quoted(&name), "--resume".to_string()]);
-    format!("go on with it:    {}", words.join(" "))
+    format!("resume it:        {}", words.join(" "))
 }
 
 /// The word as a shell would need it.

@@ -93,7 +93,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> anyhow::Result<Exit> {
     let path = arguments.runs.find(&arguments.run);
     runs::make_sure_of_a_run(&path)?;
     let config = Config::open(&path.join(CONFIG_FILE), &arguments.overrides)
-        .context("the run's own configuration is needed to go on with it")?;
+        .context("the run's own configuration is needed to resume it")?;
     run(&config, &path, true, &arguments.training)
 }
 

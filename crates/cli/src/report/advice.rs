@@ -131,7 +131,7 @@ fn of_changes(error: &RefusedChanges) -> String {
     }
     let document = error.run.join(if is_race(&error.run) { RACE_FILE } else { CONFIG_FILE });
     format!(
-        "start anew with them under another name by `--run NAME`, or go on with the values that are in `{}`",
+        "start anew with them under another name by `--run NAME`, or resume with the values that are in `{}`",
         document.display()
     )
 }
@@ -175,14 +175,14 @@ mod tests {
         );
         assert!(!rendered(io(io::ErrorKind::NotFound)).contains("help"));
         let text = rendered(RefusedChanges { run: run.clone(), changes: Vec::new() });
-        assert!(text.ends_with("or go on with the values that are in `runs/x/config.toml`\n"), "{text}");
+        assert!(text.ends_with("or resume with the values that are in `runs/x/config.toml`\n"), "{text}");
     }
 
     #[test]
     fn a_run_that_exists_is_offered_to_be_resumed() {
         let exists = FolderError::Exists { path: "runs/x".into() };
         assert_eq!(exists.to_string(), "the run `runs/x` exists already");
-        let expected = "error: the run `runs/x` exists already; go on with it by `--resume`, or give another name by \
+        let expected = "error: the run `runs/x` exists already; resume it with `--resume`, or give another name by \
                         `--run NAME`\n";
         assert_eq!(rendered(exists), expected);
         let exists = FolderError::Exists { path: "runs/x".into() };

@@ -89,7 +89,7 @@ fn plain_error(error: &anyhow::Error, colours: bool) -> String {
 fn words(error: &(dyn std::error::Error + 'static)) -> String {
     match error.downcast_ref() {
         Some(FolderError::Exists { .. }) => {
-            format!("{error}; go on with it by `--resume`, or give another name by `--run NAME`")
+            format!("{error}; resume it with `--resume`, or give another name by `--run NAME`")
         }
         _ => error.to_string(),
     }

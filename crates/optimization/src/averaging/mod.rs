@@ -73,7 +73,7 @@ pub struct AveragingState {
 
 /// A saved average that the configuration does not resume.
 #[derive(Debug, thiserror::Error)]
-#[error("the checkpoint was made with {saved} and cannot go on with {configured}")]
+#[error("the checkpoint was made with {saved} and cannot be resumed with {configured}")]
 pub struct AveragingStateError {
     saved: String,
     configured: String,

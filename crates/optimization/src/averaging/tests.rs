@@ -169,7 +169,7 @@ fn another_kind_of_average_is_refused_by_name() {
     let exponential = AveragingConfig::Exponential(ExponentialConfig::default());
     for (config, words) in [(Some(&exponential), "[averaging.exponential]"), (None, "no averaging")] {
         let error = Averaging::new(config).restore(polyak.state(), &pieces.valid()).unwrap_err();
-        let expected = format!("the checkpoint was made with [averaging.polyak] and cannot go on with {words}");
+        let expected = format!("the checkpoint was made with [averaging.polyak] and cannot be resumed with {words}");
         assert_eq!(error.to_string(), expected);
     }
 }

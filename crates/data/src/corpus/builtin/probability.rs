@@ -36,9 +36,7 @@ pub struct CharacterModel {
 
 /// A character that no tale can have at this place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error(
-    "the tales cannot go on with {character:?} after {position} characters: this is not text of the built-in corpus"
-)]
+#[error("no tale continues with {character:?} after {position} characters: this is not text of the built-in corpus")]
 pub struct ImpossibleCharacter {
     /// The character that has probability zero.
     pub character: char,

@@ -86,7 +86,7 @@ impl TrainingLoop {
             Err(error) => {
                 // Once is enough, until it works again.
                 if !std::mem::replace(&mut self.storage.log_fails, true) {
-                    self.observer.warn(&format!("{error}; training goes on without its lines"));
+                    self.observer.warn(&format!("{error}; training continues without its lines"));
                 }
             }
         }
