@@ -9,7 +9,7 @@ use std::time::SystemTime;
 pub(crate) const DOWNLOADS: &str = "downloads";
 /// The folder of tokens in the cache, one folder for each text under a tokenizer.
 pub(crate) const TOKENS: &str = "tokens";
-/// Held by whoever writes a folder of the cache.
+/// The lock of a folder of the cache, held while it is written.
 pub(crate) const LOCK: &str = "lock";
 
 /// Something in the cache.

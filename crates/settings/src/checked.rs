@@ -52,13 +52,13 @@ pub fn read<T: DeserializeOwned>(
     read_with(source, overrides, &Hints::default(), validate)
 }
 
-/// The tables of the file that overrides replace by another one of the same choice, to be told to the user; none where
+/// The tables of the file that overrides replace by another one of the same choice, to be shown to the user; none where
 /// the file is not TOML.
 pub fn replaced<T: DeserializeOwned>(source: &Source, overrides: &[Override], hints: &Hints<'_>) -> Vec<Replaced> {
     let Ok(mut root) = document::parse(source) else { return Vec::new() };
     let schema = Schema::of::<T>();
     let mut overriding = Overriding::new(&schema, hints);
-    // What is wrong is told where the same is read.
+    // Errors are reported where the same text is read.
     let _ = overriding.apply(&mut root, overrides);
     overriding.replaced
 }

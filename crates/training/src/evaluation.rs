@@ -28,7 +28,7 @@ impl Evaluation {
         Self::of_lengths(loss, tokens, [file.len(), file.bytes(), file.characters()])
     }
 
-    /// From the mean loss of `tokens` predictions on texts of so many tokens, bytes and characters in all.
+    /// From the mean loss of `tokens` predictions on texts that have these tokens, bytes and characters in all.
     fn of_lengths(loss: f64, tokens: u64, [all, bytes, characters]: [u64; 3]) -> Self {
         let tokens_per = |count: u64| all as f64 / count.max(1) as f64;
         Self {

@@ -184,7 +184,7 @@ impl SampleArguments {
     }
 }
 
-/// The same request with the seed that is so many after its own.
+/// The same request with a seed that is `index` higher.
 fn with_seed_after(request: &Request, index: u64) -> Request {
     let sampler = SamplerConfig { seed: request.sampler.seed.wrapping_add(index), ..request.sampler };
     Request { sampler, ..request.clone() }

@@ -82,8 +82,11 @@ pub fn affine(input: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, resi
         assert_eq!(residual.dims(), [rows, width], "a residual must have the shape of the output");
     }
     #[cfg(feature = "cube")]
-    if crate::product::is_product_for(&input, &weight, crate::choice::matrix_precision()) {
-        return gpu::affine(input, weight, bias, residual, crate::choice::matrix_precision());
+    {
+        let precision = crate::choice::matrix_precision();
+        if crate::product::is_product_for(&input, &weight, precision) {
+            return gpu::affine(input, weight, bias, residual, precision);
+        }
     }
     if !has_fast_body(&input) {
         return reference::affine(input, weight, bias, residual);

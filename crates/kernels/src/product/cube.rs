@@ -76,9 +76,8 @@ pub(super) fn part(sizes: &Sizes) -> Part {
     Part { index, first: index * sizes.inner_of_a_part, row, column: within / height * TILE }
 }
 
-/// The unit's `index`th four numbers of a step of an operand, zeros beyond the edges. `first` and `count` are along the
-/// outer axis of the operand, `inner` and `end` along the inner one. Units that are neighbours read neighbours, 32
-/// numbers of a row along the inner axis or 128 across it.
+/// Four numbers of an operand that lie one after the other, zeros beyond the edges. `outer` and `count` are along the
+/// outer axis of the operand, `inner` and `end` along the inner one; `pitch` is the distance between its rows.
 #[cube]
 pub(super) fn read_of_step<N: Size>(
     source: &[Vector<f32, N>],

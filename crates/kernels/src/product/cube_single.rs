@@ -106,8 +106,7 @@ pub(super) fn multiply<L: Size, R: Size, O: Size>(
 }
 
 /// Reads the unit's 16 numbers of a step into registers, zeros beyond the edges. `first` and `count` are along the
-/// outer axis of the operand, `inner` and `end` along the inner one; `pitch` is what lies between two of its rows, in
-/// fours.
+/// outer axis of the operand, `inner` and `end` along the inner one; `pitch` is the distance between its rows.
 #[cube]
 fn fetch<N: Size>(
     source: &[Vector<f32, N>],
