@@ -5,6 +5,7 @@
 //! launch is unsafe; within a cube, numbers are exchanged through shared memory alone, which every device has.
 
 mod fours;
+mod list;
 mod reduce;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
 pub(crate) use fours::{Four, read, vector_size, write};
+pub(crate) use list::on_list;
 pub(crate) use reduce::{column_sums, cube_max, cube_sum, sum_of_rows};
 
 /// The most units of a cube: more would leave a processor no room for a second cube while the first one waits for

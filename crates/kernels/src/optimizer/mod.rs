@@ -68,6 +68,10 @@ pub fn adam_step(step: AdamStep, parameters: Vec<AdamParameter>) -> Vec<[Tensor<
     if have_fast_bodies(given.iter().flat_map(|(tensors, _)| tensors)) {
         return flex::adam_step(step, given);
     }
+    #[cfg(feature = "cube")]
+    if given.iter().flat_map(|(tensors, _)| tensors).all(crate::cube::is_on_gpu) {
+        return cube::adam_step(step, given);
+    }
     given.into_iter().map(|(tensors, decay)| reference::adam_step(step, tensors, decay)).collect()
 }
 
@@ -95,6 +99,10 @@ pub fn sgd_step(step: SgdStep, parameters: Vec<SgdParameter>) -> Vec<(Tensor<1>,
         given.iter().flat_map(|(value, gradient, velocity, _)| [value, gradient].into_iter().chain(velocity)),
     ) {
         return flex::sgd_step(step, given);
+    }
+    #[cfg(feature = "cube")]
+    if given.iter().all(|(value, ..)| crate::cube::is_on_gpu(value)) {
+        return cube::sgd_step(step, given);
     }
     let steps = given.into_iter().map(|(value, gradient, velocity, weight_decay)| {
         reference::sgd_step(step, value, gradient, velocity, weight_decay)

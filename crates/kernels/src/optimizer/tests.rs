@@ -11,9 +11,9 @@ const ADAM: AdamStep =
     AdamStep { betas: [0.9, 0.99], epsilon: 1e-8, rate: 0.01, root_correction: 0.3, gradient_scale: 0.7 };
 
 /// As many tensors of each length, with other numbers in each.
-fn tensors<const N: usize>(lengths: &[usize], dtype: DType) -> Vec<[Tensor<1>; N]> {
+fn tensors<const N: usize>(lengths: &[usize], dtype: DType, device: &Device) -> Vec<[Tensor<1>; N]> {
     let of = |(place, &length): (usize, &usize)| {
-        std::array::from_fn(|number| tensor([length], (place * N + number) as u64, dtype, &Device::flex()))
+        std::array::from_fn(|number| tensor([length], (place * N + number) as u64, dtype, device))
     };
     lengths.iter().enumerate().map(of).collect()
 }
@@ -25,10 +25,14 @@ fn decay(place: usize) -> f64 {
 
 #[test]
 fn a_step_of_adam_equals_its_reference() {
+    assert_adam(&[(DType::F32, 2e-6), (DType::F64, 1e-14)], &Device::flex());
+}
+
+fn assert_adam(types: &[(DType, f64)], device: &Device) {
     for lengths in LENGTHS {
-        for (dtype, tolerance) in [(DType::F32, 2e-6), (DType::F64, 1e-14)] {
+        for &(dtype, tolerance) in types {
             for has_moments in [true, false] {
-                let given = tensors::<4>(lengths, dtype).into_iter().enumerate();
+                let given = tensors::<4>(lengths, dtype, device).into_iter().enumerate();
                 let given: Vec<_> = given
                     .map(|(place, [value, gradient, first, second])| AdamParameter {
                         value,
@@ -55,10 +59,14 @@ fn a_step_of_adam_equals_its_reference() {
 
 #[test]
 fn a_step_of_gradient_descent_equals_its_reference() {
+    assert_descent(&Device::flex());
+}
+
+fn assert_descent(device: &Device) {
     for (lengths, has_velocity) in LENGTHS.into_iter().flat_map(|lengths| [(lengths, true), (lengths, false)]) {
         for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
             let step = SgdStep { rate: 0.1, momentum, nesterov, gradient_scale: 0.7 };
-            let given = tensors::<3>(lengths, DType::F32).into_iter().enumerate();
+            let given = tensors::<3>(lengths, DType::F32, device).into_iter().enumerate();
             let given: Vec<_> = given
                 .map(|(place, [value, gradient, velocity])| SgdParameter {
                     value,
@@ -85,7 +93,11 @@ fn a_step_of_gradient_descent_equals_its_reference() {
 
 #[test]
 fn tensors_that_others_hold_are_left_alone() {
-    let given = [0, 1, 2, 3].map(|seed| tensor([100], seed, DType::F32, &Device::flex()).abs());
+    assert_left_alone(&Device::flex());
+}
+
+fn assert_left_alone(device: &Device) {
+    let given = [0, 1, 2, 3].map(|seed| tensor([100], seed, DType::F32, device).abs());
     let before = given.each_ref().map(values);
     let [value, gradient, first, second] = given.clone();
     let parameter = AdamParameter { value, gradient, moments: Some([first, second]), shrink: 0.9, penalty: 0.1 };
@@ -100,9 +112,26 @@ fn tensors_that_others_hold_are_left_alone() {
 #[test]
 fn squares_are_added_up() {
     for lengths in LENGTHS {
-        let given: Vec<_> = tensors::<1>(lengths, DType::F64).into_iter().map(|[tensor]| tensor).collect();
+        let given: Vec<_> =
+            tensors::<1>(lengths, DType::F64, &Device::flex()).into_iter().map(|[tensor]| tensor).collect();
         let expected: f64 = given.iter().flat_map(values).map(|x| x * x).sum();
         assert_close("a sum of squares", &values(&sum_of_squares(given)), &[expected], 1e-13);
+    }
+}
+
+/// How to run it says `cube/tests.rs`. The references are computed on the adapter too.
+#[cfg(feature = "cube")]
+#[test]
+#[ignore = "needs an adapter"]
+fn steps_and_squares_equal_their_references_on_an_adapter() {
+    let adapter = Device::wgpu(burn::tensor::DeviceKind::DefaultDevice);
+    assert_adam(&[(DType::F32, 2e-6)], &adapter);
+    assert_descent(&adapter);
+    assert_left_alone(&adapter);
+    for lengths in LENGTHS {
+        let given: Vec<_> = tensors::<1>(lengths, DType::F32, &adapter).into_iter().map(|[tensor]| tensor).collect();
+        let expected: f64 = given.iter().flat_map(values).map(|x| x * x).sum();
+        assert_close("a sum of squares", &values(&sum_of_squares(given)), &[expected], 1e-6);
     }
 }
 
