@@ -12,9 +12,12 @@ use super::cube_forward::attend;
 use super::cube_room::tile;
 use super::cube_tile::{Form, UNITS};
 use super::geometry::{AttentionHeads, AttentionScores};
+use super::mixed::Mixed;
 use super::reference::WeightDropout;
 use super::{AttentionGradients, AttentionOps};
+use crate::choice::matrix_precision;
 use crate::cube::{cubes, empty, one_by_one, sizes, vector_size};
+use crate::product::MatrixPrecision;
 
 impl AttentionOps for CubeBackend {
     fn causal_attention(
@@ -35,6 +38,9 @@ impl AttentionGradients for CubeBackend {
         _dropout: WeightDropout,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let packed = into_contiguous(packed);
+        if let Some(mixed) = mixed(&packed, heads, scores) {
+            return mixed.attend(packed);
+        }
         let work = Work::new(&packed, heads, scores);
         let output = empty(&packed, [work.rows, work.steps, heads.output_columns()]);
         let logarithms = empty(&packed, [work.rows, heads.queries, work.steps]);
@@ -66,19 +72,12 @@ impl AttentionGradients for CubeBackend {
         _dropout: WeightDropout,
     ) -> FloatTensor<Self> {
         let (packed, gradient) = (into_contiguous(packed), into_contiguous(gradient));
+        let sums = sums_over_heads(output, &gradient, heads);
+        if let Some(mixed) = mixed(&packed, heads, scores) {
+            return mixed.gradient(&packed, &gradient, &logarithms, &sums);
+        }
         let work = Work::new(&packed, heads, scores);
         let client = &work.client;
-        let sums = empty(&packed, [work.rows, work.steps, heads.queries]);
-        let (count, units) = one_by_one(client, work.rows * work.steps * heads.queries);
-        sums_of_products::launch(
-            client,
-            count,
-            units,
-            output.into_buffer_arg(),
-            gradient.clone().into_buffer_arg(),
-            sums.clone().into_buffer_arg(),
-            heads.width,
-        );
         let found = empty(&packed, [work.rows, work.steps, heads.packed_columns()]);
         query_gradients::launch(
             client,
@@ -118,6 +117,30 @@ impl AttentionGradients for CubeBackend {
         );
         found
     }
+}
+
+/// Attention in mixed precision, if this process computes in it and the device can.
+fn mixed(packed: &CubeTensor, heads: AttentionHeads, scores: AttentionScores) -> Option<Mixed> {
+    let is_wanted = matrix_precision() == MatrixPrecision::Mixed;
+    is_wanted.then(|| Mixed::new(&packed.client, heads, scores)).flatten()
+}
+
+/// The sums of output times gradient over each head of each position, `[B, T, queries]`.
+pub(super) fn sums_over_heads(output: CubeTensor, gradient: &CubeTensor, heads: AttentionHeads) -> CubeTensor {
+    let [rows, steps, _] = sizes(&output);
+    let client = output.client.clone();
+    let sums = empty(&output, [rows, steps, heads.queries]);
+    let (count, units) = one_by_one(&client, rows * steps * heads.queries);
+    sums_of_products::launch(
+        &client,
+        count,
+        units,
+        output.into_buffer_arg(),
+        gradient.clone().into_buffer_arg(),
+        sums.clone().into_buffer_arg(),
+        heads.width,
+    );
+    sums
 }
 
 /// What all kernels are launched with.

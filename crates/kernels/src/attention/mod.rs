@@ -18,6 +18,8 @@ mod cube_room;
 mod cube_tile;
 mod flex;
 mod geometry;
+#[cfg(feature = "cube")]
+mod mixed;
 pub(crate) mod reference;
 #[cfg(test)]
 mod tests;

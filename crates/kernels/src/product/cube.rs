@@ -139,7 +139,7 @@ pub(super) fn is_possible(client: &Client, precision: MatrixPrecision) -> bool {
 }
 
 /// What the device lacks for mixed precision, as a clause; `None` if nothing.
-pub(super) fn mixed_lacks(client: &Client) -> Option<String> {
+pub(crate) fn mixed_lacks(client: &Client) -> Option<String> {
     let properties = client.properties();
     let hardware = &properties.hardware;
     let (short, single) = (ElemType::Float(FloatKind::BF16), ElemType::Float(FloatKind::F32));

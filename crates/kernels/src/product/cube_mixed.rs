@@ -141,15 +141,15 @@ fn fetch<N: Size>(
             place += unit / 32 + comptime!(8 * index);
         }
         let numbers = read_of_step(source, outer, count, place, end, pitch, along_inner, by_fours);
-        found[index] = rounded(numbers);
+        found[index] = rounded::<bf16>(numbers);
     }
 }
 
-/// Rounded to the nearest bfloat16. The conversion alone cuts the lower bits off on some drivers, of which [`nearest`]
-/// leaves none.
+/// Rounded to the nearest bfloat16, as numbers of that type or of another one. The conversion alone cuts the lower bits
+/// off on some drivers, of which [`nearest`] leaves none.
 #[cube]
-fn rounded(numbers: Four) -> Short {
-    Short::cast_from(nearest(numbers))
+pub(crate) fn rounded<E: Float>(numbers: Four) -> Vector<E, Const<4>> {
+    Vector::<E, Const<4>>::cast_from(nearest(numbers))
 }
 
 /// The nearest numbers that a bfloat16 has, ties to even; infinity and NaN stay what they are.

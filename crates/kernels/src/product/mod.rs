@@ -14,6 +14,10 @@ mod tests;
 use burn::tensor::{Device, Tensor};
 
 #[cfg(feature = "cube")]
+pub(crate) use cube::mixed_lacks as mixed_lacks_on;
+#[cfg(feature = "cube")]
+pub(crate) use cube_mixed::rounded;
+#[cfg(feature = "cube")]
 pub(crate) use operation::{Addends, ProductOps, is_product_for};
 
 /// The precision of matrix products.

@@ -2,6 +2,7 @@
 //! CPU in double precision.
 
 use burn::tensor::{DType, Device, Tensor};
+use kiln_kernels::{MatrixPrecision, mixed_precision_lacks, set_matrix_precision};
 use serde::Serialize;
 
 use super::super::measuring::MeasuringArguments;
@@ -12,6 +13,8 @@ use crate::terminal::say;
 
 /// The largest difference over the largest magnitude, of outputs and of gradients: what single precision costs.
 const TOLERANCE: f64 = 1e-5;
+/// The same where products round their operands to bfloat16.
+const MIXED_TOLERANCE: f64 = 1e-2;
 
 /// What a program reads.
 #[derive(Debug, Serialize)]
@@ -38,7 +41,7 @@ struct Compared {
 }
 
 /// `kiln bench kernels --check`.
-pub(super) fn check(only: &[String], measuring: &MeasuringArguments) -> anyhow::Result<()> {
+pub(super) fn check(only: &[String], is_mixed: bool, measuring: &MeasuringArguments) -> anyhow::Result<()> {
     let is_wanted = |name: &str| only.is_empty() || only.iter().any(|text| name.contains(text));
     let operations: Vec<_> = cases::ALL.into_iter().filter(|(name, _)| is_wanted(name)).collect();
     if operations.is_empty() {
@@ -47,6 +50,13 @@ pub(super) fn check(only: &[String], measuring: &MeasuringArguments) -> anyhow::
         return Err(UsageError(text).into());
     }
     let chosen = measuring.open_device()?;
+    let tolerance = if is_mixed { MIXED_TOLERANCE } else { TOLERANCE };
+    if is_mixed {
+        if let Some(lacks) = mixed_precision_lacks(&chosen.device) {
+            return Err(UsageError(format!("--mixed on {}: {lacks}", chosen.name)).into());
+        }
+        set_matrix_precision(MatrixPrecision::Mixed);
+    }
     let cases = operations.into_iter().flat_map(|(name, make)| make().into_iter().map(move |case| (name, case)));
     let mut results = Vec::new();
     for (name, case) in cases {
@@ -56,10 +66,12 @@ pub(super) fn check(only: &[String], measuring: &MeasuringArguments) -> anyhow::
         say(&format!("{name}, {}: output {forward:.1e}, gradients {backward:.1e}", compared.shape));
         results.push(compared);
     }
-    let wrong =
-        results.iter().find(|compared| !compared.agrees()).map(|wrong| format!("{}, {}", wrong.name, wrong.shape));
+    let wrong = results
+        .iter()
+        .find(|compared| !compared.agrees(tolerance))
+        .map(|wrong| format!("{}, {}", wrong.name, wrong.shape));
     let (device, device_description) = (chosen.name.clone(), chosen.description.clone());
-    let report = Report { kiln: env!("CARGO_PKG_VERSION"), device, device_description, tolerance: TOLERANCE, results };
+    let report = Report { kiln: env!("CARGO_PKG_VERSION"), device, device_description, tolerance, results };
     measuring.print(&report, || words(&report))?;
     wrong.map_or(Ok(()), |wrong| Err(Disagreement(wrong).into()))
 }
@@ -78,9 +90,9 @@ impl Compared {
         Self { name, shape: case.shape, forward: differences[0], backward, own_bits: fused != composed }
     }
 
-    fn agrees(&self) -> bool {
+    fn agrees(&self, tolerance: f64) -> bool {
         // Not `>`, which NaN would pass.
-        self.forward <= TOLERANCE && self.backward <= TOLERANCE
+        self.forward <= tolerance && self.backward <= tolerance
     }
 }
 
@@ -112,7 +124,7 @@ fn apart(found: &[f64], expected: &[f64]) -> f64 {
 
 fn words(report: &Report) -> String {
     let row = |compared: &Compared| {
-        let verdict = if compared.agrees() { "agrees" } else { "DIFFERS" };
+        let verdict = if compared.agrees(report.tolerance) { "agrees" } else { "DIFFERS" };
         let cell = |difference: f64| format!("{difference:.1e}");
         let (name, shape) = (compared.name.to_owned(), compared.shape.clone());
         let bits = if compared.own_bits { "its own" } else { "as composed" };
@@ -136,9 +148,9 @@ mod tests {
         assert!(apart(&[1.0], &[1.0, -4.0]).is_nan());
         let compared =
             |forward, backward| Compared { name: "", shape: String::new(), forward, backward, own_bits: true };
-        assert!(compared(1e-5, 0.0).agrees());
+        assert!(compared(1e-5, 0.0).agrees(TOLERANCE));
         for differing in [compared(1.1e-5, 0.0), compared(0.0, 1.1e-5), compared(0.0, f64::NAN)] {
-            assert!(!differing.agrees());
+            assert!(!differing.agrees(TOLERANCE));
         }
     }
 
@@ -155,7 +167,7 @@ mod tests {
         let case =
             |factor| Case { shape: String::new(), lengths: vec![7, 7], fused: form(factor), reference: form(1.0) };
         let right = Compared::new("right", case(1.0), &device);
-        assert!(right.agrees() && !right.own_bits, "{right:?}");
+        assert!(right.agrees(TOLERANCE) && !right.own_bits, "{right:?}");
         let wrong = Compared::new("wrong", case(1.001), &device);
         assert!(wrong.forward <= TOLERANCE && wrong.backward > 9e-4 && wrong.own_bits, "{wrong:?}");
     }

@@ -24,8 +24,8 @@ Burn's (reference) in turns, round after round. A call is a forward and a backwa
 gradient of ones, unless the name or the operation says otherwise (cached attention, the steps of
 optimizers and the sum of squares have no gradients). It is waited for, which on a GPU costs some
 tens of microseconds. Where Kiln has no body of its own (on ndarray, and on GPUs for all but products,
-norms, embedding, attention, cross-entropy and the sum of squares) it runs the references itself, so
-that the ratio is 1.
+norms, embedding, attention, cross-entropy, the steps of optimizers and the sum of squares) it runs
+the references itself, so that the ratio is 1.
 
 GFLOP/s  the arithmetic that the operation has to do at least, a multiplication with its addition
          counted as two, and a function such as the exponential as one
@@ -46,6 +46,10 @@ pub(super) struct KernelsArguments {
     /// precision, and fail with code 5 where they differ
     #[arg(long)]
     check: bool,
+
+    /// With --check: products and attention in mixed precision, with a tolerance for operands in bfloat16
+    #[arg(long, requires = "check")]
+    mixed: bool,
 
     #[command(flatten)]
     measuring: MeasuringArguments,
@@ -106,7 +110,7 @@ struct Timed {
 /// `kiln bench kernels`.
 pub(super) fn kernels(arguments: &KernelsArguments) -> anyhow::Result<()> {
     if arguments.check {
-        return check::check(&arguments.only, &arguments.measuring);
+        return check::check(&arguments.only, arguments.mixed, &arguments.measuring);
     }
     let operations = wanted(&arguments.only)?;
     let chosen = arguments.measuring.open_device()?;
