@@ -98,17 +98,28 @@ pub(super) fn load<N: Size>(
     #[comptime] form: Form,
 ) {
     let fours = comptime!(form.fours());
-    let mut index = UNIT_POS as usize;
-    while index < comptime!(form.tile * form.fours()) {
+    let parts = comptime!((form.tile * form.fours()).div_ceil(UNITS as usize));
+    // All are asked for before the first one is waited for.
+    let mut found = Array::<Four>::new(parts);
+    #[unroll]
+    for part in 0..parts {
+        let index = UNIT_POS as usize + comptime!(part * UNITS as usize);
         let row = index / fours;
         let column = index % fours * 4;
         let mut numbers = Four::new(0.0);
-        if first + row < steps {
+        if row < form.tile && first + row < steps {
             let place = start + (first + row) * stride + column;
             numbers = read(source, place, comptime!(form.heads.width) - column, form.by_fours());
         }
-        target[row * comptime!(form.pitch()) + column / 4] = numbers;
-        index += 256usize;
+        found[part] = numbers;
+    }
+    #[unroll]
+    for part in 0..parts {
+        let index = UNIT_POS as usize + comptime!(part * UNITS as usize);
+        let row = index / fours;
+        if row < form.tile {
+            target[row * comptime!(form.pitch()) + index % fours] = found[part];
+        }
     }
 }
 

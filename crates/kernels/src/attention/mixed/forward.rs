@@ -5,7 +5,10 @@
 use burn_cubecl::cubecl::{self, prelude::*};
 
 use super::fragment::{Short, no_sums};
-use super::tile::{FORBIDDEN, Form, HALF, OTHERS, add_weighted, half_of_row, load, products, share, share_half, store};
+use super::tile::{
+    FORBIDDEN, Form, HALF, OTHERS, add_weighted, fetch_rows, half_of_row, load, products, put_rows, room_for_rows,
+    share, share_half, store,
+};
 use crate::attention::cube_tile::place;
 use crate::cube::Four;
 
@@ -44,10 +47,15 @@ pub(super) fn attend<E: Float, P: Size, O: Size>(
     let query = first + UNIT_POS as usize / 2;
     let mut largest = f32::new(FORBIDDEN);
     let mut total = f32::new(0.0);
+    let mut next_keys = room_for_rows(OTHERS, form);
+    fetch_rows(&mut next_keys, packed, 0, steps, key_start, stride, OTHERS, form);
     for tile in 0..tiles {
         let first_key = tile * OTHERS;
-        load::<E, P>(&mut keys, packed, first_key, steps, key_start, stride, OTHERS, form);
+        put_rows::<E>(&mut keys, &next_keys, OTHERS, form);
         sync_cube();
+        // The last time the first keys again, for what follows.
+        let next = (tile + 1) % tiles * OTHERS;
+        fetch_rows(&mut next_keys, packed, next, steps, key_start, stride, OTHERS, form);
         let found = products::<E>(&own, &keys, form);
         share(&mut scores, &found, form);
         sync_cube();
@@ -69,12 +77,18 @@ pub(super) fn attend<E: Float, P: Size, O: Size>(
         logarithms[(place.row * queries + place.head) * steps + query] = logarithm;
     }
 
+    let mut next_values = room_for_rows(OTHERS, form);
+    fetch_rows(&mut next_values, packed, 0, steps, value_start, stride, OTHERS, form);
     let mut mixed = no_sums(comptime!(form.across()), form.is_emulated);
     for tile in 0..tiles {
         let first_key = tile * OTHERS;
-        load::<E, P>(&mut keys, packed, first_key, steps, key_start, stride, OTHERS, form);
-        load::<E, P>(&mut values, packed, first_key, steps, value_start, stride, OTHERS, form);
+        put_rows::<E>(&mut keys, &next_keys, OTHERS, form);
+        put_rows::<E>(&mut values, &next_values, OTHERS, form);
         sync_cube();
+        if tile + 1 < tiles {
+            fetch_rows(&mut next_keys, packed, first_key + OTHERS, steps, key_start, stride, OTHERS, form);
+            fetch_rows(&mut next_values, packed, first_key + OTHERS, steps, value_start, stride, OTHERS, form);
+        }
         let found = products::<E>(&own, &keys, form);
         share(&mut scores, &found, form);
         sync_cube();

@@ -64,6 +64,11 @@ impl Form {
         rows * self.pitch() / 4
     }
 
+    /// Fours of so many rows of heads that a unit fetches.
+    pub(super) fn fours_of_a_unit(self, rows: usize) -> usize {
+        (rows * self.columns() / 4).div_ceil(self.units() as usize)
+    }
+
     /// Fours of the scores of a cube.
     pub(super) fn fours_of_scores(self) -> usize {
         self.own() * SCORES_PITCH / 4
@@ -82,8 +87,61 @@ impl Form {
     }
 }
 
-/// Copies rows `first..first + rows` of a head into shared memory, rounded; zeros beyond the last step and the last
-/// column. `start` is the place of the head's first number, `stride` what lies between its rows.
+/// The unit's part of rows `first..first + rows` of a head, zeros beyond the last step and the last column. `start` is
+/// the place of the head's first number, `stride` what lies between its rows. Nobody waits for the numbers before they
+/// are [put](put_rows) into shared memory.
+#[cube]
+pub(super) fn fetch_rows<N: Size>(
+    found: &mut Array<Four>,
+    source: &[Vector<f32, N>],
+    first: usize,
+    steps: usize,
+    start: usize,
+    stride: usize,
+    #[comptime] rows: usize,
+    #[comptime] form: Form,
+) {
+    let across = comptime!(form.columns() / 4);
+    let width = comptime!(form.heads.width);
+    #[unroll]
+    for part in 0..comptime!(form.fours_of_a_unit(rows)) {
+        let index = UNIT_POS as usize + comptime!(part * form.units() as usize);
+        let row = index / across;
+        let column = index % across * 4;
+        let mut numbers = Four::new(0.0);
+        if row < rows && first + row < steps && column < width {
+            numbers = read(source, start + (first + row) * stride + column, width - column, form.by_fours());
+        }
+        found[part] = numbers;
+    }
+}
+
+/// Room for what [`fetch_rows`] finds.
+#[cube]
+pub(super) fn room_for_rows(#[comptime] rows: usize, #[comptime] form: Form) -> Array<Four> {
+    Array::<Four>::new(comptime!(form.fours_of_a_unit(rows)))
+}
+
+/// Puts what [`fetch_rows`] found into shared memory, rounded.
+#[cube]
+pub(super) fn put_rows<E: Float>(
+    target: &mut Shared<[Short<E>]>,
+    found: &Array<Four>,
+    #[comptime] rows: usize,
+    #[comptime] form: Form,
+) {
+    let across = comptime!(form.columns() / 4);
+    #[unroll]
+    for part in 0..comptime!(form.fours_of_a_unit(rows)) {
+        let index = UNIT_POS as usize + comptime!(part * form.units() as usize);
+        let row = index / across;
+        if row < rows {
+            target[row * comptime!(form.pitch() / 4) + index % across] = rounded::<E>(found[part]);
+        }
+    }
+}
+
+/// Copies rows of a head into shared memory, rounded; as [`fetch_rows`].
 #[cube]
 pub(super) fn load<E: Float, N: Size>(
     target: &mut Shared<[Short<E>]>,
@@ -95,19 +153,9 @@ pub(super) fn load<E: Float, N: Size>(
     #[comptime] rows: usize,
     #[comptime] form: Form,
 ) {
-    let across = comptime!(form.columns() / 4);
-    let width = comptime!(form.heads.width);
-    let mut index = UNIT_POS as usize;
-    while index < comptime!(rows * form.columns() / 4) {
-        let row = index / across;
-        let column = index % across * 4;
-        let mut numbers = Four::new(0.0);
-        if first + row < steps && column < width {
-            numbers = read(source, start + (first + row) * stride + column, width - column, form.by_fours());
-        }
-        target[(row * comptime!(form.pitch()) + column) / 4] = rounded::<E>(numbers);
-        index += comptime!(form.units() as usize);
-    }
+    let mut found = room_for_rows(rows, form);
+    fetch_rows(&mut found, source, first, steps, start, stride, rows, form);
+    put_rows::<E>(target, &found, rows, form);
 }
 
 /// The products of the plane's rows of `own` with all rows of `others`.
