@@ -174,7 +174,7 @@ if wanted resume; then
   done
 fi
 if wanted without; then
-  for kernel in cross-entropy norm attention embedding product; do
+  for kernel in cross-entropy norm attention embedding product recurrent; do
     step "step-nanogpt-gpu-without-$kernel" 90 "${nanogpt[@]}" --without-kernel "$kernel"
   done
 fi

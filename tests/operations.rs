@@ -16,9 +16,9 @@ const OPERATIONS: [(&str, bool); 15] = [
     ("embedding", true),
     ("attention", true),
     ("rotary positions", false),
-    ("RNN sequence", false),
-    ("LSTM sequence", false),
-    ("GRU sequence", false),
+    ("RNN sequence", true),
+    ("LSTM sequence", true),
+    ("GRU sequence", true),
     ("cross-entropy", true),
     ("projected cross-entropy", true),
 ];

@@ -21,6 +21,9 @@ pub enum GpuKernel {
     Embedding,
     /// The products of [`affine`](crate::affine).
     Product,
+    /// [`lstm_sequence`](crate::lstm_sequence), [`gru_sequence`](crate::gru_sequence) and
+    /// [`rnn_sequence`](crate::rnn_sequence).
+    Recurrent,
 }
 
 /// Bit by bit, the kernels that were left out.

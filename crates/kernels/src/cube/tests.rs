@@ -11,7 +11,7 @@
 use burn::tensor::{DType, Device, DeviceKind, Int, Tensor};
 
 use crate::testing::{Function, assert_close, evaluate, integers, tensor};
-use crate::{AttentionHeads, AttentionScores};
+use crate::{AttentionHeads, AttentionScores, RnnActivation};
 
 /// The same function on the CPU and on the adapter, with operations before and after it that Burn may fuse.
 fn assert_equals_cpu(what: &str, lengths: &[usize], function: impl Fn(&[Tensor<1>], &Device) -> Tensor<1>) {
@@ -96,6 +96,54 @@ fn affine_equals_that_of_the_cpu_on_an_adapter() {
             let bias = folds_in.then(|| inputs[2].clone());
             let residual = folds_in.then(|| inputs[3].clone().reshape([rows, width]));
             crate::affine(input, weight, bias, residual).reshape([rows * width])
+        });
+    }
+}
+
+/// Steps, rows and width of recurrent sequences: with and without fours, one row and tile after tile, one step.
+const SEQUENCES: [[usize; 3]; 7] = [[1, 1, 1], [1, 3, 5], [7, 1, 3], [5, 2, 17], [6, 9, 32], [3, 70, 40], [2, 20, 132]];
+
+#[test]
+#[ignore = "needs an adapter"]
+fn lstm_equals_that_of_the_cpu_on_an_adapter() {
+    for ([steps, rows, width], with_cell) in SEQUENCES.into_iter().flat_map(|sizes| [(sizes, false), (sizes, true)]) {
+        let lengths = [steps * rows * 4 * width, 4 * width * width, rows * width, rows * width];
+        assert_equals_cpu(&format!("LSTM of {steps} x {rows} x {width}"), &lengths, |inputs, _| {
+            let projected = inputs[0].clone().reshape([steps, rows, 4 * width]);
+            let weight = (inputs[1].clone() * (width as f64).powf(-0.5)).reshape([width, 4 * width]);
+            let [hidden, cell] = [2, 3].map(|index: usize| inputs[index].clone().reshape([rows, width]));
+            let (outputs, cell) = crate::lstm_sequence(projected, weight, hidden, cell);
+            let outputs = outputs.reshape([steps * rows * width]);
+            if with_cell { Tensor::cat(vec![outputs, cell.reshape([rows * width])], 0) } else { outputs }
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn gru_equals_that_of_the_cpu_on_an_adapter() {
+    for [steps, rows, width] in SEQUENCES {
+        let lengths = [steps * rows * 3 * width, 3 * width * width, width, rows * width];
+        assert_equals_cpu(&format!("GRU of {steps} x {rows} x {width}"), &lengths, |inputs, _| {
+            let projected = inputs[0].clone().reshape([steps, rows, 3 * width]);
+            let weight = (inputs[1].clone() * (width as f64).powf(-0.5)).reshape([width, 3 * width]);
+            let hidden = inputs[3].clone().reshape([rows, width]);
+            crate::gru_sequence(projected, weight, inputs[2].clone(), hidden).reshape([steps * rows * width])
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn rnn_equals_that_of_the_cpu_on_an_adapter() {
+    let activations = [RnnActivation::Tanh, RnnActivation::Relu];
+    for ([steps, rows, width], activation) in SEQUENCES.into_iter().flat_map(|sizes| activations.map(|a| (sizes, a))) {
+        let lengths = [steps * rows * width, width * width, rows * width];
+        assert_equals_cpu(&format!("{activation:?} of {steps} x {rows} x {width}"), &lengths, |inputs, _| {
+            let projected = inputs[0].clone().reshape([steps, rows, width]);
+            let weight = (inputs[1].clone() * (width as f64).powf(-0.5)).reshape([width, width]);
+            let hidden = inputs[2].clone().reshape([rows, width]);
+            crate::rnn_sequence(projected, weight, hidden, activation).reshape([steps * rows * width])
         });
     }
 }

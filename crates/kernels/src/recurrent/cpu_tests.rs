@@ -105,7 +105,7 @@ fn lstm_forward<T: Real>(sizes: Sizes, inputs: &[Vec<T>]) -> Vec<Vec<T>> {
 fn lstm_backward<T: Real>(sizes: Sizes, inputs: &[Vec<T>], gradients: &[Vec<T>]) -> Vec<Vec<T>> {
     let [outputs, _, mut gates, cells] = lstm_forward(sizes, inputs).try_into().unwrap();
     let states = lstm_cpu::States { outputs: &outputs, cells: &cells };
-    let gradients = lstm_cpu::StateGradients { outputs: &gradients[0], last_cell: Some(&gradients[1]) };
+    let gradients = lstm_cpu::StateGradients { outputs: &gradients[0], last_cell: &gradients[1] };
     let result = lstm_cpu::backward(lstm_layer(sizes, inputs), states, gradients, &mut gates);
     vec![gates, result.weight, result.hidden, result.cell]
 }
@@ -336,19 +336,6 @@ fn the_number_of_threads_changes_no_bit() {
         });
         assert!(others.iter().all(|other| *other == one));
     }
-}
-
-#[test]
-fn a_missing_gradient_of_the_last_cell_is_zero() {
-    let sizes = sizes([3, 2, 5]);
-    let inputs = arrays::<f64>(&lstm_lengths(sizes), 71);
-    let gradients = [numbers(sizes.sequence(), 81), vec![0.0; sizes.state()]];
-    let expected = lstm_backward(sizes, &inputs, &gradients);
-    let [outputs, _, mut gates, cells] = lstm_forward(sizes, &inputs).try_into().unwrap();
-    let states = lstm_cpu::States { outputs: &outputs, cells: &cells };
-    let gradients = lstm_cpu::StateGradients { outputs: &gradients[0], last_cell: None };
-    let result = lstm_cpu::backward(lstm_layer(sizes, &inputs), states, gradients, &mut gates);
-    assert_eq!(vec![gates, result.weight, result.hidden, result.cell], expected);
 }
 
 #[test]

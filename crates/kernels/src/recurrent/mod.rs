@@ -5,6 +5,10 @@
 
 #[cfg(test)]
 mod cpu_tests;
+#[cfg(feature = "cube")]
+mod cube;
+#[cfg(feature = "cube")]
+mod cube_tile;
 mod gru;
 mod lstm;
 mod rnn;

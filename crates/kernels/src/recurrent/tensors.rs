@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
 use super::steps::Sizes;
-use crate::flex::sizes;
+use crate::flex::{has_fast_body, sizes};
 
 /// The shapes that all recurrent sequences have: projected inputs `[T, B, gates H]`, weight `[H, gates H]`, state `[B,
 /// H]`.
@@ -22,6 +22,15 @@ pub(super) fn check(gates: usize, projected: &Tensor<3>, weight: &Tensor<2>, sta
     for state in states {
         assert_eq!(state.dims(), [rows, width], "a state has the rows of its window and the width of its layer");
     }
+}
+
+/// Whether there is a body, for the CPU or for GPUs, where the tensor lies.
+pub(super) fn has_body(projected: &Tensor<3>) -> bool {
+    #[cfg(feature = "cube")]
+    if super::cube::has_gpu_body(projected) {
+        return true;
+    }
+    has_fast_body(projected)
 }
 
 /// T, B and H of a tensor `[T, B, gates H]`.

@@ -70,6 +70,7 @@ enum KernelName {
     Attention,
     Embedding,
     Product,
+    Recurrent,
 }
 
 impl From<KernelName> for GpuKernel {
@@ -80,6 +81,7 @@ impl From<KernelName> for GpuKernel {
             KernelName::Attention => Self::Attention,
             KernelName::Embedding => Self::Embedding,
             KernelName::Product => Self::Product,
+            KernelName::Recurrent => Self::Recurrent,
         }
     }
 }

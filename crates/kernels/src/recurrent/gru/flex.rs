@@ -6,7 +6,7 @@ use burn::backend::tensor::FloatTensor;
 
 use super::super::tensors::sizes_of;
 use super::cpu::{Layer, backward, forward};
-use super::{GruGradients, GruKept, GruOperands, GruOps};
+use super::{GruGradients, GruOps};
 use crate::flex::{Number, contiguous, numbers, sizes, tensor, with_number};
 
 impl GruOps for Flex {
@@ -16,28 +16,40 @@ impl GruOps for Flex {
         hidden_bias: FloatTensor<Self>,
         hidden: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        Self::gru_keeping(projected, GruOperands { weight, hidden_bias, hidden }).0
+        Self::gru_keeping(projected, weight, hidden_bias, hidden).0
     }
 }
 
 impl GruGradients for Flex {
-    fn gru_keeping(projected: FloatTensor<Self>, operands: GruOperands<Self>) -> (FloatTensor<Self>, GruKept<Self>) {
-        with_number!(projected, T => run::<T>(projected, operands))
+    fn gru_keeping(
+        projected: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        hidden_bias: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let operands = [weight, hidden_bias, hidden];
+        let [outputs, gates, inner] = with_number!(projected, T => run::<T>(projected, operands));
+        (outputs.clone(), outputs, gates, inner)
     }
 
     fn gru_backward(
-        operands: GruOperands<Self>,
-        kept: GruKept<Self>,
+        weight: FloatTensor<Self>,
+        hidden_bias: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        states: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
+        inner: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 4] {
-        with_number!(gradient, T => run_backward::<T>(operands, kept, gradient))
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let operands = [weight, hidden_bias, hidden];
+        with_number!(gates, T => run_backward::<T>(operands, [states, gradient], [gates, inner]))
     }
 }
 
-/// The gates lie in the memory of the projected inputs if nothing else holds them.
-fn run<T: Number>(projected: FlexTensor, operands: GruOperands<Flex>) -> (FlexTensor, GruKept<Flex>) {
-    let GruOperands { weight, hidden_bias, hidden } = operands;
-    let [mut gates, weight, hidden_bias, hidden] = [projected, weight, hidden_bias, hidden].map(contiguous);
+/// All h_t, the gates, which lie in the memory of the projected inputs if nothing else holds them, and what the reset
+/// gate multiplies.
+fn run<T: Number>(projected: FlexTensor, operands: [FlexTensor; 3]) -> [FlexTensor; 3] {
+    let (mut gates, [weight, hidden_bias, hidden]) = (contiguous(projected), operands.map(contiguous));
     let sizes = sizes_of(&gates, 3);
     let shape = [sizes.steps, sizes.rows, sizes.width];
     let count = shape.iter().product();
@@ -45,15 +57,16 @@ fn run<T: Number>(projected: FlexTensor, operands: GruOperands<Flex>) -> (FlexTe
     let layer =
         Layer { sizes, weight: numbers::<T>(&weight), hidden_bias: numbers(&hidden_bias), hidden: numbers(&hidden) };
     forward(layer, gates.storage_mut(), &mut inner, &mut outputs);
-    let (inner, outputs) = (tensor(inner, shape), tensor(outputs, shape));
-    (outputs.clone(), GruKept { outputs, gates, inner })
+    [tensor(outputs, shape), gates, tensor(inner, shape)]
 }
 
-fn run_backward<T: Number>(operands: GruOperands<Flex>, kept: GruKept<Flex>, gradient: FlexTensor) -> [FlexTensor; 4] {
-    let GruOperands { weight, hidden_bias, hidden } = operands;
-    let GruKept { outputs, gates, inner } = kept;
-    let [mut gates, mut inner, gradient] = [gates, inner, gradient].map(contiguous);
-    let [weight, hidden_bias, hidden] = [weight, hidden_bias, hidden].map(contiguous);
+fn run_backward<T: Number>(
+    operands: [FlexTensor; 3],
+    [outputs, gradient]: [FlexTensor; 2],
+    kept: [FlexTensor; 2],
+) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
+    let [weight, hidden_bias, hidden] = operands.map(contiguous);
+    let ([mut gates, mut inner], gradient) = (kept.map(contiguous), contiguous(gradient));
     let layer = Layer {
         sizes: sizes_of(&gates, 3),
         weight: numbers::<T>(&weight),
@@ -63,5 +76,5 @@ fn run_backward<T: Number>(operands: GruOperands<Flex>, kept: GruKept<Flex>, gra
     let found = backward(layer, [numbers(&outputs), numbers(&gradient)], gates.storage_mut(), inner.storage_mut());
     let weight = tensor(found.weight, sizes::<2>(&weight));
     let hidden_bias = tensor(found.hidden_bias, sizes::<1>(&hidden_bias));
-    [gates, weight, hidden_bias, tensor(found.hidden, sizes::<2>(&hidden))]
+    (gates, weight, hidden_bias, tensor(found.hidden, sizes::<2>(&hidden)))
 }

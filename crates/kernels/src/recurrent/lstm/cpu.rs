@@ -42,7 +42,7 @@ pub(crate) struct StateGradients<'a, T> {
     /// Of all h_t, `[T, B, H]`.
     pub(crate) outputs: &'a [T],
     /// Of the last c_t, `[B, H]`.
-    pub(crate) last_cell: Option<&'a [T]>,
+    pub(crate) last_cell: &'a [T],
 }
 
 /// The gradients of a layer's parameter and initial state.
@@ -156,7 +156,7 @@ pub(crate) fn backward<T: Real>(
     let transposed = transposed(layer.weight, width, GATES * width);
     let transposed = Matrix::new(&transposed, GATES * width, width);
     let mut hidden = vec![T::ZERO; sizes.state()];
-    let mut cell = gradients.last_cell.map_or_else(|| vec![T::ZERO; sizes.state()], <[T]>::to_vec);
+    let mut cell = gradients.last_cell.to_vec();
     sizes.check(sizes.state(), &[cell.len()]);
     let written = (Steps::new(gates, sizes, GATES * width), Rows::new(&mut hidden, width), Rows::new(&mut cell, width));
     for_rows(rows, sizes.work(GATES), written, |rows, (mut gates, hidden, cell)| {

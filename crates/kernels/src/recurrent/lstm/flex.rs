@@ -6,7 +6,7 @@ use burn::backend::tensor::FloatTensor;
 
 use super::super::tensors::sizes_of;
 use super::cpu::{Layer, StateGradients, States, backward, forward};
-use super::{LstmGradients, LstmKept, LstmOperands, LstmOps};
+use super::{LstmGradients, LstmOps};
 use crate::flex::{Number, contiguous, numbers, sizes, tensor, with_number};
 
 impl LstmOps for Flex {
@@ -16,7 +16,7 @@ impl LstmOps for Flex {
         hidden: FloatTensor<Self>,
         cell: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let (outputs, last_cell, _) = Self::lstm_keeping(projected, LstmOperands { weight, hidden, cell });
+        let (outputs, last_cell, ..) = Self::lstm_keeping(projected, weight, hidden, cell);
         (outputs, last_cell)
     }
 }
@@ -24,25 +24,35 @@ impl LstmOps for Flex {
 impl LstmGradients for Flex {
     fn lstm_keeping(
         projected: FloatTensor<Self>,
-        operands: LstmOperands<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, LstmKept<Self>) {
-        with_number!(projected, T => run::<T>(projected, operands))
+        weight: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        cell: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let [outputs, last_cell, cells, gates] =
+            with_number!(projected, T => run::<T>(projected, [weight, hidden, cell]));
+        (outputs.clone(), last_cell, outputs, cells, gates)
     }
 
     fn lstm_backward(
-        operands: LstmOperands<Self>,
-        kept: LstmKept<Self>,
+        weight: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        cell: FloatTensor<Self>,
+        states: FloatTensor<Self>,
+        cells: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        last_cell_gradient: Option<FloatTensor<Self>>,
-    ) -> [FloatTensor<Self>; 4] {
-        with_number!(gradient, T => run_backward::<T>(operands, kept, gradient, last_cell_gradient))
+        last_cell_gradient: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let operands = [weight, hidden, cell];
+        let gradients = [gradient, last_cell_gradient];
+        with_number!(gates, T => run_backward::<T>(operands, [states, cells], gates, gradients))
     }
 }
 
-/// The gates lie in the memory of the projected inputs if nothing else holds them.
-fn run<T: Number>(projected: FlexTensor, operands: LstmOperands<Flex>) -> (FlexTensor, FlexTensor, LstmKept<Flex>) {
-    let LstmOperands { weight, hidden, cell } = operands;
-    let [mut gates, weight, hidden, cell] = [projected, weight, hidden, cell].map(contiguous);
+/// All h_t, the last c_t, all c_t and the gates, which lie in the memory of the projected inputs if nothing else holds
+/// them.
+fn run<T: Number>(projected: FlexTensor, operands: [FlexTensor; 3]) -> [FlexTensor; 4] {
+    let (mut gates, [weight, hidden, cell]) = (contiguous(projected), operands.map(contiguous));
     let shape = sizes_of(&gates, 4);
     let (steps, rows, width) = (shape.steps, shape.rows, shape.width);
     let (mut outputs, mut cells) = (vec![T::ZERO; steps * rows * width], vec![T::ZERO; steps * rows * width]);
@@ -50,25 +60,24 @@ fn run<T: Number>(projected: FlexTensor, operands: LstmOperands<Flex>) -> (FlexT
     forward(layer, gates.storage_mut(), &mut outputs, &mut cells);
     let last_cell = tensor(cells[(steps - 1) * rows * width..].to_vec(), [rows, width]);
     let (outputs, cells) = (tensor(outputs, [steps, rows, width]), tensor(cells, [steps, rows, width]));
-    (outputs.clone(), last_cell, LstmKept { outputs, cells, gates })
+    [outputs, last_cell, cells, gates]
 }
 
 fn run_backward<T: Number>(
-    operands: LstmOperands<Flex>,
-    kept: LstmKept<Flex>,
-    gradient: FlexTensor,
-    last_cell_gradient: Option<FlexTensor>,
-) -> [FlexTensor; 4] {
-    let LstmOperands { weight, hidden, cell } = operands;
-    let LstmKept { outputs, cells, gates } = kept;
-    let [mut gates, weight, hidden, cell, gradient] = [gates, weight, hidden, cell, gradient].map(contiguous);
-    let last_cell_gradient = last_cell_gradient.map(contiguous);
+    operands: [FlexTensor; 3],
+    [outputs, cells]: [FlexTensor; 2],
+    gates: FlexTensor,
+    gradients: [FlexTensor; 2],
+) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
+    let [weight, hidden, cell] = operands.map(contiguous);
+    let [gradient, last_cell_gradient] = gradients.map(contiguous);
+    let mut gates = contiguous(gates);
     let shape = sizes_of(&gates, 4);
     let layer = Layer { sizes: shape, weight: numbers::<T>(&weight), hidden: numbers(&hidden), cell: numbers(&cell) };
     let states = States { outputs: numbers(&outputs), cells: numbers(&cells) };
-    let gradients = StateGradients { outputs: numbers(&gradient), last_cell: last_cell_gradient.as_ref().map(numbers) };
+    let gradients = StateGradients { outputs: numbers(&gradient), last_cell: numbers(&last_cell_gradient) };
     let found = backward(layer, states, gradients, gates.storage_mut());
     let state: [usize; 2] = sizes(&hidden);
     let weight = tensor(found.weight, sizes::<2>(&weight));
-    [gates, weight, tensor(found.hidden, state), tensor(found.cell, state)]
+    (gates, weight, tensor(found.hidden, state), tensor(found.cell, state))
 }

@@ -1,24 +1,33 @@
 //! The LSTM's sequence.
 
 pub(super) mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 mod flex;
 pub(crate) mod reference;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+#[cfg(feature = "fusion")]
+use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
+#[cfg(feature = "fusion")]
+use burn::tensor::Shape;
 use burn::tensor::Tensor;
 
-use super::tensors::check;
+use super::tensors::{check, has_body};
 use crate::autodiff::record;
-use crate::flex::has_fast_body;
 
 /// The operation as a backend extension.
-#[backend_extension(Autodiff, Flex)]
+#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
 pub(crate) trait LstmOps: Backend {
     /// `[T, B, 4 H]`, `[H, 4 H]`, `[B, H]` and `[B, H]` to all outputs `[T, B, H]` and the last cell `[B, H]`.
+    #[fusion(meta = |projected, weight, hidden, cell| {
+        let _ = (weight, hidden);
+        (states_of(projected, 0), cell.clone())
+    })]
     fn lstm_sequence(
         projected: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -27,42 +36,55 @@ pub(crate) trait LstmOps: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// Its gradients.
+/// Its gradients. What the backward needs is all h_t, all c_t, and all gates after their activation; on a GPU, h_0 and
+/// c_0 are in front of the others.
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
 pub(crate) trait LstmGradients: Backend {
     /// The outputs, the last cell, and what the backward needs.
+    #[fusion(meta = |projected, weight, hidden, cell| {
+        let _ = (weight, hidden);
+        let states = states_of(projected, 1);
+        (states_of(projected, 0), cell.clone(), states.clone(), states, projected.clone())
+    })]
     fn lstm_keeping(
         projected: FloatTensor<Self>,
-        operands: LstmOperands<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, LstmKept<Self>);
+        weight: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        cell: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
     /// Gradients of projected inputs, weight, first output and first cell.
+    #[fusion(meta = |weight, hidden, cell, states, cells, gates, gradient, last_cell_gradient| {
+        let _ = (states, cells, gradient, last_cell_gradient);
+        (gates.clone(), weight.clone(), hidden.clone(), cell.clone())
+    })]
     fn lstm_backward(
-        operands: LstmOperands<Self>,
-        kept: LstmKept<Self>,
+        weight: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        cell: FloatTensor<Self>,
+        states: FloatTensor<Self>,
+        cells: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        last_cell_gradient: Option<FloatTensor<Self>>,
-    ) -> [FloatTensor<Self>; 4];
+        last_cell_gradient: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// What the sequence reads beside its projected inputs.
-#[derive(Debug, Clone)]
-pub(crate) struct LstmOperands<B: Backend> {
-    /// R, `[H, 4 H]`.
-    pub(crate) weight: FloatTensor<B>,
-    /// h_0, `[B, H]`.
-    pub(crate) hidden: FloatTensor<B>,
-    /// c_0, `[B, H]`.
-    pub(crate) cell: FloatTensor<B>,
+/// The states `[T + more, B, H]` that belong to projected inputs.
+#[cfg(feature = "fusion")]
+fn states_of(projected: &TensorSpec, more: usize) -> TensorSpec {
+    let [steps, rows, columns]: [usize; 3] = projected.shape.dims();
+    TensorSpec::new(Shape::new([steps + more, rows, columns / 4]), projected.dtype)
 }
 
-/// What is kept of the forward pass.
+/// What the backward needs.
 #[derive(Debug, Clone)]
-pub(crate) struct LstmKept<B: Backend> {
-    /// All h_t, `[T, B, H]`.
-    pub(crate) outputs: FloatTensor<B>,
-    /// All c_t, `[T, B, H]`.
-    pub(crate) cells: FloatTensor<B>,
-    /// All gates after their activation, `[T, B, 4 H]`.
-    pub(crate) gates: FloatTensor<B>,
+struct Kept<B: Backend> {
+    weight: FloatTensor<B>,
+    hidden: FloatTensor<B>,
+    cell: FloatTensor<B>,
+    states: FloatTensor<B>,
+    cells: FloatTensor<B>,
+    gates: FloatTensor<B>,
 }
 
 /// All outputs and the last memory cell of long short-term memory (Hochreiter and Schmidhuber 1997,
@@ -89,7 +111,7 @@ pub fn lstm_sequence(
     cell: Tensor<2>,
 ) -> (Tensor<3>, Tensor<2>) {
     check(4, &projected, &weight, &[&hidden, &cell]);
-    if !has_fast_body(&projected) {
+    if !has_body(&projected) {
         return reference::lstm_sequence(projected, weight, hidden, cell);
     }
     let (hidden, cell) = (hidden.into_dispatch(), cell.into_dispatch());
@@ -105,27 +127,32 @@ impl<B: LstmOps + LstmGradients, C: CheckpointStrategy> LstmOps for Autodiff<B, 
         cell: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let inputs = [projected.node(), weight.node(), hidden.node(), cell.node()];
-        let operands = LstmOperands::<B> {
-            weight: weight.into_primitive(),
-            hidden: hidden.into_primitive(),
-            cell: cell.into_primitive(),
-        };
-        let (outputs, last_cell, kept) = B::lstm_keeping(projected.into_primitive(), operands.clone());
+        let (weight, hidden, cell) = (weight.into_primitive(), hidden.into_primitive(), cell.into_primitive());
+        let (outputs, last_cell, states, cells, gates) =
+            B::lstm_keeping(projected.into_primitive(), weight.clone(), hidden.clone(), cell.clone());
         let letter_box = LetterBox::<B>::default();
         let like = outputs.clone();
-        let state = (operands, kept, letter_box.clone());
-        let outputs = record::<B, C, _, 4>(inputs, outputs, state, |(operands, kept, letter_box), gradient, _| {
-            B::lstm_backward(operands, kept, gradient, letter_box.empty()).map(Some)
+        let state = (Kept::<B> { weight, hidden, cell, states, cells, gates }, letter_box.clone());
+        let outputs = record::<B, C, _, 4>(inputs, outputs, state, |(kept, letter_box), gradient, _| {
+            let Kept { weight, hidden, cell, states, cells, gates } = kept;
+            let last_cell = letter_box.empty().unwrap_or_else(|| zeros_like::<B>(&cell));
+            let (projected, weight, hidden, cell) =
+                B::lstm_backward(weight, hidden, cell, states, cells, gates, gradient, last_cell);
+            [projected, weight, hidden, cell].map(Some)
         });
         // Burn's graph allows one output per operation. The last cell is a second one, whose gradient, which is rarely
         // present, is left for the backward of the outputs to find; the outputs get zeros, so that it runs at all.
         let state = (letter_box, like);
         let last_cell = record::<B, C, _, 1>([outputs.node()], last_cell, state, |(letter_box, like), gradient, _| {
             letter_box.fill(gradient);
-            [Some(B::float_zeros(like.shape(), &like.device(), like.dtype().into()))]
+            [Some(zeros_like::<B>(&like))]
         });
         (outputs, last_cell)
     }
+}
+
+fn zeros_like<B: Backend>(tensor: &FloatTensor<B>) -> FloatTensor<B> {
+    B::float_zeros(tensor.shape(), &tensor.device(), tensor.dtype().into())
 }
 
 /// Where one backward leaves a gradient for another.

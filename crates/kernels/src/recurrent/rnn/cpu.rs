@@ -5,7 +5,7 @@ use super::super::steps::{Columns, Sizes, Steps, transposed, write_weight_gradie
 use crate::cpu::{Matrix, MatrixMut, Real, Rows, for_rows, multiply, multiply_add, simd};
 
 /// phi.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// The hyperbolic tangent.
     Tanh,

@@ -6,7 +6,7 @@ use burn::backend::tensor::FloatTensor;
 
 use super::super::tensors::sizes_of;
 use super::cpu::{Activation, Layer, backward, forward};
-use super::{RnnGradients, RnnOperands, RnnOps};
+use super::{RnnGradients, RnnOps};
 use crate::flex::{Number, contiguous, numbers, tensor, with_number};
 
 impl RnnOps for Flex {
@@ -21,12 +21,24 @@ impl RnnOps for Flex {
 }
 
 impl RnnGradients for Flex {
+    fn rnn_keeping(
+        projected: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let outputs = Self::rnn_sequence(projected, weight, hidden, activation);
+        (outputs.clone(), outputs)
+    }
+
     fn rnn_backward(
-        operands: RnnOperands<Self>,
-        outputs: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        states: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 3] {
-        with_number!(outputs, T => run_backward::<T>(operands, outputs, gradient))
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        with_number!(states, T => run_backward::<T>([weight, hidden, states, gradient], activation))
     }
 }
 
@@ -39,12 +51,11 @@ fn run<T: Number>(projected: FlexTensor, weight: FlexTensor, hidden: FlexTensor,
     outputs
 }
 
-fn run_backward<T: Number>(operands: RnnOperands<Flex>, outputs: FlexTensor, gradient: FlexTensor) -> [FlexTensor; 3] {
-    let RnnOperands { weight, hidden, activation } = operands;
-    let [mut gradient, outputs, weight, hidden] = [gradient, outputs, weight, hidden].map(contiguous);
+fn run_backward<T: Number>(tensors: [FlexTensor; 4], activation: Activation) -> (FlexTensor, FlexTensor, FlexTensor) {
+    let [weight, hidden, outputs, mut gradient] = tensors.map(contiguous);
     let sizes = sizes_of(&outputs, 1);
     let layer = Layer { sizes, activation, weight: numbers::<T>(&weight), hidden: numbers(&hidden) };
     let found = backward(layer, numbers(&outputs), gradient.storage_mut());
     let (width, rows) = (sizes.width, sizes.rows);
-    [gradient, tensor(found.weight, [width, width]), tensor(found.hidden, [rows, width])]
+    (gradient, tensor(found.weight, [width, width]), tensor(found.hidden, [rows, width]))
 }

@@ -1,24 +1,33 @@
 //! The Elman network's sequence.
 
 pub(super) mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 mod flex;
 pub(crate) mod reference;
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+#[cfg(feature = "fusion")]
+use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
+#[cfg(feature = "fusion")]
+use burn::tensor::Shape;
 use burn::tensor::Tensor;
 
-use super::tensors::check;
+use super::tensors::{check, has_body};
 use crate::autodiff::record;
-use crate::flex::has_fast_body;
 
 pub use cpu::Activation as RnnActivation;
 
 /// The operation as a backend extension.
-#[backend_extension(Autodiff, Flex)]
+#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
 pub(crate) trait RnnOps: Backend {
     /// `[T, B, H]`, `[H, H]` and `[B, H]` to `[T, B, H]`.
+    #[fusion(meta = |projected, weight, hidden, activation| {
+        let _ = (weight, hidden, activation);
+        projected.clone()
+    })]
     fn rnn_sequence(
         projected: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -27,25 +36,48 @@ pub(crate) trait RnnOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// Its gradients.
+/// Its gradients. What the backward needs is all h_t; on a GPU, h_0 is in front of the others.
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
 pub(crate) trait RnnGradients: Backend {
+    /// The outputs, and what the backward needs.
+    #[fusion(meta = |projected, weight, hidden, activation| {
+        let _ = (weight, hidden, activation);
+        (projected.clone(), one_more(projected))
+    })]
+    fn rnn_keeping(
+        projected: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        activation: RnnActivation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
     /// Gradients of projected inputs, weight and first state.
+    #[fusion(meta = |weight, hidden, states, gradient, activation| {
+        let _ = (states, activation);
+        (gradient.clone(), weight.clone(), hidden.clone())
+    })]
     fn rnn_backward(
-        operands: RnnOperands<Self>,
-        outputs: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        states: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 3];
+        activation: RnnActivation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// What the backward needs beside the outputs.
+/// States `[T + 1, B, H]`, of outputs `[T, B, H]`.
+#[cfg(feature = "fusion")]
+fn one_more(outputs: &TensorSpec) -> TensorSpec {
+    let [steps, rows, width]: [usize; 3] = outputs.shape.dims();
+    TensorSpec::new(Shape::new([steps + 1, rows, width]), outputs.dtype)
+}
+
+/// What the backward needs.
 #[derive(Debug, Clone)]
-pub(crate) struct RnnOperands<B: Backend> {
-    /// V, `[H, H]`.
-    pub(crate) weight: FloatTensor<B>,
-    /// h_0, `[B, H]`.
-    pub(crate) hidden: FloatTensor<B>,
-    /// phi.
-    pub(crate) activation: RnnActivation,
+struct Kept<B: Backend> {
+    weight: FloatTensor<B>,
+    hidden: FloatTensor<B>,
+    states: FloatTensor<B>,
+    activation: RnnActivation,
 }
 
 /// All states h_t = phi(p_t + h_(t-1) V) of an Elman network (Elman 1990,
@@ -66,7 +98,7 @@ pub fn rnn_sequence(
     activation: RnnActivation,
 ) -> Tensor<3> {
     check(1, &projected, &weight, &[&hidden]);
-    if !has_fast_body(&projected) {
+    if !has_body(&projected) {
         return reference::rnn_sequence(projected, weight, hidden, activation);
     }
     let (projected, weight, hidden) = (projected.into_dispatch(), weight.into_dispatch(), hidden.into_dispatch());
@@ -82,10 +114,11 @@ impl<B: RnnOps + RnnGradients, C: CheckpointStrategy> RnnOps for Autodiff<B, C> 
     ) -> FloatTensor<Self> {
         let inputs = [projected.node(), weight.node(), hidden.node()];
         let (weight, hidden) = (weight.into_primitive(), hidden.into_primitive());
-        let outputs = B::rnn_sequence(projected.into_primitive(), weight.clone(), hidden.clone(), activation);
-        let state = (RnnOperands::<B> { weight, hidden, activation }, outputs.clone());
-        record::<B, C, _, 3>(inputs, outputs, state, |(operands, outputs), gradient, _| {
-            B::rnn_backward(operands, outputs, gradient).map(Some)
+        let (outputs, states) = B::rnn_keeping(projected.into_primitive(), weight.clone(), hidden.clone(), activation);
+        let kept = Kept::<B> { weight, hidden, states, activation };
+        record::<B, C, _, 3>(inputs, outputs, kept, |Kept { weight, hidden, states, activation }, gradient, _| {
+            let (projected, weight, hidden) = B::rnn_backward(weight, hidden, states, gradient, activation);
+            [projected, weight, hidden].map(Some)
         })
     }
 }
