@@ -57,6 +57,7 @@ pub(crate) trait LstmGradients: Backend {
         let _ = (states, cells, gradient, last_cell_gradient);
         (gates.clone(), weight.clone(), hidden.clone(), cell.clone())
     })]
+    #[allow(clippy::too_many_arguments, reason = "a backend extension carries tensors one by one")]
     fn lstm_backward(
         weight: FloatTensor<Self>,
         hidden: FloatTensor<Self>,

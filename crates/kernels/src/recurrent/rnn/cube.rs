@@ -93,17 +93,21 @@ impl RnnGradients for CubeBackend {
     }
 }
 
-/// The larger of each number and zero; what is not a number remains so.
+/// phi of each number; what is not a number remains so.
 #[cube]
-fn rectified(x: Four) -> Four {
-    let mut larger = x;
-    #[unroll]
-    for index in 0..4usize {
-        if x.extract(index) < 0.0 {
-            larger.insert(index, 0.0f32);
+fn activated(sum: Four, #[comptime] activation: Activation) -> Four {
+    let mut state = sum;
+    if comptime!(activation == Activation::Tanh) {
+        state = tanh(sum);
+    } else {
+        #[unroll]
+        for index in 0..4usize {
+            if sum.extract(index) < 0.0 {
+                state.insert(index, 0.0f32);
+            }
         }
     }
-    larger
+    state
 }
 
 /// A step of a tile of units.
@@ -137,12 +141,7 @@ fn go_on<N: Size>(
             let left = width - column;
             let place = (step * rows + row) * width + column;
             let sum = sum_at(&shared, in_tile, four, tile) + read(projected, place, left, by_fours);
-            let mut state = sum;
-            if comptime!(activation == Activation::Tanh) {
-                state = tanh(sum);
-            } else {
-                state = rectified(sum);
-            }
+            let state = activated(sum, activation);
             write(states, place + rows * width, state, left, by_fours);
             write(outputs, place, state, left, by_fours);
         }
