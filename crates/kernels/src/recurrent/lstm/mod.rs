@@ -46,6 +46,7 @@ pub(crate) trait LstmGradients: Backend {
         let states = states_of(projected, 1);
         (states_of(projected, 0), cell.clone(), states.clone(), states, projected.clone())
     })]
+    #[allow(clippy::type_complexity, reason = "a backend extension gives tensors one by one")]
     fn lstm_keeping(
         projected: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -57,7 +58,7 @@ pub(crate) trait LstmGradients: Backend {
         let _ = (states, cells, gradient, last_cell_gradient);
         (gates.clone(), weight.clone(), hidden.clone(), cell.clone())
     })]
-    #[allow(clippy::too_many_arguments, reason = "a backend extension carries tensors one by one")]
+    #[allow(clippy::too_many_arguments, reason = "a backend extension takes tensors one by one")]
     fn lstm_backward(
         weight: FloatTensor<Self>,
         hidden: FloatTensor<Self>,
