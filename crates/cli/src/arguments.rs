@@ -36,7 +36,7 @@ impl ConfigArguments {
         let source = read_source(&self.config)?;
         let config = Config::read(&source, &self.overrides)?;
         self.say(&Config::replaced(&source, &self.overrides));
-        Ok(config)
+        Ok(config.look_beside(&self.config, &self.overrides))
     }
 
     /// The same of a race.
@@ -47,7 +47,7 @@ impl ConfigArguments {
         let source = read_source(&self.config)?;
         let race = RaceConfig::read(&source, &self.overrides)?;
         self.say(&RaceConfig::replaced(&source, &self.overrides));
-        Ok(race)
+        Ok(race.look_beside(&self.config, &self.overrides))
     }
 
     fn say(&self, replaced: &[Replaced]) {

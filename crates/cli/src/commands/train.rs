@@ -16,6 +16,7 @@ use kiln_storage::steps;
 use kiln_training::config::{Config, DEFAULT_PROMPT};
 use kiln_training::estimate::Estimate;
 use kiln_training::learning::{self, Outcome, Session, Stop};
+use kiln_training::misleading::{TextNumbers, misleading};
 use kiln_training::run::RunFolder;
 
 use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments, overriding};
@@ -117,6 +118,7 @@ fn run(config: &Config, run_path: &Path, resume: bool, arguments: &TrainingArgum
         None => runs::first_model(config, &data, &chosen),
     };
     warn_of_prompts(config, &data.tokenizer);
+    warn_of_what_misleads(config, &data);
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
     describe(config, &data, &model, run_path);
@@ -223,6 +225,18 @@ fn warn_of_prompts(config: &Config, tokenizer: &Tokenizer) {
         {
             say(&format!("warning: there will be no samples after the prompt {prompt:?} of `run.prompts`: {error}"));
         }
+    }
+}
+
+/// Warns of what will make losses mean less than they seem to.
+fn warn_of_what_misleads(config: &Config, data: &PreparedData) {
+    let numbers = TextNumbers {
+        training_tokens: Some(data.train.len()),
+        vocabulary: Some(data.tokenizer.vocabulary_size()),
+        documents: Some(data.documents),
+    };
+    for warning in misleading(config, &numbers) {
+        say(&format!("warning: {warning}"));
     }
 }
 

@@ -128,7 +128,8 @@ struct Contestant<'a> {
 
 /// `kiln bench train`.
 pub(super) fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
-    let open = |file: &PathBuf| Config::open(file, &arguments.overrides);
+    let overrides = &arguments.overrides;
+    let open = |file: &PathBuf| Config::open(file, overrides).map(|config| config.look_beside(file, overrides));
     let configs = arguments.configs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     leave_out_gpu_kernels(&arguments.without_kernel.iter().map(|name| (*name).into()).collect::<Vec<_>>());
     let chosen = arguments.measuring.open_device()?;
