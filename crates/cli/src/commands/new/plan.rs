@@ -1,0 +1,203 @@
+//! The rules: from a text, minutes and measured speeds to the numbers of a configuration.
+
+use kiln_training::misleading::{LEAST_OCCURRENCES, MOST_PASSES};
+
+use super::Family;
+use super::ladder::Size;
+use super::measure::Measured;
+use super::text::Text;
+
+/// How many evaluations, with a checkpoint each, a run has.
+const EVALUATIONS: u64 = 10;
+
+/// The part of the minutes that evaluations may take.
+const EVALUATING: f64 = 0.05;
+
+/// What starting takes, in seconds, and the part of the minutes that samples, checkpoints and the log take.
+const STARTING: f64 = 1.0;
+const SAVING: f64 = 0.03;
+
+/// The fewest updates that make a run.
+const LEAST_STEPS: u64 = 20;
+
+/// More passes than these add less than a fiftieth of what the text is worth: 1 - exp(-61 / 15.4) = 0.98.
+const LAST_PASSES: f64 = 62.0;
+
+/// The vocabularies of byte pairs.
+const VOCABULARIES: [usize; 6] = [512, 1024, 2048, 4096, 8192, 16384];
+
+/// Bytes of text for each entry of a vocabulary. At equal time 512 and 1,024 entries were within 0.02 bits a byte of
+/// each other on a text of 1.1 MB, and characters 0.25 behind.
+const BYTES_PER_ENTRY: u64 = 1_000;
+
+/// How a text becomes tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tokens {
+    Characters,
+    Bytes,
+    BytePairs(usize),
+}
+
+/// What is chosen.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Plan {
+    pub(super) family: Family,
+    pub(super) minutes: f64,
+    pub(super) tokens: Tokens,
+    pub(super) size: Size,
+    pub(super) batch: usize,
+    pub(super) context: usize,
+    pub(super) steps: u64,
+    pub(super) dropout: f64,
+    /// Whether a recurrent state is carried from window to window.
+    pub(super) streams: bool,
+    pub(super) evaluate_fraction: f64,
+}
+
+impl Plan {
+    /// What the text and the device decide. The size and what follows from it are chosen by [`Self::choose`].
+    pub(super) fn new(text: &Text, minutes: f64, family: Family, is_gpu: bool) -> Self {
+        // A small batch gives the most updates in the time of a processor; a GPU is idle with one.
+        let (batch, context) = match (family, is_gpu) {
+            (Family::Transformer, false) => (12, 128),
+            (Family::Transformer, true) => (64, 256),
+            (_, false) => (32, 64),
+            (_, true) => (128, 64),
+        };
+        // A tenth of a short text must hold a window, and the rest of it a batch.
+        let longest = (text.characters / 40).clamp(16, 1024) as usize;
+        let context = context.min(longest.next_power_of_two() / 2).max(16);
+        let room = (text.characters / 4 / context as u64).max(1) as usize;
+        let tokens = tokens(text);
+        let size = super::ladder::sizes(family)[0];
+        let batch = batch.min(room);
+        Self {
+            family,
+            minutes,
+            tokens,
+            size,
+            batch,
+            context,
+            steps: 1000,
+            dropout: 0.0,
+            streams: false,
+            evaluate_fraction: 1.0,
+        }
+    }
+
+    /// Tokens of an update.
+    pub(super) fn tokens_per_step(&self) -> u64 {
+        (self.batch * self.context) as u64
+    }
+
+    /// The updates that fit into the minutes, up to the last pass that is of use; and the part of the validation split
+    /// that is evaluated.
+    fn fit(&self, measured: &Measured) -> (u64, f64) {
+        let seconds = 60.0 * self.minutes;
+        let evaluating = EVALUATIONS as f64 * measured.evaluation_seconds;
+        let fraction = (EVALUATING * seconds / evaluating).min(1.0);
+        let fraction = if fraction < 1.0 { (100.0 * fraction).floor().max(1.0) / 100.0 } else { 1.0 };
+        let left = seconds * (1.0 - SAVING) - STARTING - evaluating * fraction;
+        let last = LAST_PASSES * measured.training_tokens as f64 / self.tokens_per_step() as f64;
+        let steps = (left / measured.seconds).min(last.ceil()).max(0.0) as u64;
+        (steps.max(LEAST_STEPS), fraction)
+    }
+
+    /// The loss that is expected of a size, to be compared with that of others.
+    pub(super) fn expected_loss(&self, measured: &Measured) -> f64 {
+        let tokens = (self.fit(measured).0 * self.tokens_per_step()) as f64;
+        expected_loss(measured.parameters as f64, tokens, measured.training_tokens as f64)
+    }
+
+    /// Chooses the size with the lowest expected loss, and everything that follows from it.
+    pub(super) fn choose(&mut self, measured: &[Measured]) -> Option<Measured> {
+        let better = |a: &&Measured, b: &&Measured| self.expected_loss(a).total_cmp(&self.expected_loss(b));
+        let best = *measured.iter().min_by(better)?;
+        self.take(&best);
+        Some(best)
+    }
+
+    /// Takes a size with its measurements.
+    pub(super) fn take(&mut self, measured: &Measured) {
+        self.size = measured.size;
+        (self.steps, self.evaluate_fraction) = self.fit(measured);
+        let passes = self.passes(measured);
+        // Only a model with more numbers than the text has tokens can learn it by heart.
+        let can_memorize = measured.parameters > measured.training_tokens;
+        self.dropout = match passes {
+            _ if !can_memorize || passes <= MOST_PASSES => 0.0,
+            _ if passes <= 3.0 * MOST_PASSES => 0.1,
+            _ => 0.2,
+        };
+        // Below a pass, streams would never see the later part of the text.
+        self.streams = self.family != Family::Transformer && passes >= 1.0;
+    }
+
+    /// Passes over the training text.
+    pub(super) fn passes(&self, measured: &Measured) -> f64 {
+        (self.steps * self.tokens_per_step()) as f64 / measured.training_tokens.max(1) as f64
+    }
+
+    /// How long the run will take.
+    pub(super) fn expected_seconds(&self, measured: &Measured) -> f64 {
+        let evaluating = EVALUATIONS as f64 * measured.evaluation_seconds * self.evaluate_fraction;
+        STARTING + (self.steps as f64 * measured.seconds + evaluating) / (1.0 - SAVING)
+    }
+
+    /// Updates between two evaluations.
+    pub(super) fn evaluate_every(&self) -> u64 {
+        self.steps.div_ceil(EVALUATIONS).max(1)
+    }
+
+    /// The highest rate, with two digits.
+    pub(super) fn rate(&self) -> f64 {
+        let rate = match self.family {
+            // 4e-3 was better than 8e-3 at widths of 96 and 128; the root is between a rate that all widths share and
+            // one that falls as 1 / width.
+            Family::Transformer => 4e-3 * (128.0 / self.size.width as f64).sqrt().min(1.0),
+            Family::Lstm | Family::Gru => 5e-3 * (128.0 / self.size.width as f64).sqrt().min(1.0),
+            Family::Rnn => 2e-3 * (128.0 / self.size.width as f64).sqrt().min(1.0),
+        };
+        format!("{rate:.1e}").parse().unwrap_or(rate)
+    }
+}
+
+/// Byte pairs see more text in a window and an update than characters, where the text is long enough to learn them
+/// from; else characters, or bytes where there are too many different ones.
+fn tokens(text: &Text) -> Tokens {
+    let long_enough = |entries: &usize| *entries as u64 * BYTES_PER_ENTRY <= text.bytes * 10 / 9;
+    let largest = VOCABULARIES.into_iter().take_while(long_enough).last();
+    // About two bytes a token, so that this is the same bound as for the warning of a vocabulary that is too large.
+    let least = 2 * LEAST_OCCURRENCES * VOCABULARIES[0] as u64;
+    match largest {
+        Some(entries) => Tokens::BytePairs(entries),
+        None if text.bytes * 9 / 10 >= least => Tokens::BytePairs(VOCABULARIES[0]),
+        None if text.alphabet <= 512 => Tokens::Characters,
+        None => Tokens::Bytes,
+    }
+}
+
+/// The loss of a model of `parameters` numbers after `tokens` tokens of a text that has `unique` of them, in the
+/// parametric form of Hoffmann et al. 2022 (<https://arxiv.org/abs/2203.15556>, equation 10) with repeated tokens and
+/// parameters beyond what the text feeds worth ever less, as in Muennighoff et al. 2023
+/// (<https://arxiv.org/abs/2305.16264>, equations 5 and 6). Its unit is that of large models; it serves to compare
+/// sizes.
+fn expected_loss(parameters: f64, tokens: f64, unique: f64) -> f64 {
+    const ALPHA: f64 = 0.34;
+    const BETA: f64 = 0.28;
+    const A: f64 = 406.4;
+    const B: f64 = 410.7;
+    const WORTH_OF_REPEATED_TOKENS: f64 = 15.39;
+    const WORTH_OF_EXCESS_PARAMETERS: f64 = 5.31;
+    let worth = |amount: f64, of_full_worth: f64, decay: f64| {
+        let excess = (amount / of_full_worth - 1.0).max(0.0);
+        amount.min(of_full_worth) + of_full_worth * decay * (1.0 - (-excess / decay).exp())
+    };
+    let unique = unique.max(1.0).min(tokens);
+    // The parameters for which this text, read once, is the compute-optimal amount.
+    let balance = (ALPHA * A / (BETA * B)).powf(1.0 / (ALPHA + BETA));
+    let fed = balance * (balance * unique).powf(BETA / ALPHA);
+    let parameters = worth(parameters, fed, WORTH_OF_EXCESS_PARAMETERS);
+    let tokens = worth(tokens, unique, WORTH_OF_REPEATED_TOKENS);
+    1.69 + A / parameters.powf(ALPHA) + B / tokens.powf(BETA)
+}
