@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kiln_models::saved::has_weights_alone;
-use kiln_settings::{ConfigFileError, Override, Replaced, read_source};
+use kiln_settings::{ConfigFileError, Override, Replaced, Source, read_source};
 use kiln_storage::layout::{self, MANIFEST_FILE};
 use kiln_training::config::{Config, RaceConfig};
 
@@ -25,6 +25,16 @@ pub(crate) struct ConfigArguments {
     /// Set a key of the configuration, for example `--set run.steps=100`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = overriding)]
     pub(crate) overrides: Vec<Override>,
+}
+
+/// Whether a file that stands where a configuration may stand is a text to be trained on: one that has another ending
+/// than `.toml` and doesn't read as TOML with keys in it. What isn't there is no text.
+pub(crate) fn is_text(path: &Path) -> bool {
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml")) || !path.is_file() {
+        return false;
+    }
+    let is_toml = |source: Source| source.text.parse::<toml::Table>().is_ok_and(|table| !table.is_empty());
+    !read_source(path).is_ok_and(is_toml)
 }
 
 impl ConfigArguments {

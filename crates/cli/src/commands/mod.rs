@@ -20,6 +20,7 @@ mod sample;
 mod train;
 mod verify_resume;
 
+pub(crate) use self::new::{NewArguments, new};
 pub(crate) use bench::{BenchArguments, bench};
 pub(crate) use cache::{CacheArguments, cache};
 pub(crate) use check::{CheckArguments, check};
@@ -32,7 +33,6 @@ pub(crate) use inspect::{InspectArguments, inspect};
 pub(crate) use log::{LogArguments, log};
 pub(crate) use ls::{LsArguments, ls};
 pub(crate) use manual::{ManualArguments, manual};
-pub(crate) use new::{NewArguments, new};
 pub(crate) use prune::{PruneArguments, prune};
 pub(crate) use race::{RaceArguments, race};
 pub(crate) use rm::{RmArguments, rm};

@@ -23,7 +23,7 @@ const TIMING: Duration = Duration::from_millis(700);
 const TIMING_THE_CHOSEN: Duration = Duration::from_secs(3);
 
 /// Updates before those that are timed.
-const WARM_UP: u64 = 3;
+const WARM_UP: u64 = 2;
 
 /// Batches of the evaluation that is timed.
 const EVALUATED: f64 = 8.0;
@@ -42,7 +42,7 @@ pub(super) struct Measured {
 }
 
 /// Chooses the size: the sizes are timed from the smallest on, until two in a row are expected to do worse than the
-/// best. Gives all that were timed, and the one that was chosen, which was timed for longer.
+/// best, or one has hardly any updates in the minutes. Gives all that were timed, and the one that was chosen, which was timed for longer.
 pub(super) fn choose(
     plan: &mut Plan,
     sizes: &[Size],
@@ -63,7 +63,8 @@ pub(super) fn choose(
         measured.push(measure(&config, *size, &data, chosen, TIMING)?);
         let losses: Vec<f64> = measured.iter().map(|measured| plan.expected_loss(measured)).collect();
         let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
-        if losses.iter().rev().take(2).filter(|loss| **loss > best).count() == 2 {
+        let are_worse = losses.iter().rev().take(2).filter(|loss| **loss > best).count() == 2;
+        if are_worse || measured.last().is_some_and(|last| plan.is_slow(last)) {
             break;
         }
     }

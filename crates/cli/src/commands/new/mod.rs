@@ -86,9 +86,8 @@ pub(crate) fn new(arguments: &NewArguments) -> anyhow::Result<()> {
     let text = match arguments.text.as_slice() {
         [] => written::start(arguments.family),
         files => {
-            let chosen = arguments.device.open()?;
-            let files = relative_to_configuration(files, &path);
-            for_text(&files, arguments.minutes, arguments.family, &chosen)?
+            let text = Text::read(&relative_to_configuration(files, &path))?;
+            for_text(&text, arguments.minutes, arguments.family, &arguments.device.open()?)?
         }
     };
     write(&path, &text)?;
@@ -107,24 +106,23 @@ pub(crate) fn new(arguments: &NewArguments) -> anyhow::Result<()> {
 /// As [`new`].
 pub(crate) fn write_for(path: &Path, text: &Path, chosen: &Chosen) -> anyhow::Result<()> {
     refuse_to_replace(path, false)?;
-    let files = [text.to_string_lossy().into_owned()];
-    let text = for_text(&files, MINUTES, Family::Transformer, chosen)?;
+    let text = Text::read(&[text.to_string_lossy().into_owned()])?;
+    let text = for_text(&text, MINUTES, Family::Transformer, chosen)?;
     write(path, &text)?;
     say(&format!("wrote {}, the configuration of this run; every choice is explained in it", path.display()));
     Ok(())
 }
 
-/// The text of a configuration for these files.
-fn for_text(files: &[String], minutes: f64, family: Family, chosen: &Chosen) -> anyhow::Result<String> {
-    let text = Text::read(files)?;
+/// The configuration for a text.
+fn for_text(text: &Text, minutes: f64, family: Family, chosen: &Chosen) -> anyhow::Result<String> {
     if text.lines == 1 {
         say("the text is a single line, so no sample can begin with a new one; that is no hindrance to training");
     }
     let is_gpu = !["cpu", "ndarray"].contains(&chosen.name.as_str());
-    let mut plan = Plan::new(&text, minutes, family, is_gpu);
-    let (tried, best) = measure::choose(&mut plan, ladder::sizes(family), &text, chosen)?;
-    let contents = written::configuration(&plan, &text, &tried, &best, chosen);
-    describe(&plan, &text, tried.len(), &best);
+    let mut plan = Plan::new(text, minutes, family, is_gpu);
+    let (tried, best) = measure::choose(&mut plan, ladder::sizes(family), text, chosen)?;
+    let contents = written::configuration(&plan, text, &tried, &best, chosen);
+    describe(&plan, text, tried.len(), &best);
     // What is written must be what the reader takes.
     Config::read(&Source::new("the new configuration", contents.as_str()), &[])?;
     Ok(contents)

@@ -1,9 +1,11 @@
 //! What a text is like.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
-use kiln_data::corpus::{Corpus, CorpusError, DataConfig, FileConfig, Piece, Split};
+use kiln_data::corpus::{Corpus, CorpusError, DataConfig, FileConfig, LocalFile, Piece, Split};
+use kiln_settings::files::{Links, open_regular};
 
 /// The fewest characters that are trained on: of fewer, the tenth that validates says nothing.
 const LEAST_CHARACTERS: u64 = 5_000;
@@ -18,12 +20,12 @@ const MANY_DOCUMENTS: u64 = 20;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadText {
     /// A byte that no text has.
-    #[error("{place} is not text: it has a zero byte at offset {offset}; give a plain UTF-8 text file")]
+    #[error("{} is not text: it has a zero byte at offset {offset}; give a plain UTF-8 text file", path.display())]
     Binary {
         /// The file.
-        place: String,
+        path: PathBuf,
         /// The first zero byte.
-        offset: u64,
+        offset: usize,
     },
     /// There is too little of it.
     #[error(
@@ -55,10 +57,11 @@ impl Text {
     pub(super) fn read(paths: &[String]) -> anyhow::Result<Self> {
         let file = Some(FileConfig { paths: paths.to_vec() });
         let mut data = DataConfig { file, ..DataConfig::default() };
+        let files = data.local_files(Path::new(""))?.unwrap_or_default();
+        files.iter().try_for_each(refuse_binary)?;
         let corpus = open(&data)?;
         let seen = Seen::of(&corpus)?;
-        let files = data.local_files(Path::new(""))?.map_or(1, |files| files.len());
-        if seen.separators > 1 || files > 1 {
+        if seen.separators > 1 || files.len() > 1 {
             data.separator = Some(if seen.separators > 1 { SEPARATOR.to_owned() } else { String::new() });
         }
         let documents = open(&data)?.documents();
@@ -92,6 +95,18 @@ fn open(data: &DataConfig) -> Result<Corpus, CorpusError> {
     data.open(Path::new(""), &mut |_| ())
 }
 
+/// A zero byte near the start of a file is what tells programs, pictures and archives from text.
+fn refuse_binary(file: &LocalFile) -> anyhow::Result<()> {
+    let mut beginning = Vec::new();
+    if let Some(opened) = open_regular(&file.path, Links::Followed)? {
+        opened.take(8 << 10).read_to_end(&mut beginning)?;
+    }
+    match beginning.iter().position(|byte| *byte == 0) {
+        Some(offset) => Err(BadText::Binary { path: file.path.clone(), offset }.into()),
+        None => Ok(()),
+    }
+}
+
 /// What one pass over a text sees.
 #[derive(Default)]
 struct Seen {
@@ -102,16 +117,11 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(corpus: &Corpus) -> anyhow::Result<Self> {
+    fn of(corpus: &Corpus) -> Result<Self, CorpusError> {
         let mut seen = Self { lines: 1, ..Self::default() };
         for split in [Split::Train, Split::Validation] {
             for piece in corpus.pieces(split) {
-                let Piece::Text { text, place } = piece? else { continue };
-                if let Some(index) = text.find('\0') {
-                    let name = corpus.path(place).map(|path| path.display().to_string());
-                    let (place, offset) = (name.unwrap_or_default(), place.offset + index as u64);
-                    return Err(BadText::Binary { place, offset }.into());
-                }
+                let Piece::Text { text, .. } = piece? else { continue };
                 seen.alphabet.extend(text.chars());
                 seen.lines += text.trim_end().matches('\n').count() as u64;
                 seen.separators += text.matches(SEPARATOR).count() as u64;
