@@ -148,7 +148,9 @@ fn run(
         None => runs::first_model(config, &data, &chosen),
     };
     warn_of_prompts(config, &data.tokenizer);
-    warn_of_what_misleads(config, &data);
+    if resumed.is_none() {
+        warn_of_what_misleads(config, &data);
+    }
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
     describe(config, &data, &model, run_path);
