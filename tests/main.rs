@@ -20,6 +20,7 @@ mod racing;
 mod resuming;
 mod sampling;
 mod signals;
+mod starting;
 mod support;
 mod texts;
 mod tidying;

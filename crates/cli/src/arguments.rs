@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kiln_models::saved::has_weights_alone;
-use kiln_settings::{ConfigFileError, Override, Replaced, read_source};
+use kiln_settings::{ConfigFileError, Override, Replaced, Source, read_source};
 use kiln_storage::layout::{self, MANIFEST_FILE};
 use kiln_training::config::{Config, RaceConfig};
 
@@ -27,6 +27,16 @@ pub(crate) struct ConfigArguments {
     pub(crate) overrides: Vec<Override>,
 }
 
+/// Whether a file that stands where a configuration may stand is a text to be trained on: one that has another ending
+/// than `.toml` and doesn't read as TOML with keys in it. What isn't there is no text.
+pub(crate) fn is_text(path: &Path) -> bool {
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml")) || !path.is_file() {
+        return false;
+    }
+    let is_toml = |source: Source| source.text.parse::<toml::Table>().is_ok_and(|table| !table.is_empty());
+    !read_source(path).is_ok_and(is_toml)
+}
+
 impl ConfigArguments {
     /// Reads the configuration of a run, and says which choices of the file were set to others.
     ///
@@ -36,7 +46,7 @@ impl ConfigArguments {
         let source = read_source(&self.config)?;
         let config = Config::read(&source, &self.overrides)?;
         self.say(&Config::replaced(&source, &self.overrides));
-        Ok(config)
+        Ok(config.look_beside(&self.config, &self.overrides))
     }
 
     /// The same of a race.
@@ -47,7 +57,7 @@ impl ConfigArguments {
         let source = read_source(&self.config)?;
         let race = RaceConfig::read(&source, &self.overrides)?;
         self.say(&RaceConfig::replaced(&source, &self.overrides));
-        Ok(race)
+        Ok(race.look_beside(&self.config, &self.overrides))
     }
 
     fn say(&self, replaced: &[Replaced]) {

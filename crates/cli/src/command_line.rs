@@ -5,8 +5,9 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     BenchArguments, CacheArguments, CheckArguments, CompletionsArguments, ConvergeArguments, DevicesArguments,
-    EvalArguments, FindRateArguments, InspectArguments, LogArguments, LsArguments, ManualArguments, PruneArguments,
-    RaceArguments, ResumeArguments, RmArguments, SampleArguments, TrainArguments, VerifyResumeArguments,
+    EvalArguments, FindRateArguments, InspectArguments, LogArguments, LsArguments, ManualArguments, NewArguments,
+    PruneArguments, RaceArguments, ResumeArguments, RmArguments, SampleArguments, TrainArguments,
+    VerifyResumeArguments,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -30,7 +31,9 @@ pub(crate) struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Train a model as a configuration file says
+    /// Write a commented configuration for your own text, chosen for this machine and the minutes you have
+    New(NewArguments),
+    /// Train a model as a configuration file says, or on a text file
     Train(TrainArguments),
     /// Resume a run that stopped, wherever its folder is now
     Resume(ResumeArguments),

@@ -14,6 +14,7 @@ mod sizes;
 mod terminal;
 mod training_data;
 mod training_display;
+mod updates;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ fn run() -> Exit {
 
 fn dispatch(command: Command) -> anyhow::Result<Exit> {
     match command {
+        Command::New(arguments) => commands::new(&arguments).map(|()| Exit::Done),
         Command::Train(arguments) => commands::train(&arguments),
         Command::Resume(arguments) => commands::resume(&arguments),
         Command::Sample(arguments) => commands::sample(&arguments).map(|()| Exit::Done),

@@ -153,6 +153,25 @@ pub(crate) fn run_path(folder: &Path, config: &Path, name: Option<&str>, resume:
     Ok(named(if resume && free > 1 { free - 1 } else { free }))
 }
 
+/// The folder of a run on a text that has no configuration yet: the given name, else the text's, with a number if there
+/// is a run or a configuration of that name.
+pub(crate) fn new_path(folder: &Path, text: &Path, name: Option<&str>) -> Result<PathBuf, UsageError> {
+    if name.is_some() {
+        return run_path(folder, text, name, false);
+    }
+    let stem = text.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let named = |number: u32| if number == 1 { folder.join(&stem) } else { folder.join(format!("{stem}-{number}")) };
+    let is_free = |path: &PathBuf| !path.exists() && !config_beside(path).exists();
+    Ok((1..).map(named).find(is_free).unwrap_or_else(|| folder.join(&stem)))
+}
+
+/// The configuration that is written beside a new run: `runs/NAME.toml` for `runs/NAME`.
+pub(crate) fn config_beside(run: &Path) -> PathBuf {
+    let mut path = run.as_os_str().to_owned();
+    path.push(".toml");
+    path.into()
+}
+
 /// Makes sure that a name given by `--run` is that of a folder among the runs.
 fn check_name(name: &str) -> Result<(), UsageError> {
     let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0']);
@@ -218,5 +237,24 @@ pub(crate) fn quoted(word: &str) -> String {
         word.to_string()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_gets_the_first_name_that_neither_a_run_nor_a_configuration_has() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let named = |name: &str| folder.path().join(name);
+        let path = |name| new_path(folder.path(), Path::new("texts/book.v1.txt"), name).expect("the name is plain");
+        assert_eq!(path(None), named("book.v1"));
+        assert_eq!(config_beside(&path(None)), named("book.v1.toml"));
+        std::fs::create_dir(named("book.v1")).expect("a folder can be made");
+        std::fs::write(named("book.v1-2.toml"), "").expect("a file can be written");
+        assert_eq!(path(None), named("book.v1-3"));
+        assert_eq!(path(Some("mine")), named("mine"));
+        assert!(new_path(folder.path(), Path::new("book.txt"), Some("a/b")).is_err());
     }
 }

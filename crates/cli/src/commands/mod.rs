@@ -12,6 +12,7 @@ mod inspect;
 mod log;
 mod ls;
 mod manual;
+mod new;
 mod prune;
 mod race;
 mod rm;
@@ -19,6 +20,7 @@ mod sample;
 mod train;
 mod verify_resume;
 
+pub(crate) use self::new::{NewArguments, new};
 pub(crate) use bench::{BenchArguments, bench};
 pub(crate) use cache::{CacheArguments, cache};
 pub(crate) use check::{CheckArguments, check};

@@ -16,19 +16,27 @@ use kiln_storage::steps;
 use kiln_training::config::{Config, DEFAULT_PROMPT};
 use kiln_training::estimate::Estimate;
 use kiln_training::learning::{self, Outcome, Session, Stop};
+use kiln_training::misleading::{TextNumbers, misleading};
 use kiln_training::run::RunFolder;
 
-use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments, overriding};
+use super::new;
+use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments, is_text, overriding};
 use crate::device::{self, Chosen};
-use crate::exit::Exit;
+use crate::exit::{Exit, UsageError};
 use crate::runs;
 use crate::signals::{self, Received};
 use crate::terminal::say;
 use crate::training_data;
 use crate::training_display::{Progress, duration, floor_words, grouped};
 
+const ABOUT_TEXTS: &str = "\
+A text in the place of CONFIG, which is a file without the ending `.toml` that is no TOML, is trained
+on for about 5 minutes, as after `kiln new`. The configuration is written beside the run, as
+`runs/NAME.toml` for `runs/NAME`.";
+
 /// Arguments of `kiln train`.
 #[derive(Debug, Args)]
+#[command(after_help = ABOUT_TEXTS)]
 pub(crate) struct TrainArguments {
     #[command(flatten)]
     config: ConfigArguments,
@@ -82,10 +90,27 @@ struct TrainingArguments {
 
 /// `kiln train`.
 pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
+    if is_text(&arguments.config.config) {
+        return train_on(&arguments.config.config, arguments);
+    }
     let config = arguments.config.open()?;
     let folder = arguments.runs.folder();
     let path = runs::run_path(&folder, &arguments.config.config, arguments.run.as_deref(), arguments.resume)?;
-    run(&config, &path, arguments.resume, &arguments.training)
+    run(&config, &path, arguments.resume, &arguments.training, None)
+}
+
+/// `kiln train book.txt`: writes a configuration for a text, and trains with it.
+fn train_on(text: &Path, arguments: &TrainArguments) -> anyhow::Result<Exit> {
+    if arguments.resume {
+        let words = "is a text, not a configuration; `kiln resume RUN` resumes a run without one";
+        return Err(UsageError(format!("--resume: {} {words}", text.display())).into());
+    }
+    let path = runs::new_path(&arguments.runs.folder(), text, arguments.run.as_deref())?;
+    let chosen = arguments.training.device.open()?;
+    let file = runs::config_beside(&path);
+    new::write_for(&file, text, &chosen)?;
+    let config = Config::open(&file, &arguments.config.overrides)?;
+    run(&config, &path, false, &arguments.training, Some(chosen))
 }
 
 /// `kiln resume`.
@@ -94,15 +119,21 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> anyhow::Result<Exit> {
     runs::make_sure_of_a_run(&path)?;
     let config = Config::open(&path.join(CONFIG_FILE), &arguments.overrides)
         .context("the run's own configuration is needed to resume it")?;
-    run(&config, &path, true, &arguments.training)
+    run(&config, &path, true, &arguments.training, None)
 }
 
-/// Trains a run to its end or until it is stopped.
-fn run(config: &Config, run_path: &Path, resume: bool, arguments: &TrainingArguments) -> anyhow::Result<Exit> {
+/// Trains a run to its end or until it is stopped, on a device that may be open already.
+fn run(
+    config: &Config,
+    run_path: &Path,
+    resume: bool,
+    arguments: &TrainingArguments,
+    opened: Option<Chosen>,
+) -> anyhow::Result<Exit> {
     let started = Instant::now();
     RunFolder::refuse_second_trainer(run_path)?;
     let changes = runs::changes(run_path, resume, config)?;
-    let chosen = arguments.device.open()?;
+    let chosen = opened.map_or_else(|| arguments.device.open(), Ok)?;
     let data = training_data::prepare(config)?;
     // The floor is that of the whole validation split: a loss on a part of it is not comparable.
     let floor = data.floor.filter(|_| config.run.evaluate_fraction == 1.0);
@@ -117,6 +148,9 @@ fn run(config: &Config, run_path: &Path, resume: bool, arguments: &TrainingArgum
         None => runs::first_model(config, &data, &chosen),
     };
     warn_of_prompts(config, &data.tokenizer);
+    if resumed.is_none() {
+        warn_of_what_misleads(config, &data);
+    }
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
     describe(config, &data, &model, run_path);
@@ -223,6 +257,18 @@ fn warn_of_prompts(config: &Config, tokenizer: &Tokenizer) {
         {
             say(&format!("warning: there will be no samples after the prompt {prompt:?} of `run.prompts`: {error}"));
         }
+    }
+}
+
+/// Warns of what will make losses mean less than they seem to.
+fn warn_of_what_misleads(config: &Config, data: &PreparedData) {
+    let numbers = TextNumbers {
+        training_tokens: Some(data.train.len()),
+        vocabulary: Some(data.tokenizer.vocabulary_size()),
+        documents: Some(data.documents),
+    };
+    for warning in misleading(config, &numbers) {
+        say(&format!("warning: {warning}"));
     }
 }
 

@@ -10,6 +10,7 @@ use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, RACE_FILE, is_race};
 use kiln_training::config::RefusedChanges;
 use kiln_training::run::{CheckpointError, FolderError};
 
+use crate::runs::quoted;
 use crate::training_data::OtherText;
 
 /// The advice that the first error of the chain has which has any.
@@ -38,6 +39,10 @@ pub(super) fn of(error: &anyhow::Error) -> Option<String> {
         }
         cause.downcast_ref::<ConfigFileError>().and_then(|error| match error {
             ConfigFileError::Wrong(_) => None,
+            ConfigFileError::TooLarge { path } => Some(format!(
+                "`kiln train` takes a text, too, and `kiln new NAME --text {}` writes a configuration for one",
+                quoted(&path.to_string_lossy())
+            )),
             _ => Some(error.help().unwrap_or_else(|| "give a TOML file, for example `configs/quickstart.toml`".into())),
         })
     })

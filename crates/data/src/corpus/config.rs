@@ -1,9 +1,12 @@
 //! `[data]`: which text, and how it is split.
 
+use std::path::PathBuf;
+
 use kiln_settings::{Violation, rules};
 use serde::{Deserialize, Serialize};
 
 use super::BuiltinConfig;
+use super::every::EveryDocument;
 
 /// The corpus of a run: exactly one of the tables `file`, `download` and `builtin`.
 ///
@@ -12,8 +15,16 @@ use super::BuiltinConfig;
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct DataConfig {
     /// Part of the characters, the last ones, that is kept for validation, in (0, 1). Of n characters the first
-    /// floor(n * (1 - fraction)) are trained on. Default `0.1`.
+    /// floor(n * (1 - fraction)) are trained on; without a say where `validation` or `validation_files` chooses.
+    /// Default `0.1`.
     pub validation_fraction: f64,
+    /// Which documents are kept for validation, each as a whole: `"every 10th document"`. Without a separator each file
+    /// is a document. Default: none, the split is by `validation_fraction`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<String>,
+    /// Files or patterns that are kept for validation, each as a whole; all other text is trained on. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_files: Option<Vec<String>>,
     /// The text that stands between documents, for example `"<|endoftext|>"`. Each becomes the token that ends a
     /// document, which the tokenizer must have (`"<|end|>"`, or one of the other [`kiln_models::END_TOKENS`]), and each
     /// file ends a document too; with `""` the files are the documents. Default: the corpus is one text, files joined
@@ -25,11 +36,24 @@ pub struct DataConfig {
     pub download: Option<DownloadConfig>,
     /// Tales that Kiln writes itself.
     pub builtin: Option<BuiltinConfig>,
+    /// The folder that relative paths were looked for in before the current one: that of the configuration, which is
+    /// no key of it.
+    #[serde(skip)]
+    pub looked_in: Option<PathBuf>,
 }
 
 impl Default for DataConfig {
     fn default() -> Self {
-        Self { validation_fraction: 0.1, separator: None, file: None, download: None, builtin: None }
+        Self {
+            validation_fraction: 0.1,
+            validation: None,
+            validation_files: None,
+            separator: None,
+            file: None,
+            download: None,
+            builtin: None,
+            looked_in: None,
+        }
     }
 }
 
@@ -37,7 +61,7 @@ impl Default for DataConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FileConfig {
-    /// UTF-8 files or patterns with `*`, `?`, `[...]` and `**`, relative to the current folder. They are read in the
+    /// UTF-8 files or patterns with `*`, `?`, `[...]` and `**`. They are read in the
     /// order given, the files of a pattern in alphabetical order, each file once. As in a shell, a pattern leaves out
     /// names that begin with a dot, unless it has the dot. No default.
     pub paths: Vec<String>,
@@ -62,15 +86,54 @@ impl DataConfig {
         let fraction = rules::inside_unit("validation-fraction", self.validation_fraction);
         violations.extend(fraction.map(|violation| violation.with_help("0.1 keeps a tenth of the text")));
         violations.extend(self.one_source());
-        if self.separator.is_some() && self.builtin.is_some() {
-            let message = "does not go with the built-in corpus, whose entropy is known for its text as it is";
-            violations.push(Violation::new("separator", message).with_help("leave `separator` out"));
-        }
+        violations.extend(self.of_text_as_it_is());
+        violations.extend(self.one_split());
         let file = self.file.iter().flat_map(FileConfig::validate).map(|violation| violation.under("file"));
         let download =
             self.download.iter().flat_map(DownloadConfig::validate).map(|violation| violation.under("download"));
         let builtin = self.builtin.iter().flat_map(BuiltinConfig::validate).map(|violation| violation.under("builtin"));
         violations.into_iter().chain(file).chain(download).chain(builtin).collect()
+    }
+
+    /// The tales are one text, whose entropy is known for it as it is.
+    fn of_text_as_it_is(&self) -> Vec<Violation> {
+        let keys = [
+            ("separator", self.separator.is_some()),
+            ("validation", self.validation.is_some()),
+            ("validation-files", self.validation_files.is_some()),
+        ];
+        let given = keys.into_iter().filter(|(_, given)| *given && self.builtin.is_some());
+        let message = "does not go with the built-in corpus, whose entropy is known for its text as it is";
+        given.map(|(key, _)| Violation::new(key, message).with_help(format!("leave `{key}` out"))).collect()
+    }
+
+    /// At most one way to split by documents, with values that mean something.
+    fn one_split(&self) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        if let Some(validation) = &self.validation
+            && let Err(message) = validation.parse::<EveryDocument>()
+        {
+            violations
+                .push(Violation::new("validation", message).with_help("write `validation = \"every 10th document\"`"));
+        }
+        if let Some(paths) = &self.validation_files {
+            violations.extend(check_paths("validation-files", paths));
+            if self.validation.is_some() {
+                let message = "cannot be used with `validation`: both choose the documents that are not trained on";
+                violations.push(Violation::new("validation-files", message).with_help("leave one of the two out"));
+            }
+        }
+        violations
+    }
+
+    /// Which documents are kept for validation, if they are chosen by number.
+    pub(super) fn every(&self) -> Option<EveryDocument> {
+        self.validation.as_ref().and_then(|validation| validation.parse().ok())
+    }
+
+    /// Whether whole documents or files are kept for validation, wherever they stand in the text.
+    pub fn splits_by_document(&self) -> bool {
+        self.validation.is_some() || self.validation_files.is_some()
     }
 
     fn one_source(&self) -> Option<Violation> {
@@ -102,22 +165,28 @@ impl DataConfig {
 
 impl FileConfig {
     fn validate(&self) -> Vec<Violation> {
-        let mut violations = Vec::new();
-        if self.paths.is_empty() {
-            violations.push(Violation::new("paths", "must name at least one file").with_help("paths = [\"text.txt\"]"));
-        }
-        for (index, path) in self.paths.iter().enumerate() {
-            let key = format!("paths[{index}]");
-            if path.is_empty() {
-                violations.push(Violation::new(key, "must name a file, is empty"));
-            } else if let Err(error) = glob::Pattern::new(path)
-                && !std::path::Path::new(path).exists()
-            {
-                violations.push(Violation::new(key, format!("{path:?} is not a pattern: {error}")));
-            }
-        }
-        violations
+        check_paths("paths", &self.paths)
     }
+}
+
+/// Every path must be one of a file, or a pattern.
+fn check_paths(key: &str, paths: &[String]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    if paths.is_empty() {
+        let help = format!("write `{key} = [\"text.txt\"]`");
+        violations.push(Violation::new(key, "must name at least one file").with_help(help));
+    }
+    for (index, path) in paths.iter().enumerate() {
+        let key = format!("{key}[{index}]");
+        if path.is_empty() {
+            violations.push(Violation::new(key, "must name a file, is empty"));
+        } else if let Err(error) = glob::Pattern::new(path)
+            && !std::path::Path::new(path).exists()
+        {
+            violations.push(Violation::new(key, format!("{path:?} is not a pattern: {error}")));
+        }
+    }
+    violations
 }
 
 impl DownloadConfig {

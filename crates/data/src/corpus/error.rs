@@ -1,6 +1,6 @@
 //! What can be wrong with a corpus.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::mirror::MIRROR_VARIABLE;
 
@@ -9,21 +9,20 @@ use super::mirror::MIRROR_VARIABLE;
 #[non_exhaustive]
 pub enum CorpusError {
     /// A file that was named is not there.
-    #[error("there is no file {path:?} (looked in {}); paths are relative to the folder you are in", folder.display())]
+    #[error("there is no file {path:?}{}", about_place(path, looked_in))]
     Missing {
         /// As it was named.
         path: String,
-        /// The current folder.
-        folder: PathBuf,
+        /// The folders that it was looked for in.
+        looked_in: Vec<PathBuf>,
     },
     /// A pattern matches no file.
-    #[error("no file matches {pattern:?} (looked in {}); paths are relative to the folder you are \
-             in{}", folder.display(), about_brackets(pattern))]
+    #[error("no file matches {pattern:?}{}{}", about_place(pattern, looked_in), about_brackets(pattern))]
     NoMatch {
         /// As it was given.
         pattern: String,
-        /// The current folder.
-        folder: PathBuf,
+        /// The folders that it was looked for in.
+        looked_in: Vec<PathBuf>,
     },
     /// A name that cannot be written in a configuration, where a pattern asks for it.
     #[error("the name {path:?} is not UTF-8; rename the file, or choose a pattern that leaves it out")]
@@ -62,17 +61,12 @@ pub enum CorpusError {
         what: String,
     },
     /// One of the two splits would hold no character.
-    #[error(
-        "the {split} split would be empty: the corpus has {characters} characters and `data.validation-fraction` is \
-         {fraction}"
-    )]
+    #[error("the {split} split would be empty: {why}")]
     EmptySplit {
         /// Which one.
         split: super::place::Split,
-        /// Characters in all.
-        characters: u64,
-        /// The fraction for validation.
-        fraction: f64,
+        /// What of the text and the settings makes it so.
+        why: String,
     },
     /// A file is not what it was a moment ago.
     #[error("{} changed while it was being read; start again", path.display())]
@@ -149,6 +143,17 @@ pub enum DownloadError {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// Where a relative path was looked for; an absolute one leads to one place alone.
+fn about_place(path: &str, looked_in: &[PathBuf]) -> String {
+    if Path::new(path).is_absolute() {
+        return String::new();
+    }
+    let mut places: Vec<String> = looked_in.iter().map(|folder| folder.display().to_string()).collect();
+    places.dedup();
+    let first = if places.len() > 1 { "beside the configuration, in " } else { "in " };
+    format!("; it was looked for {first}{}", places.join(", and in the folder you are in, "))
 }
 
 /// A folder may have brackets in its name, which in a pattern stand for one of several characters.

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::{CorpusError, FileConfig};
+use super::{CorpusError, DataConfig};
 
 /// How much is read at a time, in bytes.
 const PIECE: usize = 256 << 10;
@@ -37,12 +37,48 @@ impl TextFile {
     }
 }
 
-/// The files that `config` names, in its order, the files of a pattern in alphabetical order, each once.
-pub(super) fn find(config: &FileConfig) -> Result<Vec<TextFile>, CorpusError> {
-    let folder = || std::env::current_dir().unwrap_or_default();
+/// The files of a text, those for validation last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Files {
+    pub(super) all: Vec<TextFile>,
+    /// How many of them are not for validation alone.
+    pub(super) training: usize,
+}
+
+impl Files {
+    /// The files that `config` names on this machine. Those of `validation-files` are left out where a pattern of
+    /// `paths` takes them, too.
+    pub(super) fn find(config: &DataConfig) -> Result<Self, CorpusError> {
+        let named = config.file.as_ref().map_or(Ok(Vec::new()), |file| find(&file.paths, config))?;
+        Self { training: named.len(), all: named }.with_validation(config)
+    }
+
+    /// The same with `text`, a download, as what is trained on.
+    pub(super) fn of_download(text: TextFile, config: &DataConfig) -> Result<Self, CorpusError> {
+        Self { all: vec![text], training: 1 }.with_validation(config)
+    }
+
+    fn with_validation(mut self, config: &DataConfig) -> Result<Self, CorpusError> {
+        let Some(paths) = &config.validation_files else { return Ok(self) };
+        let validation = find(paths, config)?;
+        let real = |file: &TextFile| std::fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
+        let kept: HashSet<PathBuf> = validation.iter().map(real).collect();
+        self.all.retain(|file| !kept.contains(&real(file)));
+        self.training = self.all.len();
+        self.all.extend(validation);
+        Ok(self)
+    }
+}
+
+/// The files of `paths`, in this order, the files of a pattern in alphabetical order, each once.
+fn find(paths: &[String], config: &DataConfig) -> Result<Vec<TextFile>, CorpusError> {
+    let looked_in = || {
+        let here = std::env::current_dir().unwrap_or_default();
+        config.looked_in.iter().map(|folder| here.join(folder)).chain([here.clone()]).collect()
+    };
     let mut files = Vec::new();
     let mut seen = HashSet::new();
-    for given in &config.paths {
+    for given in paths {
         let path = Path::new(given);
         // A file may have a name that looks like a pattern.
         let found = match path.exists() {
@@ -51,8 +87,8 @@ pub(super) fn find(config: &FileConfig) -> Result<Vec<TextFile>, CorpusError> {
         };
         if found.is_empty() {
             return Err(match is_pattern(given) {
-                true => CorpusError::NoMatch { pattern: given.clone(), folder: folder() },
-                false => CorpusError::Missing { path: given.clone(), folder: folder() },
+                true => CorpusError::NoMatch { pattern: given.clone(), looked_in: looked_in() },
+                false => CorpusError::Missing { path: given.clone(), looked_in: looked_in() },
             });
         }
         for path in found {
@@ -62,6 +98,26 @@ pub(super) fn find(config: &FileConfig) -> Result<Vec<TextFile>, CorpusError> {
         }
     }
     Ok(files)
+}
+
+impl DataConfig {
+    /// Looks for the relative paths in `folder`, that of the configuration: those that lead to something there lead
+    /// there from now on, and those that do not are left to the current folder.
+    pub fn look_in(&mut self, folder: &Path) {
+        let paths = self.file.iter_mut().flat_map(|file| &mut file.paths);
+        for path in paths.chain(self.validation_files.iter_mut().flatten()) {
+            let there = folder.join(&*path);
+            if let Some(there) = there.to_str().filter(|there| leads_somewhere(there)) {
+                *path = there.to_owned();
+            }
+        }
+        self.looked_in = Some(folder.to_owned());
+    }
+}
+
+/// Whether there is such a file, or one that matches.
+fn leads_somewhere(path: &str) -> bool {
+    Path::new(path).exists() || glob::glob(path).is_ok_and(|mut found| found.any(|path| path.is_ok()))
 }
 
 /// The files, not folders, that `pattern` matches, in alphabetical order.

@@ -21,18 +21,18 @@ fn changed(_: &std::path::Path) -> i128 {
 impl DataConfig {
     /// A hash of what the text of both splits is a function of: paths, sizes and times of files, the checksum of a
     /// download,
-    /// the settings of the tales; the separator and the fraction.
+    /// the settings of the tales; the separator and which text validates.
     ///
     /// # Errors
     /// Files that are missing or no files.
     pub fn identity(&self) -> Result<[u8; 32], CorpusError> {
-        let mut hasher = blake3::Hasher::new_derive_key("kiln 2026 identity of a corpus, version 1");
+        let mut hasher = blake3::Hasher::new_derive_key("kiln 2026 identity of a corpus, version 2");
         let mut text = |part: &str| {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         };
         text(&self.validation_fraction.to_bits().to_string());
-        text(&format!("{:?}", self.separator));
+        text(&format!("{:?} {:?}", self.separator, self.validation));
         if let Some(download) = &self.download {
             text("download");
             text(&download.sha256.to_ascii_lowercase());
@@ -43,13 +43,12 @@ impl DataConfig {
             // The first tales change whenever the grammar or the way of drawing does.
             text(&super::BuiltinCorpus::new(builtin).pieces(0..10_000).collect::<String>());
         }
-        if let Some(files) = &self.file {
-            text("file");
-            for file in file::find(files)? {
-                let path = std::fs::canonicalize(&file.path).unwrap_or(file.path);
-                let changed = changed(&path);
-                text(&format!("{path:?} {} {} {changed}", file.bytes, file.modified));
-            }
+        let files = file::Files::find(self)?;
+        text(&format!("{} files, then those for validation: {}", files.training, self.validation_files.is_some()));
+        for file in files.all {
+            let path = std::fs::canonicalize(&file.path).unwrap_or(file.path);
+            let changed = changed(&path);
+            text(&format!("{path:?} {} {} {changed}", file.bytes, file.modified));
         }
         Ok(*hasher.finalize().as_bytes())
     }

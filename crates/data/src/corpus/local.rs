@@ -22,14 +22,14 @@ impl DataConfig {
     /// Files that are missing or no files.
     pub fn local_files(&self, cache: &Path) -> Result<Option<Vec<LocalFile>>, CorpusError> {
         let files = match (&self.file, &self.download) {
-            (Some(config), _) => file::find(config)?,
+            (Some(_), _) => file::Files::find(self)?,
             (None, Some(config)) => match on_this_machine(config, cache) {
-                Some(path) => vec![file::TextFile::new(&path)?],
+                Some(path) => file::Files::of_download(file::TextFile::new(&path)?, self)?,
                 None => return Ok(None),
             },
             (None, None) => return Ok(None),
         };
-        Ok(Some(files.into_iter().map(|file| LocalFile { path: file.path, bytes: file.bytes }).collect()))
+        Ok(Some(files.all.into_iter().map(|file| LocalFile { path: file.path, bytes: file.bytes }).collect()))
     }
 }
 

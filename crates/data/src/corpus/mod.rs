@@ -8,6 +8,7 @@ mod config;
 mod documents;
 mod download;
 mod error;
+mod every;
 mod file;
 mod identity;
 mod local;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::source::Cut;
 use super::{BuiltinCorpus, Corpus, CorpusError, DataConfig, FileConfig, download, file, mirror};
 
 /// How far opening a corpus is.
@@ -39,11 +40,16 @@ impl DataConfig {
                 let path = download::fetch(config, cache, mirror.as_deref(), &mut |received, total| {
                     report(OpenProgress::Downloading { received, total });
                 })?;
-                vec![file::TextFile::new(&path)?]
+                file::Files::of_download(file::TextFile::new(&path)?, self)?
             }
-            None => self.file.as_ref().map_or(Ok(Vec::new()), file::find)?,
+            None => file::Files::find(self)?,
         };
-        Corpus::of_files(files, self.separator.as_deref(), fraction, &mut |done, total| {
+        let cut = match (self.every(), &self.validation_files) {
+            (Some(every), _) => Cut::Every(every),
+            (None, Some(_)) => Cut::Files(files.training),
+            (None, None) => Cut::Fraction(fraction),
+        };
+        Corpus::of_files(files.all, self.separator.as_deref(), cut, &mut |done, total| {
             report(OpenProgress::Counting { done, total });
         })
     }
@@ -60,7 +66,9 @@ pub fn open_files(
     report: &mut dyn FnMut(OpenProgress),
 ) -> Result<Corpus, CorpusError> {
     let paths = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-    Corpus::of_files(file::find(&FileConfig { paths })?, separator, 0.0, &mut |done, total| {
+    let config = DataConfig { file: Some(FileConfig { paths }), ..DataConfig::default() };
+    let files = file::Files::find(&config)?.all;
+    Corpus::of_files(files, separator, Cut::Fraction(0.0), &mut |done, total| {
         report(OpenProgress::Counting { done, total });
     })
 }

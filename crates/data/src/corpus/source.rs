@@ -1,10 +1,10 @@
 //! The opened corpus: how long it is, and the text of each split.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::documents::{Part, Separated};
+use super::every::{Documents, EveryDocument};
 use super::file::{FilePiece, FilePieces, TextFile};
 use super::place::{Place, Split};
 use super::{BuiltinCorpus, CorpusError};
@@ -31,6 +31,19 @@ pub struct Corpus {
     bytes: u64,
     characters: u64,
     train_characters: u64,
+    documents: u64,
+    cut: Cut,
+}
+
+/// How a corpus is cut into its splits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Cut {
+    /// The last characters validate, this part of them; of n the first floor(n * (1 - fraction)) are trained on.
+    Fraction(f64),
+    /// Whole documents validate, chosen by their numbers.
+    Every(EveryDocument),
+    /// The files from this one on validate.
+    Files(usize),
 }
 
 #[derive(Debug)]
@@ -41,55 +54,84 @@ enum Source {
 }
 
 impl Corpus {
-    /// Counts the characters of `files`, which checks that all of it is UTF-8, and cuts at floor(n * (1 - `fraction`)).
+    /// Counts the characters of `files`, which checks that all of it is UTF-8, and cuts.
     pub(super) fn of_files(
         files: Vec<TextFile>,
         separator: Option<&str>,
-        fraction: f64,
+        cut: Cut,
         count: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, CorpusError> {
         let bytes = files.iter().map(|file| file.bytes).sum();
         let mut done = 0;
         let mut counted = Vec::with_capacity(files.len());
+        let mut documents = Documents::default();
+        let mut chosen = 0;
         for file in files {
             let mut characters = 0;
             for part in Parts::open(&file.path, separator)? {
-                if let Part::Text(piece) = part? {
-                    characters += piece.text.chars().count() as u64;
-                    count(done + piece.offset, bytes);
+                match part? {
+                    Part::Text(piece) => {
+                        let here = piece.text.chars().count() as u64;
+                        characters += here;
+                        let number = documents.text();
+                        if matches!(cut, Cut::Every(every) if every.split(number) == Split::Train) {
+                            chosen += here;
+                        }
+                        count(done + piece.offset, bytes);
+                    }
+                    Part::Separator => documents.end(),
                 }
             }
+            documents.end();
             done += file.bytes;
             counted.push((file, characters));
         }
         count(bytes, bytes);
-        let characters = counted.iter().map(|(_, characters)| characters).sum();
-        let separator = separator.map(str::to_owned);
-        let train_characters = training_part(characters, fraction);
-        let corpus = Self { source: Source::Files(counted), separator, bytes, characters, train_characters };
+        let of = |files: &[(TextFile, u64)]| files.iter().map(|(_, characters)| characters).sum();
+        let characters = of(&counted);
+        let train_characters = match cut {
+            Cut::Fraction(fraction) => training_part(characters, fraction),
+            Cut::Every(_) => chosen,
+            Cut::Files(first) => of(&counted[..first.min(counted.len())]),
+        };
+        let (source, separator) = (Source::Files(counted), separator.map(str::to_owned));
+        let documents = documents.count();
+        let corpus = Self { source, separator, bytes, characters, train_characters, documents, cut };
         if characters == 0 {
             return Err(CorpusError::Empty { what: corpus.description() });
         }
-        corpus.checked(fraction)
+        corpus.checked()
     }
 
     pub(super) fn of_tales(tales: BuiltinCorpus, fraction: f64) -> Result<Self, CorpusError> {
         let characters = tales.characters();
         let train_characters = training_part(characters, fraction);
-        let source = Source::Builtin(tales);
-        Self { source, separator: None, bytes: characters, characters, train_characters }.checked(fraction)
+        let (source, cut) = (Source::Builtin(tales), Cut::Fraction(fraction));
+        Self { source, separator: None, bytes: characters, characters, train_characters, documents: 1, cut }.checked()
     }
 
     /// The corpus, if both splits hold text.
-    fn checked(self, fraction: f64) -> Result<Self, CorpusError> {
-        let empty = [Split::Train, Split::Validation].into_iter().find(|split| self.range(*split).is_empty());
-        match empty {
+    fn checked(self) -> Result<Self, CorpusError> {
+        let empty = [Split::Train, Split::Validation].into_iter().find(|split| self.characters_of(*split) == 0);
+        let Some(split) = empty else { return Ok(self) };
+        let why = match self.cut {
             // A fraction of 0 asks for no validation, which is how text is opened that is only evaluated.
-            Some(split) if fraction > 0.0 => {
-                Err(CorpusError::EmptySplit { split, characters: self.characters, fraction })
+            Cut::Fraction(0.0) => return Ok(self),
+            Cut::Fraction(fraction) => {
+                format!("the corpus has {} characters and `data.validation-fraction` is {fraction}", self.characters)
             }
-            _ => Ok(self),
-        }
+            Cut::Every(_) => format!(
+                "the corpus has {} {}, of which `data.validation` leaves none; {}",
+                self.documents,
+                if self.documents == 1 { "document" } else { "documents" },
+                match &self.separator {
+                    None => "a file is a document where `data.separator` is left out",
+                    Some(_) => "choose more of them, or `validation-fraction` instead",
+                }
+            ),
+            Cut::Files(_) => "what is named for it holds no text that is not named for the other, too".to_owned(),
+        };
+        Err(CorpusError::EmptySplit { split, why })
     }
 
     /// Bytes of the files, separators included.
@@ -102,18 +144,22 @@ impl Corpus {
         self.characters
     }
 
-    /// Which characters of the corpus belong to `split`.
-    pub fn range(&self, split: Split) -> Range<u64> {
+    /// How many of the characters belong to `split`.
+    pub fn characters_of(&self, split: Split) -> u64 {
         match split {
-            Split::Train => 0..self.train_characters,
-            Split::Validation => self.train_characters..self.characters,
+            Split::Train => self.train_characters,
+            Split::Validation => self.characters - self.train_characters,
         }
+    }
+
+    /// Documents that hold text, of both splits; without a separator each file is one.
+    pub fn documents(&self) -> u64 {
+        self.documents
     }
 
     /// About how many bytes the text of `split` has; exact when every character has as many bytes.
     pub fn expected_bytes(&self, split: Split) -> u64 {
-        let range = self.range(split);
-        let part = (range.end - range.start) as f64 / self.characters.max(1) as f64;
+        let part = self.characters_of(split) as f64 / self.characters.max(1) as f64;
         (self.bytes as f64 * part) as u64
     }
 
@@ -135,10 +181,15 @@ impl Corpus {
 
     /// The text of `split` in pieces, with the ends of its documents where a separator was given.
     pub fn pieces(&self, split: Split) -> CorpusPieces<'_> {
-        let range = self.range(split);
-        let (skip, take) = (range.start, range.end - range.start);
-        let tales = self.tales().map(|tales| tales.pieces(range));
-        CorpusPieces { corpus: self, tales, parts: None, next_file: 0, skip, take, in_document: false, given: 0 }
+        let take = self.characters_of(split);
+        let (skip, chosen) = match (self.cut, split) {
+            (Cut::Every(every), split) => (0, Some(Chosen { every, split, documents: Documents::default() })),
+            (_, Split::Train) => (0, None),
+            (_, Split::Validation) => (self.train_characters, None),
+        };
+        let tales = self.tales().map(|tales| tales.pieces(skip..skip + take));
+        let (parts, in_document) = (None, false);
+        CorpusPieces { corpus: self, tales, parts, next_file: 0, chosen, skip, take, in_document, given: 0 }
     }
 
     fn description(&self) -> String {
@@ -198,6 +249,14 @@ impl Iterator for Parts {
     }
 }
 
+/// The documents of one split, chosen by their numbers.
+#[derive(Debug)]
+struct Chosen {
+    every: EveryDocument,
+    split: Split,
+    documents: Documents,
+}
+
 /// The pieces of one split of a corpus.
 #[derive(Debug)]
 pub struct CorpusPieces<'a> {
@@ -206,6 +265,8 @@ pub struct CorpusPieces<'a> {
     parts: Option<Parts>,
     /// The file after the one being read.
     next_file: usize,
+    /// Which documents are given, where they are chosen by their numbers.
+    chosen: Option<Chosen>,
     /// Characters still to leave out, and then to give.
     skip: u64,
     take: u64,
@@ -213,6 +274,13 @@ pub struct CorpusPieces<'a> {
     in_document: bool,
     /// Bytes of the tales given.
     given: u64,
+}
+
+impl Chosen {
+    /// Whether the document whose text comes belongs to the other split.
+    fn leaves_out(&mut self) -> bool {
+        self.every.split(self.documents.text()) != self.split
+    }
 }
 
 impl CorpusPieces<'_> {
@@ -231,6 +299,7 @@ impl CorpusPieces<'_> {
                 None => break,
             };
             match part {
+                Part::Text(_) if self.chosen.as_mut().is_some_and(Chosen::leaves_out) => {}
                 Part::Text(piece) if self.take > 0 => {
                     let file = self.next_file - 1;
                     let end = piece.offset + piece.text.len() as u64;
@@ -242,6 +311,9 @@ impl CorpusPieces<'_> {
                 }
                 Part::Text(_) => self.in_document = false,
                 Part::Separator => {
+                    if let Some(chosen) = &mut self.chosen {
+                        chosen.documents.end();
+                    }
                     if std::mem::take(&mut self.in_document) && self.corpus.separator.is_some() {
                         return Ok(Some(Piece::End));
                     }

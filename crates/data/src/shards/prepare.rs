@@ -12,13 +12,16 @@ use crate::corpus::{Corpus, DataConfig, FileConfig, OpenProgress, Piece, Place, 
 use crate::lock::FolderLock;
 
 /// Changes whenever the same configuration gives other tokens than before.
-const VERSION: &str = "kiln 2026 prepared tokens, version 1";
+const VERSION: &str = "kiln 2026 prepared tokens, version 2";
 
 /// Tokens are written in blocks of about this many.
 const BLOCK: usize = 64 << 10;
 
-/// `floor.json` is a few numbers.
-const LONGEST_FLOOR: u64 = 1 << 16;
+/// What is known of a text beside its tokens.
+const FACTS_FILE: &str = "facts.json";
+
+/// It is a few numbers.
+const LONGEST_FACTS: u64 = 1 << 16;
 
 /// What a run learns from.
 #[derive(Debug, Clone)]
@@ -31,6 +34,15 @@ pub struct PreparedData {
     pub validation: TokenFile,
     /// The best possible loss, if the entropy of the corpus is known.
     pub floor: Option<EntropyFloor>,
+    /// Documents that hold text, of both splits; without a separator each file is one.
+    pub documents: u64,
+}
+
+/// What goes with the tokens of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Facts {
+    floor: Option<EntropyFloor>,
+    documents: u64,
 }
 
 /// The best possible loss on the built-in corpus, for a model that sees all text before a character.
@@ -97,9 +109,9 @@ pub fn prepare(
     }
     let train = encode(&corpus, Split::Train, &tokenizer, &folder.tokens(Split::Train), report)?;
     let validation = encode(&corpus, Split::Validation, &tokenizer, &folder.tokens(Split::Validation), report)?;
-    let floor = floor(&corpus);
-    folder.complete(&tokenizer, floor)?;
-    Ok(PreparedData { tokenizer, train, validation, floor })
+    let facts = Facts::of(&corpus);
+    folder.complete(&tokenizer, facts)?;
+    Ok(PreparedData { tokenizer, train, validation, floor: facts.floor, documents: facts.documents })
 }
 
 /// The tokens of the validation split alone, under a tokenizer that is there already: the configuration tells only
@@ -128,20 +140,23 @@ pub fn prepare_validation(
     let corpus = config.open(cache, &mut |progress| report(PrepareProgress::Opening(progress)))?;
     let path = folder.tokens(Split::Validation);
     let validation = encode(&corpus, Split::Validation, tokenizer, &path, report)?;
-    let floor = floor(&corpus);
-    folder.complete(tokenizer, floor)?;
-    Ok((validation, floor))
+    let facts = Facts::of(&corpus);
+    folder.complete(tokenizer, facts)?;
+    Ok((validation, facts.floor))
 }
 
-fn floor(corpus: &Corpus) -> Option<EntropyFloor> {
-    corpus.tales().map(|tales| {
-        let range = corpus.range(Split::Validation);
-        let characters = (range.end - range.start) as f64;
-        EntropyFloor {
-            nats_per_character: tales.entropy_rate(),
-            validation_nats_per_character: tales.code_length(range) / characters,
-        }
-    })
+impl Facts {
+    fn of(corpus: &Corpus) -> Self {
+        let floor = corpus.tales().map(|tales| {
+            let validation = corpus.characters_of(Split::Train)..corpus.characters();
+            let characters = corpus.characters_of(Split::Validation) as f64;
+            EntropyFloor {
+                nats_per_character: tales.entropy_rate(),
+                validation_nats_per_character: tales.code_length(validation) / characters,
+            }
+        });
+        Self { floor, documents: corpus.documents() }
+    }
 }
 
 /// The tokens of whole files under a tokenizer that is there already, to evaluate a model on them. They are cut into
@@ -307,7 +322,7 @@ impl Folder {
 
     /// What is there, if it is whole. What is damaged is made again.
     fn open(&self, config: &TokenizerConfig) -> Option<PreparedData> {
-        let floor = self.floor()?;
+        let Facts { floor, documents } = self.facts()?;
         let tokenizer = match config {
             // The user's own file is the one that counts.
             TokenizerConfig::File(file) => Tokenizer::from_file(&file.path).ok()?,
@@ -315,29 +330,29 @@ impl Folder {
         };
         let train = TokenFile::open_verified(&self.tokens(Split::Train), &tokenizer.hash()).ok()?;
         let validation = TokenFile::open_verified(&self.tokens(Split::Validation), &tokenizer.hash()).ok()?;
-        Some(PreparedData { tokenizer, train, validation, floor })
+        Some(PreparedData { tokenizer, train, validation, floor, documents })
     }
 
     /// The validation split and the floor, if they are whole and of this tokenizer.
     fn open_validation(&self, tokenizer: &Tokenizer) -> Option<(TokenFile, Option<EntropyFloor>)> {
-        let floor = self.floor()?;
+        let floor = self.facts()?.floor;
         Some((TokenFile::open_verified(&self.tokens(Split::Validation), &tokenizer.hash()).ok()?, floor))
     }
 
-    /// The floor, which may be none; no answer where the folder is not complete.
-    fn floor(&self) -> Option<Option<EntropyFloor>> {
-        let Ok(Content::Bytes(floor)) = read_regular(&self.0.join("floor.json"), Links::Followed, LONGEST_FLOOR) else {
+    /// What goes with the tokens; nothing where the folder is not complete.
+    fn facts(&self) -> Option<Facts> {
+        let Ok(Content::Bytes(facts)) = read_regular(&self.0.join(FACTS_FILE), Links::Followed, LONGEST_FACTS) else {
             return None;
         };
-        serde_json::from_slice(&floor).ok()
+        serde_json::from_slice(&facts).ok()
     }
 
-    /// Writes what goes with the token files; the floor last, so that a folder with one is complete.
-    fn complete(&self, tokenizer: &Tokenizer, floor: Option<EntropyFloor>) -> Result<(), DataError> {
+    /// Writes what goes with the token files; the facts last, so that a folder with them is complete.
+    fn complete(&self, tokenizer: &Tokenizer, facts: Facts) -> Result<(), DataError> {
         tokenizer.save(&self.0.join("tokenizer.json"))?;
-        let path = self.0.join("floor.json");
-        let beside = self.0.join("floor.json.part");
-        let json = serde_json::to_vec(&floor).unwrap_or_else(|_| b"null".to_vec());
+        let path = self.0.join(FACTS_FILE);
+        let beside = self.0.join("facts.json.part");
+        let json = serde_json::to_vec(&facts).unwrap_or_default();
         let written = std::fs::write(&beside, json).and_then(|()| std::fs::rename(&beside, &path));
         written.map_err(|source| DataError::Shard(ShardError::Write { path, source }))
     }

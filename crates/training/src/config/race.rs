@@ -25,7 +25,7 @@ use kiln_settings::{
 };
 
 use super::changes::{Change, changes};
-use super::reading::HINTS;
+use super::reading::{self, HINTS};
 use super::run::RunConfig;
 use super::sections::{Config, default_seed};
 use crate::gradient_measurements::EstimatesConfig;
@@ -102,6 +102,13 @@ impl RaceConfig {
     /// When the file cannot be read, is no UTF-8, or is wrong.
     pub fn open(path: &Path, overrides: &[Override]) -> Result<Self, ConfigFileError> {
         Ok(Self::read(&read_source(path)?, overrides)?)
+    }
+
+    /// Looks for relative paths beside the race's file, as [`Config::look_beside`] does.
+    #[must_use]
+    pub fn look_beside(mut self, file: &Path, overrides: &[Override]) -> Self {
+        reading::look_beside(&mut self.data, &mut self.tokenizer, file, overrides);
+        self
     }
 
     /// The configuration of an entrant's run. Samples are not drawn in a race.

@@ -7,6 +7,9 @@ use kiln_settings::{
     read_source, read_with, replaced,
 };
 
+use kiln_data::corpus::DataConfig;
+use kiln_models::TokenizerConfig;
+
 use super::rules;
 use super::sections::Config;
 use super::words;
@@ -42,6 +45,14 @@ impl Config {
         Ok(Self::read(&source, overrides)?)
     }
 
+    /// Looks for the relative paths of `file`, the configuration, in its folder: those that lead to something there
+    /// lead there from now on. What `overrides` name was typed, and leads where it leads from the current folder.
+    #[must_use]
+    pub fn look_beside(mut self, file: &Path, overrides: &[Override]) -> Self {
+        look_beside(&mut self.data, &mut self.tokenizer, file, overrides);
+        self
+    }
+
     /// Every broken rule, keys from the root of the file.
     pub fn validate(&self) -> Vec<Violation> {
         let sections = [
@@ -69,6 +80,21 @@ impl Config {
         // Every part of a valid configuration has a form in TOML, which the tests show for each kind of section; only a
         // seed of 2^63 or more has none, and that is no valid one.
         toml::to_string(self).unwrap_or_else(|error| format!("# this configuration has no form in TOML: {error}\n"))
+    }
+}
+
+/// [`Config::look_beside`] for what every kind of configuration has.
+pub(super) fn look_beside(data: &mut DataConfig, tokenizer: &mut TokenizerConfig, file: &Path, overrides: &[Override]) {
+    let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return };
+    let is_typed = |section: &str| overrides.iter().any(|given| given.text().trim_start().starts_with(section));
+    if !is_typed("data") {
+        data.look_in(folder);
+    }
+    if let TokenizerConfig::File(config) = tokenizer
+        && !is_typed("tokenizer")
+        && folder.join(&config.path).exists()
+    {
+        config.path = folder.join(&config.path);
     }
 }
 

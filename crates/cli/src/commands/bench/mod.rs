@@ -18,6 +18,7 @@ mod statistics;
 mod table;
 mod train;
 
+pub(crate) use self::statistics::median;
 use clap::{Args, Subcommand};
 
 use self::attention::AttentionArguments;

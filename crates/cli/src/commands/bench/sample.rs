@@ -128,7 +128,8 @@ impl Writer {
             return Err(UsageError(format!("--checkpoint: {} is a configuration, not a run", path.display())).into());
         }
         if is_config {
-            let config = Config::open(path, &arguments.overrides)?;
+            let overrides = &arguments.overrides;
+            let config = Config::open(path, overrides)?.look_beside(path, overrides);
             let chosen = arguments.measuring.open_device()?;
             let data = training_data::prepare(&config)?;
             let model = runs::first_model(&config, &data, &chosen);

@@ -6,7 +6,7 @@ use serde::Serialize;
 pub(super) const MEBIBYTE: f64 = (1 << 20) as f64;
 
 /// The middle one, or the mean of the two middle ones.
-pub(super) fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;

@@ -1,14 +1,12 @@
 //! `kiln bench train CONFIG...`: how long an update takes.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use kiln_kernels::{GpuKernel, leave_out_gpu_kernels};
 use kiln_settings::Override;
 use kiln_training::config::Config;
 use kiln_training::estimate::{Estimate, least_bytes_per_update};
-use kiln_training::learning::Trainer;
 use serde::Serialize;
 
 use super::measuring::{MeasuringArguments, Setup};
@@ -16,9 +14,9 @@ use super::meters::peak_resident_bytes;
 use super::speed::{Cost, Speed};
 use super::table::{SPEED_HEADINGS, speed_cells, table};
 use crate::device::Chosen;
-use crate::runs;
 use crate::training_data;
 use crate::training_display::grouped;
+use crate::updates::TimedUpdates;
 
 const ABOUT_THE_NUMBERS: &str = "\
 An update is what `kiln train` does in one: batches, forward, loss, backward, clipping, optimizer,
@@ -122,28 +120,26 @@ struct Contestant<'a> {
     file: &'a Path,
     config: &'a Config,
     vocabulary: usize,
-    trainer: Trainer,
-    /// Seconds an update took, by rounds.
-    seconds: Vec<f64>,
-    loss: f64,
+    updates: TimedUpdates,
 }
 
 /// `kiln bench train`.
 pub(super) fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
-    let open = |file: &PathBuf| Config::open(file, &arguments.overrides);
+    let overrides = &arguments.overrides;
+    let open = |file: &PathBuf| Config::open(file, overrides).map(|config| config.look_beside(file, overrides));
     let configs = arguments.configs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     leave_out_gpu_kernels(&arguments.without_kernel.iter().map(|name| (*name).into()).collect::<Vec<_>>());
     let chosen = arguments.measuring.open_device()?;
     let files = arguments.configs.iter().map(PathBuf::as_path);
     let contestants = files.zip(&configs).map(|(file, config)| Contestant::new(file, config, &chosen));
     let mut contestants = contestants.collect::<anyhow::Result<Vec<_>>>()?;
-    for contestant in contestants.iter_mut().filter(|_| arguments.warmup > 0) {
-        contestant.trainer.updates(arguments.warmup)?;
+    for contestant in &mut contestants {
+        contestant.updates.warm_up(arguments.warmup)?;
     }
     let peak_after_warmup = peak_resident_bytes();
-    let setup = arguments
-        .measuring
-        .measure(&chosen, || contestants.iter_mut().try_for_each(|contestant| contestant.round(arguments.steps)))?;
+    let setup = arguments.measuring.measure(&chosen, || {
+        contestants.iter_mut().try_for_each(|contestant| contestant.updates.round(arguments.steps))
+    })?;
     let results = contestants.iter().map(|contestant| contestant.timed(&setup)).collect();
     let report = Report {
         // The limits are measured with large tensors, so that with them the peak is known until then only.
@@ -159,17 +155,8 @@ pub(super) fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
 impl<'a> Contestant<'a> {
     fn new(file: &'a Path, config: &'a Config, chosen: &Chosen) -> anyhow::Result<Self> {
         let data = training_data::prepare(config)?;
-        let model = runs::first_model(config, &data, chosen);
-        let trainer = Trainer::new(config, model, data.train.clone())?;
-        let vocabulary = data.tokenizer.vocabulary_size();
-        Ok(Self { file, config, vocabulary, trainer, seconds: Vec::new(), loss: f64::NAN })
-    }
-
-    fn round(&mut self, steps: u64) -> anyhow::Result<()> {
-        let started = Instant::now();
-        self.loss = self.trainer.updates(steps)?.loss;
-        self.seconds.push(started.elapsed().as_secs_f64() / steps as f64);
-        Ok(())
+        let updates = TimedUpdates::new(config, &data, chosen)?;
+        Ok(Self { file, config, vocabulary: data.tokenizer.vocabulary_size(), updates })
     }
 
     fn timed(&self, setup: &Setup) -> Timed {
@@ -177,7 +164,7 @@ impl<'a> Contestant<'a> {
         let flops_per_step = needs.training_flops_per_token as f64 * needs.tokens_per_step as f64;
         let least_bytes_per_step = least_bytes_per_update(self.config, self.vocabulary);
         let cost = Cost { flops: flops_per_step, bytes: least_bytes_per_step as f64 };
-        let speed = Speed::new(&self.seconds, cost, setup.limits.as_ref());
+        let speed = Speed::new(self.updates.seconds(), cost, setup.limits.as_ref());
         Timed {
             config: self.file.to_path_buf(),
             model: self.config.model.name(),
@@ -188,7 +175,7 @@ impl<'a> Contestant<'a> {
             least_bytes_per_step,
             tokens_per_second: speed.per_second(needs.tokens_per_step),
             speed,
-            loss: self.loss,
+            loss: self.updates.loss(),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use clap::Args;
 use kiln_training::config::Config;
 use kiln_training::estimate::Estimate;
+use kiln_training::misleading::{TextNumbers, misleading};
 
 use self::report::{Report, Time};
 use self::text::{TextFacts, Vocabulary};
@@ -63,6 +64,7 @@ fn report(arguments: &CheckArguments, config: &Config) -> anyhow::Result<Report>
         |size| config.model.parameters(size, config.run.context).iter().map(|part| part.count).sum::<u64>();
     let parameters_per_token = parameters_of(2) - parameters_of(1);
     let tokens = text.training_tokens(config);
+    let numbers = TextNumbers { training_tokens: tokens, vocabulary: vocabulary.size, documents: text.documents() };
     let time = needs.as_ref().map(|needs| expected_time(config, needs)).transpose()?;
     Ok(Report {
         config: arguments.config.config.display().to_string(),
@@ -70,6 +72,7 @@ fn report(arguments: &CheckArguments, config: &Config) -> anyhow::Result<Report>
         parameters: needs.as_ref().map(|needs| needs.parameters),
         parameters_per_token,
         fixed_parameters: parameters_of(1) - parameters_per_token,
+        warnings: misleading(config, &numbers),
         epochs: needs.as_ref().zip(tokens).map(|(needs, tokens)| needs.tokens as f64 / tokens.max(1) as f64),
         vocabulary,
         text,

@@ -21,6 +21,8 @@ pub(super) struct Report {
     /// Tokens of the run over tokens of the training split, where the number of those is known.
     pub(super) epochs: Option<f64>,
     pub(super) time: Option<Time>,
+    /// What will mislead, as far as it can be seen without encoding the text.
+    pub(super) warnings: Vec<String>,
 }
 
 /// The expected time of training, an estimate.

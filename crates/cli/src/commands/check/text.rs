@@ -53,7 +53,7 @@ impl TextFacts {
         };
         let files = files.unwrap_or_default();
         let corpus = readable.then(|| local(data, &files).open(&cache, &mut |_| {})).transpose()?;
-        let length = |split| corpus.as_ref().map(|corpus| corpus.range(split)).map(|range| range.end - range.start);
+        let length = |split| corpus.as_ref().map(|corpus| corpus.characters_of(split));
         Ok(Self {
             source,
             files: files.into_iter().map(|file| file.path).collect(),
@@ -67,9 +67,8 @@ impl TextFacts {
     /// Tokens of a split, where each character or byte is one.
     fn tokens(&self, config: &Config, split: Split) -> Option<u64> {
         let corpus = self.corpus.as_ref()?;
-        let range = corpus.range(split);
         match &config.tokenizer {
-            TokenizerConfig::Character(_) => Some(range.end - range.start),
+            TokenizerConfig::Character(_) => Some(corpus.characters_of(split)),
             TokenizerConfig::Byte(_) => Some(corpus.expected_bytes(split)),
             TokenizerConfig::BytePair(_) | TokenizerConfig::File(_) => None,
         }
@@ -78,6 +77,11 @@ impl TextFacts {
     /// Tokens of the training split, if they can be counted without encoding it.
     pub(super) fn training_tokens(&self, config: &Config) -> Option<u64> {
         self.tokens(config, Split::Train)
+    }
+
+    /// Documents of both splits, if the text was read.
+    pub(super) fn documents(&self) -> Option<u64> {
+        self.corpus.as_ref().map(Corpus::documents)
     }
 
     /// Makes sure that both splits have a window.

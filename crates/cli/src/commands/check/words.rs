@@ -49,6 +49,9 @@ pub(super) fn describe(report: &Report, config: &Config) -> String {
         Some(needs) => resources(&mut lines, needs, config, report.time.as_ref()),
         None => lines.add("", "memory, compute, time and disk are told once the vocabulary is known"),
     }
+    for warning in &report.warnings {
+        lines.add("warning", warning);
+    }
     lines.0
 }
 

@@ -67,6 +67,21 @@ fn the_name_of_a_download_is_the_last_part_of_its_address() {
 }
 
 #[test]
+fn a_split_by_document_is_one_of_text_that_has_documents() {
+    let every = |text: &str| Some(text.to_owned());
+    let split = DataConfig { validation: every("every 10th document"), ..file() };
+    assert_eq!((split.validate(), split.splits_by_document(), file().splits_by_document()), (Vec::new(), true, false));
+    assert_eq!(keys(&DataConfig { validation: every("every tenth document"), ..file() }), ["validation"]);
+    let named = DataConfig { validation_files: Some(vec!["v/*.txt".into(), "a***".into(), String::new()]), ..file() };
+    assert_eq!(keys(&named), ["validation-files[1]", "validation-files[2]"]);
+    assert_eq!(keys(&DataConfig { validation_files: Some(Vec::new()), ..file() }), ["validation-files"]);
+    let named = DataConfig { validation_files: Some(vec!["v.txt".into()]), ..split.clone() };
+    assert_eq!(keys(&named), ["validation-files"]);
+    let builtin = DataConfig { file: None, builtin: Some(BuiltinConfig::default()), ..split };
+    assert_eq!(keys(&builtin), ["validation"]);
+}
+
+#[test]
 fn files_need_paths_that_can_be_patterns() {
     let paths = |paths: &[&str]| {
         let paths = paths.iter().map(|path| (*path).to_owned()).collect();

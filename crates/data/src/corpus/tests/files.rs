@@ -68,10 +68,38 @@ fn a_missing_file_and_a_pattern_without_match_are_named() {
     let folder = folder();
     let error = open(&files(folder.path(), &["no.txt"])).expect_err("there is no file");
     assert!(matches!(&error, CorpusError::Missing { path, .. } if path.ends_with("no.txt")), "{error:?}");
-    let here = std::env::current_dir().expect("there is a current folder");
-    assert!(error.to_string().contains(&here.display().to_string()), "{error}");
     let error = open(&files(folder.path(), &["*.txt"])).expect_err("nothing matches");
     assert!(matches!(&error, CorpusError::NoMatch { pattern, .. } if pattern.ends_with("*.txt")), "{error:?}");
+}
+
+#[test]
+fn relative_paths_are_looked_for_beside_the_configuration_first() {
+    let folder = folder();
+    write(folder.path(), "a.txt", "text");
+    let named = |paths: &[&str]| {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        let mut config = super::DataConfig { file: Some(super::FileConfig { paths }), ..super::DataConfig::default() };
+        config.look_in(folder.path());
+        config
+    };
+    for path in ["a.txt", "*.txt"] {
+        let config = named(&[path]);
+        let there = folder.path().join(path).to_string_lossy().into_owned();
+        assert_eq!(config.file.as_ref().map(|file| &file.paths), Some(&vec![there]));
+        assert_eq!(all(&open(&config).expect("it is beside the configuration")), "text");
+    }
+    // This crate's manifest is in the folder that tests are started in.
+    let manifest = named(&["Cargo.toml"]);
+    assert_eq!(manifest.file.as_ref().map(|file| &file.paths[0]), Some(&"Cargo.toml".to_owned()));
+    assert!(all(&open(&manifest).expect("it is in the current folder")).contains("kiln-data"));
+    let here = std::env::current_dir().expect("there is a current folder");
+    let error = open(&named(&["no.txt"])).expect_err("it is in neither").to_string();
+    let places = format!(
+        "; it was looked for beside the configuration, in {}, and in the folder you are in, {}",
+        folder.path().display(),
+        here.display()
+    );
+    assert_eq!(error, format!("there is no file \"no.txt\"{places}"));
 }
 
 #[test]
@@ -176,9 +204,16 @@ fn an_identity_tells_corpora_apart_and_is_the_same_twice() {
         identity(&super::DataConfig { separator: Some(String::new()), ..base.clone() }),
     ];
     assert_eq!(identity(&base), all[0]);
+    let both = files(folder.path(), &["a.txt", "b.txt"]);
+    for every in ["every 2nd document", "every 3rd document"] {
+        all.push(identity(&super::DataConfig { validation: Some(every.into()), ..both.clone() }));
+    }
+    let b = files(folder.path(), &["b.txt"]).file.map(|file| file.paths);
+    // The same files in the same order, but the second one validates.
+    all.push(identity(&super::DataConfig { validation_files: b, ..base.clone() }));
     write(folder.path(), "a.txt", "another");
     all.push(identity(&base));
     all.sort_unstable();
     all.dedup();
-    assert_eq!(all.len(), 6);
+    assert_eq!(all.len(), 9);
 }

@@ -106,6 +106,7 @@ const RULES: &[(&str, Rule)] = &[
     ("seed", Rule::Refused),
     // What the texts and the tokenizer are called does not matter: their hashes are compared when they are read.
     ("data.file.paths", Rule::Harmless),
+    ("data.validation-files", Rule::Harmless),
     ("data.download.url", Rule::Harmless),
     ("data.download.sha256", Rule::Harmless),
     ("data.download.name", Rule::Harmless),

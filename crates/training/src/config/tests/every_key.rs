@@ -8,6 +8,8 @@ use kiln_settings::{ConfigErrors, Kind, Problem, Schema};
 const OUT_OF_RANGE: &[(&str, &[&str])] = &[
     ("seed", &["9223372036854775808"]),
     ("data.validation-fraction", &["0.0", "1.0", "-0.5"]),
+    ("data.validation", &["\"every document\"", "\"every 1st document\"", "\"every 10 document\""]),
+    ("data.validation-files", &["[]", "[\"a.txt\", \"\"]", "[\"a[.txt\"]"]),
     ("data.builtin.characters", &["0"]),
     ("data.builtin.seed", &["9223372036854775808"]),
     ("data.file.paths", &["[]", "[\"a.txt\", \"\"]", "[\"a[.txt\"]"]),
@@ -146,6 +148,8 @@ fn right_value(path: &str, kind: &Kind) -> String {
     let value =
         path.split('.').try_fold(&toml::Value::Table(resolved), |value, key| value.get(key)).map(ToString::to_string);
     value.unwrap_or_else(|| match kind {
+        _ if path == "data.validation" => "\"every 10th document\"".into(),
+        _ if path == "data.validation-files" => "[\"a.txt\"]".into(),
         Kind::Whole { .. } => "1".into(),
         Kind::Number => "0.5".into(),
         Kind::Text => "\"text\"".into(),

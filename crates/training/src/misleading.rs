@@ -1,0 +1,157 @@
+//! Settings that are right, but whose losses would mislead, or whose time is badly spent.
+
+use kiln_data::batches::Windows;
+use kiln_models::TokenizerConfig;
+
+use crate::config::Config;
+
+/// Up to about so many passes over a text teach as much as new text would, and more of them ever less: Muennighoff et
+/// al., "Scaling Data-Constrained Language Models", 2023, <https://arxiv.org/abs/2305.16264>.
+pub const MOST_PASSES: f64 = 4.0;
+
+/// A token that a text holds less often is learned badly: Gowda and May, "Finding the Optimal Vocabulary Size for
+/// Neural Machine Translation", 2020, <https://arxiv.org/abs/2004.02334>. The mean over the vocabulary is the least
+/// that can be asked for, for most tokens are rarer than it.
+pub const LEAST_OCCURRENCES: u64 = 100;
+
+/// Of so many documents, every tenth one can validate.
+const MANY_DOCUMENTS: u64 = 20;
+
+/// What is known of a text; what isn't, nothing is said about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextNumbers {
+    /// Tokens of the training split.
+    pub training_tokens: Option<u64>,
+    /// Tokens that the model knows.
+    pub vocabulary: Option<usize>,
+    /// Documents of both splits.
+    pub documents: Option<u64>,
+}
+
+/// A sentence or two for each thing that will mislead.
+pub fn misleading(config: &Config, text: &TextNumbers) -> Vec<String> {
+    [streams(config, text), end(config, text), passes(config, text), vocabulary(config, text)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Passes over the training split.
+fn passes_of(config: &Config, text: &TextNumbers) -> Option<f64> {
+    let tokens = config.run.tokens_per_step() as f64 * config.run.steps as f64;
+    text.training_tokens.map(|training| tokens / training.max(1) as f64)
+}
+
+/// Each stream reads its own stretch of the text from its start.
+fn streams(config: &Config, text: &TextNumbers) -> Option<String> {
+    let passes = passes_of(config, text).filter(|passes| *passes < 0.95)?;
+    (config.run.windows == Windows::Streams).then(|| {
+        format!(
+            "each of the {} streams reads only the first {:.0} % of its part of the text, so that the rest is never \
+             seen; take `run.steps = {}` or more, or `windows = \"shuffled\"`",
+            config.run.batch,
+            100.0 * passes,
+            (config.run.steps as f64 / passes).ceil()
+        )
+    })
+}
+
+/// Documents are often in an order, by time or by name, so that the last ones are of another kind.
+fn end(config: &Config, text: &TextNumbers) -> Option<String> {
+    let documents = text.documents.filter(|documents| *documents >= MANY_DOCUMENTS)?;
+    (!config.data.splits_by_document()).then(|| {
+        format!(
+            "validation is the last {} % of the text, from the end of {documents} documents: where they are in an \
+             order, it is of another kind than what is trained on; `data.validation = \"every 10th document\"` takes \
+             from all of them",
+            100.0 * config.data.validation_fraction
+        )
+    })
+}
+
+fn passes(config: &Config, text: &TextNumbers) -> Option<String> {
+    let passes = passes_of(config, text).filter(|passes| *passes > MOST_PASSES)?;
+    Some(format!(
+        "the text is read {passes:.1} times: after about {MOST_PASSES} times a model learns ever less from it, and a \
+         large one learns it by heart; compare training with validation losses, or take fewer steps, more text, or \
+         `dropout`"
+    ))
+}
+
+fn vocabulary(config: &Config, text: &TextNumbers) -> Option<String> {
+    // How many characters there are nobody chooses.
+    let key = match config.tokenizer {
+        TokenizerConfig::BytePair(_) => "`tokenizer.byte-pair.vocabulary-size`",
+        TokenizerConfig::File(_) => "a smaller vocabulary",
+        TokenizerConfig::Character(_) | TokenizerConfig::Byte(_) => return None,
+    };
+    let (tokens, vocabulary) = (text.training_tokens?, text.vocabulary? as u64);
+    let occurrences = tokens / vocabulary.max(1);
+    (occurrences < LEAST_OCCURRENCES).then(|| {
+        let lower = if key.starts_with('`') { format!("lower {key}") } else { format!("take {key}") };
+        format!(
+            "the vocabulary is large for the text: each of its {vocabulary} tokens occurs {occurrences} times on \
+             average, and what occurs less than about {LEAST_OCCURRENCES} times is learned badly; {lower}"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_settings::Source;
+
+    use super::*;
+
+    fn config(data: &str, tokenizer: &str, run: &str) -> Config {
+        let text = format!(
+            "[data]\n{data}\n[data.file]\npaths = ['a.txt']\n[tokenizer.{tokenizer}\n[model.gru]\n[optimizer.adamw]\n\
+             [schedule.constant]\nrate = 1e-3\n[run]\nbatch = 4\ncontext = 10\n{run}\n"
+        );
+        Config::read(&Source::new("test", text), &[]).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    fn said(config: &Config, training_tokens: u64, vocabulary: usize, documents: u64) -> Vec<String> {
+        let (training_tokens, vocabulary) = (Some(training_tokens), Some(vocabulary));
+        misleading(config, &TextNumbers { training_tokens, vocabulary, documents: Some(documents) })
+    }
+
+    #[test]
+    fn streams_below_one_pass_say_how_much_is_read_and_how_many_steps_read_all() {
+        // 100 steps of 40 tokens are half of 8,000.
+        let streams = config("", "byte]", "steps = 100\nwindows = 'streams'");
+        let said_of = said(&streams, 8_000, 256, 1);
+        assert_eq!(said_of.len(), 1);
+        assert!(said_of[0].starts_with("each of the 4 streams reads only the first 50 % of"), "{said_of:?}");
+        assert!(said_of[0].contains("`run.steps = 200`"), "{said_of:?}");
+        assert_eq!(said(&streams, 4_000, 256, 1), Vec::<String>::new());
+        assert_eq!(said(&config("", "byte]", "steps = 100"), 8_000, 256, 1), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_split_from_the_end_of_many_documents_is_said() {
+        let end = config("", "byte]", "steps = 100");
+        assert_eq!(said(&end, 4_000, 256, 19), Vec::<String>::new());
+        let said_of = said(&end, 4_000, 256, 20);
+        assert!(said_of.len() == 1 && said_of[0].contains("the last 10 % of the text"), "{said_of:?}");
+        let every = config("validation = 'every 10th document'", "byte]", "steps = 100");
+        assert_eq!(said(&every, 4_000, 256, 20), Vec::<String>::new());
+    }
+
+    #[test]
+    fn more_than_four_passes_are_counted() {
+        let run = config("", "byte]", "steps = 401");
+        let said_of = said(&run, 4_000, 256, 1);
+        assert!(said_of.len() == 1 && said_of[0].contains("is read 4.0 times"), "{said_of:?}");
+        assert_eq!(said(&run, 4_010, 256, 1), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_vocabulary_is_too_large_where_its_tokens_are_rare() {
+        let run = config("", "byte-pair]\nvocabulary-size = 512", "steps = 1000");
+        let said_of = said(&run, 51_199, 512, 1);
+        assert!(said_of.len() == 1 && said_of[0].contains("512 tokens occurs 99 times"), "{said_of:?}");
+        assert!(said_of[0].ends_with("lower `tokenizer.byte-pair.vocabulary-size`"), "{said_of:?}");
+        assert_eq!(said(&run, 51_200, 512, 1), Vec::<String>::new());
+        assert_eq!(said(&config("", "character]", "steps = 1"), 4_000, 512, 1), Vec::<String>::new());
+    }
+}
