@@ -10,3 +10,6 @@ pub mod gradient_measurements;
 pub mod learning;
 pub mod race;
 pub mod run;
+mod running_mean;
+
+pub use running_mean::RunningMean;

@@ -20,7 +20,7 @@ mod tests;
 mod trainer;
 mod update;
 
-pub use burn_train::train;
+pub use burn_train::{metrics, train};
 pub use error::{Divergence, TrainError};
 pub use loss::{TrainingInput, TrainingOutput, training_step};
 pub use observer::{Event, Observer, Stop};
