@@ -20,8 +20,8 @@ MODELS = ["rnn", "lstm", "gru", "transformer"]
 CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs" / "tiny"
 LENGTHS = [200, 1000]
 SEEDS = [1, 2, 3]
-# From 2^-12 to 2^-2 and from 2^-6 to 2^4, the best rates of these models well inside.
-GRIDS = {"adamw": [2.0**power for power in range(-12, -1)], "sgd": [2.0**power for power in range(-6, 5)]}
+# From 2^-12 to 2^-2 and from 2^-6 to 2^7, the best rates of these models well inside.
+GRIDS = {"adamw": [2.0**power for power in range(-12, -1)], "sgd": [2.0**power for power in range(-6, 8)]}
 TEST_STEPS = 200
 
 
@@ -177,45 +177,47 @@ RULES = {
 }
 
 
-def best_rate(losses):
+def best_rate(case):
     """The minimum of the parabola through the best point of the grid and its neighbours, in log2 of the rate."""
+    losses, grid = case["losses"], case["grid"]
     index = min(range(len(losses)), key=losses.__getitem__)
     if index in (0, len(losses) - 1) or not all(map(math.isfinite, losses[index - 1:index + 2])):
-        return GRID[index]
+        return grid[index]
     before, here, after = losses[index - 1:index + 2]
     shift = 0.5 * (before - after) / (before - 2 * here + after)
-    return GRID[index] * 2**shift
+    return grid[index] * 2**shift
 
 
-def loss_at(losses, rate):
+def loss_at(case, rate):
     """The loss at a rate, linear between the grid's in the logarithm."""
-    place = math.log2(rate / GRID[0])
-    index = min(max(math.floor(place), 0), len(GRID) - 2)
+    losses, grid = case["losses"], case["grid"]
+    place = math.log2(rate / grid[0])
+    index = min(max(math.floor(place), 0), len(grid) - 2)
     part = min(max(place - index, 0.0), 1.0)
-    return losses[index] * (1 - part) + losses[index + 1] * part
+    return losses[index] + part * (losses[index + 1] - losses[index]) if part else losses[index]
 
 
 def print_best(cases):
-    print("| model | text | steps | best rate | loss |", "|---|---|---|---|---|", sep="\n")
+    print("| optimizer | model | text | steps | best rate | loss |", "|---|---|---|---|---|---|", sep="\n")
     for case in cases:
-        print(f"| {case['model']} | {case['text']} | {case['length']} | {best_rate(case['losses']):.2e} "
+        print(f"| {case['optimizer']} | {case['model']} | {case['text']} | {case['length']} | {best_rate(case):.2e} "
               f"| {min(case['losses']):.3f} |")
 
 
-def print_rules(cases):
+def print_rules(optimizer, cases):
     for length in [*LENGTHS, None]:
         chosen = [case for case in cases if length in (case["length"], None)]
-        print(f"\n{'all' if length is None else length} steps", "", sep="\n")
+        print(f"\n{optimizer}, {'all' if length is None else length} steps", "", sep="\n")
         print("| rule | median of rate / best | typical factor off | largest factor off | mean excess loss | largest |",
               "|---|---|---|---|---|---|", sep="\n")
         for name, rule in RULES.items():
             offs, excesses = [], []
             for case in chosen:
-                best = best_rate(case["losses"])
+                best = best_rate(case)
                 for test in case["tests"]:
                     rate = rule(test)
                     offs.append(math.log2(rate / best))
-                    excesses.append(loss_at(case["losses"], rate) - min(case["losses"]))
+                    excesses.append(loss_at(case, rate) - min(case["losses"]))
             offs.sort()
             typical = 2 ** math.sqrt(sum(off * off for off in offs) / len(offs))
             print(f"| {name} | {2 ** offs[len(offs) // 2]:.2f} | {typical:.2f} | {2 ** max(map(abs, offs)):.2f} "

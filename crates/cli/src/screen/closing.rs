@@ -50,6 +50,8 @@ fn chart(state: &State) -> Chart {
         let level = vec![(0.0, floor), (state.step as f64, floor)];
         series.push(Series { line: Line::Dashed, ..Series::curve(format!("the best possible, {floor:.4}"), 2, level) });
     }
+    // The floor would lie on the axis.
+    let bottom = bottom - (top - bottom) / 20.0;
     let y = Axis { range: Some((bottom, top)), ..Axis::linear("loss, nats per token") };
     Chart { title: state.facts.run.clone(), x: Axis::linear("step"), y, series, note: None }
 }

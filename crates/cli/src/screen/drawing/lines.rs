@@ -10,19 +10,23 @@ use crate::screen::state::{Evaluated, State};
 use crate::sizes::bytes;
 use crate::training_display::{duration, grouped};
 
+/// From this many columns on, words need not be spared.
+const WIDE: u16 = 100;
+
 /// The head of [`evaluation`]'s columns.
 pub(in crate::screen) const EVALUATION_HEAD: &str = "    step      loss  perplexity  bits/byte";
 
-/// `step 233 of 1,000   23.3 %   0.18 of 0.78 passes over the text   12 s left`
-pub(super) fn progress(state: &State, now: Instant) -> String {
+/// `step 233 of 1,000   23.3 %   0.18 of 0.78 passes   12 s left`; where there is room, over what
+pub(super) fn progress(state: &State, now: Instant, width: u16) -> String {
     let (facts, step) = (&state.facts, state.step);
     let left = match state.seconds_left(now) {
         _ if step >= facts.steps => "done".to_owned(),
         Some(seconds) => format!("{} left", duration(seconds)),
-        None => "time left unknown yet".to_owned(),
+        None => "time left unknown".to_owned(),
     };
+    let over = if width >= WIDE { " over the text" } else { "" };
     format!(
-        "step {} of {}   {:.1} %   {:.2} of {:.2} passes over the text   {left}",
+        "step {} of {}   {:.1} %   {:.2} of {:.2} passes{over}   {left}",
         grouped(step),
         grouped(facts.steps),
         100.0 * step as f64 / facts.steps.max(1) as f64,
@@ -43,7 +47,7 @@ pub(super) fn bar(state: &State, width: u16, look: Look) -> Line<'static> {
 
 /// The losses with their marks in the plot; the numbers of the newest step; what was saved and what went wrong.
 pub(super) fn numbers(state: &State, now: Instant, look: Look) -> Vec<Line<'static>> {
-    vec![losses(state, look), newest(state), kept(state, now, look)]
+    vec![losses(state, look), newest(state, look), kept(state, now, look)]
 }
 
 fn losses(state: &State, look: Look) -> Line<'static> {
@@ -54,24 +58,23 @@ fn losses(state: &State, look: Look) -> Line<'static> {
     if let Some(newest) = state.evaluations.last() {
         parts.push(Span::styled(format!("{VALIDATION} validation {:.4}", newest.loss), look.validation()));
     }
-    if let Some(best) = state.best() {
-        parts.push(Span::styled(format!("{BEST} best {:.4} at step {}", best.loss, best.step), look.best()));
-    }
     if let Some(floor) = state.facts.floor {
         parts.push(Span::styled(format!("{FLOOR}{FLOOR} floor {floor:.4}"), look.floor()));
     }
     spaced(parts)
 }
 
-fn newest(state: &State) -> Line<'static> {
+fn newest(state: &State, look: Look) -> Line<'static> {
     let mut parts = Vec::new();
-    if let Some(numbers) = state.numbers {
-        parts.push(format!("rate {:.2e}", numbers.rate));
-        parts.push(format!("norm {:.2}", numbers.gradient_norm));
-        parts.push(format!("{} tokens/s", grouped(numbers.tokens_per_second as u64)));
+    if let Some(best) = state.best() {
+        parts.push(Span::styled(format!("{BEST} best {:.4} at step {}", best.loss, best.step), look.best()));
     }
-    parts.extend(state.memory.map(|memory| format!("memory {}", bytes(memory))));
-    spaced(parts.into_iter().map(Span::raw).collect())
+    if let Some(numbers) = state.numbers {
+        parts.push(Span::raw(format!("rate {:.2e}", numbers.rate)));
+        parts.push(Span::raw(format!("norm {:.2}", numbers.gradient_norm)));
+        parts.push(Span::raw(format!("{} tokens/s", grouped(numbers.tokens_per_second as u64))));
+    }
+    spaced(parts)
 }
 
 fn kept(state: &State, now: Instant, look: Look) -> Line<'static> {
@@ -86,7 +89,9 @@ fn kept(state: &State, now: Instant, look: Look) -> Line<'static> {
         let words = format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         if number > 0 { Span::styled(words, look.trouble()) } else { Span::raw(words) }
     };
-    spaced(vec![Span::raw(saved), count(state.faults, "fault"), count(state.spikes, "spike")])
+    let mut parts = vec![Span::raw(saved), count(state.faults, "fault"), count(state.spikes, "spike")];
+    parts.extend(state.memory.map(|memory| Span::raw(format!("memory {}", bytes(memory)))));
+    spaced(parts)
 }
 
 fn spaced(parts: Vec<Span<'static>>) -> Line<'static> {

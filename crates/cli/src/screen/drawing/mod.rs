@@ -71,7 +71,7 @@ pub(crate) fn draw(state: &State, now: Instant, look: Look, frame: &mut Frame<'_
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         let (columns, rows) = SMALLEST;
-        let words = format!("{}\n(the dashboard needs {columns} x {rows})", lines::progress(state, now));
+        let words = format!("{}\n(the dashboard needs {columns} x {rows})", lines::progress(state, now, area.width));
         frame.render_widget(Paragraph::new(words).wrap(Wrap { trim: true }), area);
         return;
     }
@@ -133,7 +133,7 @@ fn draw_head(state: &State, now: Instant, look: Look, frame: &mut Frame<'_>, are
             Span::styled(state.facts.run.as_str(), look.bold()),
             Span::raw(format!("  {}  {}", state.facts.model, state.facts.device)),
         ]),
-        Line::styled(lines::progress(state, now), look.bold()),
+        Line::styled(lines::progress(state, now, area.width), look.bold()),
         lines::bar(state, area.width, look),
     ];
     frame.render_widget(Paragraph::new(rows), area);

@@ -37,22 +37,26 @@ pub(super) fn losses(state: &State, look: Look, frame: &mut Frame<'_>, area: Rec
         dots(&best, BEST, look.best()),
     ];
     let labels = if area.height >= 14 { 5 } else { 3 };
-    let y = axis(bounds, labels, |loss| format!("{loss:.3}"), look);
+    let label = if bounds[1] - bounds[0] > 0.2 { |loss| format!("{loss:.2}") } else { |loss| format!("{loss:.4}") };
+    let y = axis(bounds, labels, label, look);
     let chart = Chart::new(sets).x_axis(step_axis(steps, look)).y_axis(y).legend_position(None);
-    let title = " loss, nats per token: training (smoothed), validation, best, floor ";
-    let title = if state.facts.floor.is_some() {
-        title
-    } else {
-        " loss, nats per token: training (smoothed), validation, best "
-    };
-    frame.render_widget(chart.block(framed(title, look)), area);
+    frame.render_widget(chart.block(framed(" loss, nats per token; that of training is smoothed ", look)), area);
 }
 
 /// The learning rate.
 pub(super) fn rate(state: &State, look: Look, frame: &mut Frame<'_>, area: Rect) {
     let highest = state.rates.points().iter().map(|point| point.1).fold(0.0, f64::max);
     let bounds = [0.0, if highest > 0.0 { highest } else { 1.0 }];
-    one(&state.rates, bounds, " learning rate ", |rate| format!("{rate:.1e}"), state, look, frame, area);
+    one(
+        &state.rates,
+        bounds,
+        " learning rate ",
+        |rate| if rate > 0.0 { format!("{rate:.1e}") } else { "0".to_owned() },
+        state,
+        look,
+        frame,
+        area,
+    );
 }
 
 /// The gradient norm, up to the one below which 99 of 100 lie.
