@@ -26,8 +26,16 @@ pub(crate) fn width() -> usize {
     100
 }
 
-/// A bar on stderr, from a template of indicatif's, which hides it if stderr isn't a terminal.
+/// Whether the terminal, if there is one, can move its cursor.
+pub(crate) fn moves_its_cursor() -> bool {
+    cfg!(windows) || std::env::var("TERM").is_ok_and(|name| !name.is_empty() && name != "dumb")
+}
+
+/// A bar on stderr, from a template of indicatif's; hidden if stderr isn't a terminal, or one that can't draw it.
 pub(crate) fn progress_bar(length: u64, template: &str) -> ProgressBar {
+    if !moves_its_cursor() {
+        return ProgressBar::hidden();
+    }
     let style = ProgressStyle::with_template(template);
     ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -39,12 +39,12 @@ pub(crate) fn obstacle() -> Option<String> {
     if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
         return Some("stdin and stdout are no terminal".to_owned());
     }
-    match std::env::var("TERM") {
-        Ok(name) if !name.is_empty() && name != "dumb" => {}
-        _ if cfg!(windows) => {}
-        _ => return Some("this terminal cannot move its cursor (`TERM`)".to_owned()),
+    if !terminal::moves_its_cursor() {
+        return Some("this terminal cannot move its cursor (`TERM`)".to_owned());
     }
-    let (columns, rows) = terminal::size()?;
+    let Some((columns, rows)) = terminal::size() else {
+        return Some("this terminal does not tell its size".to_owned());
+    };
     let is_small = columns < SMALLEST.0 || rows < SMALLEST.1;
     is_small.then(|| {
         format!("this terminal has {columns} x {rows} letters, and {} x {} are needed", SMALLEST.0, SMALLEST.1)
