@@ -24,7 +24,7 @@ pub use burn_train::{metrics, train};
 pub use error::{Divergence, TrainError};
 pub use loss::{TrainingInput, TrainingOutput, training_step};
 pub use observer::{Event, Observer, Stop};
-pub use rate_test::{RateFindings, RatePoint, RateRange, RateStop, RateTest, Recorder, find_rate};
+pub use rate_test::{RateFindings, RatePoint, RateRange, RateStop, RateTest, RateTrial, Recorder, find_rate, try_rate};
 pub use session::{Outcome, Session};
 pub use trainer::Trainer;
 pub use update::{Update, check_device};

@@ -31,7 +31,7 @@ fn what_is_not_a_range_is_refused_with_a_reason() {
 /// where the rate stays above 2.
 fn quadratic(range: RateRange) -> RateFindings {
     let mut random = ChaCha8Rng::seed_from_u64(3);
-    let mut recorder = Recorder::new(range);
+    let mut recorder = Recorder::new(range, 1.0);
     let mut w = 4.0_f64;
     for step in 1..=range.steps + 1 {
         if !recorder.add(w * w / 2.0) {
@@ -51,13 +51,13 @@ fn on_a_quadratic_it_stops_above_the_rate_of_divergence_and_suggests_one_below()
         let (steepest, suggestion) = (findings.steepest.unwrap(), findings.suggestion.unwrap());
         assert!(suggestion > 0.01 && suggestion < 2.0, "{suggestion}");
         assert!(steepest < findings.lowest.unwrap(), "{findings:?}");
-        assert_eq!(suggestion, findings.lowest.unwrap() / 10.0);
+        assert!(findings.early.unwrap() < findings.lowest.unwrap(), "{findings:?}");
     }
 }
 
 #[test]
 fn the_smoothed_loss_is_the_corrected_running_mean() {
-    let mut recorder = Recorder::new(RateRange::new(0.1, 1.0, 200).unwrap());
+    let mut recorder = Recorder::new(RateRange::new(0.1, 1.0, 200).unwrap(), 1.0);
     for loss in [4.0, 2.0, 3.0] {
         assert!(recorder.add(loss));
     }
@@ -73,14 +73,14 @@ fn the_smoothed_loss_is_the_corrected_running_mean() {
 #[test]
 fn a_loss_that_is_not_finite_ends_it_and_is_not_a_point() {
     let range = RateRange::new(1e-3, 1.0, 31).unwrap();
-    let mut recorder = Recorder::new(range);
+    let mut recorder = Recorder::new(range, 1.0);
     assert!(recorder.add(4.0) && recorder.add(3.0));
     assert!(!recorder.add(f64::NAN));
     let findings = recorder.finish();
     assert_eq!(findings.stop, RateStop::NotFinite { rate: Some(range.rate(2)) });
     assert_eq!(findings.stop.diverged_at(), Some(range.rate(2)));
     assert_eq!(findings.points.len(), 1);
-    let mut at_once = Recorder::new(range);
+    let mut at_once = Recorder::new(range, 1.0);
     assert!(!at_once.add(f64::INFINITY));
     assert_eq!(at_once.finish().stop, RateStop::NotFinite { rate: None });
 }
@@ -89,7 +89,7 @@ fn a_loss_that_is_not_finite_ends_it_and_is_not_a_point() {
 fn nothing_is_suggested_where_the_loss_never_fell_or_was_still_falling() {
     let range = RateRange::new(1e-3, 1.0, 20).unwrap();
     let findings = |loss: fn(u64) -> f64| {
-        let mut recorder = Recorder::new(range);
+        let mut recorder = Recorder::new(range, 1.0);
         let _ = (0..=20).all(|step| recorder.add(loss(step)));
         recorder.finish()
     };
@@ -97,7 +97,24 @@ fn nothing_is_suggested_where_the_loss_never_fell_or_was_still_falling() {
     assert_eq!((falling.stop, falling.lowest, falling.suggestion), (RateStop::LastRate, Some(1.0), None));
     let rising = findings(|step| 4.0 + 0.01 * step as f64);
     assert_eq!((rising.lowest, rising.steepest, rising.suggestion), (None, None, None));
-    // Lowest after the second rate, a tenth of which was not tried.
+    // It falls at once, so that smaller rates may do it too.
     let early = findings(|step| if step < 3 { 4.0 - step as f64 } else { 2.0 + 0.1 * step as f64 });
     assert!(early.lowest.is_some() && early.suggestion.is_none(), "{early:?}");
+}
+
+#[test]
+fn the_suggestion_is_the_sum_of_the_rates_of_the_first_part_of_the_fall() {
+    // Twenty steps, so that the smoothed loss is the newest one: d = 1 - 20 / 20 = 0. From 10 down to 0 and up again; 15 % of the
+    // fall are made after the fourth rate.
+    let range = RateRange::new(1.0, 2.0_f64.powi(19), 20).unwrap();
+    let losses = [10.0, 9.9, 9.5, 9.0, 8.5, 6.0, 0.0, 1.0];
+    for reach in [1.0, 2.5] {
+        let mut recorder = Recorder::new(range, reach);
+        losses.iter().for_each(|loss| assert!(recorder.add(*loss)));
+        let findings = recorder.finish();
+        assert_eq!(findings.lowest.map(f64::round), Some(32.0));
+        assert_eq!(findings.early.map(f64::round), Some(8.0));
+        let expected = reach * (1.0 + 2.0 + 4.0 + 8.0);
+        assert!((findings.suggestion.unwrap() / expected - 1.0).abs() < 1e-9, "{findings:?}");
+    }
 }
