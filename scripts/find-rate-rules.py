@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """How well rules read a learning rate off a range test, against races that try the rates.
 
-For each tiny model and each text: `kiln find-rate` once a seed, and one training a rate of a grid of factor 2, whose lowest validation
-loss at the end names the best rate. Then each rule's rate is compared with the best one. Needs nothing but Python and the binary:
+For each tiny model and each text: `kiln find-rate` once a seed, and one training a rate of a grid of factor 2, whose lowest
+validation loss at the end names the best rate. Then each rule's rate is compared with the best one. Needs nothing but Python and
+the binary; the texts should be in ASCII, since the last tenth must have no character that the rest lacks:
 
     scripts/find-rate-rules.py target/release/kiln folder shakespeare.txt code.txt prose.txt
 
@@ -13,6 +14,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -23,32 +25,41 @@ SEEDS = [1, 2, 3]
 # From 2^-12 to 2^-2 and from 2^-6 to 2^7, the best rates of these models well inside.
 GRIDS = {"adamw": [2.0**power for power in range(-12, -1)], "sgd": [2.0**power for power in range(-6, 8)]}
 TEST_STEPS = 200
+# What is measured: the tiny models, with either optimizer; and models four times as wide, with AdamW.
+SETS = [("adamw", ""), ("sgd", ""), ("adamw", "wide")]
+WIDE = {"transformer": {"width": 128}, **{model: {"hidden": 128, "embedding": 64} for model in ["rnn", "lstm", "gru"]}}
 
 
 def main():
     kiln, folder, texts = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]), sys.argv[3:]
     folder.mkdir(parents=True, exist_ok=True)
     cases = []
-    for optimizer, grid in GRIDS.items():
+    for optimizer, size in SETS:
+        grid = GRIDS[optimizer]
         for text in map(pathlib.Path, texts):
             for model in MODELS:
-                config = write_config(folder, model, text, optimizer)
+                config = write_config(folder, model, text, optimizer, size)
                 tests = [range_test(kiln, folder, config, seed) for seed in SEEDS]
-                for length in LENGTHS:
+                # Long trainings of wide models take long: one text has to do.
+                for length in LENGTHS[:1] if size and text.stem != pathlib.Path(texts[0]).stem else LENGTHS:
                     losses = [race(kiln, folder, config, length, rate) for rate in grid]
-                    cases.append({"optimizer": optimizer, "model": model, "text": text.stem, "length": length,
-                                  "grid": grid, "losses": losses, "tests": tests})
+                    names = {"set": f"{optimizer} {size}".strip(), "model": model, "text": text.stem}
+                    cases.append({**names, "length": length, "grid": grid, "losses": losses, "tests": tests})
     print_best(cases)
-    for optimizer in GRIDS:
-        print_rules(optimizer, [case for case in cases if case["optimizer"] == optimizer])
+    for name in dict.fromkeys(case["set"] for case in cases):
+        chosen = [case for case in cases if case["set"] == name]
+        print_rules(name, chosen)
+        print_verified(name, chosen)
 
 
-def write_config(folder, model, text, optimizer):
-    """The tiny configuration of a model, on another text and with another optimizer."""
+def write_config(folder, model, text, optimizer, size):
+    """The tiny configuration of a model, on another text, with another optimizer and width."""
     lines = (CONFIGS / f"{model}.toml").read_text().replace(
         "[data.builtin]\ncharacters = 20_000\nseed = 1", f'[data.file]\npaths = ["{text.resolve()}"]'
     ).replace("[optimizer.adamw]", f"[optimizer.{optimizer}]")
-    path = folder / f"{model}-{text.stem}-{optimizer}.toml"
+    for key, value in (WIDE[model] if size else {}).items():
+        lines = re.sub(rf"^{key} = .*", f"{key} = {value}", lines, flags=re.MULTILINE)
+    path = folder / f"{model}-{text.stem}-{optimizer}{size}.toml"
     path.write_text(lines)
     return path
 
@@ -136,45 +147,52 @@ def slide(test):
     return points[index]["rate"]
 
 
-def before_the_rise(part):
-    """A part of the last rate before the smoothed loss is above its lowest value by 2 % of what it fell."""
+def diverged(test):
+    """Where training diverged, or the last rate."""
+    return test["stop"].get("rate") or test["to"]
+
+
+def way(share):
+    """The sum of all rates up to where the smoothed loss has fallen by this share of all that it falls."""
 
     def rule(test):
         points, first = test["points"], test["first_loss"]
-        low = points[lowest(test)]["smoothed"]
-        for point in points[lowest(test):]:
-            if point["smoothed"] > low + 0.02 * (first - low):
-                return point["rate"] / part
-        return points[-1]["rate"] / part
+        bound = first - share * (first - points[lowest(test)]["smoothed"])
+        last = next(index for index, point in enumerate(points) if point["smoothed"] <= bound)
+        return sum(point["rate"] for point in points[:last + 1])
 
     return rule
 
 
-def part_of_the_divergence(part):
-    return lambda test: (test["stop"].get("rate") or test["to"]) / part
+def times(factor, *rates):
+    """A factor times the geometric mean of rates."""
+    return lambda test: factor * math.prod(rate(test) for rate in rates) ** (1 / len(rates))
 
 
-def share_of_the_fall(share):
-    """Where the smoothed loss has fallen by this share of all that it falls."""
-
-    def rule(test):
-        points, first = test["points"], test["first_loss"]
-        low = points[lowest(test)]["smoothed"]
-        return next(point["rate"] for point in points if point["smoothed"] <= first - share * (first - low))
-
-    return rule
+def a_constant(_):
+    return 1.0
 
 
-RULES = {
-    **{f"lowest / {part}": a_part_of_the_lowest(part) for part in [10, 8, 6, 5, 4, 3, 2]},
-    "steepest": steepest,
-    "steepest x 2": lambda test: 2 * steepest(test),
-    "valley": valley,
-    "slide": slide,
-    **{f"before the rise / {part}": before_the_rise(part) for part in [10, 4]},
-    **{f"divergence / {part}": part_of_the_divergence(part) for part in [100, 50, 20, 10]},
-    **{f"{share:.0%} of the fall": share_of_the_fall(share) for share in [0.5, 0.6, 0.7, 0.8, 0.9]},
-}
+# Each with the factor that is usual, or else with the one that left the least loss over all cases of an optimizer (for AdamW,
+# of both widths).
+def rules(is_plain):
+    def either(adamw, sgd):
+        return sgd if is_plain else adamw
+
+    lowest_rate = a_part_of_the_lowest(1)
+    return {
+        "lowest / 10 (was Kiln's)": times(1 / 10, lowest_rate),
+        "lowest / 4": times(1 / 4, lowest_rate),
+        "lowest, best factor": times(either(0.21, 1.7), lowest_rate),
+        "steepest (Smith, fastai)": steepest,
+        "steepest, best factor": times(either(8, 13), steepest),
+        "valley (fastai's default)": valley,
+        "slide (fastai)": slide,
+        "divergence, best factor": times(either(0.019, 0.25), diverged),
+        "the same rate for all": times(either(0.008, 4), a_constant),
+        "way, best factor": times(either(1.2, 2.4), way(0.15)),
+        "way and divergence (Kiln's)": times(either(0.15, 0.7), way(0.15), diverged),
+    }
 
 
 def best_rate(case):
@@ -198,19 +216,19 @@ def loss_at(case, rate):
 
 
 def print_best(cases):
-    print("| optimizer | model | text | steps | best rate | loss |", "|---|---|---|---|---|---|", sep="\n")
+    print("| set | model | text | steps | best rate | loss |", "|---|---|---|---|---|---|", sep="\n")
     for case in cases:
-        print(f"| {case['optimizer']} | {case['model']} | {case['text']} | {case['length']} | {best_rate(case):.2e} "
+        print(f"| {case['set']} | {case['model']} | {case['text']} | {case['length']} | {best_rate(case):.2e} "
               f"| {min(case['losses']):.3f} |")
 
 
-def print_rules(optimizer, cases):
+def print_rules(name, cases):
     for length in [*LENGTHS, None]:
         chosen = [case for case in cases if length in (case["length"], None)]
-        print(f"\n{optimizer}, {'all' if length is None else length} steps", "", sep="\n")
+        print(f"\n{name}, {'all' if length is None else length} steps", "", sep="\n")
         print("| rule | median of rate / best | typical factor off | largest factor off | mean excess loss | largest |",
               "|---|---|---|---|---|---|", sep="\n")
-        for name, rule in RULES.items():
+        for rule_name, rule in rules(is_plain="sgd" in name).items():
             offs, excesses = [], []
             for case in chosen:
                 best = best_rate(case)
@@ -220,8 +238,27 @@ def print_rules(optimizer, cases):
                     excesses.append(loss_at(case, rate) - min(case["losses"]))
             offs.sort()
             typical = 2 ** math.sqrt(sum(off * off for off in offs) / len(offs))
-            print(f"| {name} | {2 ** offs[len(offs) // 2]:.2f} | {typical:.2f} | {2 ** max(map(abs, offs)):.2f} "
+            print(f"| {rule_name} | {2 ** offs[len(offs) // 2]:.2f} | {typical:.2f} | {2 ** max(map(abs, offs)):.2f} "
                   f"| {sum(excesses) / len(excesses):.4f} | {max(excesses):.4f} |")
+
+
+def print_verified(name, cases):
+    """What the best of three rates around Kiln's, found by trainings of 200 steps, leaves."""
+    rule = rules(is_plain="sgd" in name)["way and divergence (Kiln's)"]
+    short = {(case["model"], case["text"]): case for case in cases if case["length"] == LENGTHS[0]}
+    for factor in [1, 1.5, 2, 3]:
+        for length in LENGTHS:
+            excesses = []
+            for case in cases:
+                if case["length"] != length:
+                    continue
+                for test in case["tests"]:
+                    rates = [rule(test) * step for step in (1 / factor, 1, factor)]
+                    best = min(rates, key=lambda rate: loss_at(short[case["model"], case["text"]], rate))
+                    excesses.append(loss_at(case, best) - min(case["losses"]))
+            mean = sum(excesses) / len(excesses)
+            print(f"{name}, three rates a factor {factor} apart, {length} steps: mean excess {mean:.4f}, "
+                  f"largest {max(excesses):.4f}")
 
 
 main()

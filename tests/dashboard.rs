@@ -16,7 +16,8 @@ struct Screen<'a> {
 }
 
 impl<'a> Screen<'a> {
-    /// Trains, or resumes, with these arguments on a terminal of so many columns and rows; `before` is done by the shell before.
+    /// Trains, or resumes, with these arguments on a terminal of so many columns and rows; `before` is done by the
+    /// shell before.
     fn start(workshop: &'a Workshop, [columns, rows]: [u16; 2], before: &str, kiln: &str) -> Option<Self> {
         let program = env!("CARGO_BIN_EXE_kiln");
         let line = format!("stty rows {rows} cols {columns}; {before} exec '{program}' {kiln} --device cpu");
@@ -59,7 +60,7 @@ impl<'a> Screen<'a> {
     }
 
     /// Waits for its end; its exit code and everything that the terminal got.
-    fn end(mut self) -> (Option<i32>, String) {
+    fn end(&mut self) -> (Option<i32>, String) {
         let began = Instant::now();
         let status = loop {
             if let Some(status) = self.script.try_wait().expect("a child can be asked") {
@@ -69,6 +70,17 @@ impl<'a> Screen<'a> {
             std::thread::sleep(Duration::from_millis(20));
         };
         (status.code(), self.letters())
+    }
+}
+
+impl Drop for Screen<'_> {
+    /// A training outlives its terminal, but not a test that failed.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.script.kill();
+            let trainer = fs::read_to_string(self.workshop.path("runs/run/lock")).unwrap_or_default();
+            let _ = Command::new("kill").args(["-KILL", trainer.trim()]).stderr(Stdio::null()).status();
+        }
     }
 }
 
@@ -103,7 +115,7 @@ fn q_saves_and_stops_and_a_resumption_shows_the_earlier_curve() {
 
     // Without an update, all that is drawn comes from before.
     let resume = format!("resume runs/run --set run.steps={step}");
-    let Some(screen) = Screen::start(&workshop, [80, 24], "", &resume) else { return };
+    let Some(mut screen) = Screen::start(&workshop, [80, 24], "", &resume) else { return };
     screen.wait_for("there was nothing left to do");
     let (code, letters) = screen.end();
     assert_eq!(code, Some(0), "{letters}");
@@ -140,7 +152,9 @@ fn a_terminal_that_changes_its_size_is_drawn_anew() {
 fn a_terminal_that_cannot_show_it_gets_lines() {
     for (size, before) in [([80, 24], "TERM=dumb"), ([80, 24], "unset TERM;"), ([50, 24], ""), ([80, 10], "")] {
         let workshop = Workshop::with_config("tiny/transformer.toml");
-        let Some(screen) = Screen::start(&workshop, size, before, "train transformer.toml --run run") else { return };
+        let Some(mut screen) = Screen::start(&workshop, size, before, "train transformer.toml --run run") else {
+            return;
+        };
         let (code, letters) = screen.end();
         assert_eq!(code, Some(0), "{letters}");
         assert!(letters.contains("step60/60100.0%loss") && !letters.contains("qsavesandstops"), "{letters}");

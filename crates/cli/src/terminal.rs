@@ -53,7 +53,8 @@ pub(crate) fn size() -> Option<(u16, u16)> {
 static TAKEN: Mutex<Option<Option<SilentErrors>>> = Mutex::new(None);
 
 /// Takes the whole screen: keys come one by one and without an echo, and what was on the screen comes back with
-/// [`give_screen_back`]. Ctrl-C stays a signal. What is written to stderr meanwhile would disturb the picture and goes nowhere.
+/// [`give_screen_back`]. Ctrl-C stays a signal. What is written to stderr meanwhile would disturb the picture and goes
+/// nowhere.
 ///
 /// # Errors
 /// When the terminal cannot be set up.
@@ -86,8 +87,8 @@ pub(crate) fn end_at_once(exit: Exit) -> ! {
     std::process::exit(exit as i32);
 }
 
-/// Raw mode makes keys of Ctrl-C and Ctrl-Z. Ctrl-C is to be a signal as ever; a process that Ctrl-Z stopped would leave the
-/// terminal as it is. A read waits for a key, a tenth of a second at most.
+/// Raw mode makes keys of Ctrl-C and Ctrl-Z. Ctrl-C is to be a signal as ever; a process that Ctrl-Z stopped would
+/// leave the terminal as it is. A read waits for a key, a tenth of a second at most.
 #[cfg(unix)]
 fn set_keys() {
     use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};

@@ -52,8 +52,8 @@ impl Curve {
     }
 }
 
-/// The losses that the plot shows: from the lowest of all, the floor included, to that below which 95 of 100 losses lie, but at
-/// least to the newest ones.
+/// The losses that the plot shows: from the lowest of all, the floor included, to that below which 95 of 100 losses
+/// lie, but at least to the newest ones.
 pub(crate) fn loss_range(state: &State) -> [f64; 2] {
     let mut losses: Vec<f64> = state.training.points().iter().map(|point| point.1).collect();
     losses.extend(state.evaluations.iter().map(|evaluated| evaluated.loss));

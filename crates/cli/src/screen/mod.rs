@@ -1,7 +1,7 @@
 //! The dashboard: what is known of a run, drawn by a thread of its own for as long as the terminal is there.
 //!
-//! Data goes one way: burn-train's metrics ([`renderer`]) and the loop's events change a [`State`], and the thread draws copies of
-//! it. Training waits neither for the terminal, however slow it is, nor for one that has gone away.
+//! Data goes one way: burn-train's metrics ([`renderer`]) and the loop's events change a [`State`], and the thread
+//! draws copies of it. Training waits neither for the terminal, however slow it is, nor for one that has gone away.
 
 mod closing;
 mod curve;

@@ -96,8 +96,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Before the first step. The training loss is smoothed over a fiftieth of the run's steps, at least ten: short enough to
-    /// follow the fall, long enough to take out the scatter of a batch.
+    /// Before the first step. The training loss is smoothed over a fiftieth of the run's steps, at least ten: short
+    /// enough to follow the fall, long enough to take out the scatter of a batch.
     pub(crate) fn new(facts: Facts) -> Self {
         Self {
             smoothing: RunningMean::over((facts.steps as f64 / 50.0).max(10.0)),

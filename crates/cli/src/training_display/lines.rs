@@ -37,8 +37,8 @@ impl Lines {
         }
     }
 
-    /// `step  500/2000  25.0 %  loss 2.1034  rate 1.0e-3  norm 0.61  18,400 tokens/s  0.42 passes  312 MiB  2 min 41 s left`,
-    /// and if it was measured `  noise 1.2e-1  noise scale 34.1 windows  sharpness 12.9`
+    /// `step  500/2000  25.0 %  loss 2.1034  rate 1.0e-3  norm 0.61  18,400 tokens/s  0.42 passes  312 MiB  2 min 41 s
+    /// left`, and if it was measured `  noise 1.2e-1  noise scale 34.1 windows  sharpness 12.9`
     fn step(&self, entry: &StepEntry, remaining_seconds: Option<f64>) -> String {
         let steps = self.facts.steps;
         let width = steps.to_string().len();
@@ -79,11 +79,13 @@ impl Lines {
     }
 }
 
-/// `spike at step 33: the gradient norm is 69, 130 times its running mean of 0.53 (41 standard deviations above); clipped to 1`
+/// `spike at step 33: the gradient norm is 69, 130 times its running mean of 0.53 (41 standard deviations above);
+/// clipped to 1`
 pub(super) fn spike_words(entry: &SpikeEntry, clip_norm: Option<f64>) -> String {
     let SpikeEntry { step, spike, value, usual, deviations } = entry;
     let mut words = format!(
-        "spike at step {step}: the {spike} is {value:.3}, its running mean {usual:.3} ({deviations:.1} standard deviations above)"
+        "spike at step {step}: the {spike} is {value:.3}, its running mean {usual:.3} ({deviations:.1} standard \
+         deviations above)"
     );
     if let Some(norm) = clip_norm.filter(|norm| spike == "gradient norm" && value > norm) {
         words.push_str(&format!("; clipped to {norm}"));

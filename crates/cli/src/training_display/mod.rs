@@ -85,7 +85,8 @@ impl Drop for Closing {
 }
 
 impl TrainingDisplay {
-    /// What burn-train tells of every update, what follows the run beside it, and what ends both. `state` is what is known so far.
+    /// What burn-train tells of every update, what follows the run beside it, and what ends both. `state` is what is
+    /// known so far.
     pub(crate) fn new(
         progress: Progress,
         state: State,

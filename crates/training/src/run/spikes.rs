@@ -1,8 +1,9 @@
 //! Losses and gradient norms far above what they were lately.
 //!
-//! The rule is that of the spike score of OLMo 2 (Walsh et al. 2025, <https://arxiv.org/abs/2501.00656>, section 3): a value seven
-//! standard deviations above the mean of those before it. There the mean is that of the last 1000 values, here an exponential one
-//! over about 100 steps, whose state is a few numbers, so that a resumed run finds what an uninterrupted one finds.
+//! The rule is that of the spike score of OLMo 2 (Team OLMo 2025, <https://arxiv.org/abs/2501.00656>): a value seven
+//! standard deviations above the mean of those before it. There the mean is that of the last 1000 values, here an
+//! exponential one over about 100 steps, whose state is a few numbers, so that a resumed run finds what an
+//! uninterrupted one finds.
 
 use serde::{Deserialize, Serialize};
 

@@ -11,7 +11,7 @@ use burn::train::Interrupter;
 use clap::Args;
 use kiln_figures::{Chart, terminal};
 use kiln_optimization::optimizers::OptimizerConfig;
-use kiln_training::learning::{RateFindings, RateRange, RateStop, RateTest, find_rate as test_rates};
+use kiln_training::learning::{RateFindings, RateRange, RateRule, RateStop, RateTest, find_rate as test_rates};
 use serde::Serialize;
 
 use self::picture::{Picture, chart};
@@ -37,8 +37,10 @@ pub(crate) struct FindRateArguments {
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     to: Option<f64>,
 
-    /// Then train with half of the suggestion, with it and with twice as much for so many steps, and name the best [default: 200 steps]
-    #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "200", value_parser = clap::value_parser!(u64).range(20..=1_000_000))]
+    /// Then train with half of the suggestion, with it and with twice as much for so many steps, and name the best
+    /// [default: 200 steps]
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "200")]
+    #[arg(value_parser = clap::value_parser!(u64).range(20..=1_000_000))]
     verify: Option<u64>,
 
     /// How many rates are tried, one update each
@@ -114,9 +116,8 @@ pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
 
 /// The range as asked for, or one in which the optimizer's usual rates lie.
 fn range(arguments: &FindRateArguments, optimizer: &OptimizerConfig) -> Result<RateRange, UsageError> {
-    // An update of plain gradient descent is as long as the gradient is; others bring it to unit size first.
-    let is_plain = matches!(optimizer, OptimizerConfig::Sgd(_) | OptimizerConfig::ScheduleFreeSgd(_));
-    let (from, to) = if is_plain { (1e-4, 100.0) } else { (1e-6, 1.0) };
+    let to = RateRule::of(optimizer).highest;
+    let from = 1e-6 * to;
     RateRange::new(arguments.from.unwrap_or(from), arguments.to.unwrap_or(to), arguments.steps).map_err(UsageError)
 }
 

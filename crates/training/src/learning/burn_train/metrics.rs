@@ -1,4 +1,5 @@
-//! What burn-train's metrics are, by the names that its renderer gets them by: of every update in the order of this page.
+//! What burn-train's metrics are, by the names that its renderer gets them by: of every update in the order of this
+//! page.
 
 use std::sync::Arc;
 

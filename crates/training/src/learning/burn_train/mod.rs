@@ -1,10 +1,10 @@
 //! The loop run by burn-train: everything of Kiln that knows it.
 //!
-//! burn-train brings the learner, the metrics with the trait of what shows them, and the interrupter. Its own loop works in epochs,
-//! saves only at their ends and shows no loss to the scheduler, so Kiln's loop runs as a
+//! burn-train brings the learner, the metrics with the trait of what shows them, and the interrupter. Its own loop
+//! works in epochs, saves only at their ends and shows no loss to the scheduler, so Kiln's loop runs as a
 //! [strategy](strategy::StepStrategy) of its own. burn-train's "epoch" is the interval between two evaluations.
 
-mod dashboard;
+mod events;
 pub mod metrics;
 mod model;
 mod strategy;

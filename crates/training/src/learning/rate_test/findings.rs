@@ -2,13 +2,12 @@
 
 use serde::Serialize;
 
-use super::RateRange;
+use super::rule::EARLY;
+use super::{RateRange, RateRule};
 
 /// The running mean of the loss looks back over a part of the range, one of this many, however many steps that is: its
 /// lag shifts what is read off it by a known part of the range, 0.3 decades in six.
 const PARTS: f64 = 20.0;
-/// The part of the loss's whole fall that the suggestion is read off.
-const EARLY: f64 = 0.15;
 
 /// The loss after an update with some rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -69,7 +68,7 @@ pub struct RateFindings {
     pub lowest: Option<f64>,
     /// The rate at which the smoothed loss has fallen by 15 % of all that it falls.
     pub early: Option<f64>,
-    /// The rate to train with: the sum of all rates up to `early`, times a factor of the optimizer. `None` if the loss never fell, if it
+    /// The rate to train with, by [`RateRule`]. `None` if the loss never fell, if it
     /// was still falling at the last rate, or if the first rates were too high to tell.
     pub suggestion: Option<f64>,
 }
@@ -85,15 +84,15 @@ pub struct Recorder {
     left: f64,
     lowest: f64,
     stop: Option<RateStop>,
-    reach: f64,
+    rule: RateRule,
 }
 
 impl Recorder {
-    /// Before the first loss. The suggestion is `reach` times the sum of the rates of the first part of the fall.
-    pub fn new(range: RateRange, reach: f64) -> Self {
+    /// Before the first loss.
+    pub fn new(range: RateRange, rule: RateRule) -> Self {
         Self {
             range,
-            reach,
+            rule,
             first_loss: None,
             points: Vec::new(),
             decay: 1.0 - PARTS / range.steps as f64,
@@ -146,7 +145,9 @@ impl Recorder {
         let rate = |index: Option<usize>| index.map(|index| self.points[index].rate);
         let early = lowest.and_then(|lowest| self.early_point(lowest));
         let has_risen = lowest.is_some_and(|lowest| lowest + 1 < self.points.len());
-        let suggestion = early.filter(|_| has_risen).and_then(|early| self.way_to(early));
+        let diverged = self.stop.and_then(|stop| stop.diverged_at()).unwrap_or(self.range.to());
+        let way = early.filter(|_| has_risen).and_then(|early| self.way_to(early));
+        let suggestion = way.map(|way| self.rule.rate(way, diverged));
         RateFindings {
             steepest: rate(steepest),
             lowest: rate(lowest),
@@ -172,12 +173,10 @@ impl Recorder {
         self.points.iter().position(|point| point.smoothed <= early)
     }
 
-    /// What all updates up to a point went together, taken for one update. As the loss falls little, and every weight moves in one
-    /// direction, this says how far the weights have to go, whatever the number of steps that the test has for it. `None` where
-    /// the first update did it all.
+    /// What all updates up to a point went together, taken for one update. `None` where the first update did it all.
     fn way_to(&self, early: usize) -> Option<f64> {
         let way: f64 = self.points[..=early].iter().map(|point| point.rate).sum();
-        (early > 0).then_some(self.reach * way)
+        (early > 0).then_some(way)
     }
 
     /// Where the line through the smoothed losses around a point (a twentieth of all steps on each side, at least one)

@@ -2,21 +2,22 @@
 //!
 //! Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, section 3.3: while the rate grows from a small
 //! to a large one, the loss first stays, then falls, then rises. Here it grows exponentially and the loss is smoothed,
-//! as in fastai's variant. Which rate is read off it is a rule of our own (`findings.rs`), measured against trainings with many rates
-//! in `docs/find-rate.md`.
+//! as in fastai's variant. Which rate is read off it is a rule of our own (`rule.rs`), measured against trainings with
+//! many rates in `docs/find-rate.md`.
 
 mod findings;
 mod range;
+mod rule;
 #[cfg(test)]
 mod tests;
 mod trial;
 
 use kiln_data::shards::TokenFile;
 use kiln_models::LanguageModel;
-use kiln_optimization::optimizers::OptimizerConfig;
 
 pub use findings::{RateFindings, RatePoint, RateStop, Recorder};
 pub use range::RateRange;
+pub use rule::RateRule;
 pub use trial::{RateTrial, try_rate};
 
 use self::range::Rise;
@@ -37,16 +38,6 @@ pub struct RateTest<'a> {
     pub range: RateRange,
 }
 
-/// How far an update at the best rate goes, in the way that the first part of the fall took. It was measured with AdamW and plain
-/// gradient descent, whose updates are as long as the gradient is; the others are taken for AdamW, as they bring the gradient to unit
-/// size too.
-fn reach(optimizer: &OptimizerConfig) -> f64 {
-    match optimizer {
-        OptimizerConfig::Sgd(_) | OptimizerConfig::ScheduleFreeSgd(_) => 2.5,
-        _ => 1.0,
-    }
-}
-
 /// Makes the updates of a range test until the loss has risen, is no longer finite, the last rate is reached, or
 /// `proceed`, which is shown every point, says no.
 ///
@@ -57,7 +48,7 @@ pub fn find_rate(test: RateTest<'_>, proceed: &mut dyn FnMut(&RatePoint) -> bool
     let config = Config { averaging: None, ..config.clone() };
     let mut updater = Updater::new(&config, model, train)?;
     updater.schedule = Box::new(Rise::new(range));
-    let mut recorder = Recorder::new(range, reach(&config.optimizer));
+    let mut recorder = Recorder::new(range, RateRule::of(&config.optimizer));
     // The loss that a rate leads to is that of the update after it, so that there is one more of those than rates.
     for step in 1..=range.steps + 1 {
         let first_batch = (step - 1) * updater.accumulate;

@@ -26,8 +26,8 @@ pub struct RateTrial<'a> {
     pub steps: u64,
 }
 
-/// Trains and evaluates: the validation loss, infinite if the training diverged; `None` if `proceed`, which is asked at each step,
-/// says no.
+/// Trains and evaluates: the validation loss, infinite if the training diverged; `None` if `proceed`, which is asked at
+/// each step, says no.
 ///
 /// # Errors
 /// When a text is too short, or the data or the device fails.

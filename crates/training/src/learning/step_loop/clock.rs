@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::run::LoopState;
 use crate::running_mean::RunningMean;
 
-/// A pass forward over a part of a training step's tokens takes a third of what the step took for them: the pass backward is two
-/// products for each one forward. It stands for evaluations until one was timed.
+/// A pass forward over a part of a training step's tokens takes a third of what the step took for them: the pass
+/// backward is two products for each one forward. It stands for evaluations until one was timed.
 const FORWARD_SHARE: f64 = 1.0 / 3.0;
 /// What a token of a sample takes, in training steps, until a sample was timed.
 const TOKEN_SHARE: f64 = 0.03;
@@ -19,7 +19,8 @@ pub(super) struct Clock {
     training: Duration,
     /// Tokens trained on before that line.
     logged_tokens: u64,
-    /// Seconds of a step, measurements included, over about the last twentieth of the run.
+    /// Seconds of a step, measurements included, over about the last third of the run: short enough to notice another
+    /// pace that stays, long enough to take out other programs that come and go.
     pace: RunningMean,
     pub(super) evaluating: Activity,
     pub(super) sampling: Activity,
@@ -75,7 +76,7 @@ impl Clock {
             first_step: state.step,
             training: Duration::ZERO,
             logged_tokens: state.tokens,
-            pace: RunningMean::over((steps as f64 / 20.0).max(20.0)),
+            pace: RunningMean::over((steps as f64 / 3.0).max(20.0)),
             evaluating: Activity::default(),
             sampling: Activity::default(),
             saving: Activity::default(),
@@ -102,8 +103,8 @@ impl Clock {
         (tokens - self.logged_tokens) as f64 / self.training.as_secs_f64()
     }
 
-    /// Seconds to the end: the steps at their pace, and each evaluation, sample and checkpoint that is due as long as those before
-    /// it, or as it is expected to take. `None` before the second step of a session.
+    /// Seconds to the end: the steps at their pace, and each evaluation, sample and checkpoint that is due as long as
+    /// those before it, or as it is expected to take. `None` before the second step of a session.
     pub(super) fn remaining_seconds(&self, ahead: &Ahead) -> Option<f64> {
         let step = self.pace.value()?;
         let evaluation = self.evaluating.each(FORWARD_SHARE * step * ahead.evaluation_batches);
@@ -159,8 +160,8 @@ mod tests {
         clock.made_step(1, seconds(60.0), Duration::ZERO);
         assert_eq!(clock.remaining_seconds(&ahead(1)), None);
         clock.made_step(2, seconds(2.0), Duration::ZERO);
-        // 1000 steps of 2 s; after 100, ..., 1050 an evaluation of 30 batches, a third of a step each; samples after 500,
-        // 1000 and 1050 of 100 tokens, 3 % of a step each.
+        // 1000 steps of 2 s; after 100, ..., 1050 an evaluation of 30 batches, a third of a step each; samples after
+        // 500, 1000 and 1050 of 100 tokens, 3 % of a step each.
         let left = clock.remaining_seconds(&ahead(50)).unwrap();
         assert!((left - (2000.0 + 11.0 * 20.0 + 3.0 * 6.0)).abs() < 1e-9, "{left}");
         // Once they were timed: 50 s and 70 s; 10 s; 4 s.

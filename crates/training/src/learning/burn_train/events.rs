@@ -9,14 +9,14 @@ use crate::learning::monitor::Monitor;
 use crate::run::StepEntry;
 
 /// Gives a run to burn-train's metrics, an epoch being the interval between two evaluations.
-pub(super) struct Dashboard {
+pub(super) struct EventMonitor {
     events: SupervisedTrainingEventProcessor<LearnerModel>,
     interrupter: Interrupter,
     steps: u64,
     evaluate_every: u64,
 }
 
-impl Dashboard {
+impl EventMonitor {
     pub(super) fn new(
         events: SupervisedTrainingEventProcessor<LearnerModel>,
         interrupter: Interrupter,
@@ -46,7 +46,7 @@ impl Dashboard {
     }
 }
 
-impl Monitor for Dashboard {
+impl Monitor for EventMonitor {
     fn begin_interval(&mut self, step: u64) {
         if step < self.steps {
             let (epoch_number, total_items) = (self.epoch(step), self.epoch_length(step));
