@@ -117,7 +117,7 @@ pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
 /// The range as asked for, or one in which the optimizer's usual rates lie.
 fn range(arguments: &FindRateArguments, optimizer: &OptimizerConfig) -> Result<RateRange, UsageError> {
     let to = RateRule::of(optimizer).highest;
-    let from = 1e-6 * to;
+    let from = to / 1e6;
     RateRange::new(arguments.from.unwrap_or(from), arguments.to.unwrap_or(to), arguments.steps).map_err(UsageError)
 }
 
