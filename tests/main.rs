@@ -7,6 +7,8 @@ mod checking;
 mod choosing;
 mod command_line;
 mod converging;
+#[cfg(target_os = "linux")]
+mod dashboard;
 mod devices;
 mod finding_rates;
 mod golden;

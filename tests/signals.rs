@@ -171,7 +171,10 @@ fn a_terminal_that_goes_away_and_a_pause_end_nothing() {
 fn a_dashboard_whose_terminal_goes_away_ends_nothing() {
     let workshop = Workshop::with_config("tiny/transformer.toml");
     let settings = "--set run.steps=6000 --set run.checkpoint-every=100 --set run.evaluate-every=6000";
-    let train = format!("'{}' train transformer.toml --device cpu --run run {settings}", env!("CARGO_BIN_EXE_kiln"));
+    let train = format!(
+        "stty rows 24 cols 80; '{}' train transformer.toml --device cpu --run run {settings}",
+        env!("CARGO_BIN_EXE_kiln")
+    );
     let mut command = std::process::Command::new("script");
     command.args(["--quiet", "--command", &train, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null());
     command.current_dir(workshop.path(".")).env("KILN_CACHE", workshop.path("cache")).env("TERM", "xterm");

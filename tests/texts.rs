@@ -224,7 +224,7 @@ mod links {
         let inspected = workshop.kiln(&["inspect", "runs/run"]).success().stdout;
         assert!(inspected.contains("step        8") && inspected.contains("all is well"), "{inspected}");
         let resumed = train(&workshop, &["--resume", "--set", "run.steps=12"]).success();
-        assert!(resumed.stderr.contains("going on after step 8 of 12"), "{}", resumed.stderr);
+        assert!(resumed.stderr.contains("resuming after step 8 of 12"), "{}", resumed.stderr);
         // One that leads nowhere is damage, and not another run.
         fs::remove_dir_all(workshop.path("store")).expect("it can be removed");
         let inspected = workshop.kiln(&["inspect", "runs/run"]);

@@ -71,7 +71,7 @@ fn live(child: &mut Child, run: &Path, draws: &mut Draws, toll: &mut Toll) -> Li
     for line in BufReader::new(child.stderr.take().expect("stderr is piped")).lines() {
         let line = line.expect("kiln writes UTF-8");
         let number = |text: &str| text.trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
-        if let Some(step) = line.strip_prefix("going on after step ").and_then(number) {
+        if let Some(step) = line.strip_prefix("resuming after step ").and_then(number) {
             life.resumed = step;
         } else if let Some(step) = line.strip_prefix("step ").and_then(number) {
             life.step = step;

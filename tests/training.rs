@@ -173,7 +173,7 @@ fn a_signal_saves_prints_the_line_that_resumes_and_that_line_works() {
         let steps = format!("run.steps={}", step + 5);
         let words: Vec<&str> = resume.split_whitespace().chain(["--set", &steps]).collect();
         let resumed = workshop.kiln(&words).success();
-        assert!(resumed.stderr.contains(&format!("going on after step {step} ")), "{}", resumed.stderr);
+        assert!(resumed.stderr.contains(&format!("resuming after step {step} ")), "{}", resumed.stderr);
         let steps: Vec<u64> = metrics(&workshop)
             .iter()
             .filter(|line| line.get("train_loss").is_some())

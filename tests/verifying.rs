@@ -16,7 +16,7 @@ fn a_resumed_run_is_equal_bit_by_bit_and_leaves_nothing_behind() {
         let more = ["--stop-after", "11", "--set", "run.accumulate=2", "--set", &dropout];
         let finished = workshop.kiln(&[&arguments[..], &more].concat()).success();
         assert!(finished.stderr.contains("stopped by --stop-after after step 11"), "{}", finished.stderr);
-        assert!(finished.stderr.contains("going on after step 11 of 25"), "{}", finished.stderr);
+        assert!(finished.stderr.contains("resuming after step 11 of 25"), "{}", finished.stderr);
         assert!(finished.stderr.contains("equal, bit by bit"), "{}", finished.stderr);
         assert_eq!(std::fs::read_dir(workshop.path("runs")).expect("there is a folder").count(), 0);
     }

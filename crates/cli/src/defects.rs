@@ -29,6 +29,7 @@ pub(crate) fn guard(program: impl FnOnce() -> Exit + UnwindSafe, report: impl Fn
     panic::catch_unwind(program).unwrap_or_else(|payload| {
         let place = LAST_PLACE.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (message, exit) = explain(&message_of(&*payload), place.as_deref());
+        crate::terminal::give_screen_back();
         report(&message);
         exit
     })

@@ -9,6 +9,7 @@ use burn::train::Interrupter;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::exit::Exit;
+use crate::terminal;
 
 /// Which signal asked the run to stop.
 #[derive(Clone, Default)]
@@ -55,7 +56,10 @@ pub(crate) fn watch(interrupter: Interrupter) -> anyhow::Result<Received> {
             match (is_first, signal) {
                 (true, _) => interrupter.stop(Some(name)),
                 (false, SIGUSR1) => {}
-                (false, _) => signal_hook::low_level::exit(128 + signal),
+                (false, _) => {
+                    terminal::give_screen_back();
+                    signal_hook::low_level::exit(128 + signal)
+                }
             }
         }
     });

@@ -1,7 +1,7 @@
 //! Tokens to batches to loss to update to checkpoint.
 //!
 //! [`learning::Trainer`] trains in memory; [`learning::train`] trains in a [`run`] folder, with evaluations, samples,
-//! checkpoints and burn-train's dashboard. What a run does is said by a [`config::Config`].
+//! checkpoints and the metrics that a dashboard shows. What a run does is said by a [`config::Config`].
 
 pub mod config;
 pub mod estimate;
@@ -11,3 +11,6 @@ pub mod learning;
 pub mod misleading;
 pub mod race;
 pub mod run;
+mod running_mean;
+
+pub use running_mean::RunningMean;

@@ -11,23 +11,24 @@ use clap::Args;
 use kiln_data::shards::{EntropyFloor, PreparedData};
 use kiln_models::{LanguageModel, Tokenizer};
 use kiln_settings::Override;
-use kiln_storage::layout::CONFIG_FILE;
+use kiln_storage::layout::{CONFIG_FILE, METRICS_FILE};
 use kiln_storage::steps;
 use kiln_training::config::{Config, DEFAULT_PROMPT};
 use kiln_training::estimate::Estimate;
 use kiln_training::learning::{self, Outcome, Session, Stop};
 use kiln_training::misleading::{TextNumbers, misleading};
-use kiln_training::run::RunFolder;
+use kiln_training::run::{Metrics, RunFolder};
 
 use super::new;
 use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments, is_text, overriding};
 use crate::device::{self, Chosen};
 use crate::exit::{Exit, UsageError};
 use crate::runs;
+use crate::screen::{Facts, State};
 use crate::signals::{self, Received};
 use crate::terminal::say;
 use crate::training_data;
-use crate::training_display::{Progress, duration, floor_words, grouped};
+use crate::training_display::{Progress, TrainingDisplay, duration, floor_words, grouped};
 
 const ABOUT_TEXTS: &str = "\
 A text in the place of CONFIG, which is a file without the ending `.toml` that is no TOML, is trained
@@ -155,7 +156,9 @@ fn run(
     let received = signals::watch(interrupter.clone())?;
     describe(config, &data, &model, run_path);
 
-    let (renderer, observer, unsaid) = arguments.progress.displays(&interrupter, data.tokenizer.clone(), floor);
+    let state = known(config, &data, &model, run_path, resumed_at, &chosen)?;
+    let (renderer, observer, closing) =
+        TrainingDisplay::new(arguments.progress, state, data.tokenizer.clone(), floor, &interrupter);
     let session = Session {
         config,
         model,
@@ -167,7 +170,7 @@ fn run(
         stop_after: arguments.stop_after,
     };
     let outcome = learning::train(session, renderer, interrupter);
-    unsaid.say();
+    closing.say();
     let outcome = outcome.inspect_err(|_| {
         if steps(run_path).is_ok_and(|steps| !steps.is_empty()) {
             say(&runs::resume_words(run_path, &chosen.name));
@@ -195,8 +198,7 @@ impl End<'_> {
                 return Exit::Done;
             }
             Stop::AfterStep => Some("--stop-after"),
-            // The dashboard gives a sentence of its own.
-            Stop::Interrupted(reason) => reason.as_deref().filter(|reason| !reason.contains(' ')),
+            Stop::Interrupted(reason) => reason.as_deref(),
         };
         let by = reason.map_or_else(String::new, |reason| format!(" by {reason}"));
         say(&format!("stopped{by} after step {}; saved in {run}", outcome.step));
@@ -234,6 +236,32 @@ impl End<'_> {
         say(&format!("sample from it:   kiln sample {run}"));
         say(&format!("evaluate it:      kiln eval {run}"));
     }
+}
+
+/// What is known of a run before this session: what is trained, on what, and what an earlier session logged.
+fn known(
+    config: &Config,
+    data: &PreparedData,
+    model: &LanguageModel,
+    run: &Path,
+    resumed_at: Option<u64>,
+    chosen: &Chosen,
+) -> anyhow::Result<State> {
+    let per_token = data.validation.characters() as f64 / data.validation.len().max(1) as f64;
+    let floor = data.floor.filter(|_| config.run.evaluate_fraction == 1.0);
+    let mut state = State::new(Facts {
+        run: run.display().to_string(),
+        device: chosen.name.clone(),
+        model: format!("{}, {} parameters", config.model.name(), grouped(model.num_params() as u64)),
+        steps: config.run.steps,
+        tokens_per_step: config.run.tokens_per_step(),
+        training_tokens: data.train.len(),
+        floor: floor.map(|floor| floor.validation_nats_per_character * per_token),
+    });
+    if let Some(step) = resumed_at {
+        state.recall(&Metrics::read(&run.join(METRICS_FILE))?, step);
+    }
+    Ok(state)
 }
 
 /// Warns where the processor's memory is less than what training needs: the system ends a process that takes too much.

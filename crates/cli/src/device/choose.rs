@@ -105,13 +105,8 @@ fn why_cpu(listing: &Listing, failures: &[String]) -> String {
     if let Some(problem) = &listing.problem {
         return format!("the GPUs of this machine could not be listed: {problem}");
     }
-    match listing.entries.iter().find(|entry| entry.kind == Kind::Software) {
-        Some(software) => {
-            format!("no GPU was found, only the software adapter {}, which computes on the CPU too", software.name)
-        }
-        None if super::probe::CAN_REACH_GPUS => "no GPU was found".to_owned(),
-        None => "this build has no GPU backend".to_owned(),
-    }
+    // A software adapter is none; `kiln devices` lists it.
+    if super::probe::CAN_REACH_GPUS { "no GPU was found" } else { "this build has no GPU backend" }.to_owned()
 }
 
 /// Why a device that this build could reach is not in the listing.

@@ -11,6 +11,11 @@ pub(super) fn of_this_machine() -> Option<u64> {
     total_of_meminfo(&fs::read_to_string("/proc/meminfo").ok()?)
 }
 
+/// The memory that this process has, in bytes.
+pub(super) fn of_this_process() -> Option<u64> {
+    kibibytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
 /// The memory of the card at a PCI address such as `0000:01:00.0`, in bytes.
 pub(super) fn of_card(pci_address: &str) -> Option<u64> {
     if pci_address.is_empty() {
@@ -36,7 +41,12 @@ fn nvidia_listing() -> Option<String> {
 
 /// The `MemTotal` line of `/proc/meminfo`, in bytes.
 pub(super) fn total_of_meminfo(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    kibibytes(meminfo, "MemTotal:")
+}
+
+/// The line of one of the system's lists that starts so, in bytes.
+fn kibibytes(listing: &str, start: &str) -> Option<u64> {
+    let line = listing.lines().find_map(|line| line.strip_prefix(start))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }

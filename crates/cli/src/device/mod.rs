@@ -45,6 +45,11 @@ pub(crate) fn too_little_memory(needed: u64) -> Option<String> {
     })
 }
 
+/// The memory that this process has, where the system says so.
+pub(crate) fn memory_of_this_process() -> Option<u64> {
+    memory::of_this_process()
+}
+
 /// The device backends that are cargo features and were left out of this build, by their names after `--device`.
 pub(crate) fn not_compiled_in() -> Vec<&'static str> {
     [

@@ -1,7 +1,7 @@
 //! Batches to loss to update: the training loop.
 //!
 //! [`Trainer`] makes updates in memory. [`train`] makes the same updates in a run folder, with evaluations, samples and
-//! checkpoints, and shows them on burn-train's dashboard. Everything that knows burn-train is in [`burn_train`]; the
+//! checkpoints, and gives them to burn-train's metrics. Everything that knows burn-train is in [`burn_train`]; the
 //! loop ([`step_loop`]) and its updates ([`update`]) know a [`Monitor`](monitor::Monitor) instead.
 
 mod burn_train;
@@ -20,11 +20,13 @@ mod tests;
 mod trainer;
 mod update;
 
-pub use burn_train::train;
+pub use burn_train::{metrics, train};
 pub use error::{Divergence, TrainError};
 pub use loss::{TrainingInput, TrainingOutput, training_step};
 pub use observer::{Event, Observer, Stop};
-pub use rate_test::{RateFindings, RatePoint, RateRange, RateStop, RateTest, Recorder, find_rate};
+pub use rate_test::{
+    RateFindings, RatePoint, RateRange, RateRule, RateStop, RateTest, RateTrial, Recorder, find_rate, try_rate,
+};
 pub use session::{Outcome, Session};
 pub use trainer::Trainer;
 pub use update::{Update, check_device};

@@ -7,14 +7,11 @@ pub(super) trait Monitor {
     /// The updates after update number `step` begin, up to the next evaluation.
     fn begin_interval(&mut self, step: u64);
 
-    /// An update was made.
-    fn updated(&mut self, entry: &StepEntry);
+    /// An update was made; so many seconds are left to the end, if that is known.
+    fn updated(&mut self, entry: &StepEntry, remaining_seconds: Option<f64>);
 
     /// The weights after update number `step` were evaluated, which ends an interval; the loss is in nats per token.
     fn evaluated(&mut self, step: u64, valid_loss: f64);
-
-    /// A sample was drawn.
-    fn sampled(&mut self, text: &str);
 
     /// Whether the run is to stop.
     fn should_stop(&self) -> bool;

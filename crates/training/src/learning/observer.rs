@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kiln_models::LanguageModel;
 
-use crate::run::{EvaluationEntry, Rollback, SkipEntry, StepEntry};
+use crate::run::{EvaluationEntry, Rollback, SkipEntry, SpikeEntry, StepEntry};
 
 /// Something that happened in a run.
 #[derive(Debug)]
@@ -22,8 +22,15 @@ pub enum Event<'a> {
         entry: &'a StepEntry,
         /// Updates in all.
         steps: u64,
-        /// Seconds to the end, evaluations and saving included, from the pace since the start or resumption.
-        remaining_seconds: f64,
+        /// Seconds to the end, evaluations, samples and saving included; `None` before the pace is known.
+        remaining_seconds: Option<f64>,
+    },
+    /// A loss or a gradient norm far above what it was lately.
+    Spike {
+        /// Which, and how far.
+        entry: &'a SpikeEntry,
+        /// The gradient norm above which gradients are scaled down to it.
+        clip_norm: Option<f64>,
     },
     /// A step whose update was not made because a number was not finite.
     Skipped {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::CheckpointError;
 use super::faults::Faults;
+use super::spikes::SpikeWatch;
 use crate::gradient_measurements::NoiseAverages;
 
 /// Where the loop is takes some hundred bytes, and each return to an earlier checkpoint as many.
@@ -40,6 +41,9 @@ pub struct LoopState {
     /// The running means of the gradient's noise, once it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseAverages>,
+    /// What is usual of the losses and the gradient norms, to tell spikes.
+    #[serde(default)]
+    pub spikes: SpikeWatch,
     /// What losses and gradients that were not finite did to the run.
     #[serde(default, skip_serializing_if = "Faults::is_empty")]
     pub faults: Faults,

@@ -76,6 +76,21 @@ pub struct RollbackEntry {
     pub rolled_back: Rollback,
 }
 
+/// The line of a loss or a gradient norm far above what it was before; that of the step itself may be missing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpikeEntry {
+    /// The step.
+    pub step: u64,
+    /// What was far above: `loss` or `gradient norm`.
+    pub spike: String,
+    /// Its value.
+    pub value: f64,
+    /// Its running mean before.
+    pub usual: f64,
+    /// By how many running standard deviations it is above that.
+    pub deviations: f64,
+}
+
 /// JSON has no infinity and writes `null` for it.
 fn null_is_infinite<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
@@ -169,6 +184,8 @@ pub struct Metrics {
     pub skips: Vec<SkipEntry>,
     /// Returns to an earlier checkpoint.
     pub rollbacks: Vec<RollbackEntry>,
+    /// Losses and gradient norms far above what they were before.
+    pub spikes: Vec<SpikeEntry>,
 }
 
 impl Metrics {
@@ -205,6 +222,8 @@ impl Metrics {
             serde_json::from_str(text).map(|entry| self.skips.push(entry))
         } else if text.contains("\"rolled_back\"") {
             serde_json::from_str(text).map(|entry| self.rollbacks.push(entry))
+        } else if text.contains("\"spike\"") {
+            serde_json::from_str(text).map(|entry| self.spikes.push(entry))
         } else {
             serde_json::from_str(text).map(|entry| self.steps.push(entry))
         };

@@ -22,7 +22,12 @@ impl Lines {
 
 /// The report, a label and a fact a line.
 pub(super) fn describe(report: &Report, config: &Config) -> String {
-    let mut lines = Lines(format!("{} is right\n\n", report.config));
+    let is_too_small = report
+        .needs
+        .as_ref()
+        .is_some_and(|needs| device::too_little_memory(needs.memory.total()).is_some() || lacks_disk(needs).is_some());
+    let verdict = if is_too_small { "has no mistake, but this machine is too small for it" } else { "is right" };
+    let mut lines = Lines(format!("{} {verdict}\n\n", report.config));
     lines.add("model", report.model);
     match &report.needs {
         Some(needs) => parameters(&mut lines, needs),
@@ -53,6 +58,11 @@ pub(super) fn describe(report: &Report, config: &Config) -> String {
         lines.add("warning", warning);
     }
     lines.0
+}
+
+/// How much of the disk is free, if that is less than what the checkpoints need.
+fn lacks_disk(needs: &Estimate) -> Option<u64> {
+    free_bytes().filter(|free| *free < needs.disk_bytes)
 }
 
 fn parameters(lines: &mut Lines, needs: &Estimate) {
@@ -106,7 +116,7 @@ fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, time: Option<
             config.run.keep
         ),
     );
-    if let Some(free) = free_bytes().filter(|free| *free < needs.disk_bytes) {
+    if let Some(free) = lacks_disk(needs) {
         lines.add("", &format!("but only {} are free in this folder", bytes(free)));
     }
 }

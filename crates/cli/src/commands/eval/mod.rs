@@ -155,9 +155,10 @@ impl<'a> Judge<'a> {
 
     fn evaluate(&self, file: &TokenFile) -> anyhow::Result<Evaluation> {
         let plan = self.plan(file, self.streams)?;
-        let bar = progress_bar(plan.batches(), "[{bar:30}] {pos}/{len} batches {eta}");
+        let (tokens, batches) = (plan.targets(), plan.batches().max(1));
+        let bar = progress_bar(tokens, "[{bar:30}] {human_pos}/{human_len} tokens {eta} left");
         let evaluation = evaluate(&self.saved.model, file, &plan, &mut |done| {
-            bar.set_position(done);
+            bar.set_position(tokens * done / batches);
             true
         })?;
         bar.finish_and_clear();

@@ -23,7 +23,7 @@ use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments};
 use crate::device::Chosen;
 use crate::exit::{Exit, UsageError};
 use crate::runs;
-use crate::screen::Screen;
+use crate::screen::Renderer;
 use crate::signals;
 use crate::terminal::say;
 use crate::training_data;
@@ -144,7 +144,7 @@ fn run(track: &Track<'_>, entrant: &Entrant, config: &Config) -> anyhow::Result<
         observer: Box::new(progress.clone()),
         stop_after: None,
     };
-    let outcome = learning::train(session, Box::new(Screen::nothing()), track.interrupter.clone());
+    let outcome = learning::train(session, Box::new(Renderer::nothing()), track.interrupter.clone());
     progress.finish();
     match outcome {
         Ok(outcome) if matches!(outcome.stop, Stop::Done | Stop::Early) => {

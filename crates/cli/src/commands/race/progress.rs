@@ -53,7 +53,11 @@ impl Observer for RaceProgress {
                 self.losses[1] = format!("validation loss {:.4}", entry.valid_loss);
                 self.say(&format!("{} after step {}", self.losses[1], entry.step));
             }
-            Event::Skipped { .. } | Event::RolledBack { .. } | Event::Sampled { .. } | Event::Saved { .. } => {}
+            Event::Spike { .. }
+            | Event::Skipped { .. }
+            | Event::RolledBack { .. }
+            | Event::Sampled { .. }
+            | Event::Saved { .. } => {}
         }
         self.bar.set_message(self.losses.join(" "));
     }

@@ -1,4 +1,5 @@
-//! What burn-train's dashboard shows beside the learning rate.
+//! What burn-train's metrics are, by the names that its renderer gets them by: of every update in the order of this
+//! page.
 
 use std::sync::Arc;
 
@@ -12,6 +13,19 @@ use burn::train::metric::{
     NumericEntry, SerializedEntry,
 };
 
+/// The loss of a batch, or of an evaluation.
+pub const LOSS: &str = "Loss";
+/// The rate of the update, by burn-train's own metric.
+pub const LEARNING_RATE: &str = "Learning Rate";
+/// The global gradient norm before clipping.
+pub const GRADIENT_NORM: &str = "Gradient Norm";
+/// Tokens per second of training.
+pub const TOKENS_PER_SECOND: &str = "Tokens per Second";
+/// Seconds to the end; not a number before the pace is known.
+pub const SECONDS_LEFT: &str = "Seconds Left";
+/// The number of the update; the last of its metrics.
+pub const STEP: &str = "Step";
+
 /// What is shown of an update or an evaluation, on the host already.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shown {
@@ -21,8 +35,10 @@ pub(super) struct Shown {
     pub(super) gradient_norm: f64,
     /// Tokens per second of training.
     pub(super) tokens_per_second: f64,
-    /// The newest sample.
-    pub(super) sample: Option<Arc<str>>,
+    /// Seconds to the end; not a number before the pace is known.
+    pub(super) seconds_left: f64,
+    /// The number of the update.
+    pub(super) step: u64,
 }
 
 impl ItemLazy for Shown {
@@ -49,15 +65,23 @@ pub(super) struct Number {
 impl Number {
     /// The loss, of training or of an evaluation.
     pub(super) fn loss() -> Self {
-        Self::new("Loss", None, |shown| shown.loss)
+        Self::new(LOSS, None, |shown| shown.loss)
     }
 
     pub(super) fn gradient_norm() -> Self {
-        Self::new("Gradient Norm", None, |shown| shown.gradient_norm)
+        Self::new(GRADIENT_NORM, None, |shown| shown.gradient_norm)
     }
 
     pub(super) fn tokens_per_second() -> Self {
-        Self::new("Tokens per Second", Some("tokens/s"), |shown| shown.tokens_per_second)
+        Self::new(TOKENS_PER_SECOND, Some("tokens/s"), |shown| shown.tokens_per_second)
+    }
+
+    pub(super) fn seconds_left() -> Self {
+        Self::new(SECONDS_LEFT, Some("s"), |shown| shown.seconds_left)
+    }
+
+    pub(super) fn step() -> Self {
+        Self::new(STEP, None, |shown| shown.step as f64)
     }
 
     fn new(name: &str, unit: Option<&'static str>, value: fn(&Shown) -> f64) -> Self {
@@ -102,44 +126,6 @@ impl Numeric for Number {
     fn final_value(&self) -> NumericEntry {
         self.state.final_value()
     }
-}
-
-/// The newest sample, as text.
-#[derive(Clone)]
-pub(super) struct SampleText {
-    name: MetricName,
-    newest: Arc<str>,
-}
-
-impl SampleText {
-    pub(super) fn new() -> Self {
-        Self { name: Arc::new("Sample".to_string()), newest: Arc::from("") }
-    }
-
-    fn entry(&self) -> SerializedEntry {
-        SerializedEntry::new(self.newest.to_string(), self.newest.to_string())
-    }
-}
-
-impl Metric for SampleText {
-    type Input = Shown;
-
-    fn name(&self) -> MetricName {
-        self.name.clone()
-    }
-
-    fn update(&mut self, item: &Shown, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
-        if let Some(sample) = &item.sample {
-            self.newest = sample.clone();
-        }
-        Ok(self.entry())
-    }
-
-    fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
-        Ok(self.entry())
-    }
-
-    fn clear(&mut self) {}
 }
 
 /// Keeps burn-train from writing log files of its own: `metrics.jsonl` is written by the loop.

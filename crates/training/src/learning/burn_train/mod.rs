@@ -1,11 +1,11 @@
 //! The loop run by burn-train: everything of Kiln that knows it.
 //!
-//! burn-train brings the learner, the dashboard with its metrics, and the interrupter. Its own loop works in epochs,
-//! saves only at their ends and shows no loss to the scheduler, so Kiln's loop runs as a
-//! [strategy](strategy::StepStrategy) of its own. The dashboard's "epoch" is the interval between two evaluations.
+//! burn-train brings the learner, the metrics with the trait of what shows them, and the interrupter. Its own loop
+//! works in epochs, saves only at their ends and shows no loss to the scheduler, so Kiln's loop runs as a
+//! [strategy](strategy::StepStrategy) of its own. burn-train's "epoch" is the interval between two evaluations.
 
-mod dashboard;
-mod metrics;
+mod events;
+pub mod metrics;
 mod model;
 mod strategy;
 
@@ -16,7 +16,7 @@ use burn::train::metric::LearningRateMetric;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 
-use self::metrics::{NoFiles, Number, SampleText};
+use self::metrics::{NoFiles, Number};
 use self::model::{LearnerModel, NoBatches};
 use self::strategy::StepStrategy;
 use super::faults::NoFaults;
@@ -24,7 +24,7 @@ use super::step_loop::TrainingLoop;
 use super::{Outcome, Session, TrainError};
 
 /// Trains to the end, or until the interrupter stops it; the newest state is on disk when it returns. `renderer` shows
-/// burn-train's metrics: its dashboard, or nothing.
+/// the [`metrics`] of every update, or nothing.
 ///
 /// # Errors
 /// When the text is too short, when losses or gradients stay not finite, or when the run folder or the device fails.
@@ -53,7 +53,8 @@ pub(super) fn launch(
         .metric_train_numeric(LearningRateMetric::new())
         .metric_train_numeric(Number::gradient_norm())
         .metric_train_numeric(Number::tokens_per_second())
-        .metric_train(SampleText::new())
+        .metric_train_numeric(Number::seconds_left())
+        .metric_train_numeric(Number::step())
         .metric_valid_numeric(Number::loss())
         .num_epochs(steps.div_ceil(evaluate_every) as usize)
         .with_interrupter(interrupter)

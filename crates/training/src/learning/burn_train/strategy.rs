@@ -7,7 +7,7 @@ use burn::train::{
     Learner, SupervisedLearningStrategy, SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, ValidLoader,
 };
 
-use super::dashboard::Dashboard;
+use super::events::EventMonitor;
 use super::model::LearnerModel;
 use crate::learning::step_loop::TrainingLoop;
 use crate::learning::{Stop, TrainError};
@@ -52,11 +52,11 @@ impl SupervisedLearningStrategy<LearnerModel> for StepStrategy {
         let Some(mut training) = take(&self.training) else { return (learner.model(), components.event_processor) };
         // Weights change in place only if nothing else holds them.
         drop(learner);
-        let mut dashboard =
-            Dashboard::new(components.event_processor, components.interrupter, self.steps, self.evaluate_every);
-        let stop = training.run(&mut dashboard);
+        let mut monitor =
+            EventMonitor::new(components.event_processor, components.interrupter, self.steps, self.evaluate_every);
+        let stop = training.run(&mut monitor);
         let model = LearnerModel { language_model: training.finished_model().train() };
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(Ended { training, stop });
-        (model, dashboard.into_events())
+        (model, monitor.into_events())
     }
 }

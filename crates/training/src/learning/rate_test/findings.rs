@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::RateRange;
+use super::rule::EARLY;
+use super::{RateRange, RateRule};
 
 /// The running mean of the loss looks back over a part of the range, one of this many, however many steps that is: its
 /// lag shifts what is read off it by a known part of the range, 0.3 decades in six.
@@ -65,8 +66,10 @@ pub struct RateFindings {
     pub steepest: Option<f64>,
     /// The rate at which the smoothed loss is lowest.
     pub lowest: Option<f64>,
-    /// The rate to start with: a tenth of `lowest`. `None` if the loss never fell, if it was still falling at the last
-    /// rate, or if the tenth was not tried.
+    /// The rate at which the smoothed loss has fallen by 15 % of all that it falls.
+    pub early: Option<f64>,
+    /// The rate to train with, by [`RateRule`]. `None` if the loss never fell, if it
+    /// was still falling at the last rate, or if the first rates were too high to tell.
     pub suggestion: Option<f64>,
 }
 
@@ -81,13 +84,15 @@ pub struct Recorder {
     left: f64,
     lowest: f64,
     stop: Option<RateStop>,
+    rule: RateRule,
 }
 
 impl Recorder {
     /// Before the first loss.
-    pub fn new(range: RateRange) -> Self {
+    pub fn new(range: RateRange, rule: RateRule) -> Self {
         Self {
             range,
+            rule,
             first_loss: None,
             points: Vec::new(),
             decay: 1.0 - PARTS / range.steps as f64,
@@ -138,13 +143,15 @@ impl Recorder {
         let lowest = self.lowest_point();
         let steepest = lowest.and_then(|lowest| self.steepest_before(lowest));
         let rate = |index: Option<usize>| index.map(|index| self.points[index].rate);
-        let suggestion = lowest.and_then(|lowest| {
-            let tenth = self.points[lowest].rate / 10.0;
-            (lowest + 1 < self.points.len() && tenth >= self.range.from()).then_some(tenth)
-        });
+        let early = lowest.and_then(|lowest| self.early_point(lowest));
+        let has_risen = lowest.is_some_and(|lowest| lowest + 1 < self.points.len());
+        let diverged = self.stop.and_then(|stop| stop.diverged_at()).unwrap_or(self.range.to());
+        let way = early.filter(|_| has_risen).and_then(|early| self.way_to(early));
+        let suggestion = way.map(|way| self.rule.rate(way, diverged));
         RateFindings {
             steepest: rate(steepest),
             lowest: rate(lowest),
+            early: rate(early),
             suggestion,
             first_loss: self.first_loss,
             stop: self.stop.unwrap_or(RateStop::Interrupted),
@@ -157,6 +164,19 @@ impl Recorder {
         let smoothed = |index: &usize| self.points[*index].smoothed;
         let lowest = (0..self.points.len()).min_by(|a, b| smoothed(a).total_cmp(&smoothed(b)))?;
         (self.points[lowest].smoothed < self.first_loss?).then_some(lowest)
+    }
+
+    /// Where the smoothed loss has first fallen by the early part of what it falls up to `lowest`.
+    fn early_point(&self, lowest: usize) -> Option<usize> {
+        let first = self.first_loss?;
+        let early = first - EARLY * (first - self.points[lowest].smoothed);
+        self.points.iter().position(|point| point.smoothed <= early)
+    }
+
+    /// What all updates up to a point went together, taken for one update. `None` where the first update did it all.
+    fn way_to(&self, early: usize) -> Option<f64> {
+        let way: f64 = self.points[..=early].iter().map(|point| point.rate).sum();
+        (early > 0).then_some(way)
     }
 
     /// Where the line through the smoothed losses around a point (a twentieth of all steps on each side, at least one)

@@ -2,18 +2,23 @@
 //!
 //! Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, section 3.3: while the rate grows from a small
 //! to a large one, the loss first stays, then falls, then rises. Here it grows exponentially and the loss is smoothed,
-//! as in fastai's variant.
+//! as in fastai's variant. Which rate is read off it is a rule of our own (`rule.rs`), measured against trainings with
+//! many rates in `docs/find-rate.md`.
 
 mod findings;
 mod range;
+mod rule;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use kiln_data::shards::TokenFile;
 use kiln_models::LanguageModel;
 
 pub use findings::{RateFindings, RatePoint, RateStop, Recorder};
 pub use range::RateRange;
+pub use rule::RateRule;
+pub use trial::{RateTrial, try_rate};
 
 use self::range::Rise;
 use super::TrainError;
@@ -43,7 +48,7 @@ pub fn find_rate(test: RateTest<'_>, proceed: &mut dyn FnMut(&RatePoint) -> bool
     let config = Config { averaging: None, ..config.clone() };
     let mut updater = Updater::new(&config, model, train)?;
     updater.schedule = Box::new(Rise::new(range));
-    let mut recorder = Recorder::new(range);
+    let mut recorder = Recorder::new(range, RateRule::of(&config.optimizer));
     // The loss that a rate leads to is that of the update after it, so that there is one more of those than rates.
     for step in 1..=range.steps + 1 {
         let first_batch = (step - 1) * updater.accumulate;

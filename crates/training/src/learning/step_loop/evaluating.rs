@@ -1,5 +1,7 @@
 //! What is done after a step: evaluations, samples, checkpoints, each if it is due.
 
+use std::time::Instant;
+
 use super::TrainingLoop;
 use crate::evaluation::{Evaluation, evaluate};
 use crate::learning::TrainError;
@@ -15,15 +17,23 @@ impl TrainingLoop {
         let is_due = |every: u64| last || step % every == 0;
         let (evaluates, saves) = (self.is_evaluation_due(), is_due(self.run.checkpoint_every));
         let samples = self.run.sample_every.is_some_and(is_due);
-        if evaluates && !self.evaluate(monitor)? {
-            return Ok(false);
+        if evaluates {
+            let started = Instant::now();
+            if !self.evaluate(monitor)? {
+                return Ok(false);
+            }
+            self.clock.evaluating.add(started.elapsed());
         }
         if samples {
-            self.sample(monitor);
+            let started = Instant::now();
+            self.sample();
+            self.clock.sampling.add(started.elapsed());
         }
         // What is saved during faults might be what they come from.
         if saves && (last || self.state.faults.in_a_row == 0) {
+            let started = Instant::now();
             self.save()?;
+            self.clock.saving.add(started.elapsed());
         }
         if evaluates && !last {
             monitor.begin_interval(step);
@@ -90,15 +100,12 @@ impl TrainingLoop {
         Ok(best)
     }
 
-    fn sample(&mut self, monitor: &mut dyn Monitor) {
+    fn sample(&mut self) {
         let model = self.updater.finished_model();
         let (step, tokens) = (self.state.step, self.run.sample_tokens);
         for prompt in &self.run.prompts {
             match self.observer.sample(&model, prompt, tokens) {
-                Ok(text) => {
-                    self.observer.observe(Event::Sampled { step, prompt, text: &text });
-                    monitor.sampled(&text);
-                }
+                Ok(text) => self.observer.observe(Event::Sampled { step, prompt, text: &text }),
                 Err(message) => self.observer.warn(&format!("no sample at step {step}: {message}")),
             }
         }

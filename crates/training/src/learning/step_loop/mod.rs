@@ -75,7 +75,7 @@ impl TrainingLoop {
             plan,
             storage: Storage::new(Arc::new(folder), log, run.keep, &state),
             observer,
-            clock: Clock::starting(&state),
+            clock: Clock::starting(&state, run.steps),
             state,
             run,
             stop_after,
@@ -177,7 +177,7 @@ impl TrainingLoop {
         self.state.step = step;
         self.state.faults.in_a_row = 0;
         self.state.tokens += self.run.tokens_per_step();
-        self.clock.training += started.elapsed().saturating_sub(update.measuring);
+        self.clock.made_step(step, started.elapsed(), update.measuring);
         let noise_scale = update.noise.and_then(|noise| {
             let averages = self.state.noise.get_or_insert_default();
             averages.add(&noise, self.estimates.noise_decay);

@@ -4,7 +4,7 @@
 
 use kiln_models::LanguageModel;
 
-use super::{Clock, TrainingLoop};
+use super::TrainingLoop;
 use crate::learning::TrainError;
 use crate::learning::error::{Divergence, Fault};
 use crate::learning::monitor::Monitor;
@@ -88,7 +88,7 @@ impl TrainingLoop {
         let state = self.updater.restore(checkpoint, model, self.run.batch)?;
         self.storage.folder.forget_after(state.step, state.best.map(|best| best.step))?;
         self.storage.saved = Some((state.step, state.evaluated));
-        self.clock = Clock::starting(&state);
+        self.clock.resume(&state);
         self.state = state;
         self.fault = None;
         Ok(())

@@ -126,11 +126,9 @@ struct StopAtQuestion {
 impl Monitor for StopAtQuestion {
     fn begin_interval(&mut self, _step: u64) {}
 
-    fn updated(&mut self, _entry: &StepEntry) {}
+    fn updated(&mut self, _entry: &StepEntry, _remaining_seconds: Option<f64>) {}
 
     fn evaluated(&mut self, _step: u64, _valid_loss: f64) {}
-
-    fn sampled(&mut self, _text: &str) {}
 
     fn should_stop(&self) -> bool {
         self.left.set(self.left.get().saturating_sub(1));

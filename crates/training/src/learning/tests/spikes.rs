@@ -1,5 +1,6 @@
 //! A rate that is ten times too high for a moment.
 
+use super::injection::Site;
 use super::*;
 use kiln_optimization::schedules::PiecewiseConfig;
 
@@ -34,5 +35,30 @@ fn training_comes_back_from_a_spike_of_the_rate() {
         assert!(highest > mean + 2.0 * deviation, "seed {seed}: no spike: {highest}, before {mean} +- {deviation}");
         let (after, _) = moments(&losses[losses.len() - 30..]);
         assert!(after < mean, "seed {seed}: {after} after the spike, {mean} before");
+    }
+}
+
+/// The log of a run in which one gradient is thrown far off at step 50, between the steps 49 and 56 that are logged.
+fn thrown_off(stop_after: Option<u64>) -> Metrics {
+    let mut world = World::new(LSTM, "windows = \"random\"\nclip-norm = 1.0");
+    (world.run.steps, world.run.log_every) = (60, 7);
+    world.faults = Some(Injection::plan(|step| (step == 50).then_some((Site::Gradient, 1e4))));
+    if stop_after.is_some() {
+        world.train("run", &Notes { stop_after, ..Notes::default() }).unwrap();
+    }
+    world.train("run", &Notes::default()).unwrap();
+    Metrics::read(&world.folder.path().join("run/metrics.jsonl")).unwrap()
+}
+
+#[test]
+fn a_spike_is_logged_between_the_logged_steps_and_found_again_after_a_resumption() {
+    let log = thrown_off(None);
+    assert!(log.steps.iter().all(|entry| entry.step != 50), "{log:?}");
+    let spike = log.spikes.iter().find(|spike| spike.step == 50).expect("it is logged");
+    assert_eq!((spike.spike.as_str(), spike.value.round()), ("gradient norm", 1e4));
+    assert!(spike.usual < 10.0 && spike.deviations >= 7.0, "{spike:?}");
+    // After step 49 no more is known of the steps before than what is saved.
+    for stop in [21, 49] {
+        assert_eq!(thrown_off(Some(stop)).spikes, log.spikes, "stopped after {stop}");
     }
 }

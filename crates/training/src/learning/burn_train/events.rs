@@ -1,7 +1,5 @@
 //! The loop's monitor: burn-train's event processor and interrupter.
 
-use std::sync::Arc;
-
 use burn::data::dataloader::Progress;
 use burn::train::{EventProcessorTraining, Interrupter, LearnerEvent, SupervisedTrainingEventProcessor, TrainingItem};
 
@@ -10,24 +8,22 @@ use super::model::LearnerModel;
 use crate::learning::monitor::Monitor;
 use crate::run::StepEntry;
 
-/// Shows a run on burn-train's dashboard, an epoch being the interval between two evaluations.
-pub(super) struct Dashboard {
+/// Gives a run to burn-train's metrics, an epoch being the interval between two evaluations.
+pub(super) struct EventMonitor {
     events: SupervisedTrainingEventProcessor<LearnerModel>,
     interrupter: Interrupter,
     steps: u64,
     evaluate_every: u64,
-    /// The newest sample, until it is shown with the next update.
-    sample: Option<Arc<str>>,
 }
 
-impl Dashboard {
+impl EventMonitor {
     pub(super) fn new(
         events: SupervisedTrainingEventProcessor<LearnerModel>,
         interrupter: Interrupter,
         steps: u64,
         evaluate_every: u64,
     ) -> Self {
-        Self { events, interrupter, steps, evaluate_every, sample: None }
+        Self { events, interrupter, steps, evaluate_every }
     }
 
     pub(super) fn into_events(self) -> SupervisedTrainingEventProcessor<LearnerModel> {
@@ -50,7 +46,7 @@ impl Dashboard {
     }
 }
 
-impl Monitor for Dashboard {
+impl Monitor for EventMonitor {
     fn begin_interval(&mut self, step: u64) {
         if step < self.steps {
             let (epoch_number, total_items) = (self.epoch(step), self.epoch_length(step));
@@ -58,12 +54,13 @@ impl Monitor for Dashboard {
         }
     }
 
-    fn updated(&mut self, entry: &StepEntry) {
+    fn updated(&mut self, entry: &StepEntry, remaining_seconds: Option<f64>) {
         let shown = Shown {
             loss: entry.train_loss,
             gradient_norm: entry.gradient_norm,
             tokens_per_second: entry.tokens_per_second,
-            sample: self.sample.take(),
+            seconds_left: remaining_seconds.unwrap_or(f64::NAN),
+            step: entry.step,
         };
         let done = ((entry.step - 1) % self.evaluate_every + 1) as usize;
         let progress = Progress::new(done, self.epoch_length(entry.step - 1), Some("steps".to_string()));
@@ -85,10 +82,6 @@ impl Monitor for Dashboard {
             self.interrupter.fail_on_error(self.events.process_valid(event));
         }
         self.send_train(LearnerEvent::EndEpoch(epoch));
-    }
-
-    fn sampled(&mut self, text: &str) {
-        self.sample = Some(text.into());
     }
 
     fn should_stop(&self) -> bool {

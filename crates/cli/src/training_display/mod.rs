@@ -1,0 +1,152 @@
+//! What a person sees of a run: lines on stderr, or the dashboard on a terminal.
+
+mod lines;
+mod words;
+
+use burn::train::Interrupter;
+use burn::train::renderer::MetricsRenderer;
+use kiln_data::shards::EntropyFloor;
+use kiln_inference::{Request, SamplerConfig, generate};
+use kiln_models::{LanguageModel, Tokenizer};
+use kiln_training::config::DEFAULT_PROMPT;
+use kiln_training::learning::{Event, Observer};
+
+use self::lines::{Lines, evaluated, rolled_back_words, skipped_words, spike_words};
+pub(crate) use self::words::{duration, floor_words, grouped};
+use crate::screen::{self, Dashboard, Happening, Renderer, State};
+use crate::terminal;
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Progress {
+    /// The dashboard where stdin and stdout are a terminal that can show it, lines elsewhere.
+    #[default]
+    Auto,
+    /// The dashboard.
+    Dashboard,
+    /// One line every `run.log-every` steps.
+    Lines,
+}
+
+impl Progress {
+    /// The dashboard, if it is to be drawn and can be.
+    fn dashboard(self, state: State, interrupter: &Interrupter) -> Option<Dashboard> {
+        if self == Self::Lines {
+            return None;
+        }
+        let opened = match screen::obstacle() {
+            Some(obstacle) => Err(obstacle),
+            None => Dashboard::open(state, interrupter.clone()).map_err(|error| error.to_string()),
+        };
+        opened
+            .inspect_err(|obstacle| {
+                if self == Self::Dashboard {
+                    terminal::say(&format!("warning: lines instead of the dashboard: {obstacle}"));
+                }
+            })
+            .ok()
+    }
+}
+
+/// What is shown of a run, and by what.
+pub(crate) struct TrainingDisplay {
+    view: View,
+    tokenizer: Tokenizer,
+    interrupter: Interrupter,
+}
+
+/// The dashboard or lines.
+#[derive(Clone)]
+enum View {
+    Dashboard(Dashboard),
+    Lines(Lines),
+}
+
+/// Ends what is shown of a run.
+pub(crate) struct Closing(View);
+
+impl Closing {
+    /// Takes the dashboard away and says what is to stay on the screen.
+    pub(crate) fn say(&self) {
+        if let View::Dashboard(dashboard) = &self.0 {
+            dashboard.close();
+            terminal::say(&dashboard.closing_words());
+        }
+    }
+}
+
+impl Drop for Closing {
+    /// An error or a panic must not leave the terminal as the dashboard had it.
+    fn drop(&mut self) {
+        if let View::Dashboard(dashboard) = &self.0 {
+            dashboard.close();
+        }
+    }
+}
+
+impl TrainingDisplay {
+    /// What burn-train tells of every update, what follows the run beside it, and what ends both. `state` is what is
+    /// known so far.
+    pub(crate) fn new(
+        progress: Progress,
+        state: State,
+        tokenizer: Tokenizer,
+        floor: Option<EntropyFloor>,
+        interrupter: &Interrupter,
+    ) -> (Box<dyn MetricsRenderer>, Self, Closing) {
+        let facts = state.facts.clone();
+        let (renderer, view) = match progress.dashboard(state, interrupter) {
+            Some(dashboard) => (Renderer::of(dashboard.clone()), View::Dashboard(dashboard)),
+            None => (Renderer::nothing(), View::Lines(Lines { facts, floor })),
+        };
+        let closing = Closing(view.clone());
+        (Box::new(renderer), Self { view, tokenizer, interrupter: interrupter.clone() }, closing)
+    }
+}
+
+impl Observer for TrainingDisplay {
+    fn observe(&mut self, event: Event<'_>) {
+        match &self.view {
+            View::Lines(lines) => lines.say(event),
+            View::Dashboard(dashboard) => {
+                if let Some(happening) = happening(event) {
+                    dashboard.happened(happening);
+                }
+            }
+        }
+    }
+
+    fn sample(&mut self, model: &LanguageModel, prompt: &str, tokens: usize) -> Result<String, String> {
+        // Always the same draws, so that samples of different steps can be compared.
+        let sampler = SamplerConfig { temperature: 0.8, seed: 1, ..SamplerConfig::default() };
+        // A text without line ends has no token for one.
+        let is_known = prompt != DEFAULT_PROMPT || self.tokenizer.encode(prompt).is_ok();
+        let request = Request { sampler, ..Request::new(if is_known { prompt } else { "" }, tokens) };
+        let pieces = generate(model, &self.tokenizer, &request).map_err(|error| error.to_string())?;
+        // A request to stop does not wait for the end of a sample.
+        let pieces = pieces.take_while(|_| !self.interrupter.should_stop());
+        pieces.map(|piece| piece.map(|piece| piece.text).map_err(|error| error.to_string())).collect()
+    }
+
+    fn warn(&mut self, message: &str) {
+        match &self.view {
+            View::Lines(_) => terminal::say(&format!("warning: {message}")),
+            View::Dashboard(dashboard) => dashboard.happened(Happening::Warning(message.to_owned())),
+        }
+    }
+}
+
+/// What the dashboard is told of an event; the updates it has from burn-train's metrics.
+fn happening(event: Event<'_>) -> Option<Happening> {
+    match event {
+        Event::Started { .. } | Event::Step { .. } => None,
+        Event::Spike { entry, clip_norm } => Some(Happening::Spike(spike_words(entry, clip_norm))),
+        Event::Skipped { entry } => Some(Happening::Fault(skipped_words(entry))),
+        Event::RolledBack { rollback } => {
+            Some(Happening::RolledBack { to: rollback.to, words: rolled_back_words(rollback) })
+        }
+        Event::Evaluated { entry, best, .. } => Some(Happening::Evaluated(evaluated(entry, best))),
+        Event::Sampled { step, prompt, text } => Some(Happening::Sampled { step, text: format!("{prompt}{text}") }),
+        Event::Saved { step, .. } => Some(Happening::Saved { step }),
+    }
+}
