@@ -4,9 +4,10 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    BenchArguments, CacheArguments, CheckArguments, CompletionsArguments, ConvergeArguments, DevicesArguments,
-    EvalArguments, FindRateArguments, InspectArguments, LogArguments, LsArguments, ManualArguments, PruneArguments,
-    RaceArguments, ResumeArguments, RmArguments, SampleArguments, TrainArguments, VerifyResumeArguments,
+    BenchArguments, CacheArguments, CheckArguments, CompareArguments, CompletionsArguments, ConvergeArguments,
+    DevicesArguments, EvalArguments, FindRateArguments, InspectArguments, LogArguments, LsArguments, ManualArguments,
+    PlotArguments, PruneArguments, RaceArguments, ResumeArguments, RmArguments, SampleArguments, TrainArguments,
+    VerifyResumeArguments,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -53,6 +54,10 @@ pub(crate) enum Command {
     Bench(BenchArguments),
     /// List runs: how far each is, its best loss, and whether it is whole
     Ls(LsArguments),
+    /// Draw the curves of a run: losses, rate, norm
+    Plot(PlotArguments),
+    /// Compare runs: their curves, the settings that differ, what came out
+    Compare(CompareArguments),
     /// Print what a run has recorded: losses, rates, norms, speed
     Log(LogArguments),
     /// Look into a run or a checkpoint: what it is, and whether every file of it is whole

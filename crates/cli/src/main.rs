@@ -6,6 +6,7 @@ mod commands;
 mod defects;
 mod device;
 mod exit;
+mod recorded;
 mod report;
 mod runs;
 mod screen;
@@ -68,6 +69,8 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Bench(arguments) => commands::bench(&arguments).map(|()| Exit::Done),
         Command::Ls(arguments) => commands::ls(&arguments).map(|()| Exit::Done),
         Command::Inspect(arguments) => commands::inspect(&arguments),
+        Command::Plot(arguments) => commands::plot(&arguments).map(|()| Exit::Done),
+        Command::Compare(arguments) => commands::compare(&arguments).map(|()| Exit::Done),
         Command::Log(arguments) => commands::log(&arguments).map(|()| Exit::Done),
         Command::Prune(arguments) => commands::prune(&arguments).map(|()| Exit::Done),
         Command::Rm(arguments) => commands::rm(&arguments).map(|()| Exit::Done),

@@ -12,6 +12,11 @@ pub struct Band {
 }
 
 impl Band {
+    /// The mean of `values`, with the interval that Student's distribution gives for as many.
+    pub fn of_95(values: &[f64]) -> Self {
+        Self::of(values, confidence_half_width(values.len()))
+    }
+
     /// The mean of `values`, its interval `quantile` standard errors wide on either side.
     pub(crate) fn of(values: &[f64], quantile: f64) -> Self {
         let n = values.len() as f64;

@@ -3,6 +3,7 @@
 mod bench;
 mod cache;
 mod check;
+mod compare;
 mod completions;
 mod converge;
 mod devices;
@@ -22,6 +23,7 @@ mod verify_resume;
 pub(crate) use bench::{BenchArguments, bench};
 pub(crate) use cache::{CacheArguments, cache};
 pub(crate) use check::{CheckArguments, check};
+pub(crate) use compare::{CompareArguments, PlotArguments, compare, plot};
 pub(crate) use completions::{CompletionsArguments, completions};
 pub(crate) use converge::{ConvergeArguments, converge};
 pub(crate) use devices::{DevicesArguments, devices};

@@ -20,6 +20,7 @@
 //! between sections are in `rules.rs`. How a file is read is `kiln-settings`'s affair.
 
 mod changes;
+mod differences;
 mod race;
 mod reading;
 mod rules;
@@ -30,6 +31,7 @@ mod tests;
 mod words;
 
 pub use changes::{Change, Meaning, RefusedChanges, changes};
+pub use differences::{Difference, differences};
 pub use race::{Entrant, RaceConfig};
 pub use run::{DEFAULT_PROMPT, OnSaveError, Precision, RunConfig};
 pub use sections::Config;

@@ -4,24 +4,24 @@ mod progress;
 mod results;
 mod written;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
 use kiln_data::shards::PreparedData;
-use kiln_storage::layout::{CONFIG_FILE, METRICS_FILE, RACE_FILE};
+use kiln_storage::layout::{CONFIG_FILE, RACE_FILE};
 use kiln_storage::{DiskFiles, write_file_atomically};
 use kiln_training::config::{Config, Entrant, RaceConfig, RefusedChanges};
 use kiln_training::learning::{self, Divergence, Session, Stop, TrainError};
 use kiln_training::race::Diverged;
-use kiln_training::run::{FolderError, LoopState, Metrics};
+use kiln_training::run::{FolderError, LoopState};
 
 use self::progress::RaceProgress;
-use self::results::Finish;
 use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments};
 use crate::device::Chosen;
 use crate::exit::{Exit, UsageError};
+use crate::recorded::RecordedRun;
 use crate::runs;
 use crate::screen::Screen;
 use crate::signals;
@@ -80,7 +80,7 @@ pub(crate) fn race(arguments: &RaceArguments) -> anyhow::Result<Exit> {
     for (entrant, config) in race.runs() {
         match run(&track, entrant, &config).inspect_err(|_| resume_words())? {
             Some(finish) => {
-                say(&finish.words());
+                say(&results::words(&finish));
                 finishes.push(finish);
             }
             None => {
@@ -118,16 +118,16 @@ fn same_race(folder: &Path, race: &RaceConfig) -> anyhow::Result<()> {
 }
 
 /// Trains an entrant to its end, unless that was done before; `None` if it was stopped before its end.
-fn run(track: &Track<'_>, entrant: &Entrant, config: &Config) -> anyhow::Result<Option<Finish>> {
+fn run(track: &Track<'_>, entrant: &Entrant, config: &Config) -> anyhow::Result<Option<RecordedRun>> {
     let path = track.folder.join(entrant.folder_name());
-    if let Some(diverged) = Diverged::read(&path, config.run.steps)? {
-        return finish(entrant, config, path, Some(diverged)).map(Some);
+    if Diverged::read(&path, config.run.steps)?.is_some() {
+        return finish(entrant, &path).map(Some);
     }
     let changes = runs::changes(&path, true, config)?;
     let (folder, resumed) = runs::open_run(&path, true, config, changes, track.data, track.chosen)?;
     let is_whole = |state: &LoopState| state.step >= config.run.steps && state.evaluated == Some(state.step);
     if resumed.as_ref().is_some_and(|(_, checkpoint)| is_whole(&checkpoint.state)) {
-        return finish(entrant, config, path, None).map(Some);
+        return finish(entrant, &path).map(Some);
     }
     let (model, resume) = match resumed {
         Some((model, checkpoint)) => (model, Some(checkpoint)),
@@ -147,21 +147,17 @@ fn run(track: &Track<'_>, entrant: &Entrant, config: &Config) -> anyhow::Result<
     let outcome = learning::train(session, Box::new(Screen::nothing()), track.interrupter.clone());
     progress.finish();
     match outcome {
-        Ok(outcome) if matches!(outcome.stop, Stop::Done | Stop::Early) => {
-            finish(entrant, config, path, None).map(Some)
-        }
+        Ok(outcome) if matches!(outcome.stop, Stop::Done | Stop::Early) => finish(entrant, &path).map(Some),
         Ok(_) => Ok(None),
         Err(TrainError::Diverged(Divergence { step, what, .. })) => {
             let diverged = Diverged { step, what: what.to_string() };
             diverged.write(&path)?;
-            finish(entrant, config, path, Some(diverged)).map(Some)
+            finish(entrant, &path).map(Some)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn finish(entrant: &Entrant, config: &Config, folder: PathBuf, diverged: Option<Diverged>) -> anyhow::Result<Finish> {
-    let metrics = Metrics::read(&folder.join(METRICS_FILE))?;
-    let tokens_per_step = config.run.tokens_per_step();
-    Ok(Finish { label: entrant.label.clone(), folder, diverged, metrics, tokens_per_step })
+fn finish(entrant: &Entrant, path: &Path) -> anyhow::Result<RecordedRun> {
+    Ok(RecordedRun { name: entrant.label.clone(), ..RecordedRun::open(path)? })
 }

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::results::{Finish, ranked};
+use super::results::{final_loss, ranked};
+use crate::recorded::{Along, Curve, Group, RecordedRun, chart};
 use crate::terminal::{say, width};
 use crate::training_display::grouped;
-use kiln_figures::{Axis, Chart, Series, png, svg, terminal};
+use kiln_figures::{Chart, png, svg, terminal};
 
 /// Writes `race.csv` and the pictures into the race's folder.
-pub(super) fn write(folder: &Path, finishes: &[Finish]) -> anyhow::Result<()> {
+pub(super) fn write(folder: &Path, finishes: &[RecordedRun]) -> anyhow::Result<()> {
     let save = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
         std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
@@ -26,7 +27,7 @@ pub(super) fn write(folder: &Path, finishes: &[Finish]) -> anyhow::Result<()> {
 }
 
 /// The table on stdout; a plot and where the files are on stderr.
-pub(super) fn show(folder: &Path, finishes: &[Finish]) -> anyhow::Result<()> {
+pub(super) fn show(folder: &Path, finishes: &[RecordedRun]) -> anyhow::Result<()> {
     if let Some((_, chart)) = charts(finishes).first() {
         say(&terminal(chart, width()));
     }
@@ -36,7 +37,7 @@ pub(super) fn show(folder: &Path, finishes: &[Finish]) -> anyhow::Result<()> {
 }
 
 /// One row an entrant, as numbers.
-fn csv(finishes: &[Finish]) -> anyhow::Result<Vec<u8>> {
+fn csv(finishes: &[RecordedRun]) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
         "label",
@@ -51,12 +52,12 @@ fn csv(finishes: &[Finish]) -> anyhow::Result<Vec<u8>> {
     let number = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
     for finish in finishes {
         writer.write_record([
-            finish.label.clone(),
+            finish.name.clone(),
             finish.folder.display().to_string(),
             finish.steps().to_string(),
             finish.diverged.as_ref().map(|diverged| diverged.step.to_string()).unwrap_or_default(),
-            number(finish.final_loss()),
-            number(finish.best_loss()),
+            number(final_loss(finish)),
+            number(finish.best_evaluation().map(|entry| entry.valid_loss)),
             number(finish.final_rate()),
             number(finish.tokens_per_second()),
         ])?;
@@ -65,8 +66,8 @@ fn csv(finishes: &[Finish]) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The best first.
-fn table(finishes: &[Finish]) -> String {
-    let labels = finishes.iter().map(|finish| finish.label.chars().count()).max().unwrap_or(0).max("entrant".len());
+fn table(finishes: &[RecordedRun]) -> String {
+    let labels = finishes.iter().map(|finish| finish.name.chars().count()).max().unwrap_or(0).max("entrant".len());
     let mut table = format!(
         "{:labels$}  {:>10}  {:>10}  {:>10}  {:>9}\n",
         "entrant", "final loss", "best loss", "final rate", "tokens/s"
@@ -79,9 +80,9 @@ fn table(finishes: &[Finish]) -> String {
         let _ = writeln!(
             table,
             "{:labels$}  {:>10}  {:>10}  {rate:>10}  {speed:>9}{}",
-            finish.label,
-            loss(finish.final_loss()),
-            loss(finish.best_loss()),
+            finish.name,
+            loss(final_loss(finish)),
+            loss(finish.best_evaluation().map(|entry| entry.valid_loss)),
             diverged.unwrap_or_default(),
         );
     }
@@ -89,31 +90,8 @@ fn table(finishes: &[Finish]) -> String {
 }
 
 /// Validation loss, smoothed training loss and rate over the tokens, each with the name of its files.
-fn charts(finishes: &[Finish]) -> [(&'static str, Chart); 3] {
-    // A loss above that of the untrained model says no more than that the entrant is lost.
-    let first_losses = finishes.iter().filter_map(|finish| finish.metrics.steps.first());
-    let ceiling = first_losses.map(|entry| entry.train_loss).fold(f64::NEG_INFINITY, f64::max);
-    let chart = |title: &str, unit: &str, curve: fn(&Finish) -> Vec<(f64, f64)>, is_loss: bool| {
-        let curves = finishes.iter().enumerate();
-        let series: Vec<Series> =
-            curves.map(|(index, finish)| Series::curve(&finish.label, index, curve(finish))).collect();
-        let mut y = Axis::linear(unit);
-        if is_loss {
-            y.range = shown(&series, ceiling);
-        }
-        Chart { title: title.to_string(), x: Axis::linear("tokens"), y, series, note: None }
-    };
-    [
-        ("validation-loss", chart("Validation loss", "nats per token", Finish::validation_curve, true)),
-        ("training-loss", chart("Training loss, smoothed", "nats per token", Finish::training_curve, true)),
-        ("learning-rate", chart("Learning rate", "rate", Finish::rate_curve, false)),
-    ]
-}
-
-/// From the lowest value to the highest one that is not above the ceiling; `None` where nothing is above it.
-fn shown(series: &[Series], ceiling: f64) -> Option<(f64, f64)> {
-    let values = || series.iter().flat_map(|series| &series.points).map(|(_, value)| *value);
-    let lowest = values().fold(f64::INFINITY, f64::min);
-    let highest = values().fold(f64::NEG_INFINITY, f64::max);
-    (highest > ceiling && lowest < ceiling).then_some((lowest, ceiling))
+fn charts(runs: &[RecordedRun]) -> [(&'static str, Chart); 3] {
+    let groups: Vec<Group<'_>> = runs.iter().map(|run| Group { label: run.name.clone(), runs: vec![run] }).collect();
+    [("validation-loss", Curve::Validation), ("training-loss", Curve::Training), ("learning-rate", Curve::Rate)]
+        .map(|(name, curve)| (name, chart(&groups, curve, Along::Token)))
 }

@@ -1,3 +1,4 @@
+mod differing;
 mod documentation;
 mod estimates;
 mod every_key;
