@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use crate::commands::{
     BenchArguments, CacheArguments, CheckArguments, CompareArguments, CompletionsArguments, ConvergeArguments,
     DevicesArguments, EvalArguments, FindRateArguments, InspectArguments, LogArguments, LsArguments, ManualArguments,
-    PlotArguments, PruneArguments, RaceArguments, ResumeArguments, RmArguments, SampleArguments, TrainArguments,
-    VerifyResumeArguments,
+    PlotArguments, PruneArguments, RaceArguments, ResumeArguments, RmArguments, SampleArguments, SweepArguments,
+    TrainArguments, VerifyResumeArguments,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Train a model as a configuration file says
     Train(TrainArguments),
-    /// Resume a run that stopped, wherever its folder is now
+    /// Resume a run, a sweep or a race that stopped, wherever its folder is now
     Resume(ResumeArguments),
     /// Write text with a trained model
     #[command(aliases = ["generate", "chat"])]
@@ -42,7 +42,9 @@ pub(crate) enum Command {
     Eval(EvalArguments),
     /// Find a learning rate for a configuration by trying growing ones
     FindRate(FindRateArguments),
-    /// Train one model once for each of several learning-rate schedules, and compare them
+    /// Train with several values of any keys and several seeds, and compare what comes out
+    Sweep(SweepArguments),
+    /// Train the entrants of a file, or several learning-rate schedules, and compare what comes out
     Race(RaceArguments),
     /// Train twice, once with a stop and a new process in the middle, and compare what comes out, bit by bit
     VerifyResume(VerifyResumeArguments),

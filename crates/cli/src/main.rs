@@ -63,6 +63,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Eval(arguments) => commands::eval(&arguments),
         Command::FindRate(arguments) => commands::find_rate(&arguments),
         Command::Race(arguments) => commands::race(&arguments),
+        Command::Sweep(arguments) => commands::sweep(&arguments),
         Command::VerifyResume(arguments) => commands::verify_resume(&arguments),
         Command::Check(arguments) => commands::check(&arguments).map(|()| Exit::Done),
         Command::Converge(arguments) => commands::converge(&arguments),

@@ -62,3 +62,31 @@ impl Line {
         Some(Self { slope, intercept, slope_error })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// SciPy's numbers, made by `scripts/reference/intervals.py`.
+    const FIXTURE: &str = include_str!("../fixtures/intervals.json");
+
+    #[test]
+    fn intervals_are_those_of_scipy() {
+        let fixture: Value = serde_json::from_str(FIXTURE).unwrap();
+        let means = fixture["means"].as_array().unwrap();
+        assert!(means.len() > 3);
+        for case in means {
+            let number = |key: &str| case[key].as_f64().unwrap();
+            let values: Vec<f64> = case["values"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+            let Band { mean, half_width } = Band::of_95(&values);
+            for (found, expected) in
+                [(mean, number("mean")), (mean - half_width, number("low")), (mean + half_width, number("high"))]
+            {
+                assert!((found - expected).abs() < 1e-9 * expected.abs(), "{case}: {found}");
+            }
+        }
+        assert_eq!(Band::of_95(&[2.5]), Band { mean: 2.5, half_width: 0.0 });
+    }
+}

@@ -8,5 +8,6 @@ pub mod estimate;
 pub mod evaluation;
 pub mod gradient_measurements;
 pub mod learning;
-pub mod race;
+
 pub mod run;
+pub mod sweep;

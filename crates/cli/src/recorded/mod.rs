@@ -10,10 +10,10 @@ use anyhow::Context;
 use kiln_models::Tokenizer;
 use kiln_storage::layout::{CONFIG_FILE, METRICS_FILE, TOKENIZER_FILE};
 use kiln_training::config::Config;
-use kiln_training::race::Diverged;
 use kiln_training::run::{EvaluationEntry, Metrics, RunRecord};
+use kiln_training::sweep::Diverged;
 
-pub(crate) use self::charts::{Group, Measure, chart, losses_chart};
+pub(crate) use self::charts::{Group, Measure, chart, losses_chart, means_chart};
 pub(crate) use self::curves::{Along, Curve};
 pub(crate) use self::pictures::Picture;
 

@@ -24,6 +24,16 @@ impl Difference {
             _ => String::new(),
         }
     }
+
+    /// The values, if all of them are numbers.
+    pub fn numbers(&self) -> Option<Vec<f64>> {
+        let number = |value: &Option<Value>| match value {
+            Some(Value::Float(number)) => Some(*number),
+            Some(Value::Integer(number)) => Some(*number as f64),
+            _ => None,
+        };
+        self.values.iter().map(number).collect()
+    }
 }
 
 /// Every setting in which the configurations differ, in alphabetical order. Where they chose different tables, what is

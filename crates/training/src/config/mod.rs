@@ -21,17 +21,17 @@
 
 mod changes;
 mod differences;
-mod race;
 mod reading;
 mod rules;
 mod run;
 mod sections;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use changes::{Change, Meaning, RefusedChanges, changes};
 pub use differences::{Difference, differences};
-pub use race::{Entrant, RaceConfig};
 pub use run::{DEFAULT_PROMPT, OnSaveError, Precision, RunConfig};
 pub use sections::Config;
+pub use sweep::{Entrant, Search, Sweep, SweepRun, SweepSettings};

@@ -74,8 +74,9 @@ impl Config {
 
 /// What a file is that isn't a run: the key that shows it, what to say, what the key belongs to, and the command for
 /// it.
-const OTHER_FILES: [(&str, &str, &str, &str); 3] = [
-    ("entrants", "this is the file of a race, which has [[entrants]] instead of one [schedule]", "a race", "race"),
+const OTHER_FILES: [(&str, &str, &str, &str); 4] = [
+    ("entrants", "this is the file of a race, whose runs differ by [[entrants]]", "a race", "race"),
+    ("sweep", "this is the file of a sweep, whose runs differ by what is in [sweep]", "a sweep", "sweep"),
     ("curves", "this is an experiment of the lab, which has [[curves]] instead of a [model]", "the lab", "converge"),
     ("experiments", "this is a list of experiments of the lab", "the lab", "converge"),
 ];

@@ -23,7 +23,7 @@ use crate::terminal::{say, width};
                         rows of the table are the settings that differ, then what came out; `*` marks the best."
 )]
 pub(crate) struct CompareArguments {
-    /// The runs, by their folders or names; a race stands for all of its runs
+    /// The runs, by their folders or names; a sweep or a race stands for all of its runs
     #[arg(required = true, value_name = "RUN")]
     paths: Vec<PathBuf>,
 
@@ -136,7 +136,7 @@ fn open_all(given: &[PathBuf], folder: &RunsArguments) -> anyhow::Result<Vec<Rec
     let mut paths: Vec<PathBuf> = Vec::new();
     for path in given {
         let path = folder.find(path);
-        let found = if layout::is_race(&path) { runs_of_race(&path)? } else { vec![path] };
+        let found = if layout::is_sweep(&path) { runs_of_sweep(&path)? } else { vec![path] };
         paths.extend(found);
     }
     let mut runs: Vec<RecordedRun> = Vec::new();
@@ -155,9 +155,9 @@ fn open_all(given: &[PathBuf], folder: &RunsArguments) -> anyhow::Result<Vec<Rec
     Ok(runs)
 }
 
-/// The runs of a race, in alphabetical order.
-fn runs_of_race(race: &Path) -> Result<Vec<PathBuf>, StorageError> {
-    let entries = std::fs::read_dir(race).map_err(StorageError::io("list", race))?;
+/// The runs of a sweep, in alphabetical order.
+fn runs_of_sweep(sweep: &Path) -> Result<Vec<PathBuf>, StorageError> {
+    let entries = std::fs::read_dir(sweep).map_err(StorageError::io("list", sweep))?;
     let mut runs: Vec<PathBuf> =
         entries.flatten().map(|entry| entry.path()).filter(|path| layout::is_run(path)).collect();
     runs.sort();
