@@ -80,7 +80,7 @@ impl Space<'_> {
             let Values::Listed(values) = &axis.values else { continue };
             let with = |combination: &Vec<Setting>| {
                 let combination = combination.clone();
-                values.iter().map(move |value| [&combination[..], &[value.clone()]].concat())
+                values.iter().map(move |value| [&combination[..], std::slice::from_ref(value)].concat())
             };
             combinations = combinations.iter().flat_map(with).collect();
         }

@@ -1,10 +1,12 @@
 //! The file of a race: lists of tables, and the configurations that it gives.
 
+use std::collections::BTreeMap;
+
 use super::support::{read as read_run, right_text};
-use crate::config::{Change, Search, Sweep};
+use crate::config::{Change, Search, Sweep, SweepSettings};
 use kiln_optimization::optimizers::OptimizerConfig;
 use kiln_optimization::schedules::ScheduleConfig;
-use kiln_settings::{ConfigErrors, Override, Source};
+use kiln_settings::{ConfigErrors, Override, Schema, Source};
 
 const ENTRANTS: &str = r#"
 [[entrants]]
@@ -270,4 +272,27 @@ fn entrants_and_seeds_may_be_added_and_nothing_else_may_change() {
     assert_eq!(changes(&["run.batch=2,4", "run.steps=50"]), ["run.steps: 100 -> 50"]);
     assert_eq!(changes(&["run.batch=2,8"]), ["entrants: \"batch=4\" -> none"]);
     assert_eq!(changes(&["run.batch=2,4", "sweep.search=halving"]), ["sweep.search: \"grid\" -> \"halving\""]);
+}
+
+#[test]
+fn every_key_of_a_sweep_is_in_the_readme_with_its_default() {
+    let readme = include_str!("../../../../../configs/README.md");
+    let (_, section) = readme.split_once("\n### Sweep: `[sweep]`\n").expect("there is such a section");
+    let rows = section.lines().skip_while(|line| !line.starts_with("| `")).take_while(|line| line.starts_with("| `"));
+    let documented: BTreeMap<String, String> = rows
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            (cells[1].trim_matches('`').to_owned(), cells[4].trim_matches('`').to_owned())
+        })
+        .collect();
+    let keys: Vec<String> = Schema::of::<SweepSettings>().entries().map(|(path, _)| path.to_owned()).collect();
+    let known: Vec<String> = keys.into_iter().filter(|key| !key.is_empty() && !key.ends_with("[]")).collect();
+    assert_eq!(documented.keys().cloned().collect::<Vec<_>>(), known);
+    let defaults = toml::Table::try_from(SweepSettings::default()).expect("it has a form in TOML");
+    for (key, default) in documented {
+        match defaults.get(&key) {
+            Some(value) => assert_eq!(value.to_string(), default, "{key}"),
+            None => assert!(["none", "[]"].contains(&default.as_str()), "{key}"),
+        }
+    }
 }
