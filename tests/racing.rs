@@ -157,6 +157,9 @@ fn a_race_is_no_run_and_a_run_is_no_race() {
         assert_eq!(finished.code, Some(2), "{}", finished.stderr);
         assert!(finished.stderr.contains("kiln race race.toml"), "{}", finished.stderr);
     }
+    let finished = workshop.kiln(&["train", "lstm.toml", "--set", "model.lstm.dropout=0.0,0.1"]);
+    assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+    assert!(finished.stderr.contains("`kiln sweep` tries several values"), "{}", finished.stderr);
     let finished = workshop.kiln(&["race", "lstm.toml"]);
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
     assert!(finished.stderr.contains("nothing to compare"), "{}", finished.stderr);
