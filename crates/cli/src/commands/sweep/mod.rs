@@ -176,7 +176,8 @@ fn run(sweep: &Sweep, folder: &Path, device: &DeviceArguments) -> anyhow::Result
 fn announce(sweep: &Sweep, folder: &Path) {
     let (entrants, seeds) = (sweep.entrants.len(), sweep.settings.seeds);
     let times = if seeds > 1 { format!(" x {seeds} seeds") } else { String::new() };
-    say(&format!("sweep: {}, {entrants} entrants{times}", folder.display()));
+    let plural = if entrants == 1 { "" } else { "s" };
+    say(&format!("sweep: {}, {entrants} entrant{plural}{times}", folder.display()));
     let run = &sweep.entrants[0].config.run;
     if sweep.settings.search == Search::Halving {
         let halving = Halving::new(entrants, sweep.settings.reduction_factor);
