@@ -151,7 +151,7 @@ fn the_folder_of_a_run_is_not_written_into() {
     workshop.write("runs/mine/config.toml", "");
     let finished = workshop.kiln(&["converge", "small.toml", "--output", "runs/mine"]);
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
-    assert!(finished.stderr.contains("is the folder of a run or a race"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("is the folder of a run or a sweep"), "{}", finished.stderr);
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn broken_folders_and_races_are_listed_beside_the_others() {
     damage(&workshop, &format!("{OLDER}/optimizer.safetensors"));
     workshop.write("runs/broken/config.toml", "this is no TOML");
     workshop.write("runs/pictures/a.svg", "<svg/>");
-    workshop.write("runs/race/race.toml", "nor is this");
+    workshop.write("runs/race/sweep.toml", "nor is this");
     workshop.write("runs/a file", "");
     let run = listed(&workshop, "run");
     assert_eq!((run["state"].as_str(), run["whole_checkpoints"].as_u64()), (Some("damaged"), Some(1)), "{run}");
@@ -170,7 +170,7 @@ fn broken_folders_and_races_are_listed_beside_the_others() {
     assert_eq!(listed(&workshop, "broken")["state"], "damaged");
     assert_eq!(listed(&workshop, "pictures")["kind"], "other");
     let race = listed(&workshop, "race");
-    assert_eq!((race["kind"].as_str(), race["state"].as_str()), (Some("race"), Some("damaged")), "{race}");
+    assert_eq!((race["kind"].as_str(), race["state"].as_str()), (Some("sweep"), Some("damaged")), "{race}");
     let table = workshop.kiln(&["ls", "runs"]).success().stdout;
     assert_eq!(table.lines().filter(|line| line.starts_with('|')).count(), 6, "{table}");
     assert!(table.contains("damaged: checkpoint of step 10"), "{table}");

@@ -6,6 +6,7 @@ mod benching;
 mod checking;
 mod choosing;
 mod command_line;
+mod comparing;
 mod converging;
 #[cfg(target_os = "linux")]
 mod dashboard;

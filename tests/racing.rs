@@ -1,5 +1,6 @@
-//! `kiln race`: several schedules on one model.
+//! `kiln race` and `kiln sweep`: runs that differ, and what comes out.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -52,24 +53,46 @@ fn last_checkpoint(workshop: &Workshop, entrant: &str) -> Vec<(String, Vec<u8>)>
     files
 }
 
+/// The rows of a CSV file among the runs, by the names of the columns.
+fn csv(workshop: &Workshop, name: &str) -> Vec<BTreeMap<String, String>> {
+    let text = fs::read_to_string(workshop.path("runs").join(name)).expect("there is a table");
+    let cells = |line: &str| {
+        // A label with a comma stands in quotes.
+        let parts = line
+            .split('"')
+            .enumerate()
+            .map(|(index, part)| if index % 2 == 0 { part.replace(',', "\n") } else { part.to_owned() });
+        parts.collect::<String>().split('\n').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let names = cells(text.lines().next().expect("there is a header"));
+    text.lines().skip(1).map(|line| names.iter().cloned().zip(cells(line)).collect()).collect()
+}
+
+fn number(text: &str) -> f64 {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
+}
+
 #[test]
 fn a_race_compares_its_entrants_and_continues_past_one_that_diverges() {
     let workshop = workshop(ENTRANTS);
     let finished = workshop.kiln(&race(&[])).success();
     assert!(finished.stderr.contains("hopeless: diverged at step"), "{}", finished.stderr);
     let rows: Vec<&str> = finished.stdout.lines().collect();
-    assert!(rows[0].starts_with("entrant") && rows[0].contains("tokens/s"), "{rows:?}");
-    assert_eq!(rows.len(), 4);
-    assert!(rows[3].starts_with("hopeless") && rows[3].contains("diverged at step"), "{rows:?}");
-    let table = fs::read_to_string(workshop.path("runs/race/race.csv")).expect("there is a table");
-    let cells: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
-    assert_eq!(cells[0][..2], ["label", "folder"]);
-    let first = &cells[1];
-    assert_eq!((first[0], first[1], first[2], first[3]), ("Constant rate", "runs/race/constant-rate", "60", ""));
-    let number = |text: &str| text.parse::<f64>().unwrap_or_else(|_| panic!("{text} in {table}"));
-    assert!(number(first[5]) <= number(first[4]) && number(first[4]) < 3.2, "{table}");
-    assert_eq!(number(first[6]), 0.01);
-    assert!(number(cells[3][3]) > 1.0, "{table}");
+    assert!(rows[0].starts_with("| entrant") && rows[0].contains("tokens/s"), "{rows:?}");
+    assert_eq!(rows.len(), 5);
+    assert!(rows[4].starts_with("| hopeless") && rows[4].contains("diverged at step"), "{rows:?}");
+    let runs = csv(&workshop, "race/runs.csv");
+    let first = |name: &str| runs[0][name].as_str();
+    assert_eq!([first("entrant"), first("folder"), first("steps")], ["Constant rate", "runs/race/constant-rate", "60"]);
+    assert!(number(first("best_valid_loss")) <= number(first("final_valid_loss")), "{runs:?}");
+    assert!(number(first("final_valid_loss")) < 3.2 && first("diverged_at_step").is_empty(), "{runs:?}");
+    assert_eq!(number(first("final_learning_rate")), 0.01);
+    assert_eq!(first("schedule"), "constant");
+    assert!(number(&runs[2]["diverged_at_step"]) > 1.0, "{runs:?}");
+    let summary = csv(&workshop, "race/summary.csv");
+    assert_eq!(summary[2]["entrant"], "hopeless");
+    let behind = number(&summary[1]["behind_best"]);
+    assert_eq!(behind, number(&summary[1]["final_loss"]) - number(&summary[0]["final_loss"]));
     for name in ["validation-loss", "training-loss", "learning-rate"] {
         let picture = fs::read_to_string(workshop.path(&format!("runs/race/{name}.svg"))).expect("there is a picture");
         assert!(picture.contains("Constant rate"), "{name}");
@@ -113,7 +136,7 @@ fn a_stopped_race_resumes_to_the_bits_of_one_that_was_not() {
 
     let words: Vec<&str> = resume.split_once("kiln ").expect("it is a command").1.split_whitespace().collect();
     let resumed = stopped.kiln(&words).success();
-    assert!(resumed.stderr.contains("cosine: going on after step"), "{}", resumed.stderr);
+    assert!(resumed.stderr.contains("cosine: resumed after step"), "{}", resumed.stderr);
     for entrant in ["constant-rate", "cosine"] {
         assert!(last_checkpoint(&stopped, entrant) == last_checkpoint(&whole, entrant), "{entrant} ended elsewhere");
     }
@@ -129,13 +152,102 @@ fn where_nobody_arrives_the_race_has_diverged() {
 #[test]
 fn a_race_is_no_run_and_a_run_is_no_race() {
     let workshop = workshop(ENTRANTS);
-    for command in ["check", "train", "find-rate"] {
+    for command in ["train", "find-rate"] {
         let finished = workshop.kiln(&[command, "race.toml"]);
         assert_eq!(finished.code, Some(2), "{}", finished.stderr);
         assert!(finished.stderr.contains("kiln race race.toml"), "{}", finished.stderr);
     }
+    let finished = workshop.kiln(&["train", "lstm.toml", "--set", "model.lstm.dropout=0.0,0.1"]);
+    assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+    assert!(finished.stderr.contains("`kiln sweep` tries several values"), "{}", finished.stderr);
     let finished = workshop.kiln(&["race", "lstm.toml"]);
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
-    assert!(finished.stderr.contains("[[entrants]]"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("nothing to compare"), "{}", finished.stderr);
     assert!(!workshop.path("runs").exists());
+}
+
+/// `kiln sweep` of the tiny LSTM, whose evaluations are every 20 of 60 steps.
+fn sweep<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["sweep", "lstm.toml", "--device", "cpu", "--run", "race"], more].concat()
+}
+
+fn run_folders(workshop: &Workshop) -> Vec<String> {
+    let entries = fs::read_dir(workshop.path("runs/race")).expect("there is a folder");
+    let folders = entries.map(|entry| entry.expect("it can be listed")).filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_sweep_tells_what_seeds_do_from_what_settings_do() {
+    let workshop = Workshop::with_config("tiny/lstm.toml");
+    let hidden = ["--set", "model.lstm.hidden=8,32", "--seeds"];
+    let one = workshop.kiln(&sweep(&[&hidden[..], &["1"]].concat())).success();
+    assert!(one.stderr.contains("one seed") && !one.stdout.contains('±'), "{}", one.stderr);
+    let before = last_checkpoint(&workshop, "hidden=8");
+    // Seeds are added, and what is there stays.
+    let three = workshop.kiln(&sweep(&[&hidden[..], &["3", "--resume"]].concat())).success();
+    assert!(last_checkpoint(&workshop, "hidden=8") == before, "a finished run was changed");
+    assert_eq!(
+        run_folders(&workshop),
+        ["hidden=32", "hidden=32-seed-2", "hidden=32-seed-3", "hidden=8", "hidden=8-seed-2", "hidden=8-seed-3",]
+    );
+    assert!(three.stdout.contains('±'), "{}", three.stdout);
+    let (runs, summary) = (csv(&workshop, "race/runs.csv"), csv(&workshop, "race/summary.csv"));
+    assert_eq!((runs.len(), summary.len()), (6, 2));
+    let losses: Vec<f64> =
+        runs.iter().filter(|run| run["entrant"] == "hidden=32").map(|run| number(&run["final_valid_loss"])).collect();
+    let mean = losses.iter().sum::<f64>() / 3.0;
+    let deviation = (losses.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+    // The 0.975 quantile of Student's distribution with two degrees of freedom, from any table.
+    let half_width = 4.302_652_729_911_275 * deviation / 3.0_f64.sqrt();
+    let row = summary.iter().find(|row| row["entrant"] == "hidden=32").expect("it is there");
+    assert!((number(&row["final_loss"]) - mean).abs() < 1e-12, "{row:?}");
+    assert!((number(&row["final_loss_half_width"]) - half_width).abs() < 1e-9, "{row:?}");
+    assert_eq!((row["model.lstm.hidden"].as_str(), row["runs"].as_str()), ("32", "3"));
+    let picture = fs::read_to_string(workshop.path("runs/race/validation-loss.svg")).expect("there is a picture");
+    assert!(picture.contains("95 % intervals"));
+
+    let fewer = workshop.kiln(&sweep(&[&hidden[..], &["2", "--resume"]].concat()));
+    assert_eq!(fewer.code, Some(2), "{}", fewer.stderr);
+    assert!(fewer.stderr.contains("sweep.seeds: 3 -> 2"), "{}", fewer.stderr);
+}
+
+#[test]
+fn halving_trains_the_best_on_to_the_bits_of_one_that_was_never_stopped() {
+    let workshop = Workshop::with_config("tiny/lstm.toml");
+    let rates = ["--set", "schedule.cosine.rate=2e-3,1e-2,3e-2,1e-1"];
+    let every = ["--set", "run.evaluate-every=5", "--search", "halving"];
+    let halved = workshop.kiln(&sweep(&[&rates[..], &every].concat())).success();
+    assert!(halved.stderr.contains("halving: 4 to step 15, 2 to step 30, 1 to step 60"), "{}", halved.stderr);
+    let runs = csv(&workshop, "race/runs.csv");
+    let mut steps: Vec<&str> = runs.iter().map(|run| run["steps"].as_str()).collect();
+    steps.sort_unstable();
+    assert_eq!(steps, ["15", "15", "30", "60"]);
+    let best = runs.iter().find(|run| run["steps"] == "60").expect("one reached its end");
+    let folder = best["folder"].strip_prefix("runs/race/").expect("it is in the sweep").to_owned();
+    let rate = format!("schedule.cosine.rate={}", best["schedule.cosine.rate"]);
+    let plain = ["train", "lstm.toml", "--device", "cpu", "--run", "plain", "--set", "run.evaluate-every=5", "--set"];
+    workshop.kiln(&[&plain[..], &[&rate]].concat()).success();
+    let weights = |run: &str| fs::read(newest_checkpoint(&workshop.path("runs").join(run)).join("model.safetensors"));
+    let (halved, plain) = (weights(&format!("race/{folder}")), weights("plain"));
+    assert!(halved.expect("there are weights") == plain.expect("there are weights"), "{folder} ended elsewhere");
+
+    // What is left behind is a run that can be resumed, and the sweep is done.
+    let again = workshop.kiln(&["resume", "race", "--device", "cpu"]).success();
+    assert!(!again.stderr.contains("resumed after step"), "somebody ran again:\n{}", again.stderr);
+}
+
+#[test]
+fn a_race_of_schedules_needs_no_file_of_its_own() {
+    let workshop = Workshop::with_config("tiny/lstm.toml");
+    let race = ["race", "lstm.toml", "--device", "cpu", "--run", "race", "--schedules", "constant,cosine,step"];
+    workshop.kiln(&race).success();
+    assert_eq!(run_folders(&workshop), ["constant", "cosine", "step"]);
+    let unknown = workshop.kiln(&["race", "lstm.toml", "--run", "other", "--schedules", "cosin"]);
+    assert_eq!(unknown.code, Some(2), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("there is no schedule `cosin`"), "{}", unknown.stderr);
+    let compared = workshop.kiln(&["compare", "race", "--json"]).success();
+    assert!(compared.stdout.contains("\"schedule\""), "{}", compared.stdout);
 }

@@ -193,7 +193,7 @@ fn a_race_resumes_only_unchanged_and_says_what_changed() {
     let before = contents(&workshop);
     let refused = race(&["--resume", "--set", "run.keep=7", "--set", "run.steps=12"]);
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
-    for words in ["\n  run.keep: ", "\n  run.steps: 10 -> 12\n", "--run NAME", "runs/race/race.toml"] {
+    for words in ["\n  run.keep: ", "\n  run.steps: 10 -> 12\n", "--run NAME", "runs/race/sweep.toml"] {
         assert!(refused.stderr.contains(words), "{words:?} is not in\n{}", refused.stderr);
     }
     assert!(contents(&workshop) == before, "a refusal wrote something");

@@ -103,14 +103,14 @@ fn a_run_whose_text_was_moved_goes_on_with_the_text_in_its_new_place() {
 #[test]
 fn what_is_no_run_cannot_be_resumed_and_nothing_is_written() {
     let workshop = trained();
-    workshop.write("race/race.toml", "");
+    workshop.write("race/sweep.toml", "");
     workshop.write("elsewhere/notes.txt", "nothing");
     let before = workshop.contents();
     let cases = [
         ("runs/nosuch", 3, "there is no `runs/nosuch`"),
         ("elsewhere", 3, "neither a run folder"),
         ("runs/run/checkpoints/step-00000010", 2, "is a checkpoint"),
-        ("race", 2, "kiln race race/race.toml"),
+        ("race", 2, "nothing to compare"),
     ];
     for (path, code, words) in cases {
         let refused = workshop.kiln(&["resume", path, "--device", "cpu"]);

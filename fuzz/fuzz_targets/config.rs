@@ -1,8 +1,8 @@
 #![no_main]
-//! The configuration of a run, of a race and of an experiment: one reader, three types.
+//! The configuration of a run, of a sweep and of an experiment: one reader, three types.
 use kiln_convergence::Experiment;
 use kiln_settings::Source;
-use kiln_training::config::{Config, RaceConfig};
+use kiln_training::config::{Config, Sweep};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -12,8 +12,8 @@ fuzz_target!(|text: &str| {
         Ok(config) => assert_eq!(Config::read(&again(config.to_toml()), &[]).expect("we wrote it"), config),
         Err(errors) => assert!(errors.to_string().starts_with("fuzz.toml:")),
     }
-    match RaceConfig::read(&source, &[]) {
-        Ok(race) => assert_eq!(RaceConfig::read(&again(race.to_toml()), &[]).expect("we wrote it"), race),
+    match Sweep::read(&source, &[]) {
+        Ok(sweep) => assert_eq!(Sweep::read(&again(sweep.to_toml()), &[]).expect("we wrote it"), sweep),
         Err(errors) => assert!(errors.to_string().starts_with("fuzz.toml:")),
     }
     match Experiment::read(&source, &[]) {

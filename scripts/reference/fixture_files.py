@@ -8,8 +8,6 @@ import json
 import math
 from pathlib import Path
 
-import torch
-
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # More than single precision holds, fewer than where two machines' double precision arithmetic begins to differ.
@@ -88,5 +86,7 @@ def first_difference(stored, computed, where=""):
 
 
 def source(script):
-    """What a fixture says about where it comes from."""
+    """What a fixture of PyTorch's numbers says about where it comes from."""
+    import torch  # not needed by the others
+
     return f"scripts/reference/{script}, PyTorch {torch.__version__.split('+')[0]}"

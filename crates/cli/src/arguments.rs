@@ -6,7 +6,7 @@ use clap::Args;
 use kiln_models::saved::has_weights_alone;
 use kiln_settings::{ConfigFileError, Override, Replaced, Source, read_source};
 use kiln_storage::layout::{self, MANIFEST_FILE};
-use kiln_training::config::{Config, RaceConfig};
+use kiln_training::config::Config;
 
 use crate::device::{Chosen, DeviceError, choose};
 use crate::terminal::say;
@@ -49,17 +49,6 @@ impl ConfigArguments {
         Ok(config.look_beside(&self.config, &self.overrides))
     }
 
-    /// The same of a race.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or is wrong.
-    pub(crate) fn open_race(&self) -> Result<RaceConfig, ConfigFileError> {
-        let source = read_source(&self.config)?;
-        let race = RaceConfig::read(&source, &self.overrides)?;
-        self.say(&RaceConfig::replaced(&source, &self.overrides));
-        Ok(race.look_beside(&self.config, &self.overrides))
-    }
-
     fn say(&self, replaced: &[Replaced]) {
         for Replaced { table, by } in replaced {
             let set = self.overrides.get(*by).map(Override::text).unwrap_or_default();
@@ -88,7 +77,7 @@ impl RunsArguments {
         self.runs.clone().or_else(variable).unwrap_or_else(|| RUNS.into())
     }
 
-    /// The path of a run, a checkpoint or a race as it was given; or, where nothing of that kind is there, of the one
+    /// The path of a run, a checkpoint or a sweep as it was given; or, where nothing of that kind is there, of the one
     /// of that name among all runs.
     pub(crate) fn find(&self, given: &Path) -> PathBuf {
         let among_runs = self.folder().join(given);
@@ -97,7 +86,7 @@ impl RunsArguments {
 }
 
 fn is_something_saved(path: &Path) -> bool {
-    layout::is_run(path) || layout::is_race(path) || path.join(MANIFEST_FILE).exists() || has_weights_alone(path)
+    layout::is_run(path) || layout::is_sweep(path) || path.join(MANIFEST_FILE).exists() || has_weights_alone(path)
 }
 
 /// The device to compute on.

@@ -4,10 +4,10 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    BenchArguments, CacheArguments, CheckArguments, CompletionsArguments, ConvergeArguments, DevicesArguments,
-    EvalArguments, FindRateArguments, InspectArguments, LogArguments, LsArguments, ManualArguments, NewArguments,
-    PruneArguments, RaceArguments, ResumeArguments, RmArguments, SampleArguments, TrainArguments,
-    VerifyResumeArguments,
+    BenchArguments, CacheArguments, CheckArguments, CompareArguments, CompletionsArguments, ConvergeArguments,
+    DevicesArguments, EvalArguments, FindRateArguments, InspectArguments, LogArguments, LsArguments, ManualArguments,
+    NewArguments, PlotArguments, PruneArguments, RaceArguments, ResumeArguments, RmArguments, SampleArguments,
+    SweepArguments, TrainArguments, VerifyResumeArguments,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -35,7 +35,7 @@ pub(crate) enum Command {
     New(NewArguments),
     /// Train a model as a configuration file says, or on a text file
     Train(TrainArguments),
-    /// Resume a run that stopped, wherever its folder is now
+    /// Resume a run, a sweep or a race that stopped, wherever its folder is now
     Resume(ResumeArguments),
     /// Write text with a trained model
     #[command(aliases = ["generate", "chat"])]
@@ -44,7 +44,9 @@ pub(crate) enum Command {
     Eval(EvalArguments),
     /// Find a learning rate for a configuration by trying growing ones
     FindRate(FindRateArguments),
-    /// Train one model once for each of several learning-rate schedules, and compare them
+    /// Train with several values of any keys and several seeds, and compare what comes out
+    Sweep(SweepArguments),
+    /// Train the entrants of a file, or several learning-rate schedules, and compare what comes out
     Race(RaceArguments),
     /// Train twice, once with a stop and a new process in the middle, and compare what comes out, bit by bit
     VerifyResume(VerifyResumeArguments),
@@ -56,6 +58,10 @@ pub(crate) enum Command {
     Bench(BenchArguments),
     /// List runs: how far each is, its best loss, and whether it is whole
     Ls(LsArguments),
+    /// Draw the curves of a run: losses, rate, norm
+    Plot(PlotArguments),
+    /// Compare runs: their curves, the settings that differ, what came out
+    Compare(CompareArguments),
     /// Print what a run has recorded: losses, rates, norms, speed
     Log(LogArguments),
     /// Look into a run or a checkpoint: what it is, and whether every file of it is whole

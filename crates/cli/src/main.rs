@@ -6,6 +6,7 @@ mod commands;
 mod defects;
 mod device;
 mod exit;
+mod recorded;
 mod report;
 mod runs;
 mod screen;
@@ -64,12 +65,15 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Eval(arguments) => commands::eval(&arguments),
         Command::FindRate(arguments) => commands::find_rate(&arguments),
         Command::Race(arguments) => commands::race(&arguments),
+        Command::Sweep(arguments) => commands::sweep(&arguments),
         Command::VerifyResume(arguments) => commands::verify_resume(&arguments),
         Command::Check(arguments) => commands::check(&arguments).map(|()| Exit::Done),
         Command::Converge(arguments) => commands::converge(&arguments),
         Command::Bench(arguments) => commands::bench(&arguments).map(|()| Exit::Done),
         Command::Ls(arguments) => commands::ls(&arguments).map(|()| Exit::Done),
         Command::Inspect(arguments) => commands::inspect(&arguments),
+        Command::Plot(arguments) => commands::plot(&arguments).map(|()| Exit::Done),
+        Command::Compare(arguments) => commands::compare(&arguments).map(|()| Exit::Done),
         Command::Log(arguments) => commands::log(&arguments).map(|()| Exit::Done),
         Command::Prune(arguments) => commands::prune(&arguments).map(|()| Exit::Done),
         Command::Rm(arguments) => commands::rm(&arguments).map(|()| Exit::Done),

@@ -7,8 +7,7 @@ use kiln_data::batches::{EvaluationPlan, TooShort, Windows};
 use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
 use kiln_models::saved::{ModelDescription, has_weights_alone};
-use kiln_settings::Override;
-use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE, RACE_FILE};
+use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE};
 use kiln_storage::{StorageError, steps};
 use kiln_training::config::{Change, Config, Meaning, RefusedChanges, changes as changes_between};
 use kiln_training::learning::check_device;
@@ -29,8 +28,8 @@ pub(crate) fn first_model(config: &Config, data: &PreparedData, chosen: &Chosen)
 /// Whether the run in a folder can be resumed with a configuration, and with which changes. Compared before anything is
 /// prepared or written; without a checkpoint the run starts anew and nothing is compared.
 pub(crate) fn changes(path: &Path, resume: bool, config: &Config) -> anyhow::Result<Vec<(Change, Meaning)>> {
-    if layout::is_race(path) {
-        return Err(UsageError(format!("{} is a race; resume it with `kiln race`", path.display())).into());
+    if layout::is_sweep(path) {
+        return Err(UsageError(sweep_words(path)).into());
     }
     if !resume || steps(path)?.is_empty() {
         return Ok(Vec::new());
@@ -188,10 +187,8 @@ fn check_name(name: &str) -> Result<(), UsageError> {
 /// Makes sure that there is a run at a path, and says of something else what to do with it.
 pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
     let there = path.display();
-    if layout::is_race(path) {
-        let file = path.join(RACE_FILE);
-        let words = resume_race_words(&file, &[], "auto", path);
-        return Err(UsageError(format!("{there} is a race, not a run\n{words}")).into());
+    if layout::is_sweep(path) {
+        return Err(UsageError(sweep_words(path)).into());
     }
     if layout::is_run(path) {
         return Ok(());
@@ -209,25 +206,16 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
     Err(StorageError::NotARun { path: path.to_path_buf() }.into())
 }
 
-/// The line that resumes a run, as it would be typed. The run has its configuration.
+/// What to do with a sweep where a run is wanted.
+fn sweep_words(path: &Path) -> String {
+    let path = quoted(&path.to_string_lossy());
+    format!("{path} is a sweep, not a run; `kiln ls {path}` lists its runs, and `kiln resume {path}` resumes it")
+}
+
+/// The line that resumes a run or a sweep, as it would be typed. What they do is in their folders.
 pub(crate) fn resume_words(run: &Path, device: &str) -> String {
     // The device by its own name: `auto` might choose another one the next time.
     format!("resume it:        kiln resume {} --device {}", quoted(&run.to_string_lossy()), quoted(device))
-}
-
-/// The line that resumes a race, as it would be typed.
-pub(crate) fn resume_race_words(config: &Path, overrides: &[Override], device: &str, race: &Path) -> String {
-    let mut words = vec!["kiln".to_string(), "race".to_string(), quoted(&config.to_string_lossy())];
-    for setting in overrides {
-        words.extend(["--set".to_string(), quoted(&setting.text())]);
-    }
-    words.extend(["--device".to_string(), quoted(device)]);
-    if let Some(runs) = race.parent().filter(|runs| *runs != Path::new("runs")) {
-        words.extend(["--runs".to_string(), quoted(&runs.to_string_lossy())]);
-    }
-    let name = race.file_name().map_or_else(|| race.to_string_lossy(), |name| name.to_string_lossy());
-    words.extend(["--run".to_string(), quoted(&name), "--resume".to_string()]);
-    format!("resume it:        {}", words.join(" "))
 }
 
 /// The word as a shell would need it.

@@ -12,6 +12,11 @@ pub struct Band {
 }
 
 impl Band {
+    /// The mean of `values`, with the interval that Student's distribution gives for as many.
+    pub fn of_95(values: &[f64]) -> Self {
+        Self::of(values, confidence_half_width(values.len()))
+    }
+
     /// The mean of `values`, its interval `quantile` standard errors wide on either side.
     pub(crate) fn of(values: &[f64], quantile: f64) -> Self {
         let n = values.len() as f64;
@@ -55,5 +60,33 @@ impl Line {
         let residuals = points.iter().map(|(x, y)| (y - intercept - slope * x).powi(2)).sum::<f64>();
         let slope_error = if points.len() > 2 { (residuals / (n - 2.0) / spread).sqrt() } else { 0.0 };
         Some(Self { slope, intercept, slope_error })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// SciPy's numbers, made by `scripts/reference/intervals.py`.
+    const FIXTURE: &str = include_str!("../fixtures/intervals.json");
+
+    #[test]
+    fn intervals_are_those_of_scipy() {
+        let fixture: Value = serde_json::from_str(FIXTURE).unwrap();
+        let means = fixture["means"].as_array().unwrap();
+        assert!(means.len() > 3);
+        for case in means {
+            let number = |key: &str| case[key].as_f64().unwrap();
+            let values: Vec<f64> = case["values"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+            let Band { mean, half_width } = Band::of_95(&values);
+            for (found, expected) in
+                [(mean, number("mean")), (mean - half_width, number("low")), (mean + half_width, number("high"))]
+            {
+                assert!((found - expected).abs() < 1e-9 * expected.abs(), "{case}: {found}");
+            }
+        }
+        assert_eq!(Band::of_95(&[2.5]), Band { mean: 2.5, half_width: 0.0 });
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use crate::Violation;
 use serde::de::DeserializeOwned;
 
-use super::document::{self, Overriding};
+use super::document::{self, Node, Overriding};
 use super::hints::{Hints, Replaced};
-use super::problem::{ConfigErrors, Override, Source};
+use super::problem::{ConfigErrors, Override, Problem, Source};
 use super::schema::Schema;
 use super::{mistakes, reader};
 
@@ -76,17 +76,31 @@ pub fn read_with<T: DeserializeOwned>(
     let mut root = document::parse(source).map_err(|problems| ConfigErrors::new(source, overrides, problems))?;
     let schema = Schema::of::<T>();
     let mut problems = Overriding::new(&schema, hints).apply(&mut root, overrides);
-    let reader::Outcome { value, problems: mistakes, broken, renamed } = reader::read::<T>(&root, &schema, hints.word);
-    problems.extend(mistakes);
+    match read_tree(&root, &schema, hints, validate) {
+        Ok(value) if problems.is_empty() => return Ok(value),
+        Ok(_) => {}
+        Err(more) => problems.extend(more),
+    }
+    Err(ConfigErrors::new(source, overrides, problems))
+}
+
+/// Reads a `T` from a tree in which everything is in its place.
+pub(crate) fn read_tree<T: DeserializeOwned>(
+    root: &Node,
+    schema: &Schema,
+    hints: &Hints<'_>,
+    validate: impl FnOnce(&T) -> Vec<Violation>,
+) -> Result<T, Vec<Problem>> {
+    let reader::Outcome { value, mut problems, broken, renamed } = reader::read::<T>(root, schema, hints.word);
     // Which rules depend on what could not be read is asked for each of both; that many mistakes are enough to report.
     if let Some(value) = value.as_ref().filter(|_| broken.len() <= MOST_BROKEN) {
         let violations = validate(value).into_iter().filter(|violation| !depends_on_any(violation, &broken));
         problems
-            .extend(violations.map(|violation| mistakes::violation(renamed.nearest(&root, &violation.key), violation)));
+            .extend(violations.map(|violation| mistakes::violation(renamed.nearest(root, &violation.key), violation)));
     }
     match value {
         Some(value) if problems.is_empty() => Ok(value),
-        _ => Err(ConfigErrors::new(source, overrides, problems)),
+        _ => Err(problems),
     }
 }
 

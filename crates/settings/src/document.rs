@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::hints::{Hints, Replaced};
 use super::problem::{Origin, Override, Problem, Source};
 use super::schema::{Schema, join};
+use super::setting::Setting;
 
 /// A value and its place.
 #[derive(Debug, Clone)]
@@ -49,6 +50,28 @@ impl Value {
     }
 }
 
+impl Value {
+    /// The value in a form of TOML.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Text(text) => format!("{text:?}"),
+            Self::Whole(number) => number.to_string(),
+            Self::Number(number) => format!("{number:?}"),
+            Self::Flag(flag) => flag.to_string(),
+            Self::Date => self.description().to_owned(),
+            Self::List(items) => {
+                let words: Vec<String> = items.iter().map(|item| item.value.words()).collect();
+                format!("[{}]", words.join(", "))
+            }
+            Self::Table(entries) => {
+                let words: Vec<String> =
+                    entries.iter().map(|(key, node)| format!("{key} = {}", node.value.words())).collect();
+                format!("{{ {} }}", words.join(", "))
+            }
+        }
+    }
+}
+
 impl Node {
     /// The entry `key` of a table.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
@@ -67,7 +90,18 @@ impl Node {
         (self.origin, span.clone())
     }
 
-    fn entry(&mut self, key: &str) -> Option<&mut Self> {
+    /// Makes all that is in it stand at one place.
+    pub(crate) fn move_to(&mut self, span: &Range<usize>) {
+        self.span = span.clone();
+        self.key_span = span.clone();
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.move_to(span)),
+            Value::Table(entries) => entries.iter_mut().for_each(|(_, node)| node.move_to(span)),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn entry(&mut self, key: &str) -> Option<&mut Self> {
         match &mut self.value {
             Value::Table(entries) => entries.iter_mut().find(|(name, _)| name == key).map(|(_, node)| node),
             _ => None,
@@ -138,37 +172,55 @@ impl<'a> Overriding<'a> {
     /// Puts the overrides into the tree, later ones over earlier ones. One that is in another table of a choice than
     /// the file chose replaces that.
     pub(crate) fn apply(&mut self, root: &mut Node, overrides: &[Override]) -> Vec<Problem> {
-        let apply = |(index, set)| self.apply_one(root, set, index).err();
+        let apply = |(index, set)| self.set(root, &Setting::of_override(set, index)).err();
         overrides.iter().enumerate().filter_map(apply).collect()
     }
 
-    fn apply_one(&mut self, root: &mut Node, set: &Override, index: usize) -> Result<(), Problem> {
+    /// Puts one value into the tree.
+    pub(crate) fn set(&mut self, root: &mut Node, set: &Setting) -> Result<(), Problem> {
         let key: Vec<&str> = set.key.split('.').map(str::trim).collect();
-        let word = set.value.trim_matches('"');
+        let word = match &set.value.value {
+            Value::Text(word) => word.as_str(),
+            _ => "",
+        };
         let is_choice = self.hints.choice(self.schema, &key.join(".")).contains(&word);
         // A choice that is set to the name of a table means that table, as the file has it or without keys.
         let parts = if is_choice { [&key[..], &[word]].concat() } else { key };
         let (mut table, mut path) = (&mut *root, String::new());
         for part in &parts {
-            self.make_room(table, &path, part, index);
+            self.make_room(table, &path, part, set.value.origin);
             path = join(&path, part);
             let Some(entry) = table.entry(part) else { break };
             table = entry;
         }
-        let origin = Origin::Override(index);
         if !is_choice {
-            return set_value(root, set, &parts, overriding_value(set, origin), origin);
+            return set_value(root, set, &parts, set.value.clone());
         }
         if root_has(root, &parts) {
             return Ok(());
         }
-        let empty = Node { value: Value::Table(Vec::new()), ..overriding_value(set, origin) };
-        set_value(root, set, &parts, empty, origin)
+        set_value(root, set, &parts, Node { value: Value::Table(Vec::new()), ..set.value.clone() })
+    }
+
+    /// Puts all that is in a table over what is in the tree.
+    pub(crate) fn put(&mut self, root: &mut Node, over: &Node) {
+        self.put_at(root, over, "");
+    }
+
+    fn put_at(&mut self, table: &mut Node, over: &Node, path: &str) {
+        let Value::Table(entries) = &over.value else { return };
+        for (key, node) in entries {
+            self.make_room(table, path, key, node.origin);
+            match table.entry(key) {
+                Some(below) if is_table(below) && is_table(node) => self.put_at(below, node, &join(path, key)),
+                _ => insert(table, key, node.clone()),
+            }
+        }
     }
 
     /// Removes from a table of the file what excludes `key`. What another override set stays: two that contradict each
     /// other are a mistake.
-    fn make_room(&mut self, table: &mut Node, path: &str, key: &str, index: usize) {
+    fn make_room(&mut self, table: &mut Node, path: &str, key: &str, origin: Origin) {
         let names = self.hints.choice(self.schema, path);
         let Value::Table(entries) = &mut table.value else { return };
         if names.contains(&key) {
@@ -176,18 +228,24 @@ impl<'a> Overriding<'a> {
                 name != key && names.contains(&name.as_str()) && node.origin == Origin::File
             };
             for (name, _) in entries.extract_if(.., |entry| is_excluded(entry)) {
-                self.replaced.push(Replaced { table: join(path, &name), by: index });
+                if let Origin::Override(by) = origin {
+                    self.replaced.push(Replaced { table: join(path, &name), by });
+                }
             }
         }
     }
+}
+
+fn is_table(node: &Node) -> bool {
+    matches!(node.value, Value::Table(_))
 }
 
 fn root_has(root: &Node, parts: &[&str]) -> bool {
     parts.iter().try_fold(root, |node, part| node.get(part)).is_some()
 }
 
-fn set_value(root: &mut Node, set: &Override, parts: &[&str], value: Node, origin: Origin) -> Result<(), Problem> {
-    let key_span = 0..set.key.len();
+fn set_value(root: &mut Node, set: &Setting, parts: &[&str], value: Node) -> Result<(), Problem> {
+    let (key_span, origin) = (value.key_span.clone(), value.origin);
     let Some((last, parts)) = parts.split_last() else { return Ok(()) };
     let mut table = root;
     for (depth, part) in parts.iter().enumerate() {
@@ -202,14 +260,14 @@ fn set_value(root: &mut Node, set: &Override, parts: &[&str], value: Node, origi
             insert(table, part, node);
         }
         table = match table.entry(part) {
-            Some(entry) if matches!(entry.value, Value::Table(_)) => entry,
+            Some(entry) if is_table(entry) => entry,
             _ => {
                 let parent = parts[..=depth].join(".");
                 return Err(Problem {
                     key: set.key.clone(),
                     message: format!("`{}` cannot be set: `{parent}` is a value, not a table", set.key),
                     label: "leads through a value".into(),
-                    help: vec![format!("write `{} {parent}=VALUE`", set.name)],
+                    help: vec![format!("write `{}{parent}=VALUE`", set.option)],
                     origin,
                     span: key_span,
                 });
@@ -231,14 +289,14 @@ fn insert(table: &mut Node, key: &str, node: Node) {
     }
 }
 
-fn overriding_value(set: &Override, origin: Origin) -> Node {
-    let start = set.key.len() + 1;
-    let value = match DeValue::parse(&set.value) {
+/// The value that a text of an override stands for, which begins at `start` of its text.
+pub(crate) fn typed_value(text: &str, origin: Origin, start: usize, key_span: Range<usize>) -> Node {
+    let value = match DeValue::parse(text) {
         Ok(value) => from_value(value.get_ref(), origin, start),
-        Err(_) => Value::Text(set.value.clone()),
+        Err(_) => Value::Text(text.to_owned()),
     };
-    let typed = (!matches!(value, Value::Text(_) | Value::List(_) | Value::Table(_))).then(|| set.value.clone());
-    Node { value, origin, span: start..start + set.value.len(), key_span: 0..set.key.len(), typed }
+    let typed = (!matches!(value, Value::Text(_) | Value::List(_) | Value::Table(_))).then(|| text.to_owned());
+    Node { value, origin, span: start..start + text.len(), key_span, typed }
 }
 
 fn from_table(table: &DeTable<'_>, origin: Origin, offset: usize) -> Value {

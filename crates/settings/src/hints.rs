@@ -20,7 +20,7 @@ impl Default for Hints<'_> {
 
 impl Hints<'_> {
     /// The names of the tables of which `table` takes one.
-    pub(crate) fn choice<'a>(&'a self, schema: &'a Schema, table: &str) -> &'a [&'a str] {
+    pub fn choice<'a>(&'a self, schema: &'a Schema, table: &str) -> &'a [&'a str] {
         match schema.get(table).map(|entry| &entry.kind) {
             Some(Kind::Choice(names)) => names,
             _ => self.alternatives.iter().find(|(path, _)| *path == table).map_or(&[], |(_, names)| names),

@@ -16,10 +16,12 @@ mod problem;
 mod reader;
 pub mod rules;
 mod schema;
+mod setting;
 mod source;
 mod suggestion;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod violation;
 
 pub use checked::{read, read_with, replaced};
@@ -27,5 +29,7 @@ pub use document::key_span;
 pub use hints::{Hints, Replaced};
 pub use problem::{ConfigErrors, Origin, Override, Problem, Source};
 pub use schema::{Entry, Kind, Schema, join};
-pub use source::{ConfigFileError, read_source};
+pub use setting::Setting;
+pub use source::{ConfigFileError, MOST_BYTES, read_source};
+pub use tree::Tree;
 pub use violation::Violation;

@@ -10,7 +10,7 @@ use super::problem::{ConfigErrors, Source};
 /// Nobody writes settings of more bytes; a larger file was named by mistake. The tree and the mistakes of a file take
 /// up to
 /// five hundred times its text, which this keeps to some thirty megabytes.
-const MOST_BYTES: u64 = 64 << 10;
+pub const MOST_BYTES: u64 = 64 << 10;
 
 /// Why a configuration file could not be used.
 #[derive(Debug, thiserror::Error)]

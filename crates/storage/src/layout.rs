@@ -10,15 +10,15 @@
 //!     training-weights.safetensors  recurrent-state.safetensors     where training needs them
 //! ```
 //!
-//! The folder of a race has `race.toml` instead of `config.toml`, and a run folder for each entrant; one that diverged
-//! has `diverged.json`.
+//! The folder of a sweep, which a race is too, has `sweep.toml` instead of `config.toml`, and a run folder for each
+//! entrant and seed; one that diverged has `diverged.json`.
 
 use std::path::{Path, PathBuf};
 
 /// The resolved configuration of a run, TOML. A folder that has it is a run.
 pub const CONFIG_FILE: &str = "config.toml";
-/// The resolved configuration of a race, TOML. A folder that has it is a race.
-pub const RACE_FILE: &str = "race.toml";
+/// The entrants of a sweep or a race, TOML. A folder that has it is that of a sweep.
+pub const SWEEP_FILE: &str = "sweep.toml";
 /// The tokenizer of a run, JSON as Hugging Face has it.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// What it would take to repeat a run, JSON.
@@ -32,7 +32,7 @@ pub const HISTORY_FILE: &str = "history.jsonl";
 pub const BEST_FILE: &str = "best";
 /// Locked by the process that trains; holds its number.
 pub const LOCK_FILE: &str = "lock";
-/// Where and why an entrant of a race diverged, JSON.
+/// Where and why a run of a sweep diverged, JSON.
 pub const DIVERGED_FILE: &str = "diverged.json";
 /// The folder of the checkpoints.
 pub const CHECKPOINTS: &str = "checkpoints";
@@ -55,9 +55,9 @@ pub fn is_run(folder: &Path) -> bool {
     [CHECKPOINTS, CONFIG_FILE, LOCK_FILE].iter().any(|name| folder.join(name).exists())
 }
 
-/// Whether a folder is that of a race.
-pub fn is_race(folder: &Path) -> bool {
-    folder.join(RACE_FILE).exists()
+/// Whether a folder is that of a sweep.
+pub fn is_sweep(folder: &Path) -> bool {
+    folder.join(SWEEP_FILE).exists()
 }
 
 /// The folder of the checkpoint of `step` in a run.

@@ -9,8 +9,8 @@ pub mod evaluation;
 pub mod gradient_measurements;
 pub mod learning;
 pub mod misleading;
-pub mod race;
 pub mod run;
 mod running_mean;
+pub mod sweep;
 
 pub use running_mean::RunningMean;

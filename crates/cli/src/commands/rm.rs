@@ -1,4 +1,4 @@
-//! `kiln rm RUN...`: removes runs and races.
+//! `kiln rm RUN...`: removes runs and sweeps.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::terminal::say;
 /// Arguments of `kiln rm`.
 #[derive(Debug, Args)]
 pub(crate) struct RmArguments {
-    /// The runs or races, by their folders or names
+    /// The runs, sweeps or races, by their folders or names
     #[arg(required = true)]
     run: Vec<PathBuf>,
 
@@ -50,12 +50,12 @@ pub(crate) fn rm(arguments: &RmArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes sure that there is a run or a race which nobody trains.
+/// Makes sure that there is a run or a sweep which nobody trains.
 fn make_sure(path: &Path) -> anyhow::Result<()> {
     if !path.exists() {
         return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
     }
-    if !layout::is_run(path) && !layout::is_race(path) {
+    if !layout::is_run(path) && !layout::is_sweep(path) {
         return Err(StorageError::NotARun { path: path.to_path_buf() }.into());
     }
     Ok(RunFolder::refuse_second_trainer(path)?)

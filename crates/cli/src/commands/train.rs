@@ -11,7 +11,7 @@ use clap::Args;
 use kiln_data::shards::{EntropyFloor, PreparedData};
 use kiln_models::{LanguageModel, Tokenizer};
 use kiln_settings::Override;
-use kiln_storage::layout::{CONFIG_FILE, METRICS_FILE};
+use kiln_storage::layout::{self, CONFIG_FILE, METRICS_FILE};
 use kiln_storage::steps;
 use kiln_training::config::{Config, DEFAULT_PROMPT};
 use kiln_training::estimate::Estimate;
@@ -21,6 +21,7 @@ use kiln_training::run::{Metrics, RunFolder};
 
 use super::new;
 use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments, is_text, overriding};
+use crate::commands::resume_sweep;
 use crate::device::{self, Chosen};
 use crate::exit::{Exit, UsageError};
 use crate::runs;
@@ -60,7 +61,7 @@ pub(crate) struct TrainArguments {
 /// Arguments of `kiln resume`.
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArguments {
-    /// The folder of the run, wherever it is now; a mere name is looked for among the runs too
+    /// The folder of the run, the sweep or the race, wherever it is now; a mere name is looked for among the runs too
     run: PathBuf,
 
     /// Change a key of the run's configuration that may change, for example `--set run.steps=2000`; may be repeated
@@ -117,6 +118,13 @@ fn train_on(text: &Path, arguments: &TrainArguments) -> anyhow::Result<Exit> {
 /// `kiln resume`.
 pub(crate) fn resume(arguments: &ResumeArguments) -> anyhow::Result<Exit> {
     let path = arguments.runs.find(&arguments.run);
+    if layout::is_sweep(&path) {
+        if !arguments.overrides.is_empty() || arguments.training.stop_after.is_some() {
+            let words = "is a sweep, which resumes as it is, without --set and --stop-after";
+            return Err(UsageError(format!("{} {words}", path.display())).into());
+        }
+        return resume_sweep(&path, &arguments.training.device);
+    }
     runs::make_sure_of_a_run(&path)?;
     let config = Config::open(&path.join(CONFIG_FILE), &arguments.overrides)
         .context("the run's own configuration is needed to resume it")?;

@@ -6,7 +6,7 @@ use kiln_data::shards::DataError;
 use kiln_models::saved::{SavedModelError, WeightProblem};
 use kiln_settings::ConfigFileError;
 use kiln_storage::StorageError;
-use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, RACE_FILE, is_race};
+use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, SWEEP_FILE, is_sweep};
 use kiln_training::config::RefusedChanges;
 use kiln_training::run::{CheckpointError, FolderError};
 
@@ -134,7 +134,7 @@ fn of_changes(error: &RefusedChanges) -> String {
                 `--run NAME`"
             .into();
     }
-    let document = error.run.join(if is_race(&error.run) { RACE_FILE } else { CONFIG_FILE });
+    let document = error.run.join(if is_sweep(&error.run) { SWEEP_FILE } else { CONFIG_FILE });
     format!(
         "start anew with them under another name by `--run NAME`, or resume with the values that are in `{}`",
         document.display()

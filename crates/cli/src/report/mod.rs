@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str};
-use kiln_settings::{ConfigErrors, ConfigFileError, Problem};
+use kiln_settings::{ConfigErrors, ConfigFileError, Origin, Problem};
 use kiln_training::run::FolderError;
 
 /// Prints an error to stderr, in colours if stderr is a terminal that takes them.
@@ -59,7 +59,16 @@ fn problem_group<'a>(problem: &'a Problem, name: &'a str, source: &'a str) -> Gr
     }
     let snippet = Snippet::source(source).path(name).annotation(annotation);
     let group = Level::ERROR.primary_title(&problem.message).element(snippet);
+    let several = "`kiln sweep` tries several values, one after the other";
+    let group = if has_several_values(problem, source) { group.element(Level::HELP.message(several)) } else { group };
     problem.help.iter().fold(group, |group, help| group.element(Level::HELP.message(normalize_untrusted_str(help))))
+}
+
+/// Whether the value that is wrong looks like several, set on the command line.
+fn has_several_values(problem: &Problem, source: &str) -> bool {
+    let value = source.get(problem.span.clone()).unwrap_or_default();
+    let is_set = matches!(problem.origin, Origin::Override(_));
+    is_set && (value.contains(',') || value.contains("..")) && !value.starts_with(['[', '{', '"', '\''])
 }
 
 fn plain_error(error: &anyhow::Error, colours: bool) -> String {

@@ -20,16 +20,18 @@
 //! between sections are in `rules.rs`. How a file is read is `kiln-settings`'s affair.
 
 mod changes;
-mod race;
+mod differences;
 mod reading;
 mod rules;
 mod run;
 mod sections;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use changes::{Change, Meaning, RefusedChanges, changes};
-pub use race::{Entrant, RaceConfig};
+pub use differences::{Difference, differences};
 pub use run::{DEFAULT_PROMPT, OnSaveError, Precision, RunConfig};
 pub use sections::Config;
+pub use sweep::{Entrant, Search, Sweep, SweepRun, SweepSettings};

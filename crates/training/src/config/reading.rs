@@ -7,7 +7,6 @@ use kiln_settings::{
     read_source, read_with, replaced,
 };
 
-use kiln_data::corpus::DataConfig;
 use kiln_models::TokenizerConfig;
 
 use super::rules;
@@ -49,7 +48,17 @@ impl Config {
     /// lead there from now on. What `overrides` name was typed, and leads where it leads from the current folder.
     #[must_use]
     pub fn look_beside(mut self, file: &Path, overrides: &[Override]) -> Self {
-        look_beside(&mut self.data, &mut self.tokenizer, file, overrides);
+        let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return self };
+        let is_typed = |section: &str| overrides.iter().any(|given| given.text().trim_start().starts_with(section));
+        if !is_typed("data") {
+            self.data.look_in(folder);
+        }
+        if let TokenizerConfig::File(config) = &mut self.tokenizer
+            && !is_typed("tokenizer")
+            && folder.join(&config.path).exists()
+        {
+            config.path = folder.join(&config.path);
+        }
         self
     }
 
@@ -83,25 +92,11 @@ impl Config {
     }
 }
 
-/// [`Config::look_beside`] for what every kind of configuration has.
-pub(super) fn look_beside(data: &mut DataConfig, tokenizer: &mut TokenizerConfig, file: &Path, overrides: &[Override]) {
-    let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return };
-    let is_typed = |section: &str| overrides.iter().any(|given| given.text().trim_start().starts_with(section));
-    if !is_typed("data") {
-        data.look_in(folder);
-    }
-    if let TokenizerConfig::File(config) = tokenizer
-        && !is_typed("tokenizer")
-        && folder.join(&config.path).exists()
-    {
-        config.path = folder.join(&config.path);
-    }
-}
-
 /// What a file is that isn't a run: the key that shows it, what to say, what the key belongs to, and the command for
 /// it.
-const OTHER_FILES: [(&str, &str, &str, &str); 3] = [
-    ("entrants", "this is the file of a race, which has [[entrants]] instead of one [schedule]", "a race", "race"),
+const OTHER_FILES: [(&str, &str, &str, &str); 4] = [
+    ("entrants", "this is the file of a race, whose runs differ by [[entrants]]", "a race", "race"),
+    ("sweep", "this is the file of a sweep, whose runs differ by what is in [sweep]", "a sweep", "sweep"),
     ("curves", "this is an experiment of the lab, which has [[curves]] instead of a [model]", "the lab", "converge"),
     ("experiments", "this is a list of experiments of the lab", "the lab", "converge"),
 ];

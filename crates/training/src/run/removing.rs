@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use kiln_storage::layout::{
     BEST_FILE, CARRIED_STATE_FILE, CHECKPOINTS, CONFIG_FILE, DIVERGED_FILE, HISTORY_FILE, LOCK_FILE, METRICS_FILE,
-    OPTIMIZER_FILE, RECORD_FILE, TOKENIZER_FILE, TRAINING_WEIGHTS_FILE, is_race, is_run,
+    OPTIMIZER_FILE, RECORD_FILE, TOKENIZER_FILE, TRAINING_WEIGHTS_FILE, is_run, is_sweep,
 };
 use kiln_storage::{
     DiskFiles, StorageError, best_step, checkpoint_folder, clean_run, drop_files, list_checkpoints, list_leftovers,
@@ -100,7 +100,7 @@ pub fn prune(run: &Path, keep: Keep, weights_only: bool) -> Result<Pruned, Folde
     Ok(Pruned { kept, removed, freed: before.saturating_sub(after) })
 }
 
-/// Removes the folder of a run or a race, which loses its name first; gives the bytes that it had. Nothing is removed
+/// Removes the folder of a run or a sweep, which loses its name first; gives the bytes that it had. Nothing is removed
 /// where a run in it is being trained, or where it holds something that no run has.
 ///
 /// # Errors
@@ -118,9 +118,9 @@ pub fn remove(path: &Path) -> Result<u64, FolderError> {
     Ok(bytes)
 }
 
-/// The run itself, or those of a race.
+/// The run itself, or those of a sweep.
 fn runs_in(path: &Path) -> Result<Vec<PathBuf>, FolderError> {
-    if !is_race(path) {
+    if !is_sweep(path) {
         return Ok(vec![path.to_path_buf()]);
     }
     let entries = list(path)?;

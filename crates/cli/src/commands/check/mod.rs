@@ -2,17 +2,22 @@
 
 mod report;
 mod speed;
+mod sweep;
 mod text;
 mod words;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use clap::Args;
-use kiln_training::config::Config;
+use kiln_settings::{ConfigFileError, Source, read_source};
+use kiln_training::config::{Config, Sweep};
 use kiln_training::estimate::Estimate;
 use kiln_training::misleading::{TextNumbers, misleading};
+use serde::Serialize;
 
 use self::report::{Report, Time};
+use self::sweep::SweepReport;
 use self::text::{TextFacts, Vocabulary};
 use crate::arguments::ConfigArguments;
 use crate::device;
@@ -43,19 +48,46 @@ const SECONDS_TO_START: f64 = 10e-6;
 /// # Errors
 /// When the configuration is wrong, or a file that it names is.
 pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
+    let source = read_source(&arguments.config.config)?;
+    if Sweep::is_in(&source) {
+        return check_sweep(arguments, &source);
+    }
     let config = arguments.config.open()?;
-    let report = report(arguments, &config)?;
+    let report = report(arguments, &config, &mut Speeds::default())?;
+    let words = || words::describe(&report, &config);
+    print(arguments.json, &report, words)
+}
+
+/// Prints the report, as JSON or in words.
+fn print(json: bool, report: &impl Serialize, words: impl Fn() -> String) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    if arguments.json {
-        serde_json::to_writer_pretty(&mut stdout, &report)?;
+    if json {
+        serde_json::to_writer_pretty(&mut stdout, report)?;
         writeln!(stdout)?;
     } else {
-        stdout.write_all(words::describe(&report, &config).as_bytes())?;
+        stdout.write_all(words().as_bytes())?;
     }
     Ok(stdout.flush()?)
 }
 
-fn report(arguments: &CheckArguments, config: &Config) -> anyhow::Result<Report> {
+/// The same of a race or a sweep: every entrant.
+fn check_sweep(arguments: &CheckArguments, source: &Source) -> anyhow::Result<()> {
+    let sweep = Sweep::read(source, &arguments.config.overrides).map_err(ConfigFileError::from)?;
+    let sweep = sweep.look_beside(&arguments.config.config, &arguments.config.overrides);
+    let mut speeds = Speeds::default();
+    let reports: Vec<Report> = sweep
+        .entrants
+        .iter()
+        .map(|entrant| report(arguments, &entrant.config, &mut speeds))
+        .collect::<anyhow::Result<_>>()?;
+    let report = SweepReport::new(source.name.clone(), &sweep, reports);
+    print(arguments.json, &report, || report.words())
+}
+
+/// How fast products of each size run, measured once.
+type Speeds = BTreeMap<[usize; 3], f64>;
+
+fn report(arguments: &CheckArguments, config: &Config, speeds: &mut Speeds) -> anyhow::Result<Report> {
     let text = TextFacts::find(config)?;
     let vocabulary = Vocabulary::find(config, &text)?;
     text.fits(config)?;
@@ -65,7 +97,7 @@ fn report(arguments: &CheckArguments, config: &Config) -> anyhow::Result<Report>
     let parameters_per_token = parameters_of(2) - parameters_of(1);
     let tokens = text.training_tokens(config);
     let numbers = TextNumbers { training_tokens: tokens, vocabulary: vocabulary.size, documents: text.documents() };
-    let time = needs.as_ref().map(|needs| expected_time(config, needs)).transpose()?;
+    let time = needs.as_ref().map(|needs| expected_time(config, needs, speeds)).transpose()?;
     Ok(Report {
         config: arguments.config.config.display().to_string(),
         model: config.model.name(),
@@ -81,10 +113,14 @@ fn report(arguments: &CheckArguments, config: &Config) -> anyhow::Result<Report>
     })
 }
 
-fn expected_time(config: &Config, needs: &Estimate) -> anyhow::Result<Time> {
+fn expected_time(config: &Config, needs: &Estimate, speeds: &mut Speeds) -> anyhow::Result<Time> {
     let processor = device::choose("cpu")?;
     let product = speed::typical_product(config);
-    let flops_per_second = speed::measure(&processor.device, product)?;
+    let flops_per_second = match speeds.get(&product) {
+        Some(speed) => *speed,
+        None => speed::measure(&processor.device, product)?,
+    };
+    speeds.insert(product, flops_per_second);
     let batches = config.run.steps as f64 * config.run.accumulate as f64;
     let starting = SECONDS_TO_START * speed::operations_started(config) * batches;
     let seconds = BEYOND_PRODUCTS * needs.training_flops / flops_per_second + starting;

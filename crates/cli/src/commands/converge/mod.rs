@@ -14,7 +14,7 @@ use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
 use kiln_convergence::{Arithmetic, Experiment, LabError, LabFile, Lecture, Verdict};
-use kiln_storage::layout::{CONFIG_FILE, RACE_FILE};
+use kiln_storage::layout::{CONFIG_FILE, SWEEP_FILE};
 
 use self::made::{Drawn, Made};
 use crate::arguments::ConfigArguments;
@@ -53,9 +53,9 @@ pub(crate) fn converge(arguments: &ConvergeArguments) -> anyhow::Result<Exit> {
         say("this device has no double precision: errors below about 1e-7 of the first one are rounding");
     }
     let folder = arguments.output.clone().unwrap_or_else(|| Path::new("runs").join(stem(path)));
-    if [CONFIG_FILE, RACE_FILE].iter().any(|file| folder.join(file).exists()) {
+    if [CONFIG_FILE, SWEEP_FILE].iter().any(|file| folder.join(file).exists()) {
         let folder = folder.display();
-        return Err(UsageError(format!("{folder} is the folder of a run or a race; name another by --output")).into());
+        return Err(UsageError(format!("{folder} is the folder of a run or a sweep; name another by --output")).into());
     }
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let interrupter = Interrupter::new();

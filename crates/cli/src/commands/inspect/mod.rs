@@ -43,8 +43,8 @@ pub(crate) fn inspect(arguments: &InspectArguments) -> anyhow::Result<Exit> {
     if is_checkpoint(path) {
         return print(&checkpoint::report(path)?, arguments.json);
     }
-    if layout::is_race(path) {
-        let words = format!("{0} is a race; `kiln ls {0}` lists its runs, which can be inspected", path.display());
+    if layout::is_sweep(path) {
+        let words = format!("{0} is a sweep; `kiln ls {0}` lists its runs, which can be inspected", path.display());
         return Err(UsageError(words).into());
     }
     if [CHECKPOINTS, CONFIG_FILE].iter().any(|file| path.join(file).exists()) {

@@ -90,10 +90,10 @@ fn table(rows: &[Row], columns: &[Column]) -> Table {
     table
 }
 
-/// How much there is in all. The bytes of a race are those of its runs, which are listed too.
+/// How much there is in all. The bytes of a sweep are those of its runs, which are listed too.
 fn totals(rows: &[Row]) -> String {
     let runs = rows.iter().filter(|row| row.kind == "run").count();
-    let bytes = rows.iter().filter(|row| row.kind != "race").map(|row| row.bytes).sum();
+    let bytes = rows.iter().filter(|row| row.kind != "sweep").map(|row| row.bytes).sum();
     let plural = if runs == 1 { "" } else { "s" };
     let cached = cache_folder().ok().and_then(|cache| kiln_data::cache::list(&cache).ok()).unwrap_or_default();
     let cache = sizes::bytes(cached.iter().map(|cached| cached.bytes).sum());

@@ -1,14 +1,14 @@
-//! The lines of the list: runs, races, and folders that are neither.
+//! The lines of the list: runs, sweeps, and folders that are neither.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use kiln_storage::layout::{self, RACE_FILE};
-use kiln_training::config::RaceConfig;
-use kiln_training::race::Diverged;
+use kiln_storage::layout::{self, SWEEP_FILE};
+use kiln_training::config::Sweep;
 use kiln_training::run::{RunState, RunSurvey};
+use kiln_training::sweep::Diverged;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use serde_json::Value;
 pub(super) struct Row {
     /// The folder below the listed one.
     pub(super) name: String,
-    /// `run`, `race`, or `other` for a folder that is neither.
+    /// `run`, `sweep`, or `other` for a folder that is neither.
     pub(super) kind: &'static str,
     pub(super) model: Option<&'static str>,
     pub(super) parameters: Option<u64>,
@@ -31,7 +31,7 @@ pub(super) struct Row {
     pub(super) bits_per_byte: Option<f64>,
     pub(super) whole_checkpoints: Option<usize>,
     pub(super) checkpoints: Option<usize>,
-    /// `training`, `done`, `stopped`, `diverged`, `damaged`; of a race how many are done.
+    /// `training`, `done`, `stopped`, `diverged`, `damaged`; of a sweep how many are done.
     pub(super) state: String,
     /// The process that trains.
     pub(super) process: Option<u32>,
@@ -88,11 +88,11 @@ pub(super) fn folders(folder: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The line of a run; of a race, and then those of its runs.
+/// The line of a run; of a sweep, and then those of its runs.
 pub(super) fn rows(folder: &Path, name: &str) -> Vec<Row> {
     let path = folder.join(name);
-    if layout::is_race(&path) {
-        return race_rows(&path, name);
+    if layout::is_sweep(&path) {
+        return sweep_rows(&path, name);
     }
     vec![run_row(&path, name)]
 }
@@ -142,25 +142,22 @@ fn run_row(path: &Path, name: &str) -> Row {
     }
 }
 
-fn race_rows(path: &Path, name: &str) -> Vec<Row> {
+fn sweep_rows(path: &Path, name: &str) -> Vec<Row> {
     let runs = folders(path).unwrap_or_default();
     let runs: Vec<Row> = runs.iter().map(|run| run_row(&path.join(run), &format!("{name}/{run}"))).collect();
-    let race = RaceConfig::open(&path.join(RACE_FILE), &[]);
+    let sweep = Sweep::open(&path.join(SWEEP_FILE), &[]);
     let ended = runs.iter().filter(|run| matches!(run.state.as_str(), "done" | "diverged")).count();
-    let entrants = race.as_ref().map_or(runs.len(), |race| race.entrants.len());
+    let all = sweep.as_ref().map_or(runs.len(), |sweep| sweep.runs().len());
     let best = runs.iter().filter_map(|run| run.best_loss).min_by(f64::total_cmp);
-    let damage = race.as_ref().err().map(|error| error.to_string().lines().next().unwrap_or_default().to_owned());
+    let damage = sweep.as_ref().err().map(|error| error.to_string().lines().next().unwrap_or_default().to_owned());
     let row = Row {
         name: name.to_owned(),
-        kind: "race",
-        model: race.as_ref().ok().map(|race| race.model.name()),
-        steps: race.as_ref().ok().map(|race| race.run.steps),
+        kind: "sweep",
         best_loss: best,
-        state: if damage.is_some() { "damaged".to_owned() } else { format!("{ended} of {entrants} done") },
+        state: if damage.is_some() { "damaged".to_owned() } else { format!("{ended} of {all} done") },
         damage: damage.into_iter().collect(),
         bytes: runs.iter().map(|run| run.bytes).sum(),
         changed: runs.iter().filter_map(|run| run.changed).max(),
-        config: race.as_ref().ok().and_then(|race| serde_json::to_value(race).ok()).unwrap_or_default(),
         ..Row::default()
     };
     std::iter::once(row).chain(runs).collect()

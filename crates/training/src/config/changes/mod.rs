@@ -49,7 +49,7 @@ impl fmt::Display for Change {
 }
 
 /// The value as TOML, where a text with line ends stays on one line.
-fn on_one_line(value: &Value) -> String {
+pub(super) fn on_one_line(value: &Value) -> String {
     match value {
         // TOML's basic strings escape as JSON's do.
         Value::String(text) => serde_json::Value::from(text.as_str()).to_string(),
@@ -176,8 +176,7 @@ const RULES: &[(&str, Rule)] = &[
 /// Every key in which two configurations differ, in alphabetical order, and what that means for a run that was trained
 /// with the first and is to resume with the second.
 pub fn changes(before: &Config, now: &Config) -> Vec<(Change, Meaning)> {
-    let schema = Schema::of::<Config>();
-    let [before, now] = [Document::new(&schema, before), Document::new(&schema, now)];
+    let [before, now] = [Document::new(before), Document::new(now)];
     let mut found = Vec::new();
     for key in before.values.keys().chain(now.values.keys().filter(|key| !before.values.contains_key(*key))) {
         // Under another choice all keys are others; the choice alone says so.
@@ -196,15 +195,17 @@ pub fn changes(before: &Config, now: &Config) -> Vec<(Change, Meaning)> {
 }
 
 /// A configuration as dotted keys.
-struct Document {
+pub(super) struct Document {
     /// Every value by its key; and for each section that is a choice the name of what was chosen.
-    values: BTreeMap<String, Value>,
-    choices: Vec<String>,
+    pub(super) values: BTreeMap<String, Value>,
+    /// The keys of sections that are choices.
+    pub(super) choices: Vec<String>,
     schedule_ends_with_the_run: bool,
 }
 
 impl Document {
-    fn new(schema: &Schema, config: &Config) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
+        let schema = Schema::of::<Config>();
         let is_choice = |(path, entry): (&str, &Entry)| matches!(entry.kind, Kind::Choice(_)).then(|| path.to_owned());
         let choices: Vec<String> = schema.entries().filter_map(is_choice).collect();
         // Text that TOML itself wrote; see `Config::to_toml`.

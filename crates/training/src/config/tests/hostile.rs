@@ -5,7 +5,7 @@ use std::fs;
 use kiln_hostile::{Fate, Form, each_mutant};
 
 use super::support::{choices, right_text};
-use crate::config::{Config, RaceConfig};
+use crate::config::{Config, Sweep};
 use kiln_settings::{ConfigFileError, Source};
 
 const ENTRANTS: &str = "\n[[entrants]]\nlabel = \"one\"\n[entrants.schedule.constant]\nrate = 0.001\n\n[[entrants]]\n\
@@ -58,8 +58,8 @@ fn every_mutant_of_a_race_is_refused_with_its_place_or_reads_back_equal() {
     let run = right_text("run").replace("[schedule.constant]\nrate = 0.001\n", "");
     let tally = each_mutant(&[(run + ENTRANTS).into_bytes()], Form::Text, |bytes| {
         fs::write(&path, bytes).expect("the folder can be written");
-        fate(RaceConfig::open(&path, &[]), &name, |race| {
-            assert_eq!(RaceConfig::read(&Source::new("again", race.to_toml()), &[]), Ok(race));
+        fate(Sweep::open(&path, &[]), &name, |race| {
+            assert_eq!(Sweep::read(&Source::new("again", race.to_toml()), &[]), Ok(race));
         })
     });
     assert!(tally.read > 500 && tally.refused > 5000, "{tally:?}");

@@ -1,8 +1,9 @@
+mod differing;
 mod documentation;
 mod estimates;
 mod every_key;
 mod hostile;
-mod racing;
 mod rules;
 mod shipped;
 mod support;
+mod sweeping;

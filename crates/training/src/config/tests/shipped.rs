@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, RaceConfig};
+use crate::config::{Config, Sweep};
 use kiln_settings::Source;
 
 fn shipped() -> Vec<PathBuf> {
@@ -22,9 +22,10 @@ fn shipped() -> Vec<PathBuf> {
     files
 }
 
-/// Races are named so.
-fn is_race(file: &Path) -> bool {
-    file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("race"))
+/// Races and sweeps are named so.
+fn is_sweep(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("race") || name.starts_with("sweep")
 }
 
 #[test]
@@ -32,10 +33,10 @@ fn every_shipped_configuration_is_right_and_reads_back_equal() {
     let files = shipped();
     assert!(files.len() >= 20, "{files:?}");
     for file in files {
-        if is_race(&file) {
-            let race = RaceConfig::open(&file, &[]).unwrap_or_else(|errors| panic!("{errors}"));
-            let source = Source::new("resolved", race.to_toml());
-            assert_eq!(RaceConfig::read(&source, &[]), Ok(race), "{}", file.display());
+        if is_sweep(&file) {
+            let sweep = Sweep::open(&file, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+            let source = Source::new("resolved", sweep.to_toml());
+            assert_eq!(Sweep::read(&source, &[]), Ok(sweep), "{}", file.display());
         } else {
             let config = Config::open(&file, &[]).unwrap_or_else(|errors| panic!("{errors}"));
             let source = Source::new("resolved", config.to_toml());

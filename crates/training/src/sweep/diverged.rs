@@ -1,4 +1,4 @@
-//! What a race keeps of an entrant that diverged, so that a resumed race does not let it diverge again.
+//! What a sweep keeps of a run that diverged, so that a resumed sweep does not let it diverge again.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// It holds a number and a few words.
 const LONGEST: u64 = 1 << 16;
 
-/// Where an entrant diverged.
+/// Where a run diverged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Diverged {
     /// The update that was not made.
@@ -46,7 +46,7 @@ pub enum DivergedError {
 }
 
 impl Diverged {
-    /// The note in an entrant's folder, if it diverged within `steps` steps.
+    /// The note in a run's folder, if it diverged within `steps` steps.
     ///
     /// # Errors
     /// See [`DivergedError`].
@@ -63,7 +63,7 @@ impl Diverged {
         Ok(Some(diverged).filter(|diverged| diverged.step <= steps))
     }
 
-    /// Writes the note into an entrant's folder.
+    /// Writes the note into a run's folder.
     ///
     /// # Errors
     /// When the system refuses.

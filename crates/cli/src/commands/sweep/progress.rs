@@ -1,4 +1,4 @@
-//! How far an entrant is: a bar on a terminal, lines elsewhere.
+//! How far a run is: a bar on a terminal, lines elsewhere.
 
 use indicatif::ProgressBar;
 use kiln_models::LanguageModel;
@@ -6,17 +6,18 @@ use kiln_training::learning::{Event, Observer};
 
 use crate::terminal::{progress_bar, say};
 
-/// Follows the run of one entrant.
+/// Follows one run.
 #[derive(Clone)]
-pub(super) struct RaceProgress {
+pub(super) struct RunProgress {
     label: String,
     bar: ProgressBar,
     losses: [String; 2],
 }
 
-impl RaceProgress {
-    pub(super) fn new(label: &str) -> Self {
-        let bar = progress_bar(0, "{prefix} [{bar:30}] {pos}/{len} {msg} {eta}");
+impl RunProgress {
+    /// `steps` is how far it is trained.
+    pub(super) fn new(label: &str, steps: u64) -> Self {
+        let bar = progress_bar(steps, "{prefix} [{bar:30}] {pos}/{len} {msg} {eta}");
         bar.set_prefix(label.to_string());
         Self { label: label.to_string(), bar, losses: [String::new(), String::new()] }
     }
@@ -34,15 +35,14 @@ impl RaceProgress {
     }
 }
 
-impl Observer for RaceProgress {
+impl Observer for RunProgress {
     fn observe(&mut self, event: Event<'_>) {
         match event {
             Event::Started { step, steps } => {
-                self.bar.set_length(steps);
                 self.bar.set_position(step);
                 self.bar.reset_eta();
                 if step > 0 {
-                    self.say(&format!("going on after step {step} of {steps}"));
+                    self.say(&format!("resumed after step {step} of {steps}"));
                 }
             }
             Event::Step { entry, .. } => {
@@ -62,9 +62,9 @@ impl Observer for RaceProgress {
         self.bar.set_message(self.losses.join(" "));
     }
 
-    /// A race asks for no samples.
+    /// A sweep asks for no samples.
     fn sample(&mut self, _model: &LanguageModel, _prompt: &str, _tokens: usize) -> Result<String, String> {
-        Err("no samples are drawn in a race".to_string())
+        Err("no samples are drawn in a sweep".to_string())
     }
 
     fn warn(&mut self, message: &str) {

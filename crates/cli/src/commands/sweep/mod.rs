@@ -1,0 +1,192 @@
+//! `kiln sweep CONFIG`: runs of one configuration with other values of its keys, and with several seeds. `kiln race
+//! CONFIG`: the same of entrants that a file lists, or of schedules. One machine: each run is an ordinary one.
+
+mod entrants;
+mod progress;
+mod runner;
+mod statistics;
+mod written;
+
+use std::path::Path;
+
+use anyhow::Context;
+use burn::train::Interrupter;
+use clap::Args;
+use kiln_settings::{ConfigFileError, MOST_BYTES, Override, read_source};
+use kiln_storage::layout::{CONFIG_FILE, SWEEP_FILE};
+use kiln_storage::{DiskFiles, write_file_atomically};
+use kiln_training::config::{RefusedChanges, Search, Sweep};
+use kiln_training::run::FolderError;
+use kiln_training::sweep::Halving;
+
+use self::runner::Runner;
+use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments};
+use crate::exit::{Exit, UsageError};
+use crate::runs;
+use crate::signals;
+use crate::terminal::say;
+use crate::training_display::grouped;
+
+/// Arguments of both commands.
+#[derive(Debug, Args)]
+struct SharedArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+
+    /// Train each entrant so many times, with the seeds from the configuration's on
+    #[arg(long, value_name = "N")]
+    seeds: Option<u64>,
+
+    #[command(flatten)]
+    device: DeviceArguments,
+
+    #[command(flatten)]
+    runs: RunsArguments,
+
+    /// Name of its folder among the runs [default: the configuration file's name, numbered if it is taken]
+    #[arg(long, value_name = "NAME")]
+    run: Option<String>,
+
+    /// Resume it: what is finished stays, and there may be more entrants and seeds
+    #[arg(long)]
+    resume: bool,
+}
+
+/// Arguments of `kiln sweep`.
+#[derive(Debug, Args)]
+#[command(after_help = "Several values: `--set model.transformer.dropout=0,0.1,0.2`, of lists \
+                        `--set 'optimizer.adamw.betas=[[0.9,0.95],[0.9,0.99]]'`, of choices \
+                        `--set model=transformer,lstm`; several keys give all combinations. A range to draw from: \
+                        `--set schedule.cosine.rate=1e-4..1e-2 --search random --trials 20`. docs/sweeps.md says more.")]
+pub(crate) struct SweepArguments {
+    #[command(flatten)]
+    shared: SharedArguments,
+
+    /// All combinations of the values, some that are drawn, or successive halving: only the best are trained on
+    #[arg(long, value_parser = ["grid", "random", "halving"])]
+    search: Option<String>,
+
+    /// How many combinations are drawn, with `--search random` or `halving`
+    #[arg(long, value_name = "N")]
+    trials: Option<u64>,
+
+    /// With `--search halving`: one in so many entrants is trained on [default: 2]
+    #[arg(long, value_name = "N")]
+    reduction_factor: Option<u64>,
+}
+
+/// Arguments of `kiln race`.
+#[derive(Debug, Args)]
+pub(crate) struct RaceArguments {
+    #[command(flatten)]
+    shared: SharedArguments,
+
+    /// Race these schedules at the rate of the file's own, for example `constant,cosine`; `all` for every one
+    #[arg(long, value_name = "SCHEDULE,...", value_delimiter = ',')]
+    schedules: Vec<String>,
+}
+
+/// `kiln sweep`.
+pub(crate) fn sweep(arguments: &SweepArguments) -> anyhow::Result<Exit> {
+    let text = |text: &String| format!("\"{text}\"");
+    let number = |number: u64| number.to_string();
+    start(
+        &arguments.shared,
+        &[
+            ("--search", "search", arguments.search.as_ref().map(text)),
+            ("--trials", "trials", arguments.trials.map(number)),
+            ("--reduction-factor", "reduction-factor", arguments.reduction_factor.map(number)),
+        ],
+    )
+}
+
+/// `kiln race`.
+pub(crate) fn race(arguments: &RaceArguments) -> anyhow::Result<Exit> {
+    let names = &arguments.schedules;
+    let schedules = (!names.is_empty()).then(|| format!("{names:?}"));
+    start(&arguments.shared, &[("--schedules", "schedules", schedules)])
+}
+
+/// Starts or resumes what a file and the arguments say; `options` are the names of arguments, the keys of `[sweep]` that
+/// they set, and their values.
+fn start(arguments: &SharedArguments, options: &[(&str, &str, Option<String>)]) -> anyhow::Result<Exit> {
+    let file = arguments.config.config.as_path();
+    let seeds = ("--seeds", "seeds", arguments.seeds.map(|seeds| seeds.to_string()));
+    let options = options.iter().chain([&seeds]).filter_map(|(name, key, value)| {
+        Some(Override { name: (*name).to_owned(), key: format!("sweep.{key}"), value: value.clone()? })
+    });
+    let overrides: Vec<Override> = arguments.config.overrides.iter().cloned().chain(options).collect();
+    let sweep = Sweep::read(&read_source(file)?, &overrides).map_err(ConfigFileError::from)?;
+    let sweep = sweep.look_beside(file, &overrides);
+    let folder = runs::run_path(&arguments.runs.folder(), file, arguments.run.as_deref(), arguments.resume)?;
+    prepare_folder(&folder, &sweep, arguments.resume)?;
+    run(&sweep, &folder, &arguments.device)
+}
+
+/// Resumes the sweep in a folder.
+pub(crate) fn resume_sweep(folder: &Path, device: &DeviceArguments) -> anyhow::Result<Exit> {
+    let sweep = Sweep::open(&folder.join(SWEEP_FILE), &[]).context("the sweep's own file is needed to resume it")?;
+    run(&sweep, folder, device)
+}
+
+/// Makes the folder of a new sweep, or makes sure that there is one to resume.
+fn prepare_folder(folder: &Path, sweep: &Sweep, resume: bool) -> anyhow::Result<()> {
+    let file = folder.join(SWEEP_FILE);
+    let there = folder.display();
+    if folder.join(CONFIG_FILE).exists() {
+        return Err(UsageError(format!("{there} is a run, not a sweep; give another name by --run")).into());
+    }
+    if file.exists() && !resume {
+        return Err(FolderError::Exists { path: folder.to_path_buf() }.into());
+    }
+    if file.exists() {
+        // What is compared must have been trained alike: entrants and seeds may be added, and nothing else may change.
+        let before = Sweep::open(&file, &[])?;
+        RefusedChanges::check(folder, before.changes(sweep))?;
+    }
+    let text = sweep.to_toml();
+    if text.len() as u64 > MOST_BYTES {
+        let (entrants, kib) = (sweep.entrants.len(), text.len() >> 10);
+        let words = format!("the file of these {entrants} entrants would have {kib} KiB, more than {MOST_BYTES} bytes");
+        return Err(UsageError(format!("{words}; compare fewer at once")).into());
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {there}"))?;
+    Ok(write_file_atomically(&DiskFiles, &file, text.as_bytes())?)
+}
+
+/// Trains what isn't trained yet, and shows what came out.
+fn run(sweep: &Sweep, folder: &Path, device: &DeviceArguments) -> anyhow::Result<Exit> {
+    let chosen = device.open()?;
+    announce(sweep, folder);
+    let interrupter = Interrupter::new();
+    let received = signals::watch(interrupter.clone())?;
+    let resume_words = || say(&runs::resume_words(folder, &chosen.name));
+    let mut runner = Runner::new(sweep, folder, &chosen, interrupter);
+    if !runner.run().inspect_err(|_| resume_words())? {
+        say(&format!("stopped; what is done is in {}", folder.display()));
+        resume_words();
+        return Ok(received.exit());
+    }
+    let results = runner.results()?;
+    written::write(folder, &results)?;
+    written::show(folder, &results)?;
+    Ok(if results.iter().all(|result| result.diverged().is_some()) { Exit::Diverged } else { Exit::Done })
+}
+
+/// What is about to be trained.
+fn announce(sweep: &Sweep, folder: &Path) {
+    let (entrants, seeds) = (sweep.entrants.len(), sweep.settings.seeds);
+    let times = if seeds > 1 { format!(" x {seeds} seeds") } else { String::new() };
+    let plural = if entrants == 1 { "" } else { "s" };
+    say(&format!("sweep: {}, {entrants} entrant{plural}{times}", folder.display()));
+    let run = &sweep.entrants[0].config.run;
+    if sweep.settings.search == Search::Halving {
+        let halving = Halving::new(entrants, sweep.settings.reduction_factor);
+        let rung = |rung| format!("{} to step {}", halving.taking_part(rung), grouped(halving.steps(run, rung)));
+        let rungs: Vec<String> = (0..halving.rungs()).map(rung).collect();
+        say(&format!("halving: {}; schedules are those of all steps", rungs.join(", ")));
+    } else if sweep.entrants.iter().all(|entrant| entrant.config.run.steps == run.steps) {
+        let tokens = run.steps.saturating_mul(run.tokens_per_step());
+        say(&format!("each run: {} steps, {} tokens", grouped(run.steps), grouped(tokens)));
+    }
+}
