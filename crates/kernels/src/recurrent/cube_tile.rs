@@ -282,8 +282,8 @@ fn put_block(
     }
 }
 
-/// Adds the products of the unit's slice of a stage: of the tile, the unit (y, x) of a slice has the rows 4 y to 4 y + 3
-/// of each half, and the columns 4 x to 4 x + 3.
+/// Adds the products of the unit's slice of a stage: of the tile, the unit (y, x) of a slice has the rows 4 y to 4 y +
+/// 3 of each half, and the columns 4 x to 4 x + 3.
 #[cube]
 fn add_products(sums: &mut Array<Four>, shared: &Shared<[Four]>, #[comptime] tile: Tile) {
     let lefts = comptime!(tile.rows / 4);

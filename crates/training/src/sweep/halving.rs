@@ -2,8 +2,8 @@
 //! loop of Hyperband (Li et al. 2018, <https://arxiv.org/abs/1603.06560>): all entrants are trained for a small part of
 //! their steps, the best of them for a longer one, and so on, until one is trained to its end.
 //!
-//! Entrants that go on are resumed, not begun again, and their schedules are those of all their steps. So what comes out
-//! of one that reaches its end is what would have come out had it been trained without a stop. It also means that
+//! Entrants that go on are resumed, not begun again, and their schedules are those of all their steps. So what comes
+//! out of one that reaches its end is what would have come out had it been trained without a stop. It also means that
 //! entrants are compared before their rates have come down.
 
 use crate::config::RunConfig;

@@ -20,7 +20,8 @@ pub(super) fn configuration(plan: &Plan, text: &Text, tried: &[Measured], best: 
         plan.minutes,
         chosen.description.replace('\n', " ")
     );
-    head += "# Sizes that were timed, each with its update, the updates that fit into the minutes, and the loss that the\n\
+    head += "# Sizes that were timed, each with its update, the updates that fit into the minutes, and the loss that \
+             the\n\
              # formulas of Hoffmann et al. 2022 (arXiv:2203.15556) and Muennighoff et al. 2023 (arXiv:2305.16264)\n\
              # expect (its unit is that of large models; the lowest was taken):\n#\n";
     for measured in tried {
@@ -51,8 +52,10 @@ pub(super) fn start(family: Family) -> String {
     let text = Text::to_be_named();
     let mut plan = Plan::new(&text, 5.0, family, false);
     plan.size = ladder::sizes(family)[1];
-    let head = "# A start: put your text into `paths`, then `kiln check` says what the run needs, and how long it takes.\n\
-                # `kiln new NAME --text FILE --minutes N` chooses sizes, steps and rate for a text and this machine.\n\n";
+    let head = "# A start: put your text into `paths`, then `kiln check` says what the run needs, and how long it \
+                takes.\n\
+                # `kiln new NAME --text FILE --minutes N` chooses sizes, steps and rate for a text and this \
+                machine.\n\n";
     head.to_owned() + &settings(&plan, &text)
 }
 
@@ -116,9 +119,11 @@ fn tokenizer(plan: &Plan, text: &Text) -> String {
              # characters for a token each.\n[tokenizer.byte]\n{end}"
         ),
         Tokens::BytePairs(entries) => format!(
-            "# Pieces of words, about one for each 1,000 bytes of the text, so that most occur 100 times or more (Gowda\n\
+            "# Pieces of words, about one for each 1,000 bytes of the text, so that most occur 100 times or more \
+             (Gowda\n\
              # and May 2020, arXiv:2004.02334). A window and an update then hold more text than with characters: 0.25\n\
-             # bits a byte better at equal time on a text of 1.1 MB.\n[tokenizer.byte-pair]\nvocabulary-size = {entries}\n"
+             # bits a byte better at equal time on a text of 1.1 MB.\n[tokenizer.byte-pair]\nvocabulary-size = \
+             {entries}\n"
         ),
     }
 }
@@ -126,11 +131,13 @@ fn tokenizer(plan: &Plan, text: &Text) -> String {
 fn model(plan: &Plan) -> String {
     let Size { layers, width } = plan.size;
     let dropout = format!("{:?}", plan.dropout);
-    let reason = "# 0.1 only where a model has more numbers than the text has tokens and reads it more than twelve times, so\n\
+    let reason = "# 0.1 only where a model has more numbers than the text has tokens and reads it more than twelve \
+                  times, so\n\
                   # that it could learn it by heart.\n";
     match plan.family {
         Family::Transformer => format!(
-            "# Rotary positions, RMS norms, normalised queries and keys and squared ReLU: 0.38 bits a byte better than the\n\
+            "# Rotary positions, RMS norms, normalised queries and keys and squared ReLU: 0.38 bits a byte better than \
+             the\n\
              # defaults at equal time (20 s on two cores, 128 wide, byte pairs of a text of 1.1 MB).\n\
              [model.transformer]\nlayers = {layers}\nheads = {}\nwidth = {width}\nposition = \"rotary\"\n\
              norm = \"rms\"\nquery-key-norm = true\nactivation = \"relu-squared\"\n{reason}dropout = {dropout}\n",
@@ -148,7 +155,8 @@ fn optimizer() -> String {
 
 fn schedule(plan: &Plan) -> String {
     format!(
-        "# Up in the first twentieth of the updates, then half a cosine down. `kiln find-rate` tries rates on this very\n\
+        "# Up in the first twentieth of the updates, then half a cosine down. `kiln find-rate` tries rates on this \
+         very\n\
          # model; wider ones need lower rates, by the root of the width here.\n\
          [schedule.cosine]\nrate = {:e}\nfinal-rate = {:e}\nwarmup = {}\n",
         plan.rate(),
@@ -165,7 +173,8 @@ fn run(plan: &Plan, text: &Text) -> String {
     };
     let (every, steps) = (plan.evaluate_every(), plan.steps);
     let mut section = format!(
-        "[run]\n# What fits into the minutes after a second to start, 3 % for samples and checkpoints, and evaluations; but\n\
+        "[run]\n# What fits into the minutes after a second to start, 3 % for samples and checkpoints, and \
+         evaluations; but\n\
          # at most 62 passes over the text, after which more of them teach next to nothing (arXiv:2305.16264).\n\
          steps = {steps}\n# Small batches give the most updates on a processor; a GPU wants large ones.\n\
          batch = {}\ncontext = {}\n",

@@ -45,8 +45,8 @@ pub(super) fn measure(results: &[EntrantResult]) -> Measure {
     Measure::of(results.iter().flat_map(|result| &result.runs))
 }
 
-/// The entrants in the order of their mean final losses; those that halving left behind after the others, the later ones
-/// first, and those that diverged last.
+/// The entrants in the order of their mean final losses; those that halving left behind after the others, the later
+/// ones first, and those that diverged last.
 pub(super) fn ranked(results: &[EntrantResult]) -> Vec<&EntrantResult> {
     let measure = measure(results);
     let mut ranked: Vec<&EntrantResult> = results.iter().collect();

@@ -57,7 +57,8 @@ struct SharedArguments {
 #[command(after_help = "Several values: `--set model.transformer.dropout=0,0.1,0.2`, of lists \
                         `--set 'optimizer.adamw.betas=[[0.9,0.95],[0.9,0.99]]'`, of choices \
                         `--set model=transformer,lstm`; several keys give all combinations. A range to draw from: \
-                        `--set schedule.cosine.rate=1e-4..1e-2 --search random --trials 20`. docs/sweeps.md says more.")]
+                        `--set schedule.cosine.rate=1e-4..1e-2 --search random --trials 20`. docs/sweeps.md says \
+                        more.")]
 pub(crate) struct SweepArguments {
     #[command(flatten)]
     shared: SharedArguments,
@@ -107,8 +108,8 @@ pub(crate) fn race(arguments: &RaceArguments) -> anyhow::Result<Exit> {
     start(&arguments.shared, &[("--schedules", "schedules", schedules)])
 }
 
-/// Starts or resumes what a file and the arguments say; `options` are the names of arguments, the keys of `[sweep]` that
-/// they set, and their values.
+/// Starts or resumes what a file and the arguments say; `options` are the names of arguments, the keys of `[sweep]`
+/// that they set, and their values.
 fn start(arguments: &SharedArguments, options: &[(&str, &str, Option<String>)]) -> anyhow::Result<Exit> {
     let file = arguments.config.config.as_path();
     let seeds = ("--seeds", "seeds", arguments.seeds.map(|seeds| seeds.to_string()));

@@ -44,7 +44,8 @@ pub(super) fn show(folder: &Path, results: &[EntrantResult]) -> anyhow::Result<(
     let seeds = results.iter().map(|result| result.runs.len()).max().unwrap_or(0);
     if seeds > 1 {
         say(&format!(
-            "± is the 95 % interval of a mean over {seeds} seeds, by Student's t. `within noise`: so is 0 in that of the \
+            "± is the 95 % interval of a mean over {seeds} seeds, by Student's t. `within noise`: so is 0 in that of \
+             the \
              difference to the best, seed by seed"
         ));
     } else {

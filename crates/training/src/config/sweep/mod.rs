@@ -108,8 +108,8 @@ impl Sweep {
         self
     }
 
-    /// Every run: all entrants with the first seed, then with the second, and so on, so that a sweep that is stopped has
-    /// something of everyone.
+    /// Every run: all entrants with the first seed, then with the second, and so on, so that a sweep that is stopped
+    /// has something of everyone.
     pub fn runs(&self) -> Vec<SweepRun> {
         let of_entrant = |(index, entrant): (usize, &'_ Entrant)| entrant.runs(index, self.settings.seeds).collect();
         let by_entrant: Vec<Vec<SweepRun>> = self.entrants.iter().enumerate().map(of_entrant).collect();
