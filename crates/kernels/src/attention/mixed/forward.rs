@@ -73,7 +73,7 @@ pub(super) fn attend<E: Float, P: Size, O: Size>(
         largest = peak;
     }
     let logarithm = logarithm_of_row(&mut scores, largest, total);
-    if UNIT_POS % 2 == 0 && query < steps {
+    if UNIT_POS % 2 < 1 && query < steps {
         logarithms[(place.row * queries + place.head) * steps + query] = logarithm;
     }
 

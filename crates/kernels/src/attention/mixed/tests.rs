@@ -48,7 +48,7 @@ fn mixed_attention_is_near_that_in_double_precision_on_an_adapter() {
                 causal_attention(packed, heads, scores, 0.0, None).reshape([rows * steps * queries * width])
             };
             let given: Tensor<1> = tensor([rows * steps * columns], 0, DType::F64, &Device::flex().autodiff());
-            let (expected, gradients) = evaluate(&attend, &[given.clone()]);
+            let (expected, gradients) = evaluate(&attend, std::slice::from_ref(&given));
             let weights: Tensor<1> = tensor([rows * steps * queries * width], 99, DType::F64, &Device::flex());
 
             let Some(mixed) = Mixed::emulated(&device.client(), heads, scores) else { panic!("no room for {heads:?}") };
