@@ -152,7 +152,9 @@ impl Space<'_> {
         let key = |setting: &Setting| (setting.key().to_owned(), setting.words(self.source));
         let settings: Vec<(String, String)> = combination.iter().map(key).collect();
         let is_new = !seen.contains(&settings);
-        seen.push(settings);
+        if is_new {
+            seen.push(settings);
+        }
         is_new
     }
 

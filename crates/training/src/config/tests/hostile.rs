@@ -11,6 +11,9 @@ use kiln_settings::{ConfigFileError, Source};
 const ENTRANTS: &str = "\n[[entrants]]\nlabel = \"one\"\n[entrants.schedule.constant]\nrate = 0.001\n\n[[entrants]]\n\
     label = \"two\"\n[entrants.schedule.cosine]\nrate = 2.0\n[entrants.optimizer.sgd]\nmomentum = 0.5\n";
 
+const SWEEP: &str = "\n[sweep]\nseeds = 2\nsearch = \"halving\"\ntrials = 4\n[sweep.set]\nrun.batch = [2, 4]\n\
+    schedule.constant.rate = \"1e-4..1e-2\"\n";
+
 /// A file of a configuration, read: refused with the name of the file, and its place unless it is none at all, or
 /// right.
 fn fate<T>(result: Result<T, ConfigFileError>, name: &str, again: impl FnOnce(T)) -> Fate {
@@ -51,15 +54,16 @@ fn every_mutant_of_a_run_is_refused_with_its_place_or_reads_back_equal() {
 }
 
 #[test]
-fn every_mutant_of_a_race_is_refused_with_its_place_or_reads_back_equal() {
+fn every_mutant_of_a_sweep_is_refused_with_its_place_or_reads_back_equal() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("race.toml");
+    let path = folder.path().join("sweep.toml");
     let name = path.display().to_string();
-    let run = right_text("run").replace("[schedule.constant]\nrate = 0.001\n", "");
-    let tally = each_mutant(&[(run + ENTRANTS).into_bytes()], Form::Text, |bytes| {
+    let race = right_text("run").replace("[schedule.constant]\nrate = 0.001\n", "") + ENTRANTS;
+    let sweep = right_text("run") + SWEEP;
+    let tally = each_mutant(&[race.into_bytes(), sweep.into_bytes()], Form::Text, |bytes| {
         fs::write(&path, bytes).expect("the folder can be written");
-        fate(Sweep::open(&path, &[]), &name, |race| {
-            assert_eq!(Sweep::read(&Source::new("again", race.to_toml()), &[]), Ok(race));
+        fate(Sweep::open(&path, &[]), &name, |sweep| {
+            assert_eq!(Sweep::read(&Source::new("again", sweep.to_toml()), &[]), Ok(sweep));
         })
     });
     assert!(tally.read > 500 && tally.refused > 5000, "{tally:?}");
