@@ -1,7 +1,7 @@
 //! Charts of recorded runs: a curve a run, or the mean of several with the band of its confidence.
 
 use kiln_convergence::Band;
-use kiln_figures::{Axis, Chart, Series};
+use kiln_figures::{Axis, Chart, Line, Series};
 
 use super::{Along, Curve, RecordedRun, agree};
 
@@ -81,10 +81,17 @@ pub(crate) fn means_chart(groups: &[Group<'_>], curve: Curve, along: Along) -> C
 /// Both losses of one run.
 pub(crate) fn losses_chart(run: &RecordedRun, along: Along) -> Chart {
     let validation = run.evaluation_points(along, |entry| entry.valid_loss);
-    let series = vec![
+    let mut series = vec![
         Series::curve("training, smoothed", 0, run.smoothed_loss(along)),
         Series::curve("validation", 1, validation),
     ];
+    if let Some(floor) = run.floor() {
+        let places = series.iter().flat_map(|series| &series.points).map(|(place, _)| *place);
+        let [first, last] =
+            places.fold([f64::INFINITY, 0.0], |[first, last], place| [place.min(first), place.max(last)]);
+        let points = if first < last { vec![(first, floor), (last, floor)] } else { Vec::new() };
+        series.push(Series { line: Line::Dashed, ..Series::curve("the best possible", 2, points) });
+    }
     let range = shown(&series, ceiling(std::iter::once(run)));
     let y = Axis { range, ..Axis::linear("nats per token") };
     Chart { title: "Loss".to_owned(), x: Axis::linear(along.label()), y, series, note: None }

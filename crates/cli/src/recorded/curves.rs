@@ -1,12 +1,10 @@
 //! The curves of a run, along steps, tokens or seconds.
 
 use clap::ValueEnum;
+use kiln_training::RunningMean;
 use kiln_training::run::{EvaluationEntry, StepEntry};
 
 use super::RecordedRun;
-
-/// How much of the running mean of the training loss is kept at each logged step.
-const DECAY: f64 = 0.9;
 
 /// What a curve is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,13 +56,13 @@ impl RecordedRun {
         self.metrics.evaluations.iter().map(|entry| (place(entry.step), value(entry))).collect()
     }
 
-    /// The running mean of the training loss, corrected for its start.
+    /// The training loss, smoothed as while training.
     pub(super) fn smoothed_loss(&self, along: Along) -> Vec<(f64, f64)> {
-        let (mut mean, mut left) = (0.0, 1.0);
+        let (mut mean, mut before) = (RunningMean::of_a_run(self.config.run.steps), 0);
         self.step_points(along, |entry| {
-            mean = DECAY * mean + (1.0 - DECAY) * entry.train_loss;
-            left *= DECAY;
-            mean / (1.0 - left)
+            mean.add_after(entry.step.saturating_sub(before), entry.train_loss);
+            before = entry.step;
+            mean.value().unwrap_or(entry.train_loss)
         })
     }
 

@@ -7,7 +7,7 @@ mod pictures;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use kiln_models::Tokenizer;
+use kiln_models::{Tokenizer, TokenizerConfig};
 use kiln_storage::layout::{CONFIG_FILE, METRICS_FILE, TOKENIZER_FILE};
 use kiln_training::config::Config;
 use kiln_training::run::{EvaluationEntry, Metrics, RunRecord};
@@ -51,6 +51,13 @@ impl RecordedRun {
             record: RunRecord::read(folder).ok(),
             config,
         })
+    }
+
+    /// The least loss on the validation split that any model could have, nats per token, where the text's entropy is
+    /// known and a token is a character.
+    pub(crate) fn floor(&self) -> Option<f64> {
+        let record = self.record.as_ref().filter(|_| matches!(self.config.tokenizer, TokenizerConfig::Character(_)))?;
+        record.validation_floor
     }
 
     /// Updates made, as far as they are logged.

@@ -100,7 +100,7 @@ impl State {
     /// enough to follow the fall, long enough to take out the scatter of a batch.
     pub(crate) fn new(facts: Facts) -> Self {
         Self {
-            smoothing: RunningMean::over((facts.steps as f64 / 50.0).max(10.0)),
+            smoothing: RunningMean::of_a_run(facts.steps),
             facts,
             numbers: None,
             step: 0,
