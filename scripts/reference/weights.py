@@ -234,8 +234,8 @@ class Transformer:
 def text_losses(model, tokens, context, carries):
     """The loss of every token but the first, read as `kiln eval --per-token` does.
 
-    With a carried state the text is one stream. Without, windows of `context` tokens follow one another; the last is moved
-    back to end with the text, and only what is new in it counts.
+    With a carried state the text is one stream. Without, windows of `context` tokens follow one another; the last is
+    moved back to end with the text, and only what is new in it counts.
     """
     targets = len(tokens) - 1
     columns = min(context, targets)
