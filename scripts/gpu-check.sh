@@ -178,7 +178,16 @@ if wanted without; then
     step "step-nanogpt-gpu-without-$kernel" 90 "${nanogpt[@]}" --without-kernel "$kernel"
   done
 fi
-if wanted check; then logged check 120 "$binary" bench kernels --check --device "$device"; fi
+if wanted check; then
+  # A GPU compiles each case anew: side by side they take as long as the slowest.
+  for operations in affine GELU norm embedding attention sequence entropy; do
+    logged "check-$operations" 150 "$binary" bench kernels --check --only "$operations" --device "$device" &
+  done
+  $dry || for operations in affine attention; do
+    logged "check-mixed-$operations" 150 "$binary" bench kernels --check --mixed --only "$operations" --device "$device" &
+  done
+  wait
+fi
 if wanted profile; then
   mkdir -p profile
   # CubeCL writes the time of every kernel down if this file is where it is started.

@@ -22,7 +22,7 @@ const PITCH_ACROSS: usize = TILE + 8;
 const FOURS: usize =
     if TILE * PITCH_ALONG > STEP * PITCH_ACROSS { TILE * PITCH_ALONG / 4 } else { STEP * PITCH_ACROSS / 4 };
 /// What both operands and the tiles of sums on their way out need of a cube's shared memory.
-pub(super) const SHARED_BYTES: usize = 4 * FOURS * 8 + PLANES * SIDE * SIDE * 4;
+pub(super) const SHARED_BYTES: usize = 2 * FOURS * 8 + PLANES * SIDE * SIDE * 4;
 /// Planes of 32 units.
 const PLANES: usize = 8;
 
@@ -40,10 +40,10 @@ pub(super) fn multiply<L: Size, R: Size, O: Size>(
     if part.index >= sizes.parts {
         terminate!();
     }
-    let mut lefts = Shared::<[Short]>::new_slice(comptime!(2 * FOURS));
-    let mut rights = Shared::<[Short]>::new_slice(comptime!(2 * FOURS));
-    let mut next_left = Array::<Four>::new(4usize);
-    let mut next_right = Array::<Four>::new(4usize);
+    let mut lefts = Shared::<[Short]>::new_slice(FOURS);
+    let mut rights = Shared::<[Short]>::new_slice(FOURS);
+    let mut next_left = Array::<Short>::new(4usize);
+    let mut next_right = Array::<Short>::new(4usize);
     let mut sums = Sequence::<cmma::Matrix<f32>>::new();
     #[unroll]
     for _ in 0..8usize {
@@ -79,13 +79,11 @@ pub(super) fn multiply<L: Size, R: Size, O: Size>(
         form.right_along_inner,
         form.right_by_fours,
     );
-    // Two places in shared memory for each operand, of which one is read while the other one is written.
-    let mut at = 0usize;
     let mut first = part.first;
-    put(&mut lefts, &next_left, at, form.left_along_inner);
-    put(&mut rights, &next_right, at, form.right_along_inner);
-    sync_cube();
     while first < end {
+        put(&mut lefts, &next_left, form.left_along_inner);
+        put(&mut rights, &next_right, form.right_along_inner);
+        sync_cube();
         first += STEP;
         if first < end {
             fetch(
@@ -111,23 +109,17 @@ pub(super) fn multiply<L: Size, R: Size, O: Size>(
                 form.right_by_fours,
             );
         }
-        add_products(&sums, &lefts, &rights, at, form);
-        at = FOURS - at;
-        if first < end {
-            put(&mut lefts, &next_left, at, form.left_along_inner);
-            put(&mut rights, &next_right, at, form.right_along_inner);
-        }
+        add_products(&sums, &lefts, &rights, form);
         sync_cube();
     }
     store(&sums, bias, residual, output, &part, &sizes, form);
 }
 
-/// As in single precision, but by 4 rows of 32 or 8 rows of 128 numbers that lie one after the other. They are rounded
-/// when they are put into shared memory: until then nobody waits for them.
+/// As in single precision, but by 4 rows of 32 or 8 rows of 128 numbers that lie one after the other, and rounded.
 #[cube]
 fn fetch<N: Size>(
     source: &[Vector<f32, N>],
-    found: &mut Array<Four>,
+    found: &mut Array<Short>,
     first: usize,
     count: usize,
     inner: usize,
@@ -148,7 +140,8 @@ fn fetch<N: Size>(
             outer += unit % 32 * 4;
             place += unit / 32 + comptime!(8 * index);
         }
-        found[index] = read_of_step(source, outer, count, place, end, pitch, along_inner, by_fours);
+        let numbers = read_of_step(source, outer, count, place, end, pitch, along_inner, by_fours);
+        found[index] = rounded::<bf16>(numbers);
     }
 }
 
@@ -185,15 +178,14 @@ pub(super) fn nearest_of_all(numbers: &[Four], found: &mut [Four]) {
 }
 
 #[cube]
-fn put(target: &mut Shared<[Short]>, found: &Array<Four>, at: usize, #[comptime] along_inner: bool) {
+fn put(target: &mut Shared<[Short]>, found: &Array<Short>, #[comptime] along_inner: bool) {
     let unit = UNIT_POS as usize;
     #[unroll]
     for index in 0..4usize {
-        let numbers = rounded::<bf16>(found[index]);
         if comptime!(along_inner) {
-            target[at + (unit / 8 + comptime!(32 * index)) * comptime!(PITCH_ALONG / 4) + unit % 8] = numbers;
+            target[(unit / 8 + comptime!(32 * index)) * comptime!(PITCH_ALONG / 4) + unit % 8] = found[index];
         } else {
-            target[at + (unit / 32 + comptime!(8 * index)) * comptime!(PITCH_ACROSS / 4) + unit % 32] = numbers;
+            target[(unit / 32 + comptime!(8 * index)) * comptime!(PITCH_ACROSS / 4) + unit % 32] = found[index];
         }
     }
 }
@@ -204,7 +196,6 @@ fn add_products(
     sums: &Sequence<cmma::Matrix<f32>>,
     lefts: &Shared<[Short]>,
     rights: &Shared<[Short]>,
-    at: usize,
     #[comptime] form: Form,
 ) {
     let plane = UNIT_POS as usize / 32;
@@ -218,14 +209,12 @@ fn add_products(
                 rights,
                 column + comptime!(c * SIDE),
                 comptime!(inner * SIDE),
-                at,
                 form.right_along_inner,
             ));
         }
         #[unroll]
         for r in 0..4usize {
-            let rows =
-                left_matrix(lefts, row + comptime!(r * SIDE), comptime!(inner * SIDE), at, form.left_along_inner);
+            let rows = left_matrix(lefts, row + comptime!(r * SIDE), comptime!(inner * SIDE), form.left_along_inner);
             #[unroll]
             for c in 0..2usize {
                 let sum = &sums[comptime!(2 * r + c)];
@@ -241,17 +230,16 @@ fn left_matrix(
     lefts: &Shared<[Short]>,
     row: usize,
     inner: usize,
-    at: usize,
     #[comptime] along_inner: bool,
 ) -> cmma::Matrix<Short> {
     if comptime!(along_inner) {
-        let start = at + (row * PITCH_ALONG + inner) / 4;
-        let rows = &lefts[start..lefts.len()];
+        let start = (row * PITCH_ALONG + inner) / 4;
+        let rows = &lefts[start..FOURS];
         let (ident, layout) = (cmma::MatrixIdent::A, cmma::MatrixLayout::RowMajor);
         cmma::Matrix::<Short>::from_slice(ident, SIDE, SIDE, SIDE, layout, rows, PITCH_ALONG as u32)
     } else {
-        let start = at + (inner * PITCH_ACROSS + row) / 4;
-        let rows = &lefts[start..lefts.len()];
+        let start = (inner * PITCH_ACROSS + row) / 4;
+        let rows = &lefts[start..FOURS];
         let (ident, layout) = (cmma::MatrixIdent::A, cmma::MatrixLayout::ColMajor);
         cmma::Matrix::<Short>::from_slice(ident, SIDE, SIDE, SIDE, layout, rows, PITCH_ACROSS as u32)
     }
@@ -263,17 +251,16 @@ fn right_matrix(
     rights: &Shared<[Short]>,
     column: usize,
     inner: usize,
-    at: usize,
     #[comptime] along_inner: bool,
 ) -> cmma::Matrix<Short> {
     if comptime!(along_inner) {
-        let start = at + (column * PITCH_ALONG + inner) / 4;
-        let columns = &rights[start..rights.len()];
+        let start = (column * PITCH_ALONG + inner) / 4;
+        let columns = &rights[start..FOURS];
         let (ident, layout) = (cmma::MatrixIdent::B, cmma::MatrixLayout::ColMajor);
         cmma::Matrix::<Short>::from_slice(ident, SIDE, SIDE, SIDE, layout, columns, PITCH_ALONG as u32)
     } else {
-        let start = at + (inner * PITCH_ACROSS + column) / 4;
-        let columns = &rights[start..rights.len()];
+        let start = (inner * PITCH_ACROSS + column) / 4;
+        let columns = &rights[start..FOURS];
         let (ident, layout) = (cmma::MatrixIdent::B, cmma::MatrixLayout::RowMajor);
         cmma::Matrix::<Short>::from_slice(ident, SIDE, SIDE, SIDE, layout, columns, PITCH_ACROSS as u32)
     }
