@@ -68,6 +68,11 @@ run_examples() {
 
 step cargo fmt --all --check
 step lines_fit
+if command -v python3 >/dev/null; then
+  step python3 scripts/check-links.py
+else
+  echo "== skipped: the links of the documents, which want python3"
+fi
 step compiled_once
 step cargo clippy --release --workspace --all-targets -- -D warnings
 # The tests, those in the documentation among them; the examples are built.
