@@ -30,3 +30,4 @@ mod tidying;
 mod torture;
 mod training;
 mod verifying;
+mod weights;

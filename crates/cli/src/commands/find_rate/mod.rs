@@ -14,10 +14,11 @@ use kiln_optimization::optimizers::OptimizerConfig;
 use kiln_training::learning::{RateFindings, RateRange, RateRule, RateStop, RateTest, find_rate as test_rates};
 use serde::Serialize;
 
-use self::picture::{Picture, chart};
+use self::picture::chart;
 use self::trials::Trial;
 use crate::arguments::{ConfigArguments, DeviceArguments};
 use crate::exit::{Exit, UsageError};
+use crate::recorded::Picture;
 use crate::runs;
 use crate::signals;
 use crate::terminal::{progress_bar, say, width};
@@ -78,7 +79,7 @@ struct Report<'a> {
 pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
     let config = arguments.config.open()?;
     let range = range(arguments, &config.optimizer)?;
-    let picture = arguments.output.as_deref().map(Picture::named).transpose()?;
+    let picture = arguments.output.clone().map(Picture::named).transpose()?;
     let chosen = arguments.device.open()?;
     let data = training_data::prepare(&config)?;
     let test = RateTest {
@@ -98,7 +99,7 @@ pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
     bar.finish_and_clear();
     let chart = chart(range, &findings);
     if let Some(picture) = picture {
-        picture.draw(&chart)?;
+        picture.draw(std::slice::from_ref(&chart), "")?;
     }
     let trials = match (findings.suggestion, arguments.verify) {
         (Some(rate), Some(steps)) => trials::try_around(rate, steps, &config, &data, &chosen, &interrupter)?,

@@ -1,33 +1,7 @@
 //! The losses over the rates, as a picture.
 
-use std::path::Path;
-
-use anyhow::Context;
-use kiln_figures::{Axis, Chart, Line, Series, png, svg};
+use kiln_figures::{Axis, Chart, Line, Series};
 use kiln_training::learning::{RateFindings, RatePoint, RateRange};
-
-use crate::exit::UsageError;
-
-/// Where to draw, and how.
-pub(super) struct Picture<'a> {
-    path: &'a Path,
-    is_svg: bool,
-}
-
-impl<'a> Picture<'a> {
-    pub(super) fn named(path: &'a Path) -> Result<Self, UsageError> {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("svg") => Ok(Self { path, is_svg: true }),
-            Some("png") => Ok(Self { path, is_svg: false }),
-            _ => Err(UsageError(format!("--output {}: the name must end in .svg or .png", path.display()))),
-        }
-    }
-
-    pub(super) fn draw(&self, chart: &Chart) -> anyhow::Result<()> {
-        let bytes = if self.is_svg { svg(chart).into_bytes() } else { png(chart)? };
-        std::fs::write(self.path, bytes).with_context(|| format!("cannot write {}", self.path.display()))
-    }
-}
 
 /// The losses over the rates; what rose far above the first loss is cut off.
 pub(super) fn chart(range: RateRange, findings: &RateFindings) -> Chart {
