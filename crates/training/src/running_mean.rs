@@ -19,7 +19,8 @@ impl RunningMean {
         Self { decay: 1.0 - 1.0 / steps.max(1.0), sum: 0.0, weight: 0.0 }
     }
 
-    /// Over a fiftieth of a run of `steps` steps, at least ten: what its training loss is smoothed by wherever it is shown.
+    /// Over a fiftieth of a run of `steps` steps, at least ten: what its training loss is smoothed by wherever it is
+    /// shown.
     pub fn of_a_run(steps: u64) -> Self {
         Self::over((steps as f64 / 50.0).max(10.0))
     }
