@@ -7,7 +7,7 @@ the binary; the texts should be in ASCII, since the last tenth must have no char
 
     scripts/find-rate-rules.py target/release/kiln folder shakespeare.txt code.txt prose.txt
 
-Everything is kept in the folder; what is there is not computed again, so a stopped measurement goes on.
+Everything is kept in the folder; what is there is not computed again, so a measurement that was stopped resumes.
 """
 
 import json
@@ -65,7 +65,7 @@ def write_config(folder, model, text, optimizer, size):
 
 
 def run(kiln, arguments):
-    environment = {**os.environ, "RAYON_NUM_THREADS": "1", "KILN_CACHE": "/tmp/kiln-find-rate-cache"}
+    environment = {**os.environ, "RAYON_NUM_THREADS": "1"}
     return subprocess.run([kiln, *arguments], env=environment, capture_output=True, text=True, check=False)
 
 

@@ -246,7 +246,7 @@ impl End<'_> {
     }
 }
 
-/// What is known of a run before this session: what is trained, on what, and what an earlier session logged.
+/// What is known of a run before training begins: what is trained, on what, and what was logged before it was resumed.
 fn known(
     config: &Config,
     data: &PreparedData,

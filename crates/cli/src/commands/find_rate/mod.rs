@@ -38,7 +38,7 @@ pub(crate) struct FindRateArguments {
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     to: Option<f64>,
 
-    /// Then train with half of the suggestion, with it and with twice as much for so many steps, and name the best
+    /// Then train with half of the suggestion, with it and with twice as much for N steps, and name the best
     /// [default: 200 steps]
     #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "200")]
     #[arg(value_parser = clap::value_parser!(u64).range(20..=1_000_000))]

@@ -13,7 +13,7 @@ const LEAST_CHARACTERS: u64 = 5_000;
 /// The text between documents that many collections have.
 const SEPARATOR: &str = "<|endoftext|>";
 
-/// From so many documents on, every tenth one validates.
+/// From this number of documents on, every tenth one validates.
 const MANY_DOCUMENTS: u64 = 20;
 
 /// Why a text cannot be trained on, beyond what [`CorpusError`] knows.

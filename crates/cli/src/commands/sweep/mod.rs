@@ -33,7 +33,7 @@ struct SharedArguments {
     #[command(flatten)]
     config: ConfigArguments,
 
-    /// Train each entrant so many times, with the seeds from the configuration's on
+    /// Train each entrant N times, with the seeds from the configuration's on
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
 
@@ -71,7 +71,7 @@ pub(crate) struct SweepArguments {
     #[arg(long, value_name = "N")]
     trials: Option<u64>,
 
-    /// With `--search halving`: one in so many entrants is trained on [default: 2]
+    /// With `--search halving`: one in N entrants is trained on [default: 2]
     #[arg(long, value_name = "N")]
     reduction_factor: Option<u64>,
 }

@@ -233,7 +233,7 @@ impl Pace {
     }
 }
 
-/// Whether a run has made and evaluated so many steps, or ended early before them.
+/// Whether a run has made and evaluated this number of steps, or ended early before it.
 fn is_trained(path: &Path, config: &Config, until: u64) -> anyhow::Result<bool> {
     let Some(newest) = steps(path)?.into_iter().max() else { return Ok(false) };
     // One that can't be read is opened, and then said to be damaged.

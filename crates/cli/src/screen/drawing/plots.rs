@@ -97,7 +97,7 @@ fn step_axis(bounds: [f64; 2], look: Look) -> Axis<'static> {
     axis(bounds, 3, |step| format!("{step:.0}"), look)
 }
 
-/// An axis with so many labels, evenly spaced.
+/// An axis with this number of labels, evenly spaced.
 fn axis(bounds: [f64; 2], labels: usize, label: fn(f64) -> String, look: Look) -> Axis<'static> {
     let [from, to] = bounds;
     let labels = (0..labels).map(|index| from + (to - from) * index as f64 / (labels - 1) as f64);
