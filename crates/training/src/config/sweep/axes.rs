@@ -128,18 +128,31 @@ impl Space<'_> {
             .filter_map(|setting| Some((setting, self.chosen(setting)?)))
             .map(|(setting, word)| (setting.key().to_owned(), word.to_owned()))
             .collect();
-        let is_excluded = |setting: &Setting| {
-            chosen.iter().any(|(choice, word)| {
-                let names = self.hints.choice(self.schema, choice);
-                names.iter().any(|name| name != word && is_in(setting.key(), &join(choice, name)))
-            })
+        combination.into_iter().filter(|setting| !self.is_excluded(setting, &chosen)).collect()
+    }
+
+    /// Whether a setting lies in another table than one that is chosen; choices with the names of their tables.
+    pub(super) fn is_excluded(&self, setting: &Setting, chosen: &[(String, String)]) -> bool {
+        chosen.iter().any(|(choice, word)| {
+            let names = self.hints.choice(self.schema, choice);
+            names.iter().any(|name| name != word && is_in(setting.key(), &join(choice, name)))
+        })
+    }
+
+    /// The tables that a setting chooses: by its value, or since it lies in them.
+    pub(super) fn choices_of(&self, setting: &Setting) -> Vec<(String, String)> {
+        let by_value = self.chosen(setting).map(|word| (setting.key().to_owned(), word.to_owned()));
+        let of_dot = |(dot, _): (usize, &str)| {
+            let (choice, rest) = (&setting.key()[..dot], &setting.key()[dot + 1..]);
+            let name = rest.split('.').next().unwrap_or(rest);
+            self.hints.choice(self.schema, choice).contains(&name).then(|| (choice.to_owned(), name.to_owned()))
         };
-        combination.into_iter().filter(|setting| !is_excluded(setting)).collect()
+        setting.key().match_indices('.').filter_map(of_dot).chain(by_value).collect()
     }
 
     /// The table that a setting chooses, if its key is a choice.
     fn chosen<'a>(&self, setting: &'a Setting) -> Option<&'a str> {
-        let word = setting.word()?;
+        let word = setting.word().or_else(|| setting.table_name())?;
         self.hints.choice(self.schema, setting.key()).contains(&word).then_some(word)
     }
 
@@ -163,7 +176,7 @@ impl Space<'_> {
     pub(super) fn label(&self, combination: &[Setting], axes: &[Axis]) -> String {
         let varying: Vec<&str> = axes.iter().filter(|axis| axis.varies()).map(|axis| axis.key.as_str()).collect();
         let parts = combination.iter().filter(|setting| varying.contains(&setting.key())).map(|setting| {
-            if let Some(word) = self.chosen(setting).or_else(|| setting.table_name()) {
+            if let Some(word) = self.chosen(setting) {
                 return word.to_owned();
             }
             let last = last_part(setting.key());

@@ -191,10 +191,13 @@ impl<'a> Parts<'a> {
     /// The configuration of an entrant. Samples are not drawn in a sweep.
     fn variant(&self, entrant: Option<&Listed>, combination: &[Setting]) -> Result<Config, ConfigErrors> {
         let mut tree = self.shared.clone();
+        let mut chosen = Vec::new();
         if let Some(Listed { own, .. }) = entrant {
             tree.put(own, self.space.schema, self.space.hints);
+            chosen = own.settings().iter().flat_map(|setting| self.space.choices_of(setting)).collect();
         }
-        for setting in combination {
+        // What is set for a model or a schedule that the entrant replaces is not for it.
+        for setting in combination.iter().filter(|setting| !self.space.is_excluded(setting, &chosen)) {
             tree.set(setting, self.space.schema, self.space.hints)?;
         }
         let mut config: Config = tree.read(self.space.schema, self.space.hints, Config::validate)?;

@@ -107,6 +107,30 @@ fn an_entrant_may_set_any_key_a_model_too() {
 }
 
 #[test]
+fn what_is_set_for_a_schedule_leaves_entrants_with_another_one_alone() {
+    let set =
+        |key: &str, value: &str| Override { name: "--set".to_owned(), key: key.to_owned(), value: value.to_owned() };
+    let rates = |overrides: &[Override], text: String| -> Vec<(String, ScheduleConfig)> {
+        let sweep =
+            Sweep::read(&Source::new("race.toml", &text), overrides).unwrap_or_else(|errors| panic!("{errors}"));
+        sweep.entrants.into_iter().map(|entrant| (entrant.label, entrant.config.schedule)).collect()
+    };
+    // Entrants that the file lists.
+    let listed = rates(&[set("schedule.cosine.rate", "0.5")], shared() + ENTRANTS);
+    let [(_, ScheduleConfig::Constant(constant)), (_, ScheduleConfig::Cosine(cosine))] = &listed[..] else {
+        panic!("{listed:?}")
+    };
+    assert_eq!((constant.rate, cosine.rate), (0.001, 0.5));
+    // Schedules by name, which are tried at the rate of the file's, here of what is set.
+    let named = [set("sweep.schedules", "[\"constant\", \"cosine\"]"), set("schedule.cosine.rate", "0.5")];
+    let named = rates(&named, right_text("run"));
+    let [(_, ScheduleConfig::Constant(constant)), (_, ScheduleConfig::Cosine(cosine))] = &named[..] else {
+        panic!("{named:?}")
+    };
+    assert_eq!((constant.rate, cosine.rate), (0.5, 0.5));
+}
+
+#[test]
 fn labels_must_tell_entrants_apart() {
     let same = (shared() + ENTRANTS).replace("cosine, SGD", "CONSTANT!");
     let reported = problems(&same);
