@@ -87,7 +87,7 @@ pub(crate) fn end_at_once(exit: Exit) -> ! {
     std::process::exit(exit as i32);
 }
 
-/// Raw mode makes keys of Ctrl-C and Ctrl-Z. Ctrl-C is to be a signal as ever; a process that Ctrl-Z stopped would
+/// Raw mode makes keys of Ctrl-C and Ctrl-Z. Ctrl-C must remain a signal; a process that Ctrl-Z stopped would
 /// leave the terminal as it is. A read waits for a key, a tenth of a second at most.
 #[cfg(unix)]
 fn set_keys() {

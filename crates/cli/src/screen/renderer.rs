@@ -1,4 +1,4 @@
-//! The dashboard as burn-train's renderer: the metrics of every update become what the dashboard is told.
+//! The dashboard as burn-train's renderer: the metrics of every update become events of the dashboard.
 
 use std::collections::HashMap;
 use std::error::Error;

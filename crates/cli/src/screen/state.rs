@@ -26,7 +26,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// How often the training split has been gone through after so many steps.
+    /// How often the training split has been gone through by this step.
     pub(crate) fn passes(&self, step: u64) -> f64 {
         (step * self.tokens_per_step) as f64 / self.training_tokens.max(1) as f64
     }
@@ -54,7 +54,7 @@ pub(crate) struct Evaluated {
     pub(crate) is_best: bool,
 }
 
-/// Something that the dashboard is told.
+/// An event that changes what the dashboard shows.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Happening {
     Updated(Numbers),

@@ -136,7 +136,7 @@ impl Observer for TrainingDisplay {
     }
 }
 
-/// What the dashboard is told of an event; the updates it has from burn-train's metrics.
+/// What the dashboard learns from an event; the updates it has from burn-train's metrics.
 fn happening(event: Event<'_>) -> Option<Happening> {
     match event {
         Event::Started { .. } | Event::Step { .. } => None,

@@ -15,7 +15,7 @@ use crate::recorded::{Along, Curve, Group, Measure, RecordedRun, agree, chart, m
 use crate::terminal::{say, width};
 use crate::training_display::grouped;
 
-/// More curves than this can't be told apart.
+/// The most curves whose colours differ enough.
 const MOST_CURVES: usize = 16;
 
 /// Writes the numbers and the pictures into the sweep's folder.

@@ -118,7 +118,7 @@ impl Mixed {
         found
     }
 
-    /// A cube for each tile of so many heads.
+    /// A cube for each tile of `heads` heads.
     fn cubes(&self, heads: usize, steps: usize) -> CubeCount {
         cubes(&self.client, heads * steps.div_ceil(self.form.own()))
     }

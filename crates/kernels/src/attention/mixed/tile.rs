@@ -59,12 +59,12 @@ impl Form {
         self.heads.width.is_multiple_of(4)
     }
 
-    /// Fours of so many rows of heads.
+    /// Fours of `rows` rows of heads.
     pub(super) fn fours(self, rows: usize) -> usize {
         rows * self.pitch() / 4
     }
 
-    /// Fours of so many rows of heads that a unit fetches.
+    /// Of `rows` rows of heads, the fours that a unit fetches.
     pub(super) fn fours_of_a_unit(self, rows: usize) -> usize {
         (rows * self.columns() / 4).div_ceil(self.units() as usize)
     }
