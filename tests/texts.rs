@@ -256,25 +256,49 @@ mod links {
     #[test]
     fn a_file_that_may_not_grow_is_an_error_of_the_write() {
         let workshop = tales();
+        let finished = limited(&workshop, "ulimit -f 20", "--set run.steps=8");
+        assert_eq!(finished.code, Some(3), "{}", finished.stderr);
+        assert!(finished.stderr.contains("File too large"), "{}", finished.stderr);
+    }
+
+    #[test]
+    fn memory_that_the_system_refuses_ends_the_run_with_advice() {
+        let workshop = tales();
+        // Enough for the program and its threads, and not for the 300 MB of weights and state.
+        let large = "--set model.transformer.width=1024";
+        let finished = limited(&workshop, "ulimit -v 600000", large);
+        assert_eq!(finished.code, Some(5), "{}", finished.stderr);
+        let tail = finished.stderr.lines().rev().take(2).collect::<Vec<_>>();
+        assert!(tail[1].starts_with("error: the system refuses another "), "{}", finished.stderr);
+        assert!(tail[0].contains("halve `run.batch`") && tail[0].contains("`kiln resume`"), "{}", finished.stderr);
+    }
+
+    /// `kiln train` with more arguments, in a shell with a limit.
+    fn limited(workshop: &Workshop, limit: &str, arguments: &str) -> Finished {
         let kiln = env!("CARGO_BIN_EXE_kiln");
-        let train =
-            format!("ulimit -f 20; exec {kiln} train transformer.toml --device cpu --run run --set run.steps=8");
+        let train = format!("{limit}; exec {kiln} train transformer.toml --device cpu --run run {arguments}");
         let mut command = workshop.command(&[]);
         let environment: Vec<_> =
             command.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
         command = std::process::Command::new("sh");
         command.args(["-c", &train]).envs(environment).current_dir(workshop.path(""));
-        let finished: Finished = command.output().expect("a shell can be started").into();
-        assert_eq!(finished.code, Some(3), "{}", finished.stderr);
-        assert!(finished.stderr.contains("File too large"), "{}", finished.stderr);
+        command.output().expect("a shell can be started").into()
     }
 }
 
 #[test]
-fn a_model_larger_than_the_memory_is_warned_of() {
+fn a_model_larger_than_the_memory_is_refused_and_a_larger_batch_warned_of() {
     let workshop = tales();
     let large = ["--set", "model.transformer.width=131072", "--set", "model.transformer.heads=2"];
     let checked = workshop.kiln(&[&["check", "transformer.toml"], &large[..]].concat()).success().stdout;
+    assert!(checked.contains("but this machine has ") && checked.contains("train a smaller model"), "{checked}");
+    let trained =
+        workshop.kiln(&[&["train", "transformer.toml", "--run", "large", "--device", "cpu"], &large[..]].concat());
+    assert_eq!(trained.code, Some(5), "{}", trained.stderr);
+    assert!(trained.stderr.contains("weights, gradients and optimizer alone take"), "{}", trained.stderr);
+    assert!(!workshop.path("runs/large").exists());
+    let batch = ["--set", "run.batch=100000000"];
+    let checked = workshop.kiln(&[&["check", "transformer.toml"], &batch[..]].concat()).success().stdout;
     assert!(checked.contains("but this machine has ") && checked.contains("halve `run.batch`"), "{checked}");
     let checked = workshop.kiln(&["check", "transformer.toml"]).success().stdout;
     assert!(!checked.contains("but this machine has "), "{checked}");

@@ -1,10 +1,14 @@
-//! Panics: a defect in the program or in a driver, reported as one sentence instead of a panic's text.
+//! Panics and requests for memory that the system refuses: reported as one sentence instead of a panic's text.
 
 use std::any::Any;
+use std::io::Write;
 use std::panic::{self, UnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::exit::Exit;
+use crate::terminal;
 
 /// Where the last panic of any thread happened.
 static LAST_PLACE: Mutex<Option<String>> = Mutex::new(None);
@@ -29,10 +33,34 @@ pub(crate) fn guard(program: impl FnOnce() -> Exit + UnwindSafe, report: impl Fn
     panic::catch_unwind(program).unwrap_or_else(|payload| {
         let place = LAST_PLACE.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (message, exit) = explain(&message_of(&*payload), place.as_deref());
-        crate::terminal::give_screen_back();
+        terminal::give_screen_back();
         report(&message);
         exit
     })
+}
+
+/// What helps where a device's memory, or this machine's, is full.
+const LESS_MEMORY: &str = "help: halve `run.batch` and double `run.accumulate`, which gives the same updates; where \
+                           the batch is 1, shorten `run.context` or train a smaller model; `kiln check` says what \
+                           takes the memory";
+
+/// Ends the program where the system refuses memory. What is saved is whole, as after a kill.
+pub(crate) fn end_without_memory(bytes: usize) -> ! {
+    static IS_ENDING: AtomicBool = AtomicBool::new(false);
+    if IS_ENDING.swap(true, Ordering::Relaxed) {
+        // Another thread says it; or it is this one, which found no memory to say it with.
+        std::thread::sleep(Duration::from_secs(1));
+        terminal::end_at_once(Exit::Device);
+    }
+    terminal::give_screen_back();
+    // Written as it stands: the words of a report would take memory.
+    let kibibytes = bytes.div_ceil(1024);
+    let _ = writeln!(
+        std::io::stderr(),
+        "error: the system refuses another {kibibytes} KiB of memory\n  {LESS_MEMORY}; a limit of the shell \
+         (`ulimit -v`) or of a container counts too; `kiln resume` continues a run from its last checkpoint"
+    );
+    terminal::end_at_once(Exit::Device);
 }
 
 fn message_of(payload: &(dyn Any + Send)) -> String {
@@ -45,21 +73,18 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
 fn explain(message: &str, place: Option<&str>) -> (String, Exit) {
     let lower = message.to_lowercase();
     if lower.contains("out of memory") || lower.contains("outofmemory") || lower.contains("memory allocation") {
-        let message = "the device has not enough memory for this run\n  \
-             help: halve `run.batch` and double `run.accumulate`, which gives the same updates; \
-             `kiln check` estimates the memory";
-        return (message.to_owned(), Exit::Device);
+        return (format!("the device has not enough memory for this run\n  {LESS_MEMORY}"), Exit::Device);
     }
     if lower.contains("device lost") || lower.contains("devicelost") || lower.contains("device is lost") {
         let message = "the device stopped working while it computed\n  \
-             help: `kiln devices` tries every device; a run goes on from its last checkpoint with `--resume`";
+             help: `kiln devices` tries every device; `kiln resume` continues a run from its last checkpoint";
         return (message.to_owned(), Exit::Device);
     }
     // The standard library and rayon have no other way to report it.
     if lower.contains("spawn thread") || lower.contains("threadpoolbuilderror") || lower.contains("wouldblock") {
         let message = "the system refuses another thread\n  \
              help: raise the limit of processes (`ulimit -u`, or the pids limit of the container), or end other \
-             programs; a run goes on from its last checkpoint with `--resume`";
+             programs; `kiln resume` continues a run from its last checkpoint";
         return (message.to_owned(), Exit::Data);
     }
     let place = place.map(|place| format!(" (at {place})")).unwrap_or_default();
@@ -92,7 +117,7 @@ mod tests {
         for text in texts {
             let (message, exit) = explain(text, Some("thread/functions.rs:131:29"));
             assert_eq!(exit, Exit::Data);
-            assert!(message.contains("`ulimit -u`") && message.contains("--resume"), "{message}");
+            assert!(message.contains("`ulimit -u`") && message.contains("`kiln resume`"), "{message}");
         }
     }
 

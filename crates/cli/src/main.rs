@@ -20,13 +20,15 @@ mod updates;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use kiln_kernels::OrElse;
+use mimalloc::MiMalloc;
 
 use crate::command_line::{Arguments, Command};
 use crate::exit::Exit;
 
 /// Measured on the small models that this program is for: 1.45 times the speed of the system's allocator.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: OrElse<MiMalloc> = OrElse::new(MiMalloc, defects::end_without_memory);
 
 fn main() -> ExitCode {
     kiln_kernels::keep_freed_pages();

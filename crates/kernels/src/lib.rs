@@ -48,7 +48,7 @@ pub use choice::{GpuKernel, leave_out_gpu_kernels, set_matrix_precision};
 pub use cross_entropy::{cross_entropy, projected_cross_entropy};
 pub use dropout::{Draw, Draws, dropout};
 pub use embedding::embedding;
-pub use memory::keep_freed_pages;
+pub use memory::{OrElse, keep_freed_pages};
 pub use norm::{layer_norm, rms_norm};
 pub use optimizer::{AdamParameter, AdamStep, SgdParameter, SgdStep, adam_step, sgd_step, sum_of_squares};
 pub use product::{MatrixPrecision, matrix_product, mixed_precision_lacks};

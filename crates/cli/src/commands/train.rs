@@ -22,7 +22,7 @@ use kiln_training::run::{Metrics, RunFolder};
 use super::new;
 use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments, is_text, overriding};
 use crate::commands::resume_sweep;
-use crate::device::{self, Chosen};
+use crate::device::{self, Chosen, DeviceError};
 use crate::exit::{Exit, UsageError};
 use crate::runs;
 use crate::screen::{Facts, State};
@@ -146,7 +146,7 @@ fn run(
     let data = training_data::prepare(config)?;
     // The floor is that of the whole validation split: a loss on a part of it is not comparable.
     let floor = data.floor.filter(|_| config.run.evaluate_fraction == 1.0);
-    warn_of_memory(config, &data, &chosen);
+    check_memory(config, &data, &chosen)?;
     if resume && steps(run_path)?.is_empty() {
         say(&format!("warning: `{}` has no checkpoint to resume from; training starts anew", run_path.display()));
     }
@@ -272,13 +272,23 @@ fn known(
     Ok(state)
 }
 
-/// Warns where the processor's memory is less than what training needs: the system ends a process that takes too much.
-fn warn_of_memory(config: &Config, data: &PreparedData, chosen: &Chosen) {
-    if chosen.name == "cpu" || chosen.name == "ndarray" {
-        let needed = Estimate::new(config, data.tokenizer.vocabulary_size()).memory.total();
-        if let Some(warning) = device::too_little_memory(needed) {
-            say(&format!("warning: {warning}"));
+/// Warns where the processor's memory is less than what training is estimated to need: the system ends a process that
+/// takes too much, and others with it.
+///
+/// # Errors
+/// Where it is certainly too small.
+fn check_memory(config: &Config, data: &PreparedData, chosen: &Chosen) -> Result<(), DeviceError> {
+    if chosen.name != "cpu" && chosen.name != "ndarray" {
+        return Ok(());
+    }
+    let needed = Estimate::new(config, data.tokenizer.vocabulary_size()).memory;
+    match device::shortage(&needed, config.run.batch) {
+        Some(shortage) if shortage.is_certain => Err(DeviceError::TooSmall(shortage.words)),
+        Some(shortage) => {
+            say(&format!("warning: {}", shortage.words));
+            Ok(())
         }
+        None => Ok(()),
     }
 }
 

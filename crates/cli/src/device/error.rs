@@ -48,4 +48,7 @@ pub(crate) enum DeviceError {
         /// What can be asked for instead.
         here: String,
     },
+    /// The processor's memory is too small, whatever is tried.
+    #[error("{0}")]
+    TooSmall(String),
 }

@@ -6,9 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The memory of this machine in bytes.
+/// The memory that a process may have here, in bytes: this machine's, or its container's where that is less.
 pub(super) fn of_this_machine() -> Option<u64> {
-    total_of_meminfo(&fs::read_to_string("/proc/meminfo").ok()?)
+    let machine = total_of_meminfo(&fs::read_to_string("/proc/meminfo").ok()?)?;
+    // A container sees its own group of processes as the root of all; without a limit the file says `max`.
+    let limit = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|limit| limit.trim().parse().ok());
+    Some(limit.map_or(machine, |limit: u64| limit.min(machine)))
 }
 
 /// The memory that this process has, in bytes.

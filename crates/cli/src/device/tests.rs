@@ -1,6 +1,8 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use kiln_training::estimate::MemoryEstimate;
+
 use super::child::{Silence, run, time_limit};
 use super::choose::{choose, pick};
 use super::entry::{DeviceEntry, Kind, Runtime};
@@ -8,6 +10,7 @@ use super::memory;
 use super::name::{Adapter, DeviceName};
 use super::open::without_panic;
 use super::probe::Listing;
+use super::shortage_of;
 use super::trial::{Depth, Trial, column_shift, product_on_host, try_here, whole_numbers};
 
 fn gpu(kind: Kind, runtime: Runtime, number: usize) -> DeviceEntry {
@@ -20,6 +23,20 @@ fn gpu(kind: Kind, runtime: Runtime, number: usize) -> DeviceEntry {
         driver: None,
         memory_bytes: None,
     }
+}
+
+/// 400 bytes for the model and 10 for each of eight windows.
+#[test]
+fn what_helps_against_a_lack_of_memory_is_what_takes_it() {
+    let needed = MemoryEstimate { weights: 100, gradients: 100, optimizer: 200, average: 0, activations: 80 };
+    assert!(shortage_of(480, &needed, 8).is_none());
+    let of = |memory| shortage_of(memory, &needed, 8).map(|shortage| (shortage.is_certain, shortage.words));
+    let (is_certain, words) = of(479).unwrap();
+    assert!(!is_certain && words.contains("halve `run.batch`"), "{words}");
+    let (is_certain, words) = of(409).unwrap();
+    assert!(!is_certain && words.contains("shorten `run.context`"), "{words}");
+    let (is_certain, words) = of(399).unwrap();
+    assert!(is_certain && words.contains("train a smaller model") && !words.contains("batch"), "{words}");
 }
 
 fn listing(gpus: Vec<DeviceEntry>) -> Listing {

@@ -22,10 +22,9 @@ impl Lines {
 
 /// The report, a label and a fact a line.
 pub(super) fn describe(report: &Report, config: &Config) -> String {
-    let is_too_small = report
-        .needs
-        .as_ref()
-        .is_some_and(|needs| device::too_little_memory(needs.memory.total()).is_some() || lacks_disk(needs).is_some());
+    let is_too_small = report.needs.as_ref().is_some_and(|needs| {
+        device::shortage(&needs.memory, config.run.batch).is_some() || lacks_disk(needs).is_some()
+    });
     let verdict = if is_too_small { "has no mistake, but this machine is too small for it" } else { "is right" };
     let mut lines = Lines(format!("{} {verdict}\n\n", report.config));
     lines.add("model", report.model);
@@ -87,8 +86,8 @@ fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, time: Option<
             bytes(memory.activations)
         ),
     );
-    if let Some(warning) = device::too_little_memory(memory.total()) {
-        lines.add("", &format!("but {warning}"));
+    if let Some(shortage) = device::shortage(memory, config.run.batch) {
+        lines.add("", &format!("but {}", shortage.words));
     }
     let per_token = operations(needs.training_flops_per_token as f64);
     lines.add("compute", &format!("{per_token} a token for training, {} in all", operations(needs.training_flops)));

@@ -64,8 +64,8 @@ pub(super) fn choose(
     let mut contestants: Vec<Contestant> = Vec::new();
     for size in sizes {
         let config = config_of(plan, *size, text)?;
-        let memory = Estimate::new(&config, data.tokenizer.vocabulary_size()).memory.total();
-        if !contestants.is_empty() && device::too_little_memory(memory).is_some() {
+        let memory = Estimate::new(&config, data.tokenizer.vocabulary_size()).memory;
+        if !contestants.is_empty() && device::shortage(&memory, config.run.batch).is_some() {
             break;
         }
         contestants.push(Contestant::new(&config, *size, &data, chosen)?);
