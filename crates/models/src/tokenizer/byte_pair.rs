@@ -11,9 +11,9 @@ use super::config::BytePairTokenizerConfig;
 use super::error::TokenizerError;
 use super::words::Words;
 
-/// How many different words are remembered at most; at twice as many the rarest half is forgotten.
-/// The merges need about half a kilobyte a word.
-const MOST_WORDS: usize = 200_000;
+/// How many different words are remembered at most, and how many bytes they have together; at twice as many the rarest
+/// are forgotten. The merges need about a hundred bytes of memory for each byte of a word.
+const MOST: Size = Size { words: 200_000, bytes: 3 << 20 };
 
 /// A longer word is split into parts of this many bytes: no useful token is longer, and merging is slow on long words.
 const LONGEST_WORD: usize = 64;
@@ -21,10 +21,28 @@ const LONGEST_WORD: usize = 64;
 /// The crate counts pairs in 32 bits with a sign, so larger counts are scaled down together.
 const LARGEST_TOTAL: u64 = 1 << 30;
 
+/// How much different words are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Size {
+    words: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn with(self, word: &str) -> Self {
+        Self { words: self.words + 1, bytes: self.bytes + word.len() }
+    }
+
+    fn is_more_than(self, times: usize, limit: Self) -> bool {
+        self.words > times * limit.words || self.bytes > times * limit.bytes
+    }
+}
+
 /// How often each word occurs.
 #[derive(Debug, Default)]
 pub(super) struct WordCounts {
     counts: HashMap<Box<str>, u64>,
+    size: Size,
     words: Words,
     /// The end of the text so far that may be part of a word.
     held: String,
@@ -44,7 +62,7 @@ impl WordCounts {
     }
 
     fn count(&mut self, text: &str) {
-        let Self { counts, words, .. } = self;
+        let Self { counts, size, words, .. } = self;
         let counted: Result<(), std::convert::Infallible> = words.each(text, |_, mut word| {
             while !word.is_empty() {
                 let (part, rest) = word.split_at(word.floor_char_boundary(LONGEST_WORD));
@@ -52,8 +70,9 @@ impl WordCounts {
                     Some(count) => *count += 1,
                     None => {
                         counts.insert(part.into(), 1);
-                        if counts.len() >= 2 * MOST_WORDS {
-                            forget_rarest(counts);
+                        *size = size.with(part);
+                        if size.is_more_than(2, MOST) {
+                            *size = forget_rarest(counts, MOST);
                         }
                     }
                 }
@@ -69,8 +88,8 @@ impl WordCounts {
     fn finish(mut self) -> Vec<(String, u64)> {
         let held = std::mem::take(&mut self.held);
         self.count(&held);
-        if self.counts.len() > MOST_WORDS {
-            forget_rarest(&mut self.counts);
+        if self.size.is_more_than(1, MOST) {
+            forget_rarest(&mut self.counts, MOST);
         }
         let pairs: u64 = self.counts.iter().map(|(word, count)| count.saturating_mul(word.len() as u64)).sum();
         let scale = pairs.div_ceil(LARGEST_TOTAL).max(1);
@@ -78,14 +97,20 @@ impl WordCounts {
     }
 }
 
-/// Keeps the [`MOST_WORDS`] most frequent words, of equally frequent ones those that sort first, so that the result is
-/// a function of the text alone.
-fn forget_rarest(counts: &mut HashMap<Box<str>, u64>) {
+/// Keeps the most frequent words up to `limit`, of equally frequent ones those that sort first, so that the result is a
+/// function of the text alone. Gives what is left.
+fn forget_rarest(counts: &mut HashMap<Box<str>, u64>, limit: Size) -> Size {
     let mut ranked: Vec<(Box<str>, u64)> = counts.drain().collect();
-    ranked
-        .select_nth_unstable_by(MOST_WORDS - 1, |left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
-    ranked.truncate(MOST_WORDS);
-    counts.extend(ranked);
+    ranked.sort_unstable_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
+    let mut size = Size::default();
+    for (word, count) in ranked {
+        if size.with(&word).is_more_than(1, limit) {
+            break;
+        }
+        size = size.with(&word);
+        counts.insert(word, count);
+    }
+    size
 }
 
 /// A vocabulary and its merges, as `tokenizer.json` holds them.
@@ -113,4 +138,40 @@ pub(super) fn learn(counts: WordCounts, config: &BytePairTokenizerConfig) -> Res
     trainer.do_train(&counts, &mut model).map_err(|error| failed(error.to_string()))?;
     let mut model = serde_json::to_value(&model).map_err(|error| failed(error.to_string()))?;
     Ok(Merged { vocabulary: model["vocab"].take(), merges: model["merges"].take() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rarest_words_are_forgotten_by_number_and_by_bytes() {
+        let all =
+            || HashMap::from([("the", 9), ("cat", 4), ("ant", 4), ("elephantine", 1)].map(|(w, n)| (w.into(), n)));
+        let kept = |limit| {
+            let mut counts = all();
+            let size = forget_rarest(&mut counts, limit);
+            let mut words: Vec<String> = counts.keys().map(|word: &Box<str>| word.to_string()).collect();
+            words.sort();
+            (words.join(" "), size)
+        };
+        assert_eq!(kept(Size { words: 2, bytes: 99 }), ("ant the".into(), Size { words: 2, bytes: 6 }));
+        assert_eq!(kept(Size { words: 9, bytes: 19 }), ("ant cat the".into(), Size { words: 3, bytes: 9 }));
+        assert_eq!(kept(Size { words: 9, bytes: 20 }).1, Size { words: 4, bytes: 20 });
+    }
+
+    #[test]
+    fn a_text_without_white_space_is_remembered_in_part() {
+        let mut counts = WordCounts::default();
+        // Hardly two parts of 64 letters are equal.
+        let mut state = 1_u32;
+        let mut letters = String::new();
+        for _ in 0..(10 << 20) {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            letters.push(char::from(b'a' + (state >> 28) as u8));
+        }
+        counts.add(&letters);
+        let bytes: usize = counts.finish().iter().map(|(word, _)| word.len()).sum();
+        assert!(bytes > MOST.bytes / 2 && bytes <= MOST.bytes, "{bytes}");
+    }
 }
