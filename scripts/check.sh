@@ -73,6 +73,11 @@ if command -v python3 >/dev/null; then
 else
   echo "== skipped: the links of the documents, which want python3"
 fi
+if command -v mdbook >/dev/null; then
+  step mdbook build --dest-dir "$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")/book"
+else
+  echo "== skipped: the documents as a book, which want mdbook (cargo install --locked mdbook)"
+fi
 step compiled_once
 step cargo clippy --release --workspace --all-targets -- -D warnings
 # The tests, those in the documentation among them; the examples are built.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Redraws every figure of the documentation, in docs/figures.
 #
-#   scripts/figures.sh            all of them: about half an hour on two cores, nearly all of it for the three races on tiny Shakespeare
+#   scripts/figures.sh            all of them: about half an hour on two cores, nearly all of it for the race on tiny Shakespeare
 #   scripts/figures.sh --quick    those of the lab alone: a minute
 #
 # KILN_MIRROR may name a folder with tinyshakespeare.txt, which is downloaded otherwise.
@@ -28,9 +28,12 @@ cp "$lab"/*.svg "$figures"
 cp runs/figures-race/validation-loss.svg "$figures/race.svg"
 
 # The estimated error floor against constant rates, three seeds.
-for seed in 1 2 3; do
-  "$kiln" race configs/shakespeare/race-error-floor.toml --set seed="$seed" --device cpu --run "error-floor-$seed" --resume
-done
-cp runs/error-floor-1/validation-loss.svg "$figures/error-floor.svg"
-cp runs/error-floor-1/learning-rate.svg "$figures/error-floor-rates.svg"
+"$kiln" race configs/shakespeare/race-error-floor.toml --seeds 3 --device cpu --run error-floor --resume
+cp runs/error-floor/validation-loss.svg "$figures/error-floor.svg"
+cp runs/error-floor/learning-rate.svg "$figures/error-floor-rates.svg"
+
+# The dashboard, where Python has pyte; ten seconds of a quiet machine.
+if python3 -c 'import pyte' 2>/dev/null; then
+  scripts/record-terminal.py --output "$figures/dashboard.svg" -- "$kiln" train configs/quickstart.toml --device cpu --runs "$lab" --run dashboard
+fi
 echo "drawn: $figures"
