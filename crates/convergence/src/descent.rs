@@ -69,6 +69,7 @@ pub(crate) fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64) -> boo
         return Err(LabError::BatchTooLarge { label: descent.curve.label.clone(), batch, samples });
     }
     let mut walk = Walk::new(descent);
+    walk.variance_at_minimum = walk.measured_at_minimum()?;
     for t in 0..=descent.steps {
         let errors = numbers(descent.problem.excess(walk.evaluated()))?;
         walk.record(&errors, t);
@@ -99,6 +100,8 @@ struct Walk<'a> {
     /// The error floor of the first rate with the variance at the start: that met on a path that diverges would grow
     /// with it.
     first_floor: f64,
+    /// sigma² at the minimum; 0 where it is not known.
+    variance_at_minimum: f64,
     trace: Trace,
 }
 
@@ -125,6 +128,7 @@ impl<'a> Walk<'a> {
             draws,
             quantile: confidence_half_width(rows),
             first_floor: 0.0,
+            variance_at_minimum: 0.0,
             trace: Trace {
                 repeats: rows,
                 error: Vec::new(),
@@ -186,7 +190,7 @@ impl<'a> Walk<'a> {
         self.inform_schedules(errors, &losses, t);
         let rate = self.rate();
         if t == 0 {
-            self.first_floor = self.floor_per_rate().unwrap_or(0.0) * self.trace.rates[0];
+            self.first_floor = self.floors_per_rate().map_or(0.0, |floors| floors.0) * self.trace.rates[0];
         }
         let shape = self.weights.dims();
         let length = [shape[0] * shape[1]];
@@ -221,23 +225,33 @@ impl<'a> Walk<'a> {
         }
         let constants = problem.constants();
         let minimum = constants.map_or(0.0, |constants| constants.minimum);
-        let floor_per_rate = self.floor_per_rate().filter(|_| curve.tell_constants);
+        let floors = self.floors_per_rate().filter(|_| curve.tell_constants);
         for (row, schedule) in self.schedules.iter_mut().enumerate() {
             if t > 0 && t.is_multiple_of(validate_every) {
                 schedule.observe_validation(errors[row] + minimum);
             }
             schedule.observe_training(losses[row] + minimum);
-            if let Some(floor_per_rate) = floor_per_rate {
-                schedule.observe_theory(Theory { excess: errors[row], floor_per_rate });
+            if let Some((floor_per_rate, true_floor_per_rate)) = floors {
+                schedule.observe_theory(Theory { excess: errors[row], floor_per_rate, true_floor_per_rate });
             }
         }
     }
 
-    /// The error floor of a rate over that rate, where theory knows one, with the variance met so far.
-    fn floor_per_rate(&self) -> Option<f64> {
+    fn measured_at_minimum(&self) -> Result<f64, LabError> {
+        let Some(constants) = self.descent.problem.constants() else { return Ok(0.0) };
+        let minimizer = constants.minimizer.clone();
+        let length = minimizer.len();
+        let there = self.descent.problem.variance(self.descent.arithmetic.tensor(minimizer, [1, length]));
+        Ok(there.map(numbers).transpose()?.and_then(|variance| variance.first().copied()).unwrap_or(0.0))
+    }
+
+    /// The error floor of a rate over that rate, where theory knows one: that of the bound, with the variance met so
+    /// far, and the true one.
+    fn floors_per_rate(&self) -> Option<(f64, f64)> {
         let constants = self.descent.problem.constants()?;
-        let noise = self.descent.curve.batch.map_or(0.0, |batch| self.trace.variance.unwrap_or(0.0) / batch as f64);
-        Some(floor_per_rate(constants, noise))
+        let batch = self.descent.curve.batch.map_or(f64::INFINITY, |batch| batch as f64);
+        let of_bound = floor_per_rate(constants, self.trace.variance.unwrap_or(0.0) / batch);
+        Some((of_bound, self.variance_at_minimum / (4.0 * batch)))
     }
 
     /// The rate of this update, for each weight where repeats differ.

@@ -39,7 +39,7 @@ pub use config::ScheduleConfig;
 pub use constant::ConstantConfig;
 pub use cosine::CosineConfig;
 pub use cosine_restarts::CosineRestartsConfig;
-pub use error_floor::ErrorFloorConfig;
+pub use error_floor::{ErrorFloorConfig, FloorKind};
 pub use exponential::ExponentialConfig;
 pub use inverse_square_root::InverseSquareRootConfig;
 pub use inverse_time::InverseTimeConfig;
@@ -51,7 +51,7 @@ pub use piecewise::PiecewiseConfig;
 pub use polynomial::PolynomialConfig;
 pub use reduce_on_plateau::{ReduceOnPlateauConfig, Watched};
 pub use settings::Follows;
-pub use stall::StallTest;
+pub use stall::{Finding, StallTest};
 pub use step::StepConfig;
 pub use trigger::NonMonotoneTrigger;
 pub use warmup_stable_decay::{DecayShape, WarmupStableDecayConfig};
@@ -90,10 +90,14 @@ pub struct Theory {
     /// F(w) - F*, how far the objective is above its minimum.
     pub excess: f64,
     /// The error floor of a rate divided by that rate, L sigma² / (2 c b): smoothness L, strong convexity c, variance
-    /// sigma²
-    /// of the gradient at one sample, batch size b (Bottou, Curtis and Nocedal, "Optimization Methods for Large-Scale
-    /// Machine Learning", 2018, Theorem 4.6).
+    /// sigma² of the gradient at one sample, batch size b (Bottou, Curtis and Nocedal, "Optimization Methods for
+    /// Large-Scale Machine Learning", 2018, Theorem 4.6).
     pub floor_per_rate: f64,
+    /// Where the error really comes to rest divided by the rate, for small rates: sigma*² / (4 b), with the variance at
+    /// the minimum. In one direction of curvature lambda and variance s² / b the error e of the weight rests at E e² =
+    /// eta s² / (b lambda (2 - eta lambda)), and lambda E e² / 2 is eta s² / (4 b) for small eta; the sum over all
+    /// directions has sigma*² for s².
+    pub true_floor_per_rate: f64,
 }
 
 /// A saved state that does not belong to the schedule.

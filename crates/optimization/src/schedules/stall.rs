@@ -2,94 +2,218 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A test whether the losses of a window still fall by more than their noise: the mean of its first half against the
-/// mean of
-/// its second half, in units of the standard error of their difference (the statistic of Welch, "The Generalization of
-/// 'Student's' Problem when Several Different Population Variances are Involved", 1947).
+/// Means that a window consists of. Each half has as many as give its mean a standard error, by Student's distribution
+/// with half as many less one, 7, degrees of freedom.
+const BLOCKS: usize = 16;
+
+/// A test whether a loss has come to rest, from the losses alone.
 ///
-/// Stochastic gradient descent at a constant rate first moves towards the minimum and then about it; finding the
-/// change from
-/// what a run shows goes back to Pflug, "Non-asymptotic Confidence Bounds for Stochastic Approximation Algorithms
-/// with Constant
-/// Step Size", 1990, with inner products of gradients. A schedule is shown losses alone, so the losses are tested;
-/// Lang, Zhang
-/// and Xiao test another statistic in "Using Statistics to Automate Stochastic Optimization" (SASA), 2019.
+/// A window of losses is cut into 16 blocks. D is the mean of its first half less that of its second half, and e its
+/// standard error, from the scatter of the means of the second half's blocks: sqrt(2 s² / 8) (batch means, Law and
+/// Kelton, "Simulation Modeling and Analysis"). Losses that follow each other may be correlated; means of blocks that
+/// are longer than the correlation lasts are not. The second half alone gives it, since a first half in which the loss
+/// falls scatters by its fall. What counts as a fall is a part, `tolerance`, of S: the fall seen since the rate was last
+/// changed, or, where that is more, `factor` times what S was before, since the floor falls as the rate does.
 ///
-/// # When it errs
-/// - A window too short for the fall within it to rise above the noise is called stalled although the loss falls: too
-///   early.
-/// - Losses of successive batches that resemble one another (streams through one text) make the standard error too
-///   small:
-///   chance passes for a fall where there is none, and more often hides one that is there, so it errs both ways.
-/// - At standard errors z, a loss that has come to rest passes for falling in the share 1 - Phi(z) of the windows (16
-///   % for
-///   z = 1): one window late, on average a fifth of one.
-/// - A loss that rises counts as stalled.
+/// - D + z e <= tolerance S: **at rest**. A loss that falls by more passes for resting in the share of Student's
+///   distribution beyond z: 4.3 % for z = 2.
+/// - D - z e > tolerance S: **falling**; the next window has the same length.
+/// - else **undecided**: the losses don't say. Neighbouring blocks become one and the window twice as long, until they
+///   do.
+///
+/// So a window that is too short for its noise grows by itself, and nothing is concluded from a lack of evidence. Where
+/// the loss has never been seen to fall, S is 0, and only a loss that rises is called resting.
+///
+/// Stochastic gradient descent at a constant rate first moves towards the minimum and then about it; finding the change
+/// from what a run shows goes back to Pflug, "Non-asymptotic Confidence Bounds for Stochastic Approximation Algorithms
+/// with Constant Step Size", 1990, with inner products of gradients. That resting has to be proven, within a tolerance,
+/// is the test of Lang, Zhang and Xiao, "Using Statistics to Automate Stochastic Optimization" (SASA), 2019, whose
+/// statistic is of weights and gradients. A schedule is shown losses alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StallTest {
-    /// Losses in a window.
-    window: u64,
-    /// Losses seen in this window.
-    seen: u64,
-    halves: [Moments; 2],
-}
-
-/// Mean and sum of squared deviations of some numbers, kept up by Welford's recurrence ("Note on a Method for
-/// Calculating
-/// Corrected Sums of Squares and Products", 1962).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Moments {
+    /// Losses in a block.
+    block: u64,
+    /// Means of the blocks of this window that are full.
+    means: Vec<f64>,
+    /// Losses in the block that isn't, and their sum.
     count: u64,
-    mean: f64,
-    squares: f64,
+    sum: f64,
+    /// The mean of the first block since the rate was changed.
+    first: Option<f64>,
+    /// The least that S is.
+    fall: f64,
 }
 
-impl Moments {
-    fn add(&mut self, value: f64) {
-        self.count += 1;
-        let deviation = value - self.mean;
-        self.mean += deviation / self.count as f64;
-        self.squares += deviation * (value - self.mean);
-    }
-
-    /// The squared standard error of the mean, s² / n.
-    fn squared_error(&self) -> f64 {
-        let n = self.count as f64;
-        self.squares / (n - 1.0) / n
-    }
+/// What a window of losses says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// The loss falls.
+    Falling,
+    /// It has come to rest, or rises.
+    AtRest,
+    /// The noise hides which.
+    Undecided,
 }
 
 impl StallTest {
-    /// A test over windows of `window` losses, at least 4.
+    /// A test whose first window has `window` losses, rounded up to blocks of the same length.
     pub fn new(window: u64) -> Self {
-        Self { window: window.max(4), seen: 0, halves: [Moments::default(); 2] }
+        let block = window.div_ceil(BLOCKS as u64).max(1);
+        Self { block, means: Vec::new(), count: 0, sum: 0.0, first: None, fall: 0.0 }
     }
 
-    /// Takes the next loss. At the end of a window it says whether the loss has stalled, its fall being at most
-    /// `standard_errors` standard errors, and begins the next window; `None` within one.
-    pub fn observe(&mut self, loss: f64, standard_errors: f64) -> Option<bool> {
-        let half = usize::from(self.seen >= self.window / 2);
-        self.halves[half].add(loss);
-        self.seen += 1;
-        if self.seen < self.window {
+    /// Takes the next loss. At the end of a window it says what the window shows, at `standard_errors` z and
+    /// `tolerance`.
+    pub fn observe(&mut self, loss: f64, standard_errors: f64, tolerance: f64) -> Option<Finding> {
+        self.sum += loss;
+        self.count += 1;
+        if self.count < self.block {
             return None;
         }
-        let [first, second] = self.halves;
-        let fall = first.mean - second.mean;
-        let error = (first.squared_error() + second.squared_error()).sqrt();
-        *self = Self::new(self.window);
-        Some(fall <= standard_errors * error)
+        let mean = self.sum / self.count as f64;
+        (self.count, self.sum) = (0, 0.0);
+        self.first.get_or_insert(mean);
+        self.means.push(mean);
+        (self.means.len() >= BLOCKS).then(|| self.conclude(standard_errors, tolerance))
     }
 
-    /// Begins a new window of another length.
-    pub fn restart(&mut self, window: u64) {
-        *self = Self::new(window);
+    fn conclude(&mut self, standard_errors: f64, tolerance: f64) -> Finding {
+        let (first, second) = self.means.split_at(self.means.len() / 2);
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let (before, now) = (mean(first), mean(second));
+        let n = second.len() as f64;
+        let variance = second.iter().map(|value| (value - now).powi(2)).sum::<f64>() / (n - 1.0);
+        let margin = standard_errors * (2.0 * variance / n).sqrt();
+        let seen = self.first.map_or(0.0, |first| first - now).max(self.fall);
+        let (fall, least) = (before - now, tolerance * seen);
+        if fall + margin <= least {
+            self.fall = seen;
+            self.means.clear();
+            Finding::AtRest
+        } else if fall - margin > least {
+            self.means.clear();
+            Finding::Falling
+        } else {
+            self.means = self.means.chunks_exact(2).map(mean).collect();
+            self.block = self.block.saturating_mul(2);
+            Finding::Undecided
+        }
     }
 
-    /// Losses in a window.
-    pub fn window(&self) -> u64 {
-        self.window
+    /// Begins anew after the rate was multiplied by `factor`, with windows `growth` times as long.
+    pub fn rate_was_cut(&mut self, factor: f64, growth: f64) {
+        // A window beyond any run means that there is no further cut.
+        let block = (self.block as f64 * growth).ceil() as u64;
+        *self = Self { block: block.max(1), fall: factor * self.fall, ..Self::new(1) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A window of 16 losses, a block each: the first half is 5, the second has mean `now` and deviations of +-1, so s² =
+    /// 8/7 and the standard error is sqrt(2/7).
+    fn window(now: f64) -> Vec<f64> {
+        [vec![5.0; 8], [now - 1.0, now + 1.0].repeat(4)].concat()
+    }
+
+    #[test]
+    fn resting_and_falling_losses_are_told_apart_by_hand() {
+        let error = (2.0_f64 / 7.0).sqrt();
+        let finding = |now: f64, standard_errors: f64, tolerance: f64| {
+            let mut test = StallTest::new(16);
+            let found: Vec<_> =
+                window(now).into_iter().map(|loss| test.observe(loss, standard_errors, tolerance)).collect();
+            assert_eq!(found[..15], [None; 15]);
+            found[15]
+        };
+        // The fall is 2, and so is what was seen since the first block: at tolerance 1/4 it is falling by less than 1.5
+        // standard errors' worth, and at 3/4 resting by less than -0.5.
+        for (standard_errors, tolerance, expected) in [
+            (1.5 / error - 1e-9, 0.25, Finding::Falling),
+            (1.5 / error + 1e-9, 0.25, Finding::Undecided),
+            (0.5 / error - 1e-9, 1.25, Finding::AtRest),
+            (0.5 / error + 1e-9, 1.25, Finding::Undecided),
+        ] {
+            assert_eq!(finding(3.0, standard_errors, tolerance), Some(expected), "{standard_errors} {tolerance}");
+        }
+        // A loss that was never seen to fall: level is no evidence, a rise is.
+        assert_eq!(finding(5.0, 0.1, 0.5), Some(Finding::Undecided));
+        assert_eq!(finding(7.0, 2.0 / error - 1e-9, 0.5), Some(Finding::AtRest));
+    }
+
+    #[test]
+    fn an_undecided_window_becomes_twice_as_long_with_the_losses_it_has() {
+        let mut test = StallTest::new(16);
+        let undecided: Vec<_> = window(3.0).into_iter().map(|loss| test.observe(loss, 9.0, 0.25)).collect();
+        assert_eq!(undecided[15], Some(Finding::Undecided));
+        // The first half is now 5, 5, 5, 5, 3, 3, 3, 3; eight blocks of two losses without scatter: a fall of 4 - 1.
+        let rest: Vec<_> = (0..16).map(|_| test.observe(1.0, 9.0, 0.25)).collect();
+        assert_eq!(rest[..15], [None; 15]);
+        assert_eq!(rest[15], Some(Finding::Falling));
+        // Seen to fall by 5 - 1, so a rest without scatter is one; then the least fall halves and windows are 1.25 / 0.5
+        // times as long, in blocks of 5.
+        let rest: Vec<_> = (0..32).map(|_| test.observe(1.0, 9.0, 0.25)).collect();
+        assert_eq!(rest[31], Some(Finding::AtRest));
+        test.rate_was_cut(0.5, 2.5);
+        let next: Vec<_> =
+            (0..80).map(|update| test.observe(if update < 40 { 1.0 } else { 0.51 }, 9.0, 0.25)).collect();
+        assert_eq!(next.iter().position(Option::is_some), Some(79));
+        // 0.49 is no more than a quarter of 2.
+        assert_eq!(next[79], Some(Finding::AtRest));
+    }
+
+    /// Losses about a level with deviations that depend on the one before: x_t = a x_(t-1) + normal.
+    fn correlated(level: impl Fn(usize) -> f64, a: f64, draws: &mut Draws, count: usize) -> Vec<f64> {
+        let mut deviation = 0.0;
+        (0..count)
+            .map(|t| {
+                deviation = a * deviation + draws.normal();
+                level(t) + deviation
+            })
+            .collect()
+    }
+
+    /// SplitMix64 (Steele, Lea and Flood 2014) and the sum of twelve uniform numbers, which is normal enough here.
+    struct Draws(u64);
+
+    impl Draws {
+        fn normal(&mut self) -> f64 {
+            let mut uniform = || {
+                self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mut z = self.0;
+                z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                (z ^ (z >> 31)) as f64 / 2.0_f64.powi(64)
+            };
+            (0..12).map(|_| uniform()).sum::<f64>() - 6.0
+        }
+    }
+
+    /// The promise at two standard errors is 4.3 %, whether losses are alike, independent or alternate; a test on single
+    /// losses breaks it under correlation. 400 windows: the standard error of a share is 1 %.
+    #[test]
+    fn a_loss_that_falls_rarely_passes_for_resting_and_one_that_rests_is_found() {
+        for a in [-0.5, 0.0, 0.5, 0.8] {
+            let mut draws = Draws(1);
+            let (mut false_rests, mut rests) = (0, 0);
+            for _ in 0..400 {
+                // Seen to fall by 100; a tenth of it from half to half is the least fall.
+                let after = |fall: f64, draws: &mut Draws| {
+                    let mut test = StallTest::new(400);
+                    test.first = Some(100.0);
+                    let level = |t: usize| if t < 200 { fall } else { 0.0 };
+                    let losses = correlated(level, a, draws, 400);
+                    losses.into_iter().filter_map(|loss| test.observe(loss, 2.0, 0.01)).next()
+                };
+                false_rests += usize::from(after(1.0, &mut draws) == Some(Finding::AtRest));
+                rests += usize::from(after(0.0, &mut draws) == Some(Finding::AtRest));
+            }
+            // Neighbouring blocks of 25 hardly depend on each other.
+            assert!((1..=30).contains(&false_rests), "{a}: {false_rests} of 400 false");
+            assert!(a > 0.7 || rests > 300, "{a}: {rests} of 400 found");
+        }
     }
 }
