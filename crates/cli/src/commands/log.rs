@@ -43,7 +43,7 @@ struct Line {
 
 /// `kiln log`.
 pub(crate) fn log(arguments: &LogArguments) -> anyhow::Result<()> {
-    let path = arguments.runs.find(&arguments.run);
+    let path = arguments.runs.find(&arguments.run)?;
     make_sure_of_a_run(&path)?;
     let lines = by_step(Metrics::read(&path.join(METRICS_FILE))?);
     if arguments.csv { print_csv(&lines) } else { print_table(&lines) }

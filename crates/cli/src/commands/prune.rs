@@ -33,13 +33,17 @@ pub(crate) struct PruneArguments {
 
 /// `kiln prune`.
 pub(crate) fn prune(arguments: &PruneArguments) -> anyhow::Result<()> {
-    let path = arguments.runs.find(&arguments.run);
+    let path = arguments.runs.find(&arguments.run)?;
     make_sure_of_a_run(&path)?;
     let pruned = prune_run(&path, arguments.keep.unwrap_or(Keep::All), arguments.weights_only)?;
-    let Pruned { kept, removed, freed } = &pruned;
+    let Pruned { kept, removed, freed, linked } = &pruned;
     let what = if arguments.weights_only { "the weights of " } else { "" };
     say(&format!("{}: kept {what}{}; removed {}", path.display(), steps(kept), steps(removed)));
-    say(&format!("freed {}", sizes::bytes(*freed)));
+    let elsewhere = match linked {
+        0 => String::new(),
+        linked => format!("; {} stay on the disk, where files have other names (hard links)", sizes::bytes(*linked)),
+    };
+    say(&format!("freed {}{elsewhere}", sizes::bytes(*freed)));
     Ok(())
 }
 

@@ -154,7 +154,7 @@ struct Sample<'a> {
 pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let request = request(arguments)?;
     let chosen = arguments.device.choose()?;
-    let saved = SavedModel::open(&arguments.runs.find(&arguments.run), arguments.checkpoint, &chosen.device)?;
+    let saved = SavedModel::open(&arguments.runs.find(&arguments.run)?, arguments.checkpoint, &chosen.device)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
@@ -223,6 +223,7 @@ fn write_text(saved: &SavedModel, request: &Request, arguments: &SampleArguments
     let mut generation = generate(&saved.model, &saved.tokenizer, request)?;
     let mut speed = Speed::new();
     let mut stdout = io::stdout().lock();
+    let mut ends_line = true;
     if arguments.json {
         let text = collect(&mut generation, &mut speed)?;
         let sample = Sample {
@@ -238,22 +239,24 @@ fn write_text(saved: &SavedModel, request: &Request, arguments: &SampleArguments
         serde_json::to_writer(&mut stdout, &sample)?;
         writeln!(stdout)?;
     } else {
-        stream(&mut stdout, &request.prompt, &mut generation, &mut speed)?;
+        ends_line = stream(&mut stdout, &request.prompt, &mut generation, &mut speed)?;
     }
     stdout.flush()?;
     if arguments.verbose || io::stderr().is_terminal() {
-        say(&speed.words(finish_word(&generation)));
+        // Where both go to the same place.
+        let above = if ends_line { "" } else { "\n" };
+        say(&format!("{above}{}", speed.words(finish_word(&generation))));
     }
     Ok(())
 }
 
-/// Writes the prompt and every piece as soon as it is there.
+/// Writes the prompt and every piece as soon as it is there; gives whether what was written ends a line.
 fn stream(
     stdout: &mut io::StdoutLock,
     prompt: &str,
     generation: &mut Generation,
     speed: &mut Speed,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     stdout.write_all(prompt.as_bytes())?;
     stdout.flush()?;
     let mut ends_line = prompt.is_empty() || prompt.ends_with('\n');
@@ -269,8 +272,9 @@ fn stream(
     // A person's next prompt should stand on its own line; a program gets the text and nothing else.
     if !ends_line && stdout.is_terminal() {
         writeln!(stdout)?;
+        ends_line = true;
     }
-    Ok(())
+    Ok(ends_line)
 }
 
 fn collect(generation: &mut Generation, speed: &mut Speed) -> anyhow::Result<String> {

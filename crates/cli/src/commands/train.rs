@@ -3,26 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context;
-
 use burn::module::Module;
 use burn::train::Interrupter;
 use clap::Args;
 use kiln_data::shards::{EntropyFloor, PreparedData};
-use kiln_models::{LanguageModel, Tokenizer};
+use kiln_models::LanguageModel;
 use kiln_settings::Override;
-use kiln_storage::layout::{self, CONFIG_FILE, METRICS_FILE};
+use kiln_storage::layout::{self, METRICS_FILE};
 use kiln_storage::steps;
-use kiln_training::config::{Config, DEFAULT_PROMPT};
+use kiln_training::config::Config;
 use kiln_training::estimate::Estimate;
 use kiln_training::learning::{self, Outcome, Session, Stop};
-use kiln_training::misleading::{TextNumbers, misleading};
+use kiln_training::misleading::{TextNumbers, misleading, unreadable_prompts};
 use kiln_training::run::{Metrics, RunFolder};
 
 use super::new;
-use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments, is_text, overriding};
+use crate::arguments::{ConfigArguments, DeviceArguments, NoInput, RunsArguments, is_text, overriding};
 use crate::commands::resume_sweep;
-use crate::device::{self, Chosen};
+use crate::device::Chosen;
 use crate::exit::{Exit, UsageError};
 use crate::runs;
 use crate::screen::{Facts, State};
@@ -95,6 +93,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
     if is_text(&arguments.config.config) {
         return train_on(&arguments.config.config, arguments);
     }
+    NoInput::check(&arguments.config.config)?;
     let config = arguments.config.open()?;
     let folder = arguments.runs.folder();
     let path = runs::run_path(&folder, &arguments.config.config, arguments.run.as_deref(), arguments.resume)?;
@@ -117,7 +116,7 @@ fn train_on(text: &Path, arguments: &TrainArguments) -> anyhow::Result<Exit> {
 
 /// `kiln resume`.
 pub(crate) fn resume(arguments: &ResumeArguments) -> anyhow::Result<Exit> {
-    let path = arguments.runs.find(&arguments.run);
+    let path = arguments.runs.find(&arguments.run)?;
     if layout::is_sweep(&path) {
         if !arguments.overrides.is_empty() || arguments.training.stop_after.is_some() {
             let words = "is a sweep, which resumes as it is, without --set and --stop-after";
@@ -126,8 +125,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> anyhow::Result<Exit> {
         return resume_sweep(&path, &arguments.training.device);
     }
     runs::make_sure_of_a_run(&path)?;
-    let config = Config::open(&path.join(CONFIG_FILE), &arguments.overrides)
-        .context("the run's own configuration is needed to resume it")?;
+    let config = runs::own_config(&path, &arguments.overrides)?;
     run(&config, &path, true, &arguments.training, None)
 }
 
@@ -143,7 +141,10 @@ fn run(
     RunFolder::refuse_second_trainer(run_path)?;
     let changes = runs::changes(run_path, resume, config)?;
     let chosen = opened.map_or_else(|| arguments.device.open(), Ok)?;
-    let data = training_data::prepare(config)?;
+    let data = match resume {
+        true => training_data::prepare_again(run_path, run_path, config)?,
+        false => training_data::prepare(config)?,
+    };
     // The floor is that of the whole validation split: a loss on a part of it is not comparable.
     let floor = data.floor.filter(|_| config.run.evaluate_fraction == 1.0);
     warn_of_memory(config, &data, &chosen);
@@ -156,7 +157,10 @@ fn run(
         Some((model, _)) => model.clone(),
         None => runs::first_model(config, &data, &chosen),
     };
-    warn_of_prompts(config, &data.tokenizer);
+    // Now instead of at each sample.
+    for warning in unreadable_prompts(config, &data.tokenizer) {
+        say(&format!("warning: {warning}"));
+    }
     if resumed.is_none() {
         warn_of_what_misleads(config, &data);
     }
@@ -272,27 +276,11 @@ fn known(
     Ok(state)
 }
 
-/// Warns where the processor's memory is less than what training needs: the system ends a process that takes too much.
+/// Warns where the device's memory is less than what training needs: the system ends a process that takes too much.
 fn warn_of_memory(config: &Config, data: &PreparedData, chosen: &Chosen) {
-    if chosen.name == "cpu" || chosen.name == "ndarray" {
-        let needed = Estimate::new(config, data.tokenizer.vocabulary_size()).memory.total();
-        if let Some(warning) = device::too_little_memory(needed) {
-            say(&format!("warning: {warning}"));
-        }
-    }
-}
-
-/// Warns of prompts that no sample can begin with, now instead of at each sample.
-fn warn_of_prompts(config: &Config, tokenizer: &Tokenizer) {
-    if config.run.sample_every.is_none() {
-        return;
-    }
-    for prompt in &config.run.prompts {
-        if let Err(error) = tokenizer.encode(prompt)
-            && prompt != DEFAULT_PROMPT
-        {
-            say(&format!("warning: there will be no samples after the prompt {prompt:?} of `run.prompts`: {error}"));
-        }
+    let needed = Estimate::new(config, data.tokenizer.vocabulary_size()).memory.total();
+    if let Some(warning) = chosen.too_little_memory(needed) {
+        say(&format!("warning: {warning}"));
     }
 }
 
@@ -320,7 +308,7 @@ fn describe(config: &Config, data: &PreparedData, model: &LanguageModel, run: &P
     let (train, steps) = (data.train.len(), config.run.steps);
     let tokens = steps * config.run.tokens_per_step();
     say(&format!(
-        "data: {} training tokens, {} validation tokens; {} steps of {} tokens ({:.1} epochs)",
+        "data: {} training tokens, {} validation tokens; {} steps of {} tokens ({:.1} passes over the text)",
         grouped(train),
         grouped(data.validation.len()),
         grouped(steps),

@@ -8,6 +8,7 @@ use super::name::{Adapter, DeviceName};
 use super::open::open;
 use super::probe::{Listing, list};
 use super::trial::{Depth, Trial, try_apart};
+use crate::sizes::bytes;
 
 /// An open device.
 #[derive(Clone, Debug)]
@@ -18,6 +19,29 @@ pub(crate) struct Chosen {
     pub(crate) name: String,
     /// One line: which device it is and, if `auto` chose it, why.
     pub(crate) description: String,
+    /// Whether it is a GPU and not the processor under one name or another.
+    pub(crate) is_gpu: bool,
+    /// Memory that it can use, in bytes, where known.
+    memory_bytes: Option<u64>,
+}
+
+impl Chosen {
+    /// What it is to the person at this machine.
+    pub(crate) fn words(&self) -> &'static str {
+        if self.is_gpu { "this device" } else { "this machine's processor" }
+    }
+
+    /// What to say where its memory is less than what training needs.
+    pub(crate) fn too_little_memory(&self, needed: u64) -> Option<String> {
+        let memory = self.memory_bytes.filter(|memory| needed > *memory)?;
+        let place = if self.is_gpu { "this device" } else { "this machine" };
+        Some(format!(
+            "{place} has {} of memory, and about {} are needed: halve `run.batch` and double `run.accumulate`, which \
+             gives the same updates, or train a smaller model",
+            bytes(memory),
+            bytes(needed)
+        ))
+    }
 }
 
 /// Opens the device that `name` asks for.
@@ -158,5 +182,6 @@ fn opened(entry: &DeviceEntry, name: &str, reason: Option<String>, listing: &Lis
         Some(reason) => format!("{name} ({entry}), chosen by auto: {reason}"),
         None => format!("{name} ({entry})"),
     };
-    Ok(Chosen { device, name: name.to_owned(), description })
+    let (is_gpu, memory_bytes) = (entry.kind.is_gpu(), entry.memory_bytes);
+    Ok(Chosen { device, name: name.to_owned(), description, is_gpu, memory_bytes })
 }

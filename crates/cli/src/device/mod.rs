@@ -30,21 +30,6 @@ pub(crate) use error::DeviceError;
 pub(crate) use probe::{Listing, list, probe_here};
 pub(crate) use trial::{Depth, Trial, try_apart, try_here};
 
-use crate::sizes::bytes;
-
-/// What to say where this machine's memory is less than what training needs.
-pub(crate) fn too_little_memory(needed: u64) -> Option<String> {
-    let memory = memory::of_this_machine()?;
-    (needed > memory).then(|| {
-        format!(
-            "this machine has {} of memory, and about {} are needed: halve `run.batch` and double `run.accumulate`, \
-             which gives the same updates, or train a smaller model",
-            bytes(memory),
-            bytes(needed)
-        )
-    })
-}
-
 /// The memory that this process has, where the system says so.
 pub(crate) fn memory_of_this_process() -> Option<u64> {
     memory::of_this_process()

@@ -36,7 +36,7 @@ fn table(state: &State) -> String {
             table.push_str(&format!("\n{}", evaluation(evaluated)));
         }
     }
-    table
+    table + "\n       + the lowest loss until then"
 }
 
 fn chart(state: &State) -> Chart {

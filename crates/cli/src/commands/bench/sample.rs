@@ -10,12 +10,12 @@ use kiln_models::saved::SavedModel;
 use kiln_models::{LanguageModel, ModelConfig, Tokenizer};
 use kiln_settings::Override;
 use kiln_storage::Which;
-use kiln_training::config::Config;
 use serde::Serialize;
 
 use super::measuring::{MeasuringArguments, Setup};
 use super::speed::{Cost, Speed};
 use super::table::{SPEED_HEADINGS, speed_cells, table};
+use crate::arguments::open_run;
 use crate::device::Chosen;
 use crate::exit::UsageError;
 use crate::runs;
@@ -129,7 +129,7 @@ impl Writer {
         }
         if is_config {
             let overrides = &arguments.overrides;
-            let config = Config::open(path, overrides)?.look_beside(path, overrides);
+            let config = open_run(path, overrides)?;
             let chosen = arguments.measuring.open_device()?;
             let data = training_data::prepare(&config)?;
             let model = runs::first_model(&config, &data, &chosen);

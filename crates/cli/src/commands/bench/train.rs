@@ -13,6 +13,7 @@ use super::measuring::{MeasuringArguments, Setup};
 use super::meters::peak_resident_bytes;
 use super::speed::{Cost, Speed};
 use super::table::{SPEED_HEADINGS, speed_cells, table};
+use crate::arguments::open_run;
 use crate::device::Chosen;
 use crate::training_data;
 use crate::training_display::grouped;
@@ -126,7 +127,7 @@ struct Contestant<'a> {
 /// `kiln bench train`.
 pub(super) fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     let overrides = &arguments.overrides;
-    let open = |file: &PathBuf| Config::open(file, overrides).map(|config| config.look_beside(file, overrides));
+    let open = |file: &PathBuf| open_run(file, overrides);
     let configs = arguments.configs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     leave_out_gpu_kernels(&arguments.without_kernel.iter().map(|name| (*name).into()).collect::<Vec<_>>());
     let chosen = arguments.measuring.open_device()?;

@@ -105,7 +105,7 @@ pub(crate) fn compare(arguments: &CompareArguments) -> anyhow::Result<()> {
 /// `kiln plot`.
 pub(crate) fn plot(arguments: &PlotArguments) -> anyhow::Result<()> {
     let picture = arguments.drawing.picture()?;
-    let path = arguments.runs.find(&arguments.run);
+    let path = arguments.runs.find(&arguments.run)?;
     make_sure_of_a_run(&path)?;
     let run = RecordedRun::open(&path)?;
     let by = arguments.drawing.by;
@@ -135,7 +135,7 @@ fn show(charts: &[Chart], picture: Option<&Picture>, title: &str) -> anyhow::Res
 fn open_all(given: &[PathBuf], folder: &RunsArguments) -> anyhow::Result<Vec<RecordedRun>> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for path in given {
-        let path = folder.find(path);
+        let path = folder.find(path)?;
         let found = if layout::is_sweep(&path) { runs_of_sweep(&path)? } else { vec![path] };
         paths.extend(found);
     }

@@ -14,12 +14,14 @@ use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
 use kiln_convergence::{Arithmetic, Experiment, LabError, LabFile, Lecture, Verdict};
+use kiln_settings::{ConfigFileError, Override, read_source};
 use kiln_storage::layout::{CONFIG_FILE, SWEEP_FILE};
 
 use self::made::{Drawn, Made};
 use crate::arguments::ConfigArguments;
 use crate::device::choose;
 use crate::exit::{Exit, UsageError};
+use crate::kinds::{FileKind, refuse_others};
 use crate::signals;
 use crate::terminal::{progress_bar, say};
 
@@ -42,10 +44,7 @@ pub(crate) struct ConvergeArguments {
 /// `kiln converge`.
 pub(crate) fn converge(arguments: &ConvergeArguments) -> anyhow::Result<Exit> {
     let path = &arguments.config.config;
-    let (title, experiments) = match LabFile::open(path, &arguments.config.overrides)? {
-        LabFile::Experiment(experiment) => (experiment.title.clone(), vec![(stem(path), *experiment)]),
-        LabFile::Lecture(lecture) => (lecture.title.clone(), experiments_of(&lecture, path)?),
-    };
+    let (title, experiments) = experiments(path, &arguments.config.overrides)?;
     let chosen = choose(&arguments.device)?;
     say(&format!("device: {}", chosen.description));
     let arithmetic = Arithmetic::of(chosen.device);
@@ -72,6 +71,18 @@ pub(crate) fn converge(arguments: &ConvergeArguments) -> anyhow::Result<Exit> {
         say(&format!("error: {curve} diverged; if it is meant to, set `diverges = true` in its table"));
     }
     Ok(if diverged.is_empty() { Exit::Done } else { Exit::Diverged })
+}
+
+/// The title of a file of the lab, and its experiments with their names.
+///
+/// # Errors
+/// When it, or the file of one of its experiments, cannot be read, is wrong, or is of another kind.
+pub(crate) fn experiments(path: &Path, overrides: &[Override]) -> anyhow::Result<(String, Vec<(String, Experiment)>)> {
+    refuse_others(&read_source(path)?, overrides, &FileKind::LAB).map_err(ConfigFileError::from)?;
+    Ok(match LabFile::open(path, overrides)? {
+        LabFile::Experiment(experiment) => (experiment.title.clone(), vec![(stem(path), *experiment)]),
+        LabFile::Lecture(lecture) => (lecture.title.clone(), experiments_of(&lecture, path)?),
+    })
 }
 
 /// The experiments of a lecture, in its order.

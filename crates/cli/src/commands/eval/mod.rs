@@ -9,7 +9,6 @@ use clap::Args;
 use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::TokenFile;
 use kiln_models::saved::SavedModel;
-use kiln_settings::ConfigFileError;
 use kiln_storage::Which;
 use kiln_storage::layout::CONFIG_FILE;
 use kiln_training::config::Config;
@@ -17,6 +16,7 @@ use kiln_training::evaluation::{Evaluation, evaluate, token_losses};
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
+use crate::runs::own_config;
 use crate::terminal::{progress_bar, say};
 use crate::training_data;
 use crate::training_display::floor_words;
@@ -73,7 +73,7 @@ struct Judge<'a> {
 /// `kiln eval`.
 pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     let chosen = arguments.device.choose()?;
-    let saved = SavedModel::open(&arguments.runs.find(&arguments.run), arguments.checkpoint, &chosen.device)?;
+    let saved = SavedModel::open(&arguments.runs.find(&arguments.run)?, arguments.checkpoint, &chosen.device)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
@@ -129,16 +129,8 @@ fn texts(judge: &Judge<'_>, files: &[&PathBuf]) -> anyhow::Result<Vec<Text>> {
 
 impl<'a> Judge<'a> {
     fn new(saved: &'a SavedModel, arguments: &EvalArguments) -> anyhow::Result<Self> {
-        let path = saved.run.join(CONFIG_FILE);
-        let is_alone = saved.step.is_none() && !path.exists();
-        let config = (!is_alone).then(|| Config::open(&path, &[])).transpose();
-        let config = config.map_err(|error| match error {
-            ConfigFileError::Wrong(_) => anyhow::Error::from(error),
-            error => anyhow::anyhow!(
-                "the run's own configuration is needed to know its data: {error}; put `{CONFIG_FILE}` back into `{}`",
-                saved.run.display()
-            ),
-        })?;
+        let is_alone = saved.step.is_none() && !saved.run.join(CONFIG_FILE).exists();
+        let config = (!is_alone).then(|| own_config(&saved.run, &[])).transpose()?;
         Ok(Self { saved, config, streams: arguments.streams.map(|streams| streams as usize) })
     }
 

@@ -49,7 +49,7 @@ pub(super) fn words(range: RateRange, findings: &RateFindings) -> String {
         lines.push(format!("steepest     {steepest:.2e}, where the loss falls fastest"));
     }
     if let Some(early) = findings.early {
-        lines.push(format!("early        {early:.2e}, where 15 % of the fall are made"));
+        lines.push(format!("early        {early:.2e}, where the loss has made 15 % of its fall"));
     }
     lines.push(match (findings.suggestion, findings.lowest) {
         (Some(rate), _) => format!("suggestion   {}", typed(rate)),
@@ -76,6 +76,25 @@ pub(super) fn trial_words(trials: &[Trial], best: &Trial, steps: u64) -> String 
         let _ = writeln!(words, "{:>9}    {loss}{mark}", typed(*rate));
     }
     words
+}
+
+/// What to say where the best rate is the highest or the lowest that was tried, so that one beyond it may be better.
+pub(super) fn beyond(arguments: &FindRateArguments, config: &Config, trials: &[Trial], best: &Trial) -> Option<String> {
+    let is_last = |beyond: fn(f64, f64) -> bool| !trials.iter().any(|trial| beyond(trial.rate, best.rate));
+    let (end, other, factors) = match (is_last(|rate, best| rate > best), is_last(|rate, best| rate < best)) {
+        (true, false) => ("highest", "higher", [2.0, 4.0]),
+        (false, true) => ("lowest", "lower", [0.25, 0.5]),
+        _ => return None,
+    };
+    let [first, second] = factors.map(|factor| settings(&config.schedule, config.run.steps, best.rate * factor));
+    let mut keys = first.into_iter().zip(second).filter(|((key, _), _)| !key.ends_with("final-rate"));
+    let ((key, first), (_, second)) = keys.next()?;
+    let file = quoted(&arguments.config.config.to_string_lossy());
+    let values = quoted(&format!("{key}={first},{second}"));
+    Some(format!(
+        "the best is the {end} rate that was tried, and a {other} one may be better still:\nkiln sweep {file} --set \
+         {values}\n"
+    ))
 }
 
 /// What to type: to train with this rate, or to look further.

@@ -35,11 +35,8 @@ pub(crate) struct InspectArguments {
 /// # Errors
 /// When the path is neither a run nor a checkpoint, or cannot be listed.
 pub(crate) fn inspect(arguments: &InspectArguments) -> anyhow::Result<Exit> {
-    let path = arguments.runs.find(&arguments.path);
+    let path = arguments.runs.find(&arguments.path)?;
     let path = path.as_path();
-    if !path.exists() {
-        return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
-    }
     if is_checkpoint(path) {
         return print(&checkpoint::report(path)?, arguments.json);
     }

@@ -3,16 +3,18 @@
 mod columns;
 mod rows;
 
+use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use kiln_storage::StorageError;
+use kiln_storage::layout;
 
 use self::columns::Column;
-use self::rows::{Row, folders, rows};
+use self::rows::{Row, folders, rows, run_row};
 use crate::arguments::RunsArguments;
 use crate::sizes;
 use crate::terminal::say;
@@ -21,7 +23,7 @@ use crate::training_data::cache_folder;
 /// Arguments of `kiln ls`.
 #[derive(Debug, Args)]
 pub(crate) struct LsArguments {
-    /// The folder to list [default: that of all runs]
+    /// The folder to list, or a run, a sweep or a race by its folder or its name [default: the folder of all runs]
     folder: Option<PathBuf>,
 
     #[command(flatten)]
@@ -50,8 +52,10 @@ pub(crate) struct LsArguments {
 /// # Errors
 /// When the folder itself cannot be listed.
 pub(crate) fn ls(arguments: &LsArguments) -> anyhow::Result<()> {
-    let folder = arguments.folder.clone().unwrap_or_else(|| arguments.runs.folder());
+    let given = arguments.folder.as_ref().map(|folder| arguments.runs.find(folder)).transpose()?;
+    let folder = given.unwrap_or_else(|| arguments.runs.folder());
     let mut rows: Vec<Row> = match folders(&folder) {
+        Ok(_) if layout::is_run(&folder) => vec![run_row(&folder, &name_of(&folder))],
         Ok(folders) => folders.iter().flat_map(|name| rows(&folder, name)).collect(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && arguments.folder.is_none() => {
             say(&format!("there is no folder `{}` here yet; `kiln train` makes it", folder.display()));
@@ -79,6 +83,12 @@ pub(crate) fn ls(arguments: &LsArguments) -> anyhow::Result<()> {
         writeln!(stdout, "{}\n\n{}", table(&rows, columns), totals(&rows))?;
     }
     Ok(())
+}
+
+/// The last part of a path; of one that ends in dots, of what it leads to.
+fn name_of(folder: &Path) -> String {
+    let whole = || fs::canonicalize(folder).ok().and_then(|path| Some(path.file_name()?.to_owned()));
+    folder.file_name().map(ToOwned::to_owned).or_else(whole).unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn table(rows: &[Row], columns: &[Column]) -> Table {

@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::text::Text;
 use super::written;
 use crate::commands::bench::median;
-use crate::device::{self, Chosen};
+use crate::device::Chosen;
 use crate::terminal::progress_bar;
 use crate::training_data;
 use crate::updates::TimedUpdates;
@@ -65,7 +65,7 @@ pub(super) fn choose(
     for size in sizes {
         let config = config_of(plan, *size, text)?;
         let memory = Estimate::new(&config, data.tokenizer.vocabulary_size()).memory.total();
-        if !contestants.is_empty() && device::too_little_memory(memory).is_some() {
+        if !contestants.is_empty() && chosen.too_little_memory(memory).is_some() {
             break;
         }
         contestants.push(Contestant::new(&config, *size, &data, chosen)?);
