@@ -79,7 +79,7 @@ pub(crate) fn refuse_others(source: &Source, overrides: &[Override], wanted: &[F
         key: key.to_owned(),
         message: message.to_owned(),
         label: format!("belongs to {place}"),
-        help: vec![format!("`kiln {command} {}` takes it", quoted(&source.name))],
+        help: vec![format!("start it by `kiln {command} {}`", quoted(&source.name))],
         origin: Origin::File,
         span,
     };
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(refuse_others(&source, &[], &FileKind::COMPARED), Ok(()));
         let errors = refuse_others(&source, &[], &FileKind::LAB).expect_err("it is no experiment");
         let [problem] = &errors.problems[..] else { panic!("{errors}") };
-        assert_eq!(problem.help, ["`kiln train 'a file.toml'` takes it"]);
+        assert_eq!(problem.help, ["start it by `kiln train 'a file.toml'`"]);
         assert_eq!(errors.position_of(problem), (2, 2));
     }
 }

@@ -219,7 +219,7 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
         return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
     }
     if path.join(MANIFEST_FILE).exists() {
-        let words = "is a checkpoint; give the folder of its run, which goes on from the newest one";
+        let words = "is a checkpoint; give the folder of its run, which resumes from the newest one";
         return Err(UsageError(format!("{there} {words}")).into());
     }
     if has_weights_alone(path) {

@@ -14,19 +14,18 @@ use crate::terminal::say;
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").args(["keep", "weights_only"]).multiple(true).required(true)))]
 pub(crate) struct PruneArguments {
-    /// The run, by its folder or its name
+    /// The run, by folder or name
     run: PathBuf,
 
     #[command(flatten)]
     runs: RunsArguments,
 
-    /// Which checkpoints stay: best, last, or a number, which keeps that many of the newest and the best
+    /// Which checkpoints to keep: best, last, or a number N for the newest N and the best
     /// [default: all that are whole]
     #[arg(long, value_name = "WHICH")]
     keep: Option<Keep>,
 
-    /// Of the checkpoints that stay, keep the weights, mostly a third: they can be sampled from and evaluated, but
-    /// training cannot go on from them
+    /// Of the checkpoints that stay, keep only the weights, about a third: enough to sample and evaluate, but not to resume training
     #[arg(long)]
     weights_only: bool,
 }

@@ -16,7 +16,7 @@ use crate::terminal::say;
 /// Arguments of `kiln rm`.
 #[derive(Debug, Args)]
 pub(crate) struct RmArguments {
-    /// The runs, sweeps or races, by their folders or names
+    /// The runs, sweeps or races, by folder or name
     #[arg(required = true)]
     run: Vec<PathBuf>,
 

@@ -30,9 +30,8 @@ use crate::training_data;
 use crate::training_display::{Progress, TrainingDisplay, duration, floor_words, grouped};
 
 const ABOUT_TEXTS: &str = "\
-A text in the place of CONFIG, which is a file without the ending `.toml` that is no TOML, is trained
-on for about 5 minutes, as after `kiln new`. The configuration is written beside the run, as
-`runs/NAME.toml` for `runs/NAME`.";
+CONFIG may be a text to train on for about 5 minutes: a file that neither ends in `.toml` nor is TOML. Its \
+configuration is chosen as by `kiln new`, and written beside the run, as `runs/NAME.toml` for `runs/NAME`.";
 
 /// Arguments of `kiln train`.
 #[derive(Debug, Args)]
@@ -51,7 +50,7 @@ pub(crate) struct TrainArguments {
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
 
-    /// Go on where the run stopped, or start it if there is none
+    /// Resume the run where it stopped; start it if there is none
     #[arg(long)]
     resume: bool,
 }
@@ -59,7 +58,7 @@ pub(crate) struct TrainArguments {
 /// Arguments of `kiln resume`.
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArguments {
-    /// The folder of the run, the sweep or the race, wherever it is now; a mere name is looked for among the runs too
+    /// The run, sweep or race, by its folder, wherever that is now, or by its name among the runs
     run: PathBuf,
 
     /// Change a key of the run's configuration that may change, for example `--set run.steps=2000`; may be repeated
@@ -73,17 +72,17 @@ pub(crate) struct ResumeArguments {
     runs: RunsArguments,
 }
 
-/// What is said of training whether it starts or goes on.
+/// What is asked of training whether it starts or resumes.
 #[derive(Debug, Args)]
 struct TrainingArguments {
     #[command(flatten)]
     device: DeviceArguments,
 
-    /// Stop and save after this step, as a signal would
+    /// Save and stop after this step, as a signal would
     #[arg(long, value_name = "STEP")]
     stop_after: Option<u64>,
 
-    /// How progress is shown
+    /// How to show progress
     #[arg(long, value_enum, default_value_t)]
     progress: Progress,
 }

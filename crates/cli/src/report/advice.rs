@@ -112,7 +112,7 @@ fn of_model(error: &SavedModelError) -> Option<String> {
     let help = match error {
         SavedModelError::Storage(error) => return of_storage(error),
         SavedModelError::Weights { problems, .. } if problems.iter().any(WeightProblem::is_not_finite) => {
-            "the training diverged; go on from an earlier checkpoint with a lower rate"
+            "the training diverged: give an earlier checkpoint with `--checkpoint STEP`, or train again at a lower rate"
         }
         SavedModelError::Weights { .. } | SavedModelError::Description { .. } => {
             "give a checkpoint that `kiln train` wrote, as it was written"

@@ -27,9 +27,9 @@ use crate::training_display::grouped;
 const BYTES_PER_NUMBER: f64 = 4.0;
 
 const ABOUT_THE_NUMBERS: &str = "\
-One text at a time, as `kiln sample` writes it: the model, the choice of a token, its text. A round
-reads the prompt up to the first new token and then writes the others; the two are timed apart.
-Before the first round one is done that is not timed.
+One text at a time, as `kiln sample` writes it: the model, the choice of a token, its text. A round reads the prompt \
+up to the first new token and then writes the others; the two are timed apart. Before the first round one is done \
+that is not timed.
 
 GFLOP/s  the model's matrix products alone; for writing, with as many tokens before it as there are
          on average
@@ -40,7 +40,7 @@ GB/s     the weights, read once for the whole prompt, and once for each token th
 #[derive(Debug, Args)]
 #[command(after_help = ABOUT_THE_NUMBERS)]
 pub(super) struct SampleArguments {
-    /// A run folder, a checkpoint in one, or a configuration, whose model is then taken with its first weights
+    /// A run, a checkpoint, or a configuration, whose model then has its first weights
     #[arg(value_name = "RUN|CONFIG")]
     path: PathBuf,
 
@@ -57,7 +57,7 @@ pub(super) struct SampleArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     prompt_tokens: Option<u64>,
 
-    /// Tokens that are written after the first [default: as many as still fit]
+    /// Tokens to write after the first [default: as many as still fit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     tokens: Option<u64>,
 

@@ -20,9 +20,9 @@ use crate::training_display::grouped;
 use crate::updates::TimedUpdates;
 
 const ABOUT_THE_NUMBERS: &str = "\
-An update is what `kiln train` does in one: batches, forward, loss, backward, clipping, optimizer,
-average. There is no evaluation, log or checkpoint, and nothing is written but the cache of tokens.
-Several configurations take turns, round after round.
+An update is what `kiln train` does in one: batches, forward, loss, backward, clipping, optimizer, average. There is \
+no evaluation, log or checkpoint, and nothing is written but the cache of tokens. Several configurations take turns, \
+round after round.
 
 GFLOP/s  the model's matrix products alone, three times those of the forward pass; element-wise
          work and what the optimizer multiplies are left out
@@ -53,7 +53,7 @@ pub(super) struct TrainArguments {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     warmup: u64,
 
-    /// Compose an operation of Burn's on a GPU too, to see what Kiln's own body saves; may be repeated
+    /// Compose this operation of Burn's on a GPU too, to see what Kiln's own kernel saves; may be repeated
     #[arg(long, value_name = "OPERATION")]
     without_kernel: Vec<KernelName>,
 

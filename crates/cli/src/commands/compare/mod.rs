@@ -23,7 +23,7 @@ use crate::terminal::{say, width};
                         rows of the table are the settings that differ, then what came out; `*` marks the best."
 )]
 pub(crate) struct CompareArguments {
-    /// The runs, by their folders or names; a sweep or a race stands for all of its runs
+    /// The runs, by folder or name; a sweep or a race stands for all of its runs
     #[arg(required = true, value_name = "RUN")]
     paths: Vec<PathBuf>,
 
@@ -41,7 +41,7 @@ pub(crate) struct CompareArguments {
 /// Arguments of `kiln plot`.
 #[derive(Debug, Args)]
 pub(crate) struct PlotArguments {
-    /// The run, by its folder or its name
+    /// The run, by folder or name
     run: PathBuf,
 
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub(crate) struct PlotArguments {
 /// What is drawn, and where.
 #[derive(Debug, Args)]
 struct DrawingArguments {
-    /// What the curves run along
+    /// The horizontal axis
     #[arg(long, value_enum, default_value_t)]
     by: Along,
 
@@ -62,7 +62,7 @@ struct DrawingArguments {
     #[arg(long, value_enum, value_name = "CURVE,...", value_delimiter = ',')]
     curves: Vec<Curve>,
 
-    /// Draw into this file, an .svg or a .png, instead of on the terminal
+    /// Draw into this file, .svg or .png, instead of on the terminal
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -27,15 +27,15 @@ const STREAMS: usize = 16;
 /// Arguments of `kiln eval`.
 #[derive(Debug, Args)]
 pub(crate) struct EvalArguments {
-    /// A run, by its folder or its name, for example runs/quickstart; a checkpoint; or a folder with
+    /// A run, by folder or name, for example runs/quickstart; a checkpoint; or a folder with
     /// `model.safetensors` and `tokenizer.json`
     run: PathBuf,
 
-    /// UTF-8 text files of any length to measure on, each by itself [default: the validation split of the run]
+    /// UTF-8 text files of any length to measure on, each on its own [default: the validation split of the run]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// The same as FILE; may be repeated
+    /// Same as FILE; may be repeated
     #[arg(long, value_name = "FILE")]
     data: Vec<PathBuf>,
 
@@ -49,15 +49,15 @@ pub(crate) struct EvalArguments {
     #[command(flatten)]
     device: DeviceArguments,
 
-    /// How many windows, or streams where the state is carried, are read side by side [default: the run's `batch`]
+    /// How many windows (or streams, where the state is carried) to read side by side [default: the run's `batch`]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65536))]
     streams: Option<u64>,
 
-    /// Print the loss of every token: its place, its number, its text in quotes and its nats, with tabs between them
+    /// Print the loss of every token: its place, number, text in quotes and nats, separated by tabs
     #[arg(long, conflicts_with = "json")]
     per_token: bool,
 
-    /// Print one JSON object; of several files one a line, and one of all together
+    /// Print one JSON object; for several files one a line, and one for all together
     #[arg(long)]
     json: bool,
 }

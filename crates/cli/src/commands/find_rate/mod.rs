@@ -39,20 +39,20 @@ pub(crate) struct FindRateArguments {
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     to: Option<f64>,
 
-    /// Then train with half of the suggestion, with it and with twice as much for N steps, and name the best
+    /// Then train for STEPS steps at half the suggested rate, at that rate and at twice the rate, and name the best
     /// [default: 200 steps]
     #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "200")]
     #[arg(value_parser = clap::value_parser!(u64).range(20..=1_000_000))]
     verify: Option<u64>,
 
-    /// How many rates are tried, one update each
+    /// How many rates to try, one update each
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     steps: u64,
 
     #[command(flatten)]
     device: DeviceArguments,
 
-    /// Draw the losses into this file, an .svg or a .png
+    /// Draw the losses into this file, .svg or .png
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -144,7 +144,7 @@ fn show(
     if let Some(best) = trials::best(&report.trials) {
         let steps = arguments.verify.unwrap_or_default();
         stdout.write_all(words::trial_words(&report.trials, best, steps).as_bytes())?;
-        if let Some(beyond) = words::beyond(arguments, config, &report.trials, best) {
+        if let Some(beyond) = words::beyond(&arguments.config.config, config, &report.trials, best) {
             stdout.write_all(beyond.as_bytes())?;
         }
     } else if !report.trials.is_empty() {

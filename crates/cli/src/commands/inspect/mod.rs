@@ -19,7 +19,7 @@ use crate::exit::{Exit, UsageError};
 /// Arguments of `kiln inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
-    /// A run, by its folder or its name, for example runs/quickstart, or a checkpoint in one
+    /// A run, by folder or name, for example runs/quickstart, or a checkpoint in one
     path: PathBuf,
 
     #[command(flatten)]

@@ -23,22 +23,22 @@ use crate::training_data::cache_folder;
 /// Arguments of `kiln ls`.
 #[derive(Debug, Args)]
 pub(crate) struct LsArguments {
-    /// The folder to list, or a run, a sweep or a race by its folder or its name [default: the folder of all runs]
+    /// The folder to list, or a run, a sweep or a race, by folder or name [default: the folder of all runs]
     folder: Option<PathBuf>,
 
     #[command(flatten)]
     runs: RunsArguments,
 
-    /// Which columns: name, kind, model, parameters, steps, loss, bits-per-byte, checkpoints, state, size, changed, and
+    /// The columns: name, kind, model, parameters, steps, loss, bits-per-byte, checkpoints, state, size, changed, and
     /// any key of the configuration, for example `--columns name,loss,run.batch,schedule`
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', value_parser = Column::parse)]
     columns: Vec<Column>,
 
-    /// Sort by this column, which need not be shown [default: by name]
+    /// Sort by this column, shown or not [default: by name]
     #[arg(long, value_name = "COLUMN", value_parser = Column::parse)]
     sort: Option<Column>,
 
-    /// The other way round
+    /// Reverse the order
     #[arg(long)]
     reverse: bool,
 

@@ -34,7 +34,7 @@ struct SharedArguments {
     #[command(flatten)]
     config: ConfigArguments,
 
-    /// Train each entrant N times, with the seeds from the configuration's on
+    /// Train each entrant with N seeds, counted from the configuration's
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
 
@@ -48,7 +48,7 @@ struct SharedArguments {
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
 
-    /// Resume it: what is finished stays, and there may be more entrants and seeds
+    /// Resume it: what is finished stays; entrants and seeds may be added
     #[arg(long)]
     resume: bool,
 }
@@ -64,15 +64,15 @@ pub(crate) struct SweepArguments {
     #[command(flatten)]
     shared: SharedArguments,
 
-    /// All combinations of the values, some that are drawn, or successive halving: only the best are trained on
+    /// All combinations of the values, random ones, or successive halving, which trains only the best to the end
     #[arg(long, value_parser = ["grid", "random", "halving"])]
     search: Option<String>,
 
-    /// How many combinations are drawn, with `--search random` or `halving`
+    /// How many combinations to draw, with `--search random` or `halving`
     #[arg(long, value_name = "N")]
     trials: Option<u64>,
 
-    /// With `--search halving`: one in N entrants is trained on [default: 2]
+    /// With `--search halving`: one in N entrants survives each rung [default: 2]
     #[arg(long, value_name = "N")]
     reduction_factor: Option<u64>,
 }
@@ -83,7 +83,7 @@ pub(crate) struct RaceArguments {
     #[command(flatten)]
     shared: SharedArguments,
 
-    /// Race these schedules at the rate of the file's own, for example `constant,cosine`; `all` for every one
+    /// Race these schedules at the rate of the file's own, for example `constant,cosine`; `all` is every one
     #[arg(long, value_name = "SCHEDULE,...", value_delimiter = ',')]
     schedules: Vec<String>,
 }

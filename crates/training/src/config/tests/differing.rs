@@ -32,10 +32,10 @@ fn of_tables_that_only_one_has_sizes_and_the_settings_that_are_not_defaults_are_
         ("model".to_owned(), strings(&["transformer", "lstm", "transformer"])),
         ("model.lstm.dropout".to_owned(), strings(&["", "0.5", ""])),
         ("model.lstm.hidden".to_owned(), strings(&["", "128", ""])),
-        ("model.lstm.layers".to_owned(), strings(&["", "1", ""])),
-        ("model.transformer.heads".to_owned(), strings(&["4", "", "4"])),
+        ("model.lstm.layers".to_owned(), strings(&["", "2", ""])),
+        ("model.transformer.heads".to_owned(), strings(&["6", "", "6"])),
         ("model.transformer.layers".to_owned(), strings(&["2", "", "2"])),
-        ("model.transformer.width".to_owned(), strings(&["128", "", "128"])),
+        ("model.transformer.width".to_owned(), strings(&["384", "", "384"])),
         ("seed".to_owned(), strings(&["1", "1", "2"])),
     ];
     assert_eq!(found(&[transformer.clone(), lstm, transformer.replace("seed = 1", "seed = 2")]), expected);
