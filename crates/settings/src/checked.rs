@@ -17,8 +17,7 @@ const MOST_BROKEN: usize = 1000;
 /// Reads a `T` from a file and overrides; `validate` gives the broken rules of a `T`, keys from the root.
 ///
 /// Rules that a value breaks only because another mistake replaced it are not reported: a violation is left out when
-/// its key,
-/// or a key that its text mentions, could not be read.
+/// its key, or a key that its text mentions, could not be read.
 ///
 /// # Examples
 /// ```

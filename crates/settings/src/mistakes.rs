@@ -43,8 +43,7 @@ pub(crate) fn unknown_key(
 }
 
 /// The path of a table as its header would be written: `[run]`, `[entrants.schedule]`, and `[[entrants]]` for an item
-/// of a list
-/// of tables.
+/// of a list of tables.
 fn header(path: &str) -> String {
     let mut parts = path.split('[');
     let start = parts.next().unwrap_or_default().to_owned();

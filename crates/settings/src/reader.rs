@@ -1,12 +1,9 @@
 //! Making a typed value from the tree, noting every mistake instead of the first.
 //!
 //! A derived `Deserialize` gives up at its first error. This deserializer therefore never lets it see one that can be
-//! noted
-//! here: a value of the wrong type is noted and a dummy value is handed on, an unknown key is noted and read as the
-//! key it was
-//! meant to be, a second table of a choice is noted and left out. Only a missing key surfaces as a failure of the
-//! type; it is
-//! noted, filled with a dummy, and the reading starts again.
+//! noted here: a value of the wrong type is noted and a dummy value is handed on, an unknown key is noted and read as
+//! the key it was meant to be, a second table of a choice is noted and left out. Only a missing key surfaces as a
+//! failure of the type; it is noted, filled with a dummy, and the reading starts again.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -228,8 +225,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The entries of a table that has these fields: each known key, each unknown one under the name it was meant to
-    /// have,
-    /// and each key that the type has already missed.
+    /// have, and each key that the type has already missed.
     pub(crate) fn fields(&self, fields: &'static [&'static str]) -> Vec<(String, Self)> {
         let mut entries: Vec<(String, Self)> = Vec::new();
         match self.value() {

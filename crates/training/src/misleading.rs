@@ -36,8 +36,8 @@ pub fn misleading(config: &Config, text: &TextNumbers) -> Vec<String> {
         .collect()
 }
 
-/// The prompts of samples that have what a tokenizer doesn't know, each with what comes of it. The default prompt is left
-/// out: where the text has no line ends, such samples begin a document.
+/// The prompts of samples that have what a tokenizer doesn't know, each with what comes of it. The default prompt is
+/// left out: where the text has no line ends, such samples begin a document.
 pub fn unreadable_prompts(config: &Config, tokenizer: &Tokenizer) -> Vec<String> {
     let run = &config.run;
     let chosen = run.prompts.iter().filter(|prompt| run.sample_every.is_some() && *prompt != DEFAULT_PROMPT);

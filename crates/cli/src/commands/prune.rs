@@ -20,12 +20,12 @@ pub(crate) struct PruneArguments {
     #[command(flatten)]
     runs: RunsArguments,
 
-    /// Which checkpoints to keep: best, last, or a number N for the newest N and the best
-    /// [default: all that are whole]
+    /// Which checkpoints to keep: best, last, or a number N for the newest N and the best [default: all that are whole]
     #[arg(long, value_name = "WHICH")]
     keep: Option<Keep>,
 
-    /// Of the checkpoints that stay, keep only the weights, about a third: enough to sample and evaluate, but not to resume training
+    /// Of the checkpoints that stay, keep only the weights, about a third: enough to sample and evaluate, but not to
+    /// resume training
     #[arg(long)]
     weights_only: bool,
 }

@@ -33,8 +33,8 @@ document from its beginning instead.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = ABOUT_THE_TEXT)]
 pub(crate) struct SampleArguments {
-    /// A run, by folder or name, for example runs/quickstart; a checkpoint; or a folder with
-    /// `model.safetensors` and `tokenizer.json`
+    /// A run, by folder or name, for example runs/quickstart; a checkpoint; or a folder with `model.safetensors` and
+    /// `tokenizer.json`
     run: PathBuf,
 
     #[command(flatten)]

@@ -1,7 +1,6 @@
 //! Devices: what a person may write after `--device`, what this machine has, and how one of them is opened.
 //!
-//! Only this module names Burn's backends.
-//! Three rules keep a driver from harming anyone:
+//! Only this module names Burn's backends. Three rules keep a driver from harming anyone:
 //! - drivers are asked in a child process of ourselves with a time limit ([`probe`], [`trial`]), so that one that
 //!   crashes or hangs is a line in a list and not the end of the program;
 //! - a device is opened by the one constructor that answers with a `Result` ([`open`]); `Device::default()`, which

@@ -139,8 +139,8 @@ impl Stored {
         }
     }
 
-    /// Bytes of the files that are not in `left` any more, less those that are new there: of files that are gone, and of
-    /// files that have other names.
+    /// Bytes of the files that are not in `left` any more, less those that are new there: of files that are gone, and
+    /// of files that have other names.
     fn without(&self, left: &Self) -> [u64; 2] {
         let [gone, linked] = self.only_here(left);
         [gone.saturating_sub(left.only_here(self)[0]), linked]

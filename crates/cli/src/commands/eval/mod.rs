@@ -27,8 +27,8 @@ const STREAMS: usize = 16;
 /// Arguments of `kiln eval`.
 #[derive(Debug, Args)]
 pub(crate) struct EvalArguments {
-    /// A run, by folder or name, for example runs/quickstart; a checkpoint; or a folder with
-    /// `model.safetensors` and `tokenizer.json`
+    /// A run, by folder or name, for example runs/quickstart; a checkpoint; or a folder with `model.safetensors` and
+    /// `tokenizer.json`
     run: PathBuf,
 
     /// UTF-8 text files of any length to measure on, each on its own [default: the validation split of the run]

@@ -25,8 +25,8 @@ const IN_TURN: Duration = Duration::from_millis(300);
 const ROUNDS: usize = 4;
 const CHOSEN: Duration = Duration::from_secs(3);
 
-/// About how long sizes are timed in all, but for the one that was chosen: with minutes without an end, even the largest
-/// would have to be.
+/// About how long sizes are timed in all, but for the one that was chosen: with minutes without an end, even the
+/// largest would have to be.
 const PLANNING: Duration = Duration::from_secs(20);
 
 /// How many times longer the next size of a ladder takes to be timed, at most.
