@@ -178,8 +178,7 @@ fn every_operation_is_timed_on_both_sides() {
         assert!((ratio * milliseconds("fused") / milliseconds("reference") - 1.0).abs() < 1e-12, "{result}");
         assert_eq!((&result["least_ratio"], &result["most_ratio"]), (&result["ratio"], &result["ratio"]));
     }
-    // By hand: two operations for each number of a product of 768 x 128 and 128 x 384, and three such
-    // products.
+    // By hand: two operations for each number of a product of 768 x 128 and 128 x 384, and three such products.
     let flops = |name: &str| {
         let result = results.iter().find(|result| result["name"] == name && result["shape"] == "768 x 128 x 384");
         result.and_then(|result| result["flops"].as_f64())

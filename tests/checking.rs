@@ -8,7 +8,7 @@ fn a_check_writes_nothing() {
     let before = workshop.contents();
     let finished = workshop.kiln(&["check", "quickstart.toml"]).success();
     assert_eq!(workshop.contents(), before);
-    for label in ["parameters", "vocabulary", "memory", "compute", "tokens", "epochs", "time", "disk"] {
+    for label in ["parameters", "vocabulary", "memory", "compute", "tokens", "passes", "time", "disk"] {
         assert!(finished.stdout.contains(label), "{label} is not in\n{}", finished.stdout);
     }
     assert_eq!(finished.stderr, "");
@@ -45,7 +45,7 @@ fn the_figures_are_those_of_the_model() {
     assert_eq!(report["needs"]["memory"]["optimizer"], 8 * parameters);
     assert_eq!(report["needs"]["checkpoint_bytes"], 12 * parameters);
     assert_eq!(report["needs"]["tokens"], 10 * 2 * 4 * 3);
-    assert_eq!(report["epochs"].as_f64(), Some(240.0 / 900.0));
+    assert_eq!(report["passes"].as_f64(), Some(240.0 / 900.0));
     assert!(report["time"]["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0 && seconds < 10.0), "{report}");
 }
 
@@ -96,6 +96,86 @@ fn every_shipped_configuration_is_checked() {
         }
     }
     assert!(checked >= 19, "only {checked} were checked");
+}
+
+#[test]
+fn several_values_are_checked_as_the_sweep_that_they_make() {
+    let workshop = Workshop::with_config("tiny/rnn.toml");
+    for values in ["run.batch=2,4", "run.batch=[2, 4]"] {
+        let words = workshop.kiln(&["check", "rnn.toml", "--set", values]).success().stdout;
+        assert!(words.starts_with("rnn.toml is valid: 2 entrants, 2 runs") && words.contains("| batch=4 "), "{words}");
+    }
+    // With another mistake it is said who takes such a list.
+    let refused = workshop.kiln(&["check", "rnn.toml", "--set", "run.batch=[2,4]", "--set", "run.step=3"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("help: `kiln sweep` tries several values"), "{}", refused.stderr);
+}
+
+#[test]
+fn the_files_of_the_lab_are_checked() {
+    let lab = |name: &str| repository().join("configs/convergence").join(name).display().to_string();
+    let checked = |name: &str| -> serde_json::Value {
+        let json = Workshop::new().kiln(&["check", &lab(name), "--json"]).success().stdout;
+        serde_json::from_str(&json).expect("it is JSON")
+    };
+    let report = checked("mini-batch.toml");
+    // Four curves of 300 updates of two weights; of each update mean, half-width, rate and ten groups are kept, and the
+    // 200 repeats have a point, a gradient and two slots.
+    let curves = report["experiments"][0]["curves"].as_u64();
+    assert_eq!((curves, report["updates"].as_u64()), (Some(4), Some(1200)));
+    let weights = std::fs::read_to_string(lab("mini-batch.toml")).expect("it is shipped");
+    let weights: toml::Table = weights.parse().expect("it is TOML");
+    let weights = weights["problem"]["quadratic"]["spectrum"].as_array().expect("it is a list").len() as u64;
+    assert_eq!(report["memory_bytes"].as_u64(), Some(8 * (4 * 301 * 13 + 200 * 4 * weights)));
+    let lecture = checked("lecture.toml");
+    assert_eq!(lecture["experiments"].as_array().map(Vec::len), Some(11));
+    let words = Workshop::new().kiln(&["check", &lab("lecture.toml")]).success().stdout;
+    assert!(words.contains("lecture.toml is valid: 11 experiments") && words.contains("| neural-network "), "{words}");
+    let refused = Workshop::new().kiln(&["check", &lab("mini-batch.toml"), "--set", "steps=2"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("`steps` must be from 10 to"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_device_that_is_none_is_refused_and_cpu_is_the_usual_one() {
+    let workshop = Workshop::with_config("tiny/rnn.toml");
+    let refused = workshop.kiln(&["check", "rnn.toml", "--device", "gpu"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("did you mean `wgpu`?"), "{}", refused.stderr);
+    let words = workshop.kiln(&["check", "rnn.toml", "--device", "cpu"]).success().stdout;
+    assert!(words.contains("on this machine's processor, an estimate within a factor of two"), "{words}");
+}
+
+#[test]
+fn prompts_and_texts_that_training_will_stumble_over_are_warned_of() {
+    let workshop = Workshop::new();
+    let config = |tokenizer: &str, context: usize| {
+        format!(
+            "[data.file]\npaths = [\"text.txt\"]\n[tokenizer.{tokenizer}\n[model.gru]\n[optimizer.adamw]\n\
+             [schedule.constant]\nrate = 1e-3\n[run]\nsteps = 1\nbatch = 2\ncontext = {context}\n\
+             sample-every = 1\nprompts = [\"fee\", \"\u{416}\", \"\\n\"]\n"
+        )
+    };
+    workshop.write("text.txt", "a coffee for me ".repeat(100));
+    let warnings = |tokenizer: &str, context: usize| -> Vec<String> {
+        workshop.write("run.toml", config(tokenizer, context));
+        let json = workshop.kiln(&["check", "run.toml", "--json"]).success().stdout;
+        let report: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+        let warnings = report["warnings"].as_array().expect("it is a list");
+        warnings.iter().map(|warning| warning.as_str().expect("it is text").to_owned()).collect()
+    };
+    let found = warnings("character]", 8);
+    assert!(found.len() == 1 && found[0].contains("no samples after the prompt \"\u{416}\""), "{found:?}");
+    let found = warnings("character]\nunknown = \"token\"", 8);
+    assert!(found.len() == 1 && found[0].contains("\"\u{416}\" of `run.prompts` has characters"), "{found:?}");
+    assert_eq!(warnings("byte]", 8), Vec::<String>::new());
+    // 160 bytes validate, which are 160 tokens at most; 1,440 bytes are trained on.
+    let of_text = |found: Vec<String>| found.into_iter().find(|warning| warning.contains("training will refuse"));
+    assert_eq!(of_text(warnings("byte-pair]\nvocabulary-size = 260", 159)), None);
+    let found = of_text(warnings("byte-pair]\nvocabulary-size = 260", 160)).expect("it is warned of");
+    assert!(found.contains("the validation split has at most 160 tokens, but 161 are needed"), "{found}");
+    let found = of_text(warnings("byte-pair]\nvocabulary-size = 260", 720)).expect("it is warned of");
+    assert!(found.contains("the training split has at most 1440 tokens, but 1441 are needed"), "{found}");
 }
 
 #[test]

@@ -57,11 +57,25 @@ fn settings_of_the_chosen_table_replace_nothing_and_two_choices_contradict_each_
     let refused = check(&["model.lstm.hidden=24", "model.gru.hidden=24"]);
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("[model.gru] stands beside [model.lstm]"), "{}", refused.stderr);
-    let refused = check(&["model=lstn"]);
-    assert!(refused.code == Some(2) && refused.stderr.contains("`model` must be a table"), "{}", refused.stderr);
-    // What the new table needs is asked for as if it stood in the file.
-    let refused = check(&["tokenizer=byte-pair"]);
-    assert!(refused.code == Some(2) && refused.stderr.contains("`vocabulary-size` is missing"), "{}", refused.stderr);
+    // What is missing or wrong is asked for in the form of the command line, once.
+    let cases = [
+        ("model=lstn", "there is no `model` named \"lstn\"", "did you mean `--set model=lstm`?"),
+        (
+            "model=gpt",
+            "there is no `model` named \"gpt\"",
+            "as in `--set model.rnn.layers=2`; NAME is one of rnn, lstm, ",
+        ),
+        ("schedule=constant", "`rate` is missing in [schedule.constant]", "`--set schedule.constant.rate=0.01`"),
+        ("tokenizer=byte-pair", "`vocabulary-size` is missing", "`--set tokenizer.byte-pair.vocabulary-size=2`"),
+        ("model.transformer=big", "must be a table, is the text \"big\"", "write `--set model.transformer.layers=2`"),
+        ("run.batch=4.0", "must be a whole number, is 4.0", "write `--set run.batch=4`"),
+    ];
+    for (setting, words, help) in cases {
+        let refused = check(&[setting]);
+        assert_eq!(refused.code, Some(2), "{setting}");
+        assert!(refused.stderr.contains(words) && refused.stderr.contains(help), "{setting}: {}", refused.stderr);
+        assert!(!refused.stderr.contains("problems in"), "{setting}: {}", refused.stderr);
+    }
 }
 
 #[test]

@@ -166,6 +166,32 @@ fn other_commands_say_which_one_an_experiment_belongs_to() {
     }
 }
 
+#[test]
+fn each_command_says_which_one_takes_a_file_of_another_kind() {
+    let workshop = Workshop::with_config("tiny/rnn.toml");
+    let run = std::fs::read_to_string(workshop.path("rnn.toml")).unwrap();
+    workshop.write("sweep.toml", format!("{run}[sweep.set]\nrun.batch = [2, 4]\n"));
+    workshop.write("race.toml", format!("{run}[[entrants]]\nlabel = \"one\"\n"));
+    workshop.write("lab.toml", QUADRATIC);
+    workshop.write("all.toml", "title = \"all\"\nexperiments = [\"rnn.toml\"]\n");
+    let cases = [
+        (&["race", "sweep", "find-rate", "verify-resume", "train"][..], "lab.toml", "converge lab.toml"),
+        (&["train", "find-rate", "converge"], "sweep.toml", "sweep sweep.toml"),
+        (&["train", "find-rate", "converge"], "race.toml", "race race.toml"),
+        (&["converge"], "rnn.toml", "train rnn.toml"),
+        (&["converge", "check"], "all.toml", "train rnn.toml"),
+    ];
+    for (commands, file, taker) in cases {
+        for command in commands {
+            let refused = workshop.kiln(&[command, file]);
+            assert_eq!(refused.code, Some(2), "{command} {file}: {}", refused.stderr);
+            let help = format!("start it by `kiln {taker}`");
+            assert!(refused.stderr.contains(&help), "{command} {file}: {}", refused.stderr);
+            assert_eq!(refused.stderr.matches("error: ").count(), 1, "{command} {file}: {}", refused.stderr);
+        }
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_stop_keeps_what_is_done() {

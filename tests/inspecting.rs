@@ -296,9 +296,11 @@ fn every_damaged_file_of_a_checkpoint_is_reported() {
 fn what_is_no_run_is_said_to_be_none() {
     let workshop = Workshop::new();
     workshop.write("folder/file", "");
-    for path in ["folder", "nowhere", "folder/file"] {
+    for (path, words) in
+        [("folder", "runs/NAME"), ("folder/file", "runs/NAME"), ("nowhere", "no folder `runs` of runs")]
+    {
         let finished = workshop.kiln(&["inspect", path]);
         assert_eq!(finished.code, Some(3), "{path}: {}", finished.stderr);
-        assert!(finished.stderr.contains("runs/NAME"), "{path}: {}", finished.stderr);
+        assert!(finished.stderr.contains(words), "{path}: {}", finished.stderr);
     }
 }

@@ -37,6 +37,19 @@ fn workshop(entrants: &str) -> Workshop {
     workshop
 }
 
+#[test]
+fn a_sweep_of_a_single_run_says_what_would_make_it_several() {
+    let workshop = Workshop::with_config("tiny/lstm.toml");
+    for command in ["sweep", "race"] {
+        let refused = workshop.kiln(&[command, "lstm.toml"]);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        for words in ["lstm.toml is the configuration of one run", "`--set run.batch=8,16`", "`kiln train lstm.toml`"] {
+            assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+        }
+        assert!(!refused.stderr.contains("[[entrants]]"), "{}", refused.stderr);
+    }
+}
+
 fn race<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&["race", "race.toml", "--device", "cpu", "--run", "race"], more].concat()
 }

@@ -101,7 +101,10 @@ fn nothing_may_be_asked_for_and_a_stop_text_ends_the_writing() {
 #[test]
 fn verbose_says_what_is_used_and_how_fast_it_was() {
     let workshop = train("transformer");
-    let stderr = sample(&workshop, &["-n", "20", "-v"]).success().stderr;
+    let sample = sample(&workshop, &["-n", "20", "-v"]).success();
+    let stderr = sample.stderr;
+    // Where both go to the same place, the speed has a line of its own.
+    assert!(sample.stdout.ends_with('\n') || stderr.contains("\n\n20 tokens, the first after"), "{stderr}");
     for words in ["device: cpu", "checkpoints", "step ", "20 tokens", "tokens/s", "ended by length"] {
         assert!(stderr.contains(words), "{words:?} is not in {stderr}");
     }

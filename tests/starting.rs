@@ -33,6 +33,30 @@ fn a_configuration_is_written_for_a_text_and_trains() {
 }
 
 #[test]
+fn minutes_beyond_a_week_are_refused_with_a_reason() {
+    let refused = workshop().kiln(&["new", "mine", "--text", "book.txt", "--minutes", "100000"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("0.1 to 10080 minutes, which is a week"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_is_not_there_may_be_a_configuration_or_a_text() {
+    let workshop = workshop();
+    workshop.write("mine.toml", "");
+    let cases = [
+        ("bok.txt", "did you mean `book.txt`?"),
+        ("mien.toml", "did you mean `mine.toml`?"),
+        ("nosuch.txt", "give a configuration, for example `configs/quickstart.toml`, or a text to train on"),
+    ];
+    for (file, help) in cases {
+        let refused = workshop.kiln(&["train", file]);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        let expected = format!("error: there is no file `{file}`\n  help: {help}\n");
+        assert_eq!(refused.stderr, expected);
+    }
+}
+
+#[test]
 fn every_family_can_be_asked_for() {
     let workshop = workshop();
     for family in ["lstm", "gru", "rnn"] {

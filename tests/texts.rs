@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Finished, Workshop};
+use crate::support::{Finished, Workshop, newest_checkpoint};
 
 const TALE: &str = "Once upon a time there was a kiln, and in it burned a fire.\n";
 
@@ -119,7 +119,7 @@ fn what_a_text_and_a_tokenizer_are_called_does_not_matter() {
     let refused = train(&workshop, &moved);
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     assert!(refused.stderr.contains("BLAKE3 of the training text"), "{}", refused.stderr);
-    assert!(refused.stderr.contains("put back the texts"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`kiln resume runs/run --set data.file.paths=FILE`"), "{}", refused.stderr);
 
     // The file of a tokenizer may be gone: the run has its copy.
     let workshop = self::workshop("file.paths = ['text.txt']", "file.path = 't.json'", &TALE.repeat(200));
@@ -129,6 +129,68 @@ fn what_a_text_and_a_tokenizer_are_called_does_not_matter() {
     number(eval(&workshop, "runs/run", &[]), "loss");
     let copy = ["--resume", "--set", "tokenizer.file.path='runs/run/tokenizer.json'", "--set", "run.steps=12"];
     train(&workshop, &copy).success();
+}
+
+/// `kiln resume runs/run` with more.
+fn resume(workshop: &Workshop, more: &[&str]) -> Finished {
+    workshop.kiln(&[&["resume", "runs/run", "--device", "cpu"], more].concat())
+}
+
+#[test]
+fn a_run_whose_tokenizer_has_gone_resumes_with_its_own_copy_and_ends_with_the_same_bits() {
+    let started = || {
+        let workshop = self::workshop("file.paths = ['text.txt']", "file.path = 't.json'", &TALE.repeat(200));
+        let tales = tales();
+        train(&tales, &[]).success();
+        workshop.write("t.json", fs::read(tales.path("runs/run/tokenizer.json")).expect("it is there"));
+        train(&workshop, &["--stop-after", "5"]).success();
+        workshop
+    };
+    let (whole, moved) = (started(), started());
+    resume(&whole, &[]).success();
+    fs::remove_file(moved.path("t.json")).expect("it can be removed");
+    let resumed = resume(&moved, &[]).success();
+    assert!(
+        resumed.stderr.contains("`runs/run/tokenizer.json`, the run's own copy, takes its place"),
+        "{}",
+        resumed.stderr
+    );
+    let [expected, found] = [&whole, &moved].map(|workshop| {
+        fs::read(newest_checkpoint(&workshop.path("runs/run")).join("model.safetensors")).expect("it is there")
+    });
+    assert!(expected == found, "the weights differ");
+    let config = fs::read_to_string(moved.path("runs/run/config.toml")).expect("it is there");
+    assert!(config.contains("path = \"t.json\""), "the configuration names the copy: {config}");
+
+    // A copy that was changed is none.
+    let copy = fs::read_to_string(moved.path("runs/run/tokenizer.json")).expect("it is there");
+    moved.write("runs/run/tokenizer.json", copy.clone() + " ");
+    let refused = resume(&moved, &["--set", "run.steps=12"]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`kiln resume runs/run --set tokenizer.file.path=FILE`"), "{}", refused.stderr);
+    // Nor is another tokenizer in the place of the first one.
+    moved.write("runs/run/tokenizer.json", &copy);
+    moved.write("t.json", copy + " ");
+    let refused = resume(&moved, &["--set", "run.steps=12"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    let help = "`kiln resume runs/run --set tokenizer.file.path=runs/run/tokenizer.json` takes the copy";
+    assert!(
+        refused.stderr.contains("BLAKE3 of the tokenizer: ") && refused.stderr.contains(help),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn a_run_whose_text_has_gone_says_how_to_name_its_place() {
+    let workshop = tales();
+    train(&workshop, &["--stop-after", "5"]).success();
+    fs::rename(workshop.path("text.txt"), workshop.path("moved.txt")).expect("it can be moved");
+    let refused = resume(&workshop, &[]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    let help = "help: name its new place: `kiln resume runs/run --set data.file.paths=FILE`";
+    assert!(refused.stderr.contains("no file \"text.txt\"") && refused.stderr.contains(help), "{}", refused.stderr);
+    resume(&workshop, &["--set", "data.file.paths=moved.txt"]).success();
 }
 
 #[test]

@@ -121,6 +121,82 @@ fn what_is_no_run_cannot_be_resumed_and_nothing_is_written() {
 }
 
 #[test]
+fn a_name_that_is_none_is_proposed_the_nearest_and_told_where_it_was_looked_for() {
+    let workshop = trained();
+    workshop.write("runs/sweep/sweep.toml", "");
+    workshop.write("runs/figures/report.html", "");
+    for command in ["sample", "eval", "log", "compare", "plot", "resume", "inspect", "rm", "ls", "prune --keep=best"] {
+        for (name, help) in [("rnu", "did you mean `run`?"), ("runs/swep", "did you mean `runs/sweep`?")] {
+            let arguments: Vec<&str> = command.split(' ').chain([name]).collect();
+            let refused = workshop.kiln(&arguments);
+            assert_eq!(refused.code, Some(3), "{arguments:?}: {}", refused.stderr);
+            assert!(refused.stderr.contains(help), "{arguments:?}: {}", refused.stderr);
+        }
+    }
+    let refused = |arguments: &[&str]| -> String {
+        let finished: Finished =
+            workshop.command(arguments).env("KILN_RUNS", "elsewhere").output().expect("kiln can be started").into();
+        assert_eq!(finished.code, Some(3), "{}", finished.stderr);
+        finished.stderr
+    };
+    let text = refused(&["log", "rnu", "--runs", "runs"]);
+    assert!(text.contains("there is no `rnu`, neither in the folder you are in nor in `runs`"), "{text}");
+    let text = refused(&["log", "rnu"]);
+    assert!(text.contains("and no folder `elsewhere` of runs") && text.contains("KILN_RUNS"), "{text}");
+    // What is no run is not proposed.
+    let text = refused(&["log", "figure", "--runs", "runs"]);
+    assert!(text.contains("`kiln ls` lists what there is") && !text.contains("did you mean"), "{text}");
+}
+
+#[test]
+fn a_run_and_a_sweep_are_listed_by_their_names() {
+    let workshop = trained();
+    let sweep = ["sweep", "lstm.toml", "--run", "both", "--device", "cpu", "--set", "run.steps=5"];
+    workshop.kiln(&[&sweep[..], &["--set", "run.batch=2,4", "--set", "schedule.cosine.warmup=1"]].concat()).success();
+    let names = |arguments: &[&str]| -> Vec<String> {
+        let rows = json(&workshop.kiln(&[&["ls", "--json"], arguments].concat()).success().stdout);
+        let name = |row: &Value| row["name"].as_str().expect("it has a name").to_owned();
+        rows.as_array().expect("it is a list").iter().map(name).collect()
+    };
+    assert_eq!(names(&["run"]), ["run"]);
+    assert_eq!(names(&["runs/run"]), ["run"]);
+    assert_eq!(names(&["both"]), ["batch=2", "batch=4"]);
+    assert_eq!(names(&["runs"]), ["both", "both/batch=2", "both/batch=4", "run"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn pruning_counts_what_is_freed_behind_a_link_and_not_what_has_another_name() {
+    let bytes_of = |folder: &Path| -> u64 {
+        let entries = fs::read_dir(folder).expect("it is there");
+        entries.map(|entry| entry.expect("it can be listed").metadata().expect("it has a size").len()).sum()
+    };
+    let words = |workshop: &Workshop| {
+        let pruned = workshop.kiln(&["prune", "run", "--keep", "last"]).success();
+        pruned.stderr.lines().last().expect("it says what is freed").to_owned()
+    };
+    // In bytes of three digits and a unit, as they are printed.
+    let kib = |bytes: u64| format!("{:.0} KiB", bytes as f64 / 1024.0);
+    let checkpoint = |name: &str| format!("runs/run/checkpoints/step-000000{name}");
+
+    let moved = trained();
+    let gone: u64 = ["10", "20"].map(|step| bytes_of(&moved.path(&checkpoint(step)))).iter().sum();
+    fs::rename(moved.path("runs/run/checkpoints"), moved.path("large-disk")).expect("it can be moved");
+    std::os::unix::fs::symlink(moved.path("large-disk"), moved.path("runs/run/checkpoints")).expect("it can be linked");
+    assert_eq!(words(&moved), format!("freed {}", kib(gone)));
+
+    let linked = trained();
+    fs::create_dir(linked.path("backup")).expect("it can be made");
+    for file in files(&linked.path(&checkpoint("10"))) {
+        let (from, to) = (linked.path(&checkpoint("10")).join(&file), linked.path("backup").join(&file));
+        fs::hard_link(from, to).expect("it can be linked");
+    }
+    let [of_10, of_20] = ["10", "20"].map(|step| kib(bytes_of(&linked.path(&checkpoint(step)))));
+    let stays = "stay on the disk, where files have other names (hard links)";
+    assert_eq!(words(&linked), format!("freed {of_20}; {of_10} {stays}"));
+}
+
+#[test]
 fn runs_are_where_the_argument_or_the_variable_says() {
     let workshop = Workshop::with_config("tiny/lstm.toml");
     train(&workshop, &["--runs", "one"]).success();

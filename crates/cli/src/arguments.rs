@@ -1,14 +1,16 @@
 //! Arguments that several commands take; those of one command are beside it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kiln_models::saved::has_weights_alone;
-use kiln_settings::{ConfigFileError, Override, Replaced, Source, read_source};
+use kiln_settings::{ConfigFileError, Override, Replaced, Source, nearest, read_source};
 use kiln_storage::layout::{self, MANIFEST_FILE};
 use kiln_training::config::Config;
 
 use crate::device::{Chosen, DeviceError, choose};
+use crate::kinds::{FileKind, refuse_others};
 use crate::terminal::say;
 
 /// The value of one `--set KEY=VALUE`.
@@ -43,10 +45,17 @@ impl ConfigArguments {
     /// # Errors
     /// When the file cannot be read, or is wrong.
     pub(crate) fn open(&self) -> Result<Config, ConfigFileError> {
-        let source = read_source(&self.config)?;
-        let config = Config::read(&source, &self.overrides)?;
-        self.say(&Config::replaced(&source, &self.overrides));
-        Ok(config.look_beside(&self.config, &self.overrides))
+        self.read(&read_source(&self.config)?)
+    }
+
+    /// The same of the file's text.
+    ///
+    /// # Errors
+    /// When it is wrong.
+    pub(crate) fn read(&self, source: &Source) -> Result<Config, ConfigFileError> {
+        let config = read_run(&self.config, source, &self.overrides)?;
+        self.say(&Config::replaced(source, &self.overrides));
+        Ok(config)
     }
 
     fn say(&self, replaced: &[Replaced]) {
@@ -55,6 +64,44 @@ impl ConfigArguments {
             say(&format!("`--set {set}` replaces [{table}] of {}", self.config.display()));
         }
     }
+}
+
+/// What is to be trained on is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no file `{}`", path.display())]
+pub(crate) struct NoInput {
+    path: PathBuf,
+}
+
+impl NoInput {
+    /// Makes sure that a file is there.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(crate) fn check(path: &Path) -> Result<(), Self> {
+        if path.exists() { Ok(()) } else { Err(Self { path: path.to_path_buf() }) }
+    }
+
+    /// What to type instead.
+    pub(crate) fn help(&self) -> String {
+        match almost(&self.path, Path::is_file) {
+            Some(meant) => format!("did you mean `{}`?", self.path.with_file_name(meant).display()),
+            None => "give a configuration, for example `configs/quickstart.toml`, or a text to train on".to_owned(),
+        }
+    }
+}
+
+/// Reads the configuration of a run.
+///
+/// # Errors
+/// When the file cannot be read, is wrong, or is of another kind.
+pub(crate) fn open_run(path: &Path, overrides: &[Override]) -> Result<Config, ConfigFileError> {
+    read_run(path, &read_source(path)?, overrides)
+}
+
+fn read_run(path: &Path, source: &Source, overrides: &[Override]) -> Result<Config, ConfigFileError> {
+    refuse_others(source, overrides, &[FileKind::Run])?;
+    Ok(Config::read(source, overrides)?.look_beside(path, overrides))
 }
 
 /// The folder of all runs.
@@ -78,11 +125,69 @@ impl RunsArguments {
     }
 
     /// The path of a run, a checkpoint or a sweep as it was given; or, where nothing of that kind is there, of the one
-    /// of that name among all runs.
-    pub(crate) fn find(&self, given: &Path) -> PathBuf {
+    /// of that name among all runs. What is there and is nothing of that kind is found, too.
+    ///
+    /// # Errors
+    /// When there is nothing of that name.
+    pub(crate) fn find(&self, given: &Path) -> Result<PathBuf, NoSuchRun> {
         let among_runs = self.folder().join(given);
-        if !is_something_saved(given) && is_something_saved(&among_runs) { among_runs } else { given.to_path_buf() }
+        let places = [given, &among_runs];
+        let found = places.iter().find(|path| is_something_saved(path)).or(places.iter().find(|path| path.exists()));
+        found.map(|path| path.to_path_buf()).ok_or_else(|| NoSuchRun {
+            given: given.to_path_buf(),
+            runs: self.folder(),
+            meant: places
+                .into_iter()
+                .rev()
+                .find_map(|path| almost(path, is_something_saved))
+                .map(|name| given.with_file_name(name)),
+        })
     }
+}
+
+/// Nothing of a name that was given is where runs are.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no `{}`{}", given.display(), looked_in(given, runs))]
+pub(crate) struct NoSuchRun {
+    given: PathBuf,
+    /// The folder of all runs.
+    runs: PathBuf,
+    /// What there is of almost that name.
+    meant: Option<PathBuf>,
+}
+
+impl NoSuchRun {
+    /// What to type instead.
+    pub(crate) fn help(&self) -> String {
+        match &self.meant {
+            Some(meant) => format!("did you mean `{}`?", meant.display()),
+            None => {
+                format!("`kiln ls` lists what there is; `--runs FOLDER` or {RUNS_VARIABLE} name another folder of runs")
+            }
+        }
+    }
+}
+
+/// Where a run was looked for, beside the path itself.
+fn looked_in(given: &Path, runs: &Path) -> String {
+    if given.is_absolute() || given.starts_with(runs) {
+        return String::new();
+    }
+    let runs = (runs.display(), runs.is_dir());
+    match runs {
+        (runs, true) => format!(", neither in the folder you are in nor in `{runs}`, the folder of runs"),
+        (runs, false) => format!(" in the folder you are in, and no folder `{runs}` of runs"),
+    }
+}
+
+/// The name in the folder of a path, of what `is_meant`, that is almost the path's own.
+fn almost(path: &Path, is_meant: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = fs::read_dir(folder).ok()?.flatten().filter(|entry| is_meant(&entry.path()));
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    nearest(&path.file_name()?.to_string_lossy(), &names).map(PathBuf::from)
 }
 
 fn is_something_saved(path: &Path) -> bool {

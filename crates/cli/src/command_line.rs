@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Write a commented configuration for your own text, chosen for this machine and the minutes you have
     New(NewArguments),
-    /// Train a model as a configuration file says, or on a text file
+    /// Train a model, by a configuration or on a text file
     Train(TrainArguments),
     /// Resume a run, a sweep or a race that stopped, wherever its folder is now
     Resume(ResumeArguments),
@@ -42,31 +42,31 @@ pub(crate) enum Command {
     Sample(SampleArguments),
     /// Measure a trained model on a text
     Eval(EvalArguments),
-    /// Find a learning rate for a configuration by trying growing ones
+    /// Find a learning rate for a configuration by trying rates that grow
     FindRate(FindRateArguments),
-    /// Train with several values of any keys and several seeds, and compare what comes out
+    /// Train with several values of any keys and several seeds, and compare the results
     Sweep(SweepArguments),
-    /// Train the entrants of a file, or several learning-rate schedules, and compare what comes out
+    /// Train the entrants of a file, or several learning-rate schedules, and compare the results
     Race(RaceArguments),
-    /// Train twice, once with a stop and a new process in the middle, and compare what comes out, bit by bit
+    /// Train twice, once with a stop and a new process in the middle, and compare the results bit by bit
     VerifyResume(VerifyResumeArguments),
-    /// Check a configuration and say what the run will need, without starting it
+    /// Check a file of a run, a sweep, a race or the lab, and estimate what it needs, without starting it
     Check(CheckArguments),
-    /// Run gradient descent on a problem whose constants are known, and hold it against its theorems
+    /// Run gradient descent on problems whose constants are known, and compare it with its theorems
     Converge(ConvergeArguments),
-    /// Measure speed: of training, of sampling, of single operations; beside what this machine can do
+    /// Measure the speed of training, sampling and single operations, beside what this machine can do
     Bench(BenchArguments),
     /// List runs: how far each is, its best loss, and whether it is whole
     Ls(LsArguments),
     /// Draw the curves of a run: losses, rate, norm
     Plot(PlotArguments),
-    /// Compare runs: their curves, the settings that differ, what came out
+    /// Compare runs: their curves, the settings that differ, the results
     Compare(CompareArguments),
     /// Print what a run has recorded: losses, rates, norms, speed
     Log(LogArguments),
-    /// Look into a run or a checkpoint: what it is, and whether every file of it is whole
+    /// Look into a run or a checkpoint: what it is, and whether all of its files are whole
     Inspect(InspectArguments),
-    /// Remove checkpoints of a run, or of its checkpoints all but the weights
+    /// Remove checkpoints of a run, or everything in them but the weights
     Prune(PruneArguments),
     /// Remove runs
     Rm(RmArguments),
@@ -76,6 +76,6 @@ pub(crate) enum Command {
     Devices(DevicesArguments),
     /// Print a completion script for a shell
     Completions(CompletionsArguments),
-    /// Write the manual pages into a folder
+    /// Write the manual pages to a folder
     Manual(ManualArguments),
 }

@@ -77,14 +77,14 @@ fn explain(message: &str, place: Option<&str>) -> (String, Exit) {
     }
     if lower.contains("device lost") || lower.contains("devicelost") || lower.contains("device is lost") {
         let message = "the device stopped working while it computed\n  \
-             help: `kiln devices` tries every device; `kiln resume` continues a run from its last checkpoint";
+             help: `kiln devices` tries every device; `kiln resume RUN` continues from the last checkpoint";
         return (message.to_owned(), Exit::Device);
     }
     // The standard library and rayon have no other way to report it.
     if lower.contains("spawn thread") || lower.contains("threadpoolbuilderror") || lower.contains("wouldblock") {
         let message = "the system refuses another thread\n  \
              help: raise the limit of processes (`ulimit -u`, or the pids limit of the container), or end other \
-             programs; `kiln resume` continues a run from its last checkpoint";
+             programs; `kiln resume RUN` continues from the last checkpoint";
         return (message.to_owned(), Exit::Data);
     }
     let place = place.map(|place| format!(" (at {place})")).unwrap_or_default();
@@ -117,7 +117,7 @@ mod tests {
         for text in texts {
             let (message, exit) = explain(text, Some("thread/functions.rs:131:29"));
             assert_eq!(exit, Exit::Data);
-            assert!(message.contains("`ulimit -u`") && message.contains("`kiln resume`"), "{message}");
+            assert!(message.contains("`ulimit -u`") && message.contains("`kiln resume RUN`"), "{message}");
         }
     }
 

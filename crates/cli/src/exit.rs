@@ -13,7 +13,9 @@ use kiln_training::evaluation::EvaluationError;
 use kiln_training::learning::TrainError;
 use kiln_training::run::FolderError;
 
+use crate::arguments::NoInput;
 use crate::device::DeviceError;
+use crate::runs::LostConfig;
 
 /// The exit codes, as the README documents them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,8 @@ impl Exit {
             || error.is::<ConfigFileError>()
             || error.is::<UsageError>()
             || error.is::<RefusedChanges>()
+            || error.is::<LostConfig>()
+            || error.is::<NoInput>()
         {
             return Some(Self::Usage);
         }

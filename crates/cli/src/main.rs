@@ -6,6 +6,7 @@ mod commands;
 mod defects;
 mod device;
 mod exit;
+mod kinds;
 mod recorded;
 mod report;
 mod runs;

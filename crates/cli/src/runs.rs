@@ -7,6 +7,7 @@ use kiln_data::batches::{EvaluationPlan, TooShort, Windows};
 use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
 use kiln_models::saved::{ModelDescription, has_weights_alone};
+use kiln_settings::Override;
 use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE};
 use kiln_storage::{StorageError, steps};
 use kiln_training::config::{Change, Config, Meaning, RefusedChanges, changes as changes_between};
@@ -34,9 +35,27 @@ pub(crate) fn changes(path: &Path, resume: bool, config: &Config) -> anyhow::Res
     if !resume || steps(path)?.is_empty() {
         return Ok(Vec::new());
     }
-    let before =
-        Config::open(&path.join(CONFIG_FILE), &[]).context("the run's own configuration is needed to resume it")?;
-    allowed(path, changes_between(&before, config))
+    allowed(path, changes_between(&own_config(path, &[])?, config))
+}
+
+/// A run lacks the file that says how it is trained.
+#[derive(Debug, thiserror::Error)]
+#[error("the run `{}` has lost its `{CONFIG_FILE}`, which says how it is trained", run.display())]
+pub(crate) struct LostConfig {
+    /// The run.
+    pub(crate) run: PathBuf,
+}
+
+/// The configuration in the folder of a run, with what is changed in it.
+///
+/// # Errors
+/// When it is not there or not readable, or is wrong with the changes.
+pub(crate) fn own_config(run: &Path, overrides: &[Override]) -> anyhow::Result<Config> {
+    let path = run.join(CONFIG_FILE);
+    if !path.exists() {
+        return Err(LostConfig { run: run.to_path_buf() }.into());
+    }
+    Config::open(&path, overrides).with_context(|| format!("the run `{}` can't be read", run.display()))
 }
 
 /// The changes, after it was made sure that none is refused.
@@ -78,8 +97,11 @@ pub(crate) fn open_run(
     }
     check_saved(path, config, &saved.description, &record)?;
     announce(&changes, checkpoint.state.step);
-    let changes = changes.into_iter().map(|(change, _)| change).collect();
-    folder.go_on(&resolved, &entry(checkpoint.state.step, changes))?;
+    let changes: Vec<Change> = changes.into_iter().map(|(change, _)| change).collect();
+    // Nothing is trained from here on, on this device or with another version, where all is done already.
+    if !(changes.is_empty() && checkpoint.state.is_done(&config.run)) {
+        folder.go_on(&resolved, &entry(checkpoint.state.step, changes))?;
+    }
     Ok((folder, Some((saved.model, checkpoint))))
 }
 
@@ -197,7 +219,7 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
         return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
     }
     if path.join(MANIFEST_FILE).exists() {
-        let words = "is a checkpoint; give the folder of its run, which goes on from the newest one";
+        let words = "is a checkpoint; give the folder of its run, which resumes from the newest one";
         return Err(UsageError(format!("{there} {words}")).into());
     }
     if has_weights_alone(path) {

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use etcetera::BaseStrategy;
 use indicatif::ProgressBar;
-use kiln_data::corpus::{OpenProgress, Split};
+use kiln_data::corpus::{CorpusError, OpenProgress, Split};
 use kiln_data::shards::{self, DataError, EntropyFloor, PrepareProgress, PreparedData, TokenFile};
-use kiln_models::Tokenizer;
-use kiln_storage::layout::RECORD_FILE;
-use kiln_training::config::Config;
+use kiln_models::{Tokenizer, TokenizerConfig, TokenizerError, TokenizerFileConfig};
+use kiln_storage::layout::{RECORD_FILE, TOKENIZER_FILE};
+use kiln_training::config::{Config, RefusedChanges};
 use kiln_training::run::RunRecord;
 
-use crate::terminal::progress_bar;
+use crate::terminal::{progress_bar, say};
 
 /// Names the folder of downloads and tokens, instead of the user's cache folder.
 const CACHE_VARIABLE: &str = "KILN_CACHE";
@@ -33,7 +33,44 @@ pub(crate) fn prepare(config: &Config) -> anyhow::Result<PreparedData> {
     Ok(shards::prepare(&config.data, &config.tokenizer, &cache_folder()?, &mut |progress| bar.show(progress))?)
 }
 
-/// Why the validation split of a run cannot be evaluated any more.
+/// The tokens of a run, or of a run of a sweep, that was started before. Where the file of its tokenizer has gone, the
+/// copy in the folder `run` stands in for it.
+pub(crate) fn prepare_again(owner: &Path, run: &Path, config: &Config) -> anyhow::Result<PreparedData> {
+    let with_copy = with_own_tokenizer(run, config)?;
+    prepare(with_copy.as_ref().unwrap_or(config)).map_err(|error| match error.downcast_ref() {
+        Some(DataError::Corpus(
+            problem @ (CorpusError::Missing { path, .. } | CorpusError::NoMatch { pattern: path, .. }),
+        )) => OtherText::moved(owner, config, path, problem).into(),
+        _ => error,
+    })
+}
+
+/// The configuration with the run's own copy of its tokenizer, if the file that it names has gone.
+fn with_own_tokenizer(run: &Path, config: &Config) -> anyhow::Result<Option<Config>> {
+    let TokenizerConfig::File(file) = &config.tokenizer else { return Ok(None) };
+    let copy = run.join(TOKENIZER_FILE);
+    if !copy.exists() {
+        return Ok(None);
+    }
+    let record = RunRecord::read(run)?;
+    let hash = |path: &Path| Ok::<_, TokenizerError>(hexadecimal(Tokenizer::from_file(path)?.hash()));
+    if file.path.exists() {
+        // Before the text is encoded with it.
+        let now = RunRecord { tokenizer_hash: hash(&file.path)?, ..record.clone() };
+        RefusedChanges::check(run, record.other_texts(&now))?;
+        return Ok(None);
+    }
+    let (gone, own) = (file.path.display().to_string(), copy.display().to_string());
+    let (found, expected) = (hash(&copy)?, record.tokenizer_hash);
+    if found != expected {
+        return Err(OtherText::Tokenizer { run: run.to_path_buf(), gone, own, found, expected }.into());
+    }
+    say(&format!("the tokenizer `{gone}` is not there; `{own}`, the run's own copy, takes its place"));
+    let tokenizer = TokenizerConfig::File(TokenizerFileConfig { path: copy });
+    Ok(Some(Config { tokenizer, ..config.clone() }))
+}
+
+/// Why the text of a run cannot be read again as it was.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OtherText {
     /// The files hold another text than that of the run.
@@ -57,6 +94,35 @@ pub(crate) enum OtherText {
         /// Why not.
         problem: String,
     },
+    /// A file that a run is trained on is not where it was.
+    #[error("the text of `{}` cannot be read again: {problem}", run.display())]
+    Moved {
+        /// The run, or the sweep.
+        run: PathBuf,
+        /// The key of its configuration that names the file.
+        key: &'static str,
+        /// How many files that names.
+        files: usize,
+        /// What is missing.
+        problem: String,
+    },
+    /// The tokenizer of a run has gone, and its copy is another one.
+    #[error(
+        "the tokenizer `{gone}` is not there, and `{own}`, the run's own copy of it, is another one: its BLAKE3 is \
+         {found}, and `{RECORD_FILE}` says {expected}"
+    )]
+    Tokenizer {
+        /// The run.
+        run: PathBuf,
+        /// The file that has gone.
+        gone: String,
+        /// The copy.
+        own: String,
+        /// The hash of the copy.
+        found: String,
+        /// The hash in the record of the run.
+        expected: String,
+    },
     /// A text that the user named cannot be encoded.
     #[error(
         "the model cannot read {place}: its vocabulary has no token for the character {character:?} at byte {offset}"
@@ -69,6 +135,19 @@ pub(crate) enum OtherText {
         /// Where it starts.
         offset: u64,
     },
+}
+
+impl OtherText {
+    fn moved(run: &Path, config: &Config, path: &String, problem: &CorpusError) -> Self {
+        let paths = config.data.file.as_ref().map(|file| file.paths.as_slice()).unwrap_or_default();
+        let for_validation = config.data.validation_files.as_deref().unwrap_or_default();
+        let (key, files) = if for_validation.contains(path) {
+            ("data.validation-files", for_validation.len())
+        } else {
+            ("data.file.paths", paths.len())
+        };
+        Self::Moved { run: run.to_path_buf(), key, files, problem: problem.to_string() }
+    }
 }
 
 /// The validation split of a run, encoded by the tokenizer of its model, after it was made sure that it is the text

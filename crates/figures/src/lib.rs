@@ -1,8 +1,7 @@
 //! Charts as pictures, and a report that shows them. Data in, pictures out: nothing here knows what the curves are of.
 //!
 //! A [`Chart`] is plain data. [`svg`] and [`png`] draw it, [`svg_grid`] and [`png_grid`] draw many side by side,
-//! [`terminal`]
-//! draws it in letters. A [`Page`] is a report that needs no file beside itself.
+//! [`terminal`] draws it in letters. A [`Page`] is a report that needs no file beside itself.
 //!
 //! ```
 //! use kiln_figures::{Axis, Block, Chart, Page, Section, Series, svg, terminal};

@@ -1,8 +1,7 @@
 //! A schedule of one's own beside a shipped one: `cargo run --release --example write_schedule`.
 //!
 //! "Bold driver": the rate grows a little with every loss that is no worse than the one before, and is halved by one
-//! that is.
-//! Both schedules drive gradient descent on w² / 2, from w = 10.
+//! that is. Both schedules drive gradient descent on w² / 2, from w = 10.
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
 use kiln_optimization::schedules::{InverseTimeConfig, Schedule, ScheduleConfig, ScheduleStateError};

@@ -17,8 +17,7 @@ const MOST_BROKEN: usize = 1000;
 /// Reads a `T` from a file and overrides; `validate` gives the broken rules of a `T`, keys from the root.
 ///
 /// Rules that a value breaks only because another mistake replaced it are not reported: a violation is left out when
-/// its key,
-/// or a key that its text mentions, could not be read.
+/// its key, or a key that its text mentions, could not be read.
 ///
 /// # Examples
 /// ```
@@ -76,7 +75,7 @@ pub fn read_with<T: DeserializeOwned>(
     let mut root = document::parse(source).map_err(|problems| ConfigErrors::new(source, overrides, problems))?;
     let schema = Schema::of::<T>();
     let mut problems = Overriding::new(&schema, hints).apply(&mut root, overrides);
-    match read_tree(&root, &schema, hints, validate) {
+    match read_tree(&root, overrides, &schema, hints, validate) {
         Ok(value) if problems.is_empty() => return Ok(value),
         Ok(_) => {}
         Err(more) => problems.extend(more),
@@ -84,14 +83,16 @@ pub fn read_with<T: DeserializeOwned>(
     Err(ConfigErrors::new(source, overrides, problems))
 }
 
-/// Reads a `T` from a tree in which everything is in its place.
+/// Reads a `T` from a tree in which everything is in its place; `overrides` are those that values in it come from.
 pub(crate) fn read_tree<T: DeserializeOwned>(
     root: &Node,
+    overrides: &[Override],
     schema: &Schema,
     hints: &Hints<'_>,
     validate: impl FnOnce(&T) -> Vec<Violation>,
 ) -> Result<T, Vec<Problem>> {
-    let reader::Outcome { value, mut problems, broken, renamed } = reader::read::<T>(root, schema, hints.word);
+    let reader::Outcome { value, mut problems, broken, renamed } =
+        reader::read::<T>(root, overrides, schema, hints.word);
     // Which rules depend on what could not be read is asked for each of both; that many mistakes are enough to report.
     if let Some(value) = value.as_ref().filter(|_| broken.len() <= MOST_BROKEN) {
         let violations = validate(value).into_iter().filter(|violation| !depends_on_any(violation, &broken));

@@ -149,9 +149,8 @@ fn syntax_problem(message: &str, span: Range<usize>) -> Problem {
     Problem { key: String::new(), message, label, help, origin: Origin::File, span }
 }
 
-/// Whether a line ends between two bytes. Only what is between them is looked at: a line may hold nothing but
-/// mistakes, as
-/// many of them as bytes.
+/// Whether a line ends between two bytes. Only what is between them is looked at: a line may hold nothing but mistakes,
+/// as many of them as bytes.
 fn has_line_end(text: &str, one: usize, other: usize) -> bool {
     text.as_bytes().get(one.min(other)..one.max(other)).is_some_and(|between| between.contains(&b'\n'))
 }

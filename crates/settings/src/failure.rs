@@ -4,9 +4,8 @@ use std::fmt;
 
 /// Why a type could not be made from what the file holds.
 ///
-/// Mistakes in types and names never get here: the reader notes them and continues. What remains are a missing key
-/// and a
-/// rule of a hand-written `Deserialize`.
+/// Mistakes in types and names never get here: the reader notes them and continues. What remains are a missing key and
+/// a rule of a hand-written `Deserialize`.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     /// The dotted path of the table or value, once it is known.

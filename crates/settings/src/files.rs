@@ -1,6 +1,5 @@
 //! Opening files that a user or another file names. Only regular files are read: a pipe may never be written to, a
-//! device
-//! never ends, and neither has a length that a declared size could be compared with.
+//! device never ends, and neither has a length that a declared size could be compared with.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -18,8 +17,7 @@ pub enum Links {
 /// Opens the file at `path` for reading; `None` if something other than a regular file is there.
 ///
 /// The kind is asked before the file is opened, since opening a pipe waits for its writer, and again after, since the
-/// name may
-/// lead elsewhere by then.
+/// name may lead elsewhere by then.
 ///
 /// # Errors
 /// What the system says.

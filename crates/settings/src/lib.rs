@@ -31,5 +31,6 @@ pub use problem::{ConfigErrors, Origin, Override, Problem, Source};
 pub use schema::{Entry, Kind, Schema, join};
 pub use setting::Setting;
 pub use source::{ConfigFileError, MOST_BYTES, read_source};
+pub use suggestion::nearest;
 pub use tree::Tree;
 pub use violation::Violation;

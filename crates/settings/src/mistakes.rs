@@ -43,8 +43,7 @@ pub(crate) fn unknown_key(
 }
 
 /// The path of a table as its header would be written: `[run]`, `[entrants.schedule]`, and `[[entrants]]` for an item
-/// of a list
-/// of tables.
+/// of a list of tables.
 fn header(path: &str) -> String {
     let mut parts = path.split('[');
     let start = parts.next().unwrap_or_default().to_owned();
@@ -88,13 +87,45 @@ pub(crate) fn second_choice(choice: &str, first: &str, second: &str, node: &Node
     }
 }
 
+/// What to write to choose one of the tables: in the file, or by the option that set the value.
+fn choosing(schema: &Schema, choice: &str, names: &[&str], option: Option<&str>) -> String {
+    let Some(option) = option else { return format!("write exactly one of {}", tables(choice, names)) };
+    let example = names.first().map(|name| example(schema, &join(choice, name))).unwrap_or_default();
+    let names = names.join(", ");
+    format!("write `{option} {choice}=NAME`, or a key of one, as in `{option} {example}`; NAME is one of {names}")
+}
+
+/// A key of a table with a value that it could have, as an option would set it: `model.transformer.layers=2`.
+fn example(schema: &Schema, table: &str) -> String {
+    let Some(Kind::Table(keys)) = schema.get(table).map(|entry| &entry.kind) else { return format!("{table}=VALUE") };
+    keys.first().map_or_else(|| format!("{table}={{}}"), |key| example_of(schema, &join(table, key)))
+}
+
+fn example_of(schema: &Schema, key: &str) -> String {
+    let value = match schema.get(key).map(|entry| &entry.kind) {
+        Some(Kind::Whole { .. }) => "2",
+        Some(Kind::Number) => "0.01",
+        Some(Kind::Flag) => "true",
+        Some(Kind::Word(words)) => words.first().copied().unwrap_or("WORD"),
+        Some(Kind::Table(_)) => return example(schema, key),
+        _ => "VALUE",
+    };
+    format!("{key}={value}")
+}
+
 /// A choice that says nothing.
-pub(crate) fn empty_choice(choice: &str, node: &Node, names: &[&str]) -> Problem {
+pub(crate) fn empty_choice(
+    schema: &Schema,
+    choice: &str,
+    node: &Node,
+    names: &[&str],
+    option: Option<&str>,
+) -> Problem {
     Problem {
         key: choice.to_owned(),
         message: format!("{} chooses nothing", header(choice)),
         label: "empty".into(),
-        help: vec![format!("write exactly one of {}", tables(choice, names))],
+        help: vec![choosing(schema, choice, names, option)],
         origin: node.origin,
         span: node.key_span.clone(),
     }
@@ -108,11 +139,16 @@ pub(crate) fn unknown_word(
     node: &Node,
     words: &[&str],
     meant: Option<&str>,
+    option: Option<&str>,
 ) -> Problem {
     let (origin, span) = node.place();
     if let Some(Kind::Choice(names)) = schema.get(path).map(|entry| &entry.kind) {
-        let message = format!("`{path}` must be a table, is the word \"{word}\"");
-        let help = vec![format!("write exactly one of {}", tables(path, names))];
+        let message = match option {
+            Some(_) => format!("there is no `{path}` named \"{word}\""),
+            None => format!("`{path}` must be a table, is the word \"{word}\""),
+        };
+        let meant = meant.zip(option).map(|(meant, option)| format!("did you mean `{option} {path}={meant}`?"));
+        let help = meant.into_iter().chain([choosing(schema, path, names, option)]).collect();
         return Problem { key: path.to_owned(), message, label: "a word".into(), help, origin, span };
     }
     let mut help: Vec<String> = meant.map(|meant| format!("did you mean \"{meant}\"?")).into_iter().collect();
@@ -122,7 +158,7 @@ pub(crate) fn unknown_word(
 }
 
 /// A value of the wrong type.
-pub(crate) fn wrong_type(schema: &Schema, path: &str, node: &Node, expected: &str) -> Problem {
+pub(crate) fn wrong_type(schema: &Schema, path: &str, node: &Node, expected: &str, option: Option<&str>) -> Problem {
     let (origin, span) = node.place();
     let is = match &node.value {
         Value::Whole(number) => number.to_string(),
@@ -135,7 +171,7 @@ pub(crate) fn wrong_type(schema: &Schema, path: &str, node: &Node, expected: &st
         other => other.description().to_owned(),
     };
     let message = format!("`{path}` must be {expected}, is {is}");
-    let help = corrections(schema, path, node).into_iter().collect();
+    let help = corrections(schema, path, node, option).into_iter().collect();
     Problem { key: path.to_owned(), message, label: format!("expected {expected}"), help, origin, span }
 }
 
@@ -144,12 +180,14 @@ fn shortened(text: &str) -> String {
     if start.len() == text.len() { start } else { format!("{start}…") }
 }
 
-/// The line to write, where the value shows what was meant.
-fn corrections(schema: &Schema, path: &str, node: &Node) -> Option<String> {
+/// The line to write, or what to set by the option, where the value shows what was meant.
+fn corrections(schema: &Schema, path: &str, node: &Node, option: Option<&str>) -> Option<String> {
     let entry = schema.get(path)?;
     let key = path.rsplit('.').next().unwrap_or(path);
-    let write = |value: String| {
-        if key.ends_with(']') { format!("write `{value}`") } else { format!("write `{key} = {value}`") }
+    let write = |value: String| match option {
+        _ if key.ends_with(']') => format!("write `{value}`"),
+        Some(option) => format!("write `{option} {path}={value}`"),
+        None => format!("write `{key} = {value}`"),
     };
     match (&entry.kind, &node.value) {
         (Kind::Whole { .. }, Value::Text(text)) if text.parse::<u64>().is_ok() => Some(write(text.clone())),
@@ -162,22 +200,30 @@ fn corrections(schema: &Schema, path: &str, node: &Node) -> Option<String> {
         }
         (Kind::Text | Kind::Word(_), Value::Whole(number)) => Some(write(format!("\"{number}\""))),
         (Kind::Text, Value::Number(number)) => Some(write(format!("\"{number}\""))),
-        (Kind::Flag, _) => Some(format!("write `{key} = true` or `{key} = false`")),
+        (Kind::Flag, _) => Some(write("true".into()) + " or `false`"),
         (Kind::List, Value::Text(text)) => Some(write(format!("[\"{}\"]", shortened(text)))),
-        (Kind::Choice(names), _) => Some(format!("write exactly one of {}", tables(path, names))),
+        (Kind::Choice(names), _) => Some(choosing(schema, path, names, option)),
+        (Kind::Table(_), _) if let Some(option) = option => Some(format!("write `{option} {}`", example(schema, path))),
         (Kind::Table(_), _) => Some(format!("write `{}` and its keys under it", header(path))),
         _ => None,
     }
 }
 
 /// A key or section that has to be there, in the table at `place`.
-pub(crate) fn missing(place: &Node, schema: &Schema, table: &str, key: &str, needed: &[&str]) -> Problem {
+pub(crate) fn missing(
+    place: &Node,
+    schema: &Schema,
+    table: &str,
+    key: &str,
+    needed: &[&str],
+    option: Option<&str>,
+) -> Problem {
     let path = join(table, key);
     let (origin, span) = place.place();
     let kind = schema.get(&path).map(|entry| &entry.kind);
     let (message, help) = match kind {
         Some(Kind::Choice(names)) => {
-            (format!("section {} is missing", header(&path)), format!("write exactly one of {}", tables(&path, names)))
+            (format!("section {} is missing", header(&path)), choosing(schema, &path, names, option))
         }
         Some(Kind::Table(keys)) if needed.is_empty() => {
             let inner = inner_tables(schema, &path, keys);
@@ -198,7 +244,11 @@ pub(crate) fn missing(place: &Node, schema: &Schema, table: &str, key: &str, nee
         }
         other => {
             let what = other.map_or_else(|| "a value".to_owned(), Kind::description);
-            (format!("`{key}` is missing in {}", place_name(table)), format!("write `{key} = …`, {what}"))
+            let help = match option {
+                Some(option) => format!("set it too, as in `{option} {}`: {what}", example_of(schema, &path)),
+                None => format!("write `{key} = …`, {what}"),
+            };
+            (format!("`{key}` is missing in {}", place_name(table)), help)
         }
     };
     Problem { key: path, message, label: format!("`{key}` is missing"), help: vec![help], origin, span }

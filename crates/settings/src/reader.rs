@@ -1,12 +1,9 @@
 //! Making a typed value from the tree, noting every mistake instead of the first.
 //!
 //! A derived `Deserialize` gives up at its first error. This deserializer therefore never lets it see one that can be
-//! noted
-//! here: a value of the wrong type is noted and a dummy value is handed on, an unknown key is noted and read as the
-//! key it was
-//! meant to be, a second table of a choice is noted and left out. Only a missing key surfaces as a failure of the
-//! type; it is
-//! noted, filled with a dummy, and the reading starts again.
+//! noted here: a value of the wrong type is noted and a dummy value is handed on, an unknown key is noted and read as
+//! the key it was meant to be, a second table of a choice is noted and left out. Only a missing key surfaces as a
+//! failure of the type; it is noted, filled with a dummy, and the reading starts again.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::document::{Node, Value};
 use super::holes::Holes;
 use super::mistakes;
-use super::problem::{Origin, Problem};
+use super::problem::{Origin, Override, Problem};
 use super::schema::{Kind, Schema, join};
 
 /// The largest integer that TOML has. A larger one can be read, but not written again.
@@ -65,26 +62,40 @@ impl Renamed {
 }
 
 /// Reads a `T` out of the tree.
-pub(crate) fn read<T: DeserializeOwned>(root: &Node, schema: &Schema, word: fn(&str) -> Option<String>) -> Outcome<T> {
+pub(crate) fn read<T: DeserializeOwned>(
+    root: &Node,
+    overrides: &[Override],
+    schema: &Schema,
+    word: fn(&str) -> Option<String>,
+) -> Outcome<T> {
     let mut holes = Holes::default();
     loop {
         let notes = RefCell::new(Notes::default());
-        let reader = Reader { node: Some(root), path: String::new(), schema, word, holes: &holes, notes: &notes };
+        let (node, path) = (Some(root), String::new());
+        let reader = Reader { node, path, overrides, schema, word, holes: &holes, notes: &notes };
         let failure = match T::deserialize(reader) {
-            Ok(value) => return finish(Some(value), notes.into_inner(), &holes, root, schema),
+            Ok(value) => return finish(Some(value), notes.into_inner(), &holes, root, overrides, schema),
             Err(failure) => failure,
         };
         if !holes.fill(failure) {
-            return finish(None, notes.into_inner(), &holes, root, schema);
+            return finish(None, notes.into_inner(), &holes, root, overrides, schema);
         }
     }
 }
 
-fn finish<T>(value: Option<T>, notes: Notes, holes: &Holes, root: &Node, schema: &Schema) -> Outcome<T> {
+fn finish<T>(
+    value: Option<T>,
+    notes: Notes,
+    holes: &Holes,
+    root: &Node,
+    overrides: &[Override],
+    schema: &Schema,
+) -> Outcome<T> {
     let Notes { mut problems, mut broken, renamed } = notes;
     for (path, key) in holes.missing_in_file(&broken) {
         let place = renamed.nearest(root, &path);
-        problems.push(mistakes::missing(place, schema, &path, key, &holes.keys_needed_under(&join(&path, key))));
+        let needed = holes.keys_needed_under(&join(&path, key));
+        problems.push(mistakes::missing(place, schema, &path, key, &needed, option_of(place, overrides)));
     }
     for (path, message) in &holes.refused {
         if !broken.contains(path) {
@@ -94,6 +105,14 @@ fn finish<T>(value: Option<T>, notes: Notes, holes: &Holes, root: &Node, schema:
     broken.extend(holes.missing.iter().map(|(path, key)| join(path, key)));
     broken.extend(holes.refused.keys().cloned());
     Outcome { value, problems, broken, renamed }
+}
+
+/// What set a value, for example `--set`; nothing where the file has it.
+fn option_of<'a>(node: &Node, overrides: &'a [Override]) -> Option<&'a str> {
+    match node.origin {
+        Origin::File => None,
+        Origin::Override(index) => overrides.get(index).map(|set| set.name.as_str()),
+    }
 }
 
 /// What one pass found.
@@ -109,6 +128,7 @@ struct Notes {
 pub(crate) struct Reader<'a> {
     pub(crate) node: Option<&'a Node>,
     pub(crate) path: String,
+    overrides: &'a [Override],
     pub(crate) schema: &'a Schema,
     /// What to say of the words of other programs.
     word: fn(&str) -> Option<String>,
@@ -136,7 +156,8 @@ impl<'a> Reader<'a> {
     /// Notes that the value has the wrong type, unless there is no value.
     pub(crate) fn wrong_type(&self, expected: &str) {
         if let Some(node) = self.node {
-            self.note(mistakes::wrong_type(self.schema, &self.path, node, expected));
+            let option = option_of(node, self.overrides);
+            self.note(mistakes::wrong_type(self.schema, &self.path, node, expected, option));
             self.notes.borrow_mut().broken.insert(self.path.clone());
         }
     }
@@ -204,8 +225,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The entries of a table that has these fields: each known key, each unknown one under the name it was meant to
-    /// have,
-    /// and each key that the type has already missed.
+    /// have, and each key that the type has already missed.
     pub(crate) fn fields(&self, fields: &'static [&'static str]) -> Vec<(String, Self)> {
         let mut entries: Vec<(String, Self)> = Vec::new();
         match self.value() {
@@ -264,7 +284,8 @@ impl<'a> Reader<'a> {
         if chosen.is_none() {
             self.notes.borrow_mut().broken.insert(self.path.clone());
             if let (true, Some(node)) = (table.is_empty(), self.node) {
-                self.note(mistakes::empty_choice(&self.path, node, variants));
+                let option = option_of(node, self.overrides);
+                self.note(mistakes::empty_choice(self.schema, &self.path, node, variants, option));
             }
         }
         chosen.map(|(variant, node)| (variant, self.child(join(&self.path, variant), Some(node))))
@@ -276,8 +297,11 @@ impl<'a> Reader<'a> {
             return Some(variant);
         }
         let meant = super::suggestion::nearest(word, variants);
-        self.note(mistakes::unknown_word(self.schema, &self.path, word, node, variants, meant));
+        let option = option_of(node, self.overrides);
+        self.note(mistakes::unknown_word(self.schema, &self.path, word, node, variants, meant, option));
         self.notes.borrow_mut().broken.insert(self.path.clone());
-        meant
+        // In the place of a table the word that was meant would be a mistake, too.
+        let is_table = matches!(self.schema.get(&self.path).map(|entry| &entry.kind), Some(Kind::Choice(_)));
+        meant.filter(|_| !is_table)
     }
 }

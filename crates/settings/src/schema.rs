@@ -1,9 +1,8 @@
 //! Which keys a type knows, found out from its own `Deserialize`.
 //!
-//! A derived `Deserialize` passes the fields and variants that it expects to its deserializer. [`Schema::of`] hands
-//! it one
-//! that records them and answers every question with a dummy value, once for each variant of each choice.
-//! So there is no second list of keys that could disagree with the structs.
+//! A derived `Deserialize` passes the fields and variants that it expects to its deserializer. [`Schema::of`] hands it
+//! one that records them and answers every question with a dummy value, once for each variant of each choice. So there
+//! is no second list of keys that could disagree with the structs.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -8,8 +8,7 @@ use crate::files::{Content, Links, read_regular};
 use super::problem::{ConfigErrors, Source};
 
 /// Nobody writes settings of more bytes; a larger file was named by mistake. The tree and the mistakes of a file take
-/// up to
-/// five hundred times its text, which this keeps to some thirty megabytes.
+/// up to five hundred times its text, which this keeps to some thirty megabytes.
 pub const MOST_BYTES: u64 = 64 << 10;
 
 /// Why a configuration file could not be used.

@@ -5,7 +5,7 @@
 /// Case and the choice between `_` and `-` do not count. Otherwise one slip (a letter too many, too few, wrong, or two
 /// swapped) is allowed in a short word and one more for every three further letters, and so is a word cut short or
 /// continued.
-pub(crate) fn nearest<'a>(typed: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(typed: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let typed = normal(typed);
     candidates
         .iter()

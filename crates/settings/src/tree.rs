@@ -101,7 +101,7 @@ impl Tree {
         hints: &Hints<'_>,
         validate: impl FnOnce(&T) -> Vec<Violation>,
     ) -> Result<T, ConfigErrors> {
-        read_tree(&self.root, schema, hints, validate).map_err(|problems| self.errors(problems))
+        read_tree(&self.root, &self.overrides, schema, hints, validate).map_err(|problems| self.errors(problems))
     }
 
     /// A problem of this value.

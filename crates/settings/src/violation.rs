@@ -3,8 +3,7 @@
 /// One broken rule: which key, what is wrong, and what would be right.
 ///
 /// `key` is dotted and relative to the table that was validated. The owner of the table above puts its own name in
-/// front with
-/// [`Violation::under`], so that the reader of the file can point at the line.
+/// front with [`Violation::under`], so that the reader of the file can point at the line.
 ///
 /// ```
 /// use kiln_settings::Violation;

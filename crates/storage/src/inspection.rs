@@ -37,8 +37,8 @@ pub struct FileReport {
     pub name: String,
     /// Its length; nothing where it is missing.
     pub bytes: Option<u64>,
-    /// The hash that the manifest gives it; nothing for the manifest itself, and for files that it
-    /// does not list, which are never read.
+    /// The hash that the manifest gives it; nothing for the manifest itself, and for files that it does not list, which
+    /// are never read.
     pub blake3: Option<String>,
     /// Whether kind, length and hash are those of the manifest; of the manifest, whether its own hash fits.
     pub verified: bool,

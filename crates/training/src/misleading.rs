@@ -1,9 +1,9 @@
 //! Settings that are right, but whose losses would mislead, or whose time is badly spent.
 
 use kiln_data::batches::Windows;
-use kiln_models::TokenizerConfig;
+use kiln_models::{Tokenizer, TokenizerConfig};
 
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_PROMPT};
 
 /// Up to about so many passes over a text teach as much as new text would, and more of them ever less: Muennighoff et
 /// al., "Scaling Data-Constrained Language Models", 2023, <https://arxiv.org/abs/2305.16264>.
@@ -34,6 +34,23 @@ pub fn misleading(config: &Config, text: &TextNumbers) -> Vec<String> {
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// The prompts of samples that have what a tokenizer doesn't know, each with what comes of it. The default prompt is
+/// left out: where the text has no line ends, such samples begin a document.
+pub fn unreadable_prompts(config: &Config, tokenizer: &Tokenizer) -> Vec<String> {
+    let run = &config.run;
+    let chosen = run.prompts.iter().filter(|prompt| run.sample_every.is_some() && *prompt != DEFAULT_PROMPT);
+    let is_lossless = matches!(config.tokenizer, TokenizerConfig::Character(_));
+    let unreadable = |prompt: &String| match tokenizer.encode(prompt) {
+        Err(error) => Some(format!("there will be no samples after the prompt {prompt:?} of `run.prompts`: {error}")),
+        Ok(tokens) if is_lossless && tokenizer.decode(&tokens) != *prompt => Some(format!(
+            "the prompt {prompt:?} of `run.prompts` has characters that the training text lacks, which the model reads \
+             as the unknown token"
+        )),
+        Ok(_) => None,
+    };
+    chosen.filter_map(unreadable).collect()
 }
 
 /// Passes over the training split.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// An exponential average by steps, corrected for its start: of the values v_s of steps s up to now,
-/// sum d^(now - s) v_s / sum d^(now - s) with d = 1 - 1 / N, so that it looks back over about the last N steps.
+/// An exponential average by steps, corrected for its start: of the values v_s of steps s up to now, sum d^(now - s)
+/// v_s / sum d^(now - s) with d = 1 - 1 / N, so that it looks back over about the last N steps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunningMean {

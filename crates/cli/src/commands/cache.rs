@@ -18,7 +18,7 @@ use crate::training_display::duration;
 #[command(after_help = "The folder is $KILN_CACHE, else `kiln` in the user's cache folder. \
                         All of it is made again, or fetched again, when it is needed.")]
 pub(crate) struct CacheArguments {
-    /// Remove everything but what is being written
+    /// Remove everything except what is being written
     #[arg(long)]
     clear: bool,
 }

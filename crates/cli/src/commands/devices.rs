@@ -7,10 +7,9 @@ use serde::Serialize;
 use crate::device::{Depth, DeviceEntry, Listing, Trial, list, not_compiled_in, pick, probe_here, try_apart, try_here};
 
 const ABOUT_THE_NAMES: &str = "\
-The first column is what to write after --device. `wgpu` alone is `wgpu:0`; `vulkan:N` is `wgpu:N` where \
-Vulkan drives it.
-`wgpu:software` is a driver that computes on the processor, for tests of the shaders; `auto` never takes it.
-Drivers are asked in processes of their own; KILN_DEVICE_TIMEOUT, in seconds, is how long each may take.";
+The first column is what to write after --device. `wgpu` alone is `wgpu:0`; `vulkan:N` is `wgpu:N` where Vulkan drives \
+it. `wgpu:software` is a driver that computes on the processor, for tests of the shaders; `auto` never takes it. \
+Drivers are asked in processes of their own; each may take KILN_DEVICE_TIMEOUT seconds.";
 
 /// List the devices of this machine and try a small matrix product on each.
 #[derive(Debug, clap::Args)]

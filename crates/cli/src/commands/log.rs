@@ -21,13 +21,13 @@ use crate::training_display::grouped;
                         before clipping. `metrics.jsonl` in the run's folder has the same, an object a line."
 )]
 pub(crate) struct LogArguments {
-    /// The run, by its folder or its name
+    /// The run, by folder or name
     run: PathBuf,
 
     #[command(flatten)]
     runs: RunsArguments,
 
-    /// Print comma-separated values, in full precision and with the names that `metrics.jsonl` has
+    /// Print comma-separated values in full precision, under the names of `metrics.jsonl`
     #[arg(long)]
     csv: bool,
 }
@@ -43,7 +43,7 @@ struct Line {
 
 /// `kiln log`.
 pub(crate) fn log(arguments: &LogArguments) -> anyhow::Result<()> {
-    let path = arguments.runs.find(&arguments.run);
+    let path = arguments.runs.find(&arguments.run)?;
     make_sure_of_a_run(&path)?;
     let lines = by_step(Metrics::read(&path.join(METRICS_FILE))?);
     if arguments.csv { print_csv(&lines) } else { print_table(&lines) }

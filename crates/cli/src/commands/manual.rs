@@ -12,7 +12,7 @@ use crate::terminal::say;
 /// Arguments of `kiln manual`.
 #[derive(Debug, Args)]
 pub(crate) struct ManualArguments {
-    /// The folder for the pages, for example ~/.local/share/man/man1; it is made if it is not there
+    /// The folder for the pages, for example ~/.local/share/man/man1; made if it doesn't exist
     folder: PathBuf,
 }
 

@@ -27,7 +27,7 @@ pub(crate) use cache::{CacheArguments, cache};
 pub(crate) use check::{CheckArguments, check};
 pub(crate) use compare::{CompareArguments, PlotArguments, compare, plot};
 pub(crate) use completions::{CompletionsArguments, completions};
-pub(crate) use converge::{ConvergeArguments, converge};
+pub(crate) use converge::{ConvergeArguments, converge, experiments};
 pub(crate) use devices::{DevicesArguments, devices};
 pub(crate) use eval::{EvalArguments, eval};
 pub(crate) use find_rate::{FindRateArguments, find_rate};

@@ -14,32 +14,35 @@ use crate::terminal::say;
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").args(["keep", "weights_only"]).multiple(true).required(true)))]
 pub(crate) struct PruneArguments {
-    /// The run, by its folder or its name
+    /// The run, by folder or name
     run: PathBuf,
 
     #[command(flatten)]
     runs: RunsArguments,
 
-    /// Which checkpoints stay: best, last, or a number, which keeps that many of the newest and the best
-    /// [default: all that are whole]
+    /// Which checkpoints to keep: best, last, or a number N for the newest N and the best [default: all that are whole]
     #[arg(long, value_name = "WHICH")]
     keep: Option<Keep>,
 
-    /// Of the checkpoints that stay, keep the weights, mostly a third: they can be sampled from and evaluated, but
-    /// training cannot go on from them
+    /// Of the checkpoints that stay, keep only the weights, about a third: enough to sample and evaluate, but not to
+    /// resume training
     #[arg(long)]
     weights_only: bool,
 }
 
 /// `kiln prune`.
 pub(crate) fn prune(arguments: &PruneArguments) -> anyhow::Result<()> {
-    let path = arguments.runs.find(&arguments.run);
+    let path = arguments.runs.find(&arguments.run)?;
     make_sure_of_a_run(&path)?;
     let pruned = prune_run(&path, arguments.keep.unwrap_or(Keep::All), arguments.weights_only)?;
-    let Pruned { kept, removed, freed } = &pruned;
+    let Pruned { kept, removed, freed, linked } = &pruned;
     let what = if arguments.weights_only { "the weights of " } else { "" };
     say(&format!("{}: kept {what}{}; removed {}", path.display(), steps(kept), steps(removed)));
-    say(&format!("freed {}", sizes::bytes(*freed)));
+    let elsewhere = match linked {
+        0 => String::new(),
+        linked => format!("; {} stay on the disk, where files have other names (hard links)", sizes::bytes(*linked)),
+    };
+    say(&format!("freed {}{elsewhere}", sizes::bytes(*freed)));
     Ok(())
 }
 

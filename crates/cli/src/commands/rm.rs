@@ -16,7 +16,7 @@ use crate::terminal::say;
 /// Arguments of `kiln rm`.
 #[derive(Debug, Args)]
 pub(crate) struct RmArguments {
-    /// The runs, sweeps or races, by their folders or names
+    /// The runs, sweeps or races, by folder or name
     #[arg(required = true)]
     run: Vec<PathBuf>,
 
@@ -30,7 +30,7 @@ pub(crate) struct RmArguments {
 
 /// `kiln rm`.
 pub(crate) fn rm(arguments: &RmArguments) -> anyhow::Result<()> {
-    let paths: Vec<PathBuf> = arguments.run.iter().map(|run| arguments.runs.find(run)).collect();
+    let paths: Vec<PathBuf> = arguments.run.iter().map(|run| arguments.runs.find(run)).collect::<Result<_, _>>()?;
     // All of them before the first is gone: a name that was mistyped should not cost the others.
     for path in &paths {
         make_sure(path)?;
@@ -52,9 +52,6 @@ pub(crate) fn rm(arguments: &RmArguments) -> anyhow::Result<()> {
 
 /// Makes sure that there is a run or a sweep which nobody trains.
 fn make_sure(path: &Path) -> anyhow::Result<()> {
-    if !path.exists() {
-        return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
-    }
     if !layout::is_run(path) && !layout::is_sweep(path) {
         return Err(StorageError::NotARun { path: path.to_path_buf() }.into());
     }

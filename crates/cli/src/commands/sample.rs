@@ -23,18 +23,18 @@ const SAMPLER_HEADING: &str = "Choice of tokens";
 /// Many times the context of any model; a longer prompt was named by mistake.
 const LONGEST_PROMPT: u64 = 16 << 20;
 
-const ABOUT_THE_TEXT: &str =
-    "The prompt is written first, then its continuation as it comes. The same command writes the same text.
+const ABOUT_THE_TEXT: &str = "\
+The prompt is written first, then its continuation as it comes. The same command writes the same text.
 
-On a terminal and without a prompt, each line that is typed is continued, until Ctrl-D; `--prompt \"\"` writes a
+On a terminal and without a prompt, each line that is typed is continued, until Ctrl-D; `--prompt \"\"` writes a \
 document from its beginning instead.";
 
 /// Arguments of `kiln sample`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = ABOUT_THE_TEXT)]
 pub(crate) struct SampleArguments {
-    /// A run, by its folder or its name, for example runs/quickstart; a checkpoint; or a folder with
-    /// `model.safetensors` and `tokenizer.json`
+    /// A run, by folder or name, for example runs/quickstart; a checkpoint; or a folder with `model.safetensors` and
+    /// `tokenizer.json`
     run: PathBuf,
 
     #[command(flatten)]
@@ -48,16 +48,15 @@ pub(crate) struct SampleArguments {
     #[arg(short, long, value_name = "TEXT", help_heading = PROMPT_HEADING, conflicts_with = "prompt_file")]
     prompt: Option<String>,
 
-    /// UTF-8 file with the text to continue, read as it is, a line break at its end included; `-` is stdin
+    /// UTF-8 file with the text to continue, including any line break at its end; `-` is stdin
     #[arg(long, value_name = "FILE", help_heading = PROMPT_HEADING)]
     prompt_file: Option<PathBuf>,
 
-    /// Read prompts, one a line, until the input ends, and continue each; also where stdin is no terminal
+    /// Continue each line of the input, until it ends, even where stdin isn't a terminal
     #[arg(short, long, help_heading = PROMPT_HEADING, conflicts_with_all = ["prompt", "prompt_file", "json", "count"])]
     interactive: bool,
 
-    /// How many texts to write, each with the seed after that of the one before; `---` stands between them, and with
-    /// `--json` there is an object a line
+    /// How many texts to write, each with the next seed; `---` separates them, and `--json` prints one object a line
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
 
@@ -67,11 +66,11 @@ pub(crate) struct SampleArguments {
     )]
     max_tokens: usize,
 
-    /// End where this text would come, without writing it; may be repeated
+    /// Stop before writing this text; may be repeated
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
 
-    /// Below 1 the likely becomes likelier, above 1 the rare; 0 always takes the likeliest token
+    /// Below 1 likely tokens become likelier, above 1 rare ones; 0 always takes the likeliest
     #[arg(
         short, long, value_name = "T", help_heading = SAMPLER_HEADING,
         default_value_t = SamplerConfig::default().temperature, allow_negative_numbers = true
@@ -94,7 +93,7 @@ pub(crate) struct SampleArguments {
     #[arg(long, value_name = "R", help_heading = SAMPLER_HEADING, allow_negative_numbers = true)]
     repetition_penalty: Option<f32>,
 
-    /// Another seed writes another text
+    /// The same seed writes the same text, another one another text
     #[arg(
         short, long, value_name = "N", help_heading = SAMPLER_HEADING,
         default_value_t = SamplerConfig::default().seed, value_parser = seed, allow_negative_numbers = true
@@ -108,7 +107,7 @@ pub(crate) struct SampleArguments {
     #[arg(long)]
     json: bool,
 
-    /// Say on stderr what is used, and how fast it was (the speed is also said where stderr is a terminal)
+    /// Report the device, the model and the speed on stderr (a terminal gets the speed in any case)
     #[arg(short, long)]
     verbose: bool,
 }
@@ -154,7 +153,7 @@ struct Sample<'a> {
 pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let request = request(arguments)?;
     let chosen = arguments.device.choose()?;
-    let saved = SavedModel::open(&arguments.runs.find(&arguments.run), arguments.checkpoint, &chosen.device)?;
+    let saved = SavedModel::open(&arguments.runs.find(&arguments.run)?, arguments.checkpoint, &chosen.device)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
@@ -223,6 +222,7 @@ fn write_text(saved: &SavedModel, request: &Request, arguments: &SampleArguments
     let mut generation = generate(&saved.model, &saved.tokenizer, request)?;
     let mut speed = Speed::new();
     let mut stdout = io::stdout().lock();
+    let mut ends_line = true;
     if arguments.json {
         let text = collect(&mut generation, &mut speed)?;
         let sample = Sample {
@@ -238,22 +238,24 @@ fn write_text(saved: &SavedModel, request: &Request, arguments: &SampleArguments
         serde_json::to_writer(&mut stdout, &sample)?;
         writeln!(stdout)?;
     } else {
-        stream(&mut stdout, &request.prompt, &mut generation, &mut speed)?;
+        ends_line = stream(&mut stdout, &request.prompt, &mut generation, &mut speed)?;
     }
     stdout.flush()?;
     if arguments.verbose || io::stderr().is_terminal() {
-        say(&speed.words(finish_word(&generation)));
+        // Where both go to the same place.
+        let above = if ends_line { "" } else { "\n" };
+        say(&format!("{above}{}", speed.words(finish_word(&generation))));
     }
     Ok(())
 }
 
-/// Writes the prompt and every piece as soon as it is there.
+/// Writes the prompt and every piece as soon as it is there; gives whether what was written ends a line.
 fn stream(
     stdout: &mut io::StdoutLock,
     prompt: &str,
     generation: &mut Generation,
     speed: &mut Speed,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     stdout.write_all(prompt.as_bytes())?;
     stdout.flush()?;
     let mut ends_line = prompt.is_empty() || prompt.ends_with('\n');
@@ -269,8 +271,9 @@ fn stream(
     // A person's next prompt should stand on its own line; a program gets the text and nothing else.
     if !ends_line && stdout.is_terminal() {
         writeln!(stdout)?;
+        ends_line = true;
     }
-    Ok(())
+    Ok(ends_line)
 }
 
 fn collect(generation: &mut Generation, speed: &mut Speed) -> anyhow::Result<String> {

@@ -3,26 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context;
-
 use burn::module::Module;
 use burn::train::Interrupter;
 use clap::Args;
 use kiln_data::shards::{EntropyFloor, PreparedData};
-use kiln_models::{LanguageModel, Tokenizer};
+use kiln_models::LanguageModel;
 use kiln_settings::Override;
-use kiln_storage::layout::{self, CONFIG_FILE, METRICS_FILE};
+use kiln_storage::layout::{self, METRICS_FILE};
 use kiln_storage::steps;
-use kiln_training::config::{Config, DEFAULT_PROMPT};
+use kiln_training::config::Config;
 use kiln_training::estimate::Estimate;
 use kiln_training::learning::{self, Outcome, Session, Stop};
-use kiln_training::misleading::{TextNumbers, misleading};
+use kiln_training::misleading::{TextNumbers, misleading, unreadable_prompts};
 use kiln_training::run::{Metrics, RunFolder};
 
 use super::new;
-use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments, is_text, overriding};
+use crate::arguments::{ConfigArguments, DeviceArguments, NoInput, RunsArguments, is_text, overriding};
 use crate::commands::resume_sweep;
-use crate::device::{self, Chosen, DeviceError};
+use crate::device::{Chosen, DeviceError};
 use crate::exit::{Exit, UsageError};
 use crate::runs;
 use crate::screen::{Facts, State};
@@ -32,9 +30,8 @@ use crate::training_data;
 use crate::training_display::{Progress, TrainingDisplay, duration, floor_words, grouped};
 
 const ABOUT_TEXTS: &str = "\
-A text in the place of CONFIG, which is a file without the ending `.toml` that is no TOML, is trained
-on for about 5 minutes, as after `kiln new`. The configuration is written beside the run, as
-`runs/NAME.toml` for `runs/NAME`.";
+CONFIG may be a text to train on for about 5 minutes: a file that neither ends in `.toml` nor is TOML. Its \
+configuration is chosen as by `kiln new`, and written beside the run, as `runs/NAME.toml` for `runs/NAME`.";
 
 /// Arguments of `kiln train`.
 #[derive(Debug, Args)]
@@ -53,7 +50,7 @@ pub(crate) struct TrainArguments {
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
 
-    /// Go on where the run stopped, or start it if there is none
+    /// Resume the run where it stopped; start it if there is none
     #[arg(long)]
     resume: bool,
 }
@@ -61,7 +58,7 @@ pub(crate) struct TrainArguments {
 /// Arguments of `kiln resume`.
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArguments {
-    /// The folder of the run, the sweep or the race, wherever it is now; a mere name is looked for among the runs too
+    /// The run, sweep or race, by its folder, wherever that is now, or by its name among the runs
     run: PathBuf,
 
     /// Change a key of the run's configuration that may change, for example `--set run.steps=2000`; may be repeated
@@ -75,17 +72,17 @@ pub(crate) struct ResumeArguments {
     runs: RunsArguments,
 }
 
-/// What is said of training whether it starts or goes on.
+/// What is asked of training whether it starts or resumes.
 #[derive(Debug, Args)]
 struct TrainingArguments {
     #[command(flatten)]
     device: DeviceArguments,
 
-    /// Stop and save after this step, as a signal would
+    /// Save and stop after this step, as a signal would
     #[arg(long, value_name = "STEP")]
     stop_after: Option<u64>,
 
-    /// How progress is shown
+    /// How to show progress
     #[arg(long, value_enum, default_value_t)]
     progress: Progress,
 }
@@ -95,6 +92,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
     if is_text(&arguments.config.config) {
         return train_on(&arguments.config.config, arguments);
     }
+    NoInput::check(&arguments.config.config)?;
     let config = arguments.config.open()?;
     let folder = arguments.runs.folder();
     let path = runs::run_path(&folder, &arguments.config.config, arguments.run.as_deref(), arguments.resume)?;
@@ -117,7 +115,7 @@ fn train_on(text: &Path, arguments: &TrainArguments) -> anyhow::Result<Exit> {
 
 /// `kiln resume`.
 pub(crate) fn resume(arguments: &ResumeArguments) -> anyhow::Result<Exit> {
-    let path = arguments.runs.find(&arguments.run);
+    let path = arguments.runs.find(&arguments.run)?;
     if layout::is_sweep(&path) {
         if !arguments.overrides.is_empty() || arguments.training.stop_after.is_some() {
             let words = "is a sweep, which resumes as it is, without --set and --stop-after";
@@ -126,8 +124,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> anyhow::Result<Exit> {
         return resume_sweep(&path, &arguments.training.device);
     }
     runs::make_sure_of_a_run(&path)?;
-    let config = Config::open(&path.join(CONFIG_FILE), &arguments.overrides)
-        .context("the run's own configuration is needed to resume it")?;
+    let config = runs::own_config(&path, &arguments.overrides)?;
     run(&config, &path, true, &arguments.training, None)
 }
 
@@ -143,7 +140,10 @@ fn run(
     RunFolder::refuse_second_trainer(run_path)?;
     let changes = runs::changes(run_path, resume, config)?;
     let chosen = opened.map_or_else(|| arguments.device.open(), Ok)?;
-    let data = training_data::prepare(config)?;
+    let data = match resume {
+        true => training_data::prepare_again(run_path, run_path, config)?,
+        false => training_data::prepare(config)?,
+    };
     // The floor is that of the whole validation split: a loss on a part of it is not comparable.
     let floor = data.floor.filter(|_| config.run.evaluate_fraction == 1.0);
     check_memory(config, &data, &chosen)?;
@@ -156,7 +156,10 @@ fn run(
         Some((model, _)) => model.clone(),
         None => runs::first_model(config, &data, &chosen),
     };
-    warn_of_prompts(config, &data.tokenizer);
+    // Now instead of at each sample.
+    for warning in unreadable_prompts(config, &data.tokenizer) {
+        say(&format!("warning: {warning}"));
+    }
     if resumed.is_none() {
         warn_of_what_misleads(config, &data);
     }
@@ -272,37 +275,20 @@ fn known(
     Ok(state)
 }
 
-/// Warns where the processor's memory is less than what training is estimated to need: the system ends a process that
+/// Warns where the device's memory is less than what training is estimated to need: the system ends a process that
 /// takes too much, and others with it.
 ///
 /// # Errors
 /// Where it is certainly too small.
 fn check_memory(config: &Config, data: &PreparedData, chosen: &Chosen) -> Result<(), DeviceError> {
-    if chosen.name != "cpu" && chosen.name != "ndarray" {
-        return Ok(());
-    }
     let needed = Estimate::new(config, data.tokenizer.vocabulary_size()).memory;
-    match device::shortage(&needed, config.run.batch) {
+    match chosen.shortage(&needed, config.run.batch) {
         Some(shortage) if shortage.is_certain => Err(DeviceError::TooSmall(shortage.words)),
         Some(shortage) => {
             say(&format!("warning: {}", shortage.words));
             Ok(())
         }
         None => Ok(()),
-    }
-}
-
-/// Warns of prompts that no sample can begin with, now instead of at each sample.
-fn warn_of_prompts(config: &Config, tokenizer: &Tokenizer) {
-    if config.run.sample_every.is_none() {
-        return;
-    }
-    for prompt in &config.run.prompts {
-        if let Err(error) = tokenizer.encode(prompt)
-            && prompt != DEFAULT_PROMPT
-        {
-            say(&format!("warning: there will be no samples after the prompt {prompt:?} of `run.prompts`: {error}"));
-        }
     }
 }
 
@@ -330,7 +316,7 @@ fn describe(config: &Config, data: &PreparedData, model: &LanguageModel, run: &P
     let (train, steps) = (data.train.len(), config.run.steps);
     let tokens = steps * config.run.tokens_per_step();
     say(&format!(
-        "data: {} training tokens, {} validation tokens; {} steps of {} tokens ({:.1} epochs)",
+        "data: {} training tokens, {} validation tokens; {} steps of {} tokens ({:.1} passes over the text)",
         grouped(train),
         grouped(data.validation.len()),
         grouped(steps),

@@ -23,7 +23,7 @@ pub(crate) struct VerifyResumeArguments {
     #[command(flatten)]
     pub(crate) runs: RunsArguments,
 
-    /// The step after which the second run is stopped [default: half of the steps]
+    /// The step after which to stop the second run [default: half of the steps]
     #[arg(long, value_name = "STEP")]
     pub(crate) stop_after: Option<u64>,
 }

@@ -1,12 +1,14 @@
 //! From a name to an open device.
 
 use burn::tensor::Device;
+use kiln_training::estimate::MemoryEstimate;
 
 use super::entry::{DeviceEntry, Kind};
 use super::error::DeviceError;
 use super::name::{Adapter, DeviceName};
 use super::open::open;
 use super::probe::{Listing, list};
+use super::shortage::{Shortage, shortage};
 use super::trial::{Depth, Trial, try_apart};
 
 /// An open device.
@@ -18,6 +20,23 @@ pub(crate) struct Chosen {
     pub(crate) name: String,
     /// One line: which device it is and, if `auto` chose it, why.
     pub(crate) description: String,
+    /// Whether it is a GPU and not the processor under one name or another.
+    pub(crate) is_gpu: bool,
+    /// Memory that it can use, in bytes, where known.
+    memory_bytes: Option<u64>,
+}
+
+impl Chosen {
+    /// What it is to the person at this machine.
+    pub(crate) fn words(&self) -> &'static str {
+        if self.is_gpu { "this device" } else { "this machine's processor" }
+    }
+
+    /// Where its memory is less than what training with batches of `batch` windows needs.
+    pub(crate) fn shortage(&self, needed: &MemoryEstimate, batch: usize) -> Option<Shortage> {
+        let place = if self.is_gpu { "this device" } else { "this machine" };
+        shortage(place, self.memory_bytes?, needed, batch)
+    }
 }
 
 /// Opens the device that `name` asks for.
@@ -158,5 +177,6 @@ fn opened(entry: &DeviceEntry, name: &str, reason: Option<String>, listing: &Lis
         Some(reason) => format!("{name} ({entry}), chosen by auto: {reason}"),
         None => format!("{name} ({entry})"),
     };
-    Ok(Chosen { device, name: name.to_owned(), description })
+    let (is_gpu, memory_bytes) = (entry.kind.is_gpu(), entry.memory_bytes);
+    Ok(Chosen { device, name: name.to_owned(), description, is_gpu, memory_bytes })
 }

@@ -1,7 +1,6 @@
 //! Devices: what a person may write after `--device`, what this machine has, and how one of them is opened.
 //!
-//! Only this module names Burn's backends.
-//! Three rules keep a driver from harming anyone:
+//! Only this module names Burn's backends. Three rules keep a driver from harming anyone:
 //! - drivers are asked in a child process of ourselves with a time limit ([`probe`], [`trial`]), so that one that
 //!   crashes or hangs is a line in a list and not the end of the program;
 //! - a device is opened by the one constructor that answers with a `Result` ([`open`]); `Device::default()`, which
@@ -19,6 +18,7 @@ mod name;
 mod open;
 mod probe;
 mod quiet;
+mod shortage;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -29,46 +29,6 @@ pub(crate) use entry::DeviceEntry;
 pub(crate) use error::DeviceError;
 pub(crate) use probe::{Listing, list, probe_here};
 pub(crate) use trial::{Depth, Trial, try_apart, try_here};
-
-use kiln_training::estimate::MemoryEstimate;
-
-use crate::sizes::bytes;
-
-/// That this machine has less memory than training needs.
-pub(crate) struct Shortage {
-    /// How much is missing, and what helps.
-    pub(crate) words: String,
-    /// Whether weights, gradients and optimizer alone are too large, whose sizes are exact.
-    pub(crate) is_certain: bool,
-}
-
-/// Where this machine's memory is less than what training with batches of `batch` windows needs.
-pub(crate) fn shortage(needed: &MemoryEstimate, batch: usize) -> Option<Shortage> {
-    shortage_of(memory::of_this_machine()?, needed, batch)
-}
-
-fn shortage_of(memory: u64, needed: &MemoryEstimate, batch: usize) -> Option<Shortage> {
-    if needed.total() <= memory {
-        return None;
-    }
-    let for_weights = needed.total() - needed.activations;
-    let for_one_window = for_weights.saturating_add(needed.activations / batch.max(1) as u64);
-    let has = format!("this machine has {} of memory, and ", bytes(memory));
-    let words = if for_weights > memory {
-        let alone = bytes(for_weights);
-        format!("{has}weights, gradients and optimizer alone take {alone}: train a smaller model")
-    } else if for_one_window > memory {
-        let one = bytes(for_one_window);
-        format!("{has}one window takes about {one}: shorten `run.context`, or train a smaller model")
-    } else {
-        format!(
-            "{has}about {} are needed: halve `run.batch` and double `run.accumulate`, which gives the same updates, \
-             or train a smaller model",
-            bytes(needed.total())
-        )
-    };
-    Some(Shortage { words, is_certain: for_weights > memory })
-}
 
 /// The memory that this process has, where the system says so.
 pub(crate) fn memory_of_this_process() -> Option<u64> {

@@ -10,7 +10,7 @@ use super::memory;
 use super::name::{Adapter, DeviceName};
 use super::open::without_panic;
 use super::probe::Listing;
-use super::shortage_of;
+use super::shortage::shortage;
 use super::trial::{Depth, Trial, column_shift, product_on_host, try_here, whole_numbers};
 
 fn gpu(kind: Kind, runtime: Runtime, number: usize) -> DeviceEntry {
@@ -29,8 +29,9 @@ fn gpu(kind: Kind, runtime: Runtime, number: usize) -> DeviceEntry {
 #[test]
 fn what_helps_against_a_lack_of_memory_is_what_takes_it() {
     let needed = MemoryEstimate { weights: 100, gradients: 100, optimizer: 200, average: 0, activations: 80 };
-    assert!(shortage_of(480, &needed, 8).is_none());
-    let of = |memory| shortage_of(memory, &needed, 8).map(|shortage| (shortage.is_certain, shortage.words));
+    assert!(shortage("this machine", 480, &needed, 8).is_none());
+    let of =
+        |memory| shortage("this machine", memory, &needed, 8).map(|shortage| (shortage.is_certain, shortage.words));
     let (is_certain, words) = of(479).unwrap();
     assert!(!is_certain && words.contains("halve `run.batch`"), "{words}");
     let (is_certain, words) = of(409).unwrap();

@@ -6,12 +6,13 @@ mod pictures;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use kiln_models::{Tokenizer, TokenizerConfig};
-use kiln_storage::layout::{CONFIG_FILE, METRICS_FILE, TOKENIZER_FILE};
+use kiln_storage::layout::{METRICS_FILE, TOKENIZER_FILE};
 use kiln_training::config::Config;
 use kiln_training::run::{EvaluationEntry, Metrics, RunRecord};
 use kiln_training::sweep::Diverged;
+
+use crate::runs::own_config;
 
 pub(crate) use self::charts::{Group, Measure, chart, losses_chart, means_chart};
 pub(crate) use self::curves::{Along, Curve};
@@ -38,8 +39,7 @@ impl RecordedRun {
     /// # Errors
     /// When its configuration or its log can't be read.
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
-        let config = Config::open(&folder.join(CONFIG_FILE), &[])
-            .with_context(|| format!("the run `{}` can't be read", folder.display()))?;
+        let config = own_config(folder, &[])?;
         let vocabulary =
             Tokenizer::from_file(&folder.join(TOKENIZER_FILE)).map(|tokenizer| tokenizer.vocabulary_size());
         Ok(Self {

@@ -6,11 +6,12 @@ use kiln_data::shards::DataError;
 use kiln_models::saved::{SavedModelError, WeightProblem};
 use kiln_settings::ConfigFileError;
 use kiln_storage::StorageError;
-use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, SWEEP_FILE, is_sweep};
+use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, SWEEP_FILE, TOKENIZER_FILE, is_sweep};
 use kiln_training::config::RefusedChanges;
 use kiln_training::run::{CheckpointError, FolderError};
 
-use crate::runs::quoted;
+use crate::arguments::{NoInput, NoSuchRun};
+use crate::runs::{LostConfig, quoted};
 use crate::training_data::OtherText;
 
 /// The advice that the first error of the chain has which has any.
@@ -30,6 +31,18 @@ pub(super) fn of(error: &anyhow::Error) -> Option<String> {
         }
         if let Some(error) = cause.downcast_ref() {
             return of_folder(error);
+        }
+        if let Some(error) = cause.downcast_ref::<NoSuchRun>() {
+            return Some(error.help());
+        }
+        if let Some(error) = cause.downcast_ref::<NoInput>() {
+            return Some(error.help());
+        }
+        if let Some(LostConfig { run }) = cause.downcast_ref() {
+            return Some(format!(
+                "restore it from a copy, or put the configuration that the run was started with at `{}`",
+                run.join(CONFIG_FILE).display()
+            ));
         }
         if let Some(error) = cause.downcast_ref() {
             return Some(of_other_text(error));
@@ -55,7 +68,7 @@ fn of_storage(error: &StorageError) -> Option<String> {
                 "free some space, or lower `run.keep`; what was saved before is untouched".into()
             }
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                "choose a place you may write to with `--run`, or change the permissions".into()
+                "choose a place you may write to with `--runs FOLDER`, or change the permissions".into()
             }
             _ => return None,
         },
@@ -99,7 +112,7 @@ fn of_model(error: &SavedModelError) -> Option<String> {
     let help = match error {
         SavedModelError::Storage(error) => return of_storage(error),
         SavedModelError::Weights { problems, .. } if problems.iter().any(WeightProblem::is_not_finite) => {
-            "the training diverged; go on from an earlier checkpoint with a lower rate"
+            "the training diverged: give an earlier checkpoint with `--checkpoint STEP`, or train again at a lower rate"
         }
         SavedModelError::Weights { .. } | SavedModelError::Description { .. } => {
             "give a checkpoint that `kiln train` wrote, as it was written"
@@ -120,6 +133,20 @@ fn of_other_text(error: &OtherText) -> String {
             "its configuration names the text relative to the folder you are in: go to the folder that it was trained \
              in, or name a text with `--data FILE`"
         }
+        OtherText::Moved { run, key, .. } if is_sweep(run) => {
+            return format!("put it back, or write its new place as `{key}` into `{}`", run.join(SWEEP_FILE).display());
+        }
+        OtherText::Moved { run, key, files, .. } => {
+            let path = quoted(&run.to_string_lossy());
+            let value = if *files > 1 { format!("'{key}=[\"FILE\", \"FILE\"]'") } else { format!("{key}=FILE") };
+            return format!(
+                "name its new place: `kiln resume {path} --set {value}`, relative to the folder you are in"
+            );
+        }
+        OtherText::Tokenizer { run, .. } => {
+            let path = quoted(&run.to_string_lossy());
+            return format!("name the place of the first one: `kiln resume {path} --set tokenizer.file.path=FILE`");
+        }
         OtherText::Unreadable { .. } => {
             "leave the character out of the text; a model that can read any text is trained with `unknown = \"token\"` \
              or a byte-level tokenizer"
@@ -129,15 +156,25 @@ fn of_other_text(error: &OtherText) -> String {
 }
 
 fn of_changes(error: &RefusedChanges) -> String {
-    if error.changes.iter().any(|change| change.key.starts_with("BLAKE3")) {
-        return "put back the texts and the tokenizer that it was started with, or start anew under another name by \
-                `--run NAME`"
-            .into();
+    let path = quoted(&error.run.to_string_lossy());
+    let is_changed =
+        |what: &str| error.changes.iter().any(|change| change.key.starts_with("BLAKE3") && change.key.ends_with(what));
+    if is_changed("text") {
+        return format!(
+            "put back the text that it was started with, or name its place (`kiln resume {path} --set \
+             data.file.paths=FILE`); `kiln train CONFIG --run NAME` starts another run on what is there"
+        );
     }
-    let document = error.run.join(if is_sweep(&error.run) { SWEEP_FILE } else { CONFIG_FILE });
+    if is_changed("tokenizer") {
+        let own = quoted(&error.run.join(TOKENIZER_FILE).to_string_lossy());
+        return format!(
+            "`kiln resume {path} --set tokenizer.file.path={own}` takes the copy that the run has of its own"
+        );
+    }
+    let (document, command) = if is_sweep(&error.run) { (SWEEP_FILE, "sweep") } else { (CONFIG_FILE, "train") };
     format!(
-        "start anew with them under another name by `--run NAME`, or resume with the values that are in `{}`",
-        document.display()
+        "start another with them by `kiln {command} CONFIG --run NAME`, or resume with the values that are in `{}`",
+        error.run.join(document).display()
     )
 }
 
@@ -159,7 +196,7 @@ mod tests {
         let damaged = |other| StorageError::Damaged { folder: run.clone(), problem: "`x` is missing".into(), other };
         let cases = [
             (io(io::ErrorKind::StorageFull), "free some space"),
-            (io(io::ErrorKind::ReadOnlyFilesystem), "`--run`"),
+            (io(io::ErrorKind::ReadOnlyFilesystem), "`--runs FOLDER`"),
             (StorageError::NotARun { path: run.clone() }, "that `kiln train` made"),
             (StorageError::NoCheckpoint { run: run.clone() }, "list `runs/x/checkpoints`"),
             (StorageError::NoSuchStep { run: run.clone(), step: 7, available: vec![2, 4] }, "`--checkpoint 4`"),
@@ -187,8 +224,8 @@ mod tests {
     fn a_run_that_exists_is_offered_to_be_resumed() {
         let exists = FolderError::Exists { path: "runs/x".into() };
         assert_eq!(exists.to_string(), "the run `runs/x` exists already");
-        let expected = "error: the run `runs/x` exists already; resume it with `--resume`, or give another name by \
-                        `--run NAME`\n";
+        let expected = "error: the run `runs/x` exists already; resume it by `kiln resume runs/x`, or give another name \
+                        by `--run NAME`\n";
         assert_eq!(rendered(exists), expected);
         let exists = FolderError::Exists { path: "runs/x".into() };
         assert!(!rendered(CheckpointError::from(exists)).contains("help"));

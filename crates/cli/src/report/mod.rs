@@ -9,6 +9,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normali
 use kiln_settings::{ConfigErrors, ConfigFileError, Origin, Problem};
 use kiln_training::run::FolderError;
 
+use crate::runs::quoted;
+
 /// Prints an error to stderr, in colours if stderr is a terminal that takes them.
 pub(crate) fn print(error: &anyhow::Error) {
     // Nobody can be reached when stderr is closed.
@@ -68,7 +70,9 @@ fn problem_group<'a>(problem: &'a Problem, name: &'a str, source: &'a str) -> Gr
 fn has_several_values(problem: &Problem, source: &str) -> bool {
     let value = source.get(problem.span.clone()).unwrap_or_default();
     let is_set = matches!(problem.origin, Origin::Override(_));
-    is_set && (value.contains(',') || value.contains("..")) && !value.starts_with(['[', '{', '"', '\''])
+    let is_list = value.starts_with('[') && problem.message.contains("is a list of");
+    let is_bare = !value.starts_with(['[', '{', '"', '\'']);
+    is_set && (value.contains(',') || value.contains("..")) && (is_list || is_bare)
 }
 
 fn plain_error(error: &anyhow::Error, colours: bool) -> String {
@@ -97,8 +101,9 @@ fn plain_error(error: &anyhow::Error, colours: bool) -> String {
 /// An error in words, with the arguments that would avoid it: the libraries know of none.
 fn words(error: &(dyn std::error::Error + 'static)) -> String {
     match error.downcast_ref() {
-        Some(FolderError::Exists { .. }) => {
-            format!("{error}; resume it with `--resume`, or give another name by `--run NAME`")
+        Some(FolderError::Exists { path }) => {
+            let path = quoted(&path.to_string_lossy());
+            format!("{error}; resume it by `kiln resume {path}`, or give another name by `--run NAME`")
         }
         _ => error.to_string(),
     }

@@ -29,7 +29,7 @@ pub(super) fn words(state: &State, width: usize) -> String {
 fn table(state: &State) -> String {
     let (all, best) = (&state.evaluations, state.best());
     let every = all.len().div_ceil(ROWS);
-    let mut table = EVALUATION_HEAD.to_owned();
+    let mut table = format!("{EVALUATION_HEAD}  (+ the lowest loss so far)");
     for (index, evaluated) in all.iter().enumerate() {
         let is_last = index + 1 == all.len();
         if (index + 1).is_multiple_of(every) || is_last || best.is_some_and(|best| best == evaluated) {

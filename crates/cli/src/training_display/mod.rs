@@ -16,10 +16,10 @@ pub(crate) use self::words::{duration, floor_words, grouped};
 use crate::screen::{self, Dashboard, Happening, Renderer, State};
 use crate::terminal;
 
-/// How progress is shown.
+/// How to show progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Progress {
-    /// The dashboard where stdin and stdout are a terminal that can show it, lines elsewhere.
+    /// The dashboard if stdin and stdout are a terminal that can show it, else lines.
     #[default]
     Auto,
     /// The dashboard.

@@ -17,8 +17,8 @@ pub enum Windows {
     /// The text is cut into windows, each is read once an epoch, in an order shuffled by (seed, epoch).
     Shuffled,
     /// The text is cut into as many parallel streams as the batch has rows; windows follow one another and the
-    /// recurrent
-    /// state goes along (truncated back-propagation through time). At the end of an epoch it starts cold again.
+    /// recurrent state goes along (truncated back-propagation through time). At the end of an epoch it starts cold
+    /// again.
     Streams,
 }
 

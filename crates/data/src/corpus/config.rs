@@ -61,9 +61,9 @@ impl Default for DataConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FileConfig {
-    /// UTF-8 files or patterns with `*`, `?`, `[...]` and `**`. They are read in the
-    /// order given, the files of a pattern in alphabetical order, each file once. As in a shell, a pattern leaves out
-    /// names that begin with a dot, unless it has the dot. No default.
+    /// UTF-8 files or patterns with `*`, `?`, `[...]` and `**`. They are read in the order given, the files of a
+    /// pattern in alphabetical order, each file once. As in a shell, a pattern leaves out names that begin with a dot,
+    /// unless it has the dot. No default.
     pub paths: Vec<String>,
 }
 

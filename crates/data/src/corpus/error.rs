@@ -105,8 +105,8 @@ pub enum DownloadError {
     },
     /// The connection broke again and again.
     #[error(
-        "the download of {url} broke off after {received} bytes ({reason}); run the same command again, it goes on \
-         from there"
+        "the download of {url} broke off after {received} bytes ({reason}); run the same command again, which \
+         continues from there"
     )]
     Interrupted {
         /// The address.

@@ -20,8 +20,7 @@ fn changed(_: &std::path::Path) -> i128 {
 
 impl DataConfig {
     /// A hash of what the text of both splits is a function of: paths, sizes and times of files, the checksum of a
-    /// download,
-    /// the settings of the tales; the separator and which text validates.
+    /// download, the settings of the tales; the separator and which text validates.
     ///
     /// # Errors
     /// Files that are missing or no files.

@@ -55,8 +55,7 @@ impl DataConfig {
     }
 }
 
-/// Opens whole files as one training split, to evaluate a model on them, cut into documents at
-/// `separator`.
+/// Opens whole files as one training split, to evaluate a model on them, cut into documents at `separator`.
 ///
 /// # Errors
 /// Files that are missing, not text, or empty.

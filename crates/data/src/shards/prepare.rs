@@ -82,8 +82,7 @@ type Report<'a> = &'a mut dyn FnMut(PrepareProgress);
 /// The tokens of a configuration, from the cache if they are there, else made.
 ///
 /// They are found again under a hash of the settings of both tables and of the identity of the text (paths, sizes and
-/// times of
-/// files, the checksum of a download); a file changed without any of these changing is not noticed.
+/// times of files, the checksum of a download); a file changed without any of these changing is not noticed.
 ///
 /// # Errors
 /// Text that cannot be had or encoded, and a cache folder that cannot be written.

@@ -85,8 +85,8 @@ recurrent_table! {
 recurrent_table! {
     /// `[model.lstm]`: long short-term memory.
     LstmConfig {
-        /// What the forget gates' biases start from; 1 lets a fresh network remember
-        /// (Jozefowicz et al. 2015, <https://proceedings.mlr.press/v37/jozefowicz15.html>). Default 1.
+        /// What the forget gates' biases start from; 1 lets a fresh network remember (Jozefowicz et al. 2015,
+        /// <https://proceedings.mlr.press/v37/jozefowicz15.html>). Default 1.
         forget_bias: f64 = 1.0,
     }
     "lstm", Cell::Lstm

@@ -140,7 +140,7 @@ pub fn describe(path: &Path, texts: &BTreeMap<String, String>) -> Result<ModelDe
 fn open_tokenizer(run: &Path, model: &Path, description: &ModelDescription) -> Result<Tokenizer, SavedModelError> {
     let path = run.join(TOKENIZER_FILE);
     let tokenizer = Tokenizer::from_file(&path)
-        .map_err(|error| SavedModelError::Tokenizer { path: path.clone(), problem: error.to_string() })?;
+        .map_err(|error| SavedModelError::Tokenizer { path: path.clone(), problem: error.reason() })?;
     let (found_size, found_hash) = (tokenizer.vocabulary_size(), hexadecimal(tokenizer.hash()));
     if found_size == description.vocabulary_size && found_hash == description.tokenizer_hash {
         return Ok(tokenizer);

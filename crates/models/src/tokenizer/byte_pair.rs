@@ -151,7 +151,7 @@ mod tests {
         let kept = |limit| {
             let mut counts = all();
             let size = forget_rarest(&mut counts, limit);
-            let mut words: Vec<String> = counts.keys().map(|word: &Box<str>| word.to_string()).collect();
+            let mut words: Vec<String> = counts.keys().map(|word| word.to_string()).collect();
             words.sort();
             (words.join(" "), size)
         };

@@ -60,3 +60,14 @@ pub enum TokenizerError {
         reason: String,
     },
 }
+
+impl TokenizerError {
+    /// What is wrong, without the file that it is wrong with, where that is said beside.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Read { source, .. } => source.to_string(),
+            Self::Invalid { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        }
+    }
+}

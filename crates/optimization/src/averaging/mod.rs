@@ -1,8 +1,7 @@
 //! Averages of the weights over the steps of training.
 //!
 //! Training continues from the weights that the optimizer moves. Evaluations, samples and the saved model have the
-//! average,
-//! once there is one.
+//! average, once there is one.
 
 mod config;
 #[cfg(test)]
@@ -128,9 +127,8 @@ impl Averaging {
         Some(AveragingState { kind: config.name().to_owned(), count: self.count, trigger: self.trigger.clone() })
     }
 
-    /// Resumes where `state` was taken; `averaged` is what [`Averaging::applied`] gave then. Without a state, which
-    /// is a
-    /// checkpoint made without averaging, the average begins with the next update.
+    /// Resumes where `state` was taken; `averaged` is what [`Averaging::applied`] gave then. Without a state, which is
+    /// a checkpoint made without averaging, the average begins with the next update.
     ///
     /// # Errors
     /// When the state is that of another kind of average.

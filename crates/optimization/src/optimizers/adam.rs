@@ -86,12 +86,11 @@ fn violations(betas: &[f64], epsilon: f64, weight_decay: f64) -> Vec<Violation> 
 }
 
 /// Adam (Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, Algorithm 1) with one of two decays, and
-/// the
-/// arithmetic of `torch.optim.Adam` and `torch.optim.AdamW`.
+/// the arithmetic of `torch.optim.Adam` and `torch.optim.AdamW`.
 ///
 /// Adam's penalty goes through the moments: a weight with a large gradient is decayed less. AdamW (Loshchilov and
-/// Hutter,
-/// "Decoupled Weight Decay Regularization", 2019, Algorithm 2) decays beside them. Without decay the two are the same.
+/// Hutter, "Decoupled Weight Decay Regularization", 2019, Algorithm 2) decays beside them. Without decay the two are
+/// the same.
 pub struct AdamRule {
     betas: [f64; 2],
     epsilon: f64,

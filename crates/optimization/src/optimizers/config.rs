@@ -80,8 +80,7 @@ impl OptimizerConfig {
     }
 
     /// How many numbers of state the parameters of a model need, whose parts are these. The few numbers that a rule
-    /// keeps
-    /// of a whole parameter are not counted.
+    /// keeps of a whole parameter are not counted.
     pub fn state_numbers(&self, parts: &[PartCount]) -> u64 {
         let rule = self.rule();
         let slots = |role: Role| {

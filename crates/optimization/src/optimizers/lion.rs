@@ -45,8 +45,7 @@ impl Settings for LionConfig {
 /// Lion (Chen et al., "Symbolic Discovery of Optimization Algorithms", 2023, Algorithm 2).
 ///
 /// Every number moves by the rate itself, up or down; the authors use rates 3 to 10 times smaller than AdamW's, and
-/// decays
-/// larger by as much.
+/// decays larger by as much.
 pub struct LionRule {
     betas: [f64; 2],
     weight_decay: f64,

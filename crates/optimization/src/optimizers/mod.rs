@@ -2,14 +2,12 @@
 //!
 //! Burn's own optimizers are not used. Their record is keyed by random parameter ids and is restored on the default
 //! device, which may not exist (ARCHITECTURE.md, "What is taken from burn-train"); their defaults differ from
-//! PyTorch's.
-//! Here a rule ([`UpdateRule`]) sees parameters, flattened, each with its state under its path in the module.
-//! [`Optimizer`]
-//! applies a rule to a module; [`OptimizerConfig::rule`] gives the rule alone, which moves any vector.
+//! PyTorch's. Here a rule ([`UpdateRule`]) sees parameters, flattened, each with its state under its path in the
+//! module. [`Optimizer`] applies a rule to a module; [`OptimizerConfig::rule`] gives the rule alone, which moves any
+//! vector.
 //!
-//! A rate for each element ([`Rate::Each`]) is what runs many descents side by side in one vector, each with a
-//! schedule of its
-//! own. Every elementwise rule takes it; training itself has one rate.
+//! A rate for each element ([`Rate::Each`]) is what runs many descents side by side in one vector, each with a schedule
+//! of its own. Every elementwise rule takes it; training itself has one rate.
 
 mod adam;
 mod clipping;

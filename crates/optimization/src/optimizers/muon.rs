@@ -47,8 +47,7 @@ pub enum MuonAdjustment {
     /// sqrt(max(1, outputs / inputs)) (Jordan et al., 2024).
     Original,
     /// 0.2 sqrt(max(outputs, inputs)): the root mean square that AdamW's updates have, so that rates and decays found
-    /// for
-    /// AdamW can be used (Liu et al., "Muon is Scalable for LLM Training", 2025, equation 4).
+    /// for AdamW can be used (Liu et al., "Muon is Scalable for LLM Training", 2025, equation 4).
     MatchRmsAdamw,
 }
 
@@ -106,8 +105,8 @@ impl MuonAdjustment {
 
 /// Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024,
 /// <https://kellerjordan.github.io/posts/muon/>) with decoupled decay, as `torch.optim.Muon`, for hidden matrices;
-/// AdamW for
-/// embeddings, the head, biases and gains, as they advise. A fused matrix, as the gates of an LSTM, is one matrix.
+/// AdamW for embeddings, the head, biases and gains, as they advise. A fused matrix, as the gates of an LSTM, is one
+/// matrix.
 pub struct MuonRule {
     config: MuonConfig,
     rest: AdamRule,
@@ -161,8 +160,8 @@ impl UpdateRule for MuonRule {
     }
 }
 
-/// The matrix with all its singular values brought to about 1: X_0 = G / |G|, then five times
-/// X = a X + (b A + c A²) X with A = X Xᵀ. A tall matrix is transposed meanwhile, so that A is the smaller product.
+/// The matrix with all its singular values brought to about 1: X_0 = G / |G|, then five times X = a X + (b A + c A²) X
+/// with A = X Xᵀ. A tall matrix is transposed meanwhile, so that A is the smaller product.
 pub(super) fn orthogonalised(matrix: Tensor<2>) -> Tensor<2> {
     let [rows, columns] = matrix.dims();
     let [a, b, c] = COEFFICIENTS;

@@ -104,8 +104,7 @@ impl Optimizer {
     }
 
     /// Puts back what [`Optimizer::state`] gave, after `step` updates of a model with these parameters; frozen ones
-    /// have
-    /// no state.
+    /// have no state.
     ///
     /// # Errors
     /// When a slot is missing, left over, or of another length than its parameter: nothing is restored in part.

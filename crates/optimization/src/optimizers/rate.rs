@@ -4,11 +4,9 @@ use burn::tensor::Tensor;
 
 /// A learning rate, or something made of rates.
 ///
-/// Training a model has one rate for everything. Where several experiments lie side by side in one vector, each with
-/// a rate
-/// of its own, there is one for each element. Arithmetic with [`Rate::Same`] is done on the host in double precision,
-/// so
-/// that one rate costs a rule nothing but a multiplication by a number.
+/// Training a model has one rate for everything. Where several experiments lie side by side in one vector, each with a
+/// rate of its own, there is one for each element. Arithmetic with [`Rate::Same`] is done on the host in double
+/// precision, so that one rate costs a rule nothing but a multiplication by a number.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "one or a few live at a time, for one update")]
 pub enum Rate {

@@ -55,10 +55,8 @@ impl Settings for RmspropConfig {
 }
 
 /// RMSprop (Tieleman and Hinton, "Lecture 6.5 - rmsprop", COURSERA: Neural Networks for Machine Learning, 2012),
-/// centered
-/// after Graves, "Generating Sequences With Recurrent Neural Networks", 2013, equations 38 to 41, with the arithmetic
-/// of
-/// `torch.optim.RMSprop`.
+/// centered after Graves, "Generating Sequences With Recurrent Neural Networks", 2013, equations 38 to 41, with the
+/// arithmetic of `torch.optim.RMSprop`.
 pub struct RmspropRule {
     config: RmspropConfig,
 }

@@ -76,15 +76,13 @@ pub trait UpdateRule: Send + Sync {
     /// The new value of a parameter at the learning rate `rate`; its slots are read and written.
     ///
     /// # Shapes
-    /// Value, gradient and result are the flattened parameter. So are the vectors in the slots, and the rates if
-    /// there is
-    /// one for each element.
+    /// Value, gradient and result are the flattened parameter. So are the vectors in the slots, and the rates if there
+    /// is one for each element.
     fn update(&self, moving: Moving<'_>, rate: &Rate) -> Tensor<1>;
 
     /// The new values of many parameters, in their order, in the same step, with one rate, and gradients that are
-    /// multiplied by `scale` first (clipping). The same as one [`update`](Self::update) after the other; some rules
-    /// do it in
-    /// one pass over all of them.
+    /// multiplied by `scale` first (clipping). The same as one [`update`](Self::update) after the other; some rules do
+    /// it in one pass over all of them.
     fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64) -> Vec<Tensor<1>> {
         let rate = Rate::Same(rate);
         let scaled = |moving: Moving<'_>| match scale {

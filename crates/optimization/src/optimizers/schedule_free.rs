@@ -19,8 +19,8 @@ pub(super) const NUMBERS: &[&str] = &[LARGEST_RATE, WEIGHT_SUM];
 /// Algorithm 1.
 ///
 /// z is moved by the gradients, x is the mean of all z, and the gradients are taken at y between the two. The model
-/// holds y;
-/// x is what it is evaluated with. There is no decreasing rate and no end to be planned for: the mean takes its place.
+/// holds y; x is what it is evaluated with. There is no decreasing rate and no end to be planned for: the mean takes
+/// its place.
 pub(super) struct Interpolation {
     /// beta, in (0, 1): y = (1 - beta) z + beta x.
     pub(super) momentum: f64,

@@ -15,9 +15,8 @@ const SECOND: &str = "second_moment";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ScheduleFreeAdamwConfig {
-    /// Where between the moving point and the mean the gradients are taken, in (0, 1), and how much of the running
-    /// mean of
-    /// the squared gradient is kept, in [0, 1). Default `[0.9, 0.999]`.
+    /// Where between the moving point and the mean the gradients are taken, in (0, 1), and how much of the running mean
+    /// of the squared gradient is kept, in [0, 1). Default `[0.9, 0.999]`.
     pub betas: [f64; 2],
     /// Added to the root of the second moment, > 0. Default `1e-8`.
     pub epsilon: f64,
@@ -52,8 +51,7 @@ impl Settings for ScheduleFreeAdamwConfig {
 }
 
 /// Schedule-free AdamW (Defazio et al., "The Road Less Scheduled", 2024, Algorithm 1), with the arithmetic of the
-/// authors'
-/// `AdamWScheduleFree` with r = 0; a warm-up is the schedule's.
+/// authors' `AdamWScheduleFree` with r = 0; a warm-up is the schedule's.
 pub struct ScheduleFreeAdamwRule {
     interpolation: Interpolation,
     config: ScheduleFreeAdamwConfig,

@@ -14,8 +14,7 @@ use super::{Moving, ParameterView, Rate, SlotNames, Slots, UpdateRule};
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ScheduleFreeSgdConfig {
     /// Where between the moving point and the mean the gradients are taken, in (0, 1); it does what momentum does.
-    /// Default
-    /// `0.9`.
+    /// Default `0.9`.
     pub momentum: f64,
     /// L2 penalty added to the gradient, on matrices only, >= 0. Default `0.0`.
     pub weight_decay: f64,
@@ -43,8 +42,7 @@ impl Settings for ScheduleFreeSgdConfig {
 }
 
 /// Schedule-free SGD (Defazio et al., "The Road Less Scheduled", 2024, equations 3 to 5), with the arithmetic of the
-/// authors'
-/// `SGDScheduleFree` with r = 0; a warm-up is the schedule's.
+/// authors' `SGDScheduleFree` with r = 0; a warm-up is the schedule's.
 pub struct ScheduleFreeSgdRule {
     interpolation: Interpolation,
     weight_decay: f64,

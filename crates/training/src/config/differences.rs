@@ -37,7 +37,7 @@ impl Difference {
 }
 
 /// Every setting in which the configurations differ, in alphabetical order. Where they chose different tables, what is
-/// in those is shown as far as it isn't the default: all of it would be different.
+/// in those is shown as far as it isn't the default, since all of it would be different; but a model's sizes always.
 pub fn differences(configs: &[&Config]) -> Vec<Difference> {
     let documents: Vec<Document> = configs.iter().map(|config| Document::new(config)).collect();
     let mut keys: Vec<&String> = documents.iter().flat_map(|document| document.values.keys()).collect();
@@ -51,7 +51,8 @@ pub fn differences(configs: &[&Config]) -> Vec<Difference> {
         let is_below = |choice: &&String| key.starts_with(&join(choice, ""));
         let of_choice = || differing_choices.iter().any(is_below);
         let is_set = |(config, value): (&&Config, Option<&Value>)| value.is_some() && !is_default(config, key);
-        differs(key) && (!of_choice() || configs.iter().zip(values(key)).any(is_set))
+        let is_size = || key.starts_with("model.") && values(key).into_iter().flatten().any(|value| value.is_integer());
+        differs(key) && (!of_choice() || is_size() || configs.iter().zip(values(key)).any(is_set))
     };
     let difference = |key: &String| Difference {
         key: key.clone(),

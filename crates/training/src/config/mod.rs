@@ -34,4 +34,4 @@ pub use changes::{Change, Meaning, RefusedChanges, changes};
 pub use differences::{Difference, differences};
 pub use run::{DEFAULT_PROMPT, OnSaveError, Precision, RunConfig};
 pub use sections::Config;
-pub use sweep::{Entrant, Search, Sweep, SweepRun, SweepSettings};
+pub use sweep::{Entrant, ONE_RUN, Search, Sweep, SweepRun, SweepSettings};

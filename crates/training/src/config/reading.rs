@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use kiln_settings::{
-    ConfigErrors, ConfigFileError, Hints, Origin, Override, Problem, Replaced, Source, Violation, key_span,
-    read_source, read_with, replaced,
+    ConfigErrors, ConfigFileError, Hints, Override, Replaced, Source, Violation, read_source, read_with, replaced,
 };
 
 use kiln_models::TokenizerConfig;
@@ -24,10 +23,7 @@ impl Config {
     /// # Errors
     /// Every problem that the text and the overrides have.
     pub fn read(source: &Source, overrides: &[Override]) -> Result<Self, ConfigErrors> {
-        match is_no_run(source) {
-            Some(problem) => Err(ConfigErrors::new(source, overrides, vec![problem])),
-            None => read_with(source, overrides, &HINTS, Self::validate),
-        }
+        read_with(source, overrides, &HINTS, Self::validate)
     }
 
     /// The tables of a configuration that keys set on the command line replace by another one of the same choice.
@@ -90,29 +86,4 @@ impl Config {
         // seed of 2^63 or more has none, and that is no valid one.
         toml::to_string(self).unwrap_or_else(|error| format!("# this configuration has no form in TOML: {error}\n"))
     }
-}
-
-/// What a file is that isn't a run: the key that shows it, what to say, what the key belongs to, and the command for
-/// it.
-const OTHER_FILES: [(&str, &str, &str, &str); 4] = [
-    ("entrants", "this is the file of a race, whose runs differ by [[entrants]]", "a race", "race"),
-    ("sweep", "this is the file of a sweep, whose runs differ by what is in [sweep]", "a sweep", "sweep"),
-    ("curves", "this is an experiment of the lab, which has [[curves]] instead of a [model]", "the lab", "converge"),
-    ("experiments", "this is a list of experiments of the lab", "the lab", "converge"),
-];
-
-/// The one thing to say where another file is read as a run.
-fn is_no_run(source: &Source) -> Option<Problem> {
-    let found = |(key, message, place, command)| {
-        let span = key_span(source, key)?;
-        Some(Problem {
-            key: String::from(key),
-            message: String::from(message),
-            label: format!("belongs to {place}"),
-            help: vec![format!("start it by `kiln {command} {}`", source.name)],
-            origin: Origin::File,
-            span,
-        })
-    };
-    OTHER_FILES.into_iter().find_map(found)
 }

@@ -28,11 +28,15 @@ pub(super) const WORDS: [(&str, &str, &str); 34] = [
     ("grad_clip", "run.clip-norm", ""),
     ("max_iters", "run.steps", ""),
     ("max_steps", "run.steps", ""),
-    ("epochs", "run.steps", "a pass over the text is its tokens by `run.batch`, by `run.context`, by `run.accumulate`"),
+    (
+        "epochs",
+        "run.steps",
+        "one pass over the text: its tokens / (`run.batch` x `run.context` x `run.accumulate`) steps",
+    ),
     (
         "num_epochs",
         "run.steps",
-        "a pass over the text is its tokens by `run.batch`, by `run.context`, by `run.accumulate`",
+        "one pass over the text: its tokens / (`run.batch` x `run.context` x `run.accumulate`) steps",
     ),
     ("batch_size", "run.batch", ""),
     ("block_size", "run.context", ""),

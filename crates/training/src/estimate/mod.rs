@@ -12,8 +12,7 @@ use crate::config::Config;
 /// Weights, gradients and states are 32-bit floats.
 const BYTES_PER_NUMBER: u64 = 4;
 
-/// What a run needs. Parameters, arithmetic and the sums of bytes are exact; only the
-/// activations are an estimate.
+/// What a run needs. Parameters, arithmetic and the sums of bytes are exact; only the activations are an estimate.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Estimate {
     /// Trainable numbers by part.

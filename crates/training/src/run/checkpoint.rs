@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::CheckpointError;
 use super::faults::Faults;
 use super::spikes::SpikeWatch;
+use crate::config::RunConfig;
 use crate::gradient_measurements::NoiseAverages;
 
 /// Where the loop is takes some hundred bytes, and each return to an earlier checkpoint as many.
@@ -66,6 +67,16 @@ impl LoopState {
     fn parse(bytes: &[u8], folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join(TRAINING_STATE_FILE);
         serde_json::from_slice(bytes).map_err(|error| CheckpointError::LoopState { path, message: error.to_string() })
+    }
+
+    /// Whether a run of these settings has nothing left to do.
+    pub fn is_done(&self, run: &RunConfig) -> bool {
+        self.step >= run.steps || self.is_out_of_patience(run)
+    }
+
+    /// Whether too many evaluations in a row were no better than the best.
+    pub fn is_out_of_patience(&self, run: &RunConfig) -> bool {
+        run.patience.is_some_and(|patience| self.worse_evaluations >= patience)
     }
 
     /// Updates that were made and not skipped.

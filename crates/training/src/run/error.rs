@@ -51,7 +51,7 @@ pub enum CheckpointError {
     #[error(transparent)]
     Folder(Box<FolderError>),
     /// The checkpoint was reduced to its weights.
-    #[error("`{}` holds weights alone, without the state of the optimizer, so training cannot go on from it",
+    #[error("`{}` holds weights alone, without the state of the optimizer, so training cannot resume from it",
             folder.display())]
     WeightsOnly {
         /// The checkpoint folder.

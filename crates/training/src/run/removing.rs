@@ -1,5 +1,6 @@
 //! What a run no longer needs: checkpoints, the state of training in them, or all of it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -55,6 +56,8 @@ pub struct Pruned {
     pub removed: Vec<u64>,
     /// Bytes that are free now.
     pub freed: u64,
+    /// Bytes that went from the run and stay on the disk, since their files have other names outside of it.
+    pub linked: u64,
 }
 
 /// Removes the checkpoints of a run that need not stay, and with `weights_only` of those that stay everything that only
@@ -65,7 +68,7 @@ pub struct Pruned {
 /// Else what the system says.
 pub fn prune(run: &Path, keep: Keep, weights_only: bool) -> Result<Pruned, FolderError> {
     let _lock = lock(run)?;
-    let (before, _) = measure(run);
+    let before = Stored::of(run);
     clean_run(&DiskFiles, run)?;
     let entries = list_checkpoints(run)?;
     let whole: Vec<u64> = entries.iter().filter(|entry| entry.valid.is_ok()).map(|entry| entry.step).collect();
@@ -96,8 +99,72 @@ pub fn prune(run: &Path, keep: Keep, weights_only: bool) -> Result<Pruned, Folde
         let of_training = [OPTIMIZER_FILE, TRAINING_WEIGHTS_FILE, CARRIED_STATE_FILE];
         drop_files(&DiskFiles, &checkpoint_folder(run, step), &of_training)?;
     }
-    let (after, _) = measure(run);
-    Ok(Pruned { kept, removed, freed: before.saturating_sub(after) })
+    let [freed, linked] = before.without(&Stored::of(run));
+    Ok(Pruned { kept, removed, freed, linked })
+}
+
+/// The files of a run, by what they are on the disk: a file may have several names.
+struct Stored(BTreeMap<String, StoredFile>);
+
+struct StoredFile {
+    bytes: u64,
+    /// Its names in the run, and all that it has.
+    names: u64,
+    all_names: u64,
+}
+
+impl Stored {
+    /// The folder of the checkpoints may be a link to one elsewhere.
+    fn of(run: &Path) -> Self {
+        let mut stored = Self(BTreeMap::new());
+        stored.add(run);
+        let checkpoints = run.join(CHECKPOINTS);
+        if checkpoints.is_symlink() {
+            stored.add(&checkpoints);
+        }
+        stored
+    }
+
+    fn add(&mut self, folder: &Path) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => self.add(&entry.path()),
+                Ok(metadata) => {
+                    let (identity, all_names) = identity(&entry.path(), &metadata);
+                    let bytes = metadata.len();
+                    self.0.entry(identity).or_insert(StoredFile { bytes, names: 0, all_names }).names += 1;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Bytes of the files that are not in `left` any more, less those that are new there: of files that are gone, and
+    /// of files that have other names.
+    fn without(&self, left: &Self) -> [u64; 2] {
+        let [gone, linked] = self.only_here(left);
+        [gone.saturating_sub(left.only_here(self)[0]), linked]
+    }
+
+    fn only_here(&self, other: &Self) -> [u64; 2] {
+        let files = || self.0.iter().filter(|(identity, _)| !other.0.contains_key(*identity)).map(|(_, file)| file);
+        let bytes = |is_linked: bool| {
+            files().filter(|file| (file.all_names > file.names) == is_linked).map(|file| file.bytes).sum()
+        };
+        [bytes(false), bytes(true)]
+    }
+}
+
+/// What a file is on the disk, and how many names it has.
+#[cfg(unix)]
+fn identity(_path: &Path, metadata: &fs::Metadata) -> (String, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (format!("{} {}", metadata.dev(), metadata.ino()), metadata.nlink())
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path, _metadata: &fs::Metadata) -> (String, u64) {
+    (path.to_string_lossy().into_owned(), 1)
 }
 
 /// Removes the folder of a run or a sweep, which loses its name first; gives the bytes that it had. Nothing is removed

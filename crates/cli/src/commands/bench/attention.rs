@@ -14,9 +14,8 @@ use crate::device::Chosen;
 use crate::terminal::say;
 
 const ABOUT_THE_NUMBERS: &str = "\
-A forward and a backward pass of causal self-attention, one row of T tokens, 8 heads of 64, with a
-gradient of ones: Kiln's own (fused) and the same composed of Burn's (reference), which holds all
-scores at once.
+A forward and a backward pass of causal self-attention, one row of T tokens, 8 heads of 64, with a gradient of ones: \
+Kiln's own (fused) and the same composed of Burn's (reference), which holds all scores at once.
 
 ns / T²   time over the square of the length: where arithmetic rules, it stays the same
 MiB       the most that a process of its own had in RAM at once during one call, less what it had
@@ -35,7 +34,7 @@ pub(super) struct AttentionArguments {
     )]
     lengths: Vec<u64>,
 
-    /// The greatest length at which the reference is measured, too; it needs some 100 bytes times T²
+    /// The greatest length at which to measure the reference too; it needs some 100 T² bytes
     #[arg(long, value_name = "T", default_value_t = 4096)]
     longest_reference: u64,
 

@@ -37,13 +37,13 @@ pub(crate) struct BenchArguments {
 /// What to measure.
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// Time updates of configurations: tokens a second, arithmetic, memory traffic, peak memory
+    /// Time the updates of configurations: tokens per second, arithmetic, memory traffic, peak memory
     Train(TrainArguments),
-    /// Time the reading of a prompt and the writing of text, one text at a time
+    /// Time reading a prompt and writing text, one text at a time
     Sample(SampleArguments),
-    /// Time single operations, Kiln's own beside the same composed of Burn's
+    /// Time single operations: Kiln's own, and the same composed of Burn's
     Kernels(KernelsArguments),
-    /// Measure how time and memory of attention grow with the length of the window
+    /// Measure how the time and memory of attention grow with the length of the window
     Attention(AttentionArguments),
     /// Time matrix products on a GPU, by Kiln's kernels in single and in mixed precision and by Burn's
     Products(ProductsArguments),

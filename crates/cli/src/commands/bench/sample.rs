@@ -10,12 +10,12 @@ use kiln_models::saved::SavedModel;
 use kiln_models::{LanguageModel, ModelConfig, Tokenizer};
 use kiln_settings::Override;
 use kiln_storage::Which;
-use kiln_training::config::Config;
 use serde::Serialize;
 
 use super::measuring::{MeasuringArguments, Setup};
 use super::speed::{Cost, Speed};
 use super::table::{SPEED_HEADINGS, speed_cells, table};
+use crate::arguments::open_run;
 use crate::device::Chosen;
 use crate::exit::UsageError;
 use crate::runs;
@@ -27,9 +27,9 @@ use crate::training_display::grouped;
 const BYTES_PER_NUMBER: f64 = 4.0;
 
 const ABOUT_THE_NUMBERS: &str = "\
-One text at a time, as `kiln sample` writes it: the model, the choice of a token, its text. A round
-reads the prompt up to the first new token and then writes the others; the two are timed apart.
-Before the first round one is done that is not timed.
+One text at a time, as `kiln sample` writes it: the model, the choice of a token, its text. A round reads the prompt \
+up to the first new token and then writes the others; the two are timed apart. Before the first round one is done \
+that is not timed.
 
 GFLOP/s  the model's matrix products alone; for writing, with as many tokens before it as there are
          on average
@@ -40,7 +40,7 @@ GB/s     the weights, read once for the whole prompt, and once for each token th
 #[derive(Debug, Args)]
 #[command(after_help = ABOUT_THE_NUMBERS)]
 pub(super) struct SampleArguments {
-    /// A run folder, a checkpoint in one, or a configuration, whose model is then taken with its first weights
+    /// A run, a checkpoint, or a configuration, whose model then has its first weights
     #[arg(value_name = "RUN|CONFIG")]
     path: PathBuf,
 
@@ -57,7 +57,7 @@ pub(super) struct SampleArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     prompt_tokens: Option<u64>,
 
-    /// Tokens that are written after the first [default: as many as still fit]
+    /// Tokens to write after the first [default: as many as still fit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     tokens: Option<u64>,
 
@@ -129,7 +129,7 @@ impl Writer {
         }
         if is_config {
             let overrides = &arguments.overrides;
-            let config = Config::open(path, overrides)?.look_beside(path, overrides);
+            let config = open_run(path, overrides)?;
             let chosen = arguments.measuring.open_device()?;
             let data = training_data::prepare(&config)?;
             let model = runs::first_model(&config, &data, &chosen);

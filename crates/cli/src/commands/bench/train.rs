@@ -13,15 +13,16 @@ use super::measuring::{MeasuringArguments, Setup};
 use super::meters::peak_resident_bytes;
 use super::speed::{Cost, Speed};
 use super::table::{SPEED_HEADINGS, speed_cells, table};
+use crate::arguments::open_run;
 use crate::device::Chosen;
 use crate::training_data;
 use crate::training_display::grouped;
 use crate::updates::TimedUpdates;
 
 const ABOUT_THE_NUMBERS: &str = "\
-An update is what `kiln train` does in one: batches, forward, loss, backward, clipping, optimizer,
-average. There is no evaluation, log or checkpoint, and nothing is written but the cache of tokens.
-Several configurations take turns, round after round.
+An update is what `kiln train` does in one: batches, forward, loss, backward, clipping, optimizer, average. There is \
+no evaluation, log or checkpoint, and nothing is written but the cache of tokens. Several configurations take turns, \
+round after round.
 
 GFLOP/s  the model's matrix products alone, three times those of the forward pass; element-wise
          work and what the optimizer multiplies are left out
@@ -52,7 +53,7 @@ pub(super) struct TrainArguments {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     warmup: u64,
 
-    /// Compose an operation of Burn's on a GPU too, to see what Kiln's own body saves; may be repeated
+    /// Compose this operation of Burn's on a GPU too, to see what Kiln's own kernel saves; may be repeated
     #[arg(long, value_name = "OPERATION")]
     without_kernel: Vec<KernelName>,
 
@@ -126,7 +127,7 @@ struct Contestant<'a> {
 /// `kiln bench train`.
 pub(super) fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     let overrides = &arguments.overrides;
-    let open = |file: &PathBuf| Config::open(file, overrides).map(|config| config.look_beside(file, overrides));
+    let open = |file: &PathBuf| open_run(file, overrides);
     let configs = arguments.configs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     leave_out_gpu_kernels(&arguments.without_kernel.iter().map(|name| (*name).into()).collect::<Vec<_>>());
     let chosen = arguments.measuring.open_device()?;

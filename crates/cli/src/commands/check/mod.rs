@@ -1,5 +1,6 @@
-//! `kiln check`: whether a configuration is right, and what its run would need. Writes nothing.
+//! `kiln check`: whether a configuration is valid, and what its run would need. Writes nothing.
 
+mod lab;
 mod report;
 mod speed;
 mod sweep;
@@ -13,20 +14,26 @@ use clap::Args;
 use kiln_settings::{ConfigFileError, Source, read_source};
 use kiln_training::config::{Config, Sweep};
 use kiln_training::estimate::Estimate;
-use kiln_training::misleading::{TextNumbers, misleading};
+use kiln_training::misleading::{TextNumbers, misleading, unreadable_prompts};
 use serde::Serialize;
 
+use self::lab::LabReport;
 use self::report::{Report, Time};
 use self::sweep::SweepReport;
 use self::text::{TextFacts, Vocabulary};
 use crate::arguments::ConfigArguments;
-use crate::device;
+use crate::device::{self, Chosen};
+use crate::kinds::FileKind;
 
 /// Arguments of `kiln check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArguments {
     #[command(flatten)]
     config: ConfigArguments,
+
+    /// The device that time and memory are estimated for, named as `kiln devices` lists them
+    #[arg(long, default_value = "cpu")]
+    device: String,
 
     /// Print one JSON object
     #[arg(long)]
@@ -48,13 +55,29 @@ const SECONDS_TO_START: f64 = 10e-6;
 /// # Errors
 /// When the configuration is wrong, or a file that it names is.
 pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
-    let source = read_source(&arguments.config.config)?;
-    if Sweep::is_in(&source) {
-        return check_sweep(arguments, &source);
+    let (path, overrides) = (&arguments.config.config, &arguments.config.overrides);
+    let device = device::choose(&arguments.device)?;
+    let source = read_source(path)?;
+    match FileKind::of(&source) {
+        Some(FileKind::Experiment | FileKind::Lecture) => {
+            let report = LabReport::of(path, overrides)?;
+            print(arguments.json, &report, || report.words())
+        }
+        Some(FileKind::Race | FileKind::Sweep) => {
+            let sweep = Sweep::read(&source, overrides).map_err(ConfigFileError::from)?;
+            check_sweep(arguments, &device, &source, sweep)
+        }
+        Some(FileKind::Run) | None => match (arguments.config.read(&source), Sweep::read(&source, overrides)) {
+            // Several values are set.
+            (Err(_), Ok(sweep)) => check_sweep(arguments, &device, &source, sweep),
+            (config, _) => check_run(arguments, &device, &config?),
+        },
     }
-    let config = arguments.config.open()?;
-    let report = report(arguments, &config, &mut Speeds::default())?;
-    let words = || words::describe(&report, &config);
+}
+
+fn check_run(arguments: &CheckArguments, device: &Chosen, config: &Config) -> anyhow::Result<()> {
+    let report = report(arguments, config, device, &mut Speeds::default())?;
+    let words = || words::describe(&report, config, device);
     print(arguments.json, &report, words)
 }
 
@@ -71,23 +94,22 @@ fn print(json: bool, report: &impl Serialize, words: impl Fn() -> String) -> any
 }
 
 /// The same of a race or a sweep: every entrant.
-fn check_sweep(arguments: &CheckArguments, source: &Source) -> anyhow::Result<()> {
-    let sweep = Sweep::read(source, &arguments.config.overrides).map_err(ConfigFileError::from)?;
+fn check_sweep(arguments: &CheckArguments, device: &Chosen, source: &Source, sweep: Sweep) -> anyhow::Result<()> {
     let sweep = sweep.look_beside(&arguments.config.config, &arguments.config.overrides);
     let mut speeds = Speeds::default();
     let reports: Vec<Report> = sweep
         .entrants
         .iter()
-        .map(|entrant| report(arguments, &entrant.config, &mut speeds))
+        .map(|entrant| report(arguments, &entrant.config, device, &mut speeds))
         .collect::<anyhow::Result<_>>()?;
-    let report = SweepReport::new(source.name.clone(), &sweep, reports);
+    let report = SweepReport::new(source.name.clone(), device.words(), &sweep, reports);
     print(arguments.json, &report, || report.words())
 }
 
 /// How fast products of each size run, measured once.
 type Speeds = BTreeMap<[usize; 3], f64>;
 
-fn report(arguments: &CheckArguments, config: &Config, speeds: &mut Speeds) -> anyhow::Result<Report> {
+fn report(arguments: &CheckArguments, config: &Config, device: &Chosen, speeds: &mut Speeds) -> anyhow::Result<Report> {
     let text = TextFacts::find(config)?;
     let vocabulary = Vocabulary::find(config, &text)?;
     text.fits(config)?;
@@ -97,15 +119,17 @@ fn report(arguments: &CheckArguments, config: &Config, speeds: &mut Speeds) -> a
     let parameters_per_token = parameters_of(2) - parameters_of(1);
     let tokens = text.training_tokens(config);
     let numbers = TextNumbers { training_tokens: tokens, vocabulary: vocabulary.size, documents: text.documents() };
-    let time = needs.as_ref().map(|needs| expected_time(config, needs, speeds)).transpose()?;
+    let time = needs.as_ref().map(|needs| expected_time(config, needs, device, speeds)).transpose()?;
+    let prompts = vocabulary.tokenizer.iter().flat_map(|tokenizer| unreadable_prompts(config, tokenizer));
+    let warnings = misleading(config, &numbers).into_iter().chain(prompts).chain(text.too_short(config));
     Ok(Report {
         config: arguments.config.config.display().to_string(),
         model: config.model.name(),
         parameters: needs.as_ref().map(|needs| needs.parameters),
         parameters_per_token,
         fixed_parameters: parameters_of(1) - parameters_per_token,
-        warnings: misleading(config, &numbers),
-        epochs: needs.as_ref().zip(tokens).map(|(needs, tokens)| needs.tokens as f64 / tokens.max(1) as f64),
+        warnings: warnings.collect(),
+        passes: needs.as_ref().zip(tokens).map(|(needs, tokens)| needs.tokens as f64 / tokens.max(1) as f64),
         vocabulary,
         text,
         needs,
@@ -113,16 +137,15 @@ fn report(arguments: &CheckArguments, config: &Config, speeds: &mut Speeds) -> a
     })
 }
 
-fn expected_time(config: &Config, needs: &Estimate, speeds: &mut Speeds) -> anyhow::Result<Time> {
-    let processor = device::choose("cpu")?;
+fn expected_time(config: &Config, needs: &Estimate, chosen: &Chosen, speeds: &mut Speeds) -> anyhow::Result<Time> {
     let product = speed::typical_product(config);
     let flops_per_second = match speeds.get(&product) {
         Some(speed) => *speed,
-        None => speed::measure(&processor.device, product)?,
+        None => speed::measure(&chosen.device, product)?,
     };
     speeds.insert(product, flops_per_second);
     let batches = config.run.steps as f64 * config.run.accumulate as f64;
     let starting = SECONDS_TO_START * speed::operations_started(config) * batches;
     let seconds = BEYOND_PRODUCTS * needs.training_flops / flops_per_second + starting;
-    Ok(Time { device: processor.description, flops_per_second, product, seconds })
+    Ok(Time { device: chosen.description.clone(), flops_per_second, product, seconds })
 }

@@ -19,7 +19,7 @@ pub(super) struct Report {
     pub(super) text: TextFacts,
     pub(super) needs: Option<Estimate>,
     /// Tokens of the run over tokens of the training split, where the number of those is known.
-    pub(super) epochs: Option<f64>,
+    pub(super) passes: Option<f64>,
     pub(super) time: Option<Time>,
     /// What will mislead, as far as it can be seen without encoding the text.
     pub(super) warnings: Vec<String>,

@@ -14,6 +14,9 @@ use crate::training_display::{duration, grouped};
 #[derive(Debug, Serialize)]
 pub(super) struct SweepReport {
     config: String,
+    /// What the time is that of, in words.
+    #[serde(skip)]
+    device: &'static str,
     search: &'static str,
     /// Runs to their end, or those that are begun where halving leaves some behind.
     runs: usize,
@@ -33,7 +36,7 @@ struct EntrantReport {
 
 impl SweepReport {
     /// `reports` are those of the entrants' configurations.
-    pub(super) fn new(config: String, sweep: &Sweep, reports: Vec<Report>) -> Self {
+    pub(super) fn new(config: String, device: &'static str, sweep: &Sweep, reports: Vec<Report>) -> Self {
         let seeds = sweep.settings.seeds as f64;
         let seconds = reports.iter().map(|report| Some(report.time.as_ref()?.seconds)).sum::<Option<f64>>();
         let bytes = reports.iter().map(|report| Some(report.needs.as_ref()?.disk_bytes)).sum::<Option<u64>>();
@@ -43,6 +46,7 @@ impl SweepReport {
         });
         Self {
             config,
+            device,
             search: sweep.settings.search.name(),
             runs: sweep.runs().len(),
             seconds: seconds.map(|seconds| seconds * seeds * share_trained(sweep)),
@@ -69,11 +73,10 @@ impl SweepReport {
             ]);
         }
         let (entrants, runs) = (self.entrants.len(), self.runs);
-        let time =
-            self.seconds.map(|seconds| format!(", about {} in all on this machine's processor", duration(seconds)));
+        let time = self.seconds.map(|seconds| format!(", about {} in all on {}", duration(seconds), self.device));
         let disk = self.disk_bytes.map(|disk| format!(", up to {} of checkpoints", bytes(disk)));
         let (time, disk) = (time.unwrap_or_default(), disk.unwrap_or_default());
-        format!("{} is right: {entrants} entrants, {runs} runs{time}{disk}\n\n{table}\n", self.config)
+        format!("{} is valid: {entrants} entrants, {runs} runs{time}{disk}\n\n{table}\n", self.config)
     }
 }
 

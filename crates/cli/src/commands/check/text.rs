@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use kiln_data::batches::{EvaluationPlan, Windows};
+use kiln_data::batches::{EvaluationPlan, TooShort, Windows};
 use kiln_data::corpus::{Corpus, DataConfig, FileConfig, LocalFile, Piece, Split};
 use kiln_data::shards::DataError;
 use kiln_models::{Tokenizer, TokenizerConfig, TokenizerError};
@@ -79,6 +79,28 @@ impl TextFacts {
         self.tokens(config, Split::Train)
     }
 
+    /// At most how many tokens a split has, where each is a byte or more, or ends a document.
+    fn most_tokens(&self, config: &Config, split: Split) -> Option<u64> {
+        let bytes = self.corpus.as_ref().map(|corpus| corpus.expected_bytes(split)).or(self.bytes)?;
+        let ends = if config.data.separator.is_some() { self.documents()? } else { 0 };
+        // A file's tokenizer may make more of a text than there is in it.
+        (!matches!(config.tokenizer, TokenizerConfig::File(_))).then(|| bytes.saturating_add(ends))
+    }
+
+    /// Why training will refuse the text, where [`Self::fits`] cannot know how many tokens it has.
+    pub(super) fn too_short(&self, config: &Config) -> Option<String> {
+        let run = &config.run;
+        let train = self.most_tokens(config, Split::Train)?;
+        let validation = self.most_tokens(config, Split::Validation)?;
+        let short = Windows::check_length(run.windows, train, run.batch, run.context)
+            .and_then(|()| EvaluationPlan::check_length(validation, run.context));
+        let TooShort { split, tokens, needed, what, advice } = short.err()?;
+        Some(format!(
+            "training will refuse the text: the {split} split has at most {tokens} tokens, but {needed} are needed for \
+             {what}; use a longer text, or {advice}"
+        ))
+    }
+
     /// Documents of both splits, if the text was read.
     pub(super) fn documents(&self) -> Option<u64> {
         self.corpus.as_ref().map(Corpus::documents)
@@ -141,6 +163,9 @@ impl fmt::Display for TextFacts {
 pub(super) struct Vocabulary {
     /// `None` if unknown.
     pub(super) size: Option<usize>,
+    /// What encodes, where that is known without learning it from a whole text.
+    #[serde(skip)]
+    pub(super) tokenizer: Option<Tokenizer>,
     /// How the size is known, or why it is not.
     how: String,
 }
@@ -152,21 +177,27 @@ impl Vocabulary {
     /// When a tokenizer's file cannot be used or the text cannot be read.
     pub(super) fn find(config: &Config, text: &TextFacts) -> anyhow::Result<Self> {
         let data = &config.data;
-        let known = |size, how: &str| Self { size: Some(size), how: how.to_owned() };
+        let known = |tokenizer: Tokenizer, how: &str| Self {
+            size: Some(tokenizer.vocabulary_size()),
+            tokenizer: Some(tokenizer),
+            how: how.to_owned(),
+        };
         match &config.tokenizer {
             TokenizerConfig::Character(_) => characters(config, text),
             TokenizerConfig::Byte(_) => {
                 Ok(known(learned(&config.tokenizer, String::new())?, "bytes and special tokens"))
             }
-            TokenizerConfig::BytePair(config) => {
-                Ok(known(config.vocabulary_size, "as configured; a short text may give fewer"))
-            }
+            TokenizerConfig::BytePair(config) => Ok(Self {
+                size: Some(config.vocabulary_size),
+                tokenizer: None,
+                how: "as configured; a short text may give fewer".to_owned(),
+            }),
             TokenizerConfig::File(file) => {
                 let tokenizer = Tokenizer::from_file(&file.path)?;
                 if data.separator.is_some() && tokenizer.end_token().is_none() {
                     return Err(DataError::NoEndToken.into());
                 }
-                Ok(known(tokenizer.vocabulary_size(), "of the tokenizer's file"))
+                Ok(known(tokenizer, "of the tokenizer's file"))
             }
         }
     }
@@ -188,7 +219,7 @@ fn characters(config: &Config, text: &TextFacts) -> anyhow::Result<Vocabulary> {
             Some(_) => "the text is too long to collect its characters here",
             None => "the characters are those of a text that is not downloaded yet",
         };
-        return Ok(Vocabulary { size: None, how: how.to_owned() });
+        return Ok(Vocabulary { size: None, tokenizer: None, how: how.to_owned() });
     };
     let started = Instant::now();
     let mut found = std::collections::BTreeSet::new();
@@ -204,15 +235,15 @@ fn characters(config: &Config, text: &TextFacts) -> anyhow::Result<Vocabulary> {
             break;
         }
     }
-    let size = learned(&config.tokenizer, found.into_iter().collect())?;
+    let tokenizer = learned(&config.tokenizer, found.into_iter().collect())?;
     let how = match is_all {
         true => "the characters of the training text and special tokens".to_owned(),
         false => format!("counted in its first {} characters, so it may be a few more", grouped(read)),
     };
-    Ok(Vocabulary { size: Some(size), how })
+    Ok(Vocabulary { size: Some(tokenizer.vocabulary_size()), tokenizer: is_all.then_some(tokenizer), how })
 }
 
-/// The size of the vocabulary that a tokenizer learns from a text.
-fn learned(config: &TokenizerConfig, text: String) -> Result<usize, TokenizerError> {
-    Ok(Tokenizer::train(config, &mut std::iter::once(Ok(text)))?.vocabulary_size())
+/// The tokenizer that is learned from a text.
+fn learned(config: &TokenizerConfig, text: String) -> Result<Tokenizer, TokenizerError> {
+    Tokenizer::train(config, &mut std::iter::once(Ok(text)))
 }

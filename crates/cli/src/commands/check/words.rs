@@ -4,7 +4,7 @@ use kiln_training::config::Config;
 use kiln_training::estimate::Estimate;
 
 use super::report::{Report, Time};
-use crate::device;
+use crate::device::Chosen;
 use crate::sizes::{bytes, operations};
 use crate::training_display::{duration, grouped};
 
@@ -21,11 +21,12 @@ impl Lines {
 }
 
 /// The report, a label and a fact a line.
-pub(super) fn describe(report: &Report, config: &Config) -> String {
-    let is_too_small = report.needs.as_ref().is_some_and(|needs| {
-        device::shortage(&needs.memory, config.run.batch).is_some() || lacks_disk(needs).is_some()
-    });
-    let verdict = if is_too_small { "has no mistake, but this machine is too small for it" } else { "is right" };
+pub(super) fn describe(report: &Report, config: &Config, device: &Chosen) -> String {
+    let is_too_small = report
+        .needs
+        .as_ref()
+        .is_some_and(|needs| device.shortage(&needs.memory, config.run.batch).is_some() || lacks_disk(needs).is_some());
+    let verdict = if is_too_small { "is valid, but this machine is too small for it" } else { "is valid" };
     let mut lines = Lines(format!("{} {verdict}\n\n", report.config));
     lines.add("model", report.model);
     match &report.needs {
@@ -47,11 +48,11 @@ pub(super) fn describe(report: &Report, config: &Config) -> String {
         grouped(config.run.steps),
         grouped(config.run.tokens_per_step())
     );
-    let epochs = report.epochs.map(|epochs| format!(", {epochs:.2} epochs")).unwrap_or_default();
-    lines.add("tokens", &format!("{steps}{epochs}"));
+    let passes = report.passes.map(|passes| format!(", {passes:.2} passes over the text")).unwrap_or_default();
+    lines.add("tokens", &format!("{steps}{passes}"));
     match &report.needs {
-        Some(needs) => resources(&mut lines, needs, config, report.time.as_ref()),
-        None => lines.add("", "memory, compute, time and disk are told once the vocabulary is known"),
+        Some(needs) => resources(&mut lines, needs, config, device, report.time.as_ref()),
+        None => lines.add("", "memory, compute, time and disk follow once the vocabulary is known"),
     }
     for warning in &report.warnings {
         lines.add("warning", warning);
@@ -72,7 +73,7 @@ fn parameters(lines: &mut Lines, needs: &Estimate) {
     }
 }
 
-fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, time: Option<&Time>) {
+fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, device: &Chosen, time: Option<&Time>) {
     let memory = &needs.memory;
     let average = if memory.average > 0 { format!("average {}, ", bytes(memory.average)) } else { String::new() };
     lines.add(
@@ -86,7 +87,7 @@ fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, time: Option<
             bytes(memory.activations)
         ),
     );
-    if let Some(shortage) = device::shortage(memory, config.run.batch) {
+    if let Some(shortage) = device.shortage(memory, config.run.batch) {
         lines.add("", &format!("but {}", shortage.words));
     }
     let per_token = operations(needs.training_flops_per_token as f64);
@@ -99,12 +100,14 @@ fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, time: Option<
         } else {
             format!("about {}", duration(time.seconds))
         };
-        lines
-            .add("time", &format!("{expected} on this machine's processor, an estimate within a factor of two or so:"));
-        lines.add(
-            "",
-            &format!("products of {rows} x {inner} by {inner} x {columns} run at {speed}/s here; a GPU is faster"),
-        );
+        let how_well = match device.is_gpu {
+            true => "a rough estimate, for it was made for processors:",
+            false => "an estimate within a factor of two or so:",
+        };
+        lines.add("time", &format!("{expected} on {}, {how_well}", device.words()));
+        let faster = if device.is_gpu { "" } else { " here; a GPU is faster" };
+        let products = format!("products of {rows} x {inner} by {inner} x {columns} run at {speed}/s{faster}");
+        lines.add("", &products);
     }
     lines.add(
         "disk",

@@ -23,7 +23,7 @@ use crate::terminal::{say, width};
                         rows of the table are the settings that differ, then what came out; `*` marks the best."
 )]
 pub(crate) struct CompareArguments {
-    /// The runs, by their folders or names; a sweep or a race stands for all of its runs
+    /// The runs, by folder or name; a sweep or a race stands for all of its runs
     #[arg(required = true, value_name = "RUN")]
     paths: Vec<PathBuf>,
 
@@ -41,7 +41,7 @@ pub(crate) struct CompareArguments {
 /// Arguments of `kiln plot`.
 #[derive(Debug, Args)]
 pub(crate) struct PlotArguments {
-    /// The run, by its folder or its name
+    /// The run, by folder or name
     run: PathBuf,
 
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub(crate) struct PlotArguments {
 /// What is drawn, and where.
 #[derive(Debug, Args)]
 struct DrawingArguments {
-    /// What the curves run along
+    /// The horizontal axis
     #[arg(long, value_enum, default_value_t)]
     by: Along,
 
@@ -62,7 +62,7 @@ struct DrawingArguments {
     #[arg(long, value_enum, value_name = "CURVE,...", value_delimiter = ',')]
     curves: Vec<Curve>,
 
-    /// Draw into this file, an .svg or a .png, instead of on the terminal
+    /// Draw into this file, .svg or .png, instead of on the terminal
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -105,7 +105,7 @@ pub(crate) fn compare(arguments: &CompareArguments) -> anyhow::Result<()> {
 /// `kiln plot`.
 pub(crate) fn plot(arguments: &PlotArguments) -> anyhow::Result<()> {
     let picture = arguments.drawing.picture()?;
-    let path = arguments.runs.find(&arguments.run);
+    let path = arguments.runs.find(&arguments.run)?;
     make_sure_of_a_run(&path)?;
     let run = RecordedRun::open(&path)?;
     let by = arguments.drawing.by;
@@ -135,7 +135,7 @@ fn show(charts: &[Chart], picture: Option<&Picture>, title: &str) -> anyhow::Res
 fn open_all(given: &[PathBuf], folder: &RunsArguments) -> anyhow::Result<Vec<RecordedRun>> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for path in given {
-        let path = folder.find(path);
+        let path = folder.find(path)?;
         let found = if layout::is_sweep(&path) { runs_of_sweep(&path)? } else { vec![path] };
         paths.extend(found);
     }

@@ -14,12 +14,14 @@ use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
 use kiln_convergence::{Arithmetic, Experiment, LabError, LabFile, Lecture, Verdict};
+use kiln_settings::{ConfigFileError, Override, read_source};
 use kiln_storage::layout::{CONFIG_FILE, SWEEP_FILE};
 
 use self::made::{Drawn, Made};
 use crate::arguments::ConfigArguments;
 use crate::device::choose;
 use crate::exit::{Exit, UsageError};
+use crate::kinds::{FileKind, refuse_others};
 use crate::signals;
 use crate::terminal::{progress_bar, say};
 
@@ -29,12 +31,12 @@ pub(crate) struct ConvergeArguments {
     #[command(flatten)]
     config: ConfigArguments,
 
-    /// Where to compute; only the processor has double precision: cpu, ndarray, auto, wgpu[:N], vulkan[:N], cuda[:N],
+    /// Where to compute (only processors have double precision): cpu, ndarray, auto, wgpu[:N], vulkan[:N], cuda[:N],
     /// rocm[:N], metal
     #[arg(long, default_value = "cpu")]
     device: String,
 
-    /// Folder of the report, the figures and the numbers [default: runs/ and the configuration file's name]
+    /// Folder for the report, the figures and the numbers [default: runs/ and the configuration file's name]
     #[arg(long, value_name = "FOLDER")]
     output: Option<PathBuf>,
 }
@@ -42,10 +44,7 @@ pub(crate) struct ConvergeArguments {
 /// `kiln converge`.
 pub(crate) fn converge(arguments: &ConvergeArguments) -> anyhow::Result<Exit> {
     let path = &arguments.config.config;
-    let (title, experiments) = match LabFile::open(path, &arguments.config.overrides)? {
-        LabFile::Experiment(experiment) => (experiment.title.clone(), vec![(stem(path), *experiment)]),
-        LabFile::Lecture(lecture) => (lecture.title.clone(), experiments_of(&lecture, path)?),
-    };
+    let (title, experiments) = experiments(path, &arguments.config.overrides)?;
     let chosen = choose(&arguments.device)?;
     say(&format!("device: {}", chosen.description));
     let arithmetic = Arithmetic::of(chosen.device);
@@ -74,19 +73,36 @@ pub(crate) fn converge(arguments: &ConvergeArguments) -> anyhow::Result<Exit> {
     Ok(if diverged.is_empty() { Exit::Done } else { Exit::Diverged })
 }
 
+/// The title of a file of the lab, and its experiments with their names.
+///
+/// # Errors
+/// When it, or the file of one of its experiments, cannot be read, is wrong, or is of another kind.
+pub(crate) fn experiments(path: &Path, overrides: &[Override]) -> anyhow::Result<(String, Vec<(String, Experiment)>)> {
+    Ok(match open(path, overrides)? {
+        LabFile::Experiment(experiment) => (experiment.title.clone(), vec![(stem(path), *experiment)]),
+        LabFile::Lecture(lecture) => (lecture.title.clone(), experiments_of(&lecture, path)?),
+    })
+}
+
+fn open(path: &Path, overrides: &[Override]) -> Result<LabFile, ConfigFileError> {
+    refuse_others(&read_source(path)?, overrides, &FileKind::LAB)?;
+    LabFile::open(path, overrides)
+}
+
 /// The experiments of a lecture, in its order.
 fn experiments_of(lecture: &Lecture, path: &Path) -> anyhow::Result<Vec<(String, Experiment)>> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let open = |file: &String| -> anyhow::Result<(String, Experiment)> {
+    let of_file = |file: &String| -> anyhow::Result<(String, Experiment)> {
         let path = folder.join(file);
-        match LabFile::open(&path, &[])? {
+        match open(&path, &[])? {
             LabFile::Experiment(experiment) => Ok((stem(&path), *experiment)),
             LabFile::Lecture(_) => {
                 Err(UsageError(format!("{} is a list of experiments itself; name experiments", path.display())).into())
             }
         }
     };
-    let experiments: Vec<(String, Experiment)> = lecture.experiments.iter().map(open).collect::<anyhow::Result<_>>()?;
+    let experiments: Vec<(String, Experiment)> =
+        lecture.experiments.iter().map(of_file).collect::<anyhow::Result<_>>()?;
     // The files of an experiment are named after its own.
     let mut names: Vec<&String> = experiments.iter().map(|(name, _)| name).collect();
     names.sort();

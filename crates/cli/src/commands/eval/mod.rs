@@ -9,7 +9,6 @@ use clap::Args;
 use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::TokenFile;
 use kiln_models::saved::SavedModel;
-use kiln_settings::ConfigFileError;
 use kiln_storage::Which;
 use kiln_storage::layout::CONFIG_FILE;
 use kiln_training::config::Config;
@@ -17,6 +16,7 @@ use kiln_training::evaluation::{Evaluation, evaluate, token_losses};
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
+use crate::runs::own_config;
 use crate::terminal::{progress_bar, say};
 use crate::training_data;
 use crate::training_display::floor_words;
@@ -27,15 +27,15 @@ const STREAMS: usize = 16;
 /// Arguments of `kiln eval`.
 #[derive(Debug, Args)]
 pub(crate) struct EvalArguments {
-    /// A run, by its folder or its name, for example runs/quickstart; a checkpoint; or a folder with
-    /// `model.safetensors` and `tokenizer.json`
+    /// A run, by folder or name, for example runs/quickstart; a checkpoint; or a folder with `model.safetensors` and
+    /// `tokenizer.json`
     run: PathBuf,
 
-    /// UTF-8 text files of any length to measure on, each by itself [default: the validation split of the run]
+    /// UTF-8 text files of any length to measure on, each on its own [default: the validation split of the run]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// The same as FILE; may be repeated
+    /// Same as FILE; may be repeated
     #[arg(long, value_name = "FILE")]
     data: Vec<PathBuf>,
 
@@ -49,15 +49,15 @@ pub(crate) struct EvalArguments {
     #[command(flatten)]
     device: DeviceArguments,
 
-    /// How many windows, or streams where the state is carried, are read side by side [default: the run's `batch`]
+    /// How many windows (or streams, where the state is carried) to read side by side [default: the run's `batch`]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65536))]
     streams: Option<u64>,
 
-    /// Print the loss of every token: its place, its number, its text in quotes and its nats, with tabs between them
+    /// Print the loss of every token: its place, number, text in quotes and nats, separated by tabs
     #[arg(long, conflicts_with = "json")]
     per_token: bool,
 
-    /// Print one JSON object; of several files one a line, and one of all together
+    /// Print one JSON object; for several files one a line, and one for all together
     #[arg(long)]
     json: bool,
 }
@@ -73,7 +73,7 @@ struct Judge<'a> {
 /// `kiln eval`.
 pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     let chosen = arguments.device.choose()?;
-    let saved = SavedModel::open(&arguments.runs.find(&arguments.run), arguments.checkpoint, &chosen.device)?;
+    let saved = SavedModel::open(&arguments.runs.find(&arguments.run)?, arguments.checkpoint, &chosen.device)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
@@ -129,16 +129,8 @@ fn texts(judge: &Judge<'_>, files: &[&PathBuf]) -> anyhow::Result<Vec<Text>> {
 
 impl<'a> Judge<'a> {
     fn new(saved: &'a SavedModel, arguments: &EvalArguments) -> anyhow::Result<Self> {
-        let path = saved.run.join(CONFIG_FILE);
-        let is_alone = saved.step.is_none() && !path.exists();
-        let config = (!is_alone).then(|| Config::open(&path, &[])).transpose();
-        let config = config.map_err(|error| match error {
-            ConfigFileError::Wrong(_) => anyhow::Error::from(error),
-            error => anyhow::anyhow!(
-                "the run's own configuration is needed to know its data: {error}; put `{CONFIG_FILE}` back into `{}`",
-                saved.run.display()
-            ),
-        })?;
+        let is_alone = saved.step.is_none() && !saved.run.join(CONFIG_FILE).exists();
+        let config = (!is_alone).then(|| own_config(&saved.run, &[])).transpose()?;
         Ok(Self { saved, config, streams: arguments.streams.map(|streams| streams as usize) })
     }
 

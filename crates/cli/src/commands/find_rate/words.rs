@@ -1,6 +1,7 @@
 //! What was found, in words, and what to type.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use kiln_optimization::schedules::ScheduleConfig;
 use kiln_training::config::Config;
@@ -49,7 +50,7 @@ pub(super) fn words(range: RateRange, findings: &RateFindings) -> String {
         lines.push(format!("steepest     {steepest:.2e}, where the loss falls fastest"));
     }
     if let Some(early) = findings.early {
-        lines.push(format!("early        {early:.2e}, where 15 % of the fall are made"));
+        lines.push(format!("early        {early:.2e}, where the loss has made 15 % of its fall"));
     }
     lines.push(match (findings.suggestion, findings.lowest) {
         (Some(rate), _) => format!("suggestion   {}", typed(rate)),
@@ -76,6 +77,25 @@ pub(super) fn trial_words(trials: &[Trial], best: &Trial, steps: u64) -> String 
         let _ = writeln!(words, "{:>9}    {loss}{mark}", typed(*rate));
     }
     words
+}
+
+/// What to say where the best rate is the highest or the lowest that was tried, so that one beyond it may be better.
+pub(super) fn beyond(file: &Path, config: &Config, trials: &[Trial], best: &Trial) -> Option<String> {
+    let is_last = |beyond: fn(f64, f64) -> bool| !trials.iter().any(|trial| beyond(trial.rate, best.rate));
+    let (end, other, factors) = match (is_last(|rate, best| rate > best), is_last(|rate, best| rate < best)) {
+        (true, false) => ("highest", "higher", [2.0, 4.0]),
+        (false, true) => ("lowest", "lower", [0.25, 0.5]),
+        _ => return None,
+    };
+    let [first, second] = factors.map(|factor| settings(&config.schedule, config.run.steps, best.rate * factor));
+    let mut keys = first.into_iter().zip(second).filter(|((key, _), _)| !key.ends_with("final-rate"));
+    let ((key, first), (_, second)) = keys.next()?;
+    let file = quoted(&file.to_string_lossy());
+    let values = quoted(&format!("{key}={first},{second}"));
+    Some(format!(
+        "the best is the {end} rate that was tried, and a {other} one may be better still:\nkiln sweep {file} --set \
+         {values}\n"
+    ))
 }
 
 /// What to type: to train with this rate, or to look further.
@@ -134,6 +154,7 @@ fn typed(rate: f64) -> String {
 #[cfg(test)]
 mod tests {
     use kiln_optimization::schedules::{CosineConfig, PiecewiseConfig};
+    use kiln_settings::Source;
 
     use super::*;
 
@@ -146,6 +167,26 @@ mod tests {
         let piecewise = PiecewiseConfig { rates: vec![0.1, 0.4, 0.2], boundaries: vec![3, 6], warmup: 0 };
         let found = settings(&ScheduleConfig::Piecewise(piecewise), 9, 0.8);
         assert_eq!(found, [key("piecewise.rates", "[2e-1, 8e-1, 4e-1]")]);
+    }
+
+    #[test]
+    fn a_best_rate_at_an_end_of_those_that_were_tried_is_said_with_what_tries_beyond() {
+        let text = "[data.builtin]\n[tokenizer.byte]\n[model.gru]\n[optimizer.adamw]\n[schedule.cosine]\nrate = 0.1\n\
+                    final-rate = 0.01\n[run]\nsteps = 10\nbatch = 1\ncontext = 8\n";
+        let config = Config::read(&Source::new("test", text), &[]).unwrap_or_else(|errors| panic!("{errors}"));
+        let said = |losses: [Option<f64>; 3]| {
+            let trials: Vec<Trial> =
+                [0.01, 0.02, 0.04].into_iter().zip(losses).map(|(rate, loss)| Trial { rate, loss }).collect();
+            let best = super::super::trials::best(&trials).expect("one did not diverge");
+            beyond(Path::new("a b.toml"), &config, &trials, best)
+        };
+        assert_eq!(said([Some(2.0), Some(1.0), Some(3.0)]), None);
+        let highest = said([Some(3.0), Some(2.0), Some(1.0)]).expect("it is at an end");
+        assert!(highest.contains("the highest rate that was tried, and a higher one"), "{highest}");
+        assert!(highest.ends_with("kiln sweep 'a b.toml' --set schedule.cosine.rate=8e-2,1.6e-1\n"), "{highest}");
+        let lowest = said([Some(1.0), Some(2.0), None]).expect("it is at an end");
+        assert!(lowest.contains("the lowest rate that was tried, and a lower one"), "{lowest}");
+        assert!(lowest.ends_with("--set schedule.cosine.rate=2.5e-3,5e-3\n"), "{lowest}");
     }
 
     #[test]

@@ -70,12 +70,12 @@ impl Report for CheckpointReport {
             let _ =
                 writeln!(text, "model       {}, {vocabulary} tokens, context of {context}", description.model.name());
             let _ = writeln!(text, "            {model}");
-            let _ = writeln!(text, "tokenizer   {}", description.tokenizer_hash);
+            let _ = writeln!(text, "tokenizer   BLAKE3 {}", description.tokenizer_hash);
         }
         if let Some(state) = &self.training {
             text += &loop_words(state);
         }
-        text += "files\n";
+        text += "files, each with its BLAKE3\n";
         for file in &self.files {
             let verified = match (&file.blake3, file.verified) {
                 (_, true) => "verified",

@@ -19,7 +19,7 @@ use crate::exit::{Exit, UsageError};
 /// Arguments of `kiln inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
-    /// A run, by its folder or its name, for example runs/quickstart, or a checkpoint in one
+    /// A run, by folder or name, for example runs/quickstart, or a checkpoint in one
     path: PathBuf,
 
     #[command(flatten)]
@@ -35,11 +35,8 @@ pub(crate) struct InspectArguments {
 /// # Errors
 /// When the path is neither a run nor a checkpoint, or cannot be listed.
 pub(crate) fn inspect(arguments: &InspectArguments) -> anyhow::Result<Exit> {
-    let path = arguments.runs.find(&arguments.path);
+    let path = arguments.runs.find(&arguments.path)?;
     let path = path.as_path();
-    if !path.exists() {
-        return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
-    }
     if is_checkpoint(path) {
         return print(&checkpoint::report(path)?, arguments.json);
     }

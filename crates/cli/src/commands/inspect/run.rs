@@ -109,16 +109,16 @@ impl Report for RunReport {
         }
         if let Some(record) = &self.record {
             let _ = writeln!(text, "started     on {}, seed {}, by Kiln {}", record.device, record.seed, record.kiln);
-            let _ = writeln!(text, "tokenizer   {}", record.tokenizer_hash);
-            let _ = writeln!(text, "training    {}", record.train_text_hash);
-            let _ = writeln!(text, "validation  {}", record.validation_text_hash);
+            let _ = writeln!(text, "tokenizer   BLAKE3 {}", record.tokenizer_hash);
+            let _ = writeln!(text, "training    BLAKE3 {}", record.train_text_hash);
+            let _ = writeln!(text, "validation  BLAKE3 {}", record.validation_text_hash);
         }
         if let Some(best) = &self.best {
             let _ = writeln!(text, "best        {:.4} nats/token after step {}", best.loss, best.step);
         }
         text += &self.checkpoint_words();
         for leftover in &self.leftovers {
-            let _ = writeln!(text, "leftover    {leftover}, which the next `--resume` clears away");
+            let _ = writeln!(text, "leftover    {leftover}, which `kiln resume` clears away");
         }
         text += &self.history_words();
         text + &damage_words(&self.damage)

@@ -3,16 +3,18 @@
 mod columns;
 mod rows;
 
+use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use kiln_storage::StorageError;
+use kiln_storage::layout;
 
 use self::columns::Column;
-use self::rows::{Row, folders, rows};
+use self::rows::{Row, folders, rows, run_row};
 use crate::arguments::RunsArguments;
 use crate::sizes;
 use crate::terminal::say;
@@ -21,22 +23,22 @@ use crate::training_data::cache_folder;
 /// Arguments of `kiln ls`.
 #[derive(Debug, Args)]
 pub(crate) struct LsArguments {
-    /// The folder to list [default: that of all runs]
+    /// The folder to list, or a run, a sweep or a race, by folder or name [default: the folder of all runs]
     folder: Option<PathBuf>,
 
     #[command(flatten)]
     runs: RunsArguments,
 
-    /// Which columns: name, kind, model, parameters, steps, loss, bits-per-byte, checkpoints, state, size, changed, and
+    /// The columns: name, kind, model, parameters, steps, loss, bits-per-byte, checkpoints, state, size, changed, and
     /// any key of the configuration, for example `--columns name,loss,run.batch,schedule`
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', value_parser = Column::parse)]
     columns: Vec<Column>,
 
-    /// Sort by this column, which need not be shown [default: by name]
+    /// Sort by this column, shown or not [default: by name]
     #[arg(long, value_name = "COLUMN", value_parser = Column::parse)]
     sort: Option<Column>,
 
-    /// The other way round
+    /// Reverse the order
     #[arg(long)]
     reverse: bool,
 
@@ -50,8 +52,10 @@ pub(crate) struct LsArguments {
 /// # Errors
 /// When the folder itself cannot be listed.
 pub(crate) fn ls(arguments: &LsArguments) -> anyhow::Result<()> {
-    let folder = arguments.folder.clone().unwrap_or_else(|| arguments.runs.folder());
+    let given = arguments.folder.as_ref().map(|folder| arguments.runs.find(folder)).transpose()?;
+    let folder = given.unwrap_or_else(|| arguments.runs.folder());
     let mut rows: Vec<Row> = match folders(&folder) {
+        Ok(_) if layout::is_run(&folder) => vec![run_row(&folder, &name_of(&folder))],
         Ok(folders) => folders.iter().flat_map(|name| rows(&folder, name)).collect(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && arguments.folder.is_none() => {
             say(&format!("there is no folder `{}` here yet; `kiln train` makes it", folder.display()));
@@ -79,6 +83,12 @@ pub(crate) fn ls(arguments: &LsArguments) -> anyhow::Result<()> {
         writeln!(stdout, "{}\n\n{}", table(&rows, columns), totals(&rows))?;
     }
     Ok(())
+}
+
+/// The last part of a path; of one that ends in dots, of what it leads to.
+fn name_of(folder: &Path) -> String {
+    let whole = || fs::canonicalize(folder).ok().and_then(|path| Some(path.file_name()?.to_owned()));
+    folder.file_name().map(ToOwned::to_owned).or_else(whole).unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn table(rows: &[Row], columns: &[Column]) -> Table {

@@ -97,7 +97,8 @@ pub(super) fn rows(folder: &Path, name: &str) -> Vec<Row> {
     vec![run_row(&path, name)]
 }
 
-fn run_row(path: &Path, name: &str) -> Row {
+/// The line of a run.
+pub(super) fn run_row(path: &Path, name: &str) -> Row {
     let name = name.to_owned();
     let survey = match RunSurvey::of(path) {
         Ok(survey) => survey,

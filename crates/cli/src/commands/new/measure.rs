@@ -14,8 +14,8 @@ use super::plan::Plan;
 use super::text::Text;
 use super::written;
 use crate::commands::bench::median;
-use crate::device::{self, Chosen};
-use crate::terminal::progress_bar;
+use crate::device::Chosen;
+use crate::terminal::{progress_bar, say};
 use crate::training_data;
 use crate::updates::TimedUpdates;
 
@@ -24,6 +24,13 @@ const FIRST: Duration = Duration::from_millis(400);
 const IN_TURN: Duration = Duration::from_millis(300);
 const ROUNDS: usize = 4;
 const CHOSEN: Duration = Duration::from_secs(3);
+
+/// About how long sizes are timed in all, but for the one that was chosen: with minutes without an end, even the
+/// largest would have to be.
+const PLANNING: Duration = Duration::from_secs(20);
+
+/// How many times longer the next size of a ladder takes to be timed, at most.
+const NEXT: u32 = 3;
 
 /// Updates before those that are timed.
 const WARM_UP: u64 = 2;
@@ -62,10 +69,12 @@ pub(super) fn choose(
     let data = training_data::prepare(&config_of(plan, sizes[0], text)?)?;
     let bar = progress_bar((sizes.len() + ROUNDS) as u64, "timing updates [{bar:30}]");
     let mut contestants: Vec<Contestant> = Vec::new();
+    let planning = Instant::now();
     for size in sizes {
+        let started = Instant::now();
         let config = config_of(plan, *size, text)?;
         let memory = Estimate::new(&config, data.tokenizer.vocabulary_size()).memory;
-        if !contestants.is_empty() && device::shortage(&memory, config.run.batch).is_some() {
+        if !contestants.is_empty() && chosen.shortage(&memory, config.run.batch).is_some() {
             break;
         }
         contestants.push(Contestant::new(&config, *size, &data, chosen)?);
@@ -76,8 +85,16 @@ pub(super) fn choose(
         if are_worse || contestants.last().is_some_and(|last| plan.is_slow(&last.measured)) {
             break;
         }
+        if planning.elapsed() + started.elapsed() * NEXT > PLANNING {
+            let largest = size.words(plan.family);
+            say(&format!("no size above a {largest} was timed: that would take too long on this device"));
+            break;
+        }
     }
     for _ in 0..ROUNDS {
+        if planning.elapsed() > PLANNING {
+            break;
+        }
         contestants.iter_mut().try_for_each(|contestant| contestant.time(IN_TURN))?;
         bar.inc(1);
     }

@@ -27,8 +27,11 @@ use crate::runs::quoted;
 use crate::terminal::say;
 use crate::training_display::{duration, grouped};
 
-/// How long a run shall take where nobody says.
+/// How long a run may take where nobody says.
 pub(crate) const MINUTES: f64 = 5.0;
+
+/// A week.
+const MOST_MINUTES: f64 = 7.0 * 24.0 * 60.0;
 
 /// Arguments of `kiln new`.
 #[derive(Debug, Args)]
@@ -37,30 +40,30 @@ pub(crate) struct NewArguments {
     /// Name of the configuration: `NAME.toml` is written
     name: PathBuf,
 
-    /// The text: UTF-8 files, of which each is a document where there are several [default: a start to be edited]
+    /// The text: UTF-8 files; of several, each is a document [default: a start to be edited]
     #[arg(long, value_name = "FILE", num_args = 1..)]
     text: Vec<String>,
 
-    /// How long the training shall take on this machine, in minutes
+    /// How long training may take on this machine, in minutes
     #[arg(long, value_name = "N", default_value_t = MINUTES, value_parser = minutes, requires = "text")]
     minutes: f64,
 
-    /// The kind of model
+    /// Which family of models
     #[arg(long, value_enum, default_value_t = Family::Transformer)]
     family: Family,
 
     #[command(flatten)]
     device: DeviceArguments,
 
-    /// Replace the file if it is there
+    /// Replace the file if it exists
     #[arg(long)]
     force: bool,
 }
 
 const ABOUT_THE_CHOICES: &str = "\
-The size is the one of a ladder for which the loss expected after the minutes is lowest, from how
-long updates take here and how often the text is read; every choice and its source stands in the
-comments of the file. `kiln train book.txt` does the same with the defaults, and trains.";
+Of a ladder of sizes, the one is chosen whose loss is expected to be lowest when the minutes are over, given how long \
+updates take here and how often the text is read. The comments of the file give every choice with its source. `kiln \
+train book.txt` does the same with the defaults, and trains.";
 
 /// A kind of model that a configuration can be written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,7 +76,13 @@ pub(crate) enum Family {
 
 fn minutes(argument: &str) -> Result<f64, String> {
     let minutes: f64 = argument.parse().map_err(|_| "give a number of minutes, for example 5".to_owned())?;
-    if (0.1..=100_000.0).contains(&minutes) { Ok(minutes) } else { Err("give 0.1 to 100000 minutes".to_owned()) }
+    if (0.1..=MOST_MINUTES).contains(&minutes) {
+        return Ok(minutes);
+    }
+    Err(format!(
+        "give 0.1 to {MOST_MINUTES} minutes, which is a week: beyond, what a few seconds of timing tell is not enough; \
+         `run.steps` in the file trains for longer"
+    ))
 }
 
 /// `kiln new`.

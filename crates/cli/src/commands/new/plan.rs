@@ -10,6 +10,12 @@ use super::text::Text;
 /// How many evaluations, with a checkpoint each, a run has.
 const EVALUATIONS: u64 = 10;
 
+/// How often samples are drawn, the last time after the last update.
+const SAMPLES: u64 = 4;
+
+/// About how many lines the log has: what a person reads on a screen or two, and a curve still shows.
+const LINES: u64 = 40;
+
 /// The part of the minutes that evaluations may take.
 const EVALUATING: f64 = 0.05;
 
@@ -156,6 +162,21 @@ impl Plan {
         self.steps.div_ceil(EVALUATIONS).max(1)
     }
 
+    /// Updates between two samples: rounded up, so that none comes just before the last.
+    pub(super) fn sample_every(&self) -> u64 {
+        self.steps.div_ceil(SAMPLES).max(1)
+    }
+
+    /// Updates between two lines of the log.
+    pub(super) fn log_every(&self) -> u64 {
+        self.steps.div_ceil(LINES).max(1)
+    }
+
+    /// Updates of the warm-up.
+    pub(super) fn warmup(&self) -> u64 {
+        (self.steps / 20).min(200)
+    }
+
     /// The highest rate, with two digits.
     pub(super) fn rate(&self) -> f64 {
         let rate = match self.family {
@@ -295,6 +316,19 @@ mod tests {
         assert_eq!(of(1_115_394), Tokens::BytePairs(1024));
         assert_eq!(of(1 << 30), Tokens::BytePairs(16384));
         assert_eq!(tokens(&Text { alphabet: 3_000, ..text(20_000) }), Tokens::Bytes);
+    }
+
+    #[test]
+    fn a_run_has_four_samples_of_which_none_is_near_the_last_and_about_forty_lines() {
+        for steps in [20, 21, 397, 1001, 18_165, 1_000_003] {
+            let plan = Plan { steps, ..plan(1.0) };
+            let samples = steps.div_ceil(plan.sample_every());
+            let before_last = (samples - 1) * plan.sample_every();
+            assert!(samples == 4 && steps - before_last > steps / 8, "{steps}: {samples}, {before_last}");
+            let lines = steps.div_ceil(plan.log_every());
+            assert!(steps < 40 || (20..=40).contains(&lines), "{steps}: {lines}");
+            assert!(plan.warmup() * 20 <= steps, "{steps}: {}", plan.warmup());
+        }
     }
 
     #[test]

@@ -155,13 +155,12 @@ fn optimizer() -> String {
 
 fn schedule(plan: &Plan) -> String {
     format!(
-        "# Up in the first twentieth of the updates, then half a cosine down. `kiln find-rate` tries rates on this \
-         very\n\
-         # model; wider ones need lower rates, by the root of the width here.\n\
+        "# Up in the first twentieth of the updates (set `warmup` with `run.steps`), then half a cosine down. `kiln\n\
+         # find-rate` tries rates on this very model; wider ones need lower rates, by the root of the width here.\n\
          [schedule.cosine]\nrate = {:e}\nfinal-rate = {:e}\nwarmup = {}\n",
         plan.rate(),
         plan.rate() / 50.0,
-        (plan.steps / 20).min(200)
+        plan.warmup()
     )
 }
 
@@ -190,9 +189,9 @@ fn run(plan: &Plan, text: &Text) -> String {
          evaluate-every = {every}\nevaluate-fraction = {:?}\ncheckpoint-every = {every}\nlog-every = {}\n\
          # Samples begin with the text's own first words{}.\nsample-every = {}\nprompts = {}\nsample-tokens = 150\n",
         plan.evaluate_fraction,
-        (steps / 200).max(1),
+        plan.log_every(),
         if text.prompts.len() > 1 { ", and with a new line" } else { "" },
-        (steps / 4).max(1),
+        plan.sample_every(),
         list(&text.prompts)
     );
     section

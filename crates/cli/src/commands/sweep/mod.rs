@@ -12,17 +12,18 @@ use std::path::Path;
 use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
-use kiln_settings::{ConfigFileError, MOST_BYTES, Override, read_source};
+use kiln_settings::{ConfigErrors, ConfigFileError, MOST_BYTES, Override, read_source};
 use kiln_storage::layout::{CONFIG_FILE, SWEEP_FILE};
 use kiln_storage::{DiskFiles, write_file_atomically};
-use kiln_training::config::{RefusedChanges, Search, Sweep};
+use kiln_training::config::{ONE_RUN, RefusedChanges, Search, Sweep};
 use kiln_training::run::FolderError;
 use kiln_training::sweep::Halving;
 
 use self::runner::Runner;
 use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
-use crate::runs;
+use crate::kinds::{FileKind, refuse_others};
+use crate::runs::{self, quoted};
 use crate::signals;
 use crate::terminal::say;
 use crate::training_display::grouped;
@@ -33,7 +34,7 @@ struct SharedArguments {
     #[command(flatten)]
     config: ConfigArguments,
 
-    /// Train each entrant N times, with the seeds from the configuration's on
+    /// Train each entrant with N seeds, counted from the configuration's
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
 
@@ -47,7 +48,7 @@ struct SharedArguments {
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
 
-    /// Resume it: what is finished stays, and there may be more entrants and seeds
+    /// Resume it: what is finished stays; entrants and seeds may be added
     #[arg(long)]
     resume: bool,
 }
@@ -63,15 +64,15 @@ pub(crate) struct SweepArguments {
     #[command(flatten)]
     shared: SharedArguments,
 
-    /// All combinations of the values, some that are drawn, or successive halving: only the best are trained on
+    /// All combinations of the values, random ones, or successive halving, which trains only the best to the end
     #[arg(long, value_parser = ["grid", "random", "halving"])]
     search: Option<String>,
 
-    /// How many combinations are drawn, with `--search random` or `halving`
+    /// How many combinations to draw, with `--search random` or `halving`
     #[arg(long, value_name = "N")]
     trials: Option<u64>,
 
-    /// With `--search halving`: one in N entrants is trained on [default: 2]
+    /// With `--search halving`: one in N entrants survives each rung [default: 2]
     #[arg(long, value_name = "N")]
     reduction_factor: Option<u64>,
 }
@@ -82,7 +83,7 @@ pub(crate) struct RaceArguments {
     #[command(flatten)]
     shared: SharedArguments,
 
-    /// Race these schedules at the rate of the file's own, for example `constant,cosine`; `all` for every one
+    /// Race these schedules at the rate of the file's own, for example `constant,cosine`; `all` is every one
     #[arg(long, value_name = "SCHEDULE,...", value_delimiter = ',')]
     schedules: Vec<String>,
 }
@@ -117,11 +118,27 @@ fn start(arguments: &SharedArguments, options: &[(&str, &str, Option<String>)]) 
         Some(Override { name: (*name).to_owned(), key: format!("sweep.{key}"), value: value.clone()? })
     });
     let overrides: Vec<Override> = arguments.config.overrides.iter().cloned().chain(options).collect();
-    let sweep = Sweep::read(&read_source(file)?, &overrides).map_err(ConfigFileError::from)?;
+    let source = read_source(file)?;
+    refuse_others(&source, &overrides, &FileKind::COMPARED).map_err(ConfigFileError::from)?;
+    let sweep = Sweep::read(&source, &overrides).map_err(|errors| with_words(errors, file))?;
     let sweep = sweep.look_beside(file, &overrides);
     let folder = runs::run_path(&arguments.runs.folder(), file, arguments.run.as_deref(), arguments.resume)?;
     prepare_folder(&folder, &sweep, arguments.resume)?;
     run(&sweep, &folder, &arguments.device)
+}
+
+/// The errors, or what makes several runs of the one that a file says.
+fn with_words(errors: ConfigErrors, file: &Path) -> anyhow::Error {
+    if !matches!(&errors.problems[..], [problem] if problem.message == ONE_RUN) {
+        return ConfigFileError::from(errors).into();
+    }
+    let path = quoted(&file.to_string_lossy());
+    UsageError(format!(
+        "there is nothing to compare: {path} is the configuration of one run\n  help: `--set run.batch=8,16` trains \
+         with each of the values, and `--seeds 3` with three seeds; `kiln race {path} --schedules constant,cosine` \
+         trains with each of the schedules\n  help: `kiln train {path}` trains the one run"
+    ))
+    .into()
 }
 
 /// Resumes the sweep in a folder.

@@ -7,6 +7,7 @@ use burn::train::Interrupter;
 use kiln_data::corpus::DataConfig;
 use kiln_data::shards::PreparedData;
 use kiln_models::TokenizerConfig;
+use kiln_storage::layout::TOKENIZER_FILE;
 use kiln_storage::{checkpoint_folder, steps};
 use kiln_training::config::{Config, Search, Sweep, SweepRun};
 use kiln_training::learning::{self, Divergence, Session, Stop, TrainError};
@@ -215,7 +216,11 @@ impl<'a> Runner<'a> {
         if let Some((.., prepared)) = self.prepared.iter().find(is_same) {
             return Ok(prepared.clone());
         }
-        let prepared = training_data::prepare(config)?;
+        // The copy of any of them is that of all.
+        let runs = self.runs.iter().filter(|run| run.config.tokenizer == config.tokenizer);
+        let with_copy = runs.map(|run| self.path(run)).find(|path| path.join(TOKENIZER_FILE).exists());
+        let copy = with_copy.unwrap_or_else(|| self.folder.to_path_buf());
+        let prepared = training_data::prepare_again(self.folder, &copy, config)?;
         self.prepared.push((config.data.clone(), config.tokenizer.clone(), prepared.clone()));
         Ok(prepared)
     }
@@ -238,8 +243,7 @@ fn is_trained(path: &Path, config: &Config, until: u64) -> anyhow::Result<bool> 
     let Some(newest) = steps(path)?.into_iter().max() else { return Ok(false) };
     // One that can't be read is opened, and then said to be damaged.
     let Ok(state) = LoopState::read(&checkpoint_folder(path, newest)) else { return Ok(false) };
-    let is_early = config.run.patience.is_some_and(|patience| state.worse_evaluations >= patience);
-    Ok(is_early || state.evaluated >= Some(until))
+    Ok(state.is_out_of_patience(&config.run) || state.evaluated >= Some(until))
 }
 
 /// The end of a run in a few words.

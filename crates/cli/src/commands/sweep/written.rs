@@ -44,12 +44,11 @@ pub(super) fn show(folder: &Path, results: &[EntrantResult]) -> anyhow::Result<(
     let seeds = results.iter().map(|result| result.runs.len()).max().unwrap_or(0);
     if seeds > 1 {
         say(&format!(
-            "± is the 95 % interval of a mean over {seeds} seeds, by Student's t. `within noise`: so is 0 in that of \
-             the \
-             difference to the best, seed by seed"
+            "± is the 95 % interval of the mean over {seeds} seeds (Student's t); `within noise`: the interval of the \
+             difference from the best, seed by seed, contains 0"
         ));
     } else {
-        say("one seed: nothing tells these differences from those between seeds; add some by --seeds 3 --resume");
+        say("with one seed, these differences may be those between seeds: add some by `--seeds 3 --resume`");
     }
     say(&format!("runs.csv, summary.csv and pictures are in {}", folder.display()));
     Ok(())

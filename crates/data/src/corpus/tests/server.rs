@@ -51,8 +51,7 @@ impl Server {
 }
 
 /// Answers one request, notes the `Range` asked for, and closes the connection. Asked to be a proxy, it says yes, and
-/// is
-/// itself what is behind it.
+/// is itself what is behind it.
 fn serve(stream: TcpStream, content: &[u8], answer: Answer, seen: &Ranges) -> std::io::Result<()> {
     let mut stream = stream;
     let mut range = None;

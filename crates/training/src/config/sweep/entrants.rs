@@ -15,6 +15,8 @@ use super::{Entrant, Sweep, schedules};
 const HEAD: &str = "sweep";
 /// The keys with several values.
 const SET: &str = "sweep.set";
+/// What is wrong with a sweep that has a single run.
+pub const ONE_RUN: &str = "there is nothing to compare: one run";
 /// Nobody compares more.
 const MOST_ENTRANTS: usize = 1000;
 /// A longer name is none for a folder.
@@ -108,7 +110,7 @@ impl<'a> Parts<'a> {
         let has_one_run = self.settings.seeds == 1 && !self.axes.iter().any(Axis::varies);
         let asks = "write `[[entrants]]`, or set a key to several values, or ask for several seeds";
         match &self.listed {
-            None if has_one_run => problems.push(self.shared.problem("", "there is nothing to compare: one run", asks)),
+            None if has_one_run => problems.push(self.shared.problem("", ONE_RUN, asks)),
             Some(listed) if listed.is_empty() => {
                 problems.push(self.shared.problem("entrants", "`entrants` is empty", asks));
             }

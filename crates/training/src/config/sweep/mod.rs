@@ -25,9 +25,10 @@ mod settings;
 
 use std::path::Path;
 
-use kiln_settings::{ConfigErrors, ConfigFileError, Override, Source, key_span, read_source};
+use kiln_settings::{ConfigErrors, ConfigFileError, Override, Source, read_source};
 use serde::Serialize;
 
+pub use self::entrants::ONE_RUN;
 pub use self::settings::{Search, SweepSettings};
 use super::changes::{Change, changes};
 use super::sections::Config;
@@ -158,11 +159,6 @@ impl Sweep {
             found.extend(labels.into_iter().map(own));
         }
         found
-    }
-
-    /// Whether a file is that of a sweep.
-    pub fn is_in(source: &Source) -> bool {
-        ["entrants", "sweep"].iter().any(|key| key_span(source, key).is_some())
     }
 
     /// The sweep as TOML with every default spelled out: what all entrants share, and then what each has of its own.

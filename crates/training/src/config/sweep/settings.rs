@@ -16,7 +16,7 @@ pub struct SweepSettings {
     /// Combinations that are drawn, >= 1. Default: all there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trials: Option<u64>,
-    /// With `halving`: one in so many entrants goes on to the next rung, >= 2. Default `2`.
+    /// With `halving`: one in this many entrants reaches the next rung, >= 2. Default `2`.
     #[serde(default = "two")]
     pub reduction_factor: u64,
     /// Schedules that are tried at the rate of the file's own, by their names; `all` stands for every one.

@@ -25,13 +25,17 @@ fn what_is_the_same_everywhere_is_left_out() {
 }
 
 #[test]
-fn of_tables_that_only_one_has_the_settings_that_are_not_defaults_are_shown() {
+fn of_tables_that_only_one_has_sizes_and_the_settings_that_are_not_defaults_are_shown() {
     let transformer = right_text("model.transformer").replace("[model.transformer]", "[model.transformer]\nlayers = 2");
-    let lstm = right_text("model.lstm").replace("[model.lstm]", "[model.lstm]\nhidden = 200");
+    let lstm = right_text("model.lstm").replace("[model.lstm]", "[model.lstm]\ndropout = 0.5");
     let expected = [
         ("model".to_owned(), strings(&["transformer", "lstm", "transformer"])),
-        ("model.lstm.hidden".to_owned(), strings(&["", "200", ""])),
+        ("model.lstm.dropout".to_owned(), strings(&["", "0.5", ""])),
+        ("model.lstm.hidden".to_owned(), strings(&["", "128", ""])),
+        ("model.lstm.layers".to_owned(), strings(&["", "2", ""])),
+        ("model.transformer.heads".to_owned(), strings(&["6", "", "6"])),
         ("model.transformer.layers".to_owned(), strings(&["2", "", "2"])),
+        ("model.transformer.width".to_owned(), strings(&["384", "", "384"])),
         ("seed".to_owned(), strings(&["1", "1", "2"])),
     ];
     assert_eq!(found(&[transformer.clone(), lstm, transformer.replace("seed = 1", "seed = 2")]), expected);

@@ -149,15 +149,6 @@ fn what_compares_nothing_is_told_what_to_write() {
 }
 
 #[test]
-fn a_race_and_a_sweep_taken_for_a_run_are_told_what_they_are() {
-    for (more, command) in [(ENTRANTS, "kiln race run.toml"), ("\n[sweep]\nseeds = 2\n", "kiln sweep run.toml")] {
-        let errors = read_run(&(shared() + more)).expect_err("it is no run");
-        assert_eq!(errors.problems.len(), 1, "{errors}");
-        assert!(errors.to_string().contains(command), "{errors}");
-    }
-}
-
-#[test]
 fn every_broken_rule_of_the_shared_sections_is_told_once() {
     let text = (shared() + ENTRANTS).replace("batch = 4", "batch = 0");
     let reported = problems(&text);

@@ -68,8 +68,8 @@ pub struct RateFindings {
     pub lowest: Option<f64>,
     /// The rate at which the smoothed loss has fallen by 15 % of all that it falls.
     pub early: Option<f64>,
-    /// The rate to train with, by [`RateRule`]. `None` if the loss never fell, if it
-    /// was still falling at the last rate, or if the first rates were too high to tell.
+    /// The rate to train with, by [`RateRule`]. `None` if the loss never fell, if it was still falling at the last
+    /// rate, or if the first rates were too high to tell.
     pub suggestion: Option<f64>,
 }
 

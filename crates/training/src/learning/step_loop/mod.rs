@@ -122,7 +122,7 @@ impl TrainingLoop {
         }
         let stop = if self.state.step >= steps && !self.is_evaluation_due() {
             Stop::Done
-        } else if self.is_out_of_patience() {
+        } else if self.state.is_out_of_patience(&self.run) {
             Stop::Early
         } else if self.is_at_stop {
             Stop::AfterStep
@@ -137,12 +137,7 @@ impl TrainingLoop {
     }
 
     fn is_unfinished(&self, monitor: &dyn Monitor) -> bool {
-        self.state.step < self.run.steps && !self.is_out_of_patience() && !self.is_at_stop && !monitor.should_stop()
-    }
-
-    /// Whether the validation loss has not improved for as long as the run waits for that.
-    fn is_out_of_patience(&self) -> bool {
-        self.run.patience.is_some_and(|patience| self.state.worse_evaluations >= patience)
+        !self.state.is_done(&self.run) && !self.is_at_stop && !monitor.should_stop()
     }
 
     /// Makes a step and what is due after it, or goes back to an earlier checkpoint. A step that the monitor interrupts

@@ -73,7 +73,7 @@ impl TrainingLoop {
         if self.run.on_save_error == OnSaveError::Stop {
             return Err(error.into());
         }
-        self.observer.warn(&format!("{error}; training goes on, and the next checkpoint is tried as ever"));
+        self.observer.warn(&format!("{error}; training continues, and tries to save the next checkpoint as usual"));
         self.storage.unsaved = Some(error);
         Ok(())
     }

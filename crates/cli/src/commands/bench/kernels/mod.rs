@@ -19,13 +19,12 @@ use super::table::{SPEED_HEADINGS, speed_cells, table};
 use crate::exit::UsageError;
 
 const ABOUT_THE_NUMBERS: &str = "\
-Each operation is called as often as takes about 40 ms, Kiln's own (fused) and the same composed of
-Burn's (reference) in turns, round after round. A call is a forward and a backward pass, with a
-gradient of ones, unless the name or the operation says otherwise (cached attention, the steps of
-optimizers and the sum of squares have no gradients). It is waited for, which on a GPU costs some
-tens of microseconds. Where Kiln has no body of its own (on ndarray, and on GPUs for all but products,
-norms, embedding, attention, cross-entropy, the steps of optimizers and the sum of squares) it runs
-the references itself, so that the ratio is 1.
+Each operation is called as often as takes about 40 ms, Kiln's own (fused) and the same composed of Burn's \
+(reference) in turns, round after round. A call is a forward and a backward pass, with a gradient of ones, unless \
+the name or the operation says otherwise (cached attention, the steps of optimizers and the sum of squares have no \
+gradients). It is waited for, which on a GPU costs some tens of microseconds. Where Kiln has no body of its own (on \
+ndarray, and on GPUs for all but products, norms, embedding, attention, cross-entropy, the steps of optimizers and \
+the sum of squares) it runs the references itself, so that the ratio is 1.
 
 GFLOP/s  the arithmetic that the operation has to do at least, a multiplication with its addition
          counted as two, and a function such as the exponential as one
@@ -38,7 +37,7 @@ ratio    time of the reference over that of the fused operation, the median of t
 #[derive(Debug, Args)]
 #[command(after_help = ABOUT_THE_NUMBERS)]
 pub(super) struct KernelsArguments {
-    /// Only operations whose name contains this text; may be repeated
+    /// Only operations whose names contain this text; may be repeated
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
 
