@@ -45,8 +45,8 @@ pub struct ErrorFloorConfig {
     #[serde(default = "two")]
     pub standard_errors: f64,
     /// With the floor estimated: the part of the fall seen at the present rate that is no fall any more, in (0, 1).
-    /// Default `0.02`.
-    #[serde(default = "fiftieth")]
+    /// Default `0.03`.
+    #[serde(default = "three_hundredths")]
     pub tolerance: f64,
     /// Updates over which the rate rises linearly to `rate`, before the rule applies. Default `0`.
     #[serde(default)]
@@ -68,8 +68,8 @@ fn half() -> f64 {
     0.5
 }
 
-fn fiftieth() -> f64 {
-    0.02
+fn three_hundredths() -> f64 {
+    0.03
 }
 
 fn two() -> f64 {
@@ -90,7 +90,7 @@ impl Settings for ErrorFloorConfig {
             window: (steps / 16).max(16),
             window_growth: None,
             standard_errors: two(),
-            tolerance: fiftieth(),
+            tolerance: three_hundredths(),
             warmup: steps / 20,
         }
     }

@@ -2,24 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Means that a window consists of. Each half has as many as give its mean a standard error, by Student's distribution
-/// with half as many less one, 7, degrees of freedom.
+/// Blocks that a window has at least. From half of them the standard error comes, with 7 degrees of freedom.
 const BLOCKS: usize = 16;
+
+/// An undecided window is tested again after so many more blocks; at twice `BLOCKS` neighbours become one.
+const MORE: usize = 4;
 
 /// A test whether a loss has come to rest, from the losses alone.
 ///
 /// A window of losses is cut into 16 blocks. D is the mean of its first half less that of its second half, and e its
-/// standard error, from the scatter of the means of the second half's blocks: sqrt(2 s² / 8) (batch means, Law and
-/// Kelton, "Simulation Modeling and Analysis"). Losses that follow each other may be correlated; means of blocks that
+/// standard error, from the scatter of the means of the second half's n = 8 blocks: sqrt(2 s² / n) (batch means, Law
+/// and Kelton, "Simulation Modeling and Analysis"). Losses that follow each other may be correlated; means of blocks that
 /// are longer than the correlation lasts are not. The second half alone gives it, since a first half in which the loss
 /// falls scatters by its fall. What counts as a fall is a part, `tolerance`, of S: the fall seen since the rate was last
 /// changed, or, where that is more, `factor` times what S was before, since the floor falls as the rate does.
 ///
 /// - D + z e <= tolerance S: **at rest**. A loss that falls by more passes for resting in the share of Student's
-///   distribution beyond z: 4.3 % for z = 2.
-/// - D - z e > tolerance S: **falling**; the next window has the same length.
-/// - else **undecided**: the losses don't say. Neighbouring blocks become one and the window twice as long, until they
-///   do.
+///   distribution with n - 1 degrees of freedom beyond z: 4.3 % of the tests for z = 2.
+/// - D - z e > tolerance S: **falling**; the next window begins with the last 8 blocks.
+/// - else **undecided**: the losses don't say. The window goes on, and is tested after every 4 more blocks; of 32
+///   blocks, neighbours become one.
 ///
 /// So a window that is too short for its noise grows by itself, and nothing is concluded from a lack of evidence. Where
 /// the loss has never been seen to fall, S is 0, and only a loss that rises is called resting.
@@ -75,7 +77,8 @@ impl StallTest {
         (self.count, self.sum) = (0, 0.0);
         self.first.get_or_insert(mean);
         self.means.push(mean);
-        (self.means.len() >= BLOCKS).then(|| self.conclude(standard_errors, tolerance))
+        let is_to_be_tested = self.means.len() >= BLOCKS && self.means.len().is_multiple_of(MORE);
+        is_to_be_tested.then(|| self.conclude(standard_errors, tolerance))
     }
 
     fn conclude(&mut self, standard_errors: f64, tolerance: f64) -> Finding {
@@ -92,11 +95,13 @@ impl StallTest {
             self.means.clear();
             Finding::AtRest
         } else if fall - margin > least {
-            self.means.clear();
+            self.means.drain(..self.means.len() - BLOCKS / 2);
             Finding::Falling
         } else {
-            self.means = self.means.chunks_exact(2).map(mean).collect();
-            self.block = self.block.saturating_mul(2);
+            if self.means.len() >= 2 * BLOCKS {
+                self.means = self.means.chunks_exact(2).map(mean).collect();
+                self.block = self.block.saturating_mul(2);
+            }
             Finding::Undecided
         }
     }
@@ -145,24 +150,36 @@ mod tests {
     }
 
     #[test]
-    fn an_undecided_window_becomes_twice_as_long_with_the_losses_it_has() {
+    fn an_undecided_window_is_tested_again_with_more_losses() {
         let mut test = StallTest::new(16);
         let undecided: Vec<_> = window(3.0).into_iter().map(|loss| test.observe(loss, 9.0, 0.25)).collect();
         assert_eq!(undecided[15], Some(Finding::Undecided));
-        // The first half is now 5, 5, 5, 5, 3, 3, 3, 3; eight blocks of two losses without scatter: a fall of 4 - 1.
+        // With 16 losses of 1 the halves are 5 and 3, eight times each, and 1 without scatter: a fall of 4 - 1.
         let rest: Vec<_> = (0..16).map(|_| test.observe(1.0, 9.0, 0.25)).collect();
-        assert_eq!(rest[..15], [None; 15]);
-        assert_eq!(rest[15], Some(Finding::Falling));
-        // Seen to fall by 5 - 1, so a rest without scatter is one; then the least fall halves and windows are 1.25 / 0.5
-        // times as long, in blocks of 5.
-        let rest: Vec<_> = (0..32).map(|_| test.observe(1.0, 9.0, 0.25)).collect();
-        assert_eq!(rest[31], Some(Finding::AtRest));
+        let tests = [3, 7, 11, 15].map(|place| rest[place]);
+        let undecided = Some(Finding::Undecided);
+        assert_eq!(tests, [undecided, undecided, undecided, Some(Finding::Falling)]);
+        // What fell is left out. It was seen to fall by 5 - 1, so a rest without scatter is one.
+        let rest: Vec<_> = (0..8).map(|_| test.observe(1.0, 9.0, 0.25)).collect();
+        assert_eq!(rest[7], Some(Finding::AtRest));
+        // Blocks are now 2.5 times as long, rounded up, and a quarter of half the fall is none.
         test.rate_was_cut(0.5, 2.5);
-        let next: Vec<_> =
-            (0..80).map(|update| test.observe(if update < 40 { 1.0 } else { 0.51 }, 9.0, 0.25)).collect();
-        assert_eq!(next.iter().position(Option::is_some), Some(79));
-        // 0.49 is no more than a quarter of 2.
-        assert_eq!(next[79], Some(Finding::AtRest));
+        let next: Vec<_> = (0..48).map(|t| test.observe(if t < 24 { 1.0 } else { 0.51 }, 9.0, 0.25)).collect();
+        assert_eq!(next.iter().position(Option::is_some), Some(47));
+        assert_eq!(next[47], Some(Finding::AtRest));
+    }
+
+    #[test]
+    fn in_a_long_window_neighbouring_blocks_become_one() {
+        let mut test = StallTest::new(16);
+        // 5, then 2 and 4 in turns: pairs of them are 3 without scatter.
+        let losses = [vec![5.0; 8], [2.0, 4.0].repeat(12)].concat();
+        let found: Vec<_> = losses.into_iter().filter_map(|loss| test.observe(loss, 9.0, 0.25)).collect();
+        assert_eq!(found, [Finding::Undecided; 5]);
+        // Twenty blocks of two: the first half is 4 times 5 and 6 times 3, the second 3, and 0.8 is a fall.
+        let more: Vec<_> = [2.0, 4.0].repeat(4).into_iter().map(|loss| test.observe(loss, 9.0, 0.25)).collect();
+        assert_eq!(more.iter().position(Option::is_some), Some(7));
+        assert_eq!(more[7], Some(Finding::Falling));
     }
 
     /// Losses about a level with deviations that depend on the one before: x_t = a x_(t-1) + normal.

@@ -244,7 +244,7 @@ fn losses_change_the_rates_of_those_that_follow_them_and_of_no_other() {
 
 /// A hundred updates, with losses that fall and stall, from `start` on.
 fn watched_rates(schedule: &mut dyn Schedule, updates: std::ops::Range<u32>) -> Vec<f64> {
-    let loss = |step: u32| 3.0 / (1.0 + f64::from(step % 40)) + f64::from(step * 7919 % 13) * 0.01;
+    let loss = |step: u32| 3.0 / (1.0 + f64::from((step % 50).min(12))) + f64::from(step * 7919 % 13) * 0.001;
     updates
         .map(|step| {
             if step.is_multiple_of(3) {
