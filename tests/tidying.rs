@@ -125,7 +125,20 @@ fn a_name_that_is_none_is_proposed_the_nearest_and_told_where_it_was_looked_for(
     let workshop = trained();
     workshop.write("runs/sweep/sweep.toml", "");
     workshop.write("runs/figures/report.html", "");
-    for command in ["sample", "eval", "log", "compare", "plot", "resume", "inspect", "rm", "ls", "prune --keep=best"] {
+    let commands = [
+        "sample",
+        "eval",
+        "log",
+        "compare",
+        "plot",
+        "resume",
+        "inspect",
+        "rm",
+        "ls",
+        "prune --keep=best",
+        "bench sample",
+    ];
+    for command in commands {
         for (name, help) in [("rnu", "did you mean `run`?"), ("runs/swep", "did you mean `runs/sweep`?")] {
             let arguments: Vec<&str> = command.split(' ').chain([name]).collect();
             let refused = workshop.kiln(&arguments);

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::measuring::{MeasuringArguments, Setup};
 use super::speed::{Cost, Speed};
 use super::table::{SPEED_HEADINGS, speed_cells, table};
-use crate::arguments::open_run;
+use crate::arguments::{RunsArguments, open_run};
 use crate::device::Chosen;
 use crate::exit::UsageError;
 use crate::runs;
@@ -40,9 +40,12 @@ GB/s     the weights, read once for the whole prompt, and once for each token th
 #[derive(Debug, Args)]
 #[command(after_help = ABOUT_THE_NUMBERS)]
 pub(super) struct SampleArguments {
-    /// A run, a checkpoint, or a configuration, whose model then has its first weights
+    /// A run, by folder or name, a checkpoint, or a configuration, whose model then has its first weights
     #[arg(value_name = "RUN|CONFIG")]
     path: PathBuf,
+
+    #[command(flatten)]
+    runs: RunsArguments,
 
     /// Which checkpoint of a run: best, last, or a number of steps [default: best]
     #[arg(long, value_name = "WHICH")]
@@ -140,7 +143,8 @@ impl Writer {
             return Err(UsageError(format!("--set: {} is a run, whose model is what it is", path.display())).into());
         }
         let chosen = arguments.measuring.open_device()?;
-        let saved = SavedModel::open(path, arguments.checkpoint.unwrap_or(Which::Best), &chosen.device)?;
+        let path = arguments.runs.find(path)?;
+        let saved = SavedModel::open(&path, arguments.checkpoint.unwrap_or(Which::Best), &chosen.device)?;
         if let Some(warning) = &saved.warning {
             say(&format!("warning: {warning}"));
         }

@@ -116,8 +116,7 @@ fn loop_words(state: &LoopState) -> String {
         let _ = writeln!(
             text,
             "faults      {skipped} steps without an update, {passed} batches passed over, {returns} returns to an \
-             earlier \
-             checkpoint"
+             earlier checkpoint"
         );
     }
     text

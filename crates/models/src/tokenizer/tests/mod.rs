@@ -16,9 +16,9 @@ use super::{
 
 /// What the tokenizers of the tests are learned from.
 pub(super) const TALE: &str = "Once upon a time there was a fox who'd lost her golden key.\n\"Where's my key?\" she \
-                               asked the \
-    owl, and the owl said: \"I've seen it under the 3rd oak; it's 12 steps from the well.\"\r\n\n  The fox thanked him \
-    (twice!) and went\tto the well. Ça va très bien, naïve façade — 東京へようこそ、狐さん。 Ελλάδα, привет 🦊🔑\u{3000}e\u{301}\n";
+    asked the owl, and the owl said: \"I've seen it under the 3rd oak; it's 12 steps from the well.\"\r\n\n  The fox \
+    thanked him (twice!) and went\tto the well. Ça va très bien, naïve façade — 東京へようこそ、狐さん。 Ελλάδα, \
+    привет 🦊🔑\u{3000}e\u{301}\n";
 
 pub(super) fn learn(config: &TokenizerConfig, text: &str) -> Tokenizer {
     Tokenizer::train(config, &mut std::iter::once(Ok(text.to_owned()))).expect("the tale is text")
