@@ -24,7 +24,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// Bad file or data.
     Data = 3,
-    /// The training diverged.
+    /// The training diverged, or a descent broke its theorem.
     Diverged = 4,
     /// No such device, or it failed, or computes something else.
     Device = 5,

@@ -60,6 +60,11 @@ pub struct Experiment {
     /// Updates between two losses that schedules are given as validation losses: the objective itself. Default `10`.
     #[serde(default = "ten")]
     pub validate_every: u64,
+    /// Updates between two evaluations of F on all samples; figures, numbers and verdicts have the evaluated updates
+    /// alone. A
+    /// schedule that asks for F - F* at every update is given it all the same. Default `1`.
+    #[serde(default = "evaluate_every")]
+    pub evaluate_every: u64,
 }
 
 /// How the axes of a figure are divided.
@@ -100,6 +105,10 @@ pub struct CurveConfig {
 }
 
 fn one() -> u64 {
+    1
+}
+
+fn evaluate_every() -> u64 {
     1
 }
 
@@ -179,8 +188,10 @@ impl Experiment {
         if !(10..=MOST_STEPS).contains(&self.steps) {
             violations.push(Violation::new("steps", format!("must be from 10 to {MOST_STEPS}, is {}", self.steps)));
         }
-        if self.validate_every == 0 {
-            violations.push(Violation::new("validate-every", "must be 1 or more, is 0"));
+        for (key, updates) in [("validate-every", self.validate_every), ("evaluate-every", self.evaluate_every)] {
+            if updates == 0 {
+                violations.push(Violation::new(key, "must be 1 or more, is 0"));
+            }
         }
         violations.extend(self.thresholds());
         violations.extend(self.problem.iter().flat_map(ProblemConfig::validate).map(|v| v.under("problem")));

@@ -7,28 +7,37 @@
 //! fits, and a
 //! [`CurveOutcome`] with all of it. Nothing here prints or draws.
 
+mod agreement;
 mod config;
 mod constants;
 pub mod data;
 mod descent;
 mod device;
 mod error;
+pub mod exact;
 mod fits;
 mod iterations;
+mod numbers;
 mod outcome;
 pub mod problem;
 mod statistics;
 #[cfg(test)]
 mod tests;
 mod theorems;
+mod verdict;
+mod windows;
 
+pub use agreement::{Agreement, FewRepeats};
 pub use config::{Axes, CurveConfig, Experiment, LabFile, Lecture};
 pub use constants::{Constants, Variance};
 pub use descent::Trace;
 pub use device::Arithmetic;
 pub use error::LabError;
-pub use fits::Estimate;
+pub use fits::Fit;
 pub use iterations::IterationsTo;
-pub use outcome::{CurveOutcome, ExperimentOutcome, Progress, Verdict, run};
+pub use numbers::{apart, number};
+pub use outcome::{CurveOutcome, ExperimentOutcome, Progress, run};
 pub use statistics::Band;
 pub use theorems::{Bound, Theorem};
+pub use verdict::Verdict;
+pub use windows::Window;

@@ -24,16 +24,58 @@ impl Band {
         if values.len() < 2 {
             return Self { mean, half_width: 0.0 };
         }
-        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        Self { mean, half_width: quantile * (variance / n).sqrt() }
+        // Divided first where squares would leave the range of numbers.
+        let largest = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
+        let scale = if (1e-150..1e150).contains(&largest) || largest == 0.0 { 1.0 } else { largest };
+        let variance = values.iter().map(|value| ((value - mean) / scale).powi(2)).sum::<f64>() / (n - 1.0);
+        Self { mean, half_width: scale * quantile * (variance / n).sqrt() }
     }
 }
 
 /// How many standard errors the half-width of a 95 % interval for the mean of `count` values is: the 0.975 quantile of
 /// Student's distribution with count - 1 degrees of freedom.
 pub(crate) fn confidence_half_width(count: usize) -> f64 {
+    student_quantile(count, 0.975)
+}
+
+/// The `probability` quantile of Student's distribution for the mean of `count` values, with count - 1 degrees of
+/// freedom.
+pub(crate) fn student_quantile(count: usize, probability: f64) -> f64 {
     let freedom = count.saturating_sub(1).max(1) as f64;
-    StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |distribution| distribution.inverse_cdf(0.975))
+    StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |distribution| distribution.inverse_cdf(probability))
+}
+
+/// The first three moments of a sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Skewed {
+    count: f64,
+    pub(crate) mean: f64,
+    deviation: f64,
+    /// The third central moment over the third power of the standard deviation; 0 where all values are equal.
+    pub(crate) skewness: f64,
+}
+
+impl Skewed {
+    pub(crate) fn of(values: &[f64]) -> Self {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let central = |power: i32| values.iter().map(|value| (value - mean).powi(power)).sum::<f64>() / count;
+        let deviation = (central(2) * count / (count - 1.0)).sqrt();
+        let skewness = if deviation > 0.0 { central(3) / deviation.powi(3) } else { 0.0 };
+        Self { count, mean, deviation, skewness }
+    }
+
+    /// Student's statistic t for the mean `expected`, corrected by Hall for a skewness g ("On the Removal of Skewness
+    /// by
+    /// Transformation", 1992): t + g (1/6 + t²/3) / sqrt(n) + g² t³ / (27 n), which rises with t.
+    pub(crate) fn hall(&self, expected: f64, skewness: f64) -> f64 {
+        let t = (self.mean - expected) / (self.deviation / self.count.sqrt());
+        if !t.is_finite() {
+            return t;
+        }
+        let g = skewness / self.count.sqrt();
+        t + g * (1.0 / 6.0 + t * t / 3.0) + g * g * t.powi(3) / 27.0
+    }
 }
 
 /// A straight line through points by least squares.

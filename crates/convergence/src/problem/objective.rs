@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 
 use crate::Constants;
+use crate::exact::Model;
 
 /// An objective F over vectors of d weights. Points are rows of `[R, d]`.
 pub trait Problem {
@@ -32,8 +33,13 @@ pub trait Problem {
     /// sigma² at each row, E |g - grad F|² of a single sample, `[R, d]` -> `[R]`; `None` where no theorem asks for it.
     fn variance(&self, weights: Tensor<2>) -> Option<Tensor<1>>;
 
-    /// The spectrum of the Hessian where it is the same everywhere.
+    /// The spectrum of the Hessian at w*, where it is known.
     fn spectrum(&self) -> Option<&[f64]> {
+        None
+    }
+
+    /// What expectations are computed from exactly, where they can be.
+    fn model(&self) -> Option<Model<'_>> {
         None
     }
 

@@ -3,7 +3,9 @@
 mod configuration;
 mod constants;
 mod data;
+mod exact;
 mod gradients;
 mod hostile;
 mod support;
 mod theory;
+mod verdicts;

@@ -71,7 +71,11 @@ pub(crate) fn converge(arguments: &ConvergeArguments) -> anyhow::Result<Exit> {
     for curve in &diverged {
         say(&format!("error: {curve} diverged; if it is meant to, set `diverges = true` in its table"));
     }
-    Ok(if diverged.is_empty() { Exit::Done } else { Exit::Diverged })
+    let broken: Vec<String> = made.iter().flat_map(|drawn| above_the_bound(&drawn.made)).collect();
+    for curve in &broken {
+        say(&format!("error: {curve} is above the bound of its theorem, which has to hold"));
+    }
+    Ok(if diverged.is_empty() && broken.is_empty() { Exit::Done } else { Exit::Diverged })
 }
 
 /// The experiments of a lecture, in its order.
@@ -141,6 +145,12 @@ fn diverged_unasked(made: &Made) -> Vec<String> {
     let unasked =
         curves.filter(|(config, curve)| !config.diverges && matches!(curve.verdict, Verdict::Diverged { .. }));
     unasked.map(|(config, _)| format!("{}: `{}`", made.name, config.label)).collect()
+}
+
+/// The curves that broke a theorem: a wrong constant, or a defect.
+fn above_the_bound(made: &Made) -> Vec<String> {
+    let broken = made.outcome.curves.iter().filter(|curve| matches!(curve.verdict, Verdict::Broken { .. }));
+    broken.map(|curve| format!("{}: `{}`", made.name, curve.label)).collect()
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
