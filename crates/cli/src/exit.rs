@@ -79,7 +79,7 @@ impl Exit {
             return Some(Self::Device);
         }
         match error.downcast_ref() {
-            Some(LabError::BatchTooLarge { .. }) => return Some(Self::Usage),
+            Some(LabError::BatchTooLarge { .. } | LabError::TooLarge { .. }) => return Some(Self::Usage),
             Some(LabError::Device(_)) => return Some(Self::Device),
             _ => {}
         }

@@ -8,6 +8,8 @@ use kiln_settings::Violation;
 use kiln_settings::{ConfigErrors, ConfigFileError, Override, Source, read, read_source};
 use serde::{Deserialize, Serialize};
 
+use crate::data::DataConfig;
+use crate::memory::too_large;
 use crate::problem::ProblemConfig;
 
 /// What a file of the lab is.
@@ -248,9 +250,6 @@ impl Experiment {
 /// They lie side by side in memory.
 const MOST_REPEATS: usize = 100_000;
 
-/// The features of all mini-batches of an update lie side by side in memory.
-const MOST_DRAWN: usize = 10_000_000;
-
 /// Every error of every update is kept.
 const MOST_STEPS: u64 = 1_000_000;
 
@@ -265,13 +264,15 @@ fn rules_of_optimizer(optimizer: &OptimizerConfig) -> Vec<Violation> {
     violations
 }
 
+/// Data in files are looked at when they have been read.
 fn batch_fits(batch: Option<usize>, repeats: usize, problem: &ProblemConfig) -> Option<Violation> {
-    let batch = batch?;
-    if problem.data().is_some() && batch.saturating_mul(repeats) > MOST_DRAWN {
-        let message = format!("times {repeats} repeats is more than {MOST_DRAWN} samples an update");
-        return Some(Violation::new("batch", message).with_help("fewer repeats, or a smaller batch"));
+    let samples = problem.data().and_then(DataConfig::known_samples);
+    if let Some(footprint) = problem.known_footprint()
+        && let Some((message, help)) = too_large(repeats, batch, samples, footprint)
+    {
+        return Some(Violation::new("batch", message).with_help(help));
     }
-    let samples = problem.data()?.known_samples()?;
+    let (batch, samples) = batch.zip(samples)?;
     (batch > samples).then(|| {
         Violation::new("batch", format!("must be at most the number of samples ({samples}), is {batch}"))
             .with_help("leave `batch` out for the full gradient")

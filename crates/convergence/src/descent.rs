@@ -8,6 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::device::numbers;
+use crate::memory::too_large;
 use crate::problem::{Problem, Sampled};
 use crate::statistics::{Band, confidence_half_width};
 use crate::theorems::floor_per_rate;
@@ -82,6 +83,10 @@ pub(crate) fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64) -> boo
         && batch > samples
     {
         return Err(LabError::BatchTooLarge { label: descent.curve.label.clone(), batch, samples });
+    }
+    let Descent { problem, curve, repeats, .. } = *descent;
+    if let Some((what, help)) = too_large(repeats, curve.batch, problem.samples(), problem.footprint()) {
+        return Err(LabError::TooLarge { label: curve.label.clone(), what, help });
     }
     let mut walk = Walk::new(descent);
     for t in 0..=descent.steps {

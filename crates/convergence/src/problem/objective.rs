@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 
-use crate::Constants;
 use crate::exact::Model;
+use crate::{Constants, Footprint};
 
 /// An objective F over vectors of d weights. Points are rows of `[R, d]`.
 pub trait Problem {
@@ -13,6 +13,11 @@ pub trait Problem {
 
     /// n, the samples that F is a mean over; `None` where noise is added to the gradient instead.
     fn samples(&self) -> Option<usize>;
+
+    /// What a sample takes of memory.
+    fn footprint(&self) -> Footprint {
+        Footprint { drawn: self.dimension(), evaluated: 1 }
+    }
 
     /// Where every descent starts, `[d]`.
     fn start(&self) -> Vec<f64>;

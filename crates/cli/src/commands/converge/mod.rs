@@ -2,6 +2,7 @@
 //! theorems.
 
 mod files;
+mod forecast;
 mod made;
 mod page;
 mod pictures;
@@ -9,6 +10,7 @@ mod words;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::Context;
 use burn::train::Interrupter;
@@ -16,6 +18,7 @@ use clap::Args;
 use kiln_convergence::{Arithmetic, Experiment, LabError, LabFile, Lecture, Verdict};
 use kiln_storage::layout::{CONFIG_FILE, SWEEP_FILE};
 
+use self::forecast::Forecast;
 use self::made::{Drawn, Made};
 use crate::arguments::ConfigArguments;
 use crate::device::choose;
@@ -118,8 +121,12 @@ fn make(
     let mut drawn = Vec::new();
     for (name, experiment) in experiments {
         bar.set_message(name.clone());
+        let mut forecast = Forecast::new();
         let outcome = kiln_convergence::run(&experiment, arithmetic, &mut |progress| {
             bar.set_position(before + progress.done);
+            if let Some(words) = forecast.words(progress, Instant::now()) {
+                bar.suspend(|| say(&format!("{name}: {words}")));
+            }
             !interrupter.should_stop()
         });
         let outcome = match outcome {
