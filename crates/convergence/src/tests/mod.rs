@@ -3,6 +3,7 @@
 mod configuration;
 mod constants;
 mod data;
+mod evaluations;
 mod exact;
 mod gradients;
 mod hostile;
