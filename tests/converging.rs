@@ -72,6 +72,29 @@ fn the_same_file_gives_the_same_numbers_and_pictures() {
 }
 
 #[test]
+fn a_curve_that_would_not_fit_into_memory_is_refused_with_its_numbers() {
+    let workshop = Workshop::new();
+    // Known from the file of the experiment, or when the data have been read.
+    let generated = "title = \"data\"\nsteps = 20\nrepeats = 20000\n[problem.linear-regression.data.generated]\n\
+                     samples = 100000\nfeatures = 2\n[[curves]]\nlabel = \"b\"\nbatch = 1\n\
+                     [curves.schedule.constant]\nrate = 0.1\n";
+    let rows: String = (0..2000).map(|row| format!("{row},{}\n", row * row % 7)).collect();
+    workshop.write("data.csv", format!("a,y\n{rows}"));
+    let read = "title = \"data\"\nsteps = 20\nrepeats = 100000\n[problem.linear-regression]\n\
+                data.csv = { path = \"data.csv\" }\n[[curves]]\nlabel = \"b\"\nbatch = 2\n\
+                [curves.schedule.constant]\nrate = 0.1\n";
+    for (text, words) in [
+        (generated, "needs 2000000000 numbers at once for the losses of all 100000 samples in 20000 repeats"),
+        (read, "curve `b` needs 200000000 numbers at once for the losses of all 2000 samples in 100000 repeats"),
+    ] {
+        workshop.write("large.toml", text);
+        let finished = workshop.kiln(&["converge", "large.toml"]);
+        assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+        assert!(finished.stderr.contains(words), "{}", finished.stderr);
+    }
+}
+
+#[test]
 fn a_lecture_makes_its_experiments_into_one_report() {
     let workshop = Workshop::new();
     workshop.write("small.toml", QUADRATIC);
@@ -141,6 +164,13 @@ fn noise_that_grows_with_the_weights_is_reported_as_divergence() {
     assert_eq!(finished.code, Some(4), "{}", finished.stdout);
     assert!(finished.stdout.contains("diverged at step") && !finished.stdout.contains("floor"), "{}", finished.stdout);
     assert!(finished.stderr.contains("error: sampled: `b = 1` diverged"), "{}", finished.stderr);
+    // The expectation has no bound there, though 2/L is larger.
+    assert!(finished.stdout.contains("the rate 0.9 is beyond"), "{}", finished.stdout);
+    assert!(
+        finished.stdout.contains("the expected error stays finite up to a constant rate of"),
+        "{}",
+        finished.stdout
+    );
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The lab: gradient descent and mini-batch stochastic gradient descent on problems whose constants are known, with
-//! the very
-//! schedules and optimizers that train the language models, compared with their theorems.
+//! the very schedules and optimizers that train the language models, compared with their theorems.
 //!
 //! An [`Experiment`] is one TOML file: a problem and some curves. Data goes one way: [`data`] to a [`problem`], its
-//! [`Constants`] and a descent in R independent repeats to a mean with its band, the bound that the theorems give,
-//! fits, and a
-//! [`CurveOutcome`] with all of it. Nothing here prints or draws.
+//! [`Constants`] and a descent in R independent repeats to a mean with its band; the bound that the theorems give and
+//! the [`exact`] expectation where it can be computed; fits, each beside the same fit to the exact curve; a [`Verdict`]
+//! on the bound and an [`Agreement`] with the expectation, both on all updates at once; and a [`CurveOutcome`] with all
+//! of it. Nothing here prints or draws.
 
 mod agreement;
 mod config;

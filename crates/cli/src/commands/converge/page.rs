@@ -17,7 +17,11 @@ pub(super) fn page(title: &str, drawn: &[Drawn]) -> Page {
              γ(F(w₀) − F*)) (Theorem 4.7). A rate that is halved whenever the error is down to twice the floor drives \
              it to 0 (section 4.2)."
                 .into(),
-            words::LEGEND.into(),
+            "Curves with random gradients are means over independent repeats. A mean is called above its bound, or off \
+             its exact expectation, only where chance does not explain it: with a probability of 95 % no right curve of \
+             an experiment is called wrong at any update. An estimate stands beside what the same estimate gives for \
+             the exact expectation, and beside what theory says it becomes in the end."
+                .into(),
         ],
         sections: drawn.iter().map(section).collect(),
     }
@@ -31,10 +35,10 @@ fn section(drawn: &Drawn) -> Section {
     }
     blocks.extend(words::facts(made).into_iter().map(Block::Paragraph));
     let header = words::COLUMNS.map(str::to_string).to_vec();
-    blocks.push(Block::Table(Table { caption: String::new(), header, rows: words::rows(made) }));
+    blocks.push(Block::Table(Table { caption: words::LEGEND.into(), header, rows: words::rows(made) }));
     blocks.extend(words::remarks(made).into_iter().map(Block::Paragraph));
     if let Some((header, rows)) = words::iterations(made) {
-        let caption = "Updates until the mean error is at most epsilon".into();
+        let caption = words::FIT_LEGEND.into();
         blocks.push(Block::Table(Table { caption, header, rows }));
     }
     Section { heading: made.experiment.title.clone(), blocks }

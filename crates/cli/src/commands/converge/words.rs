@@ -10,11 +10,12 @@ pub(super) const COLUMNS: [&str; 7] =
     ["curve", "last error", "bound", "bound / error", "measured", "against the bound", "against the exact"];
 
 /// What the table means by its signs.
-pub(super) const LEGEND: &str = "± is the half-width of a 95 % interval. The verdicts are on all updates of all curves \
-     together, at a level of 5 %: by chance alone one experiment in twenty, at most, calls a right curve wrong.";
+pub(super) const LEGEND: &str =
+    "± is the half-width of a 95 % interval; verdicts are at a level of 5 % for all updates of all curves together";
 
 /// What the table of updates to an error means by its own.
-const FIT_LEGEND: &str = "updates until the mean error is at most epsilon; ± is the half-width of a 95 % interval";
+pub(super) const FIT_LEGEND: &str =
+    "updates until the mean error is at most epsilon; ± is the half-width of a 95 % interval";
 
 /// The report of one experiment on the terminal.
 pub(super) fn report(made: &Made) -> String {
@@ -134,7 +135,7 @@ fn row(curve: &CurveOutcome) -> Vec<String> {
 fn measured(curve: &CurveOutcome) -> String {
     let mut parts = Vec::new();
     if let Some(factor) = curve.factor_per_step {
-        parts.push(format!("factor {} a step", fit(factor, |value| format!("{value:.6}"))));
+        parts.push(format!("factor a step {}", fit(factor, |value| format!("{value:.6}"))));
     }
     if let Some(floor) = curve.floor.filter(|_| curve.exponent.is_none()) {
         let bound = curve.bound.as_ref().ok().and_then(kiln_convergence::Bound::floor);
