@@ -1,7 +1,8 @@
 //! How often the lab's verdicts are wrong where theory is right, and how often they find what is wrong: many equal
-//! curves of
-//! each experiment, each with draws of its own. `cargo run --release --example audit -- 400` prints the table of
-//! docs/convergence-audit.md; without a number there are 40 curves each.
+//! curves of each experiment, each with draws of its own. `cargo run --release --example audit -- 400` prints the table
+//! of docs/convergence-audit.md; without a number there are 40 curves each.
+
+#![expect(clippy::print_stdout, reason = "it is a program")]
 
 use burn::tensor::Device;
 use kiln_convergence::{Agreement, Arithmetic, Bound, CurveOutcome, Experiment, Theorem, Verdict, run};

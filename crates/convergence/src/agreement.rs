@@ -58,13 +58,11 @@ fn updates(trace: &Trace, window: &Window) -> (u64, u64) {
 impl Agreement {
     /// What the path of one of `family` curves says of `exact`, the expectation at each of its evaluations.
     ///
-    /// The mean of each of W windows is compared by a two-sided test of Student at the level 5 % / (family W). Errors have their
-    /// tail above:
-    /// a mean that is low by chance comes with a standard error that is too small, and the plain test would call a tenth
-    /// to a half of
-    /// right curves wrong. Hall's correction for the third moment restores the level; a low mean comes with a low third moment too, so that below the
-    /// expectation the
-    /// larger of the window's own and the average one is taken. `examples/audit.rs` measures the level.
+    /// The mean of each of W windows is compared by a two-sided test of Student at the level 5 % / (family W). Errors
+    /// have their tail above: a mean that is low by chance comes with a standard error that is too small, and the plain
+    /// test would call a tenth to a half of right curves wrong. Hall's correction for the third moment restores the
+    /// level; a low mean comes with a low third moment too, so that below the expectation the larger of the window's
+    /// own and the average one is taken. `examples/audit.rs` measures the level.
     pub fn of(trace: &Trace, exact: &[f64], family: usize, arithmetic: &Arithmetic) -> Self {
         let start = exact.first().copied().unwrap_or_default();
         let digits = last_digits(start, arithmetic);

@@ -63,8 +63,7 @@ pub struct Experiment {
     #[serde(default = "ten")]
     pub validate_every: u64,
     /// Updates between two evaluations of F on all samples; figures, numbers and verdicts have the evaluated updates
-    /// alone. A
-    /// schedule that asks for F - F* at every update is given it all the same. Default `1`.
+    /// alone. A schedule that asks for F - F* at every update is given it all the same. Default `1`.
     #[serde(default = "evaluate_every")]
     pub evaluate_every: u64,
 }
@@ -97,8 +96,8 @@ pub struct CurveConfig {
     /// A problem of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<ProblemConfig>,
-    /// Whether the schedule is given the problem's constants; without them it has to estimate, as on a network.
-    /// Default `true`.
+    /// Whether the schedule is given the problem's constants; without them it has to estimate, as on a network. Default
+    /// `true`.
     #[serde(default = "yes")]
     pub tell_constants: bool,
     /// Whether it is meant to diverge; another curve's divergence is a failure of the run. Default `false`.

@@ -35,8 +35,7 @@ impl Fit {
 const LAST_DIGITS: f64 = 1e-14;
 
 /// The factor by which the error shrinks with each update, from a line through its logarithm over the second half of
-/// the
-/// evaluations (of those before the digits end).
+/// the evaluations (of those before the digits end).
 pub(crate) fn factor_per_step(trace: &Trace, exact: Option<&[f64]>, limit: Option<f64>) -> Option<Fit> {
     let first = trace.error.first().map(|band| band.mean).unwrap_or_default();
     let whole = trace.error.iter().take_while(|band| band.mean > LAST_DIGITS * first).count();
@@ -71,10 +70,8 @@ fn nearest(times: &[u64], time: f64) -> usize {
 }
 
 /// The mean error over the last quarter of the updates, with its interval over the repeats; `None` where the error is
-/// not at
-/// rest, which shows in the quarter before: its mean differs by more than 5 % and two standard errors, or where its
-/// standard
-/// error is above a quarter of it.
+/// not at rest, which shows in the quarter before: its mean differs by more than 5 % and two standard errors, or where
+/// its standard error is above a quarter of it.
 pub(crate) fn floor(trace: &Trace, exact: Option<&[f64]>, limit: Option<f64>) -> Option<Fit> {
     let quantile = confidence_half_width(trace.late_errors.len());
     let Band { mean, half_width } = Band::of(&trace.late_errors, quantile);

@@ -17,8 +17,7 @@ pub struct IterationsTo {
 }
 
 /// Counts the updates of a curve to each of `epsilons`; `factor` and `exponent` are what theory gives for the factor of
-/// the
-/// error with each update and for its power of the updates in the end.
+/// the error with each update and for its power of the updates in the end.
 pub(crate) fn iterations_to(
     trace: &Trace,
     epsilons: &[f64],

@@ -7,8 +7,8 @@ pub fn number(value: f64) -> String {
 
 /// Two numbers with as many digits, four or more, as it takes to tell them apart.
 pub fn apart(left: f64, right: f64) -> (String, String) {
-    let pairs = (4..=17).map(|count| (digits(left, count), digits(right, count)));
-    pairs.filter(|(left, right)| left != right).next().unwrap_or_else(|| (number(left), number(right)))
+    let mut pairs = (4..=17).map(|count| (digits(left, count), digits(right, count)));
+    pairs.find(|(left, right)| left != right).unwrap_or_else(|| (number(left), number(right)))
 }
 
 /// A number with `count` digits that count.

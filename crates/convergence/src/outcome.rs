@@ -49,8 +49,6 @@ pub struct CurveOutcome {
     /// The mean error over the last quarter of the updates; where the rate is constant, the gradient noisy, and the
     /// error at rest.
     pub floor: Option<Fit>,
-    /// The floor that a quadratic has exactly.
-    pub exact_floor: Option<f64>,
     /// Updates to given errors, if they were asked for.
     pub iterations: Option<IterationsTo>,
 }
@@ -157,7 +155,6 @@ impl CurveOutcome {
                 let is_stable = rate * known.smoothness < 2.0;
                 if is_mean && has_rested && is_stable { floor(&trace, path, rest) } else { None }
             }),
-            exact_floor: rest,
             iterations: Some(&experiment.iterations_to[..]).filter(|epsilons| !epsilons.is_empty()).map(counted),
             few_repeats: few_repeats(&trace).filter(|_| trace.is_noisy && trace.repeats > 1),
             left_out,

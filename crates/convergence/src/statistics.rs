@@ -66,8 +66,7 @@ impl Skewed {
     }
 
     /// Student's statistic t for the mean `expected`, corrected by Hall for a skewness g ("On the Removal of Skewness
-    /// by
-    /// Transformation", 1992): t + g (1/6 + t²/3) / sqrt(n) + g² t³ / (27 n), which rises with t.
+    /// by Transformation", 1992): t + g (1/6 + t²/3) / sqrt(n) + g² t³ / (27 n), which rises with t.
     pub(crate) fn hall(&self, expected: f64, skewness: f64) -> f64 {
         let t = (self.mean - expected) / (self.deviation / self.count.sqrt());
         if !t.is_finite() {

@@ -1,10 +1,8 @@
 //! What the theory says must happen.
 //!
 //! F is strongly convex with constant c and its gradient Lipschitz continuous with constant L; a mini-batch of b
-//! samples gives an
-//! unbiased gradient of variance sigma² / b. The theorems are those of Bottou, Curtis and Nocedal, "Optimization
-//! Methods for
-//! Large-Scale Machine Learning", 2018, with mu = M_G = 1 and M = sigma² / b.
+//! samples gives an unbiased gradient of variance sigma² / b. The theorems are those of Bottou, Curtis and Nocedal,
+//! "Optimization Methods for Large-Scale Machine Learning", 2018, with mu = M_G = 1 and M = sigma² / b.
 
 use kiln_optimization::optimizers::OptimizerConfig;
 use kiln_optimization::schedules::{InverseTimeConfig, ScheduleConfig};
@@ -29,9 +27,8 @@ pub enum Theorem {
         /// eta L sigma² / (2 c b).
         floor: f64,
     },
-    /// Rates beta / (gamma + t), t from 0, with beta > 1 / c and beta / gamma <= 1 / L (Theorem 4.7): E F(w_t) - F*
-    /// <= nu /
-    /// (gamma + t) with nu = max(beta² L sigma² / (2 b (beta c - 1)), gamma (F(w_0) - F*)).
+    /// Rates beta / (gamma + t), t from 0, with beta > 1 / c and beta / gamma <= 1 / L (Theorem 4.7): E F(w_t) - F* <=
+    /// nu / (gamma + t) with nu = max(beta² L sigma² / (2 b (beta c - 1)), gamma (F(w_0) - F*)).
     DecreasingRate {
         /// nu.
         numerator: f64,
@@ -145,12 +142,9 @@ pub(crate) fn floor_per_rate(constants: &Constants, noise: f64) -> f64 {
 /// Hessian at w*.
 ///
 /// Rates beta / t give t^(-min(1, 2 beta c)), and without noise t^(-2 beta c), where momentum makes beta 1 / (1 - mu)
-/// times as
-/// large; rates that fall as 1 / sqrt(t) give their own power, since the error follows its floor; halving at a
-/// multiple of the
-/// known floor takes twice as long each time, which is 1 / t. What other schedules do is no power of t, or not one
-/// that theory
-/// gives.
+/// times as large; rates that fall as 1 / sqrt(t) give their own power, since the error follows its floor; halving at a
+/// multiple of the known floor takes twice as long each time, which is 1 / t. What other schedules do is no power of t,
+/// or not one that theory gives.
 pub(crate) fn power(curve: &CurveConfig, spectrum: &[f64]) -> Option<f64> {
     let momentum = Momentum::of(curve.optimizer.as_ref())?.momentum;
     let c = spectrum.iter().copied().fold(f64::INFINITY, f64::min);

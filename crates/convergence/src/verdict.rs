@@ -1,10 +1,8 @@
 //! What the theorems and a path say together.
 //!
 //! A statement about every update at once has to allow for chance at every one of them, and a table of many curves for
-//! each of
-//! those. The level of 5 % is therefore that of a family of curves, all that an experiment has: one experiment in
-//! twenty, at
-//! most, calls a curve wrong although theory is right.
+//! each of those. The level of 5 % is therefore that of a family of curves, all that an experiment has: one experiment
+//! in twenty, at most, calls a curve wrong although theory is right.
 
 use crate::statistics::{confidence_half_width, student_quantile};
 use crate::{Arithmetic, Band, Bound, Trace};
@@ -44,8 +42,7 @@ pub enum Verdict {
         /// The largest rate so far.
         rate: f64,
         /// 2 / L, beyond which plain gradient descent grows along the steepest direction of F; `None` where L is not
-        /// known and
-        /// for other optimizers, whose limits differ.
+        /// known and for other optimizers, whose limits differ.
         limit: Option<f64>,
     },
 }
@@ -58,12 +55,10 @@ pub(crate) fn last_digits(start: f64, arithmetic: &Arithmetic) -> f64 {
 impl Verdict {
     /// What the path of one of `family` curves says of a bound.
     ///
-    /// At each of m evaluations the mean is compared with the bound by a one-sided test of Student at the level 5 % / (family m)
-    /// (Bonferroni): with R repeats the mean less the quantile of R - 1 degrees of freedom times its standard error has to
-    /// be below
-    /// the bound. Errors are never negative and have their tail above, which makes Student's statistic err on the other
-    /// side: the
-    /// test keeps its level with few repeats and heavy tails too.
+    /// At each of m evaluations the mean is compared with the bound by a one-sided test of Student at the level 5 % /
+    /// (family m) (Bonferroni): with R repeats the mean less the quantile of R - 1 degrees of freedom times its
+    /// standard error has to be below the bound. Errors are never negative and have their tail above, which makes
+    /// Student's statistic err on the other side: the test keeps its level with few repeats and heavy tails too.
     pub fn of(trace: &Trace, bound: &Bound, family: usize, arithmetic: &Arithmetic) -> Self {
         if trace.is_noisy && trace.repeats < 2 {
             return Self::TooFewRepeats;
@@ -89,8 +84,7 @@ impl Verdict {
         }
         // Where the digits have ended, the ratio would be one of rounding.
         let (until, tightness) = evaluations()
-            .filter(|(_, band)| band.mean > digits)
-            .last()
+            .rfind(|(_, band)| band.mean > digits)
             .map_or((0, 1.0), |(t, band)| (t, bound.at(t) / band.mean));
         Self::Holds { tightness, until }
     }

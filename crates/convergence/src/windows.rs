@@ -16,10 +16,9 @@ const LONGEST: usize = 16;
 
 impl Window {
     /// The windows of a path: one evaluation, one, two, four, ... until a sixteenth of the path, then as long ones to
-    /// its
-    /// end. Short ones at the start see what changes fast; there are some twenty to thirty in all, so that a
-    /// statement about
-    /// each of them costs little power, and an average over time has less of a tail than a single error.
+    /// its end. Short ones at the start see what changes fast; there are some twenty to thirty in all, so that a
+    /// statement about each of them costs little power, and an average over time has less of a tail than a single
+    /// error.
     pub(crate) fn all(evaluations: usize, repeats: usize) -> Vec<Self> {
         let longest = (evaluations / LONGEST).max(1);
         let mut windows: Vec<Self> = Vec::new();

@@ -2,7 +2,7 @@
 
 use nalgebra::{Matrix3, Vector3};
 
-use super::{Exact, Momentum};
+use super::{Exact, MOST_WORK, Momentum};
 use crate::Trace;
 
 /// A direction of a quadratic.
@@ -39,8 +39,12 @@ impl AdditiveNoise {
         trace: Option<&Trace>,
     ) -> Exact {
         let noise = batch.map_or(0.0, |batch| self.variance / batch as f64);
+        let updates = trace.map_or(0, |trace| trace.rates.len());
+        let work = (updates * self.directions.len()) as f64 * if momentum.momentum > 0.0 { 16.0 } else { 4.0 };
+        let is_affordable = work <= MOST_WORK;
         Exact {
-            path: trace.map(|trace| self.path(momentum, noise, &trace.rates, &trace.times)),
+            path: trace.filter(|_| is_affordable).map(|trace| self.path(momentum, noise, &trace.rates, &trace.times)),
+            left_out: (!is_affordable).then_some((work, MOST_WORK)),
             floor: rate.filter(|_| batch.is_some()).and_then(|rate| self.floor(momentum, noise, rate)),
             factor: rate.filter(|_| batch.is_none()).map(|rate| self.factor(momentum, rate)),
             ..Exact::default()
@@ -57,7 +61,11 @@ impl AdditiveNoise {
             for (error, time) in path.iter_mut().zip(times) {
                 for rate in &rates[made..*time as usize] {
                     let step = Step::new(direction.eigenvalue, *rate, momentum);
-                    moments = step.matrix() * moments + step.of_noise() * noise;
+                    if momentum.momentum > 0.0 {
+                        moments = step.matrix() * moments + step.of_noise() * noise;
+                    } else {
+                        moments[0] = step.a * step.a * moments[0] + step.of_noise()[0] * noise;
+                    }
                 }
                 made = *time as usize;
                 *error += moments[0] / 2.0;
@@ -85,13 +93,12 @@ impl AdditiveNoise {
 }
 
 /// One update of the error e and the velocity v in a direction, with noise xi in its gradient: with x = sqrt(lambda) e,
-/// so that F
-/// is x² / 2, and y = v / sqrt(lambda),
+/// so that F is x² / 2, and y = v / sqrt(lambda),
 ///
 /// x' = a x + b y + s sqrt(lambda) xi, y' = x + mu y + xi / sqrt(lambda),
 ///
-/// where a = 1 - eta lambda, b = -eta lambda mu, s = -eta, or with a look-ahead a = 1 - eta lambda (1 + mu),
-/// b = -eta lambda mu², s = -eta (1 + mu).
+/// where a = 1 - eta lambda, b = -eta lambda mu, s = -eta, or with a look-ahead a = 1 - eta lambda (1 + mu), b = -eta
+/// lambda mu², s = -eta (1 + mu).
 struct Step {
     a: f64,
     b: f64,

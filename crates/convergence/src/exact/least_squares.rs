@@ -86,8 +86,7 @@ impl LeastSquares {
     }
 
     /// The covariance C of a single sample's gradient, averaged over weights with the moments M and m: of the vectors
-    /// a_i = x_i (x_iᵀ e + r_i) it is the mean of a_i a_iᵀ less that of the product of their mean with itself, which
-    /// is
+    /// a_i = x_i (x_iᵀ e + r_i) it is the mean of a_i a_iᵀ less that of the product of their mean with itself, which is
     /// S e - l2 w* with S = Xᵀ X / n. Without m only the part of second order in e.
     fn covariance(&self, second: &DMatrix<f64>, mean: Option<&DVector<f64>>) -> DMatrix<f64> {
         let n = self.features.nrows();
@@ -112,15 +111,13 @@ impl LeastSquares {
         covariance
     }
 
-    /// The constant rate from which on E |w - w*|² grows without end, though 2 / L may be larger: the noise that
-    /// grows with the
-    /// weights wins. `None` where it would take more than `most` multiplications.
+    /// The constant rate from which on E |w - w*|² grows without end, though 2 / L may be larger: the noise that grows
+    /// with the weights wins. `None` where it would take more than `most` multiplications.
     ///
     /// With L M = H M + M H and N M = H M H + C(M) / b an update takes M to M - eta L M + eta² N M. It keeps positive
-    /// matrices
-    /// positive, so its largest eigenvalue has a positive eigenvector, and passes 1 where L M = eta N M: at eta =
-    /// 1 / the
-    /// largest eigenvalue of the inverse of L times N, which also keeps them positive. By the power iteration.
+    /// matrices positive, so its largest eigenvalue has a positive eigenvector, and passes 1 where L M = eta N M: at
+    /// eta = 1 / the largest eigenvalue of the inverse of L times N, which also keeps them positive. By the power
+    /// iteration.
     pub(crate) fn stability_limit(&self, batch: usize, most: f64) -> Option<f64> {
         if self.work() * MOST_ITERATIONS as f64 > most {
             return None;

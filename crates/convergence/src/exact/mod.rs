@@ -1,8 +1,7 @@
 //! Expectations that can be computed exactly: second moments of w - w* from update to update.
 //!
 //! They need rates that are known beforehand, and gradients that are linear in w: quadratics with noise that is the
-//! same
-//! everywhere, and least squares with samples drawn with replacement.
+//! same everywhere, and least squares with samples drawn with replacement.
 
 mod additive;
 mod least_squares;

@@ -1,6 +1,5 @@
 //! A linear model with an L2 penalty, F(w) = mean of l(x_iᵀ w, y_i) + l2 |w|² / 2, for any loss l: what linear and
-//! logistic
-//! regression share.
+//! logistic regression share.
 
 use burn::tensor::Tensor;
 use nalgebra::DVector;
@@ -18,9 +17,8 @@ pub(super) struct PerSample {
 }
 
 /// What rounding may have done to the computed gradient at w, a bound: `slopes` are the derivatives l'(x_iᵀ w),
-/// `curvature` the
-/// largest second derivative of l. A product of d terms is off by d units in the last place, and the sum over n
-/// samples by n.
+/// `curvature` the largest second derivative of l. A product of d terms is off by d units in the last place, and the
+/// sum over n samples by n.
 pub(super) fn rounding(
     samples: &Samples,
     weights: &DVector<f64>,
@@ -61,8 +59,7 @@ impl LinearModel {
     }
 
     /// Gradient and loss, less `minimum`, of a mini-batch for each row; `loss` gets the products `[R, b]` and the
-    /// targets
-    /// `[R, b]`.
+    /// targets `[R, b]`.
     pub(super) fn sampled(
         &self,
         weights: Tensor<2>,
@@ -83,8 +80,7 @@ impl LinearModel {
     }
 
     /// The variance of a single sample's gradient f_i x_i + p about the full one, for slopes f `[R, n]` and p = l2 w:
-    /// the mean
-    /// over the samples of |f_i x_i + p|², less |grad F|². `[R, d]` -> `[R]`.
+    /// the mean over the samples of |f_i x_i + p|², less |grad F|². `[R, d]` -> `[R]`.
     pub(super) fn variance(&self, weights: Tensor<2>, slopes: Tensor<2>, gradient: Tensor<2>) -> Tensor<1> {
         let n = self.data.samples() as f64;
         let common = weights.mul_scalar(self.l2);

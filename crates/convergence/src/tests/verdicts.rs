@@ -63,7 +63,7 @@ fn a_bound_that_is_a_fifth_too_low_is_found_where_it_is_tight() {
         let bound = Bound::of(config, curve.constants.as_ref(), 0.8, 1.0).unwrap();
         matches!(Verdict::of(&curve.trace, &bound, 1, &arithmetic()), Verdict::Broken { .. })
     });
-    // One update's interval of 3.7 standard errors is a third of the mean wide; the excess is a quarter, at 300 updates.
+    // The interval of an update reaches a third of the mean down; the excess is a quarter, at each of 300 updates.
     assert!(found.count() >= 15);
 }
 

@@ -59,8 +59,7 @@ fn paths(made: &Made) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The columns of the summary, in its order. A fit has four: its value, the half-width of its 95 % interval, the same
-/// fit to
-/// the exact expectation, and what theory says it becomes in the end.
+/// fit to the exact expectation, and what theory says it becomes in the end.
 const SUMMARY: [&str; 25] = [
     "curve",
     "repeats",

@@ -192,8 +192,7 @@ fn agreement(curve: &CurveOutcome) -> String {
 }
 
 /// Why there is no bound, where one was broken, which bound a divergence broke, and what else has to be known of a
-/// curve: a line
-/// each.
+/// curve: a line each.
 pub(super) fn remarks(made: &Made) -> Vec<String> {
     let of_curve = |curve: &CurveOutcome| {
         let remarks = [reason(curve), difference(curve), unstable(curve), few_repeats(curve), left_out(curve)];
@@ -220,7 +219,8 @@ fn reason(curve: &CurveOutcome) -> Option<String> {
         (Verdict::Diverged { rate, limit: Some(limit), .. }, _) if rate > limit => {
             let (rate, limit) = apart(*rate, *limit);
             Some(format!(
-                "diverged, since the rate {rate} is beyond 2/L = {limit}: the steepest direction grows with every update"
+                "diverged, since the rate {rate} is beyond 2/L = {limit}: the steepest direction grows with every \
+                 update"
             ))
         }
         (Verdict::Diverged { rate, limit, .. }, _) => {
@@ -266,7 +266,7 @@ fn few_repeats(curve: &CurveOutcome) -> Option<String> {
 fn left_out(curve: &CurveOutcome) -> Option<String> {
     let (work, most) = curve.left_out?;
     Some(format!(
-        "the exact expectation is left out: it takes n d² multiplications an update, {} in all, more than {}",
+        "the exact expectation is left out: it takes {} multiplications, more than {}",
         number(work),
         number(most)
     ))
