@@ -129,5 +129,21 @@ mod tests {
             }
         }
         assert_eq!(Band::of_95(&[2.5]), Band { mean: 2.5, half_width: 0.0 });
+        // Also where squares leave the range of numbers.
+        let (large, small) = (Band::of_95(&[1e200, 3e200]), Band::of_95(&[1.0, 3.0]));
+        assert!((large.half_width / small.half_width / 1e200 - 1.0).abs() < 1e-12, "{large:?}");
+    }
+
+    #[test]
+    fn halls_statistic_is_the_one_by_hand() {
+        // Mean 1, standard deviation 2, third central moment (27 - 3) / 4 = 6; t = 1 and g / sqrt(n) = 0.375.
+        let moments = Skewed::of(&[0.0, 0.0, 0.0, 4.0]);
+        assert_eq!((moments.mean, moments.deviation, moments.skewness), (1.0, 2.0, 0.75));
+        let expected = 1.0 + 0.375 * 0.5 + 0.375 * 0.375 / 27.0;
+        assert!((moments.hall(0.0, 0.75) - expected).abs() < 1e-15);
+        // It rises with t, also far below, where a correction of second order would turn round.
+        let statistics: Vec<f64> = (0..40).map(|expected| moments.hall(f64::from(expected), 3.0)).collect();
+        assert!(statistics.windows(2).all(|pair| pair[0] >= pair[1]), "{statistics:?}");
+        assert_eq!(Skewed::of(&[2.0, 2.0]).hall(3.0, 1.0), f64::NEG_INFINITY);
     }
 }

@@ -143,6 +143,27 @@ fn every_schedule_by_time_has_its_exact_path() {
     for curve in &made {
         assert_eq!(curve.agreement, Some(Agreement::Agrees), "{}", curve.label);
     }
-    let by_loss = curve(4, "error-floor]\nrate = 0.4");
-    assert_eq!(curves(&experiment("repeats = 40\nsteps = 100", &[by_loss]))[0].exact, None);
+    let by_loss =
+        [curve(4, "error-floor]\nrate = 0.4"), curve(4, "reduce-on-plateau]\nrate = 0.4\nfactor = 0.5\npatience = 1")];
+    let made = curves(&experiment("repeats = 40\nsteps = 400", &by_loss));
+    assert!(made.iter().all(|curve| curve.exact.is_none() && curve.agreement.is_none()));
+    // Halving at a multiple of the known floor is 1 / t; what a plateau gives is no power.
+    assert_eq!((made[0].exponent.unwrap().limit, made[1].exponent), (Some(-1.0), None));
+}
+
+#[test]
+fn the_factor_in_the_end_is_that_of_the_hessian_at_the_minimum() {
+    let data = "data.generated = { samples = 60, features = 3, condition = 4.0 }";
+    for problem in ["linear-regression]\nl2 = 0.0", "logistic-regression]\nl2 = 0.05"] {
+        let head = format!("title = \"test\"\nsteps = 200\n[problem.{problem}\n{data}\n");
+        let made = curves(&(head + &curve(0, "constant]\nrate = 0.5")));
+        let Fit { value, half_width, exact, limit } = made[0].factor_per_step.unwrap();
+        assert_eq!(half_width, None, "{problem}: nothing is random");
+        assert!((value / limit.unwrap() - 1.0).abs() < 1e-3, "{problem}: {value}, in the end {limit:?}");
+        assert!(exact.is_none_or(|exact| (value / exact - 1.0).abs() < 1e-9), "{problem}: {value}, exact {exact:?}");
+        let c = made[0].constants.as_ref().unwrap().strong_convexity;
+        let of_c = (1.0 - 0.5 * c).powi(2);
+        // That of logistic regression's penalty alone is slower.
+        assert_eq!((limit.unwrap() / of_c - 1.0).abs() < 1e-9, problem.starts_with("linear"), "{limit:?}, {of_c}");
+    }
 }

@@ -120,6 +120,14 @@ fn a_rate_of_one_over_l_that_was_rounded_up_breaks_nothing() {
 }
 
 #[test]
+fn a_rate_that_is_a_little_too_large_is_told_with_the_digits_that_matter() {
+    let made = replicates(1, "steps = 20\n[problem.quadratic]\nspectrum = [1.0]", 0, 1.000_01);
+    assert_eq!(made[0].bound, Err("the rate 1.00001 is above 1/L = 1".into()));
+    let made = replicates(1, "steps = 20\n[problem.quadratic]\nspectrum = [4e9]", 0, 1e-9);
+    assert_eq!(made[0].bound, Err("the rate 1.000e-9 is above 1/L = 2.500e-10".into()));
+}
+
+#[test]
 fn means_that_hang_on_few_repeats_say_so() {
     // Close to where the second moment ceases to be finite, hardly any repeat sees what makes it.
     let data = "repeats = 200\nsteps = 400\n[problem.linear-regression.data.generated]\nsamples = 100\nfeatures = 3";
