@@ -31,8 +31,7 @@ fn an_experiment_prints_its_table_and_leaves_figures_numbers_and_a_report() {
     let workshop = Workshop::new();
     workshop.write("small.toml", QUADRATIC);
     let finished = workshop.kiln(&["converge", "small.toml"]).success();
-    for words in
-        ["a small experiment", "c = 0.5, L = 1, L/c = 2", "sigma² = 1 (exact)", "under the bound at every update"]
+    for words in ["a small experiment", "c = 0.5, L = 1, L/c = 2", "sigma² = 1 (exact)", "under the bound", "| agrees"]
     {
         assert!(finished.stdout.contains(words), "{words} is not in\n{}", finished.stdout);
     }
@@ -70,6 +69,29 @@ fn the_same_file_gives_the_same_numbers_and_pictures() {
             .map(|file| fs::read(workshop.path(&format!("out/{file}"))).unwrap())
     };
     assert!(made() == made());
+}
+
+#[test]
+fn a_curve_that_would_not_fit_into_memory_is_refused_with_its_numbers() {
+    let workshop = Workshop::new();
+    // Known from the file of the experiment, or when the data have been read.
+    let generated = "title = \"data\"\nsteps = 20\nrepeats = 20000\n[problem.linear-regression.data.generated]\n\
+                     samples = 100000\nfeatures = 2\n[[curves]]\nlabel = \"b\"\nbatch = 1\n\
+                     [curves.schedule.constant]\nrate = 0.1\n";
+    let rows: String = (0..2000).map(|row| format!("{row},{}\n", row * row % 7)).collect();
+    workshop.write("data.csv", format!("a,y\n{rows}"));
+    let read = "title = \"data\"\nsteps = 20\nrepeats = 100000\n[problem.linear-regression]\n\
+                data.csv = { path = \"data.csv\" }\n[[curves]]\nlabel = \"b\"\nbatch = 2\n\
+                [curves.schedule.constant]\nrate = 0.1\n";
+    for (text, words) in [
+        (generated, "needs 2000000000 numbers at once for the losses of all 100000 samples in 20000 repeats"),
+        (read, "curve `b` needs 200000000 numbers at once for the losses of all 2000 samples in 100000 repeats"),
+    ] {
+        workshop.write("large.toml", text);
+        let finished = workshop.kiln(&["converge", "large.toml"]);
+        assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+        assert!(finished.stderr.contains(words), "{}", finished.stderr);
+    }
 }
 
 #[test]
@@ -142,6 +164,13 @@ fn noise_that_grows_with_the_weights_is_reported_as_divergence() {
     assert_eq!(finished.code, Some(4), "{}", finished.stdout);
     assert!(finished.stdout.contains("diverged at step") && !finished.stdout.contains("floor"), "{}", finished.stdout);
     assert!(finished.stderr.contains("error: sampled: `b = 1` diverged"), "{}", finished.stderr);
+    // The expectation has no bound there, though 2/L is larger.
+    assert!(finished.stdout.contains("the rate 0.9 is beyond"), "{}", finished.stdout);
+    assert!(
+        finished.stdout.contains("the expected error stays finite up to a constant rate of"),
+        "{}",
+        finished.stdout
+    );
 }
 
 #[test]
@@ -231,7 +260,7 @@ fn the_shipped_experiments_run_when_cut_short() {
             let arguments = ["converge", name, "--set", "steps=60", "--set", "repeats=30", "--output", "out"];
             let table = workshop.kiln(&arguments).success().stdout;
             // A wrong word in the report of an experiment would be a wrong word on somebody's slide.
-            for wrong in ["ABOVE", "NaN", "inf"] {
+            for wrong in ["ABOVE", "DIFFERS", "NaN", "inf"] {
                 assert!(!table.contains(wrong), "{wrong}: {table}");
             }
         }

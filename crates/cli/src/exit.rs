@@ -26,7 +26,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// Bad file or data.
     Data = 3,
-    /// The training diverged.
+    /// The training diverged, or a descent broke its theorem.
     Diverged = 4,
     /// No such device, or it failed, or computes something else.
     Device = 5,
@@ -83,7 +83,7 @@ impl Exit {
             return Some(Self::Device);
         }
         match error.downcast_ref() {
-            Some(LabError::BatchTooLarge { .. }) => return Some(Self::Usage),
+            Some(LabError::BatchTooLarge { .. } | LabError::TooLarge { .. }) => return Some(Self::Usage),
             Some(LabError::Device(_)) => return Some(Self::Device),
             _ => {}
         }

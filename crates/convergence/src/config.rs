@@ -8,6 +8,8 @@ use kiln_settings::Violation;
 use kiln_settings::{ConfigErrors, ConfigFileError, Override, Source, read, read_source};
 use serde::{Deserialize, Serialize};
 
+use crate::data::DataConfig;
+use crate::memory::too_large;
 use crate::problem::ProblemConfig;
 
 /// What a file of the lab is.
@@ -60,6 +62,10 @@ pub struct Experiment {
     /// Updates between two losses that schedules are given as validation losses: the objective itself. Default `10`.
     #[serde(default = "ten")]
     pub validate_every: u64,
+    /// Updates between two evaluations of F on all samples; figures, numbers and verdicts have the evaluated updates
+    /// alone. A schedule that asks for F - F* at every update is given it all the same. Default `1`.
+    #[serde(default = "evaluate_every")]
+    pub evaluate_every: u64,
 }
 
 /// How the axes of a figure are divided.
@@ -90,8 +96,8 @@ pub struct CurveConfig {
     /// A problem of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<ProblemConfig>,
-    /// Whether the schedule is given the problem's constants; without them it has to estimate, as on a network.
-    /// Default `true`.
+    /// Whether the schedule is given the problem's constants; without them it has to estimate, as on a network. Default
+    /// `true`.
     #[serde(default = "yes")]
     pub tell_constants: bool,
     /// Whether it is meant to diverge; another curve's divergence is a failure of the run. Default `false`.
@@ -100,6 +106,10 @@ pub struct CurveConfig {
 }
 
 fn one() -> u64 {
+    1
+}
+
+fn evaluate_every() -> u64 {
     1
 }
 
@@ -179,8 +189,10 @@ impl Experiment {
         if !(10..=MOST_STEPS).contains(&self.steps) {
             violations.push(Violation::new("steps", format!("must be from 10 to {MOST_STEPS}, is {}", self.steps)));
         }
-        if self.validate_every == 0 {
-            violations.push(Violation::new("validate-every", "must be 1 or more, is 0"));
+        for (key, updates) in [("validate-every", self.validate_every), ("evaluate-every", self.evaluate_every)] {
+            if updates == 0 {
+                violations.push(Violation::new(key, "must be 1 or more, is 0"));
+            }
         }
         violations.extend(self.thresholds());
         violations.extend(self.problem.iter().flat_map(ProblemConfig::validate).map(|v| v.under("problem")));
@@ -237,9 +249,6 @@ impl Experiment {
 /// They lie side by side in memory.
 const MOST_REPEATS: usize = 100_000;
 
-/// The features of all mini-batches of an update lie side by side in memory.
-const MOST_DRAWN: usize = 10_000_000;
-
 /// Every error of every update is kept.
 const MOST_STEPS: u64 = 1_000_000;
 
@@ -254,13 +263,15 @@ fn rules_of_optimizer(optimizer: &OptimizerConfig) -> Vec<Violation> {
     violations
 }
 
+/// Data in files are looked at when they have been read.
 fn batch_fits(batch: Option<usize>, repeats: usize, problem: &ProblemConfig) -> Option<Violation> {
-    let batch = batch?;
-    if problem.data().is_some() && batch.saturating_mul(repeats) > MOST_DRAWN {
-        let message = format!("times {repeats} repeats is more than {MOST_DRAWN} samples an update");
-        return Some(Violation::new("batch", message).with_help("fewer repeats, or a smaller batch"));
+    let samples = problem.data().and_then(DataConfig::known_samples);
+    if let Some(footprint) = problem.known_footprint()
+        && let Some((message, help)) = too_large(repeats, batch, samples, footprint)
+    {
+        return Some(Violation::new("batch", message).with_help(help));
     }
-    let samples = problem.data()?.known_samples()?;
+    let (batch, samples) = batch.zip(samples)?;
     (batch > samples).then(|| {
         Violation::new("batch", format!("must be at most the number of samples ({samples}), is {batch}"))
             .with_help("leave `batch` out for the full gradient")

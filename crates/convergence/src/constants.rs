@@ -39,6 +39,11 @@ impl Constants {
     }
 }
 
+/// A matrix that is symmetric but for its last digits, without them.
+pub(crate) fn symmetric(matrix: &DMatrix<f64>) -> DMatrix<f64> {
+    (matrix + matrix.transpose()) * 0.5
+}
+
 /// Smallest and largest eigenvalue of a symmetric matrix.
 pub(crate) fn extreme_eigenvalues(matrix: &DMatrix<f64>) -> (f64, f64) {
     let eigenvalues = matrix.clone().symmetric_eigenvalues();

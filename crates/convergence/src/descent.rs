@@ -2,16 +2,17 @@
 
 use burn::tensor::Tensor;
 use kiln_optimization::optimizers::{Moving, OptimizerConfig, ParameterView, Rate, SgdConfig, Slots, UpdateRule};
-use kiln_optimization::schedules::{Schedule, Theory};
+use kiln_optimization::schedules::{Schedule, ScheduleConfig, Theory};
 use kiln_parameters::Role;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::device::numbers;
+use crate::memory::too_large;
 use crate::problem::{Problem, Sampled};
 use crate::statistics::{Band, confidence_half_width};
 use crate::theorems::floor_per_rate;
-use crate::{Arithmetic, CurveConfig, LabError, Variance};
+use crate::{Arithmetic, CurveConfig, LabError, Variance, Window};
 
 /// Errors this many times the first one, or the first rate's error floor if that is higher, are no convergence.
 const DIVERGED: f64 = 1e6;
@@ -35,6 +36,8 @@ pub(crate) struct Descent<'a> {
     pub(crate) steps: u64,
     /// Updates between two losses that schedules are given as validation losses.
     pub(crate) validate_every: u64,
+    /// Updates between two evaluations of F on all samples.
+    pub(crate) evaluate_every: u64,
     /// Where to compute.
     pub(crate) arithmetic: &'a Arithmetic,
 }
@@ -44,10 +47,16 @@ pub(crate) struct Descent<'a> {
 pub struct Trace {
     /// R.
     pub repeats: usize,
-    /// The mean of F(w_t) - F* over the repeats with its 95 % confidence, t = 0, 1, ...
+    /// Whether the gradients are random, so that a mean says something and one path doesn't.
+    pub is_noisy: bool,
+    /// The updates t after which F was evaluated: 0, every `evaluate-every`th, the last.
+    pub times: Vec<u64>,
+    /// The mean of F(w_t) - F* over the repeats with its 95 % confidence, at each of `times`.
     pub error: Vec<Band>,
-    /// The same means over groups of repeats, `[group][t]`.
+    /// The same means over groups of repeats, `[group][evaluation]`.
     pub groups: Vec<Vec<f64>>,
+    /// Averages over time of each repeat; those that a divergence came before are left out.
+    pub windows: Vec<Window>,
     /// The mean over the repeats of the rate of each update.
     pub rates: Vec<f64>,
     /// F(w_t) - F* of each repeat, averaged over the last quarter of the updates.
@@ -56,6 +65,13 @@ pub struct Trace {
     pub variance: Option<f64>,
     /// After how many updates the error left every bound, if it did.
     pub diverged: Option<u64>,
+}
+
+impl Descent<'_> {
+    /// How often F is evaluated.
+    fn evaluations(&self) -> usize {
+        (self.steps / self.evaluate_every + u64::from(!self.steps.is_multiple_of(self.evaluate_every)) + 1) as usize
+    }
 }
 
 /// Descends from the problem's start; `proceed` is given the number of updates made and may stop it.
@@ -68,11 +84,22 @@ pub(crate) fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64) -> boo
     {
         return Err(LabError::BatchTooLarge { label: descent.curve.label.clone(), batch, samples });
     }
+    let Descent { problem, curve, repeats, .. } = *descent;
+    if let Some((what, help)) = too_large(repeats, curve.batch, problem.samples(), problem.footprint()) {
+        return Err(LabError::TooLarge { label: curve.label.clone(), what, help });
+    }
     let mut walk = Walk::new(descent);
     walk.variance_at_minimum = walk.measured_at_minimum()?;
     for t in 0..=descent.steps {
-        let errors = numbers(descent.problem.excess(walk.evaluated()))?;
-        walk.record(&errors, t);
+        let is_evaluated = t.is_multiple_of(descent.evaluate_every) || t == descent.steps;
+        let errors = if is_evaluated || walk.schedules_need_errors(t) {
+            numbers(descent.problem.excess(walk.evaluated()))?
+        } else {
+            Vec::new()
+        };
+        if is_evaluated {
+            walk.record(&errors, t);
+        }
         if walk.trace.diverged.is_some() || t == descent.steps {
             break;
         }
@@ -81,9 +108,7 @@ pub(crate) fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64) -> boo
             return Err(LabError::Stopped);
         }
     }
-    let quarter = (descent.steps - descent.steps * 3 / 4 + 1) as f64;
-    walk.trace.late_errors.iter_mut().for_each(|sum| *sum /= quarter);
-    Ok(walk.trace)
+    Ok(walk.finished())
 }
 
 /// A descent on its way.
@@ -131,6 +156,9 @@ impl<'a> Walk<'a> {
             variance_at_minimum: 0.0,
             trace: Trace {
                 repeats: rows,
+                is_noisy: curve.batch.is_some(),
+                times: Vec::new(),
+                windows: Window::all(descent.evaluations(), rows),
                 error: Vec::new(),
                 groups: vec![Vec::new(); rows.min(GROUPS)],
                 rates: Vec::new(),
@@ -162,7 +190,12 @@ impl<'a> Walk<'a> {
             trace.diverged = Some(t);
             return;
         }
+        let evaluation = trace.error.len();
         trace.error.push(band);
+        trace.times.push(t);
+        if let Some(window) = trace.windows.iter_mut().find(|window| evaluation < window.end) {
+            window.add(errors);
+        }
         let groups = trace.groups.len();
         for (index, group) in trace.groups.iter_mut().enumerate() {
             let members = &errors[index * errors.len() / groups..(index + 1) * errors.len() / groups];
@@ -171,6 +204,30 @@ impl<'a> Walk<'a> {
         if t >= self.descent.steps * 3 / 4 {
             trace.late_errors.iter_mut().zip(errors).for_each(|(sum, error)| *sum += error);
         }
+    }
+
+    /// The path with all that is an average over time.
+    fn finished(mut self) -> Trace {
+        let trace = &mut self.trace;
+        let late = trace.times.iter().filter(|t| **t >= self.descent.steps * 3 / 4).count() as f64;
+        trace.late_errors.iter_mut().for_each(|sum| *sum /= late);
+        let evaluations = trace.error.len();
+        trace.windows.retain(|window| window.end <= evaluations);
+        self.trace
+    }
+
+    /// Whether a schedule is given F at this update, evaluated for the figure or not.
+    fn schedules_need_errors(&self, t: u64) -> bool {
+        let Descent { curve, validate_every, .. } = *self.descent;
+        !curve.schedule.is_by_time()
+            && (curve.batch.is_none() || self.knows_floor() || t.is_multiple_of(validate_every))
+    }
+
+    /// Whether the schedule asks for F - F* at every update, and is given it.
+    fn knows_floor(&self) -> bool {
+        let Descent { problem, curve, .. } = *self.descent;
+        let asks = matches!(curve.schedule, ScheduleConfig::ErrorFloor(_));
+        asks && curve.tell_constants && problem.constants().is_some()
     }
 
     fn update(&mut self, errors: &[f64], t: u64) -> Result<(), LabError> {
@@ -225,7 +282,7 @@ impl<'a> Walk<'a> {
         }
         let constants = problem.constants();
         let minimum = constants.map_or(0.0, |constants| constants.minimum);
-        let floors = self.floors_per_rate().filter(|_| curve.tell_constants);
+        let floors = self.floors_per_rate().filter(|_| self.knows_floor());
         for (row, schedule) in self.schedules.iter_mut().enumerate() {
             if t > 0 && t.is_multiple_of(validate_every) {
                 schedule.observe_validation(errors[row] + minimum);
@@ -257,7 +314,10 @@ impl<'a> Walk<'a> {
     /// The rate of this update, for each weight where repeats differ.
     fn rate(&mut self) -> Rate {
         let rates: Vec<f64> = self.schedules.iter_mut().map(|schedule| schedule.next_rate()).collect();
-        self.trace.rates.push(rates.iter().sum::<f64>() / rates.len() as f64);
+        // The sum of equal numbers is rounded.
+        let are_equal = rates.windows(2).all(|pair| pair[0] == pair[1]);
+        let mean = if are_equal { rates[0] } else { rates.iter().sum::<f64>() / rates.len() as f64 };
+        self.trace.rates.push(mean);
         if let [rate] = rates[..] {
             return Rate::Same(rate);
         }

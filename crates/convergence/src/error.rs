@@ -45,6 +45,16 @@ pub enum LabError {
         /// n.
         samples: usize,
     },
+    /// A curve would take more memory than is allowed.
+    #[error("curve `{label}` {what}; {help}")]
+    TooLarge {
+        /// The curve.
+        label: String,
+        /// What would be too large.
+        what: String,
+        /// What helps.
+        help: &'static str,
+    },
     /// Newton's method did not come to the minimum.
     #[error("no minimum was found: after {steps} steps of Newton's method the gradient's norm is still {norm:.3e}")]
     NoMinimum {

@@ -1,8 +1,8 @@
 //! How many updates an error takes.
 
-use crate::fits::steps_to;
-use crate::statistics::{Band, Line};
-use crate::{Estimate, Trace};
+use crate::fits::over_groups;
+use crate::statistics::Line;
+use crate::{Fit, Trace};
 
 /// The updates until each of some errors is reached.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,37 +11,41 @@ pub struct IterationsTo {
     pub reached: Vec<(f64, Option<u64>)>,
     /// Updates for each factor e of 1 / epsilon: the slope against ln(1 / epsilon), a straight line where convergence
     /// is geometric.
-    pub per_e_fold: Option<Estimate>,
+    pub per_e_fold: Option<Fit>,
     /// The exponent p of updates that grow as (1 / epsilon)^p: the slope of both logarithms.
-    pub exponent: Option<Estimate>,
+    pub exponent: Option<Fit>,
 }
 
-/// Counts the updates of a curve to each of `epsilons`.
-pub(crate) fn iterations_to(trace: &Trace, epsilons: &[f64]) -> IterationsTo {
-    let reached_by = |errors: &[f64]| -> Vec<(f64, Option<u64>)> {
-        epsilons.iter().map(|epsilon| (*epsilon, steps_to(errors.iter().copied(), *epsilon))).collect()
+/// Counts the updates of a curve to each of `epsilons`; `factor` and `exponent` are what theory gives for the factor of
+/// the error with each update and for its power of the updates in the end.
+pub(crate) fn iterations_to(
+    trace: &Trace,
+    epsilons: &[f64],
+    exact: Option<&[f64]>,
+    factor: Option<f64>,
+    exponent: Option<f64>,
+) -> IterationsTo {
+    let reached_by = |errors: &[f64]| -> Vec<Option<u64>> {
+        epsilons.iter().map(|epsilon| steps_to(&trace.times, errors, *epsilon)).collect()
     };
     let mean: Vec<f64> = trace.error.iter().map(|band| band.mean).collect();
     let reached = reached_by(&mean);
-    let of_groups: Vec<_> = trace.groups.iter().map(|group| reached_by(group)).collect();
+    let all = trace.groups.iter().map(|group| reached_by(group)).chain([reached.clone()]);
+    let all: Vec<_> = all.chain(exact.map(reached_by)).collect();
     // A group that misses an error that others reach would be fitted to other points.
-    let reached_by_all =
-        |index: &usize| reached[*index].1.is_some() && of_groups.iter().all(|group| group[*index].1.is_some());
-    let common = (0..epsilons.len()).take_while(reached_by_all).count();
-    let fit = |point: &dyn Fn(f64, u64) -> (f64, f64)| {
-        let line = |reached: &[(f64, Option<u64>)]| {
-            let points: Vec<_> = reached[..common]
-                .iter()
-                .filter_map(|(epsilon, steps)| steps.filter(|steps| *steps > 0).map(|steps| point(*epsilon, steps)))
-                .collect();
-            Line::through(&points)
-        };
-        let whole = line(&reached)?;
-        let slopes: Vec<f64> = of_groups.iter().filter_map(|reached| line(reached)).map(|line| line.slope).collect();
-        let error = if slopes.len() > 1 { Band::of(&slopes, 1.0).half_width } else { whole.slope_error };
-        Some(Estimate { value: whole.slope, error })
+    let common = (0..epsilons.len()).take_while(|index| all.iter().all(|reached| reached[*index].is_some())).count();
+    let line = |errors: &[f64], y: fn(f64) -> f64| {
+        let points = epsilons[..common].iter().zip(reached_by(errors));
+        let points = points.filter_map(|(epsilon, steps)| Some((-epsilon.ln(), y(steps.filter(|t| *t > 0)? as f64))));
+        Line::through(&points.collect::<Vec<_>>())
     };
-    let per_e_fold = fit(&|epsilon, steps| (-epsilon.ln(), steps as f64));
-    let exponent = fit(&|epsilon, steps| (-epsilon.ln(), (steps as f64).ln()));
-    IterationsTo { reached, per_e_fold, exponent }
+    let fit = |y: fn(f64) -> f64, limit: Option<f64>| over_groups(trace, exact, limit, |errors| line(errors, y));
+    let per_e_fold = fit(|steps| steps, factor.map(|factor| -1.0 / factor.ln()));
+    let exponent = fit(f64::ln, exponent.map(|exponent| -1.0 / exponent));
+    IterationsTo { reached: epsilons.iter().copied().zip(reached).collect(), per_e_fold, exponent }
+}
+
+/// The first update after which `errors` is at most `epsilon`, of those at which F was evaluated.
+fn steps_to(times: &[u64], errors: &[f64], epsilon: f64) -> Option<u64> {
+    errors.iter().position(|error| *error <= epsilon).map(|index| times[index])
 }

@@ -1,34 +1,45 @@
 //! The lab: gradient descent and mini-batch stochastic gradient descent on problems whose constants are known, with
-//! the very
-//! schedules and optimizers that train the language models, compared with their theorems.
+//! the very schedules and optimizers that train the language models, compared with their theorems.
 //!
 //! An [`Experiment`] is one TOML file: a problem and some curves. Data goes one way: [`data`] to a [`problem`], its
-//! [`Constants`] and a descent in R independent repeats to a mean with its band, the bound that the theorems give,
-//! fits, and a
-//! [`CurveOutcome`] with all of it. Nothing here prints or draws.
+//! [`Constants`] and a descent in R independent repeats to a mean with its band; the bound that the theorems give and
+//! the [`exact`] expectation where it can be computed; fits, each beside the same fit to the exact curve; a [`Verdict`]
+//! on the bound and an [`Agreement`] with the expectation, both on all updates at once; and a [`CurveOutcome`] with all
+//! of it. Nothing here prints or draws.
 
+mod agreement;
 mod config;
 mod constants;
 pub mod data;
 mod descent;
 mod device;
 mod error;
+pub mod exact;
 mod fits;
 mod iterations;
+mod memory;
+mod numbers;
 mod outcome;
 pub mod problem;
 mod statistics;
 #[cfg(test)]
 mod tests;
 mod theorems;
+mod verdict;
+mod windows;
 
+pub use agreement::{Agreement, FewRepeats};
 pub use config::{Axes, CurveConfig, Experiment, LabFile, Lecture};
 pub use constants::{Constants, Variance};
 pub use descent::Trace;
 pub use device::Arithmetic;
 pub use error::LabError;
-pub use fits::Estimate;
+pub use fits::Fit;
 pub use iterations::IterationsTo;
-pub use outcome::{CurveOutcome, ExperimentOutcome, Progress, Verdict, run};
+pub use memory::Footprint;
+pub use numbers::{apart, number};
+pub use outcome::{CurveOutcome, ExperimentOutcome, Progress, run};
 pub use statistics::Band;
 pub use theorems::{Bound, Theorem};
+pub use verdict::Verdict;
+pub use windows::Window;

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use kiln_optimization::schedules::Follows;
-
+use crate::agreement::few_repeats;
 use crate::descent::{Descent, descend};
-use crate::fits::{floor, power_law, rate_per_step};
+use crate::exact::{AdditiveNoise, Exact, Momentum};
+use crate::fits::{factor_per_step, floor, power_law};
 use crate::iterations::iterations_to;
 use crate::problem::{Problem, ProblemConfig};
-use crate::statistics::Band;
-use crate::theorems::{Theorem, exact_quadratic, is_plain};
-use crate::{Arithmetic, Bound, Constants, CurveConfig, Estimate, Experiment, IterationsTo, LabError, Trace};
+use crate::theorems::{is_plain, power};
+use crate::{Agreement, Arithmetic, Bound, Constants, CurveConfig, Experiment, FewRepeats, Fit, IterationsTo};
+use crate::{LabError, Trace, Verdict};
 
 /// What came of an experiment.
 pub struct ExperimentOutcome {
@@ -30,59 +30,27 @@ pub struct CurveOutcome {
     pub trace: Trace,
     /// The bound, or why there is none.
     pub bound: Result<Bound, String>,
-    /// What theory gives exactly, where it does: E F(w_t) - F* of a quadratic at a constant rate.
+    /// What theory gives exactly, where it does: E F(w_t) - F* at each evaluation of the path.
     pub exact: Option<Vec<f64>>,
+    /// Multiplications that the exact expectation would have taken, and how many are allowed, where it was left out.
+    pub left_out: Option<(f64, f64)>,
     /// What the bound and the path say together.
     pub verdict: Verdict,
+    /// What the exact expectation and the path say together.
+    pub agreement: Option<Agreement>,
+    /// Where the mean hangs on few repeats.
+    pub few_repeats: Option<FewRepeats>,
+    /// The constant rate from which on E F grows without end, where that is known and may be below 2 / L.
+    pub stability_limit: Option<f64>,
     /// The factor of the error with each update; where geometric convergence is measured.
-    pub rate_per_step: Option<Estimate>,
-    /// What that factor is by the arithmetic of a quadratic in its slowest direction, (1 - eta c)².
-    pub exact_rate_per_step: Option<f64>,
-    /// The exponent of a power law; where the rates fall as a power of the updates or follow the error.
-    pub exponent: Option<Estimate>,
+    pub factor_per_step: Option<Fit>,
+    /// The exponent of a power law, where theory gives one.
+    pub exponent: Option<Fit>,
     /// The mean error over the last quarter of the updates; where the rate is constant, the gradient noisy, and the
     /// error at rest.
-    pub floor: Option<Estimate>,
-    /// The floor that a quadratic has exactly.
-    pub exact_floor: Option<f64>,
+    pub floor: Option<Fit>,
     /// Updates to given errors, if they were asked for.
     pub iterations: Option<IterationsTo>,
-}
-
-/// What a bound and a path say together.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Verdict {
-    /// At every update the mean, or the lower end of its confidence interval, lies under the bound.
-    Holds {
-        /// How many times the measured mean the bound is after update `until`.
-        tightness: f64,
-        /// The last update whose error is not mere rounding.
-        until: u64,
-    },
-    /// At some updates it does not.
-    Broken {
-        /// The first such update.
-        step: u64,
-        /// The mean there.
-        error: f64,
-        /// The bound there.
-        bound: f64,
-        /// How many updates there are at which it does not.
-        updates: usize,
-    },
-    /// There is no bound to compare with.
-    NoTheorem,
-    /// The error left every bound.
-    Diverged {
-        /// After this many updates.
-        step: u64,
-        /// The largest rate so far.
-        rate: f64,
-        /// 2 / L, beyond which plain gradient descent grows along the steepest direction of F; `None` where L is not
-        /// known and
-        /// for other optimizers, whose limits differ.
-        limit: Option<f64>,
-    },
 }
 
 /// How far an experiment is.
@@ -119,6 +87,7 @@ pub fn run(
             repeats: experiment.repeats,
             steps: experiment.steps,
             validate_every: experiment.validate_every,
+            evaluate_every: experiment.evaluate_every,
             arithmetic,
         };
         let before = experiment.steps * index as u64;
@@ -150,92 +119,57 @@ impl CurveOutcome {
         trace: Trace,
         arithmetic: &Arithmetic,
     ) -> Self {
+        let family = experiment.curves.len();
         let constants = problem.constants().cloned();
         let start = trace.error.first().map_or(0.0, |band| band.mean);
         let bound = Bound::of(curve, constants.as_ref(), trace.variance.unwrap_or(0.0), start);
         let limit =
             constants.as_ref().filter(|_| is_plain(curve.optimizer.as_ref())).map(|known| 2.0 / known.smoothness);
-        let is_one_path = curve.batch.is_some() && trace.repeats == 1;
-        let verdict = match bound.as_ref().ok().filter(|_| !is_one_path) {
+        let verdict = match &bound {
             _ if trace.diverged.is_some() => diverged(&trace, limit),
-            None => Verdict::NoTheorem,
-            Some(bound) => verdict(&trace, bound, arithmetic),
+            Err(_) => Verdict::NoTheorem,
+            Ok(bound) => Verdict::of(&trace, bound, family, arithmetic),
         };
-        let bound =
-            if is_one_path && bound.is_ok() { Err("one repeat says nothing of an expectation".into()) } else { bound };
-        let converged = trace.diverged.is_none() && constants.is_some();
-        let rate = curve.schedule.constant_rate().filter(|_| converged);
-        let quadratic = rate.zip(problem.spectrum()).filter(|_| is_plain(curve.optimizer.as_ref()));
-        let noise = curve.batch.map_or(0.0, |batch| trace.variance.unwrap_or(0.0) / batch as f64);
-        let at = |t: f64| quadratic.map(|(rate, spectrum)| exact_quadratic(spectrum, rate, noise, start, t));
-        let is_noisy = curve.batch.is_some();
-        let iterations =
-            (!experiment.iterations_to.is_empty()).then(|| iterations_to(&trace, &experiment.iterations_to));
+        let Exact { path: exact, left_out, floor: rest, factor, stability_limit } =
+            Exact::of(problem.model(), curve, &trace);
+        let path = exact.as_deref();
+        let converged = trace.diverged.is_none();
+        let spectrum = problem.spectrum().filter(|_| converged);
+        let rate = curve.schedule.constant_rate();
+        // That of the Hessian at w*, where it is not the same everywhere.
+        let local = || Some(AdditiveNoise::at_rest(spectrum?).factor(Momentum::of(curve.optimizer.as_ref())?, rate?));
+        let factor = if trace.is_noisy { None } else { factor.or_else(local) };
+        let power = spectrum.and_then(|spectrum| power(curve, spectrum));
+        let counted = |epsilons| iterations_to(&trace, epsilons, path, factor, power);
         Self {
             label: curve.label.clone(),
             problem: problem.describe(),
-            exact: quadratic.map(|_| (0..trace.error.len()).filter_map(|t| at(t as f64)).collect()),
-            rate_per_step: rate.filter(|_| !is_noisy).and_then(|_| rate_per_step(&trace)),
-            exact_rate_per_step: quadratic.filter(|_| !is_noisy).map(|(rate, spectrum)| slowest(spectrum, rate)),
-            exponent: if converged && has_a_power(curve.schedule.follows()) { power_law(&trace) } else { None },
-            // One path says nothing of a mean.
-            floor: rate.zip(constants.as_ref()).filter(|_| trace.repeats > 1).and_then(|(rate, known)| {
+            agreement: path.filter(|_| converged).map(|exact| Agreement::of(&trace, exact, family, arithmetic)),
+            factor_per_step: factor.filter(|_| converged).and_then(|limit| factor_per_step(&trace, path, Some(limit))),
+            exponent: power.and_then(|limit| power_law(&trace, path, Some(limit))),
+            floor: constants.as_ref().zip(rate.filter(|_| converged)).and_then(|(known, rate)| {
                 // The slowest direction has to have had its time, and none may grow.
-                let rested = rate * known.strong_convexity * experiment.steps as f64 / 4.0 >= 1.0;
-                if rested && rate * known.smoothness < 2.0 { floor(&trace) } else { None }
+                let has_rested = rate * known.strong_convexity * experiment.steps as f64 / 4.0 >= 1.0;
+                // One path says nothing of a mean.
+                let is_mean = trace.is_noisy && trace.repeats > 1;
+                let is_stable = rate * known.smoothness < 2.0;
+                if is_mean && has_rested && is_stable { floor(&trace, path, rest) } else { None }
             }),
-            exact_floor: quadratic
-                .filter(|(rate, spectrum)| is_noisy && spectrum.iter().all(|eigenvalue| rate * eigenvalue < 2.0))
-                .and_then(|_| at(f64::INFINITY)),
-            iterations,
+            iterations: Some(&experiment.iterations_to[..]).filter(|epsilons| !epsilons.is_empty()).map(counted),
+            few_repeats: few_repeats(&trace).filter(|_| trace.is_noisy && trace.repeats > 1),
+            left_out,
+            stability_limit,
+            exact,
             constants,
             bound,
             verdict,
             trace,
         }
     }
-
-    /// The floor that the theorem gives, where it gives one.
-    pub fn bound_floor(&self) -> Option<f64> {
-        match self.bound.as_ref().ok()?.theorem {
-            Theorem::ConstantRate { floor, .. } => Some(floor),
-            Theorem::FullGradient { .. } | Theorem::DecreasingRate { .. } => None,
-        }
-    }
-}
-
-/// Whether the error is to be expected to fall as a power of the updates: the rates do, or follow the error.
-fn has_a_power(rates: Follows) -> bool {
-    match rates {
-        Follows::PowerOfTime | Follows::Losses => true,
-        Follows::Time => false,
-    }
-}
-
-/// The largest factor of the error in any direction: (1 - eta lambda)².
-fn slowest(spectrum: &[f64], rate: f64) -> f64 {
-    spectrum.iter().map(|eigenvalue| (1.0 - rate * eigenvalue).powi(2)).fold(0.0, f64::max)
 }
 
 fn diverged(trace: &Trace, limit: Option<f64>) -> Verdict {
     // Rates may have fallen since: what broke stability is the largest.
     let rate = trace.rates.iter().copied().fold(0.0, f64::max);
     Verdict::Diverged { step: trace.diverged.unwrap_or_default(), rate, limit }
-}
-
-/// What a path says of a bound.
-pub(crate) fn verdict(trace: &Trace, bound: &Bound, arithmetic: &Arithmetic) -> Verdict {
-    // Below this the digits of the arithmetic have ended, and the error with them.
-    let digits = bound.start * if arithmetic.is_double() { 1e-15 } else { 1e-6 };
-    let is_above =
-        |(t, band): &(usize, &Band)| band.mean - band.half_width > bound.at(*t as u64) * (1.0 + 1e-9) + digits;
-    let steps = || trace.error.iter().enumerate();
-    if let Some((t, band)) = steps().find(is_above) {
-        let updates = steps().filter(is_above).count();
-        return Verdict::Broken { step: t as u64, error: band.mean, bound: bound.at(t as u64), updates };
-    }
-    // Where the digits have ended, the ratio would be one of rounding.
-    let measured = steps().rfind(|(_, band)| band.mean > digits);
-    let (until, tightness) = measured.map_or((0, 1.0), |(t, band)| (t as u64, bound.at(t as u64) / band.mean));
-    Verdict::Holds { tightness, until }
 }

@@ -1,14 +1,14 @@
 //! What the theory says must happen.
 //!
 //! F is strongly convex with constant c and its gradient Lipschitz continuous with constant L; a mini-batch of b
-//! samples gives an
-//! unbiased gradient of variance sigma² / b. The theorems are those of Bottou, Curtis and Nocedal, "Optimization
-//! Methods for
-//! Large-Scale Machine Learning", 2018, with mu = M_G = 1 and M = sigma² / b.
+//! samples gives an unbiased gradient of variance sigma² / b. The theorems are those of Bottou, Curtis and Nocedal,
+//! "Optimization Methods for Large-Scale Machine Learning", 2018, with mu = M_G = 1 and M = sigma² / b.
 
 use kiln_optimization::optimizers::OptimizerConfig;
 use kiln_optimization::schedules::{InverseTimeConfig, ScheduleConfig};
 
+use crate::exact::Momentum;
+use crate::numbers::apart;
 use crate::{Constants, CurveConfig};
 
 /// A theorem, with what it says for a curve.
@@ -27,9 +27,8 @@ pub enum Theorem {
         /// eta L sigma² / (2 c b).
         floor: f64,
     },
-    /// Rates beta / (gamma + t), t from 0, with beta > 1 / c and beta / gamma <= 1 / L (Theorem 4.7): E F(w_t) - F*
-    /// <= nu /
-    /// (gamma + t) with nu = max(beta² L sigma² / (2 b (beta c - 1)), gamma (F(w_0) - F*)).
+    /// Rates beta / (gamma + t), t from 0, with beta > 1 / c and beta / gamma <= 1 / L (Theorem 4.7): E F(w_t) - F* <=
+    /// nu / (gamma + t) with nu = max(beta² L sigma² / (2 b (beta c - 1)), gamma (F(w_0) - F*)).
     DecreasingRate {
         /// nu.
         numerator: f64,
@@ -71,6 +70,14 @@ impl Bound {
         Ok(Self { theorem, start })
     }
 
+    /// The floor of the theorem, if it has one.
+    pub fn floor(&self) -> Option<f64> {
+        match self.theorem {
+            Theorem::ConstantRate { floor, .. } => Some(floor),
+            Theorem::FullGradient { .. } | Theorem::DecreasingRate { .. } => None,
+        }
+    }
+
     /// The bound after t updates.
     pub fn at(&self, t: u64) -> f64 {
         let kept = |factor: f64| factor.powi(i32::try_from(t).unwrap_or(i32::MAX));
@@ -85,11 +92,7 @@ impl Bound {
 
 /// Whether an optimizer is what the theorems are about: the gradient times the rate, and nothing else.
 pub(crate) fn is_plain(optimizer: Option<&OptimizerConfig>) -> bool {
-    match optimizer {
-        None => true,
-        Some(OptimizerConfig::Sgd(sgd)) => sgd.momentum == 0.0 && sgd.weight_decay == 0.0,
-        Some(_) => false,
-    }
+    Momentum::of(optimizer).is_some_and(|momentum| momentum.momentum == 0.0)
 }
 
 /// The assumption on the largest rate.
@@ -99,12 +102,14 @@ fn at_most_inverse_smoothness(rate: f64, constants: &Constants) -> Result<(), St
     if rate <= limit * (1.0 + 1e-9) {
         return Ok(());
     }
-    Err(format!("the rate {rate} is above 1/L = {limit:.4}"))
+    let (rate, limit) = apart(rate, limit);
+    Err(format!("the rate {rate} is above 1/L = {limit}"))
 }
 
 fn constant(rate: f64, constants: &Constants, noise: Option<f64>) -> Result<Theorem, String> {
     at_most_inverse_smoothness(rate, constants)?;
-    let factor = 1.0 - rate * constants.strong_convexity;
+    // At 1 / L, rounded up, with c = L.
+    let factor = (1.0 - rate * constants.strong_convexity).max(0.0);
     Ok(match noise {
         None => Theorem::FullGradient { factor },
         Some(noise) => Theorem::ConstantRate { factor, floor: rate * floor_per_rate(constants, noise) },
@@ -121,7 +126,8 @@ fn decreasing(schedule: &InverseTimeConfig, constants: &Constants, noise: f64, s
     let progress = beta * constants.strong_convexity - 1.0;
     if progress <= 0.0 {
         let limit = 1.0 / constants.strong_convexity;
-        return Err(format!("the rates fall as {beta:.4} / t, and {beta:.4} is not above 1/c = {limit:.4}"));
+        let (beta, limit) = apart(beta, limit);
+        return Err(format!("the rates fall as {beta} / t, and {beta} is not above 1/c = {limit}"));
     }
     let of_noise = beta * beta * constants.smoothness * noise / (2.0 * progress);
     Ok(Theorem::DecreasingRate { numerator: of_noise.max(offset * start), offset })
@@ -132,25 +138,24 @@ pub(crate) fn floor_per_rate(constants: &Constants, noise: f64) -> f64 {
     constants.smoothness * noise / (2.0 * constants.strong_convexity)
 }
 
-/// The exact E F(w_t) - F* of a quadratic with eigenvalues `spectrum` under w_{t+1} = w_t - eta (grad F + xi), xi of
-/// variance
-/// `noise` spread evenly over the d directions, from an error `start` spread evenly over them:
+/// The power of t with which E F - F* falls in the end, for curves that fall as a power; `spectrum` is that of the
+/// Hessian at w*.
 ///
-/// sum over i of (1 - eta lambda_i)^(2 t) start / d + (1 - (1 - eta lambda_i)^(2 t)) eta noise / (2 d (2 - eta
-/// lambda_i)).
-///
-/// In one direction the error e has variance V_{t+1} = (1 - eta lambda)² V_t + eta² noise / d, whose solution this is.
-pub(crate) fn exact_quadratic(spectrum: &[f64], rate: f64, noise: f64, start: f64, t: f64) -> f64 {
-    let d = spectrum.len() as f64;
-    let of_direction = |eigenvalue: &f64| {
-        let factor = (1.0 - rate * eigenvalue).powi(2);
-        if factor == 1.0 {
-            // At eta = 2 / lambda nothing is forgotten and every update adds its noise.
-            return start / d + eigenvalue * rate * rate * noise * t / (2.0 * d);
+/// Rates beta / t give t^(-min(1, 2 beta c)), and without noise t^(-2 beta c), where momentum makes beta 1 / (1 - mu)
+/// times as large; rates that fall as 1 / sqrt(t) give their own power, since the error follows its floor; halving at a
+/// multiple of the known floor takes twice as long each time, which is 1 / t. What other schedules do is no power of t,
+/// or not one that theory gives.
+pub(crate) fn power(curve: &CurveConfig, spectrum: &[f64]) -> Option<f64> {
+    let momentum = Momentum::of(curve.optimizer.as_ref())?.momentum;
+    let c = spectrum.iter().copied().fold(f64::INFINITY, f64::min);
+    let is_noisy = curve.batch.is_some();
+    match &curve.schedule {
+        ScheduleConfig::InverseTime(schedule) => {
+            let beta = schedule.rate * schedule.time_constant.unwrap_or(1.0) / (1.0 - momentum);
+            Some(-if is_noisy { (2.0 * beta * c).min(1.0) } else { 2.0 * beta * c })
         }
-        let kept = factor.powf(t);
-        let stationary = rate * noise / (2.0 * d * (2.0 - rate * eigenvalue));
-        kept * start / d + (1.0 - kept) * stationary
-    };
-    spectrum.iter().map(of_direction).sum()
+        ScheduleConfig::InverseSquareRoot(_) | ScheduleConfig::Noam(_) if is_noisy => Some(-0.5),
+        ScheduleConfig::ErrorFloor(_) if is_noisy && curve.tell_constants => Some(-1.0),
+        _ => None,
+    }
 }

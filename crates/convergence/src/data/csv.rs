@@ -142,9 +142,17 @@ impl Table {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n).sqrt();
-        if deviation <= 1e-12 * mean.abs().max(f64::MIN_POSITIVE) {
-            let name = self.names.get(column).unwrap_or_default();
-            let message = format!("column `{name}` is always {mean}; leave it out, or set `standardise = false`");
+        let name = self.names.get(column).unwrap_or_default();
+        if values.iter().all(|value| *value == values[0]) {
+            let value = values[0];
+            let message = format!("column `{name}` is always {value}; leave it out, or set `standardise = false`");
+            return Err(self.wrong(0, message));
+        }
+        if deviation <= 1e-12 * mean.abs() {
+            let message = format!(
+                "column `{name}` varies by {deviation:.0e} about {mean:.0e}, which double precision hardly tells \
+                 apart; subtract a constant from it, leave it out, or set `standardise = false`"
+            );
             return Err(self.wrong(0, message));
         }
         values.iter_mut().for_each(|value| *value = (*value - mean) / deviation);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LinearRegressionConfig, LogisticRegressionConfig, NeuralNetworkConfig, Problem, QuadraticConfig};
 use crate::data::DataConfig;
-use crate::{Arithmetic, LabError};
+use crate::{Arithmetic, Footprint, LabError};
 
 /// The problem of a curve: exactly one table under `[problem]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,20 @@ impl ProblemConfig {
             Self::LinearRegression(config) => Some(&config.data),
             Self::LogisticRegression(config) => Some(&config.data),
             Self::NeuralNetwork(config) => Some(&config.data),
+        }
+    }
+
+    /// What a sample takes, where the number of features is known before data are read.
+    pub(crate) fn known_footprint(&self) -> Option<Footprint> {
+        let features = |data: &DataConfig| match data {
+            DataConfig::Generated(config) => Some(config.features),
+            DataConfig::Csv(_) => None,
+        };
+        match self {
+            Self::Quadratic(config) => Some(Footprint { drawn: config.spectrum.len(), evaluated: 1 }),
+            Self::LinearRegression(config) => Some(Footprint { drawn: features(&config.data)?, evaluated: 1 }),
+            Self::LogisticRegression(config) => Some(Footprint { drawn: features(&config.data)?, evaluated: 1 }),
+            Self::NeuralNetwork(config) => Some(config.footprint(features(&config.data)?)),
         }
     }
 }

@@ -6,11 +6,12 @@ use nalgebra::DMatrix;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::linear_model::{LinearModel, PerSample};
+use super::linear_model::{LinearModel, PerSample, rounding};
 use super::quadratic_form::QuadraticForm;
 use super::{Problem, Sampled};
 use crate::constants::{regular, solve};
 use crate::data::{DataConfig, Targets};
+use crate::exact::{LeastSquares, Model};
 use crate::{Arithmetic, Constants, LabError, Variance};
 
 /// `[problem.linear-regression]`: F(w) = |X w - y|² / (2 n) + l2 |w|² / 2, started from w = 0.
@@ -44,13 +45,14 @@ impl LinearRegressionConfig {
             smoothness: l,
             minimizer: minimizer.as_slice().to_vec(),
             minimum: residual.norm_squared() / (2 * n) as f64 + self.l2 * minimizer.norm_squared() / 2.0,
-            minimizer_error: gradient.norm() / c,
+            minimizer_error: (gradient.norm() + rounding(&samples, &minimizer, &residual, 1.0, self.l2)) / c,
             variance: Variance::Sampled,
         };
         Ok(LinearRegression {
             config: self.clone(),
             model: LinearModel::new(&samples, self.l2, arithmetic),
             form: QuadraticForm::new(&hessian, &minimizer, arithmetic),
+            exact: LeastSquares::new(samples.features, residual, minimizer, self.l2, hessian),
             constants,
         })
     }
@@ -61,6 +63,7 @@ pub(super) struct LinearRegression {
     config: LinearRegressionConfig,
     model: LinearModel,
     form: QuadraticForm,
+    exact: LeastSquares,
     constants: Constants,
 }
 
@@ -101,6 +104,14 @@ impl Problem for LinearRegression {
         let residuals = self.model.products(&weights).sub(self.model.data.targets.clone());
         let gradient = self.gradient(weights.clone());
         Some(self.model.variance(weights, residuals, gradient))
+    }
+
+    fn spectrum(&self) -> Option<&[f64]> {
+        Some(self.exact.spectrum())
+    }
+
+    fn model(&self) -> Option<Model<'_>> {
+        Some(Model::LeastSquares(&self.exact))
     }
 
     fn describe(&self) -> String {

@@ -1,8 +1,8 @@
 //! A linear model with an L2 penalty, F(w) = mean of l(x_iᵀ w, y_i) + l2 |w|² / 2, for any loss l: what linear and
-//! logistic
-//! regression share.
+//! logistic regression share.
 
 use burn::tensor::Tensor;
+use nalgebra::DVector;
 use rand_chacha::ChaCha8Rng;
 
 use super::Sampled;
@@ -14,6 +14,27 @@ use crate::data::Samples;
 pub(super) struct PerSample {
     pub(super) losses: Tensor<2>,
     pub(super) slopes: Tensor<2>,
+}
+
+/// What rounding may have done to the computed gradient at w, a bound: `slopes` are the derivatives l'(x_iᵀ w),
+/// `curvature` the largest second derivative of l. A product of d terms is off by d units in the last place, and the
+/// sum over n samples by n.
+pub(super) fn rounding(
+    samples: &Samples,
+    weights: &DVector<f64>,
+    slopes: &DVector<f64>,
+    curvature: f64,
+    l2: f64,
+) -> f64 {
+    let (n, d) = samples.features.shape();
+    let lengths: Vec<f64> = samples.features.row_iter().map(|row| row.norm()).collect();
+    let of_sum = lengths.iter().zip(slopes.iter()).map(|(length, slope)| length * slope.abs()).sum::<f64>();
+    let targets = samples.targets.amax();
+    let of_products = lengths
+        .iter()
+        .map(|length| length * (d as f64 * length * weights.norm() * curvature + 2.0 * targets))
+        .sum::<f64>();
+    f64::EPSILON * (of_sum + of_products / n as f64 + 2.0 * l2 * weights.norm())
 }
 
 /// The samples of a linear model on a device, with the weight of its penalty.
@@ -38,8 +59,7 @@ impl LinearModel {
     }
 
     /// Gradient and loss, less `minimum`, of a mini-batch for each row; `loss` gets the products `[R, b]` and the
-    /// targets
-    /// `[R, b]`.
+    /// targets `[R, b]`.
     pub(super) fn sampled(
         &self,
         weights: Tensor<2>,
@@ -60,8 +80,7 @@ impl LinearModel {
     }
 
     /// The variance of a single sample's gradient f_i x_i + p about the full one, for slopes f `[R, n]` and p = l2 w:
-    /// the mean
-    /// over the samples of |f_i x_i + p|², less |grad F|². `[R, d]` -> `[R]`.
+    /// the mean over the samples of |f_i x_i + p|², less |grad F|². `[R, d]` -> `[R]`.
     pub(super) fn variance(&self, weights: Tensor<2>, slopes: Tensor<2>, gradient: Tensor<2>) -> Tensor<1> {
         let n = self.data.samples() as f64;
         let common = weights.mul_scalar(self.l2);

@@ -7,7 +7,7 @@ use nalgebra::{DMatrix, DVector};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::linear_model::{LinearModel, PerSample};
+use super::linear_model::{LinearModel, PerSample, rounding};
 use super::{Problem, Sampled};
 use crate::constants::{extreme_eigenvalues, solve};
 use crate::data::{DataConfig, Samples, Targets};
@@ -55,7 +55,9 @@ impl LogisticRegressionConfig {
             smoothness: self.l2 + largest / 4.0,
             minimizer: minimizer.as_slice().to_vec(),
             minimum,
-            minimizer_error: gradient.norm() / self.l2,
+            minimizer_error: (gradient.norm()
+                + rounding(&samples, &minimizer, &Self::slopes(&samples, &minimizer), 0.25, self.l2))
+                / self.l2,
             variance: Variance::Sampled,
         };
         // y_i x_i is all that the loss needs.
@@ -64,10 +66,18 @@ impl LogisticRegressionConfig {
             row *= *target;
         }
         let signed = Samples { features: signed, targets: DVector::zeros(n) };
+        let spectrum = self.hessian(&samples, &minimizer).symmetric_eigenvalues().as_slice().to_vec();
         let minimizer_row = arithmetic.tensor(minimizer.as_slice().to_vec(), [1, d]);
         let model = LinearModel::new(&signed, self.l2, arithmetic);
         let margins_at_minimum = model.products(&minimizer_row);
-        Ok(LogisticRegression { config: self.clone(), model, minimizer: minimizer_row, margins_at_minimum, constants })
+        Ok(LogisticRegression {
+            config: self.clone(),
+            model,
+            minimizer: minimizer_row,
+            margins_at_minimum,
+            spectrum,
+            constants,
+        })
     }
 
     /// F and its gradient at one point.
@@ -75,9 +85,14 @@ impl LogisticRegressionConfig {
         let n = samples.targets.len() as f64;
         let margins = (&samples.features * weights).component_mul(&samples.targets);
         let losses = margins.map(|margin| (-margin).max(0.0) + (-margin.abs()).exp().ln_1p());
-        let factors = margins.map(|margin| -1.0 / (1.0 + margin.exp())).component_mul(&samples.targets);
-        let gradient = samples.features.transpose() * factors / n + weights * self.l2;
+        let gradient = samples.features.transpose() * Self::slopes(samples, weights) / n + weights * self.l2;
         (losses.sum() / n + self.l2 * weights.norm_squared() / 2.0, gradient)
+    }
+
+    /// The derivative of each sample's loss by x_iᵀ w.
+    fn slopes(samples: &Samples, weights: &DVector<f64>) -> DVector<f64> {
+        let margins = (&samples.features * weights).component_mul(&samples.targets);
+        margins.map(|margin| -1.0 / (1.0 + margin.exp())).component_mul(&samples.targets)
     }
 
     /// The Hessian of F at one point.
@@ -121,6 +136,8 @@ pub(super) struct LogisticRegression {
     minimizer: Tensor<2>,
     /// y_i x_iᵀ w*, `[1, n]`.
     margins_at_minimum: Tensor<2>,
+    /// Of the Hessian at w*.
+    spectrum: Vec<f64>,
     constants: Constants,
 }
 
@@ -184,6 +201,10 @@ impl Problem for LogisticRegression {
         let slopes = Self::slopes(self.model.products(&weights));
         let gradient = self.gradient(weights.clone());
         Some(self.model.variance(weights, slopes, gradient))
+    }
+
+    fn spectrum(&self) -> Option<&[f64]> {
+        Some(&self.spectrum)
     }
 
     fn describe(&self) -> String {

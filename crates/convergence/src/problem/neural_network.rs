@@ -1,4 +1,4 @@
-//! A small neural network, for contrast: no theorem holds.
+//! A small neural network, for contrast: it isn't convex, so the theorems don't hold.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::tanh;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::on_device::OnDevice;
 use super::{Problem, Sampled};
 use crate::data::{DataConfig, Targets};
-use crate::{Arithmetic, Constants, LabError};
+use crate::{Arithmetic, Constants, Footprint, LabError};
 
 /// `[problem.neural-network]`: F(w) = mean of (u(x_i) - y_i)² / 2 with u(x) = vᵀ tanh(Wᵀ x + a) + e, all of it
 /// trained; started
@@ -35,6 +35,10 @@ impl NeuralNetworkConfig {
         let hidden = (!(1..=1000).contains(&self.hidden))
             .then(|| Violation::new("hidden", format!("must be from 1 to 1000, is {}", self.hidden)));
         self.data.validate().into_iter().chain(hidden).collect()
+    }
+
+    pub(super) fn footprint(&self, features: usize) -> Footprint {
+        Footprint { drawn: features.max(self.hidden), evaluated: self.hidden }
     }
 
     pub(super) fn build(&self, seed: u64, arithmetic: &Arithmetic) -> Result<NeuralNetwork, LabError> {
@@ -98,6 +102,10 @@ impl Problem for NeuralNetwork {
         Some(self.data.samples())
     }
 
+    fn footprint(&self) -> Footprint {
+        self.config.footprint(self.data.dimension())
+    }
+
     fn start(&self) -> Vec<f64> {
         self.start.clone()
     }
@@ -129,7 +137,7 @@ impl Problem for NeuralNetwork {
 
     fn describe(&self) -> String {
         format!(
-            "a neural network with {} hidden units on {}: not convex, so no theorem holds; F itself is shown",
+            "a neural network with {} hidden units on {}: not convex, so the theorems do not hold; F itself is shown",
             self.config.hidden,
             self.config.data.describe()
         )

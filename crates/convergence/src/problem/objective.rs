@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 
-use crate::Constants;
+use crate::exact::Model;
+use crate::{Constants, Footprint};
 
 /// An objective F over vectors of d weights. Points are rows of `[R, d]`.
 pub trait Problem {
@@ -12,6 +13,11 @@ pub trait Problem {
 
     /// n, the samples that F is a mean over; `None` where noise is added to the gradient instead.
     fn samples(&self) -> Option<usize>;
+
+    /// What a sample takes of memory.
+    fn footprint(&self) -> Footprint {
+        Footprint { drawn: self.dimension(), evaluated: 1 }
+    }
 
     /// Where every descent starts, `[d]`.
     fn start(&self) -> Vec<f64>;
@@ -32,8 +38,13 @@ pub trait Problem {
     /// sigma² at each row, E |g - grad F|² of a single sample, `[R, d]` -> `[R]`; `None` where no theorem asks for it.
     fn variance(&self, weights: Tensor<2>) -> Option<Tensor<1>>;
 
-    /// The spectrum of the Hessian where it is the same everywhere.
+    /// The spectrum of the Hessian at w*, where it is known.
     fn spectrum(&self) -> Option<&[f64]> {
+        None
+    }
+
+    /// What expectations are computed from exactly, where they can be.
+    fn model(&self) -> Option<Model<'_>> {
         None
     }
 

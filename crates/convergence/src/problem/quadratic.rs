@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::quadratic_form::QuadraticForm;
 use super::{Problem, Sampled};
+use crate::constants::symmetric;
+use crate::exact::{AdditiveNoise, Direction, Model};
 use crate::{Arithmetic, Constants, Variance};
 
 /// `[problem.quadratic]`: F(w) = (w - w*)ᵀ A (w - w*) / 2 + F*, where A has the given spectrum in directions drawn at
@@ -75,7 +77,7 @@ impl QuadraticConfig {
         let minimizer: DVector<f64> = DVector::from_fn(d, |_, _| StandardNormal.sample(&mut draws));
         let diagonal = DMatrix::from_diagonal(&DVector::from_column_slice(&self.spectrum));
         let product: DMatrix<f64> = &directions * diagonal * directions.transpose();
-        let hessian = (&product + product.transpose()) * 0.5;
+        let hessian = symmetric(&product);
         // lambda e² / 2 is the same for every direction.
         let along = DVector::from_iterator(
             d,
@@ -98,6 +100,14 @@ impl QuadraticConfig {
             start: start.as_slice().to_vec(),
             constants,
             arithmetic: arithmetic.clone(),
+            noise: AdditiveNoise {
+                directions: self
+                    .spectrum
+                    .iter()
+                    .map(|eigenvalue| Direction { eigenvalue: *eigenvalue, start: self.start_error / d as f64 })
+                    .collect(),
+                variance: self.variance,
+            },
         }
     }
 }
@@ -109,11 +119,12 @@ pub(crate) struct Quadratic {
     start: Vec<f64>,
     constants: Constants,
     arithmetic: Arithmetic,
+    noise: AdditiveNoise,
 }
 
 impl Quadratic {
     /// xi of each row for a mini-batch, `[R, d]`.
-    fn noise(&self, rows: usize, batch: usize, draws: &mut ChaCha8Rng) -> Tensor<2> {
+    fn draw_noise(&self, rows: usize, batch: usize, draws: &mut ChaCha8Rng) -> Tensor<2> {
         let d = self.dimension();
         // The mean of b independent normal numbers is a normal number of variance 1 / b.
         let deviation = (self.config.variance / d as f64 / batch as f64).sqrt();
@@ -151,7 +162,7 @@ impl Problem for Quadratic {
     fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled {
         let gradient = self.form.gradient(weights.clone());
         let error = self.form.error(weights);
-        let noise = self.noise(error.dims()[0], batch, draws);
+        let noise = self.draw_noise(error.dims()[0], batch, draws);
         let loss = error.mul(gradient.clone().mul_scalar(0.5).add(noise.clone())).sum_dim(1).squeeze_dim::<1>(1);
         Sampled { gradient: gradient.add(noise), loss }
     }
@@ -165,10 +176,19 @@ impl Problem for Quadratic {
         Some(&self.config.spectrum)
     }
 
+    fn model(&self) -> Option<Model<'_>> {
+        Some(Model::Additive(&self.noise))
+    }
+
     fn describe(&self) -> String {
-        format!(
-            "quadratic in {} dimensions with a given spectrum; noise is added to the gradient, so sigma² is exact",
-            self.dimension()
-        )
+        let dimensions = match self.dimension() {
+            1 => "one dimension".to_owned(),
+            d => format!("{d} dimensions"),
+        };
+        let noise = match self.config.variance {
+            0.0 => "without noise",
+            _ => "noise is added to the gradient, so sigma² is exact",
+        };
+        format!("quadratic in {dimensions} with a given spectrum; {noise}")
     }
 }

@@ -89,6 +89,21 @@ fn every_mistake_in_a_file_is_told_with_its_line() {
 }
 
 #[test]
+fn a_column_that_hardly_varies_is_not_called_constant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.csv");
+    let message = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let config = CsvConfig { path: path.to_str().unwrap().into(), target: None, standardise: true };
+        DataConfig::Csv(config).samples(Targets::Numbers, 0).unwrap_err().to_string()
+    };
+    let nanoseconds = message("a,y\n1700000000000000000,1\n1700000000000059000,2\n");
+    assert!(nanoseconds.contains("column `a` varies by 3e4 about 2e18"), "{nanoseconds}");
+    let constant = message("a,y\n5,1\n5,2\n");
+    assert!(constant.contains("column `a` is always 5; leave it out"), "{constant}");
+}
+
+#[test]
 fn a_file_that_is_not_there_is_told() {
     let error = problem("[linear-regression]\ndata.csv = { path = \"no/such.csv\" }").err().unwrap();
     assert!(matches!(error, LabError::Io { .. }) && error.to_string().contains("`no/such.csv`"), "{error}");

@@ -3,7 +3,10 @@
 mod configuration;
 mod constants;
 mod data;
+mod evaluations;
+mod exact;
 mod gradients;
 mod hostile;
 mod support;
 mod theory;
+mod verdicts;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use kiln_convergence::{CurveOutcome, Estimate, Verdict};
+use kiln_convergence::{Agreement, Bound, CurveOutcome, Fit, Verdict};
 use kiln_storage::{DiskFiles, write_file_atomically};
 
 use super::made::{Drawn, Made};
@@ -38,28 +38,29 @@ pub(super) fn write_report(folder: &Path, title: &str, drawn: &[Drawn]) -> anyho
     Ok(write_file_atomically(&DiskFiles, &folder.join(REPORT), page::page(title, drawn).html().as_bytes())?)
 }
 
-/// Every update of every curve as a line.
+/// Every evaluated update of every curve as a line; `half_width` is that of the 95 % interval.
 fn paths(made: &Made) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["curve", "update", "error", "half_width", "bound", "exact", "rate"])?;
     for curve in &made.outcome.curves {
-        for (t, band) in curve.trace.error.iter().enumerate() {
+        for (index, (t, band)) in curve.trace.times.iter().zip(&curve.trace.error).enumerate() {
             writer.write_record([
                 curve.label.clone(),
                 t.to_string(),
                 band.mean.to_string(),
                 band.half_width.to_string(),
-                text(curve.bound.as_ref().ok().map(|bound| bound.at(t as u64))),
-                text(curve.exact.as_ref().map(|exact| exact[t])),
-                text(curve.trace.rates.get(t).copied()),
+                text(curve.bound.as_ref().ok().map(|bound| bound.at(*t))),
+                text(curve.exact.as_ref().map(|exact| exact[index])),
+                text(curve.trace.rates.get(*t as usize).copied()),
             ])?;
         }
     }
     writer.into_inner().context("the numbers could not be put together")
 }
 
-/// The columns of the summary, in its order.
-const SUMMARY: [&str; 19] = [
+/// The columns of the summary, in its order. A fit has four: its value, the half-width of its 95 % interval, the same
+/// fit to the exact expectation, and what theory says it becomes in the end.
+const SUMMARY: [&str; 25] = [
     "curve",
     "repeats",
     "strong_convexity",
@@ -68,17 +69,23 @@ const SUMMARY: [&str; 19] = [
     "minimizer",
     "minimizer_error",
     "variance",
+    "stability_limit",
     "factor_per_step",
-    "factor_per_step_error",
+    "factor_per_step_half_width",
     "factor_per_step_exact",
+    "factor_per_step_limit",
     "floor",
-    "floor_error",
+    "floor_half_width",
     "floor_exact",
+    "floor_limit",
     "floor_bound",
     "exponent",
-    "exponent_error",
+    "exponent_half_width",
+    "exponent_exact",
+    "exponent_limit",
     "verdict",
     "bound_over_error",
+    "agreement",
 ];
 
 /// Constants, fits and verdict of every curve as a line, with all digits.
@@ -91,18 +98,24 @@ fn summary(made: &Made) -> anyhow::Result<Vec<u8>> {
     writer.into_inner().context("the summary could not be put together")
 }
 
-fn summary_of(curve: &CurveOutcome) -> [String; SUMMARY.len()] {
+fn summary_of(curve: &CurveOutcome) -> Vec<String> {
     let known = curve.constants.as_ref();
-    let value = |estimate: Option<Estimate>| text(estimate.map(|estimate| estimate.value));
-    let error = |estimate: Option<Estimate>| text(estimate.map(|estimate| estimate.error));
     let minimizer = known.map(|known| known.minimizer.iter().map(f64::to_string).collect::<Vec<_>>().join(" "));
     let (verdict, tightness) = match &curve.verdict {
         Verdict::Holds { tightness, .. } => ("holds", Some(*tightness)),
         Verdict::Broken { .. } => ("broken", None),
+        Verdict::TooFewRepeats => ("too few repeats", None),
         Verdict::NoTheorem => ("no theorem", None),
         Verdict::Diverged { .. } => ("diverged", None),
     };
-    [
+    let agreement = match &curve.agreement {
+        None => "",
+        Some(Agreement::Agrees) => "agrees",
+        Some(Agreement::Differs { .. }) => "differs",
+        Some(Agreement::TooFewRepeats) => "too few repeats",
+        Some(Agreement::HeavyTail) => "heavy tail",
+    };
+    let mut fields = vec![
         curve.label.clone(),
         curve.trace.repeats.to_string(),
         text(known.map(|known| known.strong_convexity)),
@@ -111,18 +124,20 @@ fn summary_of(curve: &CurveOutcome) -> [String; SUMMARY.len()] {
         minimizer.unwrap_or_default(),
         text(known.map(|known| known.minimizer_error)),
         text(curve.trace.variance),
-        value(curve.rate_per_step),
-        error(curve.rate_per_step),
-        text(curve.exact_rate_per_step),
-        value(curve.floor),
-        error(curve.floor),
-        text(curve.exact_floor),
-        text(curve.bound_floor()),
-        value(curve.exponent),
-        error(curve.exponent),
-        verdict.to_string(),
-        text(tightness),
-    ]
+        text(curve.stability_limit),
+    ];
+    fields.extend(fit(curve.factor_per_step));
+    fields.extend(fit(curve.floor));
+    fields.push(text(curve.bound.as_ref().ok().and_then(Bound::floor)));
+    fields.extend(fit(curve.exponent));
+    fields.extend([verdict.to_string(), text(tightness), agreement.to_string()]);
+    fields
+}
+
+/// The four columns of a fit.
+fn fit(fit: Option<Fit>) -> [String; 4] {
+    let field = |of: fn(Fit) -> Option<f64>| text(fit.and_then(of));
+    [field(|fit| Some(fit.value)), field(|fit| fit.half_width), field(|fit| fit.exact), field(|fit| fit.limit)]
 }
 
 /// A number with all its digits, or nothing.

@@ -2,6 +2,7 @@
 //! theorems.
 
 mod files;
+mod forecast;
 mod made;
 mod page;
 mod pictures;
@@ -9,14 +10,16 @@ mod words;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
-use kiln_convergence::{Arithmetic, Experiment, LabError, LabFile, Lecture, Verdict};
+use kiln_convergence::{Arithmetic, CurveConfig, CurveOutcome, Experiment, LabError, LabFile, Lecture, Verdict};
 use kiln_settings::{ConfigFileError, Override, read_source};
 use kiln_storage::layout::{CONFIG_FILE, SWEEP_FILE};
 
+use self::forecast::Forecast;
 use self::made::{Drawn, Made};
 use crate::arguments::ConfigArguments;
 use crate::device::choose;
@@ -66,11 +69,11 @@ pub(crate) fn converge(arguments: &ConvergeArguments) -> anyhow::Result<Exit> {
         say(&format!("stopped; what was done is in {}", folder.display()));
         return Ok(received.exit());
     }
-    let diverged: Vec<String> = made.iter().flat_map(|drawn| diverged_unasked(&drawn.made)).collect();
-    for curve in &diverged {
-        say(&format!("error: {curve} diverged; if it is meant to, set `diverges = true` in its table"));
+    let failures: Vec<String> = made.iter().flat_map(|drawn| failures(&drawn.made)).collect();
+    for failure in &failures {
+        say(&format!("error: {failure}"));
     }
-    Ok(if diverged.is_empty() { Exit::Done } else { Exit::Diverged })
+    Ok(if failures.is_empty() { Exit::Done } else { Exit::Diverged })
 }
 
 /// The title of a file of the lab, and its experiments with their names.
@@ -130,8 +133,12 @@ fn make(
     let mut drawn = Vec::new();
     for (name, experiment) in experiments {
         bar.set_message(name.clone());
+        let mut forecast = Forecast::new();
         let outcome = kiln_convergence::run(&experiment, arithmetic, &mut |progress| {
             bar.set_position(before + progress.done);
+            if let Some(words) = forecast.words(progress, Instant::now()) {
+                bar.suspend(|| say(&format!("{name}: {words}")));
+            }
             !interrupter.should_stop()
         });
         let outcome = match outcome {
@@ -151,16 +158,55 @@ fn updates(experiment: &Experiment) -> u64 {
     experiment.steps * experiment.curves.len() as u64
 }
 
-/// The curves that diverged and were not meant to.
-fn diverged_unasked(made: &Made) -> Vec<String> {
+/// What makes a run of the lab a failure: curves that diverged and were not meant to, and bounds that were broken.
+fn failures(made: &Made) -> Vec<String> {
     let curves = made.experiment.curves.iter().zip(&made.outcome.curves);
-    let unasked =
-        curves.filter(|(config, curve)| !config.diverges && matches!(curve.verdict, Verdict::Diverged { .. }));
-    unasked.map(|(config, _)| format!("{}: `{}`", made.name, config.label)).collect()
+    let failure = |(config, curve): (&CurveConfig, &CurveOutcome)| {
+        let what = match curve.verdict {
+            Verdict::Diverged { .. } if !config.diverges => {
+                "diverged; if it is meant to, set `diverges = true` in its table"
+            }
+            Verdict::Broken { .. } => "is above the bound of its theorem: a constant is wrong, or the program is",
+            _ => return None,
+        };
+        Some(format!("{}: `{}` {what}", made.name, config.label))
+    };
+    curves.filter_map(failure).collect()
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     Ok(stdout.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use kiln_settings::Source;
+
+    use super::*;
+
+    #[test]
+    fn a_broken_bound_and_a_divergence_that_was_not_meant_fail_a_run() {
+        let curve = |label: &str| format!("[[curves]]\nlabel = {label:?}\n[curves.schedule.constant]\nrate = 0.5\n");
+        let text = format!(
+            "title = \"test\"\nsteps = 10\n[problem.quadratic]\nspectrum = [1.0]\n{}{}{}diverges = true\n",
+            curve("bound"),
+            curve("diverged"),
+            "[[curves]]\nlabel = \"meant\"\nschedule.constant.rate = 0.5\n"
+        );
+        let experiment =
+            Experiment::read(&Source::new("test.toml", text), &[]).unwrap_or_else(|errors| panic!("{errors}"));
+        let outcome = kiln_convergence::run(&experiment, &Arithmetic::of(Device::flex()), &mut |_| true).unwrap();
+        let mut made = Made { name: "test".into(), experiment, outcome };
+        assert_eq!(failures(&made), Vec::<String>::new());
+        made.outcome.curves[0].verdict = Verdict::Broken { step: 1, error: 2.0, bound: 1.0, updates: 3 };
+        for index in [1, 2] {
+            made.outcome.curves[index].verdict = Verdict::Diverged { step: 1, rate: 3.0, limit: Some(2.0) };
+        }
+        let [bound, diverged] = &failures(&made)[..] else { panic!("{:?}", failures(&made)) };
+        assert!(bound.starts_with("test: `bound` is above the bound"), "{bound}");
+        assert!(diverged.starts_with("test: `diverged` diverged"), "{diverged}");
+    }
 }

@@ -83,14 +83,17 @@ fn error_range(curves: &[CurveOutcome]) -> Option<(f64, f64)> {
     };
     let noisy = smallest_of(&mut curves.iter().filter(|curve| curve.trace.repeats > 1)) / 10.0;
     let smallest = smallest_of(&mut curves.iter()).max(start * 1e-14).max(if noisy.is_finite() { noisy } else { 0.0 });
-    let last =
-        |curve: &CurveOutcome| curve.bound.as_ref().map_or(0.0, |bound| bound.at(curve.trace.error.len() as u64));
+    let last = |curve: &CurveOutcome| {
+        let end = curve.trace.times.last().copied().unwrap_or_default();
+        curve.bound.as_ref().map_or(0.0, |bound| bound.at(end))
+    };
     let largest = curves.iter().flat_map(means).chain(curves.iter().map(last)).fold(0.0, f64::max).min(start * 1e3);
     (smallest < largest).then_some((smallest * 0.5, largest * 2.0))
 }
 
-fn points(curve: &CurveOutcome, at: impl Fn(usize) -> f64) -> Vec<(f64, f64)> {
-    (0..curve.trace.error.len()).map(|t| (t as f64, at(t))).collect()
+/// A value for each evaluation, given its index and its update.
+fn points(curve: &CurveOutcome, at: impl Fn(usize, u64) -> f64) -> Vec<(f64, f64)> {
+    curve.trace.times.iter().enumerate().map(|(index, t)| (*t as f64, at(index, *t))).collect()
 }
 
 fn error_curve(curve: &CurveOutcome, colour: usize) -> Series {
@@ -99,20 +102,19 @@ fn error_curve(curve: &CurveOutcome, colour: usize) -> Series {
     let is_noisy = errors.iter().any(|band| band.half_width > 0.0);
     Series {
         band: is_noisy.then_some(band),
-        ..Series::curve(curve.label.clone(), colour, points(curve, |t| errors[t].mean))
+        ..Series::curve(curve.label.clone(), colour, points(curve, |index, _| errors[index].mean))
     }
 }
 
 fn bound_curve(curve: &CurveOutcome, colour: usize) -> Option<Series> {
     let bound = curve.bound.as_ref().ok()?;
-    Some(Series { line: Line::Dashed, ..Series::curve("", colour, points(curve, |t| bound.at(t as u64))) })
+    Some(Series { line: Line::Dashed, ..Series::curve("", colour, points(curve, |_, t| bound.at(t))) })
 }
 
 fn exact_curve(curve: &CurveOutcome, colour: usize) -> Option<Series> {
-    let exact = curve.exact.as_ref()?;
     // Without noise the measured curve lies on it.
-    curve.floor?;
-    Some(Series { line: Line::Dotted, ..Series::curve("", colour, points(curve, |t| exact[t])) })
+    let exact = curve.exact.as_ref().filter(|_| curve.trace.is_noisy)?;
+    Some(Series { line: Line::Dotted, ..Series::curve("", colour, points(curve, |index, _| exact[index])) })
 }
 
 /// The learning rates, where any of them changes.

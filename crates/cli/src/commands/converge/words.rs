@@ -1,12 +1,21 @@
 //! What an experiment says, in words and tables.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use kiln_convergence::{Constants, CurveOutcome, Estimate, Variance, Verdict};
+use kiln_convergence::{Agreement, Constants, CurveOutcome, Fit, Variance, Verdict, apart, number};
 
 use super::made::Made;
 
 /// The headings of the table of curves.
-pub(super) const COLUMNS: [&str; 6] = ["curve", "last error (95 %)", "bound", "bound / error", "measured", "verdict"];
+pub(super) const COLUMNS: [&str; 7] =
+    ["curve", "last error", "bound", "bound / error", "measured", "against the bound", "against the exact"];
+
+/// What the table means by its signs.
+pub(super) const LEGEND: &str =
+    "± is the half-width of a 95 % interval; verdicts are at a level of 5 % for all updates of all curves together";
+
+/// What the table of updates to an error means by its own.
+pub(super) const FIT_LEGEND: &str =
+    "updates until the mean error is at most epsilon; ± is the half-width of a 95 % interval";
 
 /// The report of one experiment on the terminal.
 pub(super) fn report(made: &Made) -> String {
@@ -15,12 +24,13 @@ pub(super) fn report(made: &Made) -> String {
         text.push_str(&format!("{line}\n"));
     }
     text.push_str(&format!("{}\n", table(&COLUMNS, rows(made))));
-    for line in reasons(made) {
+    text.push_str(&format!("{LEGEND}\n"));
+    for line in remarks(made) {
         text.push_str(&format!("{line}\n"));
     }
     if let Some((columns, rows)) = iterations(made) {
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-        text.push_str(&format!("updates until the mean error is at most epsilon\n{}\n", table(&columns, rows)));
+        text.push_str(&format!("{FIT_LEGEND}\n{}\n", table(&columns, rows)));
     }
     text
 }
@@ -64,20 +74,39 @@ fn constants(known: &Constants) -> String {
     )
 }
 
-/// sigma², and how it is known.
+/// sigma², and how it is known; and where the noise of data that grows with the weights would win.
 fn variance(made: &Made, known: &Constants) -> String {
     if let Variance::Exact(variance) = known.variance {
         return format!("sigma² = {} (exact)", number(variance));
     }
-    let of_problem = made.outcome.curves.iter().filter(|curve| curve.constants.as_ref() == Some(known));
-    let met: Vec<f64> = of_problem.filter_map(|curve| curve.trace.variance).collect();
+    let of_problem = || made.outcome.curves.iter().filter(|curve| curve.constants.as_ref() == Some(known));
+    let met: Vec<f64> = of_problem().filter_map(|curve| curve.trace.variance).collect();
     let (least, most) = (met.iter().copied().fold(f64::INFINITY, f64::min), met.iter().copied().fold(0.0, f64::max));
     let range = if least < most { format!("{} to {}", number(least), number(most)) } else { number(most) };
-    format!(
+    let mut text = format!(
         "sigma² = {range} (an estimate: the largest met on the paths of each curve, looked at every {} updates, \
-         which its bound takes)",
+         which its bound takes; a bound of the very paths that it is compared with can hardly be broken)",
         made.experiment.validate_every
-    )
+    );
+    let mut limits: Vec<String> = Vec::new();
+    for (config, curve) in made.experiment.curves.iter().zip(&made.outcome.curves) {
+        if let (Some(batch), Some(limit), true) =
+            (config.batch, curve.stability_limit, curve.constants.as_ref() == Some(known))
+        {
+            let limit = format!("{} for b = {batch}", number(limit));
+            if !limits.contains(&limit) {
+                limits.push(limit);
+            }
+        }
+    }
+    if !limits.is_empty() {
+        let limits = limits.join(", ");
+        text += &format!(
+            "; the expected error stays finite up to a constant rate of {limits} (exact; 2/L = {})",
+            number(2.0 / known.smoothness)
+        );
+    }
+    text
 }
 
 /// A row of the table for each curve.
@@ -86,39 +115,35 @@ pub(super) fn rows(made: &Made) -> Vec<Vec<String>> {
 }
 
 fn row(curve: &CurveOutcome) -> Vec<String> {
-    // Below the digits of the arithmetic there is nothing to compare.
-    let steps = match curve.verdict {
-        Verdict::Holds { until, .. } => until,
-        _ => curve.trace.error.len().saturating_sub(1) as u64,
-    };
-    let last = match curve.trace.error.get(steps as usize) {
+    let last = match curve.trace.error.last() {
         Some(band) if matches!(curve.verdict, Verdict::Diverged { .. }) => format!("{} and rising", number(band.mean)),
         Some(band) if band.half_width > 0.0 => format!("{} ± {}", number(band.mean), number(band.half_width)),
         Some(band) => number(band.mean),
         None => "none".into(),
     };
-    let bound = curve.bound.as_ref().map_or_else(|_| "none".into(), |bound| number(bound.at(steps)));
+    let time = curve.trace.times.last().copied().unwrap_or_default();
+    let bound = curve.bound.as_ref().map_or_else(|_| "none".into(), |bound| number(bound.at(time)));
     let tightness = match curve.verdict {
+        Verdict::Holds { tightness, until } if until < time => format!("{} at {until}", number(tightness)),
         Verdict::Holds { tightness, .. } => number(tightness),
         _ => String::new(),
     };
-    vec![curve.label.clone(), last, bound, tightness, measured(curve), verdict(curve)]
+    vec![curve.label.clone(), last, bound, tightness, measured(curve), verdict(curve), agreement(curve)]
 }
 
 /// What was fitted, beside what it should be.
 fn measured(curve: &CurveOutcome) -> String {
     let mut parts = Vec::new();
-    if let Some(rate) = curve.rate_per_step {
-        let exact = curve.exact_rate_per_step.map_or_else(String::new, |exact| format!(", arithmetic {exact:.6}"));
-        parts.push(format!("factor {} a step{exact}", estimate(rate)));
+    if let Some(factor) = curve.factor_per_step {
+        parts.push(format!("factor a step {}", fit(factor, |value| format!("{value:.6}"))));
     }
     if let Some(floor) = curve.floor.filter(|_| curve.exponent.is_none()) {
-        let exact = curve.exact_floor.map_or_else(String::new, |exact| format!(", exact {}", number(exact)));
-        let bound = curve.bound_floor().map_or_else(String::new, |bound| format!(", bound {}", number(bound)));
-        parts.push(format!("floor {}{exact}{bound}", estimate(floor)));
+        let bound = curve.bound.as_ref().ok().and_then(kiln_convergence::Bound::floor);
+        let bound = bound.map_or_else(String::new, |bound| format!(", bound {}", number(bound)));
+        parts.push(format!("floor {}{bound}", fit(floor, number)));
     }
     if let Some(exponent) = curve.exponent {
-        parts.push(format!("slope {:.3} ± {:.3}", exponent.value, exponent.error));
+        parts.push(format!("slope {}", fit(exponent, |value| format!("{value:.3}"))));
     }
     if let (Some(first), Some(last)) = (curve.trace.rates.first(), curve.trace.rates.last())
         && first != last
@@ -128,35 +153,76 @@ fn measured(curve: &CurveOutcome) -> String {
     parts.join("; ")
 }
 
+/// A fit with its interval, and what it would be on the exact expectation and in the end.
+fn fit(fit: Fit, format: impl Fn(f64) -> String) -> String {
+    let half_width = fit.half_width.map_or_else(String::new, |half_width| format!(" ± {half_width:.1e}"));
+    let exact = fit.exact.map_or_else(String::new, |exact| format!(", exact {}", format(exact)));
+    let limit = fit.limit.map_or_else(String::new, |limit| format!(", in the end {}", format(limit)));
+    format!("{}{half_width}{exact}{limit}", format(fit.value))
+}
+
 /// What a curve says of its theorem, in a word or two.
 fn verdict(curve: &CurveOutcome) -> String {
+    // A bound by a variance that was met on these very paths is no test of the theorem.
+    let is_estimate = curve.constants.as_ref().is_some_and(|known| known.variance == Variance::Sampled);
+    let estimate = if is_estimate && curve.trace.is_noisy { " (sigma² from these paths)" } else { "" };
     match &curve.verdict {
-        Verdict::Holds { until, .. } if until + 1 < curve.trace.error.len() as u64 => {
-            format!("under the bound at every update; the error is rounding after {until}")
+        Verdict::Holds { until, .. } if Some(until) < curve.trace.times.last() => {
+            format!("under the bound{estimate}; the error is rounding after {until}")
         }
-        Verdict::Holds { .. } => "under the bound at every update".into(),
-        Verdict::Broken { step, updates, .. } => format!("ABOVE the bound at {updates} updates, first at {step}"),
+        Verdict::Holds { .. } => format!("under the bound{estimate}"),
+        Verdict::Broken { step, updates, .. } => {
+            format!("ABOVE the bound{estimate} at {updates} updates, first at {step}")
+        }
+        Verdict::TooFewRepeats => "too few repeats to say".into(),
         Verdict::NoTheorem => "no bound".into(),
         Verdict::Diverged { step, .. } => format!("diverged at step {step}"),
     }
 }
 
-/// Why there is no bound, where one was broken, and which bound a divergence broke: a line for each such curve.
-pub(super) fn reasons(made: &Made) -> Vec<String> {
-    made.outcome.curves.iter().filter_map(|curve| Some(format!("{}: {}", curve.label, reason(curve)?))).collect()
+/// What it says of its exact expectation.
+fn agreement(curve: &CurveOutcome) -> String {
+    match &curve.agreement {
+        None => String::new(),
+        Some(Agreement::Agrees) => "agrees".into(),
+        Some(Agreement::Differs { from, to, .. }) => format!("DIFFERS, first in updates {from} to {to}"),
+        Some(Agreement::TooFewRepeats) => "too few repeats to say".into(),
+        Some(Agreement::HeavyTail) => "hangs on few repeats".into(),
+    }
+}
+
+/// Why there is no bound, where one was broken, which bound a divergence broke, and what else has to be known of a
+/// curve: a line each.
+pub(super) fn remarks(made: &Made) -> Vec<String> {
+    let of_curve = |curve: &CurveOutcome| {
+        let remarks = [reason(curve), difference(curve), unstable(curve), few_repeats(curve), left_out(curve)];
+        let label = curve.label.clone();
+        remarks.into_iter().flatten().map(move |remark| format!("{label}: {remark}"))
+    };
+    made.outcome.curves.iter().flat_map(of_curve).collect()
 }
 
 fn reason(curve: &CurveOutcome) -> Option<String> {
     match (&curve.verdict, &curve.bound) {
         (Verdict::Broken { step, error, bound, .. }, _) => {
-            Some(format!("at update {step} the mean is {}, the bound {}", number(*error), number(*bound)))
+            let (error, bound) = apart(*error, *bound);
+            Some(format!("at update {step} the mean is {error}, the bound {bound}"))
         }
-        (Verdict::NoTheorem, Err(reason)) => Some(format!("no bound, since {reason}")),
-        (Verdict::Diverged { rate, limit: Some(limit), .. }, _) if rate > limit => Some(format!(
-            "diverged, since the rate {} is beyond 2/L = {}: the steepest direction grows with every update",
-            number(*rate),
-            number(*limit)
+        (Verdict::TooFewRepeats, _) if curve.trace.repeats == 1 => {
+            Some("one repeat says nothing of an expectation".into())
+        }
+        (Verdict::TooFewRepeats, _) => Some(format!(
+            "with {} repeats the interval of the mean reaches 0 at most updates, so no bound could be broken",
+            curve.trace.repeats
         )),
+        (Verdict::NoTheorem, Err(reason)) => Some(format!("no bound, since {reason}")),
+        (Verdict::Diverged { rate, limit: Some(limit), .. }, _) if rate > limit => {
+            let (rate, limit) = apart(*rate, *limit);
+            Some(format!(
+                "diverged, since the rate {rate} is beyond 2/L = {limit}: the steepest direction grows with every \
+                 update"
+            ))
+        }
         (Verdict::Diverged { rate, limit, .. }, _) => {
             let noise = "; the rate is not beyond 2/L, so it is noise that grows with the weights";
             let noise = if limit.is_some() { noise } else { "" };
@@ -164,6 +230,47 @@ fn reason(curve: &CurveOutcome) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn difference(curve: &CurveOutcome) -> Option<String> {
+    let Some(Agreement::Differs { from, to, mean, exact }) = curve.agreement else { return None };
+    let (mean, exact) = apart(mean, exact);
+    Some(format!("over the updates {from} to {to} the mean is {mean}, the exact expectation {exact}"))
+}
+
+/// A rate at which the expectation has no bound, whatever the paths look like.
+fn unstable(curve: &CurveOutcome) -> Option<String> {
+    let limit = curve.stability_limit?;
+    // A rate that falls below it in time does no harm.
+    let rate = curve.trace.rates.last().copied()?;
+    let (rate_text, limit_text) = apart(rate, limit);
+    (rate >= limit).then(|| {
+        format!(
+            "the rate {rate_text} is beyond {limit_text}, where the expected error of this batch size grows without \
+             end: the variance of the gradient grows with the weights, and the theorem assumes that it is bounded"
+        )
+    })
+}
+
+fn few_repeats(curve: &CurveOutcome) -> Option<String> {
+    let few = curve.few_repeats?;
+    Some(format!(
+        "one repeat of {} is {:.0} % of the sum over the updates {} to {}: the mean hangs on few repeats, and its \
+         band is too narrow",
+        curve.trace.repeats,
+        few.share * 100.0,
+        few.from,
+        few.to
+    ))
+}
+
+fn left_out(curve: &CurveOutcome) -> Option<String> {
+    let (work, most) = curve.left_out?;
+    Some(format!(
+        "the exact expectation is left out: it takes {} multiplications, more than {}",
+        number(work),
+        number(most)
+    ))
 }
 
 /// The updates to each error: headings and a row for each curve.
@@ -184,30 +291,13 @@ pub(super) fn iterations(made: &Made) -> Option<(Vec<String>, Vec<Vec<String>>)>
                 .iter()
                 .map(|(_, steps)| steps.map_or_else(|| "never".to_string(), |steps| steps.to_string())),
         );
-        let is_geometric = curve.rate_per_step.is_some();
-        row.push(match (is_geometric, iterations.per_e_fold, iterations.exponent) {
-            (true, Some(slope), _) => format!("{} steps for each factor e of 1/epsilon", estimate(slope)),
-            (false, _, Some(exponent)) => format!("(1/epsilon)^{:.3} ± {:.3}", exponent.value, exponent.error),
+        let three = |value: f64| format!("{value:.3}");
+        row.push(match (curve.factor_per_step, iterations.per_e_fold, iterations.exponent) {
+            (Some(_), Some(slope), _) => format!("steps for each factor e of 1/epsilon: {}", fit(slope, number)),
+            (None, _, Some(exponent)) => format!("exponent of 1/epsilon: {}", fit(exponent, three)),
             _ => String::new(),
         });
         Some(row)
     };
     Some((columns, made.outcome.curves.iter().filter_map(row).collect()))
-}
-
-fn estimate(estimate: Estimate) -> String {
-    format!("{} ± {:.1e}", number(estimate.value), estimate.error)
-}
-
-/// A number with four digits, in powers of ten if it is large or small.
-pub(super) fn number(value: f64) -> String {
-    if value == 0.0 {
-        return "0".into();
-    }
-    if (1e-3..1e4).contains(&value.abs()) {
-        let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 6) as usize;
-        let text = format!("{value:.digits$}");
-        return if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text };
-    }
-    format!("{value:.3e}")
 }
