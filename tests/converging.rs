@@ -129,13 +129,13 @@ fn wrong_files_end_with_the_exit_code_of_their_kind() {
              [[curves]]\nlabel = \"b\"\nbatch = {batch}\n[curves.schedule.constant]\nrate = 0.1\n"
         )
     };
-    workshop.write("singular.csv", "a,b,y\n1,2,1\n2,4,0\n3,6,5\n4,8,2\n");
+    workshop.write("flat.csv", "a,y\n1,1\n1,0\n");
     workshop.write("torn.csv", "a,b,y\n1,2,1\n2,x,0\n");
     workshop.write("few.csv", "a,y\n1,1\n2,0\n3,5\n");
     let cases = [
         (QUADRATIC.replace("repeats = 20", "repeats = 0"), 2, "`repeats` must be 1 or more, is 0"),
         (QUADRATIC.replace("[0.5, 1.0]", "[0.5, -1.0]"), 2, "`problem.quadratic.spectrum[1]` must be above 0, is -1"),
-        (regression("singular.csv", 1), 3, "the data are singular"),
+        (regression("flat.csv", 1), 3, "column `a` is always 1"),
         (regression("torn.csv", 1), 3, "torn.csv:3: `x` in column `b` is no number, or one too large to compute with"),
         (regression("absent.csv", 1), 3, "cannot read the data `absent.csv`"),
         (regression("few.csv", 4), 2, "a mini-batch of 4 is larger than the data, which has 3 samples"),

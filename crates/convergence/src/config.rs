@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::DataConfig;
 use crate::memory::too_large;
 use crate::problem::ProblemConfig;
+use crate::theorems::BoundChoice;
 
 /// What a file of the lab is.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +67,20 @@ pub struct Experiment {
     /// alone. A schedule that asks for F - F* at every update is given it all the same. Default `1`.
     #[serde(default = "evaluate_every")]
     pub evaluate_every: u64,
+    /// Which theorem curves are held against that do not choose one themselves. Default `lecture`.
+    #[serde(default)]
+    pub bound: BoundChoice,
+}
+
+/// How the samples of mini-batches are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// Each by itself, as the theorems have it.
+    #[default]
+    WithReplacement,
+    /// Epoch by epoch in an order drawn anew, as networks are trained.
+    Reshuffled,
 }
 
 /// How the axes of a figure are divided.
@@ -100,6 +115,15 @@ pub struct CurveConfig {
     /// `true`.
     #[serde(default = "yes")]
     pub tell_constants: bool,
+    /// How its mini-batches are drawn. Default `with-replacement`.
+    #[serde(default)]
+    pub sampling: Sampling,
+    /// Whether F is that of the mean of all weights so far, w_0 to w_t. Default `false`.
+    #[serde(default)]
+    pub average: bool,
+    /// Which theorem it is held against. Default: that of the experiment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<BoundChoice>,
     /// Whether it is meant to diverge; another curve's divergence is a failure of the run. Default `false`.
     #[serde(default)]
     pub diverges: bool,
@@ -219,6 +243,16 @@ impl Experiment {
         wrong.collect()
     }
 
+    /// Noise that is added has no epochs.
+    fn samples_are_reshuffled(&self, curve: &CurveConfig) -> Option<Violation> {
+        let has_samples =
+            self.problem_of(curve).is_none_or(|problem| problem.data().is_some()) && curve.batch.is_some();
+        (curve.sampling == Sampling::Reshuffled && !has_samples).then(|| {
+            Violation::new("sampling", "must be `with-replacement` where there are no mini-batches of samples")
+                .with_help("a quadratic adds noise to its gradient; take `[problem.linear-regression]` and a `batch`")
+        })
+    }
+
     fn thresholds(&self) -> Option<Violation> {
         let right = self.iterations_to.iter().all(|epsilon| *epsilon > 0.0 && epsilon.is_finite())
             && self.iterations_to.windows(2).all(|pair| pair[0] > pair[1]);
@@ -235,6 +269,7 @@ impl Experiment {
         violations.extend(curve.schedule.validate(self.steps).into_iter().map(|v| v.under("schedule")));
         violations.extend(curve.optimizer.iter().flat_map(rules_of_optimizer).map(|v| v.under("optimizer")));
         violations.extend(curve.problem.iter().flat_map(ProblemConfig::validate).map(|v| v.under("problem")));
+        violations.extend(self.samples_are_reshuffled(curve));
         match self.problem_of(curve) {
             None => violations.push(
                 Violation::new("problem", "is missing, and the file has no `[problem]` for all curves")

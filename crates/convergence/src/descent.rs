@@ -8,8 +8,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::device::numbers;
+use crate::gradients::{Gradients, Watch};
 use crate::memory::too_large;
-use crate::problem::{Problem, Sampled};
+use crate::problem::{Draws, Problem, Sampled};
 use crate::statistics::{Band, confidence_half_width};
 use crate::theorems::floor_per_rate;
 use crate::{Arithmetic, CurveConfig, LabError, Variance, Window};
@@ -61,6 +62,8 @@ pub struct Trace {
     pub rates: Vec<f64>,
     /// F(w_t) - F* of each repeat, averaged over the last quarter of the updates.
     pub late_errors: Vec<f64>,
+    /// The gradients, where every update was evaluated and a theorem asks for them.
+    pub gradients: Option<Gradients>,
     /// sigma²: exact, or the largest value met on the paths; `None` where no theorem asks for it.
     pub variance: Option<f64>,
     /// After how many updates the error left every bound, if it did.
@@ -89,7 +92,6 @@ pub(crate) fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64) -> boo
         return Err(LabError::TooLarge { label: curve.label.clone(), what, help });
     }
     let mut walk = Walk::new(descent);
-    walk.variance_at_minimum = walk.measured_at_minimum()?;
     for t in 0..=descent.steps {
         let is_evaluated = t.is_multiple_of(descent.evaluate_every) || t == descent.steps;
         let errors = if is_evaluated || walk.schedules_need_errors(t) {
@@ -120,13 +122,15 @@ struct Walk<'a> {
     schedules: Vec<Box<dyn Schedule>>,
     rule: Box<dyn UpdateRule>,
     slots: Slots,
-    draws: ChaCha8Rng,
+    draws: Draws,
+    /// The mean of all weights so far, where that is what counts.
+    mean: Option<Tensor<2>>,
+    /// Looks at the gradients, where a theorem asks for them.
+    watch: Option<Watch>,
     quantile: f64,
     /// The error floor of the first rate with the variance at the start: that met on a path that diverges would grow
     /// with it.
     first_floor: f64,
-    /// sigma² at the minimum; 0 where it is not known.
-    variance_at_minimum: f64,
     trace: Trace,
 }
 
@@ -150,10 +154,12 @@ impl<'a> Walk<'a> {
             schedules: (0..schedules).map(|_| curve.schedule.build(descent.steps)).collect(),
             rule: curve.optimizer.as_ref().unwrap_or(&plain).rule(),
             slots: Slots::default(),
-            draws,
+            draws: Draws::new(draws, curve.sampling),
+            mean: None,
+            watch: (descent.evaluate_every == 1 && (curve.batch.is_none() || descent.problem.constants().is_none()))
+                .then(Watch::default),
             quantile: confidence_half_width(rows),
             first_floor: 0.0,
-            variance_at_minimum: 0.0,
             trace: Trace {
                 repeats: rows,
                 is_noisy: curve.batch.is_some(),
@@ -163,14 +169,18 @@ impl<'a> Walk<'a> {
                 groups: vec![Vec::new(); rows.min(GROUPS)],
                 rates: Vec::new(),
                 late_errors: vec![0.0; rows],
+                gradients: None,
                 variance,
                 diverged: None,
             },
         }
     }
 
-    /// The weights whose error counts: those that move, unless the optimizer averages.
+    /// The weights whose error counts: those that move, unless the curve or the optimizer averages.
     fn evaluated(&self) -> Tensor<2> {
+        if let Some(mean) = &self.mean {
+            return mean.clone();
+        }
         if !self.rule.has_evaluation_weights() || self.trace.rates.is_empty() {
             return self.weights.clone();
         }
@@ -213,6 +223,7 @@ impl<'a> Walk<'a> {
         trace.late_errors.iter_mut().for_each(|sum| *sum /= late);
         let evaluations = trace.error.len();
         trace.windows.retain(|window| window.end <= evaluations);
+        trace.gradients = self.watch.map(|watch| watch.seen);
         self.trace
     }
 
@@ -245,6 +256,10 @@ impl<'a> Walk<'a> {
             self.measure_variance()?;
         }
         self.inform_schedules(errors, &losses, t);
+        if let Some(watch) = &mut self.watch {
+            let full = if curve.batch.is_some() { problem.gradient(self.weights.clone()) } else { gradient.clone() };
+            watch.see(self.weights.clone(), full, gradient.clone())?;
+        }
         let rate = self.rate();
         if t == 0 {
             self.first_floor = self.floors_per_rate().map_or(0.0, |floors| floors.0) * self.trace.rates[0];
@@ -259,7 +274,13 @@ impl<'a> Walk<'a> {
             gradient: gradient.reshape(length),
             slots: &mut self.slots,
         };
-        self.weights = self.rule.update(moving, &rate).reshape(shape);
+        let before = std::mem::replace(&mut self.weights, self.rule.update(moving, &rate).reshape(shape));
+        if curve.average {
+            // The mean of w_0 to w_{t+1} from that of w_0 to w_t.
+            let mean = self.mean.take().unwrap_or(before);
+            let step = self.weights.clone().sub(mean.clone()).div_scalar((t + 2) as f64);
+            self.mean = Some(mean.add(step));
+        }
         Ok(())
     }
 
@@ -294,21 +315,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn measured_at_minimum(&self) -> Result<f64, LabError> {
-        let Some(constants) = self.descent.problem.constants() else { return Ok(0.0) };
-        let minimizer = constants.minimizer.clone();
-        let length = minimizer.len();
-        let there = self.descent.problem.variance(self.descent.arithmetic.tensor(minimizer, [1, length]));
-        Ok(there.map(numbers).transpose()?.and_then(|variance| variance.first().copied()).unwrap_or(0.0))
-    }
-
     /// The error floor of a rate over that rate, where theory knows one: that of the bound, with the variance met so
     /// far, and the true one.
     fn floors_per_rate(&self) -> Option<(f64, f64)> {
         let constants = self.descent.problem.constants()?;
         let batch = self.descent.curve.batch.map_or(f64::INFINITY, |batch| batch as f64);
         let of_bound = floor_per_rate(constants, self.trace.variance.unwrap_or(0.0) / batch);
-        Some((of_bound, self.variance_at_minimum / (4.0 * batch)))
+        Some((of_bound, constants.noise_at_minimum / (4.0 * batch)))
     }
 
     /// The rate of this update, for each weight where repeats differ.

@@ -23,16 +23,13 @@ pub enum LabError {
         /// What is wrong there.
         message: String,
     },
-    /// The data do not determine a minimum.
+    /// The data have nothing to learn from.
     #[error(
-        "the data are singular: the smallest eigenvalue of the Hessian is {smallest:.3e}, the largest {largest:.3e}, \
-         so there \
-         is no single minimum and c is 0. Leave out features that others determine, or set `l2` above 0"
+        "the data are flat: the largest eigenvalue of the Hessian is {largest:.3e}, so that F is the same \
+         everywhere. Give features that are not 0, or set `l2` above 0"
     )]
-    Singular {
-        /// The smallest eigenvalue.
-        smallest: f64,
-        /// The largest one.
+    Flat {
+        /// The largest eigenvalue.
         largest: f64,
     },
     /// A mini-batch with more samples than there are.

@@ -8,9 +8,9 @@ use crate::exact::{AdditiveNoise, Exact, Momentum};
 use crate::fits::{factor_per_step, floor, power_law};
 use crate::iterations::iterations_to;
 use crate::problem::{Problem, ProblemConfig};
-use crate::theorems::{is_plain, power};
+use crate::theorems::{Known, is_plain, power};
 use crate::{Agreement, Arithmetic, Bound, Constants, CurveConfig, Experiment, FewRepeats, Fit, IterationsTo};
-use crate::{LabError, Trace, Verdict};
+use crate::{DescentLemma, LabError, Stationarity, Trace, Verdict};
 
 /// What came of an experiment.
 pub struct ExperimentOutcome {
@@ -49,6 +49,10 @@ pub struct CurveOutcome {
     /// The mean error over the last quarter of the updates; where the rate is constant, the gradient noisy, and the
     /// error at rest.
     pub floor: Option<Fit>,
+    /// What the descent lemma promises each update, and what the updates did; where that was measured.
+    pub lemma: Option<DescentLemma>,
+    /// How small gradients became, where F is not convex, or why the theorem is silent.
+    pub stationarity: Option<Result<Stationarity, String>>,
     /// Updates to given errors, if they were asked for.
     pub iterations: Option<IterationsTo>,
 }
@@ -122,7 +126,13 @@ impl CurveOutcome {
         let family = experiment.curves.len();
         let constants = problem.constants().cloned();
         let start = trace.error.first().map_or(0.0, |band| band.mean);
-        let bound = Bound::of(curve, constants.as_ref(), trace.variance.unwrap_or(0.0), start);
+        let known = Known {
+            constants: constants.as_ref(),
+            variance: trace.variance.unwrap_or(0.0),
+            start,
+            model: problem.model(),
+        };
+        let bound = Bound::of(curve, curve.bound.unwrap_or(experiment.bound), &known);
         let limit =
             constants.as_ref().filter(|_| is_plain(curve.optimizer.as_ref())).map(|known| 2.0 / known.smoothness);
         let verdict = match &bound {
@@ -136,9 +146,9 @@ impl CurveOutcome {
         let converged = trace.diverged.is_none();
         let spectrum = problem.spectrum().filter(|_| converged);
         let rate = curve.schedule.constant_rate();
-        // That of the Hessian at w*, where it is not the same everywhere.
+        // That of the Hessian at w*, where it is not the same everywhere. The mean of all weights has none.
         let local = || Some(AdditiveNoise::at_rest(spectrum?).factor(Momentum::of(curve.optimizer.as_ref())?, rate?));
-        let factor = if trace.is_noisy { None } else { factor.or_else(local) };
+        let factor = if trace.is_noisy || curve.average { None } else { factor.or_else(local) };
         let power = spectrum.and_then(|spectrum| power(curve, spectrum));
         let counted = |epsilons| iterations_to(&trace, epsilons, path, factor, power);
         Self {
@@ -153,10 +163,18 @@ impl CurveOutcome {
                 // One path says nothing of a mean.
                 let is_mean = trace.is_noisy && trace.repeats > 1;
                 let is_stable = rate * known.smoothness < 2.0;
-                if is_mean && has_rested && is_stable { floor(&trace, path, rest) } else { None }
+                if is_mean && has_rested && is_stable && !curve.average { floor(&trace, path, rest) } else { None }
             }),
             iterations: Some(&experiment.iterations_to[..]).filter(|epsilons| !epsilons.is_empty()).map(counted),
             few_repeats: few_repeats(&trace).filter(|_| trace.is_noisy && trace.repeats > 1),
+            lemma: constants
+                .as_ref()
+                .filter(|_| is_plain(curve.optimizer.as_ref()) && !curve.average)
+                .and_then(|known| DescentLemma::of(&trace, known, arithmetic)),
+            stationarity: match constants {
+                None if converged => Stationarity::of(&trace, curve),
+                _ => None,
+            },
             left_out,
             stability_limit,
             exact,

@@ -3,7 +3,7 @@
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
 use super::{AdditiveNoise, Direction};
-use crate::constants::symmetric;
+use crate::constants::{ZERO, symmetric};
 
 /// Least squares with its samples, from w = 0.
 #[derive(Debug, Clone)]
@@ -20,6 +20,13 @@ pub struct LeastSquares {
     hessian: DMatrix<f64>,
     eigen: SymmetricEigen<f64, nalgebra::Dyn>,
     quadratic: AdditiveNoise,
+    spectrum: Vec<f64>,
+}
+
+/// E e and E e eᵀ, e = w - w*.
+pub(super) struct Moments {
+    mean: DVector<f64>,
+    pub(super) second: DMatrix<f64>,
 }
 
 /// Steps of the power iteration, which ends far earlier unless two eigenvalues are close.
@@ -33,14 +40,17 @@ impl LeastSquares {
         minimizer: DVector<f64>,
         l2: f64,
         hessian: DMatrix<f64>,
+        eigen: SymmetricEigen<f64, nalgebra::Dyn>,
     ) -> Self {
-        let eigen = hessian.clone().symmetric_eigen();
         let along = eigen.eigenvectors.tr_mul(&minimizer);
-        let directions = eigen.eigenvalues.iter().zip(along.iter());
+        let least = ZERO * eigen.eigenvalues.max();
+        // In the others nothing ever moves.
+        let directions = eigen.eigenvalues.iter().zip(along.iter()).filter(|(eigenvalue, _)| **eigenvalue > least);
         let directions = directions
             .map(|(eigenvalue, along)| Direction { eigenvalue: *eigenvalue, start: eigenvalue * along * along / 2.0 });
         let quadratic = AdditiveNoise { directions: directions.collect(), variance: 0.0 };
-        Self { features, residuals, minimizer, l2, hessian, eigen, quadratic }
+        let spectrum = quadratic.directions.iter().map(|direction| direction.eigenvalue).collect();
+        Self { features, residuals, minimizer, l2, hessian, eigen, quadratic, spectrum }
     }
 
     /// The same F without noise.
@@ -48,9 +58,9 @@ impl LeastSquares {
         &self.quadratic
     }
 
-    /// The spectrum of the Hessian.
+    /// The spectrum of the Hessian, without 0.
     pub(crate) fn spectrum(&self) -> &[f64] {
-        self.eigen.eigenvalues.as_slice()
+        &self.spectrum
     }
 
     /// n d², multiplications an update.
@@ -65,24 +75,39 @@ impl LeastSquares {
     ///
     /// where C is the covariance of a single sample's gradient.
     pub(crate) fn path(&self, batch: usize, rates: &[f64], times: &[u64]) -> Vec<f64> {
-        let h = &self.hessian;
-        let mut mean = -&self.minimizer;
-        let mut second = &mean * mean.transpose();
+        let mut moments = self.start();
         let mut made = 0;
         let mut path = Vec::with_capacity(times.len());
         for time in times {
             for rate in &rates[made..*time as usize] {
-                let first_order = h * &second;
-                let full = &first_order * h;
-                let sampled = self.covariance(&second, Some(&mean)) / batch as f64;
-                second += (full + sampled) * (rate * rate) - (&first_order + first_order.transpose()) * *rate;
-                second = symmetric(&second);
-                mean -= h * &mean * *rate;
+                self.update(&mut moments, batch, *rate);
             }
             made = *time as usize;
-            path.push(h.component_mul(&second).sum() / 2.0);
+            path.push(self.hessian.component_mul(&moments.second).sum() / 2.0);
         }
         path
+    }
+
+    /// The moments of e at w = 0.
+    pub(super) fn start(&self) -> Moments {
+        let mean = -&self.minimizer;
+        Moments { second: &mean * mean.transpose(), mean }
+    }
+
+    /// An update of the moments of e.
+    pub(super) fn update(&self, Moments { mean, second }: &mut Moments, batch: usize, rate: f64) {
+        let h = &self.hessian;
+        let first_order = h * &*second;
+        let full = &first_order * h;
+        let sampled = self.covariance(second, Some(mean)) / batch as f64;
+        *second += (full + sampled) * (rate * rate) - (&first_order + first_order.transpose()) * rate;
+        *second = symmetric(second);
+        *mean -= h * &*mean * rate;
+    }
+
+    /// H.
+    pub(super) fn hessian(&self) -> &DMatrix<f64> {
+        &self.hessian
     }
 
     /// The covariance C of a single sample's gradient, averaged over weights with the moments M and m: of the vectors
@@ -128,10 +153,12 @@ impl LeastSquares {
         let mut largest = 0.0;
         for _ in 0..MOST_ITERATIONS {
             let grown = h * &second * h + self.covariance(&second, None) / batch as f64;
-            // In the directions of H the inverse of L divides by the sum of two eigenvalues.
+            // In the directions of H the inverse of L divides by the sum of two eigenvalues, and nothing grows where
+            // both are 0.
             let mut along = q.tr_mul(&grown) * q;
             for (index, entry) in along.iter_mut().enumerate() {
-                *entry /= eigenvalues[index % d] + eigenvalues[index / d];
+                let sum = eigenvalues[index % d] + eigenvalues[index / d];
+                *entry = if sum > ZERO * eigenvalues.max() { *entry / sum } else { 0.0 };
             }
             let next = symmetric(&(q * along * q.transpose()));
             let before: f64 = largest;

@@ -4,16 +4,21 @@
 //! same everywhere, and least squares with samples drawn with replacement.
 
 mod additive;
+mod averaged;
 mod least_squares;
 
 use kiln_optimization::optimizers::OptimizerConfig;
 
 pub use additive::{AdditiveNoise, Direction};
+#[cfg(test)]
+pub(crate) use averaged::of_additive;
 pub use least_squares::LeastSquares;
 
+use crate::config::Sampling;
 use crate::{CurveConfig, Trace};
 
 /// A problem whose expectations can be computed.
+#[derive(Clone, Copy)]
 pub enum Model<'a> {
     /// The noise of the gradient is the same everywhere.
     Additive(&'a AdditiveNoise),
@@ -67,6 +72,13 @@ impl Exact {
         let (Some(model), Some(momentum)) = (model, Momentum::of(curve.optimizer.as_ref())) else {
             return Self::default();
         };
+        if curve.batch.is_some() && curve.sampling == Sampling::Reshuffled {
+            return Self::default();
+        }
+        if curve.average {
+            let is_known = momentum.momentum == 0.0 && curve.schedule.is_by_time();
+            return if is_known { averaged::exact(model, curve.batch, trace) } else { Self::default() };
+        }
         let rate = curve.schedule.constant_rate();
         let is_by_time = curve.schedule.is_by_time();
         match (model, curve.batch) {

@@ -3,16 +3,15 @@
 use burn::tensor::Tensor;
 use kiln_settings::{Violation, rules};
 use nalgebra::DMatrix;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::linear_model::{LinearModel, PerSample, rounding};
+use super::linear_model::{LinearModel, PerSample, largest_square, noise_at_minimum, rounding};
 use super::quadratic_form::QuadraticForm;
-use super::{Problem, Sampled};
-use crate::constants::{regular, solve};
+use super::{Draws, Problem, Sampled};
+use crate::constants::{ZERO, solve, solve_singular};
 use crate::data::{DataConfig, Targets};
 use crate::exact::{LeastSquares, Model};
-use crate::{Arithmetic, Constants, LabError, Variance};
+use crate::{Arithmetic, Constants, Convexity, LabError, Variance};
 
 /// `[problem.linear-regression]`: F(w) = |X w - y|² / (2 n) + l2 |w|² / 2, started from w = 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,19 +29,33 @@ impl LinearRegressionConfig {
         self.data.validate().into_iter().chain(rules::non_negative("l2", self.l2)).collect()
     }
 
-    /// c and L are the extreme eigenvalues of Xᵀ X / n + l2 I; w* solves the normal equations.
+    /// c and L are the extreme eigenvalues of Xᵀ X / n + l2 I, c the smallest that isn't 0; w* solves the normal
+    /// equations, and is the shortest solution where there are several.
     pub(super) fn build(&self, seed: u64, arithmetic: &Arithmetic) -> Result<LinearRegression, LabError> {
         let samples = self.data.samples(Targets::Numbers, seed)?;
         let (n, d) = samples.features.shape();
         let hessian = samples.features.transpose() * &samples.features / n as f64 + DMatrix::identity(d, d) * self.l2;
-        let (c, l) = regular(&hessian)?;
+        let eigen = hessian.clone().symmetric_eigen();
+        let l = eigen.eigenvalues.max();
+        // Features that are all 0 have no direction to learn in.
+        if !(l > 0.0 && l.is_finite()) {
+            return Err(LabError::Flat { largest: l });
+        }
+        let least = eigen.eigenvalues.min();
+        let c = eigen.eigenvalues.iter().copied().filter(|value| *value > ZERO * l).fold(l, f64::min);
         let right = samples.features.transpose() * &samples.targets / n as f64;
-        let minimizer = solve(&hessian, &right).ok_or(LabError::Singular { smallest: c, largest: l })?;
+        let regular = Some(()).filter(|()| least > ZERO * l).and_then(|()| solve(&hessian, &right));
+        let convexity = if regular.is_some() { Convexity::Quadratic } else { Convexity::Singular };
+        let minimizer = regular.unwrap_or_else(|| solve_singular(&eigen, &right));
         let residual = &samples.features * &minimizer - &samples.targets;
         let gradient = samples.features.transpose() * &residual / n as f64 + &minimizer * self.l2;
         let constants = Constants {
             strong_convexity: c,
             smoothness: l,
+            convexity,
+            start_distance: minimizer.norm(),
+            noise_at_minimum: noise_at_minimum(&samples, &minimizer, &residual, self.l2),
+            sample_smoothness: largest_square(&samples) + self.l2,
             minimizer: minimizer.as_slice().to_vec(),
             minimum: residual.norm_squared() / (2 * n) as f64 + self.l2 * minimizer.norm_squared() / 2.0,
             minimizer_error: (gradient.norm() + rounding(&samples, &minimizer, &residual, 1.0, self.l2)) / c,
@@ -52,7 +65,7 @@ impl LinearRegressionConfig {
             config: self.clone(),
             model: LinearModel::new(&samples, self.l2, arithmetic),
             form: QuadraticForm::new(&hessian, &minimizer, arithmetic),
-            exact: LeastSquares::new(samples.features, residual, minimizer, self.l2, hessian),
+            exact: LeastSquares::new(samples.features, residual, minimizer, self.l2, hessian, eigen),
             constants,
         })
     }
@@ -93,7 +106,7 @@ impl Problem for LinearRegression {
         self.form.gradient(weights)
     }
 
-    fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled {
+    fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut Draws) -> Sampled {
         self.model.sampled(weights, batch, draws, self.constants.minimum, |products, targets| {
             let residuals = products.sub(targets);
             PerSample { losses: residuals.clone().square().mul_scalar(0.5), slopes: residuals }

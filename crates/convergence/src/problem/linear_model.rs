@@ -3,10 +3,9 @@
 
 use burn::tensor::Tensor;
 use nalgebra::DVector;
-use rand_chacha::ChaCha8Rng;
 
-use super::Sampled;
 use super::on_device::OnDevice;
+use super::{Draws, Sampled};
 use crate::Arithmetic;
 use crate::data::Samples;
 
@@ -37,6 +36,19 @@ pub(super) fn rounding(
     f64::EPSILON * (of_sum + of_products / n as f64 + 2.0 * l2 * weights.norm())
 }
 
+/// sigma*²: the mean over the samples of |f_i x_i + l2 w*|², where the full gradient is 0.
+pub(super) fn noise_at_minimum(samples: &Samples, weights: &DVector<f64>, slopes: &DVector<f64>, l2: f64) -> f64 {
+    let penalty = weights * l2;
+    let rows = samples.features.row_iter().zip(slopes.iter());
+    let squares = rows.map(|(row, slope)| (row.transpose() * *slope + &penalty).norm_squared());
+    squares.sum::<f64>() / slopes.len() as f64
+}
+
+/// The largest |x_i|².
+pub(super) fn largest_square(samples: &Samples) -> f64 {
+    samples.features.row_iter().map(|row| row.norm_squared()).fold(0.0, f64::max)
+}
+
 /// The samples of a linear model on a device, with the weight of its penalty.
 pub(super) struct LinearModel {
     pub(super) data: OnDevice,
@@ -64,7 +76,7 @@ impl LinearModel {
         &self,
         weights: Tensor<2>,
         batch: usize,
-        draws: &mut ChaCha8Rng,
+        draws: &mut Draws,
         minimum: f64,
         loss: impl FnOnce(Tensor<2>, Tensor<2>) -> PerSample,
     ) -> Sampled {

@@ -4,14 +4,13 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, softplus_with_threshold};
 use kiln_settings::Violation;
 use nalgebra::{DMatrix, DVector};
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::linear_model::{LinearModel, PerSample, rounding};
-use super::{Problem, Sampled};
+use super::linear_model::{LinearModel, PerSample, largest_square, noise_at_minimum, rounding};
+use super::{Draws, Problem, Sampled};
 use crate::constants::{extreme_eigenvalues, solve};
 use crate::data::{DataConfig, Samples, Targets};
-use crate::{Arithmetic, Constants, LabError, Variance};
+use crate::{Arithmetic, Constants, Convexity, LabError, Variance};
 
 /// `[problem.logistic-regression]`: F(w) = mean of ln(1 + exp(-y_i x_iᵀ w)) + l2 |w|² / 2 with y_i = -1 or 1, started
 /// from w = 0.
@@ -53,6 +52,10 @@ impl LogisticRegressionConfig {
         let constants = Constants {
             strong_convexity: self.l2,
             smoothness: self.l2 + largest / 4.0,
+            convexity: Convexity::Strong,
+            start_distance: minimizer.norm(),
+            noise_at_minimum: noise_at_minimum(&samples, &minimizer, &Self::slopes(&samples, &minimizer), self.l2),
+            sample_smoothness: self.l2 + largest_square(&samples) / 4.0,
             minimizer: minimizer.as_slice().to_vec(),
             minimum,
             minimizer_error: (gradient.norm()
@@ -190,7 +193,7 @@ impl Problem for LogisticRegression {
         slopes.matmul(self.model.data.features.clone()).div_scalar(n).add(weights.mul_scalar(self.model.l2))
     }
 
-    fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled {
+    fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut Draws) -> Sampled {
         self.model.sampled(weights, batch, draws, self.constants.minimum, |margins, _| PerSample {
             losses: Self::losses(margins.clone()),
             slopes: Self::slopes(margins),

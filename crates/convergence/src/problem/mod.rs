@@ -1,6 +1,7 @@
 //! Objectives F, with their gradients, on R points at once.
 
 mod config;
+mod draws;
 mod least_squares;
 mod linear_model;
 mod logistic_regression;
@@ -11,6 +12,7 @@ mod quadratic;
 mod quadratic_form;
 
 pub use config::ProblemConfig;
+pub use draws::Draws;
 pub use least_squares::LinearRegressionConfig;
 pub use logistic_regression::LogisticRegressionConfig;
 pub use neural_network::NeuralNetworkConfig;

@@ -9,7 +9,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::on_device::OnDevice;
-use super::{Problem, Sampled};
+use super::{Draws, Problem, Sampled};
 use crate::data::{DataConfig, Targets};
 use crate::{Arithmetic, Constants, Footprint, LabError};
 
@@ -126,7 +126,7 @@ impl Problem for NeuralNetwork {
         self.differentiate(weights, features, targets).gradient
     }
 
-    fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled {
+    fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut Draws) -> Sampled {
         let (features, targets) = self.data.draw(weights.dims()[0], batch, draws);
         self.differentiate(weights, features, targets)
     }

@@ -1,8 +1,8 @@
 //! What an objective gives: its value, its gradients, and what theory needs to know of it.
 
 use burn::tensor::Tensor;
-use rand_chacha::ChaCha8Rng;
 
+use super::Draws;
 use crate::exact::Model;
 use crate::{Constants, Footprint};
 
@@ -33,7 +33,7 @@ pub trait Problem {
 
     /// The gradient of a mini-batch of `batch` samples, drawn for each row by itself, and its loss, above F* where
     /// that is known.
-    fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled;
+    fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut Draws) -> Sampled;
 
     /// sigma² at each row, E |g - grad F|² of a single sample, `[R, d]` -> `[R]`; `None` where no theorem asks for it.
     fn variance(&self, weights: Tensor<2>) -> Option<Tensor<1>>;

@@ -1,9 +1,8 @@
 //! Samples on a device, and mini-batches drawn from them.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 
+use super::Draws;
 use crate::Arithmetic;
 use crate::data::Samples;
 
@@ -35,10 +34,10 @@ impl OnDevice {
         self.features.dims()[1]
     }
 
-    /// A mini-batch for each of `rows` rows, drawn with replacement: features `[R, b, d]` and targets `[R, b]`.
-    pub(super) fn draw(&self, rows: usize, batch: usize, draws: &mut ChaCha8Rng) -> (Tensor<3>, Tensor<2>) {
+    /// A mini-batch for each of `rows` rows: features `[R, b, d]` and targets `[R, b]`.
+    pub(super) fn draw(&self, rows: usize, batch: usize, draws: &mut Draws) -> (Tensor<3>, Tensor<2>) {
         let (n, d) = (self.samples(), self.dimension());
-        let chosen: Vec<i64> = (0..rows * batch).map(|_| draws.random_range(0..n) as i64).collect();
+        let chosen = draws.samples(rows, batch, n);
         let chosen: Tensor<1, Int> =
             Tensor::from_data(TensorData::new(chosen, [rows * batch]), self.arithmetic.device());
         let features = self.features.clone().select(0, chosen.clone()).reshape([rows, batch, d]);

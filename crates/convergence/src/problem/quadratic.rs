@@ -9,10 +9,10 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::quadratic_form::QuadraticForm;
-use super::{Problem, Sampled};
+use super::{Draws, Problem, Sampled};
 use crate::constants::symmetric;
 use crate::exact::{AdditiveNoise, Direction, Model};
-use crate::{Arithmetic, Constants, Variance};
+use crate::{Arithmetic, Constants, Convexity, Variance};
 
 /// `[problem.quadratic]`: F(w) = (w - w*)ᵀ A (w - w*) / 2 + F*, where A has the given spectrum in directions drawn at
 /// random,
@@ -83,12 +83,17 @@ impl QuadraticConfig {
             d,
             self.spectrum.iter().map(|eigenvalue| (2.0 * self.start_error / d as f64 / eigenvalue).sqrt()),
         );
-        let start = &minimizer + &directions * along;
+        let start = &minimizer + &directions * &along;
         let c = self.spectrum.iter().copied().fold(f64::INFINITY, f64::min);
         let l = self.spectrum.iter().copied().fold(0.0, f64::max);
         let constants = Constants {
             strong_convexity: c,
             smoothness: l,
+            convexity: Convexity::Quadratic,
+            start_distance: along.norm(),
+            // The noise is added, so that every sample curves as F does.
+            noise_at_minimum: self.variance,
+            sample_smoothness: l,
             minimizer: minimizer.as_slice().to_vec(),
             minimum: MINIMUM,
             minimizer_error: 0.0,
@@ -124,11 +129,12 @@ pub(crate) struct Quadratic {
 
 impl Quadratic {
     /// xi of each row for a mini-batch, `[R, d]`.
-    fn draw_noise(&self, rows: usize, batch: usize, draws: &mut ChaCha8Rng) -> Tensor<2> {
+    fn draw_noise(&self, rows: usize, batch: usize, draws: &mut Draws) -> Tensor<2> {
         let d = self.dimension();
         // The mean of b independent normal numbers is a normal number of variance 1 / b.
         let deviation = (self.config.variance / d as f64 / batch as f64).sqrt();
-        let values = (0..rows * d).map(|_| deviation * Distribution::<f64>::sample(&StandardNormal, draws)).collect();
+        let mut normal = || Distribution::<f64>::sample(&StandardNormal, draws.random());
+        let values = (0..rows * d).map(|_| deviation * normal()).collect();
         self.arithmetic.tensor(values, [rows, d])
     }
 }
@@ -159,7 +165,7 @@ impl Problem for Quadratic {
     }
 
     /// The loss of a mini-batch whose gradient is grad F + xi: F(w) - F* + xiᵀ (w - w*).
-    fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut ChaCha8Rng) -> Sampled {
+    fn sampled(&self, weights: Tensor<2>, batch: usize, draws: &mut Draws) -> Sampled {
         let gradient = self.form.gradient(weights.clone());
         let error = self.form.error(weights);
         let noise = self.draw_noise(error.dims()[0], batch, draws);

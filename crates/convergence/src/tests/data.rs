@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::support::{problem, try_run};
-use crate::LabError;
 use crate::data::{CsvConfig, DataConfig, Targets};
+use crate::{Convexity, LabError};
 
 /// The samples of a file of this text, or the message with the file's name cut off.
 fn samples(text: impl AsRef<[u8]>, target: Option<&str>, targets: Targets) -> Result<(Vec<f64>, Vec<f64>), String> {
@@ -110,14 +110,17 @@ fn a_file_that_is_not_there_is_told() {
 }
 
 #[test]
-fn singular_data_are_told_with_what_helps() {
+fn singular_data_have_the_smallest_eigenvalue_that_is_not_zero() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.csv");
     // The second feature is twice the first.
     fs::write(&path, "a,b,y\n1,2,1\n2,4,0\n3,6,5\n4,8,2\n").unwrap();
     let csv = format!("data.csv = {{ path = {path:?}, standardise = false }}");
-    let error = problem(&format!("[linear-regression]\n{csv}")).err().unwrap();
-    assert!(matches!(error, LabError::Singular { .. }) && error.to_string().contains("set `l2` above 0"), "{error}");
+    // Its Hessian has the eigenvalues 0 and (1 + 4) (1 + 4 + 9 + 16) / 4, and only one of them counts.
+    let made = problem(&format!("[linear-regression]\n{csv}")).unwrap_or_else(|error| panic!("{error}"));
+    let known = made.constants().unwrap();
+    assert!((known.strong_convexity - 37.5).abs() < 1e-12 && (known.smoothness - 37.5).abs() < 1e-12, "{known:?}");
+    assert_eq!(known.convexity, Convexity::Singular);
     assert!(problem(&format!("[linear-regression]\nl2 = 0.1\n{csv}")).is_ok());
 }
 

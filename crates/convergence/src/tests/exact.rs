@@ -39,7 +39,8 @@ impl Case {
         let hessian = x.transpose() * &x / n as f64 + DMatrix::identity(d, d) * self.l2;
         let minimizer = hessian.clone().lu().solve(&(x.transpose() * &y / n as f64)).unwrap();
         let residuals = &x * &minimizer - y;
-        LeastSquares::new(x, residuals, minimizer, self.l2, hessian)
+        let eigen = hessian.clone().symmetric_eigen();
+        LeastSquares::new(x, residuals, minimizer, self.l2, hessian, eigen)
     }
 }
 

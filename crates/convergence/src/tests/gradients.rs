@@ -4,8 +4,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::support::{arithmetic, problem};
+use crate::Sampling;
 use crate::device::numbers;
-use crate::problem::Problem;
+use crate::problem::{Draws, Problem};
 
 const PROBLEMS: [&str; 4] = [
     "[quadratic]\nspectrum = [0.3, 1.0, 2.0]",
@@ -55,7 +56,8 @@ fn mini_batches_are_unbiased_and_their_variance_is_the_one_that_is_told() {
         let d = problem.dimension();
         let point = &points(&*problem)[..d];
         let weights = arithmetic().tensor(point.repeat(REPEATS), [REPEATS, d]);
-        let sampled = problem.sampled(weights, batch, &mut ChaCha8Rng::seed_from_u64(5));
+        let mut draws = Draws::new(ChaCha8Rng::seed_from_u64(5), Sampling::WithReplacement);
+        let sampled = problem.sampled(weights, batch, &mut draws);
         let (gradients, losses) = (numbers(sampled.gradient).unwrap(), numbers(sampled.loss).unwrap());
         let full = gradient(&*problem, point);
         let deviations = gradients

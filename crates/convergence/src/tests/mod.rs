@@ -7,6 +7,7 @@ mod evaluations;
 mod exact;
 mod gradients;
 mod hostile;
+mod next_door;
 mod support;
 mod theory;
 mod verdicts;

@@ -21,7 +21,8 @@ fn verdict_under(curve: &CurveOutcome, config: &CurveConfig, wrong: impl Fn(&mut
     let mut constants = curve.constants.clone().unwrap();
     let mut variance = curve.trace.variance.unwrap();
     wrong(&mut constants, &mut variance);
-    let bound = Bound::of(config, Some(&constants), variance, curve.trace.error[0].mean).unwrap();
+    let known = Known { constants: Some(&constants), variance, start: curve.trace.error[0].mean, model: None };
+    let bound = Bound::of(config, BoundChoice::Lecture, &known).unwrap();
     Verdict::of(&curve.trace, &bound, 1, &arithmetic())
 }
 

@@ -60,7 +60,8 @@ fn a_bound_that_is_a_fifth_too_low_is_found_where_it_is_tight() {
     let configs = read(&text(1.0)).unwrap().curves;
     let made = curves(&text(1.0));
     let found = made.iter().zip(&configs).filter(|(curve, config)| {
-        let bound = Bound::of(config, curve.constants.as_ref(), 0.8, 1.0).unwrap();
+        let known = Known { constants: curve.constants.as_ref(), variance: 0.8, start: 1.0, model: None };
+        let bound = Bound::of(config, BoundChoice::Lecture, &known).unwrap();
         matches!(Verdict::of(&curve.trace, &bound, 1, &arithmetic()), Verdict::Broken { .. })
     });
     // The interval of an update reaches a third of the mean down; the excess is a quarter, at each of 300 updates.
