@@ -5,7 +5,7 @@
     python3 scripts/reference/next_door.py --check    # compares with what is there
 
 Momentum on a quadratic, direction by direction. The mean of all weights on a quadratic, by the explicit sum over every noise; and on
-least squares, by going through all mini-batches. Samples reshuffled epoch by epoch, by going through all orders. Least squares whose
+least squares, by going through all mini-batches. Samples reshuffled epoch by epoch, by going through all orders. Updates to an error, and Polyak's step. Least squares whose
 Hessian is singular, by the pseudoinverse; and the noise at the minimum, sample by sample.
 """
 
@@ -113,6 +113,30 @@ def reshuffled(n, d, rate, epochs):
     return {"features": x.tolist(), "targets": y.tolist(), "rate": rate, **found}
 
 
+def critical():
+    """Updates until the exact expectation of the shipped quadratic is down to 0.001, at the rates of critical-batch.toml."""
+    lam = np.array([0.5, 0.6, 0.8, 1.0])
+    found = []
+    for b, rate in [(1, 0.00365), (4, 0.0145), (16, 0.0573), (64, 0.214), (256, 0.665), (1024, 1.27), (4096, 1.31)]:
+        error, t = np.full(4, 2.5), 0
+        while error.sum() > 1e-3:
+            error, t = (1 - rate * lam) ** 2 * error + rate**2 * lam / (8 * b), t + 1
+        found.append({"batch": b, "rate": rate, "updates": t})
+    return found
+
+
+def polyak():
+    """F - F* under Polyak's step."""
+    lam = np.array(SPECTRUM)
+    w = np.sqrt(2 * 0.2 / lam)
+    path = []
+    for _ in range(41):
+        error = float(np.sum(lam * w * w) / 2)
+        path.append(number(error))
+        w = w - error / np.sum((lam * w) ** 2) * lam * w
+    return path
+
+
 def singular():
     """Five samples of which the third feature is the sum of the others."""
     x, y = samples(5, 2)
@@ -142,6 +166,8 @@ def main():
         "averaged_quadratic": averaged_quadratic(0.4, [1, 10, 1000, 5000, 20000]),
         "averaged_least_squares": [averaged_least_squares(5, 2, 0.05, 1, 0.2, 40), averaged_least_squares(4, 2, 0.0, 2, 0.3, 40)],
         "reshuffled": reshuffled(6, 2, 0.1, 12),
+        "critical": critical(),
+        "polyak": polyak(),
         "singular": singular(),
     }
     sys.exit(0 if store("crates/convergence/fixtures/next_door.json", content, options.check) else 1)

@@ -67,9 +67,23 @@ pub struct Experiment {
     /// alone. A schedule that asks for F - F* at every update is given it all the same. Default `1`.
     #[serde(default = "evaluate_every")]
     pub evaluate_every: u64,
+    /// What the figure's axis counts. Default `updates`.
+    #[serde(default)]
+    pub x: Horizontal,
     /// Which theorem curves are held against that do not choose one themselves. Default `lecture`.
     #[serde(default)]
     pub bound: BoundChoice,
+}
+
+/// What the axis of a figure counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Horizontal {
+    /// Updates.
+    #[default]
+    Updates,
+    /// Samples whose gradients were computed: b for each update, all n for that of a full gradient.
+    Samples,
 }
 
 /// How the samples of mini-batches are drawn.
@@ -103,8 +117,18 @@ pub struct CurveConfig {
     /// b, samples in a mini-batch, >= 1. Default: none, every update takes the full gradient.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<usize>,
+    /// Its updates, >= 10. Default: those of the experiment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Its updates between two evaluations of F. Default: those of the experiment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluate_every: Option<u64>,
     /// Its learning rates.
     pub schedule: ScheduleConfig,
+    /// Whether an update's rate is (F - F*) / |grad F|², Polyak's, up to that of the schedule; for full gradients.
+    /// Default `false`.
+    #[serde(default)]
+    pub polyak_step: bool,
     /// How gradients become updates. Default: plain gradient descent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub optimizer: Option<OptimizerConfig>,
@@ -194,6 +218,16 @@ impl Experiment {
         curve.problem.as_ref().or(self.problem.as_ref())
     }
 
+    /// The updates of a curve.
+    pub fn steps_of(&self, curve: &CurveConfig) -> u64 {
+        curve.steps.unwrap_or(self.steps)
+    }
+
+    /// The updates of all curves.
+    pub fn updates(&self) -> u64 {
+        self.curves.iter().map(|curve| self.steps_of(curve)).sum()
+    }
+
     /// Every broken rule.
     pub fn validate(&self) -> Vec<Violation> {
         let mut violations = Vec::new();
@@ -210,14 +244,9 @@ impl Experiment {
                     .with_help("a mean with a band that means something needs 30 or more"),
             );
         }
-        if !(10..=MOST_STEPS).contains(&self.steps) {
-            violations.push(Violation::new("steps", format!("must be from 10 to {MOST_STEPS}, is {}", self.steps)));
-        }
-        for (key, updates) in [("validate-every", self.validate_every), ("evaluate-every", self.evaluate_every)] {
-            if updates == 0 {
-                violations.push(Violation::new(key, "must be 1 or more, is 0"));
-            }
-        }
+        violations.extend(right_steps(self.steps));
+        violations.extend(right_interval("validate-every", self.validate_every));
+        violations.extend(right_interval("evaluate-every", self.evaluate_every));
         violations.extend(self.thresholds());
         violations.extend(self.problem.iter().flat_map(ProblemConfig::validate).map(|v| v.under("problem")));
         if self.curves.is_empty() {
@@ -253,6 +282,18 @@ impl Experiment {
         })
     }
 
+    /// Polyak's step needs F* and the full gradient.
+    fn polyak_step_fits(&self, curve: &CurveConfig) -> Option<Violation> {
+        let is_network = matches!(self.problem_of(curve), Some(ProblemConfig::NeuralNetwork(_)));
+        let message = match (curve.batch, is_network) {
+            _ if !curve.polyak_step => return None,
+            (Some(_), _) => "is for the full gradient, and the curve has a `batch`",
+            (None, true) => "needs F*, which is not known of a network",
+            (None, false) => return None,
+        };
+        Some(Violation::new("polyak-step", message))
+    }
+
     fn thresholds(&self) -> Option<Violation> {
         let right = self.iterations_to.iter().all(|epsilon| *epsilon > 0.0 && epsilon.is_finite())
             && self.iterations_to.windows(2).all(|pair| pair[0] > pair[1]);
@@ -266,7 +307,10 @@ impl Experiment {
                 Violation::new("batch", "must be 1 or more, is 0").with_help("leave it out for the full gradient"),
             );
         }
-        violations.extend(curve.schedule.validate(self.steps).into_iter().map(|v| v.under("schedule")));
+        violations.extend(curve.steps.and_then(right_steps));
+        violations.extend(curve.evaluate_every.and_then(|updates| right_interval("evaluate-every", updates)));
+        violations.extend(self.polyak_step_fits(curve));
+        violations.extend(curve.schedule.validate(self.steps_of(curve)).into_iter().map(|v| v.under("schedule")));
         violations.extend(curve.optimizer.iter().flat_map(rules_of_optimizer).map(|v| v.under("optimizer")));
         violations.extend(curve.problem.iter().flat_map(ProblemConfig::validate).map(|v| v.under("problem")));
         violations.extend(self.samples_are_reshuffled(curve));
@@ -275,7 +319,15 @@ impl Experiment {
                 Violation::new("problem", "is missing, and the file has no `[problem]` for all curves")
                     .with_help("write `[problem.quadratic]` with `spectrum = [1.0, 2.0]`"),
             ),
-            Some(problem) => violations.extend(batch_fits(curve.batch, self.repeats, problem)),
+            Some(problem) => {
+                violations.extend(batch_fits(curve.batch, self.repeats, problem));
+                if self.x == Horizontal::Samples && curve.batch.is_none() && problem.data().is_none() {
+                    let message = "is missing: the full gradient of a quadratic has no number of samples";
+                    violations.push(
+                        Violation::new("batch", message).with_help("set `batch`, or count updates: x = \"updates\""),
+                    );
+                }
+            }
         }
         violations.into_iter().map(|violation| violation.under(path)).collect()
     }
@@ -286,6 +338,22 @@ const MOST_REPEATS: usize = 100_000;
 
 /// Every error of every update is kept.
 const MOST_STEPS: u64 = 1_000_000;
+
+fn right_steps(steps: u64) -> Option<Violation> {
+    let message = format!("must be from 10 to {MOST_STEPS}, is {steps}");
+    (!(10..=MOST_STEPS).contains(&steps)).then(|| Violation::new("steps", message))
+}
+
+fn right_interval(key: &str, updates: u64) -> Option<Violation> {
+    (updates == 0).then(|| Violation::new(key, "must be 1 or more, is 0"))
+}
+
+impl CurveConfig {
+    /// The rate of all its updates, if it is one.
+    pub(crate) fn constant_rate(&self) -> Option<f64> {
+        self.schedule.constant_rate().filter(|_| !self.polyak_step)
+    }
+}
 
 fn rules_of_optimizer(optimizer: &OptimizerConfig) -> Vec<Violation> {
     let mut violations = optimizer.validate();

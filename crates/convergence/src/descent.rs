@@ -230,8 +230,9 @@ impl<'a> Walk<'a> {
     /// Whether a schedule is given F at this update, evaluated for the figure or not.
     fn schedules_need_errors(&self, t: u64) -> bool {
         let Descent { curve, validate_every, .. } = *self.descent;
-        !curve.schedule.is_by_time()
-            && (curve.batch.is_none() || self.knows_floor() || t.is_multiple_of(validate_every))
+        curve.polyak_step
+            || !curve.schedule.is_by_time()
+                && (curve.batch.is_none() || self.knows_floor() || t.is_multiple_of(validate_every))
     }
 
     /// Whether the schedule asks for F - F* at every update, and is given it.
@@ -260,7 +261,7 @@ impl<'a> Walk<'a> {
             let full = if curve.batch.is_some() { problem.gradient(self.weights.clone()) } else { gradient.clone() };
             watch.see(self.weights.clone(), full, gradient.clone())?;
         }
-        let rate = self.rate();
+        let rate = if curve.polyak_step { self.polyak_rate(errors, gradient.clone())? } else { self.rate() };
         if t == 0 {
             self.first_floor = self.floors_per_rate().map_or(0.0, |floors| floors.0) * self.trace.rates[0];
         }
@@ -322,6 +323,15 @@ impl<'a> Walk<'a> {
         let batch = self.descent.curve.batch.map_or(f64::INFINITY, |batch| batch as f64);
         let of_bound = floor_per_rate(constants, self.trace.variance.unwrap_or(0.0) / batch);
         Some((of_bound, constants.noise_at_minimum / (4.0 * batch)))
+    }
+
+    /// (F - F*) / |grad F|², up to what the schedule gives; nothing where the gradient has vanished.
+    fn polyak_rate(&mut self, errors: &[f64], gradient: Tensor<2>) -> Result<Rate, LabError> {
+        let most = self.schedules.iter_mut().map(|schedule| schedule.next_rate()).fold(f64::INFINITY, f64::min);
+        let square = numbers(gradient.square().sum())?[0];
+        let rate = if square > 0.0 { (errors[0] / square).min(most) } else { 0.0 };
+        self.trace.rates.push(rate);
+        Ok(Rate::Same(rate))
     }
 
     /// The rate of this update, for each weight where repeats differ.

@@ -9,6 +9,8 @@ use crate::{Fit, Trace};
 pub struct IterationsTo {
     /// Epsilon, and after how many updates the mean of F(w_t) - F* is at most that; `None` where it never is.
     pub reached: Vec<(f64, Option<u64>)>,
+    /// The same of the exact expectation, where there is one.
+    pub exact: Option<Vec<Option<u64>>>,
     /// Updates for each factor e of 1 / epsilon: the slope against ln(1 / epsilon), a straight line where convergence
     /// is geometric.
     pub per_e_fold: Option<Fit>,
@@ -42,7 +44,12 @@ pub(crate) fn iterations_to(
     let fit = |y: fn(f64) -> f64, limit: Option<f64>| over_groups(trace, exact, limit, |errors| line(errors, y));
     let per_e_fold = fit(|steps| steps, factor.map(|factor| -1.0 / factor.ln()));
     let exponent = fit(f64::ln, exponent.map(|exponent| -1.0 / exponent));
-    IterationsTo { reached: epsilons.iter().copied().zip(reached).collect(), per_e_fold, exponent }
+    IterationsTo {
+        exact: exact.map(reached_by),
+        reached: epsilons.iter().copied().zip(reached).collect(),
+        per_e_fold,
+        exponent,
+    }
 }
 
 /// The first update after which `errors` is at most `epsilon`, of those at which F was evaluated.

@@ -32,7 +32,7 @@ mod verdict;
 mod windows;
 
 pub use agreement::{Agreement, FewRepeats};
-pub use config::{Axes, CurveConfig, Experiment, LabFile, Lecture, Sampling};
+pub use config::{Axes, CurveConfig, Experiment, Horizontal, LabFile, Lecture, Sampling};
 pub use constants::{Constants, Convexity, Variance};
 pub use descent::Trace;
 pub use device::Arithmetic;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::agreement::few_repeats;
+use crate::config::Horizontal;
 use crate::descent::{Descent, descend};
 use crate::exact::{AdditiveNoise, Exact, Momentum};
 use crate::fits::{factor_per_step, floor, power_law};
@@ -10,7 +11,7 @@ use crate::iterations::iterations_to;
 use crate::problem::{Problem, ProblemConfig};
 use crate::theorems::{Known, is_plain, power};
 use crate::{Agreement, Arithmetic, Bound, Constants, CurveConfig, Experiment, FewRepeats, Fit, IterationsTo};
-use crate::{DescentLemma, LabError, Stationarity, Trace, Verdict};
+use crate::{DescentLemma, LabError, Stationarity, Theorem, Trace, Verdict};
 
 /// What came of an experiment.
 pub struct ExperimentOutcome {
@@ -22,6 +23,8 @@ pub struct ExperimentOutcome {
 pub struct CurveOutcome {
     /// Its name.
     pub label: String,
+    /// What an update counts on the axis of the figure: 1, or the samples that it took.
+    pub per_update: u64,
     /// Its problem, in words.
     pub problem: String,
     /// The problem's constants; `None` where no theorem holds.
@@ -76,7 +79,8 @@ pub fn run(
     arithmetic: &Arithmetic,
     proceed: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<ExperimentOutcome, LabError> {
-    let total = experiment.steps * experiment.curves.len() as u64;
+    let total = experiment.updates();
+    let mut before = 0;
     let mut problems: BTreeMap<String, Box<dyn Problem>> = BTreeMap::new();
     let mut curves = Vec::new();
     for (index, curve) in experiment.curves.iter().enumerate() {
@@ -89,13 +93,13 @@ pub fn run(
             seed: experiment.seed,
             index: index as u64,
             repeats: experiment.repeats,
-            steps: experiment.steps,
+            steps: experiment.steps_of(curve),
             validate_every: experiment.validate_every,
-            evaluate_every: experiment.evaluate_every,
+            evaluate_every: curve.evaluate_every.unwrap_or(experiment.evaluate_every),
             arithmetic,
         };
-        let before = experiment.steps * index as u64;
         let trace = descend(&descent, &mut |made| proceed(Progress { done: before + made, total }))?;
+        before += descent.steps;
         curves.push(CurveOutcome::new(experiment, curve, problem, trace, arithmetic));
     }
     Ok(ExperimentOutcome { curves })
@@ -145,21 +149,27 @@ impl CurveOutcome {
         let path = exact.as_deref();
         let converged = trace.diverged.is_none();
         let spectrum = problem.spectrum().filter(|_| converged);
-        let rate = curve.schedule.constant_rate();
+        let rate = curve.constant_rate();
         // That of the Hessian at w*, where it is not the same everywhere. The mean of all weights has none.
         let local = || Some(AdditiveNoise::at_rest(spectrum?).factor(Momentum::of(curve.optimizer.as_ref())?, rate?));
         let factor = if trace.is_noisy || curve.average { None } else { factor.or_else(local) };
         let power = spectrum.and_then(|spectrum| power(curve, spectrum));
+        // Which power a curve has that is no more than convex depends on where it starts.
+        let is_convex = bound.as_ref().is_ok_and(|bound| matches!(bound.theorem, Theorem::Convex { .. }));
         let counted = |epsilons| iterations_to(&trace, epsilons, path, factor, power);
         Self {
             label: curve.label.clone(),
+            per_update: match experiment.x {
+                Horizontal::Updates => 1,
+                Horizontal::Samples => curve.batch.or(problem.samples()).unwrap_or(1) as u64,
+            },
             problem: problem.describe(),
             agreement: path.filter(|_| converged).map(|exact| Agreement::of(&trace, exact, family, arithmetic)),
             factor_per_step: factor.filter(|_| converged).and_then(|limit| factor_per_step(&trace, path, Some(limit))),
-            exponent: power.and_then(|limit| power_law(&trace, path, Some(limit))),
+            exponent: if power.is_some() || is_convex { power_law(&trace, path, power) } else { None },
             floor: constants.as_ref().zip(rate.filter(|_| converged)).and_then(|(known, rate)| {
                 // The slowest direction has to have had its time, and none may grow.
-                let has_rested = rate * known.strong_convexity * experiment.steps as f64 / 4.0 >= 1.0;
+                let has_rested = rate * known.strong_convexity * experiment.steps_of(curve) as f64 / 4.0 >= 1.0;
                 // One path says nothing of a mean.
                 let is_mean = trace.is_noisy && trace.repeats > 1;
                 let is_stable = rate * known.smoothness < 2.0;

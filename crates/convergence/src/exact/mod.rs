@@ -79,8 +79,9 @@ impl Exact {
             let is_known = momentum.momentum == 0.0 && curve.schedule.is_by_time();
             return if is_known { averaged::exact(model, curve.batch, trace) } else { Self::default() };
         }
-        let rate = curve.schedule.constant_rate();
-        let is_by_time = curve.schedule.is_by_time();
+        let rate = curve.constant_rate();
+        // Without noise the rates that were met are those of every repeat.
+        let is_by_time = curve.schedule.is_by_time() || curve.polyak_step;
         match (model, curve.batch) {
             (Model::Additive(noise), _) => noise.exact(momentum, curve.batch, rate, is_by_time.then_some(trace)),
             // Without draws there is no noise.

@@ -18,6 +18,9 @@ pub(super) fn theorem(curve: &CurveConfig, constants: &Constants, known: &Known<
     if curve.average {
         return Err("the lecture's theorems are about the last weights, not about the mean of all".into());
     }
+    if curve.polyak_step {
+        return Err("the lecture's theorems know no Polyak step".into());
+    }
     let noise = curve.batch.map_or(0.0, |batch| known.variance / batch as f64);
     match &curve.schedule {
         ScheduleConfig::InverseTime(schedule) => decreasing(schedule, constants, noise, known.start),

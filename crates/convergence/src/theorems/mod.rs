@@ -105,6 +105,13 @@ pub enum Theorem {
         /// eta L sigma*² / (c b).
         floor: f64,
     },
+    /// The full gradient with Polyak's step: F(w_t) - F* <= L / 2 (1 - 3 c / (4 L))^t |w_0 - w*|².
+    PolyakStep {
+        /// 1 - 3 c / (4 L).
+        factor: f64,
+        /// L |w_0 - w*|² / 2.
+        start: f64,
+    },
     /// The full gradient at a constant rate eta <= 1 / L on any convex F: F(w_t) - F* <= |w_0 - w*|² / (2 eta t), and
     /// never more than at the start.
     Convex {
@@ -163,6 +170,11 @@ impl Bound {
         }
     }
 
+    /// Whether sigma² is in it, which may be an estimate.
+    pub fn takes_variance(&self) -> bool {
+        matches!(self.theorem, Theorem::ConstantRate { .. } | Theorem::DecreasingRate { .. } | Theorem::Sharp { .. })
+    }
+
     /// The bound after t updates.
     pub fn at(&self, t: u64) -> f64 {
         let kept = |factor: f64| factor.powi(i32::try_from(t).unwrap_or(i32::MAX));
@@ -181,6 +193,7 @@ impl Bound {
             Theorem::Nesterov { root } => 2.0 * kept(1.0 - root) * self.start / (root + root * root),
             Theorem::Averaged { bias, noise } => (bias / (updates + 1.0) + noise) / (updates + 1.0),
             Theorem::NoiseAtMinimum { factor, start, floor } => kept(factor) * start + (1.0 - kept(factor)) * floor,
+            Theorem::PolyakStep { factor, start } => kept(factor) * start,
             Theorem::Convex { numerator } => self.start.min(numerator / updates),
         }
     }
@@ -202,6 +215,9 @@ fn constant_rate(schedule: &ScheduleConfig) -> Result<f64, String> {
 
 /// The rate of a curve that is plain gradient descent at one rate and takes its last weights.
 fn plain_rate(curve: &CurveConfig) -> Result<f64, String> {
+    if curve.polyak_step {
+        return Err("the theorem knows no Polyak step".into());
+    }
     if !is_plain(curve.optimizer.as_ref()) {
         return Err("the theorem is about plain gradient descent".into());
     }

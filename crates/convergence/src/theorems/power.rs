@@ -18,7 +18,7 @@ pub(crate) fn power(curve: &CurveConfig, spectrum: &[f64]) -> Option<f64> {
     let is_noisy = curve.batch.is_some();
     if curve.average {
         // The mean of all weights forgets the start as 1 / t and has a t-th of an update's noise.
-        return curve.schedule.constant_rate().map(|_| if is_noisy { -1.0 } else { -2.0 });
+        return curve.constant_rate().map(|_| if is_noisy { -1.0 } else { -2.0 });
     }
     match &curve.schedule {
         ScheduleConfig::InverseTime(schedule) => {

@@ -14,6 +14,9 @@ pub(super) fn theorem(curve: &CurveConfig, constants: &Constants, known: &Known<
     let momentum =
         Momentum::of(curve.optimizer.as_ref()).ok_or("the theorems are about plain gradient descent and momentum")?;
     let rate = constant_rate(&curve.schedule)?;
+    if curve.polyak_step {
+        return polyak_step(curve, rate, constants);
+    }
     if curve.average {
         return averaged(curve, rate, constants, known);
     }
@@ -77,6 +80,25 @@ fn nesterov(momentum: Momentum, rate: f64, constants: &Constants) -> Result<Theo
         Convexity::Strong => Theorem::Nesterov { root },
         Convexity::Quadratic | Convexity::Singular => Theorem::NesterovQuadratic { root },
     })
+}
+
+/// With h = F - F* and d = |w - w*| an update of the rate h / |grad F|² >= 1 / (2 L) gives
+/// d'² <= (1 - eta c) d² - 2 eta h + h² / |grad F|² <= (1 - c / (2 L)) d² - h / (2 L), and h >= c d² / 2.
+fn polyak_step(curve: &CurveConfig, most: f64, constants: &Constants) -> Result<Theorem, String> {
+    if !is_plain(curve.optimizer.as_ref()) || curve.average {
+        return Err("the theorem about Polyak's step is about plain gradient descent and its last weights".into());
+    }
+    let Constants { strong_convexity: c, smoothness: l, .. } = *constants;
+    // No step is longer.
+    let longest = 0.5 / c;
+    if most < longest * (1.0 - 1e-9) {
+        let (most, longest) = apart(most, longest);
+        return Err(format!(
+            "the schedule's rate {most} may cut Polyak's step, which goes up to 1 / (2 c) = {longest}"
+        ));
+    }
+    let start = l / 2.0 * constants.start_distance.powi(2);
+    Ok(Theorem::PolyakStep { factor: 1.0 - 0.75 * c / l, start })
 }
 
 /// In a direction the weights' mean has the part (1 - (1 - eta lambda)^T) / (T eta lambda) of the start and at most

@@ -1,6 +1,6 @@
 //! An experiment that was made, and its pictures.
 
-use kiln_convergence::{Experiment, ExperimentOutcome};
+use kiln_convergence::{Experiment, ExperimentOutcome, Horizontal};
 use kiln_figures::Chart;
 
 /// An experiment that was made, under the name of its file.
@@ -8,6 +8,16 @@ pub(super) struct Made {
     pub(super) name: String,
     pub(super) experiment: Experiment,
     pub(super) outcome: ExperimentOutcome,
+}
+
+impl Made {
+    /// What its axis counts, in the plural.
+    pub(super) fn counted(&self) -> &'static str {
+        match self.experiment.x {
+            Horizontal::Updates => "updates",
+            Horizontal::Samples => "samples",
+        }
+    }
 }
 
 /// A figure, its ending after the experiment's name, and what it shows.

@@ -6,6 +6,7 @@ mod forecast;
 mod made;
 mod page;
 mod pictures;
+mod theorems;
 mod words;
 
 use std::io::Write;
@@ -127,7 +128,7 @@ fn make(
     folder: &Path,
     interrupter: &Interrupter,
 ) -> anyhow::Result<Vec<Drawn>> {
-    let total = experiments.iter().map(|(_, experiment)| updates(experiment)).sum();
+    let total = experiments.iter().map(|(_, experiment)| experiment.updates()).sum();
     let bar = progress_bar(total, "{msg:>28} [{bar:30}] {percent:>3} % {eta}");
     let mut before = 0;
     let mut drawn = Vec::new();
@@ -145,17 +146,13 @@ fn make(
             Err(LabError::Stopped) => break,
             outcome => outcome.with_context(|| format!("{name}.toml"))?,
         };
-        before += updates(&experiment);
+        before += experiment.updates();
         let made = Made { name, experiment, outcome };
         bar.suspend(|| print(&words::report(&made)))?;
         drawn.push(files::write(folder, made)?);
     }
     bar.finish_and_clear();
     Ok(drawn)
-}
-
-fn updates(experiment: &Experiment) -> u64 {
-    experiment.steps * experiment.curves.len() as u64
 }
 
 /// What makes a run of the lab a failure: curves that diverged and were not meant to, and bounds that were broken.

@@ -38,7 +38,7 @@ fn section(drawn: &Drawn) -> Section {
     blocks.push(Block::Table(Table { caption: words::LEGEND.into(), header, rows: words::rows(made) }));
     blocks.extend(words::remarks(made).into_iter().map(Block::Paragraph));
     if let Some((header, rows)) = words::iterations(made) {
-        let caption = words::FIT_LEGEND.into();
+        let caption = words::fit_legend(made);
         blocks.push(Block::Table(Table { caption, header, rows }));
     }
     Section { heading: made.experiment.title.clone(), blocks }

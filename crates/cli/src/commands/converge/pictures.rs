@@ -1,6 +1,6 @@
 //! The figures of an experiment.
 
-use kiln_convergence::{Axes, CurveOutcome};
+use kiln_convergence::{Axes, CurveOutcome, Horizontal};
 
 use super::made::{Made, Picture};
 use kiln_figures::{Axis, Chart, Line, Series};
@@ -22,9 +22,13 @@ pub(super) fn pictures(made: &Made) -> Vec<Picture> {
 }
 
 fn time_axis(made: &Made) -> Axis {
+    let label = match made.experiment.x {
+        Horizontal::Updates => "update t",
+        Horizontal::Samples => "samples processed",
+    };
     match made.experiment.axes {
-        Axes::SemiLogarithmic => Axis::linear("update t"),
-        Axes::Logarithmic => Axis::logarithmic("update t"),
+        Axes::SemiLogarithmic => Axis::linear(label),
+        Axes::Logarithmic => Axis::logarithmic(label),
     }
 }
 
@@ -93,7 +97,7 @@ fn error_range(curves: &[CurveOutcome]) -> Option<(f64, f64)> {
 
 /// A value for each evaluation, given its index and its update.
 fn points(curve: &CurveOutcome, at: impl Fn(usize, u64) -> f64) -> Vec<(f64, f64)> {
-    curve.trace.times.iter().enumerate().map(|(index, t)| (*t as f64, at(index, *t))).collect()
+    curve.trace.times.iter().enumerate().map(|(index, t)| ((*t * curve.per_update) as f64, at(index, *t))).collect()
 }
 
 fn error_curve(curve: &CurveOutcome, colour: usize) -> Series {
@@ -125,7 +129,13 @@ fn rates(made: &Made) -> Option<Picture> {
         return None;
     }
     let series = |curve: &CurveOutcome, colour: usize| {
-        let points = curve.trace.rates.iter().enumerate().map(|(t, rate)| (t as f64, *rate)).collect();
+        let points = curve
+            .trace
+            .rates
+            .iter()
+            .enumerate()
+            .map(|(t, rate)| ((t as u64 * curve.per_update) as f64, *rate))
+            .collect();
         Series::curve(curve.label.clone(), colour, points)
     };
     let chart = |title: String, rate: Axis, series: Vec<Series>| Chart {
@@ -154,16 +164,18 @@ fn rates(made: &Made) -> Option<Picture> {
 fn iterations(made: &Made) -> Option<Picture> {
     let series = |(colour, curve): (usize, &CurveOutcome)| {
         let reached = &curve.iterations.as_ref()?.reached;
-        let points =
-            reached.iter().filter_map(|(epsilon, steps)| Some((1.0 / epsilon, steps.filter(|t| *t > 0)? as f64)));
+        let points = reached.iter().filter_map(|(epsilon, steps)| {
+            Some((1.0 / epsilon, (steps.filter(|t| *t > 0)? * curve.per_update) as f64))
+        });
         Some(Series { line: Line::Solid, ..Series::curve(curve.label.clone(), colour, points.collect()) })
     };
     let series: Vec<Series> = made.outcome.curves.iter().enumerate().filter_map(series).collect();
     let title = made.experiment.title.clone();
-    let (x, y) = (Axis::logarithmic("1 / ε"), Axis::logarithmic("updates"));
+    let what = made.counted();
+    let (x, y) = (Axis::logarithmic("1 / ε"), Axis::logarithmic(what));
     (!series.is_empty()).then(|| Picture {
         ending: "-iterations",
-        caption: "Updates until the mean error is at most epsilon.".into(),
+        caption: format!("The {what} until the mean error is at most epsilon."),
         title: title.clone(),
         charts: vec![Chart { title, x, y, series, note: None }],
     })

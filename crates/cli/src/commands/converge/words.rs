@@ -1,11 +1,10 @@
 //! What an experiment says, in words and tables.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use kiln_convergence::{
-    Agreement, Constants, Convexity, CurveOutcome, DescentLemma, Fit, Theorem, Variance, Verdict, apart, number,
-};
+use kiln_convergence::{Agreement, Constants, Convexity, CurveOutcome, Fit, Variance, Verdict, apart, number};
 
 use super::made::Made;
+use super::theorems;
 
 /// The headings of the table of curves.
 pub(super) const COLUMNS: [&str; 7] =
@@ -16,8 +15,13 @@ pub(super) const LEGEND: &str =
     "± is the half-width of a 95 % interval; verdicts are at a level of 5 % for all updates of all curves together";
 
 /// What the table of updates to an error means by its own.
-pub(super) const FIT_LEGEND: &str =
-    "updates until the mean error is at most epsilon; ± is the half-width of a 95 % interval";
+pub(super) fn fit_legend(made: &Made) -> String {
+    format!(
+        "{} until the mean error is at most epsilon, and in brackets until its exact expectation is; ± is the \
+         half-width of a 95 % interval",
+        made.counted()
+    )
+}
 
 /// The report of one experiment on the terminal.
 pub(super) fn report(made: &Made) -> String {
@@ -32,7 +36,7 @@ pub(super) fn report(made: &Made) -> String {
     }
     if let Some((columns, rows)) = iterations(made) {
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-        text.push_str(&format!("{FIT_LEGEND}\n{}\n", table(&columns, rows)));
+        text.push_str(&format!("{}\n{}\n", fit_legend(made), table(&columns, rows)));
     }
     text
 }
@@ -173,7 +177,8 @@ fn fit(fit: Fit, format: impl Fn(f64) -> String) -> String {
 fn verdict(curve: &CurveOutcome) -> String {
     // A bound by a variance that was met on these very paths is no test of the theorem.
     let is_estimate = curve.constants.as_ref().is_some_and(|known| known.variance == Variance::Sampled);
-    let estimate = if is_estimate && curve.trace.is_noisy { " (sigma² from these paths)" } else { "" };
+    let takes_it = curve.bound.as_ref().is_ok_and(kiln_convergence::Bound::takes_variance);
+    let estimate = if is_estimate && takes_it && curve.trace.is_noisy { " (sigma² from these paths)" } else { "" };
     match &curve.verdict {
         Verdict::Holds { until, .. } if Some(until) < curve.trace.times.last() => {
             format!("under the bound{estimate}; the error is rounding after {until}")
@@ -205,9 +210,9 @@ pub(super) fn remarks(made: &Made) -> Vec<String> {
     let of_curve = |curve: &CurveOutcome| {
         let remarks = [
             reason(curve),
-            theorem(curve),
-            lemma(curve),
-            stationarity(curve),
+            theorems::theorem(curve),
+            theorems::lemma(curve),
+            theorems::stationarity(curve),
             difference(curve),
             unstable(curve),
             few_repeats(curve),
@@ -247,83 +252,6 @@ fn reason(curve: &CurveOutcome) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// The theorem of a bound that is not the lecture's.
-fn theorem(curve: &CurveOutcome) -> Option<String> {
-    let words = match curve.bound.as_ref().ok()?.theorem {
-        Theorem::FullGradient { .. } | Theorem::ConstantRate { .. } | Theorem::DecreasingRate { .. } => return None,
-        Theorem::Sharp { factor, .. } => format!(
-            "the factor {} a step, max((1 - eta c)², (1 - eta L)²) (Taylor, Hendrickx and Glineur 2018)",
-            number(factor)
-        ),
-        Theorem::HeavyBall { root } => format!(
-            "(q^t (1 + (1 + q) t))² with q = sqrt mu = {}: the factor {} a step in the end, after a transient that \
-             grows as t²",
-            number(root),
-            number(root * root)
-        ),
-        Theorem::NesterovQuadratic { root } => format!(
-            "((1 - q)^t (1 + q t / (1 + q)))² with q = sqrt(eta c) = {}: the factor {} a step in the end",
-            number(root),
-            number((1.0 - root).powi(2))
-        ),
-        Theorem::Nesterov { root } => format!(
-            "2 (1 - q)^t / (q + q²) times the start, with q = sqrt(eta c) = {}: the factor {} a step",
-            number(root),
-            number(1.0 - root)
-        ),
-        Theorem::Averaged { bias, noise } => {
-            format!("{} / (t + 1)² for the start and {} / (t + 1) for the noise", number(bias), number(noise))
-        }
-        Theorem::NoiseAtMinimum { factor, floor, .. } => format!(
-            "the factor {} a step and a floor of {} by the noise at the minimum (Gower et al. 2019)",
-            number(factor),
-            number(floor)
-        ),
-        Theorem::Convex { numerator } => {
-            format!("|w_0 - w*|² / (2 eta t) = {} / t, which holds for any convex F", number(numerator))
-        }
-    };
-    Some(format!("the bound is {words}"))
-}
-
-/// What each update lowered F by, beside what the descent lemma promises.
-fn lemma(curve: &CurveOutcome) -> Option<String> {
-    let DescentLemma { updates, broken, least } = curve.lemma?;
-    let promise = "the descent lemma promises, eta (1 - eta L / 2) |grad F|²";
-    Some(match (broken, least) {
-        (Some(step), _) => format!("update {step} lowered F by less than {promise}"),
-        (None, Some(least)) => {
-            format!("each of {updates} updates lowered F by at least {} times what {promise}", number(least))
-        }
-        (None, None) => {
-            format!("no update raised F by more than the descent lemma allows, eta (eta L / 2 - 1) |grad F|²")
-        }
-    })
-}
-
-/// How small gradients became where F is not convex.
-fn stationarity(curve: &CurveOutcome) -> Option<String> {
-    Some(match curve.stationarity.as_ref()? {
-        Err(reason) => format!("no bound on the mean of |grad F|² either, since {reason}"),
-        Ok(found) => {
-            let half_width = match found.mean.half_width {
-                0.0 => String::new(),
-                half_width => format!(" ± {half_width:.1e}"),
-            };
-            format!(
-                "the mean of |grad F|² over {} updates is {}{half_width}, {} {} = 2 F(w_0) / (eta T) + eta L sigma² / b \
-                 (Bottou, Curtis and Nocedal, Theorem 4.8), with L = {} and sigma² / b = {} estimated along the path",
-                found.updates,
-                number(found.mean.mean),
-                if found.holds() { "at most" } else { "ABOVE" },
-                number(found.bound),
-                number(found.smoothness),
-                number(found.noise)
-            )
-        }
-    })
 }
 
 fn difference(curve: &CurveOutcome) -> Option<String> {
@@ -379,12 +307,13 @@ pub(super) fn iterations(made: &Made) -> Option<(Vec<String>, Vec<Vec<String>>)>
     let row = |curve: &CurveOutcome| {
         let iterations = curve.iterations.as_ref()?;
         let mut row = vec![curve.label.clone()];
-        row.extend(
-            iterations
-                .reached
-                .iter()
-                .map(|(_, steps)| steps.map_or_else(|| "never".to_string(), |steps| steps.to_string())),
-        );
+        let count = |steps: Option<u64>| {
+            steps.map_or_else(|| "never".to_string(), |steps| (steps * curve.per_update).to_string())
+        };
+        row.extend(iterations.reached.iter().enumerate().map(|(index, (_, steps))| match &iterations.exact {
+            Some(exact) if curve.trace.is_noisy => format!("{} ({})", count(*steps), count(exact[index])),
+            _ => count(*steps),
+        }));
         let three = |value: f64| format!("{value:.3}");
         row.push(match (curve.factor_per_step, iterations.per_e_fold, iterations.exponent) {
             (Some(_), Some(slope), _) => format!("steps for each factor e of 1/epsilon: {}", fit(slope, number)),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 mod averages;
+mod cost;
 mod noise;
 mod rates;
 mod singular;
@@ -16,7 +17,16 @@ struct Fixture {
     averaged_quadratic: AveragedQuadratic,
     averaged_least_squares: Vec<AveragedLeastSquares>,
     reshuffled: Reshuffled,
+    critical: Vec<Critical>,
+    polyak: Vec<f64>,
     singular: Singular,
+}
+
+#[derive(Deserialize)]
+struct Critical {
+    batch: usize,
+    rate: f64,
+    updates: u64,
 }
 
 #[derive(Deserialize)]

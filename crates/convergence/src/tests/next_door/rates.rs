@@ -143,3 +143,20 @@ fn convex_functions_fall_as_one_over_t_without_a_c() {
     assert!(holds(&made[0]));
     assert_eq!(made[1].bound, Err("the theorem is about the full gradient".into()));
 }
+
+#[test]
+fn polyaks_step_is_the_one_of_numpy_and_lies_under_its_bound() {
+    let step = |most: f64| curve(0, &constant(most)).replace("[curves.", "polyak-step = true\n[curves.");
+    let tail = [step(50.0), step(49.0)];
+    let made = experiment("[0.01, 0.03, 0.1, 0.3, 1.0]\nvariance = 0.0", "bound = \"sharp\"", &tail);
+    for (t, (band, expected)) in made[0].trace.error.iter().zip(fixture().polyak).enumerate() {
+        assert!((band.mean / expected - 1.0).abs() < 1e-6, "t = {t}: {} not {expected}", band.mean);
+    }
+    assert!(holds(&made[0]));
+    assert_eq!(made[0].agreement, Some(Agreement::Agrees));
+    // |w_0 - w*|² = 0.4 (100 + 100/3 + 10 + 10/3 + 1), and half of it at the start.
+    let bound = made[0].bound.as_ref().unwrap();
+    assert!((bound.at(0) - 0.2 * (440.0 / 3.0 + 1.0)).abs() < 1e-9);
+    assert!((bound.at(1) / bound.at(0) - 0.9925).abs() < 1e-12);
+    assert!(made[1].bound.as_ref().unwrap_err().contains("may cut Polyak's step"), "{:?}", made[1].bound);
+}
