@@ -137,6 +137,18 @@ def polyak():
     return path
 
 
+def accelerated():
+    """F - F* with a momentum that grows, at the weights before the look-ahead."""
+    lam = np.array(SPECTRUM)
+    ahead = last = np.sqrt(2 * 0.2 / lam)
+    path = [number(float(np.sum(lam * last * last) / 2))]
+    for t in range(60):
+        x = ahead - lam * ahead
+        ahead, last = x + t / (t + 3) * (x - last), x
+        path.append(number(float(np.sum(lam * x * x) / 2)))
+    return path
+
+
 def singular():
     """Five samples of which the third feature is the sum of the others."""
     x, y = samples(5, 2)
@@ -166,6 +178,7 @@ def main():
         "averaged_quadratic": averaged_quadratic(0.4, [1, 10, 1000, 5000, 20000]),
         "averaged_least_squares": [averaged_least_squares(5, 2, 0.05, 1, 0.2, 40), averaged_least_squares(4, 2, 0.0, 2, 0.3, 40)],
         "reshuffled": reshuffled(6, 2, 0.1, 12),
+        "accelerated": accelerated(),
         "critical": critical(),
         "polyak": polyak(),
         "singular": singular(),

@@ -142,6 +142,10 @@ pub struct CurveConfig {
     /// How its mini-batches are drawn. Default `with-replacement`.
     #[serde(default)]
     pub sampling: Sampling,
+    /// Whether it is Nesterov's method for F that is convex and no more: update t looks ahead with the momentum
+    /// t / (t + 3), and F is that of the weights before it does. Default `false`.
+    #[serde(default)]
+    pub accelerated: bool,
     /// Whether F is that of the mean of all weights so far, w_0 to w_t. Default `false`.
     #[serde(default)]
     pub average: bool,
@@ -310,6 +314,10 @@ impl Experiment {
         violations.extend(curve.steps.and_then(right_steps));
         violations.extend(curve.evaluate_every.and_then(|updates| right_interval("evaluate-every", updates)));
         violations.extend(self.polyak_step_fits(curve));
+        if curve.accelerated && (curve.optimizer.is_some() || curve.average || curve.polyak_step) {
+            let message = "is a method of its own: it has no `optimizer`, no `average` and no `polyak-step`";
+            violations.push(Violation::new("accelerated", message));
+        }
         violations.extend(curve.schedule.validate(self.steps_of(curve)).into_iter().map(|v| v.under("schedule")));
         violations.extend(curve.optimizer.iter().flat_map(rules_of_optimizer).map(|v| v.under("optimizer")));
         violations.extend(curve.problem.iter().flat_map(ProblemConfig::validate).map(|v| v.under("problem")));

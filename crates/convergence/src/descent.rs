@@ -125,6 +125,8 @@ struct Walk<'a> {
     draws: Draws,
     /// The mean of all weights so far, where that is what counts.
     mean: Option<Tensor<2>>,
+    /// The weights before the look-ahead, where a growing momentum looks ahead.
+    before_look_ahead: Option<Tensor<2>>,
     /// Looks at the gradients, where a theorem asks for them.
     watch: Option<Watch>,
     quantile: f64,
@@ -156,6 +158,7 @@ impl<'a> Walk<'a> {
             slots: Slots::default(),
             draws: Draws::new(draws, curve.sampling),
             mean: None,
+            before_look_ahead: None,
             watch: (descent.evaluate_every == 1 && (curve.batch.is_none() || descent.problem.constants().is_none()))
                 .then(Watch::default),
             quantile: confidence_half_width(rows),
@@ -178,8 +181,8 @@ impl<'a> Walk<'a> {
 
     /// The weights whose error counts: those that move, unless the curve or the optimizer averages.
     fn evaluated(&self) -> Tensor<2> {
-        if let Some(mean) = &self.mean {
-            return mean.clone();
+        if let Some(weights) = self.mean.as_ref().or(self.before_look_ahead.as_ref()) {
+            return weights.clone();
         }
         if !self.rule.has_evaluation_weights() || self.trace.rates.is_empty() {
             return self.weights.clone();
@@ -276,6 +279,11 @@ impl<'a> Walk<'a> {
             slots: &mut self.slots,
         };
         let before = std::mem::replace(&mut self.weights, self.rule.update(moving, &rate).reshape(shape));
+        if curve.accelerated {
+            let last = self.before_look_ahead.replace(self.weights.clone()).unwrap_or(before.clone());
+            let momentum = t as f64 / (t + 3) as f64;
+            self.weights = self.weights.clone().add(self.weights.clone().sub(last).mul_scalar(momentum));
+        }
         if curve.average {
             // The mean of w_0 to w_{t+1} from that of w_0 to w_t.
             let mean = self.mean.take().unwrap_or(before);

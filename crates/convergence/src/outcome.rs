@@ -137,8 +137,7 @@ impl CurveOutcome {
             model: problem.model(),
         };
         let bound = Bound::of(curve, curve.bound.unwrap_or(experiment.bound), &known);
-        let limit =
-            constants.as_ref().filter(|_| is_plain(curve.optimizer.as_ref())).map(|known| 2.0 / known.smoothness);
+        let limit = constants.as_ref().filter(|_| is_plain(curve)).map(|known| 2.0 / known.smoothness);
         let verdict = match &bound {
             _ if trace.diverged.is_some() => diverged(&trace, limit),
             Err(_) => Verdict::NoTheorem,
@@ -151,11 +150,13 @@ impl CurveOutcome {
         let spectrum = problem.spectrum().filter(|_| converged);
         let rate = curve.constant_rate();
         // That of the Hessian at w*, where it is not the same everywhere. The mean of all weights has none.
-        let local = || Some(AdditiveNoise::at_rest(spectrum?).factor(Momentum::of(curve.optimizer.as_ref())?, rate?));
+        let local = || Some(AdditiveNoise::at_rest(spectrum?).factor(Momentum::of(curve)?, rate?));
         let factor = if trace.is_noisy || curve.average { None } else { factor.or_else(local) };
         let power = spectrum.and_then(|spectrum| power(curve, spectrum));
         // Which power a curve has that is no more than convex depends on where it starts.
-        let is_convex = bound.as_ref().is_ok_and(|bound| matches!(bound.theorem, Theorem::Convex { .. }));
+        let is_convex = bound
+            .as_ref()
+            .is_ok_and(|bound| matches!(bound.theorem, Theorem::Convex { .. } | Theorem::Accelerated { .. }));
         let counted = |epsilons| iterations_to(&trace, epsilons, path, factor, power);
         Self {
             label: curve.label.clone(),
@@ -179,7 +180,7 @@ impl CurveOutcome {
             few_repeats: few_repeats(&trace).filter(|_| trace.is_noisy && trace.repeats > 1),
             lemma: constants
                 .as_ref()
-                .filter(|_| is_plain(curve.optimizer.as_ref()) && !curve.average)
+                .filter(|_| is_plain(curve) && !curve.average)
                 .and_then(|known| DescentLemma::of(&trace, known, arithmetic)),
             stationarity: match constants {
                 None if converged => Stationarity::of(&trace, curve),

@@ -30,7 +30,7 @@ impl Stationarity {
     pub(crate) fn of(trace: &Trace, curve: &CurveConfig) -> Option<Result<Self, String>> {
         let gradients = trace.gradients.as_ref()?;
         let start = trace.error.first()?.mean;
-        let (Some(rate), true) = (curve.constant_rate(), is_plain(curve.optimizer.as_ref())) else {
+        let (Some(rate), true) = (curve.constant_rate(), is_plain(curve)) else {
             return Some(Err("the theorem is about plain gradient descent at a constant rate".into()));
         };
         let smoothness = gradients.smoothness;

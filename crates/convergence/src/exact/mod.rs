@@ -36,9 +36,10 @@ pub struct Momentum {
 }
 
 impl Momentum {
-    /// Of an optimizer, if it is one.
-    pub(crate) fn of(optimizer: Option<&OptimizerConfig>) -> Option<Self> {
-        match optimizer {
+    /// Of a curve, if it has that.
+    pub(crate) fn of(curve: &CurveConfig) -> Option<Self> {
+        match &curve.optimizer {
+            _ if curve.accelerated => None,
             None => Some(Self { momentum: 0.0, nesterov: false }),
             Some(OptimizerConfig::Sgd(sgd)) if sgd.weight_decay == 0.0 => {
                 Some(Self { momentum: sgd.momentum, nesterov: sgd.nesterov })
@@ -69,7 +70,7 @@ const MOST_WORK: f64 = 4e9;
 impl Exact {
     /// What can be computed of a curve, given the rates that it had.
     pub(crate) fn of(model: Option<Model<'_>>, curve: &CurveConfig, trace: &Trace) -> Self {
-        let (Some(model), Some(momentum)) = (model, Momentum::of(curve.optimizer.as_ref())) else {
+        let (Some(model), Some(momentum)) = (model, Momentum::of(curve)) else {
             return Self::default();
         };
         if curve.batch.is_some() && curve.sampling == Sampling::Reshuffled {

@@ -1,10 +1,10 @@
 //! F that is convex and no more: no c.
 
 use super::lecture::at_most_inverse_smoothness;
-use super::{Theorem, plain_rate};
+use super::{Theorem, constant_rate, plain_rate};
 use crate::{Constants, CurveConfig};
 
-/// Gradient descent at a rate of at most 1 / L.
+/// Gradient descent at a rate of at most 1 / L, plain or with a momentum that grows (Nesterov 1983).
 ///
 /// # Errors
 /// Why the theorem is silent, as a clause.
@@ -12,7 +12,13 @@ pub(super) fn theorem(curve: &CurveConfig, constants: &Constants) -> Result<Theo
     if curve.batch.is_some() {
         return Err("the theorem is about the full gradient".into());
     }
+    let square = constants.start_distance.powi(2);
+    if curve.accelerated {
+        let rate = constant_rate(&curve.schedule)?;
+        at_most_inverse_smoothness(rate, constants)?;
+        return Ok(Theorem::Accelerated { numerator: 2.0 * square / rate });
+    }
     let rate = plain_rate(curve)?;
     at_most_inverse_smoothness(rate, constants)?;
-    Ok(Theorem::Convex { numerator: constants.start_distance.powi(2) / (2.0 * rate) })
+    Ok(Theorem::Convex { numerator: square / (2.0 * rate) })
 }

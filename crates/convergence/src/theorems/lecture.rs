@@ -12,7 +12,7 @@ use crate::{Constants, CurveConfig};
 /// # Errors
 /// Why it is silent, as a clause.
 pub(super) fn theorem(curve: &CurveConfig, constants: &Constants, known: &Known<'_>) -> Result<Theorem, String> {
-    if !is_plain(curve.optimizer.as_ref()) {
+    if !is_plain(curve) {
         return Err("the theorems are about plain gradient descent".into());
     }
     if curve.average {

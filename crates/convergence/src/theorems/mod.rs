@@ -10,7 +10,6 @@ mod noise_at_minimum;
 mod power;
 mod sharp;
 
-use kiln_optimization::optimizers::OptimizerConfig;
 use kiln_optimization::schedules::ScheduleConfig;
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +117,11 @@ pub enum Theorem {
         /// |w_0 - w*|² / (2 eta).
         numerator: f64,
     },
+    /// The same with Nesterov's growing momentum: F(w_t) - F* <= 2 |w_0 - w*|² / (eta (t + 1)²).
+    Accelerated {
+        /// 2 |w_0 - w*|² / eta.
+        numerator: f64,
+    },
 }
 
 /// A theorem for a curve that starts at some error.
@@ -194,14 +198,15 @@ impl Bound {
             Theorem::Averaged { bias, noise } => (bias / (updates + 1.0) + noise) / (updates + 1.0),
             Theorem::NoiseAtMinimum { factor, start, floor } => kept(factor) * start + (1.0 - kept(factor)) * floor,
             Theorem::PolyakStep { factor, start } => kept(factor) * start,
+            Theorem::Accelerated { numerator } => numerator / (updates + 1.0).powi(2),
             Theorem::Convex { numerator } => self.start.min(numerator / updates),
         }
     }
 }
 
-/// Whether an optimizer is what most theorems are about: the gradient times the rate, and nothing else.
-pub(crate) fn is_plain(optimizer: Option<&OptimizerConfig>) -> bool {
-    Momentum::of(optimizer).is_some_and(|momentum| momentum.momentum == 0.0)
+/// Whether a curve has what most theorems are about: the gradient times the rate, and nothing else.
+pub(crate) fn is_plain(curve: &CurveConfig) -> bool {
+    Momentum::of(curve).is_some_and(|momentum| momentum.momentum == 0.0)
 }
 
 /// The rate of a schedule, if it is one and the same at every update.
@@ -218,7 +223,7 @@ fn plain_rate(curve: &CurveConfig) -> Result<f64, String> {
     if curve.polyak_step {
         return Err("the theorem knows no Polyak step".into());
     }
-    if !is_plain(curve.optimizer.as_ref()) {
+    if !is_plain(curve) {
         return Err("the theorem is about plain gradient descent".into());
     }
     if curve.average {

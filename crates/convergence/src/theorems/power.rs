@@ -13,7 +13,7 @@ use crate::exact::Momentum;
 /// multiple of the known floor takes twice as long each time, which is 1 / t. What other schedules do is no power of t,
 /// or not one that theory gives.
 pub(crate) fn power(curve: &CurveConfig, spectrum: &[f64]) -> Option<f64> {
-    let momentum = Momentum::of(curve.optimizer.as_ref())?.momentum;
+    let momentum = Momentum::of(curve)?.momentum;
     let c = spectrum.iter().copied().fold(f64::INFINITY, f64::min);
     let is_noisy = curve.batch.is_some();
     if curve.average {

@@ -11,8 +11,7 @@ use crate::{Constants, Convexity, CurveConfig};
 /// # Errors
 /// Why there is none, as a clause.
 pub(super) fn theorem(curve: &CurveConfig, constants: &Constants, known: &Known<'_>) -> Result<Theorem, String> {
-    let momentum =
-        Momentum::of(curve.optimizer.as_ref()).ok_or("the theorems are about plain gradient descent and momentum")?;
+    let momentum = Momentum::of(curve).ok_or("the theorems are about plain gradient descent and momentum")?;
     let rate = constant_rate(&curve.schedule)?;
     if curve.polyak_step {
         return polyak_step(curve, rate, constants);
@@ -20,7 +19,7 @@ pub(super) fn theorem(curve: &CurveConfig, constants: &Constants, known: &Known<
     if curve.average {
         return averaged(curve, rate, constants, known);
     }
-    if is_plain(curve.optimizer.as_ref()) {
+    if is_plain(curve) {
         return plain(rate, constants, curve.batch.map(|batch| known.variance / batch as f64));
     }
     if curve.batch.is_some() {
@@ -85,7 +84,7 @@ fn nesterov(momentum: Momentum, rate: f64, constants: &Constants) -> Result<Theo
 /// With h = F - F* and d = |w - w*| an update of the rate h / |grad F|² >= 1 / (2 L) gives
 /// d'² <= (1 - eta c) d² - 2 eta h + h² / |grad F|² <= (1 - c / (2 L)) d² - h / (2 L), and h >= c d² / 2.
 fn polyak_step(curve: &CurveConfig, most: f64, constants: &Constants) -> Result<Theorem, String> {
-    if !is_plain(curve.optimizer.as_ref()) || curve.average {
+    if !is_plain(curve) || curve.average {
         return Err("the theorem about Polyak's step is about plain gradient descent and its last weights".into());
     }
     let Constants { strong_convexity: c, smoothness: l, .. } = *constants;
@@ -104,7 +103,7 @@ fn polyak_step(curve: &CurveConfig, most: f64, constants: &Constants) -> Result<
 /// In a direction the weights' mean has the part (1 - (1 - eta lambda)^T) / (T eta lambda) of the start and at most
 /// 1 / (T lambda) of each update's noise, T being the number of weights.
 fn averaged(curve: &CurveConfig, rate: f64, constants: &Constants, known: &Known<'_>) -> Result<Theorem, String> {
-    if !is_plain(curve.optimizer.as_ref()) {
+    if !is_plain(curve) {
         return Err("the theorem is about averages of plain gradient descent".into());
     }
     let Some(Model::Additive(AdditiveNoise { directions, variance })) = known.model else {

@@ -35,6 +35,9 @@ pub(super) fn theorem(curve: &CurveOutcome) -> Option<String> {
             number(floor)
         ),
         Theorem::PolyakStep { factor, .. } => format!("the factor {} a step, 1 - 3 c / (4 L)", number(factor)),
+        Theorem::Accelerated { numerator } => {
+            format!("2 |w_0 - w*|² / (eta (t + 1)²) = {} / (t + 1)², for any convex F", number(numerator))
+        }
         Theorem::Convex { numerator } => {
             format!("|w_0 - w*|² / (2 eta t) = {} / t, which holds for any convex F", number(numerator))
         }
@@ -67,8 +70,8 @@ pub(super) fn stationarity(curve: &CurveOutcome) -> Option<String> {
                 half_width => format!(" ± {half_width:.1e}"),
             };
             format!(
-                "the mean of |grad F|² over {} updates is {}{half_width}, {} {} = 2 F(w_0) / (eta T) + eta L sigma² / b \
-                 (Bottou, Curtis and Nocedal, Theorem 4.8), with L = {} and sigma² / b = {} estimated along the path",
+                "the mean of |grad F|² over {} updates is {}{half_width}, {} {} = 2 F(w_0) / (eta T) + eta L sigma² / \
+                 b (Bottou, Curtis and Nocedal, Theorem 4.8), with L = {} and sigma² / b = {} estimated along the path",
                 found.updates,
                 number(found.mean.mean),
                 if found.holds() { "at most" } else { "ABOVE" },

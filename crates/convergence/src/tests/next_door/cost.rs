@@ -48,6 +48,9 @@ fn what_fits_no_axis_and_no_step_is_a_mistake_of_the_file() {
     let polyak = curve(4, "constant]\nrate = 0.1").replace("[curves.", "polyak-step = true\n[curves.");
     let polyak = mistakes("", &polyak);
     assert!(polyak.contains("`curves[0].polyak-step` is for the full gradient"), "{polyak}");
+    let both = full.replace("[curves.", "accelerated = true\naverage = true\n[curves.");
+    let both = mistakes("", &both);
+    assert!(both.contains("`curves[0].accelerated` is a method of its own"), "{both}");
     let short = mistakes("", &full.replace("[curves.", "steps = 9\nevaluate-every = 0\n[curves."));
     assert!(short.contains("`curves[0].steps` must be from 10 to 1000000, is 9"), "{short}");
     assert!(short.contains("`curves[0].evaluate-every` must be 1 or more, is 0"), "{short}");

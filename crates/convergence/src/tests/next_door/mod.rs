@@ -17,6 +17,7 @@ struct Fixture {
     averaged_quadratic: AveragedQuadratic,
     averaged_least_squares: Vec<AveragedLeastSquares>,
     reshuffled: Reshuffled,
+    accelerated: Vec<f64>,
     critical: Vec<Critical>,
     polyak: Vec<f64>,
     singular: Singular,

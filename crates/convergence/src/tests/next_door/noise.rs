@@ -49,7 +49,8 @@ fn the_floor_is_known_beforehand_and_above_the_measured_one() {
 
 #[test]
 fn a_quadratic_has_its_noise_at_the_minimum_too() {
-    let text = "title = \"test\"\nsteps = 40\nbound = \"noise-at-minimum\"\n[problem.quadratic]\nspectrum = [0.5, 1.0]\n\
+    let text = "title = \"test\"\nsteps = 40\nbound = \"noise-at-minimum\"\n\
+                [problem.quadratic]\nspectrum = [0.5, 1.0]\n\
                 variance = 3.0\n";
     let made = curves(&format!("{text}{}", curve(2, "constant]\nrate = 0.5")));
     // |w_0 - w*|² = 2 + 1 and L / 2 of it; the floor is 0.5 * 1 * 3 / (0.5 * 2).
@@ -125,7 +126,8 @@ fn gradients_on_the_way_are_the_ones_by_hand() {
 #[test]
 fn a_network_has_small_gradients_on_average() {
     let curves = curves(&format!(
-        "title = \"test\"\nrepeats = 20\nsteps = 200\n[problem.neural-network.data.generated]\nsamples = 50\nfeatures = 3\n\
+        "title = \"test\"\nrepeats = 20\nsteps = 200\n\
+         [problem.neural-network.data.generated]\nsamples = 50\nfeatures = 3\n\
          {}{}{}",
         curve(0, "constant]\nrate = 0.1"),
         curve(5, "constant]\nrate = 0.1"),

