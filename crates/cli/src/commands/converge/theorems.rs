@@ -55,7 +55,7 @@ pub(super) fn lemma(curve: &CurveOutcome) -> Option<String> {
             format!("each of {updates} updates lowered F by at least {} times what {promise}", number(least))
         }
         (None, None) => {
-            format!("no update raised F by more than the descent lemma allows, eta (eta L / 2 - 1) |grad F|²")
+            "no update raised F by more than the descent lemma allows, eta (eta L / 2 - 1) |grad F|²".to_owned()
         }
     })
 }
