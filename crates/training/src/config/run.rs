@@ -245,6 +245,7 @@ mod tests {
             steps: 0,
             batch: 0,
             context: 0,
+            document_state: DocumentState::Carried,
             windows: Windows::Random,
             accumulate: 0,
             precision: Precision::F32,

@@ -15,8 +15,8 @@ fn targets(row: usize) -> Vec<i32> {
     (0..STEPS).map(|column| ((column * 3 + row) % VOCABULARY) as i32).collect()
 }
 
-fn tensor(ids: &[i32]) -> Tensor<2, Int> {
-    Tensor::from_data(TensorData::new(ids.to_vec(), [1, ids.len()]), &Device::flex())
+fn tensor(model: &LanguageModel, ids: &[i32], rows: usize) -> Tensor<2, Int> {
+    Tensor::from_data(TensorData::new(ids.to_vec(), [rows, ids.len() / rows]), &model.device())
 }
 
 /// The losses of a row, document after document, each from nothing; and the state after the last.
@@ -26,8 +26,12 @@ fn one_by_one(model: &LanguageModel, row: usize) -> (Tensor<1>, State) {
     cuts.push(STEPS);
     let (mut from, mut losses, mut last) = (0, Vec::new(), None);
     for to in cuts {
-        let (part, state) =
-            model.losses(tensor(&tokens[from..to]), tensor(&targets[from..to]), None, &mut Draws::none());
+        let (part, state) = model.losses(
+            tensor(model, &tokens[from..to], 1),
+            tensor(model, &targets[from..to], 1),
+            None,
+            &mut Draws::none(),
+        );
         losses.push(part.reshape([to - from]));
         (from, last) = (to, state);
     }
@@ -37,13 +41,12 @@ fn one_by_one(model: &LanguageModel, row: usize) -> (Tensor<1>, State) {
 fn together(model: &LanguageModel) -> (Tensor<2>, Option<State>) {
     let ids = documents().concat();
     let starts = DocumentStarts::find(&ids, STEPS, END as u32);
-    let window = |ids: Vec<i32>| Tensor::from_data(TensorData::new(ids, [ROWS, STEPS]), &Device::flex());
-    // A state that the first row has from before, and the second must forget at once.
-    let state = model.read(super::tokens(3), &[3; ROWS], model.initial_state(ROWS)).1;
-    let first = state.take_rows(&[1]).joined(model.initial_state(1));
-    let before = model.initial_state(1).joined(first.take_rows(&[0]));
-    let targets = (0..ROWS).flat_map(targets).collect();
-    model.losses_of_documents(window(ids), window(targets), Some(before), &starts, &mut Draws::none())
+    // The second row has a state from before, which it must forget at once.
+    let read = model.read(tensor(model, &[1, 2, 3], 1), &[3], model.initial_state(1)).1;
+    let before = model.initial_state(1).joined(read);
+    let targets: Vec<i32> = (0..ROWS).flat_map(targets).collect();
+    let (tokens, targets) = (tensor(model, &ids, ROWS), tensor(model, &targets, ROWS));
+    model.losses_of_documents(tokens, targets, Some(before), &starts, &mut Draws::none())
 }
 
 fn recurrent(check: impl Fn(&str, &LanguageModel)) {
@@ -70,13 +73,9 @@ fn documents_side_by_side_have_the_losses_and_the_state_of_each_alone() {
             let hidden = |state: State| state.into_recurrent().layers.pop().expect("there is a layer").hidden;
             assert_close(name, &hidden(own), &hidden(last));
         }
-        let ids = documents().concat();
-        let window = Tensor::<2, Int>::from_data(TensorData::new(ids, [ROWS, STEPS]), &Device::flex());
-        let goals = Tensor::from_data(
-            TensorData::new((0..ROWS).flat_map(targets).collect::<Vec<_>>(), [ROWS, STEPS]),
-            &Device::flex(),
-        );
-        let (carried, _) = model.losses(window, goals, None, &mut Draws::none());
+        let goals: Vec<i32> = (0..ROWS).flat_map(targets).collect();
+        let (tokens, goals) = (tensor(model, &documents().concat(), ROWS), tensor(model, &goals, ROWS));
+        let (carried, _) = model.losses(tokens, goals, None, &mut Draws::none());
         assert!(largest_difference(&carried.into_data(), &losses.into_data()) > 1e-4, "{name}: it makes no difference");
     });
 }
@@ -88,9 +87,7 @@ fn their_gradient_is_the_sum_of_those_of_each_alone() {
             return;
         }
         let table = |model: &LanguageModel| match model {
-            LanguageModel::Recurrent(model) => {
-                [model.embedding.weight.val(), model.layers[0].hidden_weight.val()]
-            }
+            LanguageModel::Recurrent(model) => [model.embedding.weight.val(), model.layers[0].hidden_weight.val()],
             LanguageModel::Transformer(_) => unreachable!("it has no state"),
         };
         let whole = together(model).0.sum().backward();
