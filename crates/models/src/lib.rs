@@ -32,6 +32,6 @@ pub use tokenizer::{
     TextEncoder, TextError, Tokenizer, TokenizerConfig, TokenizerError, TokenizerFileConfig, UNKNOWN_TOKEN, Unknown,
 };
 pub use transformer::{
-    Attention, Block, FeedForward, FeedForwardActivation, KeyValueCache, Norm, NormKind, PositionKind, RotaryPositions,
-    Transformer, TransformerConfig,
+    Attention, AttentionBias, Block, FeedForward, FeedForwardActivation, KeyValueCache, LinearScaling, Llama3Scaling,
+    Norm, NormKind, PositionKind, RotaryPositions, RotaryScaling, Transformer, TransformerConfig, YarnScaling,
 };
