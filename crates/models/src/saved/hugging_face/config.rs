@@ -36,9 +36,7 @@ const KNOWN: &str = "gpt2, llama, mistral, qwen2 and qwen3";
 
 /// Keys that change nothing when a model is used here: where it comes from, how it was trained, how it is run elsewhere,
 /// and its special tokens, which are the tokenizer's.
-const WITHOUT_EFFECT: [&str; 34] = [
-    "_attn_implementation_autoset",
-    "_name_or_path",
+const WITHOUT_EFFECT: [&str; 32] = [
     "architectures",
     "attention_dropout",
     "attn_pdrop",

@@ -68,7 +68,10 @@ impl<'a> Keys<'a> {
     /// Makes sure that nothing is left but keys that change nothing here.
     pub(super) fn finish(&self, without_effect: &[&str]) -> Result<(), HuggingFaceError> {
         let read = self.read.borrow();
-        let left = self.table.keys().find(|key| !read.contains(*key) && !without_effect.contains(&key.as_str()));
+        // With an underline begin notes of the programs that wrote the file.
+        let is_known =
+            |key: &String| read.contains(key) || without_effect.contains(&key.as_str()) || key.starts_with('_');
+        let left = self.table.keys().find(|key| !is_known(key));
         left.map_or(Ok(()), |key| Err(HuggingFaceError::UnknownKey(key.clone())))
     }
 }
