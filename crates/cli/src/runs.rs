@@ -6,7 +6,7 @@ use anyhow::Context;
 use kiln_data::batches::{EvaluationPlan, TooShort, Windows};
 use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
-use kiln_models::saved::{ModelDescription, has_weights_alone};
+use kiln_models::saved::{ModelDescription, has_weights_alone, is_hugging_face};
 use kiln_settings::Override;
 use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE};
 use kiln_storage::{StorageError, steps};
@@ -222,7 +222,7 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
         let words = "is a checkpoint; give the folder of its run, which resumes from the newest one";
         return Err(UsageError(format!("{there} {words}")).into());
     }
-    if has_weights_alone(path) {
+    if has_weights_alone(path) || is_hugging_face(path) {
         return Err(CheckpointError::WeightsOnly { folder: path.to_path_buf() }.into());
     }
     Err(StorageError::NotARun { path: path.to_path_buf() }.into())

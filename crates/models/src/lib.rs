@@ -2,6 +2,7 @@
 
 mod config;
 mod counting;
+mod documents;
 
 mod family;
 mod initializer;
@@ -18,6 +19,7 @@ mod transformer;
 
 pub use config::ModelConfig;
 pub use counting::{FlopsPerToken, TrainingCosts};
+pub use documents::DocumentStarts;
 pub use kiln_kernels::Draws;
 pub use language_model::LanguageModel;
 pub use layers::{Embedding, Head, Projection};
@@ -30,6 +32,6 @@ pub use tokenizer::{
     TextEncoder, TextError, Tokenizer, TokenizerConfig, TokenizerError, TokenizerFileConfig, UNKNOWN_TOKEN, Unknown,
 };
 pub use transformer::{
-    Attention, Block, FeedForward, FeedForwardActivation, KeyValueCache, Norm, NormKind, PositionKind, RotaryPositions,
-    Transformer, TransformerConfig,
+    Attention, AttentionBias, Block, FeedForward, FeedForwardActivation, KeyValueCache, LinearScaling, Llama3Scaling,
+    Norm, NormKind, PositionKind, RotaryPositions, RotaryScaling, Transformer, TransformerConfig, YarnScaling,
 };

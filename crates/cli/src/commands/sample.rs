@@ -151,9 +151,10 @@ struct Sample<'a> {
 /// Settings that make no sense, a prompt that cannot be read, a checkpoint that cannot be opened, a device that fails,
 /// or a closed stdout.
 pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
-    let request = request(arguments)?;
+    let mut request = request(arguments)?;
     let chosen = arguments.device.choose()?;
     let saved = SavedModel::open(&arguments.runs.find(&arguments.run)?, arguments.checkpoint, &chosen.device)?;
+    request.start.clone_from(&saved.start);
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
@@ -317,7 +318,7 @@ fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
         return Err(UsageError("--stop must not be empty: every text contains the empty one".into()).into());
     }
     let prompt = prompt(arguments)?;
-    Ok(Request { prompt, max_tokens: arguments.max_tokens, stop: arguments.stop.clone(), sampler })
+    Ok(Request { prompt, start: Vec::new(), max_tokens: arguments.max_tokens, stop: arguments.stop.clone(), sampler })
 }
 
 fn prompt(arguments: &SampleArguments) -> anyhow::Result<String> {

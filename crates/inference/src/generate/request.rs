@@ -18,6 +18,9 @@ pub struct Request {
     /// The text to continue. An empty one starts a document: after the end token if the tokenizer has one, else after a
     /// line break if it can spell one, else after token 0.
     pub prompt: String,
+    /// Tokens that stand before the prompt, such as the one that begins every text of a published model. They have no
+    /// text, and an empty prompt starts a document behind them.
+    pub start: Vec<u32>,
     /// Most tokens to write, not counting the prompt.
     pub max_tokens: usize,
     /// Texts that end the writing; they are not part of what is written. None may be empty.
@@ -29,7 +32,13 @@ pub struct Request {
 impl Request {
     /// At most `max_tokens` tokens after `prompt`, chosen as [`SamplerConfig`] does by default, without stop texts.
     pub fn new(prompt: &str, max_tokens: usize) -> Self {
-        Self { prompt: prompt.to_owned(), max_tokens, stop: Vec::new(), sampler: SamplerConfig::default() }
+        Self {
+            prompt: prompt.to_owned(),
+            start: Vec::new(),
+            max_tokens,
+            stop: Vec::new(),
+            sampler: SamplerConfig::default(),
+        }
     }
 }
 

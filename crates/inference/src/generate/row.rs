@@ -10,6 +10,8 @@ use crate::sampler::Sampler;
 pub(super) struct Row {
     sampler: Sampler,
     end_token: Option<u32>,
+    /// Tokens that may be written. A model may have rows for more than its tokenizer has, to fill a tile of its hardware.
+    vocabulary: usize,
     decoder: Option<StreamDecoder>,
     stop: StopFinder,
     /// Tokens that the model has not read yet: the prompt, then always one.
@@ -31,7 +33,10 @@ impl Row {
         if request.stop.iter().any(String::is_empty) {
             return Err(GenerateError::EmptyStop);
         }
-        let unread = if prompt.is_empty() { first_tokens(tokenizer) } else { prompt.to_vec() };
+        let mut unread = [&request.start, prompt].concat();
+        if unread.is_empty() {
+            unread = first_tokens(tokenizer);
+        }
         if let Some(&token) = unread.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(GenerateError::UnknownToken { token, vocabulary });
         }
@@ -40,6 +45,7 @@ impl Row {
         Ok(Self {
             sampler,
             end_token: tokenizer.end_token(),
+            vocabulary: vocabulary.min(tokenizer.vocabulary_size()),
             // A text that begins a document stands behind nothing.
             decoder: Some(tokenizer.decoder_after(prompt)),
             stop: StopFinder::new(request.stop.clone()),
@@ -76,6 +82,7 @@ impl Row {
 
     /// Chooses the next token from the logits after what was unread.
     pub(super) fn write(&mut self, logits: &[f32]) -> Result<Piece, GenerateError> {
+        let logits = logits.get(..self.vocabulary).unwrap_or(logits);
         let token = self.sampler.sample(logits, &self.seen.tokens).inspect_err(|_| self.left = 0)?;
         self.left -= 1;
         self.unread = vec![token];

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_storage::StorageError;
 
+use super::hugging_face::HuggingFaceError;
 use super::problem::{LoadError, WeightProblem, summary};
 
 /// Why a model could not be saved or opened. The message says what, where and why.
@@ -55,6 +56,14 @@ pub enum SavedModelError {
         path: PathBuf,
         /// Why not.
         problem: String,
+    },
+    /// A folder that another program wrote.
+    #[error("cannot read the model in `{}`: {problem}", folder.display())]
+    HuggingFace {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong.
+        problem: HuggingFaceError,
     },
     /// The device failed while the weights were read from it.
     #[error("cannot read the model from its device: {problem}")]

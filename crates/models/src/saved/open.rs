@@ -11,6 +11,7 @@ use kiln_storage::{CheckpointReader, DiskFiles, TensorSource, Which, open_checkp
 
 use super::description::{ModelDescription, hexadecimal};
 use super::error::SavedModelError;
+use super::hugging_face::{self, is_hugging_face};
 use super::weights::load;
 use crate::{LanguageModel, Tokenizer};
 
@@ -26,6 +27,9 @@ pub struct SavedModel {
     pub folder: PathBuf,
     /// The folder of the run that it belongs to, where the tokenizer was found.
     pub run: PathBuf,
+    /// What stands before every prompt: the tokens that a published tokenizer puts there. Models that Kiln trains have
+    /// read texts as they are.
+    pub start: Vec<u32>,
     /// Updates made before the checkpoint was written; nothing where weights stand alone.
     pub step: Option<u64>,
     /// Why another checkpoint was taken than was asked for, to be shown to the user.
@@ -34,13 +38,16 @@ pub struct SavedModel {
 
 impl SavedModel {
     /// Opens a checkpoint: `path` is a run folder, in which `which` chooses one, or the folder of one checkpoint, or a
-    /// folder that holds weights and their tokenizer alone.
+    /// folder that holds weights and their tokenizer alone, or one in the form of Hugging Face's `transformers`.
     ///
     /// # Errors
     /// See [`SavedModelError`]; nothing is ever loaded in part.
     pub fn open(path: &Path, which: Which, device: &Device) -> Result<Self, SavedModelError> {
         if has_weights_alone(path) {
             return Self::open_weights(path, device);
+        }
+        if is_hugging_face(path) {
+            return hugging_face::open(path, device);
         }
         let (found, saved) = open_checkpoint(&DiskFiles, path, which, |checkpoint| Self::read(checkpoint, device))?;
         Ok(Self { warning: found.warning, ..saved })
@@ -56,7 +63,7 @@ impl SavedModel {
             format!("`{}` has no `{MANIFEST_FILE}`, so nobody can tell whether it is whole", folder.display());
         let (folder, warning) = (folder.to_path_buf(), Some(warning));
         let run = folder.clone();
-        Ok(Self { model, tokenizer, description, folder, run, step: None, warning })
+        Ok(Self { model, tokenizer, description, folder, run, start: Vec::new(), step: None, warning })
     }
 
     /// Reads the model of a checkpoint while its weights are verified.
@@ -72,7 +79,7 @@ impl SavedModel {
         let step = Some(checkpoint.manifest().step);
         let (model, tokenizer, description) =
             checkpoint.read_tensors(WEIGHTS_FILE, |source| build(&run, &folder, source, device))?;
-        Ok(Self { model, tokenizer, description, folder, run, step, warning: None })
+        Ok(Self { model, tokenizer, description, folder, run, start: Vec::new(), step, warning: None })
     }
 }
 
@@ -80,7 +87,7 @@ impl SavedModel {
 /// lost its manifest isn't such a folder: its tokenizer is in the run.
 pub fn has_weights_alone(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).exists();
-    has(WEIGHTS_FILE) && has(TOKENIZER_FILE) && !has(MANIFEST_FILE) && !has(CHECKPOINTS)
+    has(WEIGHTS_FILE) && has(TOKENIZER_FILE) && !has(MANIFEST_FILE) && !has(CHECKPOINTS) && !is_hugging_face(folder)
 }
 
 /// The model of the weights in `folder`, with its tokenizer from `run`.

@@ -102,6 +102,12 @@ impl Tokenizer {
         self.0.end_token
     }
 
+    /// What its post-processor puts before a text, for example a token for its beginning, as Python's
+    /// `encode("").ids`; most have none.
+    pub fn start_tokens(&self) -> Vec<u32> {
+        self.0.library.encode("", true).map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default()
+    }
+
     /// The tokens of `text`, special tokens in it included, as Python's `encode(text, add_special_tokens=False).ids`.
     ///
     /// # Errors

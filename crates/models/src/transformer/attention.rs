@@ -39,13 +39,14 @@ pub struct Attention {
 impl Attention {
     pub(super) fn init(config: &TransformerConfig, initializer: &mut Initializer<'_>) -> Self {
         let (width, head_width) = (config.width, config.head_width());
+        let [biases, last_biases] = config.attention_biases();
         let norm = |initializer: &mut Initializer<'_>| {
             let norm = || Norm::init(NormKind::Rms, head_width, false, config.norm_epsilon, initializer);
             config.query_key_norm.then(norm)
         };
         Self {
-            query_key_value: config.projection([width, config.query_key_value_columns()], initializer),
-            output: config.residual_projection([width, width], initializer),
+            query_key_value: config.projection([width, config.query_key_value_columns()], biases, initializer),
+            output: config.residual_projection([config.attention_width(), width], last_biases, initializer),
             query_norm: norm(initializer),
             key_norm: norm(initializer),
             dropout: config.dropout,

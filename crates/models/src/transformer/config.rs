@@ -5,6 +5,7 @@ use kiln_settings::Violation;
 use kiln_settings::rules::{positive, probability, size};
 use serde::{Deserialize, Serialize};
 
+use super::scaling::RotaryScaling;
 use crate::counting::TrainingCosts;
 use crate::family::Family;
 
@@ -46,6 +47,18 @@ pub enum FeedForwardActivation {
     Swiglu,
 }
 
+/// Which projections of the attention have biases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttentionBias {
+    /// None.
+    None,
+    /// The ones that give queries, keys and values.
+    QueryKeyValue,
+    /// These and the last.
+    All,
+}
+
 /// `[model.transformer]`: a decoder transformer. The defaults are nanoGPT's for characters, 10.8 million parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -60,6 +73,9 @@ pub struct TransformerConfig {
     pub key_value_heads: Option<usize>,
     /// Width of the residual stream. Default 384.
     pub width: usize,
+    /// Width of one head (Qwen 3, Gemma). Default `width` / `heads`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_width: Option<usize>,
     /// Width inside the feed-forward part. Default 4 `width`; with "swiglu" 8/3 `width` rounded up to a multiple of 8,
     /// which costs as many parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,6 +85,10 @@ pub struct TransformerConfig {
     /// Slowest wavelength of the rotation is 2 pi times about this many tokens; only with `position = "rotary"`.
     /// Default 10000.
     pub rotary_base: f64,
+    /// How the wavelengths of the rotation are stretched for a longer context; only with `position = "rotary"`.
+    /// Default: not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotary_scaling: Option<RotaryScaling>,
     /// "layer" or "rms". Default "layer".
     pub norm: NormKind,
     /// Added to the variance or mean square before its root. Default 1e-5.
@@ -77,6 +97,10 @@ pub struct TransformerConfig {
     pub activation: FeedForwardActivation,
     /// Whether projections and layer norms have biases. Default false.
     pub bias: bool,
+    /// Which projections of the attention have biases: "none", "query-key-value" (Qwen 2) or "all". Default: "all" with
+    /// `bias`, "none" without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention_bias: Option<AttentionBias>,
     /// Whether the head multiplies with the token embedding's table instead of its own weights. Default true.
     pub tied: bool,
     /// Whether queries and keys are normalised over each head before they meet (Dehghani et al. 2023,
@@ -100,13 +124,16 @@ impl Default for TransformerConfig {
             heads: 6,
             key_value_heads: None,
             width: 384,
+            head_width: None,
             feed_forward: None,
             position: PositionKind::Learned,
             rotary_base: 10000.0,
+            rotary_scaling: None,
             norm: NormKind::Layer,
             norm_epsilon: 1e-5,
             activation: FeedForwardActivation::Gelu,
             bias: false,
+            attention_bias: None,
             tied: true,
             query_key_norm: false,
             attention_soft_cap: None,
@@ -122,11 +149,12 @@ impl TransformerConfig {
         if heads == 0 || width == 0 {
             return;
         }
-        if !width.is_multiple_of(heads) {
+        if self.head_width.is_none() && !width.is_multiple_of(heads) {
             let violation = Violation::new("heads", format!("must divide width ({width}), is {heads}"));
             violations.push(violation.with_help(divisors_help(width, heads)));
-        } else if self.position == PositionKind::Rotary && !(width / heads).is_multiple_of(2) {
-            let message = format!("gives heads of width {}, but rotary positions need an even width", width / heads);
+        } else if self.position == PositionKind::Rotary && !self.head_width().is_multiple_of(2) {
+            let message =
+                format!("gives heads of width {}, but rotary positions need an even width", self.head_width());
             violations.push(
                 Violation::new("heads", message).with_help("change heads or width, or use position = \"learned\""),
             );
@@ -142,7 +170,22 @@ impl TransformerConfig {
 
     /// Width of one head, D.
     pub fn head_width(&self) -> usize {
-        self.width / self.heads
+        self.head_width.unwrap_or(self.width / self.heads)
+    }
+
+    /// Width of all query heads side by side, which is what attention gives.
+    pub fn attention_width(&self) -> usize {
+        self.heads * self.head_width()
+    }
+
+    /// Whether the product that gives queries, keys and values has biases, and whether that at the end of attention.
+    pub(crate) fn attention_biases(&self) -> [bool; 2] {
+        match self.attention_bias {
+            None => [self.bias, self.bias],
+            Some(AttentionBias::None) => [false, false],
+            Some(AttentionBias::QueryKeyValue) => [true, false],
+            Some(AttentionBias::All) => [true, true],
+        }
     }
 
     /// Heads of keys and values.
@@ -182,6 +225,7 @@ impl Family for TransformerConfig {
             size("layers", self.layers, 1024),
             size("heads", self.heads, 1 << 12),
             size("width", self.width, 1 << 17),
+            self.head_width.and_then(|width| size("head-width", width, 1 << 16)),
             self.feed_forward.and_then(|inner| size("feed-forward", inner, 1 << 20)),
             positive("rotary-base", self.rotary_base),
             positive("norm-epsilon", self.norm_epsilon),
@@ -191,6 +235,14 @@ impl Family for TransformerConfig {
         ];
         let mut violations: Vec<Violation> = sizes.into_iter().flatten().collect();
         self.check_heads(&mut violations);
+        if let Some(scaling) = &self.rotary_scaling {
+            let learned = (self.position == PositionKind::Learned).then(|| {
+                Violation::new("rotary-scaling", "stretches a rotation, but `position` is \"learned\"")
+                    .with_help("write `position = \"rotary\"`")
+            });
+            violations.extend(learned);
+            violations.extend(scaling.validate().into_iter().map(|violation| violation.under("rotary-scaling")));
+        }
         violations
     }
 
@@ -201,9 +253,11 @@ impl Family for TransformerConfig {
         let norm = [(Role::Gain, width), (Role::Bias, norm_bias)];
         let (columns, inner) = (self.query_key_value_columns() as u64, self.feed_forward_columns() as u64);
         let query_key_norms = if self.query_key_norm { 2 * self.head_width() as u64 } else { 0 };
+        let heads = self.attention_width() as u64;
+        let [biases_before, biases_after] = self.attention_biases().map(u64::from);
         let attention = [
-            (Role::HiddenMatrix, width * (columns + width)),
-            (Role::Bias, biases(columns + width)),
+            (Role::HiddenMatrix, width * (columns + heads)),
+            (Role::Bias, biases_before * columns + biases_after * width),
             (Role::Gain, query_key_norms),
         ];
         let feed_forward = [
@@ -233,7 +287,8 @@ impl Family for TransformerConfig {
     /// The projections, and for attention a query with `context` keys and `context` weights with values.
     fn multiply_additions(&self, vocabulary: usize, context: usize) -> u64 {
         let [layers, width, vocabulary, context] = [self.layers, self.width, vocabulary, context].map(|n| n as u64);
-        let attention = width * self.query_key_value_columns() as u64 + width * width + 2 * context * width;
+        let heads = self.attention_width() as u64;
+        let attention = width * (self.query_key_value_columns() as u64 + heads) + 2 * context * heads;
         let feed_forward = width * (self.feed_forward_columns() + self.feed_forward_width()) as u64;
         layers * (attention + feed_forward) + width * vocabulary
     }

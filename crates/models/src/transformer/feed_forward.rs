@@ -23,8 +23,8 @@ impl FeedForward {
     pub(super) fn init(config: &TransformerConfig, initializer: &mut Initializer<'_>) -> Self {
         let (width, inner) = (config.width, config.feed_forward_width());
         Self {
-            input: config.projection([width, config.feed_forward_columns()], initializer),
-            output: config.residual_projection([inner, width], initializer),
+            input: config.projection([width, config.feed_forward_columns()], config.bias, initializer),
+            output: config.residual_projection([inner, width], config.bias, initializer),
             activation: config.activation,
         }
     }

@@ -36,6 +36,7 @@ mod feed_forward;
 mod model;
 mod norm;
 mod rotary;
+mod scaling;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -43,8 +44,9 @@ mod window;
 pub use attention::Attention;
 pub use block::Block;
 pub use cache::KeyValueCache;
-pub use config::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
+pub use config::{AttentionBias, FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
 pub use feed_forward::FeedForward;
 pub use model::Transformer;
 pub use norm::Norm;
 pub use rotary::RotaryPositions;
+pub use scaling::{LinearScaling, Llama3Scaling, RotaryScaling, YarnScaling};

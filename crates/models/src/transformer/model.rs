@@ -50,8 +50,10 @@ impl TransformerConfig {
                 weight: (!self.tied).then(|| initializer.normal([self.width, vocabulary], DEVIATION)),
                 bias: None,
             },
-            rotary: (!learned)
-                .then(|| RotaryPositions::new(context, self.head_width(), self.rotary_base, initializer.device())),
+            rotary: (!learned).then(|| {
+                let scaling = self.rotary_scaling.as_ref();
+                RotaryPositions::new(context, self.head_width(), self.rotary_base, scaling, initializer.device())
+            }),
             dropout: self.dropout,
             context,
             config: self.clone(),
@@ -64,19 +66,24 @@ impl TransformerConfig {
     }
 
     /// A projection that does not end in the residual stream.
-    pub(super) fn projection(&self, shape: [usize; 2], initializer: &mut Initializer<'_>) -> Projection {
-        self.projection_with(shape, DEVIATION, initializer)
+    pub(super) fn projection(&self, shape: [usize; 2], bias: bool, initializer: &mut Initializer<'_>) -> Projection {
+        projection(shape, bias, DEVIATION, initializer)
     }
 
     /// A projection whose output is added to the residual stream: 2 layers of them add up to the variance of one.
-    pub(super) fn residual_projection(&self, shape: [usize; 2], initializer: &mut Initializer<'_>) -> Projection {
-        self.projection_with(shape, DEVIATION / (2.0 * self.layers as f64).sqrt(), initializer)
+    pub(super) fn residual_projection(
+        &self,
+        shape: [usize; 2],
+        bias: bool,
+        initializer: &mut Initializer<'_>,
+    ) -> Projection {
+        projection(shape, bias, DEVIATION / (2.0 * self.layers as f64).sqrt(), initializer)
     }
+}
 
-    fn projection_with(&self, shape: [usize; 2], deviation: f64, initializer: &mut Initializer<'_>) -> Projection {
-        let weight = initializer.normal(shape, deviation);
-        Projection { weight, bias: self.bias.then(|| initializer.constant([shape[1]], 0.0)) }
-    }
+fn projection(shape: [usize; 2], bias: bool, deviation: f64, initializer: &mut Initializer<'_>) -> Projection {
+    let weight = initializer.normal(shape, deviation);
+    Projection { weight, bias: bias.then(|| initializer.constant([shape[1]], 0.0)) }
 }
 
 impl Transformer {

@@ -3,8 +3,10 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::scaling::RotaryScaling;
+
 /// The cosines and sines of rotary positions, which turn each pair (x_j, x_(j + D/2)) of a head by the angle
-/// p base^(-2j/D), p being the position (Su et al. 2021, <https://arxiv.org/abs/2104.09864>; pairs half a head apart,
+/// p base^(-2j/D), stretched as [`RotaryScaling`] says, p being the position (Su et al. 2021, <https://arxiv.org/abs/2104.09864>; pairs half a head apart,
 /// as in GPT-NeoX and Hugging Face's Llama, not neighbours as in Meta's own code).
 ///
 /// The tables are constants and not saved with a model.
@@ -17,14 +19,23 @@ pub struct RotaryPositions {
 }
 
 impl RotaryPositions {
-    pub(super) fn new(context: usize, head_width: usize, base: f64, device: &Device) -> Self {
+    pub(super) fn new(
+        context: usize,
+        head_width: usize,
+        base: f64,
+        scaling: Option<&RotaryScaling>,
+        device: &Device,
+    ) -> Self {
         let half = head_width / 2;
-        let angle = |index: usize| {
-            let (position, pair) = (index / half, index % half);
-            position as f64 * base.powf(-2.0 * pair as f64 / head_width as f64)
+        let per_token = |pair: usize| {
+            let angle = base.powf(-2.0 * pair as f64 / head_width as f64);
+            scaling.map_or(angle, |scaling| scaling.angle(angle, pair, head_width, base))
         };
+        let per_token: Vec<f64> = (0..half).map(per_token).collect();
+        let size = scaling.map_or(1.0, RotaryScaling::attention_factor);
+        let angle = |index: usize| (index / half) as f64 * per_token[index % half];
         let table = |function: fn(f64) -> f64| {
-            let values: Vec<f32> = (0..context * half).map(|index| function(angle(index)) as f32).collect();
+            let values: Vec<f32> = (0..context * half).map(|index| (size * function(angle(index))) as f32).collect();
             Tensor::from_data(TensorData::new(values, [context, half]), device)
         };
         Self { cosines: table(f64::cos), sines: table(f64::sin) }

@@ -39,7 +39,7 @@ fn gpt2() -> TransformerConfig {
 
 fn rotary(config: &TransformerConfig, steps: usize, device: &Device) -> Option<RotaryPositions> {
     let is_rotary = config.position == PositionKind::Rotary;
-    is_rotary.then(|| RotaryPositions::new(steps, config.head_width(), config.rotary_base, device))
+    is_rotary.then(|| RotaryPositions::new(steps, config.head_width(), config.rotary_base, None, device))
 }
 
 /// Output and all gradients of one part, against the fixture.

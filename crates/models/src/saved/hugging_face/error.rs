@@ -1,0 +1,59 @@
+//! What can be wrong with a folder of this form.
+
+/// Why a model cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HuggingFaceError {
+    /// `config.json` cannot be read.
+    #[error("`config.json` {0}")]
+    Config(String),
+    /// Another architecture than those that are known.
+    #[error("`config.json` says `model_type` \"{found}\", and the architectures that can be read are {known}")]
+    UnknownArchitecture {
+        /// What it says.
+        found: String,
+        /// Those that are known.
+        known: String,
+    },
+    /// A key that may change what the model computes.
+    #[error("`config.json` has the key `{0}`, which may change what the model computes and is not known")]
+    UnknownKey(String),
+    /// A key without which nothing can be computed.
+    #[error("`config.json` has no key `{0}`")]
+    MissingKey(String),
+    /// A value that is wrong, or that is not supported.
+    #[error("`config.json` says {value} for `{key}`, {problem}")]
+    Value {
+        /// The key.
+        key: String,
+        /// What it says.
+        value: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There are no weights that can be read.
+    #[error("it has neither `model.safetensors` nor `model.safetensors.index.json`{0}")]
+    NoWeights(&'static str),
+    /// The index of the shards makes no sense.
+    #[error("`model.safetensors.index.json` {0}")]
+    Index(String),
+    /// A tensor that belongs to nothing that the configuration describes.
+    #[error("its weights have `{0}`, which a model of this configuration has not")]
+    UnknownTensor(String),
+    /// Another number of weights than the configuration describes.
+    #[error("`config.json` describes {expected} parameters, and the weights have {found}")]
+    OtherSize {
+        /// Numbers in the file.
+        found: u64,
+        /// Numbers of the model.
+        expected: u64,
+    },
+    /// The tokenizer has more tokens than the model.
+    #[error("its tokenizer has {tokens} tokens, and its model knows {rows}: it is the tokenizer of another model")]
+    OtherTokenizer {
+        /// Tokens of the tokenizer.
+        tokens: usize,
+        /// Rows of the model's table.
+        rows: usize,
+    },
+}

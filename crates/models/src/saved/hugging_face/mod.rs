@@ -1,0 +1,104 @@
+//! Models in the form in which Hugging Face's `transformers` saves them: `config.json`, weights as safetensors in one
+//! file or in shards, `tokenizer.json`.
+
+mod config;
+mod error;
+mod keys;
+mod names;
+mod shards;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use kiln_settings::files::{Content, Links, read_regular};
+use kiln_storage::formats::{Mapped, TensorSource};
+use kiln_storage::layout::{CHECKPOINTS, MANIFEST_FILE, TOKENIZER_FILE};
+
+use self::config::Foreign;
+pub use self::error::HuggingFaceError;
+use self::shards::Shards;
+use super::description::{ModelDescription, hexadecimal};
+use super::error::SavedModelError;
+use super::open::SavedModel;
+use super::weights::load;
+use crate::{LanguageModel, ModelConfig, Tokenizer};
+
+/// What the model is.
+const CONFIG: &str = "config.json";
+
+/// The longest `config.json` that is read, bytes.
+const LONGEST_CONFIG: u64 = 1 << 20;
+
+/// Whether `folder` holds a model of this form, and isn't a run or a checkpoint.
+pub fn is_hugging_face(folder: &Path) -> bool {
+    let has = |name: &str| folder.join(name).exists();
+    has(CONFIG) && !has(MANIFEST_FILE) && !has(CHECKPOINTS)
+}
+
+/// Opens the model in `folder`. The names of its files may be links, as they are in a hub's cache.
+///
+/// # Errors
+/// See [`HuggingFaceError`]; nothing is ever loaded in part.
+pub(super) fn open(folder: &Path, device: &Device) -> Result<SavedModel, SavedModelError> {
+    let foreign = configuration(folder)?;
+    let path = folder.join(TOKENIZER_FILE);
+    let tokenizer =
+        Tokenizer::from_file(&path).map_err(|error| SavedModelError::Tokenizer { path, problem: error.reason() })?;
+    if tokenizer.vocabulary_size() > foreign.vocabulary {
+        let (tokens, rows) = (tokenizer.vocabulary_size(), foreign.vocabulary);
+        return Err(wrong(folder, HuggingFaceError::OtherTokenizer { tokens, rows }));
+    }
+    let model = read(folder, &foreign, device)?;
+    let description = ModelDescription {
+        model: ModelConfig::Transformer(foreign.config),
+        vocabulary_size: foreign.vocabulary,
+        context: foreign.context,
+        tokenizer_hash: hexadecimal(tokenizer.hash()),
+        kiln: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let (folder, run) = (folder.to_path_buf(), folder.to_path_buf());
+    let start = tokenizer.start_tokens();
+    Ok(SavedModel { model, tokenizer, description, folder, run, step: None, start, warning: foreign.warning })
+}
+
+fn wrong(folder: &Path, problem: HuggingFaceError) -> SavedModelError {
+    SavedModelError::HuggingFace { folder: folder.to_path_buf(), problem }
+}
+
+fn configuration(folder: &Path) -> Result<Foreign, SavedModelError> {
+    let unreadable = |problem: String| wrong(folder, HuggingFaceError::Config(problem));
+    let content = read_regular(&folder.join(CONFIG), Links::Followed, LONGEST_CONFIG);
+    let bytes = match content.map_err(|error| unreadable(error.to_string()))? {
+        Content::Bytes(bytes) => bytes,
+        Content::TooLong => return Err(unreadable(format!("has more than {LONGEST_CONFIG} bytes"))),
+        Content::NotRegular => return Err(unreadable("is no file".to_owned())),
+    };
+    let config = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    Foreign::new(&config).map_err(|problem| wrong(folder, problem))
+}
+
+/// The weights, put into a model of their sizes.
+fn read(folder: &Path, foreign: &Foreign, device: &Device) -> Result<LanguageModel, SavedModelError> {
+    let source = Shards::open(folder).map_err(|problem| match problem {
+        shards::ShardsError::Storage(error) => error.into(),
+        shards::ShardsError::Folder(problem) => wrong(folder, problem),
+    })?;
+    let (recipes, left_over) = names::recipes(foreign, &source.names());
+    if let Some(name) = left_over {
+        return Err(wrong(folder, HuggingFaceError::UnknownTensor(name)));
+    }
+    let unfit = |problem| SavedModelError::load(problem, folder);
+    let mut source = Mapped::new(source, recipes).map_err(|error| unfit(error.into()))?;
+    let config = ModelConfig::Transformer(foreign.config.clone());
+    // The sizes are only numbers in a file: as many weights must be there before memory is taken for them.
+    let infos = source.names().into_iter().filter_map(|name| source.info(&name));
+    let found = infos.fold(0_u64, |sum, info| sum.saturating_add(info.elements()));
+    let expected = config.parameter_count(foreign.vocabulary, foreign.context);
+    if found != expected {
+        return Err(wrong(folder, HuggingFaceError::OtherSize { found, expected }));
+    }
+    let model = config.blank(foreign.vocabulary, foreign.context, device);
+    load(model, &mut source).map_err(unfit)
+}
