@@ -255,7 +255,8 @@ fn the_shipped_experiments_run_when_cut_short() {
     let workshop = Workshop::new();
     for entry in fs::read_dir(repository().join("configs/convergence")).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml") && !path.ends_with("lecture.toml") {
+        let is_lecture = ["lecture.toml", "next-door.toml"].iter().any(|lecture| path.ends_with(lecture));
+        if path.extension().is_some_and(|extension| extension == "toml") && !is_lecture {
             let name = path.to_str().unwrap();
             let arguments = ["converge", name, "--set", "steps=60", "--set", "repeats=30", "--output", "out"];
             let table = workshop.kiln(&arguments).success().stdout;

@@ -41,6 +41,7 @@ struct ExperimentReport {
     /// Curves whose gradients are random, each of which is repeated so often.
     random_curves: usize,
     repeats: usize,
+    /// Of the longest curve.
     steps: u64,
     updates: u64,
     memory_bytes: Option<u64>,
@@ -95,17 +96,20 @@ fn about(memory: Option<u64>) -> String {
 
 impl ExperimentReport {
     fn of(name: String, experiment: &Experiment) -> Self {
-        let (curves, steps) = (experiment.curves.len(), experiment.steps);
+        let longest =
+            experiment.curves.iter().map(|curve| experiment.steps_of(curve)).max().unwrap_or(experiment.steps);
         let at_work = experiment.curves.iter().map(|curve| at_work(experiment, curve)).collect::<Option<Vec<_>>>();
-        let recorded = curves as u64 * (steps + 1) * (3 + GROUPS.min(experiment.repeats as u64)) * BYTES_PER_NUMBER;
+        let recorded = (experiment.updates() + experiment.curves.len() as u64)
+            * (3 + GROUPS.min(experiment.repeats as u64))
+            * BYTES_PER_NUMBER;
         Self {
             name,
             title: experiment.title.clone(),
-            curves,
+            curves: experiment.curves.len(),
             random_curves: experiment.curves.iter().filter(|curve| curve.batch.is_some()).count(),
             repeats: experiment.repeats,
-            steps,
-            updates: steps * curves as u64,
+            steps: longest,
+            updates: experiment.updates(),
             // One curve after the other.
             memory_bytes: at_work.map(|bytes| recorded.saturating_add(bytes.into_iter().max().unwrap_or(0))),
         }
