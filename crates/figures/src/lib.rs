@@ -28,7 +28,9 @@
 mod axis;
 mod chart;
 mod draw;
+mod font;
 mod legend;
+mod marks;
 mod numbers;
 mod page;
 mod palette;
