@@ -84,6 +84,8 @@ impl Legend {
                 entries.push(entry);
             }
         }
+        // What is said of all curves comes after them.
+        entries.sort_by_key(|entry| matches!(entry.line, Line::Thin | Line::Contour));
         Self { columns: columns(&entries, room), width }
     }
 

@@ -224,7 +224,7 @@ fn marked(chart: &Chart, rulers: &Rulers, computed: &ComputedLayout, style: &Sty
         let places = marks::places(&parts, sides, index, named.len());
         all.extend(places.into_iter().map(|place| marks::mark(series.colour, place, style.mark)));
     }
-    for series in chart.series.iter().filter(|series| matches!(series.line, Line::Solid | Line::Thin)) {
+    for series in chart.series.iter().filter(|series| series.line == Line::Solid) {
         if let Some((place, is_upward)) = rulers.exit(chart, series) {
             all.push(marks::exit(series.colour, on_paper(place), is_upward, style.mark));
         }
