@@ -44,5 +44,5 @@ mod text;
 
 pub use chart::{Axis, Chart, Line, Scale, Series};
 pub use draw::{DrawError, png, png_grid, svg, svg_grid};
-pub use page::{Block, Page, Section, Table};
+pub use page::{Block, Embedded, Page, Section, Table};
 pub use terminal::terminal;

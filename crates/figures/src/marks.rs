@@ -63,6 +63,19 @@ pub(super) fn mark(curve: usize, (x, y): Place, radius: f64) -> Primitive {
     polygon(corners.collect(), fill, edge, if is_hollow { 0.4 * radius } else { 0.25 * radius })
 }
 
+/// A point by itself.
+pub(super) fn dot(colour_of: usize, (cx, cy): Place, radius: f64) -> Primitive {
+    Primitive::Circle {
+        cx,
+        cy,
+        r: 1.2 * radius,
+        fill: Color::from(colour(colour_of)),
+        fill_opacity: None,
+        stroke: Some(Color::from("#ffffff")),
+        stroke_width: Some(0.25 * radius),
+    }
+}
+
 /// An arrow with its tip where a curve leaves the picture through its upper or its lower edge.
 pub(super) fn exit(curve: usize, (x, y): Place, is_upward: bool, radius: f64) -> Primitive {
     let inward = if is_upward { 3.0 } else { -3.0 } * radius;

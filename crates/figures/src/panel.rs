@@ -224,6 +224,11 @@ fn marked(chart: &Chart, rulers: &Rulers, computed: &ComputedLayout, style: &Sty
         let places = marks::places(&parts, sides, index, named.len());
         all.extend(places.into_iter().map(|place| marks::mark(series.colour, place, style.mark)));
     }
+    // A single point, such as a minimum, is not to vanish under the marks of the curves that lead to it.
+    for series in chart.series.iter().filter(|series| series.line == Line::Points && series.points.len() == 1) {
+        let place = rulers.curve(chart, series, limit).into_iter().flatten().next();
+        all.extend(place.map(|place| marks::dot(series.colour, on_paper(place), style.mark)));
+    }
     for series in chart.series.iter().filter(|series| series.line == Line::Solid) {
         if let Some((place, is_upward)) = rulers.exit(chart, series) {
             all.push(marks::exit(series.colour, on_paper(place), is_upward, style.mark));
