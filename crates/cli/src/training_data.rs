@@ -30,7 +30,12 @@ pub(crate) fn cache_folder() -> anyhow::Result<PathBuf> {
 /// The tokens of a configuration.
 pub(crate) fn prepare(config: &Config) -> anyhow::Result<PreparedData> {
     let bar = Bar::new();
-    Ok(shards::prepare(&config.data, &config.tokenizer, &cache_folder()?, &mut |progress| bar.show(progress))?)
+    let mut data =
+        shards::prepare(&config.data, &config.tokenizer, &cache_folder()?, &mut |progress| bar.show(progress))?;
+    let resets_at = config.run.resets_at(&data.tokenizer);
+    data.train = data.train.resetting_at(resets_at);
+    data.validation = data.validation.resetting_at(resets_at);
+    Ok(data)
 }
 
 /// The tokens of a run, or of a run of a sweep, that was started before. Where the file of its tokenizer has gone, the
@@ -174,7 +179,7 @@ pub(crate) fn validation_split(
     if found != expected {
         return Err(OtherText::Changed { run: name(), found, expected }.into());
     }
-    Ok((validation, floor))
+    Ok((validation.resetting_at(config.run.resets_at(tokenizer)), floor))
 }
 
 /// A text file, encoded by the tokenizer of a model and cut into documents at `separator`.

@@ -2,6 +2,7 @@
 
 mod config;
 mod counting;
+mod documents;
 
 mod family;
 mod initializer;
@@ -18,6 +19,7 @@ mod transformer;
 
 pub use config::ModelConfig;
 pub use counting::{FlopsPerToken, TrainingCosts};
+pub use documents::DocumentStarts;
 pub use kiln_kernels::Draws;
 pub use language_model::LanguageModel;
 pub use layers::{Embedding, Head, Projection};

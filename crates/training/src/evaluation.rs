@@ -126,6 +126,7 @@ fn walk(
 fn losses(model: &LanguageModel, batch: &EvaluationBatch, state: Option<State>) -> (Tensor<1>, Option<State>) {
     let (shape, device) = ([batch.rows, batch.columns], model.device());
     let tokens = |ids: &[i32]| Tensor::from_data(TensorData::new(ids.to_vec(), shape), &device);
-    let (losses, state) = model.losses(tokens(&batch.inputs), tokens(&batch.targets), state, &mut Draws::none());
+    let (tokens, targets) = (tokens(&batch.inputs), tokens(&batch.targets));
+    let (losses, state) = model.losses_of_documents(tokens, targets, state, &batch.document_starts, &mut Draws::none());
     (losses.reshape([batch.rows * batch.columns]), state)
 }

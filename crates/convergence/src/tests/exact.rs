@@ -152,6 +152,16 @@ fn every_schedule_by_time_has_its_exact_path() {
 }
 
 #[test]
+fn an_expectation_that_would_take_too_long_is_left_out_and_said_to_be() {
+    let data = "[problem.linear-regression.data.generated]\nsamples = 20000\nfeatures = 150\n";
+    let tail = curve(1, "constant]\nrate = 0.001");
+    let made = curves(&format!("title = \"test\"\nrepeats = 2\nsteps = 10\n{data}{tail}"));
+    // 20000 * 150² multiplications an update, ten updates.
+    assert_eq!(made[0].left_out, Some((4.5e9, 4e9)));
+    assert_eq!((&made[0].exact, &made[0].agreement, made[0].stability_limit), (&None, &None, None));
+}
+
+#[test]
 fn the_factor_in_the_end_is_that_of_the_hessian_at_the_minimum() {
     let data = "data.generated = { samples = 60, features = 3, condition = 4.0 }";
     for problem in ["linear-regression]\nl2 = 0.0", "logistic-regression]\nl2 = 0.05"] {

@@ -1,5 +1,7 @@
 //! A batch on the host, and reading it from a file of tokens.
 
+use kiln_models::DocumentStarts;
+
 use crate::shards::{ShardError, TokenFile};
 
 /// The text has fewer tokens than one batch needs.
@@ -34,6 +36,8 @@ pub struct HostBatch {
     pub columns: usize,
     /// Whether the recurrent state of the batch before belongs to this one.
     pub carries_state: bool,
+    /// Where a recurrent state begins anew.
+    pub document_starts: DocumentStarts,
 }
 
 impl HostBatch {
@@ -44,8 +48,9 @@ impl HostBatch {
     pub fn split(mut self, rows: usize) -> (Self, Self) {
         let inputs = self.inputs.split_off(rows * self.columns);
         let targets = self.targets.split_off(rows * self.columns);
-        let others = Self { inputs, targets, rows: self.rows - rows, ..self };
-        (Self { rows, ..self }, others)
+        let (upper, lower) = self.document_starts.split(rows);
+        let others = Self { inputs, targets, rows: self.rows - rows, document_starts: lower, ..self };
+        (Self { rows, document_starts: upper, ..self }, others)
     }
 }
 
@@ -64,5 +69,6 @@ pub(crate) fn read_windows(
         inputs.extend(window[..columns].iter().map(|&token| token as i32));
         targets.extend(window[1..].iter().map(|&token| token as i32));
     }
-    Ok(HostBatch { inputs, targets, rows: starts.len(), columns, carries_state })
+    let document_starts = file.document_starts(&inputs, columns);
+    Ok(HostBatch { inputs, targets, rows: starts.len(), columns, carries_state, document_starts })
 }

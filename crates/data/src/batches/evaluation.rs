@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use kiln_models::DocumentStarts;
+
 use super::batch::TooShort;
 use crate::shards::{ShardError, TokenFile};
 
@@ -33,6 +35,8 @@ pub struct EvaluationBatch {
     pub carries_state: bool,
     /// How many predictions count.
     pub scored: u64,
+    /// Where a recurrent state begins anew.
+    pub document_starts: DocumentStarts,
 }
 
 /// How a split is read: all batches have one shape, and each target among the first `targets` counts exactly once.
@@ -131,6 +135,7 @@ impl EvaluationPlan {
             columns: self.columns,
             carries_state: self.carries_state && index > 0,
             scored: windows.iter().map(|(_, counted)| counted.end - counted.start).sum(),
+            document_starts: DocumentStarts::default(),
         };
         let mut window = vec![0_u32; self.columns + 1];
         for (start, counted) in windows {
@@ -143,6 +148,7 @@ impl EvaluationPlan {
             batch.targets.extend(window[1..].iter().map(|&token| token as i32));
             batch.weights.extend((0..self.columns as u64).map(|column| f32::from(u8::from(counted.contains(&column)))));
         }
+        batch.document_starts = file.document_starts(&batch.inputs, self.columns);
         Ok(batch)
     }
 

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kiln_models::{Tokenizer, TokenizerError};
+use kiln_models::{DocumentStarts, Tokenizer, TokenizerError};
 use kiln_settings::files::{Links, open_regular};
 
 use super::ShardError;
@@ -36,7 +36,11 @@ const BLOCK: usize = 16 << 10;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct TokenFile(Arc<Inner>);
+pub struct TokenFile {
+    inner: Arc<Inner>,
+    /// The token that ends documents, where a recurrent state is not to go beyond them.
+    resets_at: Option<u32>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -71,7 +75,8 @@ impl TokenFile {
             text: *blake3::hash(text.as_bytes()).as_bytes(),
             data: *blake3::hash(&bytes).as_bytes(),
         };
-        Ok(Self(Arc::new(Inner { path: PathBuf::from("text in memory"), tokens: Tokens::Memory(bytes), header })))
+        let path = PathBuf::from("text in memory");
+        Ok(Self { inner: Arc::new(Inner { path, tokens: Tokens::Memory(bytes), header }), resets_at: None })
     }
 
     /// Opens the file at `path`, if it is whole and was made by the tokenizer with this hash.
@@ -80,11 +85,11 @@ impl TokenFile {
     /// A file that cannot be read, is damaged or cut short, or comes from another tokenizer.
     pub fn open(path: &Path, tokenizer: &[u8; 32]) -> Result<Self, ShardError> {
         let opened = Self::open_any(path)?;
-        if &opened.0.header.tokenizer != tokenizer {
+        if &opened.inner.header.tokenizer != tokenizer {
             return Err(ShardError::WrongTokenizer {
                 path: path.to_owned(),
                 expected: blake3::Hash::from_bytes(*tokenizer).to_hex().to_string(),
-                found: blake3::Hash::from_bytes(opened.0.header.tokenizer).to_hex().to_string(),
+                found: blake3::Hash::from_bytes(opened.inner.header.tokenizer).to_hex().to_string(),
             });
         }
         Ok(opened)
@@ -114,13 +119,26 @@ impl TokenFile {
         let mut bytes = [0; LENGTH];
         file.read_exact(&mut bytes).map_err(failed)?;
         let header = Header::parse(&bytes, length).map_err(invalid)?;
-        Ok(Self(Arc::new(Inner { path: path.to_owned(), tokens: Tokens::File(file), header })))
+        let path = path.to_owned();
+        Ok(Self { inner: Arc::new(Inner { path, tokens: Tokens::File(file), header }), resets_at: None })
+    }
+
+    /// The same tokens, before each `token` of which batches say that a document starts: there a recurrent state begins
+    /// anew.
+    #[must_use]
+    pub fn resetting_at(self, token: Option<u32>) -> Self {
+        Self { resets_at: token, ..self }
+    }
+
+    /// Where documents start in windows of `columns` tokens.
+    pub(crate) fn document_starts(&self, inputs: &[i32], columns: usize) -> DocumentStarts {
+        self.resets_at.map_or_else(DocumentStarts::default, |token| DocumentStarts::find(inputs, columns, token))
     }
 
     /// How many tokens there are.
     #[allow(clippy::len_without_is_empty, reason = "a token file is made of text, which is not empty")]
     pub fn len(&self) -> u64 {
-        self.0.header.tokens
+        self.inner.header.tokens
     }
 
     /// Fills `tokens` with those from number `start` on.
@@ -130,10 +148,10 @@ impl TokenFile {
     pub fn read(&self, start: u64, tokens: &mut [u32]) -> Result<(), ShardError> {
         let count = tokens.len() as u64;
         if start.checked_add(count).is_none_or(|end| end > self.len()) {
-            let path = self.0.path.clone();
+            let path = self.inner.path.clone();
             return Err(ShardError::OutOfBounds { path, tokens: self.len(), start, count });
         }
-        let width = self.0.header.width();
+        let width = self.inner.header.width();
         let mut bytes = vec![0; width * tokens.len().min(BLOCK)];
         let mut position = start;
         for block in tokens.chunks_mut(BLOCK) {
@@ -149,7 +167,7 @@ impl TokenFile {
     /// Fills `bytes` with those of the tokens from number `start` on.
     fn read_bytes(&self, start: u64, bytes: &mut [u8]) -> Result<(), ShardError> {
         let offset = self.offset_of(start);
-        let file = match &self.0.tokens {
+        let file = match &self.inner.tokens {
             Tokens::File(file) => file,
             Tokens::Memory(tokens) => {
                 let first = (offset - LENGTH as u64) as usize;
@@ -159,22 +177,22 @@ impl TokenFile {
         };
         read_at(file, bytes, offset).map_err(|source| {
             let source = std::io::Error::new(source.kind(), format!("at byte {offset}: {source}"));
-            ShardError::Read { path: self.0.path.clone(), source }
+            ShardError::Read { path: self.inner.path.clone(), source }
         })
     }
 
     /// Where token number `index` stands in the file, in bytes.
     fn offset_of(&self, index: u64) -> u64 {
-        LENGTH as u64 + index * self.0.header.width() as u64
+        LENGTH as u64 + index * self.inner.header.width() as u64
     }
 
     fn check(&self, start: u64, tokens: &[u32]) -> Result<(), ShardError> {
-        let vocabulary = self.0.header.vocabulary;
+        let vocabulary = self.inner.header.vocabulary;
         match tokens.iter().position(|token| u64::from(*token) >= vocabulary) {
             None => Ok(()),
             Some(position) => {
                 let index = start + position as u64;
-                let (path, offset) = (self.0.path.clone(), self.offset_of(index));
+                let (path, offset) = (self.inner.path.clone(), self.offset_of(index));
                 Err(ShardError::TokenOutOfRange { path, index, offset, token: tokens[position], vocabulary })
             }
         }
@@ -186,54 +204,54 @@ impl TokenFile {
     /// Tokens that are not those that were written.
     pub fn verify(&self) -> Result<(), ShardError> {
         let mut hasher = blake3::Hasher::new();
-        let mut bytes = vec![0; self.0.header.width() * BLOCK];
+        let mut bytes = vec![0; self.inner.header.width() * BLOCK];
         let mut start = 0;
         while start < self.len() {
             let count = (self.len() - start).min(BLOCK as u64);
-            let bytes = &mut bytes[..self.0.header.width() * count as usize];
+            let bytes = &mut bytes[..self.inner.header.width() * count as usize];
             self.read_bytes(start, bytes)?;
             hasher.update(bytes);
             start += count;
         }
-        if hasher.finalize().as_bytes() == &self.0.header.data {
+        if hasher.finalize().as_bytes() == &self.inner.header.data {
             return Ok(());
         }
-        Err(ShardError::Invalid { path: self.0.path.clone(), reason: "its tokens are damaged".to_owned() })
+        Err(ShardError::Invalid { path: self.inner.path.clone(), reason: "its tokens are damaged".to_owned() })
     }
 
     /// Where the file is; of a text in memory, words that say so.
     pub fn path(&self) -> &Path {
-        &self.0.path
+        &self.inner.path
     }
 
     /// BLAKE3 of the tokens.
     pub fn hash(&self) -> [u8; 32] {
-        self.0.header.data
+        self.inner.header.data
     }
 
     /// BLAKE3 of the text that the tokens encode, document separators not counted.
     pub fn text_hash(&self) -> [u8; 32] {
-        self.0.header.text
+        self.inner.header.text
     }
 
     /// BLAKE3 of the tokenizer.
     pub fn tokenizer_hash(&self) -> [u8; 32] {
-        self.0.header.tokenizer
+        self.inner.header.tokenizer
     }
 
     /// How many different tokens there can be.
     pub fn vocabulary_size(&self) -> usize {
-        self.0.header.vocabulary as usize
+        self.inner.header.vocabulary as usize
     }
 
     /// UTF-8 bytes of the text, what bits per byte are counted in; document separators have none.
     pub fn bytes(&self) -> u64 {
-        self.0.header.bytes
+        self.inner.header.bytes
     }
 
     /// Characters of the text; document separators have none.
     pub fn characters(&self) -> u64 {
-        self.0.header.characters
+        self.inner.header.characters
     }
 }
 

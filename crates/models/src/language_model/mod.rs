@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, assert_shape};
 use kiln_kernels::Draws;
 
+use crate::documents::DocumentStarts;
 use crate::recurrent::RecurrentModel;
 use crate::state::State;
 use crate::transformer::Transformer;
@@ -124,9 +125,25 @@ impl LanguageModel {
         state: Option<State>,
         draws: &mut Draws,
     ) -> (Tensor<2>, Option<State>) {
+        self.losses_of_documents(tokens, targets, state, &DocumentStarts::default(), draws)
+    }
+
+    /// The same, with a recurrent state that begins anew where a document starts. It takes a pass through the layers for
+    /// each column before which one does. A transformer sees the whole window all the same.
+    ///
+    /// # Panics
+    /// As [`losses`](Self::losses), and when a start is outside of the window.
+    pub fn losses_of_documents(
+        &self,
+        tokens: Tensor<2, Int>,
+        targets: Tensor<2, Int>,
+        state: Option<State>,
+        starts: &DocumentStarts,
+        draws: &mut Draws,
+    ) -> (Tensor<2>, Option<State>) {
         match self {
             Self::Recurrent(model) => {
-                let (losses, state) = model.losses(tokens, targets, state.map(State::into_recurrent), draws);
+                let (losses, state) = model.losses(tokens, targets, state.map(State::into_recurrent), starts, draws);
                 (losses, Some(State::Recurrent(state)))
             }
             Self::Transformer(model) => (model.losses(tokens, targets, draws), None),

@@ -9,6 +9,7 @@ use kiln_kernels::{Draws, dropout, embedding};
 use super::config::RecurrentSizes;
 use super::layer::RecurrentLayer;
 use super::state::RecurrentState;
+use crate::documents::DocumentStarts;
 use crate::initializer::Initializer;
 use crate::layers::{Embedding, Head};
 use crate::rows;
@@ -88,7 +89,8 @@ impl RecurrentModel {
         (self.output.forward(hidden.reshape([steps * rows, width]).select(0, last), &self.embedding), state)
     }
 
-    /// Loss of the token after each token of a window, `[B, T]`, nats, and the state after the window.
+    /// Loss of the token after each token of a window, `[B, T]`, nats, and the state after the window. Where a document
+    /// starts, the state of its row is first made that of [`initial_state`](Self::initial_state).
     ///
     /// # Panics
     /// As [`forward`](Self::forward), and when a target isn't a token id.
@@ -97,11 +99,13 @@ impl RecurrentModel {
         tokens: Tensor<2, Int>,
         targets: Tensor<2, Int>,
         state: Option<RecurrentState>,
+        starts: &DocumentStarts,
         draws: &mut Draws,
     ) -> (Tensor<2>, RecurrentState) {
         let [rows, steps] = tokens.dims();
         assert_shape!(targets, [rows, steps]);
-        let (hidden, state) = self.hidden(tokens, &vec![steps; rows], state, draws);
+        let state = state.unwrap_or_else(|| self.initial_state(rows));
+        let (hidden, state) = self.hidden_of_documents(tokens, state, starts, draws);
         // Time-major, as the hidden states are: so only the targets and the losses are turned, which are small.
         let targets = targets.swap_dims(0, 1).reshape([steps * rows]);
         let hidden = hidden.reshape([steps * rows, self.hidden_size()]);
@@ -144,7 +148,33 @@ impl RecurrentModel {
         (Tensor::cat(parts, 0), state)
     }
 
-    /// The same of a window without padding.
+    /// The same of a window without padding, cut where a document starts in any row.
+    fn hidden_of_documents(
+        &self,
+        tokens: Tensor<2, Int>,
+        mut state: RecurrentState,
+        starts: &DocumentStarts,
+        draws: &mut Draws,
+    ) -> (Tensor<3>, RecurrentState) {
+        let [_, steps] = tokens.dims();
+        let (mut from, mut parts) = (0, Vec::new());
+        for (column, rows) in starts.columns() {
+            if column > from {
+                let (part, after) = self.hidden_of_whole(tokens.clone().narrow(1, from, column - from), state, draws);
+                (from, state) = (column, after);
+                parts.push(part);
+            }
+            state = state.put_rows(rows, self.initial_state(rows.len()));
+        }
+        let (last, state) = self.hidden_of_whole(tokens.narrow(1, from, steps - from), state, draws);
+        if parts.is_empty() {
+            return (last, state);
+        }
+        parts.push(last);
+        (Tensor::cat(parts, 0), state)
+    }
+
+    /// The same without documents.
     fn hidden_of_whole(
         &self,
         tokens: Tensor<2, Int>,

@@ -32,6 +32,6 @@ mod words;
 
 pub use changes::{Change, Meaning, RefusedChanges, changes};
 pub use differences::{Difference, differences};
-pub use run::{DEFAULT_PROMPT, OnSaveError, Precision, RunConfig};
+pub use run::{DEFAULT_PROMPT, DocumentState, OnSaveError, Precision, RunConfig};
 pub use sections::Config;
 pub use sweep::{Entrant, ONE_RUN, Search, Sweep, SweepRun, SweepSettings};

@@ -2,6 +2,7 @@
 
 use kiln_settings::Violation;
 
+use super::run::DocumentState;
 use super::sections::Config;
 use kiln_data::batches::Windows;
 
@@ -10,6 +11,7 @@ pub(super) fn between_sections(config: &Config) -> Vec<Violation> {
     let others = [
         config.data.validate_with(&config.tokenizer),
         windows(config),
+        document_state(config),
         averages(config),
         tokens(config),
         noise(config),
@@ -36,6 +38,22 @@ fn windows(config: &Config) -> Option<Violation> {
             ),
         )
         .with_help("write `windows = \"shuffled\"` or `windows = \"random\"`")
+    })
+}
+
+/// Only recurrent models have a state, and only texts with documents have ends.
+fn document_state(config: &Config) -> Option<Violation> {
+    if config.run.document_state == DocumentState::Carried {
+        return None;
+    }
+    let wrong = |message: String| Violation::new("run.document-state", message);
+    if !config.model.carries_state_between_windows() {
+        let message = format!("is \"reset\", but a {} has no state to reset", config.model.name());
+        return Some(wrong(message).with_help("leave it out; attention sees the whole window"));
+    }
+    (config.data.separator.is_none()).then(|| {
+        wrong("is \"reset\", but the text has no documents".to_owned())
+            .with_help("write `data.separator`, what stands between documents; \"\" makes each file one")
     })
 }
 

@@ -1,7 +1,7 @@
 //! `[run]`: how long, on what, and what is looked at and kept on the way.
 
 use kiln_kernels::MatrixPrecision;
-use kiln_models::LanguageModel;
+use kiln_models::{LanguageModel, Tokenizer};
 use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ pub struct RunConfig {
     /// How windows are picked: `random`, `shuffled` or `streams`. Default `shuffled`.
     #[serde(default = "default_windows")]
     pub windows: Windows,
+    /// What becomes of a recurrent state where a document ends: `carried` or `reset`. Default `carried`.
+    #[serde(default)]
+    pub document_state: DocumentState,
     /// Batches whose mean gradient makes one update, >= 1. Default `1`.
     #[serde(default = "one")]
     pub accumulate: usize,
@@ -61,6 +64,18 @@ pub struct RunConfig {
     /// Tokens in a sample, >= 1. Default `200`.
     #[serde(default = "default_sample_tokens")]
     pub sample_tokens: usize,
+}
+
+/// What becomes of a recurrent state where a document ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DocumentState {
+    /// It goes on into the next document, whose start the model can tell by the token before it.
+    #[default]
+    Carried,
+    /// It begins anew, as it does where a text is written. Each place of a window where any row has an end cuts the
+    /// window for all rows.
+    Reset,
 }
 
 /// The precision of the matrix products of training.
@@ -145,6 +160,14 @@ impl RunConfig {
         model.carries_state_between_windows() && self.windows == Windows::Streams
     }
 
+    /// The token before which a recurrent state begins anew, if it does.
+    pub fn resets_at(&self, tokenizer: &Tokenizer) -> Option<u32> {
+        match self.document_state {
+            DocumentState::Carried => None,
+            DocumentState::Reset => tokenizer.end_token(),
+        }
+    }
+
     /// Every broken rule, keys relative to `[run]`.
     pub fn validate(&self) -> Vec<Violation> {
         let mut violations = Vec::new();
@@ -222,6 +245,7 @@ mod tests {
             steps: 0,
             batch: 0,
             context: 0,
+            document_state: DocumentState::Carried,
             windows: Windows::Random,
             accumulate: 0,
             precision: Precision::F32,

@@ -159,7 +159,14 @@ impl Example {
         let model = config.init(20, 16, 5, &device).train();
         let token = |index: i32| index * index * 7 % 20;
         let (inputs, targets) = ((0..64).map(token).collect(), (1..65).map(token).collect());
-        let batch = HostBatch { inputs, targets, rows: 4, columns: 16, carries_state: false };
+        let batch = HostBatch {
+            inputs,
+            targets,
+            rows: 4,
+            columns: 16,
+            carries_state: false,
+            document_starts: Default::default(),
+        };
         Self { model, input: TrainingInput::new(batch) }
     }
 

@@ -66,7 +66,7 @@ pub fn training_step(model: &LanguageModel, input: TrainingInput) -> (TrainingOu
     let tokens = |ids: Vec<i32>| Tensor::from_data(TensorData::new(ids, shape), &device);
     let (tokens, targets) = (tokens(batch.inputs), tokens(batch.targets));
     let mut draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
-    let (losses, state) = model.losses(tokens, targets, state, &mut draws);
+    let (losses, state) = model.losses_of_documents(tokens, targets, state, &batch.document_starts, &mut draws);
     let loss = losses.mean();
     let gradients = if share == 1.0 { loss.backward() } else { loss.clone().mul_scalar(share).backward() };
     let output = TrainingOutput { loss: loss.inner(), state: state.map(State::detach) };

@@ -120,9 +120,10 @@ fn texts(judge: &Judge<'_>, files: &[&PathBuf]) -> anyhow::Result<Vec<Text>> {
         return Ok(vec![("the validation split".to_owned(), file, floor)]);
     }
     let separator = judge.config.as_ref().and_then(|config| config.data.separator.as_deref());
+    let resets_at = judge.config.as_ref().and_then(|config| config.run.resets_at(tokenizer));
     let text = |path: &&PathBuf| {
         let file = training_data::tokenize_file(path, separator, tokenizer)?;
-        Ok((path.display().to_string(), file, None))
+        Ok((path.display().to_string(), file.resetting_at(resets_at), None))
     };
     files.iter().map(text).collect()
 }

@@ -8,6 +8,7 @@ use crate::reference::with_fixed_weights;
 use crate::transformer::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
 use crate::{LanguageModel, ModelConfig, State};
 
+mod documents;
 mod fixtures;
 mod parameters;
 mod rows;

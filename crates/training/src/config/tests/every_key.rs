@@ -116,7 +116,8 @@ const OUT_OF_RANGE: &[(&str, &[&str])] = &[
     ("schedule.error-floor.multiple", &["0.0", "-1.0"]),
     ("schedule.error-floor.window", &["3"]),
     ("schedule.error-floor.window-growth", &["0.5"]),
-    ("schedule.error-floor.standard-errors", &["-0.5"]),
+    ("schedule.error-floor.standard-errors", &["-0.5", "0.0"]),
+    ("schedule.error-floor.tolerance", &["0.0", "1.0"]),
     ("schedule.reduce-on-plateau.rate", &["0.0", "-1.0"]),
     ("schedule.reduce-on-plateau.factor", &["0.0", "1.0"]),
     ("schedule.reduce-on-plateau.threshold", &["1.0", "-0.1"]),
@@ -150,6 +151,7 @@ fn right_value(path: &str, kind: &Kind) -> String {
     value.unwrap_or_else(|| match kind {
         _ if path == "data.validation" => "\"every 10th document\"".into(),
         _ if path == "data.validation-files" => "[\"a.txt\"]".into(),
+        _ if path == "schedule.error-floor.window-growth" => "2.0".into(),
         Kind::Whole { .. } => "1".into(),
         Kind::Number => "0.5".into(),
         Kind::Text => "\"text\"".into(),

@@ -27,7 +27,14 @@ fn a_measured_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
 #[test]
 fn the_halves_of_a_batch_drop_different_numbers() {
     use kiln_data::batches::HostBatch;
-    let batch = HostBatch { inputs: vec![0; 8], targets: vec![0; 8], rows: 4, columns: 2, carries_state: false };
+    let batch = HostBatch {
+        inputs: vec![0; 8],
+        targets: vec![0; 8],
+        rows: 4,
+        columns: 2,
+        carries_state: false,
+        document_starts: Default::default(),
+    };
     let halves = TrainingInput { dropout_seed: Some(7), ..TrainingInput::new(batch) }.halves();
     let [upper, lower] = halves.try_into().unwrap_or_else(|_| panic!("four windows have two halves"));
     assert_eq!((upper.batch.rows, lower.batch.rows), (2, 2));
