@@ -156,4 +156,16 @@ mod tests {
         assert_eq!(marks.len(), MARKS);
         assert!(marks.windows(2).all(|pair| pair[0] != pair[1]));
     }
+
+    #[test]
+    fn sixteen_curves_differ_without_their_colours() {
+        let drawn = |curve: usize| match mark(curve, (0.0, 0.0), 5.0) {
+            Primitive::Path(path) => (path.d, format!("{:?}", path.stroke) == format!("{:?}", Color::from("#ffffff"))),
+            _ => panic!("a mark is a path"),
+        };
+        let mut all: Vec<_> = (0..16).map(drawn).collect();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 16);
+    }
 }
