@@ -18,7 +18,7 @@ use super::text::{self, literal};
 /// is.
 const POINTS: usize = 800;
 /// All curves of a figure together have no more, so that its SVG stays below 150 kB.
-const POINTS_OF_ALL: usize = 7000;
+const POINTS_OF_ALL: usize = 6000;
 /// A circle takes as many letters as this many points of a curve.
 const POINTS_OF_CIRCLE: usize = 8;
 /// The least height of a plot above its legend.
