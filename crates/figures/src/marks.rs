@@ -24,11 +24,12 @@ pub(super) fn is_marked(chart: &Chart, series: &Series) -> bool {
 
 /// The marks of the curve that is the `index`th of `count`, along its parts on paper: at different places than those of
 /// the others, so that they are seen where curves lie on one another.
-pub(super) fn places(parts: &[Vec<Place>], (left, right): (f64, f64), index: usize, count: usize) -> Vec<Place> {
+pub(super) fn places(parts: &[Vec<Place>], index: usize, count: usize) -> Vec<Place> {
     let points: Vec<Place> = parts.iter().flatten().copied().collect();
     if FEW_POINTS.contains(&points.len()) {
         return points;
     }
+    let (Some(&(left, _)), Some(&(right, _))) = (points.first(), points.last()) else { return points };
     let is_ordered = points.windows(2).all(|pair| pair[0].0 <= pair[1].0);
     let share = |mark: usize| (mark as f64 + (index as f64 + 0.5) / count as f64) / MARKS as f64;
     let place = |share: f64| {
@@ -103,8 +104,10 @@ fn shape(kind: usize) -> Vec<Place> {
 
 fn star(points: usize, outer: f64, inner: f64) -> Vec<Place> {
     let corner = |corner: usize| {
-        let (radius, angle) =
-            (if corner % 2 == 0 { outer } else { inner }, corner as f64 / points as f64 * std::f64::consts::PI);
+        let (radius, angle) = (
+            if corner.is_multiple_of(2) { outer } else { inner },
+            corner as f64 / points as f64 * std::f64::consts::PI,
+        );
         (radius * angle.sin(), -radius * angle.cos())
     };
     (0..2 * points).map(corner).collect()
@@ -138,21 +141,27 @@ mod tests {
     #[test]
     fn curves_on_one_another_have_their_marks_at_different_places() {
         let line = vec![(0..=100).map(|x| (f64::from(x), 7.0)).collect::<Vec<_>>()];
-        let [first, second] = [0, 1].map(|index| places(&line, (0.0, 100.0), index, 2));
+        let [first, second] = [0, 1].map(|index| places(&line, index, 2));
         assert_eq!(first, [(6.25, 7.0), (31.25, 7.0), (56.25, 7.0), (81.25, 7.0)]);
         assert_eq!(second, [(18.75, 7.0), (43.75, 7.0), (68.75, 7.0), (93.75, 7.0)]);
     }
 
     #[test]
+    fn a_curve_that_ends_early_has_its_marks_all_the_same() {
+        let short = vec![(0..=20).map(|x| (f64::from(x), 1.0)).collect::<Vec<_>>()];
+        assert_eq!(places(&short, 0, 1), [(2.5, 1.0), (7.5, 1.0), (12.5, 1.0), (17.5, 1.0)]);
+    }
+
+    #[test]
     fn few_points_are_all_marked() {
         let line = vec![vec![(0.0, 1.0), (3.0, 2.0), (4.0, 9.0)]];
-        assert_eq!(places(&line, (0.0, 100.0), 3, 5), line[0]);
+        assert_eq!(places(&line, 3, 5), line[0]);
     }
 
     #[test]
     fn a_curve_that_turns_back_has_its_marks_along_itself() {
         let circle = (0..=400).map(|index| (f64::from(index) * 0.0157).sin_cos()).collect();
-        let marks = places(&[circle], (-1.0, 1.0), 0, 1);
+        let marks = places(&[circle], 0, 1);
         assert_eq!(marks.len(), MARKS);
         assert!(marks.windows(2).all(|pair| pair[0] != pair[1]));
     }

@@ -100,11 +100,10 @@ impl Page {
     }
 
     fn embedded(&self) -> impl Iterator<Item = &Embedded> {
-        let part = |block| match block {
-            &Block::Embedded(ref part) => Some(part),
+        self.sections.iter().flat_map(|section| &section.blocks).filter_map(|block| match block {
+            Block::Embedded(part) => Some(part),
             _ => None,
-        };
-        self.sections.iter().flat_map(|section| &section.blocks).filter_map(part)
+        })
     }
 }
 

@@ -215,13 +215,12 @@ fn title_size(title: &str, style: &Style) -> u32 {
 /// The marks on the curves, over everything else.
 fn marked(chart: &Chart, rulers: &Rulers, computed: &ComputedLayout, style: &Style, limit: usize) -> Vec<Primitive> {
     let on_paper = |(x, y): (f64, f64)| -> Place { (computed.map_x(x), computed.map_y(y)) };
-    let sides = (computed.margin_left, computed.width - computed.margin_right);
     let named: Vec<&Series> = chart.series.iter().filter(|series| marks::is_marked(chart, series)).collect();
     let mut all = Vec::new();
     for (index, series) in named.iter().enumerate() {
         let parts = rulers.curve(chart, series, limit).into_iter();
         let parts: Vec<Vec<Place>> = parts.map(|part| part.into_iter().map(on_paper).collect()).collect();
-        let places = marks::places(&parts, sides, index, named.len());
+        let places = marks::places(&parts, index, named.len());
         all.extend(places.into_iter().map(|place| marks::mark(series.colour, place, style.mark)));
     }
     // A single point, such as a minimum, is not to vanish under the marks of the curves that lead to it.

@@ -26,7 +26,7 @@ pub(super) fn pictures(made: &Made) -> Vec<Picture> {
 fn time_axis(made: &Made) -> Axis {
     match made.experiment.axes {
         Axes::SemiLogarithmic => Axis::linear("update t"),
-        Axes::Logarithmic => Axis::logarithmic("update t, from 1 on: this axis has no place for the start"),
+        Axes::Logarithmic => Axis::logarithmic("update t (logarithmic: the start, t = 0, is not shown)"),
     }
 }
 
