@@ -77,14 +77,12 @@ fn parabolas(made: &Made, plane: Plane, constants: &Constants, start: [f64; 2]) 
         (s, height(plane, place))
     });
     let (c, l) = (constants.strong_convexity, constants.smoothness);
-    let dashed = |label: &str, colour, curvature| Series {
-        line: Line::Dashed,
-        ..Series::curve(label, colour, parabola(curvature))
-    };
+    let touching =
+        |label: &str, line, colour, curvature| Series { line, ..Series::curve(label, colour, parabola(curvature)) };
     let series = vec![
         Series::curve("F(w + su) − F*", 0, along.collect()),
-        dashed("F(w) − F* + s ∇F(w)ᵀu + L s²/2: F is nowhere above", 1, l),
-        dashed("F(w) − F* + s ∇F(w)ᵀu + c s²/2: F is nowhere below", 2, c),
+        touching("F(w) − F* + s ∇F(w)ᵀu + L s²/2: F is nowhere above it", Line::Dashed, 1, l),
+        touching("F(w) − F* + s ∇F(w)ᵀu + c s²/2: F is nowhere below it", Line::Dotted, 2, c),
         Series { line: Line::Points, ..Series::curve("the start w", 4, vec![(0.0, value)]) },
     ];
     let title = format!("{}: what c = {c} and L = {l} mean", made.experiment.title);
@@ -95,8 +93,8 @@ fn parabolas(made: &Made, plane: Plane, constants: &Constants, start: [f64; 2]) 
         ending: "-parabolas",
         caption: "F along the line through the start w in the direction u of w*, between the two parabolas that touch \
                   it at w. c is the largest and L the smallest number for which this holds from every w in every \
-                  direction. The lower one bounds F* from below; the lowest point of the upper one is what a step of \
-                  length 1/L is sure of."
+                  direction. The lower one bounds F* from below; the lowest point of the upper one is what a step \
+                  at the rate 1/L is sure of."
             .into(),
         title: title.clone(),
         charts: vec![Chart {
