@@ -12,7 +12,7 @@ use crate::memory::too_large;
 use crate::problem::{Problem, Sampled};
 use crate::statistics::{Band, confidence_half_width};
 use crate::theorems::floor_per_rate;
-use crate::{Arithmetic, CurveConfig, LabError, Variance, Window};
+use crate::{Arithmetic, CurveConfig, FirstRepeat, LabError, Variance, Window};
 
 /// Errors this many times the first one, or the first rate's error floor if that is higher, are no convergence.
 const DIVERGED: f64 = 1e6;
@@ -63,6 +63,8 @@ pub struct Trace {
     pub late_errors: Vec<f64>,
     /// sigma²: exact, or the largest value met on the paths; `None` where no theorem asks for it.
     pub variance: Option<f64>,
+    /// The path of the first repeat.
+    pub first: FirstRepeat,
     /// After how many updates the error left every bound, if it did.
     pub diverged: Option<u64>,
 }
@@ -100,6 +102,7 @@ pub(crate) fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64) -> boo
         if is_evaluated {
             walk.record(&errors, t);
         }
+        walk.trace.first.pass(descent.problem, &walk.weights, t)?;
         if walk.trace.diverged.is_some() || t == descent.steps {
             break;
         }
@@ -164,6 +167,7 @@ impl<'a> Walk<'a> {
                 rates: Vec::new(),
                 late_errors: vec![0.0; rows],
                 variance,
+                first: FirstRepeat::default(),
                 diverged: None,
             },
         }
@@ -193,6 +197,7 @@ impl<'a> Walk<'a> {
         let evaluation = trace.error.len();
         trace.error.push(band);
         trace.times.push(t);
+        trace.first.errors.extend(errors.first());
         if let Some(window) = trace.windows.iter_mut().find(|window| evaluation < window.end) {
             window.add(errors);
         }
@@ -321,6 +326,7 @@ impl<'a> Walk<'a> {
         if let [rate] = rates[..] {
             return Rate::Same(rate);
         }
+        self.trace.first.rates.extend(rates.first());
         let d = self.descent.problem.dimension();
         let each: Vec<f64> = rates.into_iter().flat_map(|rate| std::iter::repeat_n(rate, d)).collect();
         let length = [each.len()];

@@ -10,7 +10,7 @@ use crate::iterations::iterations_to;
 use crate::problem::{Problem, ProblemConfig};
 use crate::theorems::{is_plain, power};
 use crate::{Agreement, Arithmetic, Bound, Constants, CurveConfig, Experiment, FewRepeats, Fit, IterationsTo};
-use crate::{LabError, Trace, Verdict};
+use crate::{LabError, Plane, Trace, Verdict};
 
 /// What came of an experiment.
 pub struct ExperimentOutcome {
@@ -26,6 +26,8 @@ pub struct CurveOutcome {
     pub problem: String,
     /// The problem's constants; `None` where no theorem holds.
     pub constants: Option<Constants>,
+    /// The problem as a picture can show it, where it is a quadratic in two dimensions.
+    pub plane: Option<Plane>,
     /// Its path.
     pub trace: Trace,
     /// The bound, or why there is none.
@@ -92,7 +94,8 @@ pub fn run(
         };
         let before = experiment.steps * index as u64;
         let trace = descend(&descent, &mut |made| proceed(Progress { done: before + made, total }))?;
-        curves.push(CurveOutcome::new(experiment, curve, problem, trace, arithmetic));
+        let plane = Plane::of(problem, arithmetic)?;
+        curves.push(CurveOutcome { plane, ..CurveOutcome::new(experiment, curve, problem, trace, arithmetic) });
     }
     Ok(ExperimentOutcome { curves })
 }
@@ -144,6 +147,7 @@ impl CurveOutcome {
         Self {
             label: curve.label.clone(),
             problem: problem.describe(),
+            plane: None,
             agreement: path.filter(|_| converged).map(|exact| Agreement::of(&trace, exact, family, arithmetic)),
             factor_per_step: factor.filter(|_| converged).and_then(|limit| factor_per_step(&trace, path, Some(limit))),
             exponent: power.and_then(|limit| power_law(&trace, path, Some(limit))),

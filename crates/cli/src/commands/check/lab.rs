@@ -97,7 +97,7 @@ impl ExperimentReport {
     fn of(name: String, experiment: &Experiment) -> Self {
         let (curves, steps) = (experiment.curves.len(), experiment.steps);
         let at_work = experiment.curves.iter().map(|curve| at_work(experiment, curve)).collect::<Option<Vec<_>>>();
-        let recorded = curves as u64 * (steps + 1) * (3 + GROUPS.min(experiment.repeats as u64)) * BYTES_PER_NUMBER;
+        let recorded = curves as u64 * (steps + 1) * (4 + GROUPS.min(experiment.repeats as u64)) * BYTES_PER_NUMBER;
         Self {
             name,
             title: experiment.title.clone(),
