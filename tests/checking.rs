@@ -119,14 +119,14 @@ fn the_files_of_the_lab_are_checked() {
         serde_json::from_str(&json).expect("it is JSON")
     };
     let report = checked("mini-batch.toml");
-    // Four curves of 300 updates of two weights; of each update mean, half-width, rate and ten groups are kept, and the
-    // 200 repeats have a point, a gradient and two slots.
+    // Three curves of 300 updates; of each update mean, half-width, rate, the error of the first repeat and ten groups are
+    // kept, and the 200 repeats have a point, a gradient and two slots.
     let curves = report["experiments"][0]["curves"].as_u64();
-    assert_eq!((curves, report["updates"].as_u64()), (Some(4), Some(1200)));
+    assert_eq!((curves, report["updates"].as_u64()), (Some(3), Some(900)));
     let weights = std::fs::read_to_string(lab("mini-batch.toml")).expect("it is shipped");
     let weights: toml::Table = weights.parse().expect("it is TOML");
     let weights = weights["problem"]["quadratic"]["spectrum"].as_array().expect("it is a list").len() as u64;
-    assert_eq!(report["memory_bytes"].as_u64(), Some(8 * (4 * 301 * 13 + 200 * 4 * weights)));
+    assert_eq!(report["memory_bytes"].as_u64(), Some(8 * (3 * 301 * 14 + 200 * 4 * weights)));
     let lecture = checked("lecture.toml");
     let listed: toml::Table =
         std::fs::read_to_string(lab("lecture.toml")).expect("it is shipped").parse().expect("it is TOML");

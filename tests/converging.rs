@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Workshop, repository};
+use crate::support::{Workshop, repository, skip};
 
 const QUADRATIC: &str = "\
 title = \"a small experiment\"
@@ -57,6 +57,92 @@ fn an_experiment_prints_its_table_and_leaves_figures_numbers_and_a_report() {
     assert_eq!(numbers.lines().count(), 1 + 2 * 61);
     let report = fs::read_to_string(workshop.path("runs/small/report.html")).unwrap();
     assert!(report.contains("<svg") && !report.contains("src=\"http"));
+}
+
+/// What the script of a report says of a quadratic, as JSON: the exact errors, the bounds, and the mean of many paths.
+const ASK_THE_SCRIPT: &str = "
+const set = { spectrum: [0.5, 1], start: 1, rate: 0.2, batch: 4, variance: 1, steps: 60 };
+const bound = theorem(set);
+const errors = expectedErrors(set);
+const normal = normalNumbers(7);
+let [sum, squares, paths] = [0, 0, 4000];
+for (let path = 0; path < paths; path++) {
+  let weights = startOf(set);
+  for (let t = 0; t < set.steps; t++) weights = descend(weights, set, normal);
+  sum += errorOf(weights, set);
+  squares += errorOf(weights, set) ** 2;
+}
+const mean = sum / paths;
+const standardError = Math.sqrt((squares / paths - mean * mean) / paths);
+const long = expectedErrors({ ...set, steps: 5000 });
+console.log(JSON.stringify({
+  errors, bounds: errors.map((_, t) => bound.at(t)), mean, standardError, rest: expectedFloor(set), last: long[5000],
+  none: theorem({ ...set, rate: 1.01 }), start: errorOf(startOf(set), set),
+}));";
+
+#[test]
+fn the_script_of_the_report_computes_what_the_program_does() {
+    let workshop = Workshop::new();
+    workshop.write("small.toml", QUADRATIC);
+    workshop.kiln(&["converge", "small.toml", "--output", "out"]).success();
+    let report = fs::read_to_string(workshop.path("out/report.html")).unwrap();
+    let (_, script) = report.split_once("<script>").unwrap();
+    let (script, _) = script.split_once("</script>").unwrap();
+    workshop.write("script.js", format!("{script}\n{ASK_THE_SCRIPT}"));
+    let Ok(asked) = std::process::Command::new("node").arg(workshop.path("script.js")).output() else {
+        return skip("there is no `node`");
+    };
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    let said: serde_json::Value = serde_json::from_slice(&asked.stdout).unwrap();
+    let number = |key: &str| said[key].as_f64().unwrap();
+    let mut numbers = csv::Reader::from_path(workshop.path("out/small.csv")).unwrap();
+    let of_curve = numbers.records().map(Result::unwrap).filter(|row| &row[0] == "mini-batches");
+    let rows: Vec<_> = of_curve.collect();
+    assert_eq!(rows.len(), 61);
+    for (t, row) in rows.iter().enumerate() {
+        for (column, key) in [(5, "errors"), (4, "bounds")] {
+            let (expected, found) = (row[column].parse::<f64>().unwrap(), said[key][t].as_f64().unwrap());
+            assert!((found / expected - 1.0).abs() < 1e-12, "{key} at {t}: {found} is not {expected}");
+        }
+    }
+    // The animation goes the same way in the mean, and the error rests where it is said to.
+    assert!((number("mean") - said["errors"][60].as_f64().unwrap()).abs() < 4.0 * number("standardError"), "{said}");
+    assert!((number("rest") / number("last") - 1.0).abs() < 1e-12);
+    assert!((number("start") - 1.0).abs() < 1e-12 && said["none"].is_null());
+}
+
+#[test]
+fn labels_are_escaped_and_the_only_script_of_a_report_is_its_own() {
+    let workshop = Workshop::new();
+    let text = QUADRATIC.replace("\"mini-batches\"", "\"<script>alert(1)</script> 漢字\"");
+    workshop.write("small.toml", text.replace("a small experiment", "</style><script>alert(2)</script>"));
+    workshop.kiln(&["converge", "small.toml", "--output", "out"]).success();
+    let report = fs::read_to_string(workshop.path("out/report.html")).unwrap();
+    assert_eq!(report.matches("<script").count(), 1);
+    assert!(!report.contains("<script>alert") && report.contains("&lt;script&gt;alert(2)"));
+    // Nothing is fetched, and without the script there is a sentence where the sliders would be.
+    for resource in ["http", "src=", "@import", "url(", "<link", "fetch(", "import("] {
+        assert!(!report.contains(resource), "{resource}");
+    }
+    assert!(report.contains("<div class=\"lab\" id=\"lab\" hidden>") && report.contains("need JavaScript"));
+    for words in ["Theorem 4.6", "Theorem 4.7", "halving rule", "± is everywhere the half-width of a 95 % interval"] {
+        assert!(report.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn a_quadratic_in_two_dimensions_has_its_paths_and_its_parabolas_drawn() {
+    let workshop = Workshop::new();
+    workshop.write("small.toml", QUADRATIC);
+    workshop.write("three.toml", QUADRATIC.replace("[0.5, 1.0]", "[0.5, 0.7, 1.0]"));
+    workshop.kiln(&["converge", "small.toml", "--output", "out"]).success();
+    workshop.kiln(&["converge", "three.toml", "--output", "out"]).success();
+    let drawn = |name: &str| fs::read_to_string(workshop.path(&format!("out/{name}"))).unwrap_or_default();
+    assert!(drawn("small-plane.svg").contains("w₂") && drawn("small-plane.svg").contains("halved"));
+    assert!(drawn("small-parabolas.svg").contains("what c = 0.5 and L = 1 mean"));
+    assert_eq!(drawn("three-plane.svg"), "");
+    // The rate of `halved` follows what each repeat sees, so one of them is drawn beside the mean.
+    assert!(drawn("small-rates.svg").contains("one repeat") && drawn("small.svg").contains("one repeat"));
 }
 
 #[test]

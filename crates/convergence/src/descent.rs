@@ -13,7 +13,7 @@ use crate::memory::too_large;
 use crate::problem::{Draws, Problem, Sampled};
 use crate::statistics::{Band, confidence_half_width};
 use crate::theorems::floor_per_rate;
-use crate::{Arithmetic, CurveConfig, LabError, Variance, Window};
+use crate::{Arithmetic, CurveConfig, FirstRepeat, LabError, Variance, Window};
 
 /// Errors this many times the first one, or the first rate's error floor if that is higher, are no convergence.
 const DIVERGED: f64 = 1e6;
@@ -66,6 +66,8 @@ pub struct Trace {
     pub gradients: Option<Gradients>,
     /// sigma²: exact, or the largest value met on the paths; `None` where no theorem asks for it.
     pub variance: Option<f64>,
+    /// The path of the first repeat.
+    pub first: FirstRepeat,
     /// After how many updates the error left every bound, if it did.
     pub diverged: Option<u64>,
 }
@@ -102,6 +104,7 @@ pub(crate) fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64) -> boo
         if is_evaluated {
             walk.record(&errors, t);
         }
+        walk.trace.first.pass(descent.problem, &walk.weights, t)?;
         if walk.trace.diverged.is_some() || t == descent.steps {
             break;
         }
@@ -174,6 +177,7 @@ impl<'a> Walk<'a> {
                 late_errors: vec![0.0; rows],
                 gradients: None,
                 variance,
+                first: FirstRepeat::default(),
                 diverged: None,
             },
         }
@@ -206,6 +210,7 @@ impl<'a> Walk<'a> {
         let evaluation = trace.error.len();
         trace.error.push(band);
         trace.times.push(t);
+        trace.first.errors.extend(errors.first());
         if let Some(window) = trace.windows.iter_mut().find(|window| evaluation < window.end) {
             window.add(errors);
         }
@@ -352,6 +357,7 @@ impl<'a> Walk<'a> {
         if let [rate] = rates[..] {
             return Rate::Same(rate);
         }
+        self.trace.first.rates.extend(rates.first());
         let d = self.descent.problem.dimension();
         let each: Vec<f64> = rates.into_iter().flat_map(|rate| std::iter::repeat_n(rate, d)).collect();
         let length = [each.len()];

@@ -11,7 +11,7 @@ use crate::iterations::iterations_to;
 use crate::problem::{Problem, ProblemConfig};
 use crate::theorems::{Known, is_plain, power};
 use crate::{Agreement, Arithmetic, Bound, Constants, CurveConfig, Experiment, FewRepeats, Fit, IterationsTo};
-use crate::{DescentLemma, LabError, Stationarity, Theorem, Trace, Verdict};
+use crate::{DescentLemma, LabError, Plane, Stationarity, Theorem, Trace, Verdict};
 
 /// What came of an experiment.
 pub struct ExperimentOutcome {
@@ -29,6 +29,8 @@ pub struct CurveOutcome {
     pub problem: String,
     /// The problem's constants; `None` where no theorem holds.
     pub constants: Option<Constants>,
+    /// The problem as a picture can show it, where it is a quadratic in two dimensions.
+    pub plane: Option<Plane>,
     /// Its path.
     pub trace: Trace,
     /// The bound, or why there is none.
@@ -100,7 +102,8 @@ pub fn run(
         };
         let trace = descend(&descent, &mut |made| proceed(Progress { done: before + made, total }))?;
         before += descent.steps;
-        curves.push(CurveOutcome::new(experiment, curve, problem, trace, arithmetic));
+        let plane = Plane::of(problem, arithmetic)?;
+        curves.push(CurveOutcome { plane, ..CurveOutcome::new(experiment, curve, problem, trace, arithmetic) });
     }
     Ok(ExperimentOutcome { curves })
 }
@@ -165,6 +168,7 @@ impl CurveOutcome {
                 Horizontal::Samples => curve.batch.or(problem.samples()).unwrap_or(1) as u64,
             },
             problem: problem.describe(),
+            plane: None,
             agreement: path.filter(|_| converged).map(|exact| Agreement::of(&trace, exact, family, arithmetic)),
             factor_per_step: factor.filter(|_| converged).and_then(|limit| factor_per_step(&trace, path, Some(limit))),
             exponent: if power.is_some() || is_convex { power_law(&trace, path, power) } else { None },

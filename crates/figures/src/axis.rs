@@ -53,7 +53,7 @@ pub(super) enum Fit {
 /// The position of a value, if it has one.
 pub(super) fn position(scale: Scale, value: f64) -> Option<f64> {
     let position = match scale {
-        Scale::Linear => value,
+        Scale::Linear | Scale::Equal => value,
         Scale::Logarithmic if value > 0.0 => value.log10(),
         Scale::Logarithmic => return None,
     };
@@ -72,11 +72,17 @@ impl Ruler {
         let fitting = || range(axis.scale, extent(curves), extent(bands), fit, ticks);
         let (low, high) = asked_range(axis).unwrap_or_else(fitting);
         let kind = match axis.scale {
-            Scale::Linear => Kind::Linear,
+            Scale::Linear | Scale::Equal => Kind::Linear,
             Scale::Logarithmic if high.ceil() - low.floor() <= SHORT_DECADES => Kind::WithinDecades(low.floor()),
             Scale::Logarithmic => Kind::Decades,
         };
         Self { kind, low, high, ticks }
+    }
+
+    /// The same axis around the same middle, so much longer.
+    pub(super) fn stretched(&self, factor: f64) -> Self {
+        let (middle, half) = (0.5 * (self.low + self.high), 0.5 * factor * (self.high - self.low));
+        Self { low: middle - half, high: middle + half, ..self.clone() }
     }
 
     /// What kuva draws at a position.
@@ -196,8 +202,12 @@ fn range(scale: Scale, curves: Option<(f64, f64)>, bands: Option<(f64, f64)>, fi
     };
     let is_constant = is_constant(low, high);
     match scale {
-        Scale::Linear if is_constant => {
+        Scale::Linear | Scale::Equal if is_constant => {
             let air = if low.abs() <= 10.0 * SMALLEST_SPAN { 1.0 } else { 0.2 * low.abs() };
+            (low - air, high + air)
+        }
+        Scale::Equal => {
+            let air = 0.04 * (high - low);
             (low - air, high + air)
         }
         Scale::Linear if fit == Fit::Tight => to_near_ticks(low, high, ticks),

@@ -34,6 +34,8 @@ pub enum Scale {
     Linear,
     /// By their logarithm; zero and negative values are left out.
     Logarithmic,
+    /// Evenly, and on paper a unit is as long as on the other axis, if that is of this kind too.
+    Equal,
 }
 
 /// One curve, or one set of points.
@@ -54,9 +56,14 @@ pub struct Series {
 /// How a series is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Line {
-    /// An unbroken line.
+    /// An unbroken line, with a mark here and there that tells it from the others without its colour, or with one at
+    /// each point where there are few.
     #[default]
     Solid,
+    /// A thin unbroken line: one of many, beside their mean.
+    Thin,
+    /// A thin grey line behind all others, whatever its colour: a line of equal height.
+    Contour,
     /// Dashes.
     Dashed,
     /// Dots.
@@ -69,6 +76,11 @@ impl Axis {
     /// A linear axis that shows all of the data.
     pub fn linear(label: impl Into<String>) -> Self {
         Self { label: label.into(), scale: Scale::Linear, range: None }
+    }
+
+    /// One of two axes whose units are equally long, which shows all of the data.
+    pub fn equal(label: impl Into<String>) -> Self {
+        Self { label: label.into(), scale: Scale::Equal, range: None }
     }
 
     /// A logarithmic axis that shows all of the data.

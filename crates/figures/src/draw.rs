@@ -7,6 +7,7 @@ use kuva::backend::svg::SvgBackend;
 use kuva::render::render::{PathData, Primitive, Scene, TextAnchor};
 
 use super::chart::{Chart, Line};
+use super::font;
 use super::legend::Legend;
 use super::panel::panel;
 use super::points::dashes;
@@ -17,7 +18,7 @@ use super::text::{self, literal};
 /// is.
 const POINTS: usize = 800;
 /// All curves of a figure together have no more, so that its SVG stays below 150 kB.
-const POINTS_OF_ALL: usize = 9000;
+const POINTS_OF_ALL: usize = 6000;
 /// A circle takes as many letters as this many points of a curve.
 const POINTS_OF_CIRCLE: usize = 8;
 /// The least height of a plot above its legend.
@@ -25,6 +26,8 @@ const LEAST_PLOT: f64 = 620.0;
 /// Between the panels of a grid.
 const GUTTER: f64 = 14.0;
 const GRID_TITLE: u32 = 28;
+/// The size of what is said below a picture.
+const REMARK: u32 = 20;
 /// Pixels of a PNG for one of its figure.
 const PNG_SCALE: f32 = 1.5;
 
@@ -188,8 +191,33 @@ fn tenths(coordinate: f64) -> String {
 }
 
 fn to_png(mut scene: Scene) -> Result<Vec<u8>, DrawError> {
+    say_what_is_missing(&mut scene);
     scene.elements = scene.elements.into_iter().flat_map(without_dashes).collect();
     PngBackend::new().with_scale(PNG_SCALE).render_scene(&scene).map_err(DrawError)
+}
+
+/// Boxes in place of letters are explained in a line below the picture.
+fn say_what_is_missing(scene: &mut Scene) {
+    let text = |element: &Primitive| match element {
+        Primitive::Text { content, .. } => Some(content.clone()),
+        _ => None,
+    };
+    let texts: Vec<String> = scene.elements.iter().filter_map(text).collect();
+    if font::missing(texts.iter().map(String::as_str)).is_empty() {
+        return;
+    }
+    let height = text::LINE_HEIGHT * f64::from(REMARK);
+    scene.add(Primitive::Text {
+        x: GUTTER,
+        y: scene.height + 0.7 * height,
+        content: "Boxes are letters that the font of this PNG lacks; the SVG beside it shows them.".into(),
+        size: REMARK,
+        anchor: TextAnchor::Start,
+        rotate: None,
+        bold: false,
+        color: None,
+    });
+    scene.height = (scene.height + 1.3 * height).round();
 }
 
 /// A dashed line as many lines: in a PNG, kuva starts the dashes anew at each point, and a curve would come out solid.

@@ -4,9 +4,10 @@
 use kuva::render::color::Color;
 use kuva::render::render::{Primitive, Scene, TextAnchor};
 
-use super::chart::{Chart, Line};
+use super::chart::{Chart, Line, Series};
+use super::marks::{is_marked, mark};
 use super::palette::colour;
-use super::style::{BAND_OPACITY, dashes};
+use super::style::{BAND_OPACITY, CONTOUR, dashes, width};
 use super::text::{self, literal};
 
 /// The size of the letters.
@@ -23,6 +24,7 @@ const INDENT: f64 = SWATCH + 12.0;
 const BETWEEN: f64 = 36.0;
 const PADDING: f64 = 14.0;
 const STROKE: f64 = 4.0;
+const MARK: f64 = 5.0;
 
 /// What the legend says, in columns.
 pub(super) struct Legend {
@@ -41,6 +43,7 @@ struct Entry {
     line: Line,
     colour: usize,
     has_band: bool,
+    is_marked: bool,
 }
 
 impl Entry {
@@ -64,13 +67,25 @@ impl Legend {
     pub(super) fn new(charts: &[Chart], width: f64) -> Self {
         let room = width - 2.0 * PADDING;
         let mut entries: Vec<Entry> = Vec::new();
-        for series in charts.iter().flat_map(|chart| &chart.series).filter(|series| !series.label.is_empty()) {
-            let lines = text::lines(&literal(&series.label), room - INDENT, SIZE);
-            let entry = Entry { lines, line: series.line, colour: series.colour, has_band: series.band.is_some() };
+        let all = charts.iter().flat_map(|chart| chart.series.iter().map(move |series| (chart, series)));
+        for (chart, series) in all.filter(|(_, series)| !series.label.is_empty()) {
+            let label = match covered(chart, series) {
+                Some(other) => format!("{} (on the line of “{}”)", series.label, other.label),
+                None => series.label.clone(),
+            };
+            let entry = Entry {
+                lines: text::lines(&literal(&label), room - INDENT, SIZE),
+                line: series.line,
+                colour: series.colour,
+                has_band: series.band.is_some(),
+                is_marked: is_marked(chart, series),
+            };
             if !entries.contains(&entry) {
                 entries.push(entry);
             }
         }
+        // What is said of all curves comes after them.
+        entries.sort_by_key(|entry| matches!(entry.line, Line::Thin | Line::Contour));
         Self { columns: columns(&entries, room), width }
     }
 
@@ -95,6 +110,19 @@ impl Legend {
     }
 }
 
+/// The first curve of a chart that lies under this one, point by point.
+fn covered<'a>(chart: &'a Chart, series: &Series) -> Option<&'a Series> {
+    let is_close = |(a, b): (&(f64, f64), &(f64, f64))| a.0 == b.0 && (a.1 - b.1).abs() <= 1e-3 * a.1.abs();
+    let is_covered = |other: &&Series| {
+        other.line == Line::Solid
+            && !other.label.is_empty()
+            && other.points.len() == series.points.len()
+            && other.points.iter().zip(&series.points).all(is_close)
+    };
+    let before = chart.series.iter().take_while(|other| !std::ptr::eq(*other, series));
+    before.into_iter().find(is_covered).filter(|_| series.line == Line::Solid && series.points.len() > 1)
+}
+
 /// As many columns as fit.
 fn columns(entries: &[Entry], room: f64) -> Vec<Column> {
     let in_rows = |rows: usize| -> Vec<Column> {
@@ -112,7 +140,7 @@ fn columns(entries: &[Entry], room: f64) -> Vec<Column> {
 impl Entry {
     fn draw(&self, scene: &mut Scene, x: f64, y: f64) {
         let middle = y + 0.5 * LINE;
-        let stroke = Color::from(colour(self.colour));
+        let stroke = Color::from(if self.line == Line::Contour { CONTOUR } else { colour(self.colour) });
         if self.has_band {
             scene.add(Primitive::Rect {
                 x,
@@ -126,6 +154,9 @@ impl Entry {
             });
         }
         scene.add(self.swatch(x, middle, stroke));
+        if self.is_marked {
+            scene.add(mark(self.colour, (x + 0.5 * SWATCH, middle), MARK));
+        }
         for (index, line) in self.lines.iter().enumerate() {
             scene.add(Primitive::Text {
                 x: x + INDENT,
@@ -155,7 +186,7 @@ impl Entry {
         Primitive::PolyLine {
             points: vec![(x, middle), (x + SWATCH, middle)],
             stroke,
-            stroke_width: STROKE,
+            stroke_width: width(self.line, STROKE),
             stroke_dasharray: dashes(self.line, STROKE).map(|[dash, gap]| format!("{dash:.1} {gap:.1}")),
         }
     }

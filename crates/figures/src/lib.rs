@@ -1,5 +1,8 @@
 //! Charts as pictures, and a report that shows them. Data in, pictures out: nothing here knows what the curves are of.
 //!
+//! Curves are told apart by colour and by mark; one that lies on another says so in the legend, and one that leaves the
+//! picture does so with an arrow. Bounds are dashed, what is exact is dotted, single paths are thin.
+//!
 //! A [`Chart`] is plain data. [`svg`] and [`png`] draw it, [`svg_grid`] and [`png_grid`] draw many side by side,
 //! [`terminal`] draws it in letters. A [`Page`] is a report that needs no file beside itself.
 //!
@@ -28,7 +31,9 @@
 mod axis;
 mod chart;
 mod draw;
+mod font;
 mod legend;
+mod marks;
 mod numbers;
 mod page;
 mod palette;
@@ -42,5 +47,5 @@ mod text;
 
 pub use chart::{Axis, Chart, Line, Scale, Series};
 pub use draw::{DrawError, png, png_grid, svg, svg_grid};
-pub use page::{Block, Page, Section, Table};
+pub use page::{Block, Embedded, Page, Section, Table};
 pub use terminal::terminal;

@@ -1,4 +1,5 @@
-//! A report as one HTML page that needs nothing beside itself: no script, no font, no picture from elsewhere.
+//! A report as one HTML page that needs nothing beside itself: no script, no font, no picture from elsewhere. It is
+//! complete without any script.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -41,6 +42,19 @@ pub enum Block {
         /// The text below the picture, which a screen reader reads in its place.
         caption: String,
     },
+    /// A part of the program's own making, which goes into the page as it is.
+    Embedded(Embedded),
+}
+
+/// HTML with its style and its script. All of it is part of the program, so nothing that a user wrote can be in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Embedded {
+    /// What stands in the section.
+    pub html: &'static str,
+    /// What goes into the style of the page.
+    pub style: &'static str,
+    /// What runs when the page is there.
+    pub script: &'static str,
 }
 
 /// Rows of text below a header. Columns of numbers are aligned on their right.
@@ -64,7 +78,7 @@ impl Page {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     title { (self.title) }
-                    style { (PreEscaped(STYLE)) }
+                    style { (PreEscaped(STYLE)) @for part in self.embedded() { (PreEscaped(part.style)) } }
                 }
                 body {
                     main {
@@ -78,10 +92,18 @@ impl Page {
                             }
                         }
                     }
+                    @for part in self.embedded() { script { (PreEscaped(part.script)) } }
                 }
             }
         };
         page.into_string()
+    }
+
+    fn embedded(&self) -> impl Iterator<Item = &Embedded> {
+        self.sections.iter().flat_map(|section| &section.blocks).filter_map(|block| match block {
+            Block::Embedded(part) => Some(part),
+            _ => None,
+        })
     }
 }
 
@@ -107,6 +129,7 @@ impl Block {
         match self {
             Self::Paragraph(text) => html! { p { (text) } },
             Self::Table(table) => table.html(),
+            Self::Embedded(part) => PreEscaped(part.html.to_owned()),
             Self::Picture { svg, caption } => html! {
                 figure {
                     div.picture role="img" aria-label=(caption) { (PreEscaped(inline(svg))) }
@@ -213,6 +236,21 @@ mod tests {
             assert_eq!(html.matches(&format!("id=\"section-{section}\"")).count(), 1);
         }
         assert!(!Page { sections: vec![], ..page() }.html().contains("<nav"));
+    }
+
+    #[test]
+    fn an_embedded_part_brings_its_style_and_its_script() {
+        let part = Embedded { html: "<i id=\"part\"></i>", style: "#part { color: red }", script: "go()" };
+        let blocks = vec![Block::Embedded(part)];
+        let html = Page { sections: vec![Section { heading: "one".into(), blocks }], ..page() }.html();
+        for (before, after) in [
+            ("#part { color: red }</style>", "</head>"),
+            ("<h2>one</h2><i id=\"part\"></i>", "</section>"),
+            ("<script>go()</script>", "</body>"),
+        ] {
+            let rest = html.split_once(before).unwrap_or_else(|| panic!("{before} is not in {html}")).1;
+            assert!(rest.starts_with(after) || rest.contains(after), "{after} does not follow {before}");
+        }
     }
 
     #[test]

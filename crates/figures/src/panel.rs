@@ -7,10 +7,11 @@ use kuva::render::plots::Plot;
 use kuva::render::render::{Primitive, Scene, TextAnchor, render_multiple};
 
 use super::axis::{Fit, Ruler, position};
-use super::chart::{Chart, Line, Series};
+use super::chart::{Chart, Line, Scale, Series};
+use super::marks::{self, Place};
 use super::palette::colour;
-use super::points::{Slice, cut_band, cut_curve, thin};
-use super::style::{BAND_OPACITY, Style, dashes, theme};
+use super::points::{Slice, cut_band, cut_curve, last_exit, thin};
+use super::style::{BAND_OPACITY, CONTOUR, Style, dashes, theme, width};
 use super::text::{self, literal};
 
 /// The share of the width that a title may take, and a label of an axis.
@@ -58,6 +59,25 @@ impl Rulers {
         parts.into_iter().filter(|part| !part.is_empty()).map(to_coordinates).collect()
     }
 
+    /// Where a series leaves the plot for good through its upper (true) or its lower edge, in kuva's coordinates.
+    fn exit(&self, chart: &Chart, series: &Series) -> Option<((f64, f64), bool)> {
+        let points: Vec<_> = placed(chart, series).collect();
+        let (x, y) = self.ranges();
+        let (place, is_upward) = last_exit(&points, x, y)?;
+        Some((self.coordinates(place), is_upward))
+    }
+
+    /// The axes with the shorter one stretched, so that their units are equally long on a plot of this width and height.
+    fn with_equal_units(self, width: f64, height: f64) -> Self {
+        let unit = |ruler: &Ruler, length: f64| length / (ruler.high - ruler.low);
+        let ratio = unit(&self.x, width) / unit(&self.y, height);
+        if ratio > 1.0 {
+            Self { x: self.x.stretched(ratio), y: self.y }
+        } else {
+            Self { x: self.x, y: self.y.stretched(1.0 / ratio) }
+        }
+    }
+
     fn ranges(&self) -> ((f64, f64), (f64, f64)) {
         ((self.x.low, self.x.high), (self.y.low, self.y.high))
     }
@@ -90,11 +110,17 @@ fn edges(chart: &Chart, series: &Series) -> impl Iterator<Item = f64> {
 
 /// Draws a chart without its legend, with at most about `limit` points for a curve.
 pub(super) fn panel(chart: &Chart, style: &Style, limit: usize) -> Scene {
-    let rulers = Rulers::new(chart, style);
-    let layout = margins(titles(layout(&rulers, style), chart, style), &rulers, chart, style);
-    let top = ComputedLayout::from_layout(&layout).margin_top;
+    let whole = |rulers: &Rulers| margins(titles(layout(rulers, style), chart, style), rulers, chart, style);
+    let mut rulers = Rulers::new(chart, style);
+    if chart.x.scale == Scale::Equal && chart.y.scale == Scale::Equal {
+        let computed = ComputedLayout::from_layout(&whole(&rulers));
+        rulers = rulers.with_equal_units(computed.plot_width(), computed.plot_height());
+    }
+    let layout = whole(&rulers);
+    let computed = ComputedLayout::from_layout(&layout);
     let mut scene = render_multiple(plots(chart, &rulers, style, limit), layout);
-    label_y(&mut scene, chart, style, top);
+    label_y(&mut scene, chart, style, computed.margin_top);
+    scene.elements.extend(marked(chart, &rulers, &computed, style, limit));
     // Everything is inside of the plot already. kuva numbers its clips, so that no two drawings would be alike.
     scene.elements.retain(|element| !matches!(element, Primitive::ClipStart { .. } | Primitive::ClipEnd));
     scene.defs.clear();
@@ -186,10 +212,36 @@ fn title_size(title: &str, style: &Style) -> u32 {
     sizes.into_iter().find(fits).unwrap_or(sizes[3])
 }
 
-/// Bands behind curves behind points.
+/// The marks on the curves, over everything else.
+fn marked(chart: &Chart, rulers: &Rulers, computed: &ComputedLayout, style: &Style, limit: usize) -> Vec<Primitive> {
+    let on_paper = |(x, y): (f64, f64)| -> Place { (computed.map_x(x), computed.map_y(y)) };
+    let named: Vec<&Series> = chart.series.iter().filter(|series| marks::is_marked(chart, series)).collect();
+    let mut all = Vec::new();
+    for (index, series) in named.iter().enumerate() {
+        let parts = rulers.curve(chart, series, limit).into_iter();
+        let parts: Vec<Vec<Place>> = parts.map(|part| part.into_iter().map(on_paper).collect()).collect();
+        let places = marks::places(&parts, index, named.len());
+        all.extend(places.into_iter().map(|place| marks::mark(series.colour, place, style.mark)));
+    }
+    // A single point, such as a minimum, is not to vanish under the marks of the curves that lead to it.
+    for series in chart.series.iter().filter(|series| series.line == Line::Points && series.points.len() == 1) {
+        let place = rulers.curve(chart, series, limit).into_iter().flatten().next();
+        all.extend(place.map(|place| marks::dot(series.colour, on_paper(place), style.mark)));
+    }
+    for series in chart.series.iter().filter(|series| series.line == Line::Solid) {
+        if let Some((place, is_upward)) = rulers.exit(chart, series) {
+            all.push(marks::exit(series.colour, on_paper(place), is_upward, style.mark));
+        }
+    }
+    all
+}
+
+/// Bands behind lines of equal height behind curves, in the order of the chart.
 fn plots(chart: &Chart, rulers: &Rulers, style: &Style, limit: usize) -> Vec<Plot> {
     let bands = chart.series.iter().filter_map(|series| band(chart, series, rulers, limit));
-    let curves = chart.series.iter().flat_map(|series| curves(chart, series, rulers, style, limit));
+    let is_contour = |series: &&Series| series.line == Line::Contour;
+    let (contours, others): (Vec<_>, Vec<_>) = chart.series.iter().partition(is_contour);
+    let curves = contours.into_iter().chain(others).flat_map(|series| curves(chart, series, rulers, style, limit));
     // Without any plot, kuva leaves out the axes too.
     bands.chain(curves).chain([Plot::Line(LinePlot::new())]).collect()
 }
@@ -207,12 +259,12 @@ fn band(chart: &Chart, series: &Series, rulers: &Rulers, limit: usize) -> Option
 }
 
 fn curves(chart: &Chart, series: &Series, rulers: &Rulers, style: &Style, limit: usize) -> Vec<Plot> {
-    let colour = colour(series.colour);
+    let colour = if series.line == Line::Contour { CONTOUR } else { colour(series.colour) };
     let plot = |part: Vec<(f64, f64)>| {
         if series.line == Line::Points || part.len() == 1 {
             return Plot::Scatter(ScatterPlot::new().with_data(part).with_color(colour).with_size(style.mark));
         }
-        let line = LinePlot::new().with_data(part).with_color(colour).with_stroke_width(style.line);
+        let line = LinePlot::new().with_data(part).with_color(colour).with_stroke_width(width(series.line, style.line));
         Plot::Line(match dashes(series.line, style.line) {
             Some([dash, gap]) => line.with_line_style(LineStyle::Custom(format!("{dash:.1} {gap:.1}"))),
             None => line,

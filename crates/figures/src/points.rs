@@ -54,6 +54,21 @@ pub(super) fn cut_curve(points: &[(f64, f64)], x: Range, y: Range) -> Vec<Vec<(f
     parts
 }
 
+/// Where a curve goes out of a rectangle and not in again, if that is through the upper (true) or the lower edge.
+pub(super) fn last_exit(points: &[(f64, f64)], x: Range, y: Range) -> Option<((f64, f64), bool)> {
+    let is_inside = |point: &(f64, f64)| point.0 >= x.0 && point.0 <= x.1 && point.1 >= y.0 && point.1 <= y.1;
+    let last = points.iter().rposition(is_inside)?;
+    let (from, to) = (points[last], *points.get(last + 1)?);
+    let (_, edge) = cut_segment(from, to, x, y)?;
+    if to.1 > y.1 && edge.0 < x.1 {
+        Some(((edge.0, y.1), true))
+    } else if to.1 < y.0 && edge.0 < x.1 {
+        Some(((edge.0, y.0), false))
+    } else {
+        None
+    }
+}
+
 /// What is inside of a rectangle of the line between two points.
 fn cut_segment(from: (f64, f64), to: (f64, f64), x: Range, y: Range) -> Option<((f64, f64), (f64, f64))> {
     let (mut enter, mut leave) = (0.0f64, 1.0f64);
@@ -187,6 +202,19 @@ mod tests {
         let parts = cut_curve(&[(0.0, 0.0), (1.0, 4.0), (2.0, 0.0), (9.0, 0.0)], (0.0, 3.0), (0.0, 2.0));
         assert_eq!(parts, [vec![(0.0, 0.0), (0.5, 2.0)], vec![(1.5, 2.0), (2.0, 0.0), (3.0, 0.0)]]);
         assert!(cut_curve(&[(0.0, 5.0), (1.0, 5.0)], (0.0, 3.0), (0.0, 2.0)).is_empty());
+    }
+
+    #[test]
+    fn a_curve_that_is_gone_for_good_is_seen_to_go() {
+        let (x, y) = ((0.0, 9.0), (0.0, 2.0));
+        assert_eq!(
+            last_exit(&[(0.0, 1.0), (1.0, 3.0), (2.0, 1.0), (4.0, 5.0), (5.0, 9.0)], x, y),
+            Some(((2.5, 2.0), true))
+        );
+        assert_eq!(last_exit(&[(0.0, 1.0), (1.0, -1.0)], x, y), Some(((0.5, 0.0), false)));
+        assert_eq!(last_exit(&[(0.0, 1.0), (1.0, 3.0), (2.0, 1.0)], x, y), None);
+        assert_eq!(last_exit(&[(0.0, 1.0), (20.0, 1.0)], x, y), None);
+        assert_eq!(last_exit(&[(0.0, 5.0), (1.0, 5.0)], x, y), None);
     }
 
     #[test]

@@ -79,11 +79,23 @@ pub(super) fn theme() -> Theme {
     }
 }
 
+/// The colour of lines of equal height.
+pub(super) const CONTOUR: &str = "#8a8a8a";
+
+/// The width of a line, where a curve has this width.
+pub(super) fn width(line: Line, curve: f64) -> f64 {
+    match line {
+        Line::Thin => 0.4 * curve,
+        Line::Contour => 0.3 * curve,
+        Line::Solid | Line::Dashed | Line::Dotted | Line::Points => curve,
+    }
+}
+
 /// The dashes and gaps of a line of this width.
 pub(super) fn dashes(line: Line, width: f64) -> Option<[f64; 2]> {
     match line {
         Line::Dashed => Some([4.0 * width, 2.5 * width]),
         Line::Dotted => Some([width, 2.0 * width]),
-        Line::Solid | Line::Points => None,
+        Line::Solid | Line::Thin | Line::Contour | Line::Points => None,
     }
 }

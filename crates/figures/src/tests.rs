@@ -145,3 +145,57 @@ fn a_terminal_plot_keeps_to_its_width() {
         assert!(text.contains("  a  a\n"), "{text}");
     }
 }
+
+/// How many marks and arrows are in a picture.
+fn polygons(picture: &str) -> usize {
+    picture.matches("Z\"").count()
+}
+
+#[test]
+fn units_of_equal_axes_are_equally_long() {
+    let circle: Vec<_> = (0..=300).map(|angle| (f64::from(angle) * 0.021).sin_cos()).collect();
+    for (wide, points) in [(1.0, circle.clone()), (9.0, circle.iter().map(|(x, y)| (x + 9.0 * y, *y)).collect())] {
+        let square = vec![(0.0, 0.0), (0.5, 0.0), (0.5, 0.5), (0.0, 0.5)];
+        let drawn = svg(&chart((Scale::Equal, Scale::Equal), vec![series("", points), series("", square)]));
+        let path = drawn.split("<path d=\"M").nth(2).unwrap().split('"').next().unwrap();
+        let numbers: Vec<f64> = path.replace('L', " ").split_whitespace().map(|word| word.parse().unwrap()).collect();
+        let (across, up) = (numbers[2] - numbers[0], numbers[3] - numbers[5]);
+        assert!((across / up - 1.0).abs() < 0.02, "{wide}: {across} {up}");
+    }
+}
+
+#[test]
+fn a_curve_that_leaves_the_picture_ends_in_an_arrow() {
+    let points: Vec<_> = (0..100).map(|step| (f64::from(step), 0.8f64.powi(step))).collect();
+    let mut chart = chart((Scale::Linear, Scale::Logarithmic), vec![series("falls", points)]);
+    assert_eq!(polygons(&svg(&chart)), 0);
+    chart.y.range = Some((1e-4, 1.0));
+    assert_eq!(polygons(&svg(&chart)), 1);
+}
+
+#[test]
+fn a_curve_on_another_one_says_so() {
+    let line = |y: f64| (0..50).map(|x| (f64::from(x), y)).collect::<Vec<_>>();
+    let all = vec![series("first", line(0.5)), series("second", line(0.5)), series("third", line(0.6))];
+    let drawn = svg(&chart((Scale::Linear, Scale::Linear), all));
+    assert!(drawn.contains("second (on the line of “first”)") && drawn.contains(">third</text>"), "{drawn}");
+    // Four marks on each line and one in the legend.
+    assert_eq!(polygons(&drawn), 15);
+}
+
+#[test]
+fn few_points_are_seen_as_points() {
+    let points = vec![(1.0, 1.0), (2.0, 3.0), (3.0, 4.0), (4.0, 2.0)];
+    // At each point, and in the legend.
+    assert_eq!(polygons(&svg(&chart((Scale::Linear, Scale::Linear), vec![series("measured", points)]))), 5);
+}
+
+#[test]
+fn boxes_of_a_png_are_explained() {
+    let height = |label: &str| {
+        let drawn = png(&chart((Scale::Linear, Scale::Linear), vec![series(label, vec![(0.0, 1.0), (1.0, 2.0)])]));
+        u32::from_be_bytes(drawn.unwrap()[20..24].try_into().unwrap())
+    };
+    assert_eq!(height("η = 1/L"), height("letters"));
+    assert!(height("漢字") > height("letters") + 30);
+}

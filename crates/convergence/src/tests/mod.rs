@@ -5,6 +5,7 @@ mod constants;
 mod data;
 mod evaluations;
 mod exact;
+mod first_repeat;
 mod gradients;
 mod hostile;
 mod next_door;

@@ -100,7 +100,7 @@ impl ExperimentReport {
             experiment.curves.iter().map(|curve| experiment.steps_of(curve)).max().unwrap_or(experiment.steps);
         let at_work = experiment.curves.iter().map(|curve| at_work(experiment, curve)).collect::<Option<Vec<_>>>();
         let recorded = (experiment.updates() + experiment.curves.len() as u64)
-            * (3 + GROUPS.min(experiment.repeats as u64))
+            * (4 + GROUPS.min(experiment.repeats as u64))
             * BYTES_PER_NUMBER;
         Self {
             name,

@@ -6,6 +6,7 @@ mod forecast;
 mod made;
 mod page;
 mod pictures;
+mod plane;
 mod theorems;
 mod words;
 

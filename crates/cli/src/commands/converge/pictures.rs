@@ -3,6 +3,7 @@
 use kiln_convergence::{Axes, CurveOutcome, Horizontal};
 
 use super::made::{Made, Picture};
+use super::plane;
 use kiln_figures::{Axis, Chart, Line, Series};
 
 /// How many of several charts stand side by side.
@@ -18,6 +19,7 @@ pub(super) fn pictures(made: &Made) -> Vec<Picture> {
     let mut pictures = vec![errors(made)];
     pictures.extend(rates(made));
     pictures.extend(iterations(made));
+    pictures.extend(plane::pictures(made));
     pictures
 }
 
@@ -28,7 +30,7 @@ fn time_axis(made: &Made) -> Axis {
     };
     match made.experiment.axes {
         Axes::SemiLogarithmic => Axis::linear(label),
-        Axes::Logarithmic => Axis::logarithmic(label),
+        Axes::Logarithmic => Axis::logarithmic(format!("{label} (logarithmic: the start is not shown)")),
     }
 }
 
@@ -39,18 +41,16 @@ fn errors(made: &Made) -> Picture {
     let y = Axis { range: error_range(curves), ..Axis::logarithmic(label) };
     let chart =
         |title: String, series: Vec<Series>| Chart { title, x: time_axis(made), y: y.clone(), series, note: None };
-    let repeats = curves.iter().map(|curve| curve.trace.repeats).max().unwrap_or(1);
-    let what = if repeats > 1 {
-        format!("Mean of {repeats} repeats with its 95 % confidence band (solid)")
-    } else {
-        "Measured error (solid)".into()
-    };
-    let caption = format!("{what}; the theorem's bound dashed and the exact expectation dotted, where there is one.");
+    let caption = caption(made, y.range);
     if curves.len() >= TOO_MANY {
         let apart = |curve: &CurveOutcome| {
-            let of_one =
+            let unnamed =
                 series(std::slice::from_ref(curve)).into_iter().map(|series| Series { label: String::new(), ..series });
-            chart(curve.label.clone(), of_one.collect())
+            let mut of_one = named(unnamed.collect());
+            if let Some(mean) = of_one.iter_mut().find(|series| series.line == Line::Solid) {
+                mean.label = "measured mean".into();
+            }
+            chart(curve.label.clone(), of_one)
         };
         let charts = curves.iter().map(apart).collect();
         return Picture { ending: "", caption, title: made.experiment.title.clone(), charts };
@@ -59,17 +59,49 @@ fn errors(made: &Made) -> Picture {
     Picture { ending: "", caption, title: made.experiment.title.clone(), charts }
 }
 
+/// What is drawn, and what needs an explanation.
+fn caption(made: &Made, range: Option<(f64, f64)>) -> String {
+    let curves = &made.outcome.curves;
+    let repeats = curves.iter().map(|curve| curve.trace.repeats).max().unwrap_or(1);
+    let what = if repeats > 1 {
+        format!("Mean of {repeats} repeats with its 95 % confidence band (solid)")
+    } else {
+        "Measured error (solid)".into()
+    };
+    let mut caption =
+        format!("{what}; the theorem's bound dashed and the exact expectation dotted, where there is one.");
+    if curves.iter().any(|curve| one_repeat(curve, 0).is_some()) {
+        caption += " Thin: one repeat, whose rate falls in steps, where the mean over many falls smoothly.";
+    }
+    let end = |curve: &CurveOutcome| curve.trace.times.last().copied().unwrap_or_default();
+    if curves.iter().any(|curve| curve.bound.as_ref().is_ok_and(|bound| bound.at(end(curve)) > bound.start)) {
+        caption += " A bound that rises has its floor above the start: it promises that the error stays below that \
+                    floor, and nothing of a fall.";
+    }
+    let leaves = |curve: &CurveOutcome| {
+        let last = curve.trace.error.last().map_or(0.0, |band| band.mean);
+        range.is_some_and(|(low, high)| last > high || last > 0.0 && last < low)
+    };
+    if curves.iter().any(leaves) {
+        caption += " An arrow at the edge: the curve goes on beyond it.";
+    }
+    caption
+}
+
 /// The measured curves, their bounds, and what is exact.
 fn series(curves: &[CurveOutcome]) -> Vec<Series> {
     let measured = curves.iter().enumerate().map(|(colour, curve)| error_curve(curve, colour));
     let bounds = curves.iter().enumerate().filter_map(|(colour, curve)| bound_curve(curve, colour));
     let exact = curves.iter().enumerate().filter_map(|(colour, curve)| exact_curve(curve, colour));
-    measured.chain(bounds).chain(exact).collect()
+    let one = curves.iter().enumerate().filter_map(|(colour, curve)| one_repeat(curve, colour));
+    one.chain(measured).chain(bounds).chain(exact).collect()
 }
 
-/// What a dash and a dot mean is said once.
+/// What a dash, a dot and a thin line mean is said once.
 fn named(mut series: Vec<Series>) -> Vec<Series> {
-    for (line, label) in [(Line::Dashed, "bound of the theorem"), (Line::Dotted, "exact expectation")] {
+    let meanings =
+        [(Line::Dashed, "bound of the theorem"), (Line::Dotted, "exact expectation"), (Line::Thin, "one repeat")];
+    for (line, label) in meanings {
         if let Some(first) = series.iter_mut().find(|series| series.line == line) {
             first.label = label.into();
         }
@@ -110,6 +142,13 @@ fn error_curve(curve: &CurveOutcome, colour: usize) -> Series {
     }
 }
 
+/// The first repeat, where repeats have rates of their own.
+fn one_repeat(curve: &CurveOutcome, colour: usize) -> Option<Series> {
+    let first = &curve.trace.first;
+    let points = || points(curve, |index, _| first.errors[index]);
+    (!first.rates.is_empty()).then(|| Series { line: Line::Thin, ..Series::curve("", colour, points()) })
+}
+
 fn bound_curve(curve: &CurveOutcome, colour: usize) -> Option<Series> {
     let bound = curve.bound.as_ref().ok()?;
     Some(Series { line: Line::Dashed, ..Series::curve("", colour, points(curve, |_, t| bound.at(t))) })
@@ -121,6 +160,11 @@ fn exact_curve(curve: &CurveOutcome, colour: usize) -> Option<Series> {
     Some(Series { line: Line::Dotted, ..Series::curve("", colour, points(curve, |index, _| exact[index])) })
 }
 
+/// A value for each update.
+fn rate_points(curve: &CurveOutcome, rates: &[f64]) -> Vec<(f64, f64)> {
+    rates.iter().enumerate().map(|(t, rate)| ((t as u64 * curve.per_update) as f64, *rate)).collect()
+}
+
 /// The learning rates, where any of them changes.
 fn rates(made: &Made) -> Option<Picture> {
     let curves = &made.outcome.curves;
@@ -129,14 +173,12 @@ fn rates(made: &Made) -> Option<Picture> {
         return None;
     }
     let series = |curve: &CurveOutcome, colour: usize| {
-        let points = curve
-            .trace
-            .rates
-            .iter()
-            .enumerate()
-            .map(|(t, rate)| ((t as u64 * curve.per_update) as f64, *rate))
-            .collect();
-        Series::curve(curve.label.clone(), colour, points)
+        Series::curve(curve.label.clone(), colour, rate_points(curve, &curve.trace.rates))
+    };
+    let one_repeat = |curve: &CurveOutcome, colour: usize| {
+        let rates = &curve.trace.first.rates;
+        let thin = || Series { line: Line::Thin, ..Series::curve("", colour, rate_points(curve, rates)) };
+        (!rates.is_empty()).then(thin)
     };
     let chart = |title: String, rate: Axis, series: Vec<Series>| Chart {
         title,
@@ -146,16 +188,21 @@ fn rates(made: &Made) -> Option<Picture> {
         note: None,
     };
     let title = format!("{}: learning rates", made.experiment.title);
-    let caption = "Learning rate of each update; the mean over the repeats where it depends on what each of them sees.";
+    let caption = "Learning rate of each update; where it depends on what each repeat sees, the mean over all of them, \
+                   and thin that of one.";
+    // The same axis everywhere, from 0 on: a rate that ends at a tenth should not look like one that ends at 0.
+    let largest = curves.iter().flat_map(|curve| &curve.trace.rates).copied().fold(0.0, f64::max);
+    let rate = Axis { range: Some((0.0, 1.05 * largest)), ..Axis::linear("rate") };
     let charts: Vec<Chart> = if curves.len() >= CROWDED {
         let small = |curve: &CurveOutcome| {
             let series = Series { label: String::new(), ..series(curve, 0) };
-            chart(curve.label.clone(), Axis::linear("rate"), vec![series])
+            chart(curve.label.clone(), rate.clone(), named(one_repeat(curve, 0).into_iter().chain([series]).collect()))
         };
         curves.iter().map(small).collect()
     } else {
-        let all = curves.iter().enumerate().map(|(colour, curve)| series(curve, colour)).collect();
-        vec![chart(title.clone(), Axis::logarithmic("learning rate"), all)]
+        let one = curves.iter().enumerate().filter_map(|(colour, curve)| one_repeat(curve, colour));
+        let all = one.chain(curves.iter().enumerate().map(|(colour, curve)| series(curve, colour)));
+        vec![chart(title.clone(), Axis::logarithmic("learning rate"), named(all.collect()))]
     };
     Some(Picture { ending: "-rates", caption: caption.into(), title, charts })
 }

@@ -11,13 +11,22 @@ use crate::config::Config;
 const SOURCES: [&str; 3] = ["data.file", "data.download", "data.builtin"];
 
 /// What tables need at least, but those of schedules.
-const NEEDED: [(&str, &str); 5] = [
+const NEEDED: [(&str, &str); 8] = [
     ("data.file", "paths = [\"tales.txt\"]"),
     ("data.download", DOWNLOAD),
     ("tokenizer.byte-pair", "vocabulary-size = 512"),
     ("tokenizer.file", "path = \"tokenizer.json\""),
     ("averaging.polyak", "start = 1"),
+    ("model.transformer.rotary-scaling.linear", "factor = 2.0"),
+    (
+        "model.transformer.rotary-scaling.llama3",
+        "factor = 8.0\nlow-frequency-factor = 1.0\nhigh-frequency-factor = 4.0\noriginal-context = 64",
+    ),
+    ("model.transformer.rotary-scaling.yarn", "factor = 4.0\noriginal-context = 64"),
 ];
+
+/// What a table needs for a choice within it.
+const BESIDE: [(&str, &str); 1] = [("model.transformer", "position = \"rotary\"")];
 
 const DOWNLOAD: &str = "url = \"https://example.org/tales.txt\"\n\
     sha256 = \"86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed\"";
@@ -59,7 +68,11 @@ static CHOICES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
 pub(super) fn right_text(path: &str) -> String {
     let mut text = String::from("seed = 1\n\n");
     for section in ["data", "tokenizer", "model", "optimizer", "schedule", "averaging"] {
-        let of_section = || CHOICES.iter().filter(|(table, _)| table.split('.').next() == Some(section));
+        let is_of_section = |table: &str| table.split('.').next() == Some(section);
+        let is_within_a_choice = |table: &str| table.matches('.').count() > 1;
+        let of_section = || CHOICES.iter().filter(|(table, _)| is_of_section(table) && !is_within_a_choice(table));
+        let mut within = CHOICES.iter().filter(|(table, _)| is_of_section(table) && is_within_a_choice(table));
+        let within = within.find(|(table, _)| is_in(path, table));
         let wanted = of_section().find(|(table, _)| is_in(path, table));
         // A section that may be left out.
         let first = if section == "averaging" { None } else { of_section().next() };
@@ -67,7 +80,12 @@ pub(super) fn right_text(path: &str) -> String {
         if section == "data" {
             text += "[data]\n\n";
         }
+        let beside = BESIDE.iter().find(|(parent, _)| within.is_some() && parent == table);
+        let keys = beside.map_or(keys.as_str(), |(_, keys)| keys);
         text += &format!("[{table}]\n{keys}\n\n");
+        if let Some((table, keys)) = within {
+            text += &format!("[{table}]\n{keys}\n\n");
+        }
     }
     text += "[run]\nsteps = 100\nbatch = 4\ncontext = 16\n";
     // A section that may be left out.
