@@ -339,6 +339,7 @@ fn two_experiments_of_one_name_are_refused() {
 #[test]
 fn the_shipped_experiments_run_when_cut_short() {
     let workshop = Workshop::new();
+    let mut differ = 0;
     for entry in fs::read_dir(repository().join("configs/convergence")).unwrap() {
         let path = entry.unwrap().path();
         let is_lecture = ["lecture.toml", "next-door.toml"].iter().any(|lecture| path.ends_with(lecture));
@@ -347,9 +348,12 @@ fn the_shipped_experiments_run_when_cut_short() {
             let arguments = ["converge", name, "--set", "steps=60", "--set", "repeats=30", "--output", "out"];
             let table = workshop.kiln(&arguments).success().stdout;
             // A wrong word in the report of an experiment would be a wrong word on somebody's slide.
-            for wrong in ["ABOVE", "DIFFERS", "NaN", "inf"] {
+            for wrong in ["ABOVE", "NaN", "inf"] {
                 assert!(!table.contains(wrong), "{wrong}: {table}");
             }
+            differ += usize::from(table.contains("DIFFERS"));
         }
     }
+    // One in twenty experiments says so by chance: of 27, more than four do with a probability of 1 %.
+    assert!(differ <= 4, "{differ} experiments are off their exact expectation");
 }
