@@ -155,6 +155,7 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let chosen = arguments.device.choose()?;
     let saved = SavedModel::open(&arguments.runs.find(&arguments.run)?, arguments.checkpoint, &chosen.device)?;
     request.start.clone_from(&saved.start);
+    request.end.clone_from(&saved.end);
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
@@ -318,7 +319,14 @@ fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
         return Err(UsageError("--stop must not be empty: every text contains the empty one".into()).into());
     }
     let prompt = prompt(arguments)?;
-    Ok(Request { prompt, start: Vec::new(), max_tokens: arguments.max_tokens, stop: arguments.stop.clone(), sampler })
+    Ok(Request {
+        prompt,
+        start: Vec::new(),
+        end: Vec::new(),
+        max_tokens: arguments.max_tokens,
+        stop: arguments.stop.clone(),
+        sampler,
+    })
 }
 
 fn prompt(arguments: &SampleArguments) -> anyhow::Result<String> {

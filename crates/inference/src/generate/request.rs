@@ -21,6 +21,8 @@ pub struct Request {
     /// Tokens that stand before the prompt, such as the one that begins every text of a published model. They have no
     /// text, and an empty prompt starts a document behind them.
     pub start: Vec<u32>,
+    /// Tokens that end the text, beside the end token of the tokenizer.
+    pub end: Vec<u32>,
     /// Most tokens to write, not counting the prompt.
     pub max_tokens: usize,
     /// Texts that end the writing; they are not part of what is written. None may be empty.
@@ -35,6 +37,7 @@ impl Request {
         Self {
             prompt: prompt.to_owned(),
             start: Vec::new(),
+            end: Vec::new(),
             max_tokens,
             stop: Vec::new(),
             sampler: SamplerConfig::default(),

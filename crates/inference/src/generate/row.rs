@@ -9,7 +9,7 @@ use crate::sampler::Sampler;
 /// A text that is being written.
 pub(super) struct Row {
     sampler: Sampler,
-    end_token: Option<u32>,
+    end_tokens: Vec<u32>,
     /// Tokens that may be written. A model may have rows for more than its tokenizer has, to fill a tile of its hardware.
     vocabulary: usize,
     decoder: Option<StreamDecoder>,
@@ -44,7 +44,7 @@ impl Row {
         prompt.iter().for_each(|&token| seen.add(token));
         Ok(Self {
             sampler,
-            end_token: tokenizer.end_token(),
+            end_tokens: request.end.iter().copied().chain(tokenizer.end_token()).collect(),
             vocabulary: vocabulary.min(tokenizer.vocabulary_size()),
             // A text that begins a document stands behind nothing.
             decoder: Some(tokenizer.decoder_after(prompt)),
@@ -58,7 +58,7 @@ impl Row {
 
     /// Makes the end token a token like any other.
     pub(super) fn write_past_end_token(&mut self) {
-        self.end_token = None;
+        self.end_tokens.clear();
     }
 
     /// Why it ended; nothing before that, and nothing after an error.
@@ -92,7 +92,7 @@ impl Row {
 
     /// The text that `token` makes certain, and the end of it all if this is the last.
     fn text_of(&mut self, token: u32) -> String {
-        if Some(token) == self.end_token {
+        if self.end_tokens.contains(&token) {
             self.finish = Some(Finish::EndToken);
             return self.rest(String::new());
         }

@@ -30,6 +30,8 @@ pub struct SavedModel {
     /// What stands before every prompt: the tokens that a published tokenizer puts there. Models that Kiln trains have
     /// read texts as they are.
     pub start: Vec<u32>,
+    /// Tokens that end a text, beside that of the tokenizer.
+    pub end: Vec<u32>,
     /// Updates made before the checkpoint was written; nothing where weights stand alone.
     pub step: Option<u64>,
     /// Why another checkpoint was taken than was asked for, to be shown to the user.
@@ -63,7 +65,7 @@ impl SavedModel {
             format!("`{}` has no `{MANIFEST_FILE}`, so nobody can tell whether it is whole", folder.display());
         let (folder, warning) = (folder.to_path_buf(), Some(warning));
         let run = folder.clone();
-        Ok(Self { model, tokenizer, description, folder, run, start: Vec::new(), step: None, warning })
+        Ok(Self { model, tokenizer, description, folder, run, start: Vec::new(), end: Vec::new(), step: None, warning })
     }
 
     /// Reads the model of a checkpoint while its weights are verified.
@@ -79,7 +81,7 @@ impl SavedModel {
         let step = Some(checkpoint.manifest().step);
         let (model, tokenizer, description) =
             checkpoint.read_tensors(WEIGHTS_FILE, |source| build(&run, &folder, source, device))?;
-        Ok(Self { model, tokenizer, description, folder, run, start: Vec::new(), step, warning: None })
+        Ok(Self { model, tokenizer, description, folder, run, start: Vec::new(), end: Vec::new(), step, warning: None })
     }
 }
 

@@ -1,5 +1,6 @@
 mod batch;
 mod from_tokens;
+mod published;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};

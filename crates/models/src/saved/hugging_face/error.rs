@@ -31,6 +31,14 @@ pub enum HuggingFaceError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The tokens that end a text cannot be read.
+    #[error("`{file}` {problem}")]
+    EndTokens {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// There are no weights that can be read.
     #[error("it has neither `model.safetensors` nor `model.safetensors.index.json`{0}")]
     NoWeights(&'static str),

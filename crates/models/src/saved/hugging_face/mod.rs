@@ -16,6 +16,7 @@ use burn::tensor::Device;
 use kiln_settings::files::{Content, Links, read_regular};
 use kiln_storage::formats::{Mapped, Recipe, TensorSource};
 use kiln_storage::layout::{CHECKPOINTS, MANIFEST_FILE, TOKENIZER_FILE};
+use serde_json::Value;
 
 use self::config::Foreign;
 pub use self::error::HuggingFaceError;
@@ -28,6 +29,9 @@ use crate::{LanguageModel, ModelConfig, Tokenizer, TransformerConfig};
 
 /// What the model is.
 const CONFIG: &str = "config.json";
+
+/// How text is written with it.
+const GENERATION_CONFIG: &str = "generation_config.json";
 
 /// The longest `config.json` that is read, bytes.
 const LONGEST_CONFIG: u64 = 1 << 20;
@@ -97,8 +101,8 @@ pub(super) fn open(folder: &Path, device: &Device) -> Result<SavedModel, SavedMo
         kiln: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let (folder, run) = (folder.to_path_buf(), folder.to_path_buf());
-    let start = tokenizer.start_tokens();
-    Ok(SavedModel { model, tokenizer, description, folder, run, step: None, start, warning: foreign.warning })
+    let (start, end) = (tokenizer.start_tokens(), end_tokens(&folder)?);
+    Ok(SavedModel { model, tokenizer, description, folder, run, step: None, start, end, warning: foreign.warning })
 }
 
 fn wrong(folder: &Path, problem: HuggingFaceError) -> SavedModelError {
@@ -106,15 +110,30 @@ fn wrong(folder: &Path, problem: HuggingFaceError) -> SavedModelError {
 }
 
 fn configuration(folder: &Path) -> Result<Foreign, SavedModelError> {
-    let unreadable = |problem: String| wrong(folder, HuggingFaceError::Config(problem));
-    let content = read_regular(&folder.join(CONFIG), Links::Followed, LONGEST_CONFIG);
-    let bytes = match content.map_err(|error| unreadable(error.to_string()))? {
-        Content::Bytes(bytes) => bytes,
-        Content::TooLong => return Err(unreadable(format!("has more than {LONGEST_CONFIG} bytes"))),
-        Content::NotRegular => return Err(unreadable("is no file".to_owned())),
-    };
-    let config = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    let config = json(folder, CONFIG).map_err(|problem| wrong(folder, HuggingFaceError::Config(problem)))?;
     Foreign::new(&config).map_err(|problem| wrong(folder, problem))
+}
+
+fn json(folder: &Path, name: &str) -> Result<Value, String> {
+    match read_regular(&folder.join(name), Links::Followed, LONGEST_CONFIG).map_err(|error| error.to_string())? {
+        Content::Bytes(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+        Content::TooLong => Err(format!("has more than {LONGEST_CONFIG} bytes")),
+        Content::NotRegular => Err("is not a file".to_owned()),
+    }
+}
+
+/// The tokens that end a text, `eos_token_id` of the generation's configuration or of the model's: one or several.
+fn end_tokens(folder: &Path) -> Result<Vec<u32>, SavedModelError> {
+    let name = if folder.join(GENERATION_CONFIG).exists() { GENERATION_CONFIG } else { CONFIG };
+    let problem = |problem: String| wrong(folder, HuggingFaceError::EndTokens { file: name.to_owned(), problem });
+    let config = json(folder, name).map_err(problem)?;
+    let token = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    let tokens = match config.get("eos_token_id") {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::Array(several)) => several.iter().map(token).collect(),
+        Some(one) => token(one).map(|token| vec![token]),
+    };
+    tokens.ok_or_else(|| problem("says no token for `eos_token_id`".to_owned()))
 }
 
 /// The tensors of a folder, and what the parameters are made of.

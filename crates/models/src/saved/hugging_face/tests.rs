@@ -177,3 +177,17 @@ fn damaged_folders_are_refused_with_what_is_wrong() {
     std::fs::write(&config, text.replace("\"vocab_size\": 61", "\"vocab_size\": 1000000000")).unwrap();
     assert!(problem_of(larger.path()).contains("describes 24000"));
 }
+
+#[test]
+fn the_tokens_that_end_a_text_are_those_of_the_generation() {
+    let folder = copy("llama", &[]);
+    assert_eq!(end_tokens(folder.path()).unwrap(), [2]);
+    let write = |text: &str| std::fs::write(folder.path().join(GENERATION_CONFIG), text).unwrap();
+    write(r#"{"eos_token_id": [7, 9]}"#);
+    assert_eq!(end_tokens(folder.path()).unwrap(), [7, 9]);
+    write("{}");
+    assert_eq!(end_tokens(folder.path()).unwrap(), [0_u32; 0]);
+    write(r#"{"eos_token_id": -1}"#);
+    let error = end_tokens(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("`generation_config.json` says no token for `eos_token_id`"), "{error}");
+}
