@@ -16,7 +16,10 @@ mkdir -p "$figures"
 lab=$(mktemp -d)
 trap 'rm -rf "$lab"' EXIT
 "$kiln" converge configs/convergence/lecture.toml --output "$lab"
-cp "$lab"/*.svg "$figures"
+"$kiln" converge configs/convergence/next-door.toml --output "$lab"
+for figure in mini-batch halving halving-1000 schedules schedules-rates two-dimensions-plane momentum averaging reshuffling critical-batch-iterations; do
+  cp "$lab/$figure.svg" "$figures"
+done
 
 # A loss that falls to the entropy of its text.
 "$kiln" train configs/quickstart.toml --device cpu --runs "$lab" --progress lines

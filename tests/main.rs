@@ -12,6 +12,7 @@ mod converging;
 mod dashboard;
 mod devices;
 mod finding_rates;
+mod foreign;
 mod golden;
 mod inspecting;
 mod layers;

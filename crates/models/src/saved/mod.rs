@@ -15,7 +15,7 @@ mod weights;
 pub use description::ModelDescription;
 pub use error::SavedModelError;
 pub use host::HostModel;
-pub use hugging_face::{HuggingFaceError, is_hugging_face};
+pub use hugging_face::{HuggingFaceError, HuggingFaceModel, inspect_hugging_face, is_hugging_face};
 pub use open::{SavedModel, describe, has_weights_alone, load_weights, read_description, read_weights};
 pub use problem::{LoadError, WeightProblem};
 pub use state::{StateProblem, state_from_tensors, state_tensors};

@@ -207,8 +207,11 @@ fn rates(made: &Made) -> Option<Picture> {
     Some(Picture { ending: "-rates", caption: caption.into(), title, charts })
 }
 
-/// Updates against 1 / epsilon.
+/// Updates against 1 / epsilon; against the size of the mini-batches where there is one epsilon.
 fn iterations(made: &Made) -> Option<Picture> {
+    if let [epsilon] = made.experiment.iterations_to[..] {
+        return by_batch(made, epsilon);
+    }
     let series = |(colour, curve): (usize, &CurveOutcome)| {
         let reached = &curve.iterations.as_ref()?.reached;
         let points = reached.iter().filter_map(|(epsilon, steps)| {
@@ -223,6 +226,32 @@ fn iterations(made: &Made) -> Option<Picture> {
     (!series.is_empty()).then(|| Picture {
         ending: "-iterations",
         caption: format!("The {what} until the mean error is at most epsilon."),
+        title: title.clone(),
+        charts: vec![Chart { title, x, y, series, note: None }],
+    })
+}
+
+/// What each mini-batch takes to come down to `epsilon`: measured, and exactly where that is known.
+fn by_batch(made: &Made, epsilon: f64) -> Option<Picture> {
+    let curves = made.experiment.curves.iter().zip(&made.outcome.curves);
+    let (mut measured, mut exact) = (Vec::new(), Vec::new());
+    for (config, curve) in curves {
+        let (Some(batch), Some(iterations)) = (config.batch, &curve.iterations) else { continue };
+        let point = |updates: Option<u64>| Some((batch as f64, (updates? * curve.per_update) as f64));
+        measured.extend(iterations.reached.first().and_then(|(_, updates)| point(*updates)));
+        exact.extend(iterations.exact.as_ref().and_then(|exact| point(*exact.first()?)));
+    }
+    let what = made.counted();
+    let series = [("measured", Line::Solid, measured), ("exact expectation", Line::Dotted, exact)]
+        .into_iter()
+        .filter(|(_, _, points)| points.len() > 1)
+        .map(|(label, line, points)| Series { line, ..Series::curve(label, 0, points) });
+    let series: Vec<Series> = series.collect();
+    let title = made.experiment.title.clone();
+    let (x, y) = (Axis::logarithmic("b, samples in a mini-batch"), Axis::logarithmic(what));
+    (!series.is_empty()).then(|| Picture {
+        ending: "-iterations",
+        caption: format!("The {what} until the mean error is at most {epsilon}, against the size of the mini-batches."),
         title: title.clone(),
         charts: vec![Chart { title, x, y, series, note: None }],
     })

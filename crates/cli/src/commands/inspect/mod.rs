@@ -1,6 +1,7 @@
 //! `kiln inspect`: a run or a checkpoint, and whether every file of it is whole.
 
 mod checkpoint;
+mod foreign;
 mod report;
 mod run;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::normalize_untrusted_str;
 use clap::Args;
+use kiln_models::saved::is_hugging_face;
 use kiln_storage::StorageError;
 use kiln_storage::layout::{self, CHECKPOINTS, CONFIG_FILE, MANIFEST_FILE};
 
@@ -19,7 +21,7 @@ use crate::exit::{Exit, UsageError};
 /// Arguments of `kiln inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
-    /// A run, by folder or name, for example runs/quickstart, or a checkpoint in one
+    /// A run, by folder or name, for example runs/quickstart, a checkpoint in one, or the folder of a published model
     path: PathBuf,
 
     #[command(flatten)]
@@ -39,6 +41,9 @@ pub(crate) fn inspect(arguments: &InspectArguments) -> anyhow::Result<Exit> {
     let path = path.as_path();
     if is_checkpoint(path) {
         return print(&checkpoint::report(path)?, arguments.json);
+    }
+    if is_hugging_face(path) && !path.join(CONFIG_FILE).exists() {
+        return print(&foreign::report(path)?, arguments.json);
     }
     if layout::is_sweep(path) {
         let words = format!("{0} is a sweep; `kiln ls {0}` lists its runs, which can be inspected", path.display());

@@ -22,6 +22,8 @@ pub(super) enum Names {
 /// What a `config.json` describes.
 #[derive(Debug, Clone)]
 pub(super) struct Foreign {
+    /// The `model_type`.
+    pub(super) family: String,
     pub(super) config: TransformerConfig,
     /// Rows of the table of tokens; the tokenizer may have fewer.
     pub(super) vocabulary: usize,
@@ -80,7 +82,7 @@ impl Foreign {
         let table = config.as_object().ok_or_else(|| HuggingFaceError::Config("is no table".to_owned()))?;
         let keys = Keys::new(table);
         let kind = keys.text("model_type")?.ok_or_else(|| HuggingFaceError::MissingKey("model_type".to_owned()))?;
-        let foreign = match kind.as_str() {
+        let mut foreign = match kind.as_str() {
             "gpt2" => gpt2(&keys)?,
             "llama" => llama(&keys, |_| Ok(()))?,
             "mistral" => mistral(&keys)?,
@@ -89,6 +91,7 @@ impl Foreign {
             _ => return Err(HuggingFaceError::UnknownArchitecture { found: kind, known: KNOWN.to_owned() }),
         };
         keys.finish(&WITHOUT_EFFECT)?;
+        foreign.family = kind;
         match foreign.config.validate().first() {
             None => Ok(foreign),
             Some(violation) => {
@@ -119,7 +122,7 @@ fn gpt2(keys: &Keys<'_>) -> Result<Foreign, HuggingFaceError> {
         ..TransformerConfig::default()
     };
     let (vocabulary, context) = (keys.size("vocab_size")?, keys.size("n_positions")?);
-    Ok(Foreign { config, vocabulary, context, names: Names::Gpt2, warning: None })
+    Ok(Foreign { family: String::new(), config, vocabulary, context, names: Names::Gpt2, warning: None })
 }
 
 /// What Llama and its descendants share; `change` makes the descendant.
@@ -151,7 +154,7 @@ fn llama(
     };
     change(&mut config)?;
     let vocabulary = keys.size("vocab_size")?;
-    Ok(Foreign { config, vocabulary, context, names: Names::Llama, warning: None })
+    Ok(Foreign { family: String::new(), config, vocabulary, context, names: Names::Llama, warning: None })
 }
 
 /// A token of Mistral sees those within a sliding window alone. In a text that is no longer than the window, these are

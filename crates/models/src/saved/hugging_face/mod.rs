@@ -9,11 +9,12 @@ mod shards;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Device;
 use kiln_settings::files::{Content, Links, read_regular};
-use kiln_storage::formats::{Mapped, TensorSource};
+use kiln_storage::formats::{Mapped, Recipe, TensorSource};
 use kiln_storage::layout::{CHECKPOINTS, MANIFEST_FILE, TOKENIZER_FILE};
 
 use self::config::Foreign;
@@ -23,13 +24,50 @@ use super::description::{ModelDescription, hexadecimal};
 use super::error::SavedModelError;
 use super::open::SavedModel;
 use super::weights::load;
-use crate::{LanguageModel, ModelConfig, Tokenizer};
+use crate::{LanguageModel, ModelConfig, Tokenizer, TransformerConfig};
 
 /// What the model is.
 const CONFIG: &str = "config.json";
 
 /// The longest `config.json` that is read, bytes.
 const LONGEST_CONFIG: u64 = 1 << 20;
+
+/// What a folder of this form holds, by what its headers say.
+#[derive(Debug, Clone)]
+pub struct HuggingFaceModel {
+    /// The `model_type` of its `config.json`.
+    pub family: String,
+    /// The options that it is here.
+    pub config: TransformerConfig,
+    /// Rows of the table of tokens.
+    pub vocabulary: usize,
+    /// The longest text, tokens.
+    pub context: usize,
+    /// Numbers in its weights that belong to parameters.
+    pub parameters: u64,
+    /// How many numbers its tensors have of each type.
+    pub types: BTreeMap<String, u64>,
+    /// What the user should know.
+    pub warning: Option<String>,
+}
+
+/// Looks at the model in `folder` without reading its weights.
+///
+/// # Errors
+/// As those of opening it, but for its tokenizer and for numbers that are not finite.
+pub fn inspect_hugging_face(folder: &Path) -> Result<HuggingFaceModel, SavedModelError> {
+    let foreign = configuration(folder)?;
+    let source = recipes(folder, &foreign)?;
+    let mut types = BTreeMap::new();
+    for name in source.theirs.names() {
+        if let Some(info) = source.theirs.info(&name) {
+            *types.entry(format!("{:?}", info.dtype)).or_insert(0) += info.elements();
+        }
+    }
+    let Foreign { family, config, vocabulary, context, warning, .. } = foreign;
+    let parameters = ModelConfig::Transformer(config.clone()).parameter_count(vocabulary, context);
+    Ok(HuggingFaceModel { family, config, vocabulary, context, parameters, types, warning })
+}
 
 /// Whether `folder` holds a model of this form, and isn't a run or a checkpoint.
 pub fn is_hugging_face(folder: &Path) -> bool {
@@ -79,18 +117,29 @@ fn configuration(folder: &Path) -> Result<Foreign, SavedModelError> {
     Foreign::new(&config).map_err(|problem| wrong(folder, problem))
 }
 
-/// The weights, put into a model of their sizes.
-fn read(folder: &Path, foreign: &Foreign, device: &Device) -> Result<LanguageModel, SavedModelError> {
-    let source = Shards::open(folder).map_err(|problem| match problem {
+/// The tensors of a folder, and what the parameters are made of.
+struct Weights {
+    theirs: Shards,
+    recipes: BTreeMap<String, Recipe>,
+}
+
+fn recipes(folder: &Path, foreign: &Foreign) -> Result<Weights, SavedModelError> {
+    let theirs = Shards::open(folder).map_err(|problem| match problem {
         shards::ShardsError::Storage(error) => error.into(),
         shards::ShardsError::Folder(problem) => wrong(folder, problem),
     })?;
-    let (recipes, left_over) = names::recipes(foreign, &source.names());
-    if let Some(name) = left_over {
-        return Err(wrong(folder, HuggingFaceError::UnknownTensor(name)));
+    let (recipes, left_over) = names::recipes(foreign, &theirs.names());
+    match left_over {
+        Some(name) => Err(wrong(folder, HuggingFaceError::UnknownTensor(name))),
+        None => Ok(Weights { theirs, recipes }),
     }
+}
+
+/// The weights, put into a model of their sizes.
+fn read(folder: &Path, foreign: &Foreign, device: &Device) -> Result<LanguageModel, SavedModelError> {
+    let Weights { theirs, recipes } = recipes(folder, foreign)?;
     let unfit = |problem| SavedModelError::load(problem, folder);
-    let mut source = Mapped::new(source, recipes).map_err(|error| unfit(error.into()))?;
+    let mut source = Mapped::new(theirs, recipes).map_err(|error| unfit(error.into()))?;
     let config = ModelConfig::Transformer(foreign.config.clone());
     // The sizes are only numbers in a file: as many weights must be there before memory is taken for them.
     let infos = source.names().into_iter().filter_map(|name| source.info(&name));
