@@ -105,7 +105,7 @@ fn the_sharp_rate_is_attained_on_both_sides_of_the_best_one() {
 
 #[test]
 fn a_curve_chooses_its_own_bound() {
-    let own = format!("{}", curve(0, &constant(1.0)).replace("[curves.", "bound = \"lecture\"\n[curves."));
+    let own = curve(0, &constant(1.0)).replace("[curves.", "bound = \"lecture\"\n[curves.");
     let made = experiment("[0.5, 1.0]\nvariance = 0.0", "bound = \"sharp\"", &[curve(0, &constant(1.0)), own]);
     let at_one = |index: usize| made[index].bound.as_ref().unwrap().at(1);
     assert!((at_one(0) - 0.25).abs() < 1e-12 && (at_one(1) - 0.5).abs() < 1e-12);
