@@ -367,3 +367,27 @@ fn the_cache_is_listed_counted_and_cleared() {
     let validation = workshop.cached().values().map(Vec::len).sum::<usize>();
     assert!(validation > 0 && validation < bytes, "the validation split alone is needed: {validation} of {bytes}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_run_goes_with_it_and_one_that_leads_nowhere_is_listed_and_removed() {
+    let workshop = trained();
+    fs::create_dir(workshop.path("far")).expect("a folder can be made");
+    fs::rename(workshop.path("runs/run"), workshop.path("far/run")).expect("it can be moved");
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(to, workshop.path(&format!("runs/{name}"))).expect("a link can be made");
+    };
+    link("../far/run", "run");
+    let removed = workshop.kiln(&["rm", "--yes", "runs/run/"]).success();
+    let words = "removed runs/run and ";
+    assert!(removed.stderr.contains(words) && removed.stderr.contains("far/run, which it is a link to"), "{words}");
+    assert!(fs::symlink_metadata(workshop.path("runs/run")).is_err(), "the link is left");
+    assert!(!workshop.path("far/run").exists());
+    link("../far/gone", "broken");
+    let listed = workshop.kiln(&["ls"]).success().stdout;
+    assert!(listed.contains("broken") && listed.contains("a link to ../far/gone, which isn't there"), "{listed}");
+    assert_eq!(workshop.kiln(&["resume", "broken", "--device", "cpu"]).code, Some(3));
+    workshop.kiln(&["rm", "--yes", "broken"]).success();
+    assert!(fs::symlink_metadata(workshop.path("runs/broken")).is_err(), "the link is left");
+    assert!(workshop.path("far").exists());
+}

@@ -132,7 +132,10 @@ impl RunsArguments {
     pub(crate) fn find(&self, given: &Path) -> Result<PathBuf, NoSuchRun> {
         let among_runs = self.folder().join(given);
         let places = [given, &among_runs];
-        let found = places.iter().find(|path| is_something_saved(path)).or(places.iter().find(|path| path.exists()));
+        let found = places
+            .iter()
+            .find(|path| is_something_saved(path))
+            .or(places.iter().find(|path| path.exists() || path.is_symlink()));
         found.map(|path| path.to_path_buf()).ok_or_else(|| NoSuchRun {
             given: given.to_path_buf(),
             runs: self.folder(),

@@ -11,12 +11,13 @@ use kiln_settings::Override;
 use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE};
 use kiln_storage::{StorageError, steps};
 use kiln_training::config::{Change, Config, Meaning, RefusedChanges, changes as changes_between};
+use kiln_training::estimate::Estimate;
 use kiln_training::learning::check_device;
 use kiln_training::run::{
     BURN_VERSION, Checkpoint, CheckpointError, HistoryEntry, Resumed, RunDocuments, RunFolder, RunRecord,
 };
 
-use crate::device::Chosen;
+use crate::device::{Chosen, DeviceError};
 use crate::exit::UsageError;
 use crate::terminal::say;
 use crate::training_data::hexadecimal;
@@ -24,6 +25,23 @@ use crate::training_data::hexadecimal;
 /// The model of a configuration with its first weights, on the chosen device.
 pub(crate) fn first_model(config: &Config, data: &PreparedData, chosen: &Chosen) -> LanguageModel {
     config.model.init(data.tokenizer.vocabulary_size(), config.run.context, config.seed, &chosen.device)
+}
+
+/// Warns where the device's memory is less than what training is estimated to need: the system ends a process that
+/// takes too much, and others with it.
+///
+/// # Errors
+/// Where it is certainly too small.
+pub(crate) fn check_memory(config: &Config, data: &PreparedData, chosen: &Chosen) -> Result<(), DeviceError> {
+    let needed = Estimate::new(config, data.tokenizer.vocabulary_size()).memory;
+    match chosen.shortage(&needed, config.run.batch) {
+        Some(shortage) if shortage.is_certain => Err(DeviceError::TooSmall(shortage.words)),
+        Some(shortage) => {
+            say(&format!("warning: {}", shortage.words));
+            Ok(())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether the run in a folder can be resumed with a configuration, and with which changes. Compared before anything is
@@ -96,6 +114,7 @@ pub(crate) fn open_run(
         say(&format!("warning: {warning}"));
     }
     check_saved(path, config, &saved.description, &record)?;
+    refuse_fewer_steps(path, checkpoint.state.step, config.run.steps)?;
     announce(&changes, checkpoint.state.step);
     let changes: Vec<Change> = changes.into_iter().map(|(change, _)| change).collect();
     // Nothing is trained from here on, on this device or with another version, where all is done already.
@@ -105,8 +124,23 @@ pub(crate) fn open_run(
     Ok((folder, Some((saved.model, checkpoint))))
 }
 
+/// Makes sure that a run has not made more steps already than it is to make.
+fn refuse_fewer_steps(path: &Path, made: u64, steps: u64) -> Result<(), UsageError> {
+    if made <= steps {
+        return Ok(());
+    }
+    let run = quoted(&path.to_string_lossy());
+    let config = quoted(&path.join(CONFIG_FILE).to_string_lossy());
+    Err(UsageError(format!(
+        "{run} has made {made} steps already, so `run.steps` can't be {steps}\n  help: `kiln resume {run} --set \
+         run.steps={}` trains on; `kiln train {config} --set run.steps={steps} --run NAME` trains another run with \
+         {steps} steps",
+        made.saturating_mul(2)
+    )))
+}
+
 /// Makes sure that both splits have a batch.
-fn check_lengths(config: &Config, data: &PreparedData) -> Result<(), TooShort> {
+pub(crate) fn check_lengths(config: &Config, data: &PreparedData) -> Result<(), TooShort> {
     let run = &config.run;
     Windows::check_length(run.windows, data.train.len(), run.batch, run.context)?;
     EvaluationPlan::check_length(data.validation.len(), run.context)

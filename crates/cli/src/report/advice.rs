@@ -133,9 +133,6 @@ fn of_other_text(error: &OtherText) -> String {
             "its configuration names the text relative to the folder you are in: go to the folder that it was trained \
              in, or name a text with `--data FILE`"
         }
-        OtherText::Moved { run, key, .. } if is_sweep(run) => {
-            return format!("put it back, or write its new place as `{key}` into `{}`", run.join(SWEEP_FILE).display());
-        }
         OtherText::Moved { run, key, files, .. } => {
             let path = quoted(&run.to_string_lossy());
             let value = if *files > 1 { format!("'{key}=[\"FILE\", \"FILE\"]'") } else { format!("{key}=FILE") };

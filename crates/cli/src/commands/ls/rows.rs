@@ -17,7 +17,7 @@ use serde_json::Value;
 pub(super) struct Row {
     /// The folder below the listed one.
     pub(super) name: String,
-    /// `run`, `sweep`, or `other` for a folder that is neither.
+    /// `run`, `sweep`, or `other` for a folder that is neither and a link that leads nowhere.
     pub(super) kind: &'static str,
     pub(super) model: Option<&'static str>,
     pub(super) parameters: Option<u64>,
@@ -75,17 +75,21 @@ impl Row {
     }
 }
 
-/// The names of the folders in a folder, in alphabetical order.
+/// The names of the folders in a folder, and of links that lead nowhere, in alphabetical order.
 pub(super) fn folders(folder: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.path().is_dir() {
+        if entry.path().is_dir() || is_broken_link(&entry.path()) {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
     names.sort();
     Ok(names)
+}
+
+fn is_broken_link(path: &Path) -> bool {
+    path.is_symlink() && !path.exists()
 }
 
 /// The line of a run; of a sweep, and then those of its runs.
@@ -100,6 +104,11 @@ pub(super) fn rows(folder: &Path, name: &str) -> Vec<Row> {
 /// The line of a run.
 pub(super) fn run_row(path: &Path, name: &str) -> Row {
     let name = name.to_owned();
+    if is_broken_link(path) {
+        let target = fs::read_link(path).unwrap_or_default();
+        let state = format!("a link to {}, which isn't there", target.display());
+        return Row { name, kind: "other", state, ..Row::default() };
+    }
     let survey = match RunSurvey::of(path) {
         Ok(survey) => survey,
         Err(error) => {
