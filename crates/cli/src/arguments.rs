@@ -178,8 +178,8 @@ fn looked_in(given: &Path, runs: &Path) -> String {
     }
     let runs = (runs.display(), runs.is_dir());
     match runs {
-        (runs, true) => format!(", neither in the folder you are in nor in `{runs}`, the folder of runs"),
-        (runs, false) => format!(" in the folder you are in, and no folder `{runs}` of runs"),
+        (runs, true) => format!(", neither in the current folder nor among the runs in `{runs}`"),
+        (runs, false) => format!(" in the current folder, and no folder `{runs}` of runs"),
     }
 }
 

@@ -8,15 +8,16 @@ use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
 use kiln_models::saved::{ModelDescription, has_weights_alone, is_hugging_face};
 use kiln_settings::Override;
-use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE};
+use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE, METRICS_FILE};
 use kiln_storage::{StorageError, steps};
 use kiln_training::config::{Change, Config, Meaning, RefusedChanges, changes as changes_between};
 use kiln_training::estimate::Estimate;
 use kiln_training::learning::check_device;
 use kiln_training::run::{
-    BURN_VERSION, Checkpoint, CheckpointError, HistoryEntry, Resumed, RunDocuments, RunFolder, RunRecord,
+    BURN_VERSION, Checkpoint, CheckpointError, HistoryEntry, Metrics, Resumed, RunDocuments, RunFolder, RunRecord,
 };
 
+use crate::arguments::RunsArguments;
 use crate::device::{Chosen, DeviceError};
 use crate::exit::UsageError;
 use crate::terminal::say;
@@ -172,7 +173,7 @@ fn announce(changes: &[(Change, Meaning)], step: u64) {
         match meaning {
             Meaning::Course => {
                 say(&format!(
-                    "warning: {change}: from step {step} on training takes another course than from the start"
+                    "warning: {change}: from step {step} on training differs from what it would have been with it from the start"
                 ));
             }
             _ => say(&format!("changed: {change}")),
@@ -249,6 +250,13 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
     if layout::is_run(path) {
         return Ok(());
     }
+    if path.is_file() {
+        let path = quoted(&there.to_string());
+        return Err(UsageError(format!(
+            "{path} is a file, not a run; `kiln train {path}` trains a new run with it, and `kiln resume RUN` resumes one"
+        ))
+        .into());
+    }
     if !path.exists() {
         return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
     }
@@ -260,6 +268,52 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
         return Err(CheckpointError::WeightsOnly { folder: path.to_path_buf() }.into());
     }
     Err(StorageError::NotARun { path: path.to_path_buf() }.into())
+}
+
+/// Refuses what `command` is given in place of a model, with what to type.
+pub(crate) fn refuse_no_model(path: &Path, command: &str) -> Result<(), UsageError> {
+    let there = quoted(&path.to_string_lossy());
+    if path.is_file() {
+        let words =
+            format!("is a file, not a run; `kiln train {there}` trains a run, and `kiln {command} RUN` takes it");
+        return Err(UsageError(format!("{there} {words}")));
+    }
+    if !layout::is_sweep(path) {
+        return Ok(());
+    }
+    let help = match best_of_sweep(path) {
+        Some(best) => {
+            let best = quoted(&best.to_string_lossy());
+            format!("`kiln {command} {best}` takes its best run, and `kiln ls {there}` lists them all")
+        }
+        None => format!("none of its runs has been evaluated; `kiln resume {there}` resumes it"),
+    };
+    Err(UsageError(format!("{there} is a sweep, not a run\n  help: {help}")))
+}
+
+/// The run of a sweep with the lowest evaluation, in bits per byte, which all tokenizers share.
+fn best_of_sweep(sweep: &Path) -> Option<PathBuf> {
+    let runs = std::fs::read_dir(sweep).ok()?.flatten().map(|entry| entry.path()).filter(|path| layout::is_run(path));
+    let best = |run: PathBuf| {
+        let evaluations = Metrics::read(&run.join(METRICS_FILE)).ok()?.evaluations;
+        Some((evaluations.iter().map(|entry| entry.bits_per_byte).min_by(f64::total_cmp)?, run))
+    };
+    runs.filter_map(best).min_by(|(left, _), (right, _)| left.total_cmp(right)).map(|(_, run)| run)
+}
+
+/// Refuses a run or a sweep in place of a configuration, with what to type.
+pub(crate) fn refuse_run_as_config(given: &Path, runs: &RunsArguments) -> Result<(), UsageError> {
+    if given.is_file() {
+        return Ok(());
+    }
+    match runs.find(given) {
+        Ok(path) if layout::is_run(&path) || layout::is_sweep(&path) => {
+            let kind = if layout::is_sweep(&path) { "a sweep" } else { "a run" };
+            let path = quoted(&path.to_string_lossy());
+            Err(UsageError(format!("{path} is {kind}, not a configuration; `kiln resume {path}` resumes it")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What to do with a sweep where a run is wanted.

@@ -91,6 +91,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
     if is_text(&arguments.config.config) {
         return train_on(&arguments.config.config, arguments);
     }
+    runs::refuse_run_as_config(&arguments.config.config, &arguments.runs)?;
     NoInput::check(&arguments.config.config)?;
     let config = arguments.config.open()?;
     let folder = arguments.runs.folder();
@@ -105,6 +106,7 @@ fn train_on(text: &Path, arguments: &TrainArguments) -> anyhow::Result<Exit> {
         return Err(UsageError(format!("--resume: {} {words}", text.display())).into());
     }
     let path = runs::new_path(&arguments.runs.folder(), text, arguments.run.as_deref())?;
+    new::check_settings(&arguments.config.overrides)?;
     let chosen = arguments.training.device.open()?;
     let file = runs::config_beside(&path);
     new::write_for(&file, text, &chosen)?;
@@ -261,9 +263,9 @@ impl End<'_> {
     }
 }
 
-/// A time, below a minute with its hundredths: a part of it must not look longer than all of it.
+/// A time, below ten seconds with its hundredths: a part of it must not look longer than all of it.
 fn precise(seconds: f64) -> String {
-    if seconds < 60.0 { format!("{seconds:.2} s") } else { duration(seconds) }
+    if seconds < 10.0 { format!("{seconds:.2} s") } else { duration(seconds) }
 }
 
 /// What is known of a run before training begins: what is trained, on what, and what was logged before it was resumed.

@@ -221,8 +221,8 @@ mod tests {
     fn a_run_that_exists_is_offered_to_be_resumed() {
         let exists = FolderError::Exists { path: "runs/x".into() };
         assert_eq!(exists.to_string(), "the run `runs/x` exists already");
-        let expected = "error: the run `runs/x` exists already; resume it by `kiln resume runs/x`, or give another \
-                        name by `--run NAME`\n";
+        let expected = "error: the run `runs/x` exists already; `kiln resume runs/x` resumes it, and `--run NAME` \
+                        gives the new one another name\n";
         assert_eq!(rendered(exists), expected);
         let exists = FolderError::Exists { path: "runs/x".into() };
         assert!(!rendered(CheckpointError::from(exists)).contains("help"));

@@ -21,7 +21,7 @@ pub struct Request {
     /// Tokens that stand before the prompt, such as the one that begins every text of a published model. They have no
     /// text, and an empty prompt starts a document behind them.
     pub start: Vec<u32>,
-    /// Most tokens to write, not counting the prompt.
+    /// The most tokens to write, not counting the prompt.
     pub max_tokens: usize,
     /// Texts that end the writing; they are not part of what is written. None may be empty.
     pub stop: Vec<String>,

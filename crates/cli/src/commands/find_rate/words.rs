@@ -41,7 +41,7 @@ pub(super) fn words(range: RateRange, findings: &RateFindings) -> String {
             format!("diverged     {rate:.2e}, after which the loss was no number")
         }
         RateStop::NotFinite { rate: None } => "diverged     before the first update: the loss is no number".to_string(),
-        RateStop::LastRate => format!("diverged     nowhere up to {:.2e}", range.to()),
+        RateStop::LastRate => format!("diverged     at no rate up to {:.2e}", range.to()),
         RateStop::Interrupted => "stopped before the last rate".to_string(),
     });
     if let Some(lowest) = findings.lowest {

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use kiln_storage::layout::{self, SWEEP_FILE};
+use kiln_storage::checkpoint_folder;
+use kiln_storage::layout::{self, OPTIMIZER_FILE, SWEEP_FILE};
 use kiln_training::config::Sweep;
 use kiln_training::run::{RunState, RunSurvey};
 use kiln_training::sweep::Diverged;
@@ -35,6 +36,8 @@ pub(super) struct Row {
     pub(super) state: String,
     /// The process that trains.
     pub(super) process: Option<u32>,
+    /// Whether no checkpoint has more than weights, so that training cannot resume.
+    pub(super) weights_only: bool,
     /// What is wrong, all of it.
     pub(super) damage: Vec<String>,
     pub(super) bytes: u64,
@@ -68,6 +71,7 @@ impl Row {
         match (self.process, self.damage.as_slice()) {
             (Some(process), _) => format!("training now by process {process}"),
             (None, []) if self.state == "training" => "training now".to_owned(),
+            (None, []) if self.weights_only => format!("{}, weights only", self.state),
             (None, []) => self.state.clone(),
             (None, [damage]) => format!("{}: {damage}", self.state),
             (None, [damage, more @ ..]) => format!("{}: {damage}, and {} more", self.state, more.len()),
@@ -144,12 +148,18 @@ pub(super) fn run_row(path: &Path, name: &str) -> Row {
         checkpoints: Some(survey.checkpoints.len()),
         state: state.to_owned(),
         process,
+        weights_only: has_weights_only(path),
         damage: survey.all_damage(),
         bytes,
         changed,
         settings: BTreeMap::new(),
         config: config.and_then(|config| serde_json::to_value(config).ok()).unwrap_or_default(),
     }
+}
+
+fn has_weights_only(run: &Path) -> bool {
+    let steps = kiln_storage::steps(run).unwrap_or_default();
+    !steps.is_empty() && steps.iter().all(|step| !checkpoint_folder(run, *step).join(OPTIMIZER_FILE).exists())
 }
 
 fn sweep_rows(path: &Path, name: &str) -> Vec<Row> {

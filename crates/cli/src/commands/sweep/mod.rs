@@ -27,6 +27,7 @@ use crate::runs::{self, quoted};
 use crate::signals;
 use crate::terminal::say;
 use crate::training_display::grouped;
+use crate::usage::at_least_one;
 
 /// Arguments of both commands.
 #[derive(Debug, Args)]
@@ -35,7 +36,7 @@ struct SharedArguments {
     config: ConfigArguments,
 
     /// Train each entrant with N seeds, counted from the configuration's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     seeds: Option<u64>,
 
     #[command(flatten)]
@@ -69,7 +70,7 @@ pub(crate) struct SweepArguments {
     search: Option<String>,
 
     /// How many combinations to draw, with `--search random` or `halving`
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     trials: Option<u64>,
 
     /// With `--search halving`: one in N entrants survives each rung [default: 2]
