@@ -276,11 +276,14 @@ fn weights_alone_are_sampled_from_and_evaluated_and_not_trained_on() {
     assert_eq!(files(&checkpoint), ["manifest.json", "model.safetensors", "training.json"]);
     assert_eq!(loss(&workshop, &["run"]).to_bits(), expected.to_bits());
     assert_eq!(workshop.kiln(&sample).success().stdout, text);
-    workshop.kiln(&["inspect", "run"]).success();
+    let looked = workshop.kiln(&["inspect", "run"]).success().stdout;
+    assert!(looked.contains("state       done, 30 of 30 steps, weights only\n"), "{looked}");
     workshop.kiln(&["inspect", &checkpoint.to_string_lossy()]).success();
     let lines = |table: &str| table.lines().take(3).map(str::to_owned).collect::<Vec<_>>();
     let after = workshop.kiln(&["ls", "--columns", "loss,steps,state"]).success().stdout;
-    assert_eq!(lines(&table)[0], lines(&after)[0]);
+    let columns = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    assert_eq!(columns(&lines(&table)[0]), columns(&lines(&after)[0]));
+    assert!(lines(&after)[2].contains("| done, weights only |"), "{after}");
 
     let before = workshop.contents();
     let refused = workshop.kiln(&["resume", "run", "--device", "cpu", "--set", "run.steps=60"]);

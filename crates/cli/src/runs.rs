@@ -8,8 +8,8 @@ use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
 use kiln_models::saved::{ModelDescription, has_weights_alone, is_hugging_face};
 use kiln_settings::Override;
-use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE, METRICS_FILE};
-use kiln_storage::{StorageError, steps};
+use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE, METRICS_FILE, OPTIMIZER_FILE};
+use kiln_storage::{StorageError, checkpoint_folder, steps};
 use kiln_training::config::{Change, Config, Meaning, RefusedChanges, changes as changes_between};
 use kiln_training::estimate::Estimate;
 use kiln_training::learning::check_device;
@@ -299,6 +299,12 @@ fn best_of_sweep(sweep: &Path) -> Option<PathBuf> {
         Some((evaluations.iter().map(|entry| entry.bits_per_byte).min_by(f64::total_cmp)?, run))
     };
     runs.filter_map(best).min_by(|(left, _), (right, _)| left.total_cmp(right)).map(|(_, run)| run)
+}
+
+/// Whether no checkpoint of a run has more than weights, so that training cannot resume.
+pub(crate) fn keeps_weights_only(run: &Path) -> bool {
+    let steps = steps(run).unwrap_or_default();
+    !steps.is_empty() && steps.iter().all(|step| !checkpoint_folder(run, *step).join(OPTIMIZER_FILE).exists())
 }
 
 /// Refuses a run or a sweep in place of a configuration, with what to type.

@@ -130,15 +130,13 @@ fn of_other_text(error: &OtherText) -> String {
     let help = match error {
         OtherText::Changed { .. } => "restore the text, or name the one to measure on with `--data FILE`",
         OtherText::Gone { .. } => {
-            "its configuration names the text relative to the folder you are in: go to the folder that it was trained \
+            "its configuration names the text relative to the current folder: go to the folder that it was trained \
              in, or name a text with `--data FILE`"
         }
         OtherText::Moved { run, key, files, .. } => {
             let path = quoted(&run.to_string_lossy());
             let value = if *files > 1 { format!("'{key}=[\"FILE\", \"FILE\"]'") } else { format!("{key}=FILE") };
-            return format!(
-                "name its new place: `kiln resume {path} --set {value}`, relative to the folder you are in"
-            );
+            return format!("name its new place: `kiln resume {path} --set {value}`, relative to the current folder");
         }
         OtherText::Tokenizer { run, .. } => {
             let path = quoted(&run.to_string_lossy());

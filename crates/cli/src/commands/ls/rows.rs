@@ -5,13 +5,14 @@ use std::fs;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use kiln_storage::checkpoint_folder;
-use kiln_storage::layout::{self, OPTIMIZER_FILE, SWEEP_FILE};
+use kiln_storage::layout::{self, SWEEP_FILE};
 use kiln_training::config::Sweep;
 use kiln_training::run::{RunState, RunSurvey};
 use kiln_training::sweep::Diverged;
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::runs::keeps_weights_only;
 
 /// A line of the list.
 #[derive(Debug, Default, Serialize)]
@@ -148,18 +149,13 @@ pub(super) fn run_row(path: &Path, name: &str) -> Row {
         checkpoints: Some(survey.checkpoints.len()),
         state: state.to_owned(),
         process,
-        weights_only: has_weights_only(path),
+        weights_only: keeps_weights_only(path),
         damage: survey.all_damage(),
         bytes,
         changed,
         settings: BTreeMap::new(),
         config: config.and_then(|config| serde_json::to_value(config).ok()).unwrap_or_default(),
     }
-}
-
-fn has_weights_only(run: &Path) -> bool {
-    let steps = kiln_storage::steps(run).unwrap_or_default();
-    !steps.is_empty() && steps.iter().all(|step| !checkpoint_folder(run, *step).join(OPTIMIZER_FILE).exists())
 }
 
 fn sweep_rows(path: &Path, name: &str) -> Vec<Row> {
