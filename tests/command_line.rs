@@ -19,10 +19,17 @@ fn help_and_version_are_data_on_stdout() {
 #[test]
 fn a_wrong_command_line_is_reported_on_stderr_with_code_2() {
     let workshop = Workshop::new();
-    for arguments in [&["chek", "a.toml"][..], &["check"], &["check", "a.toml", "--jsno"], &[]] {
+    let option = "did you mean `--json`?";
+    let mistakes = [
+        (&["chek", "a.toml"][..], "Usage"),
+        (&["check"], "Usage"),
+        (&["check", "a.toml", "--jsno"], option),
+        (&[], "Usage"),
+    ];
+    for (arguments, words) in mistakes {
         let finished = workshop.kiln(arguments);
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{arguments:?}");
-        assert!(finished.stderr.contains("Usage"), "{}", finished.stderr);
+        assert!(finished.stderr.contains(words), "{}", finished.stderr);
     }
     assert!(workshop.kiln(&["chek"]).stderr.contains("'check'"));
 }

@@ -371,3 +371,28 @@ fn updates_to_one_error_are_drawn_against_the_size_of_the_mini_batches() {
     let picture = fs::read_to_string(workshop.path("out/batches-iterations.svg")).unwrap();
     assert!(picture.contains("b, samples in a mini-batch"), "{picture}");
 }
+
+#[test]
+fn a_data_file_is_looked_for_beside_its_experiment_and_checked_and_a_failure_leaves_no_folder() {
+    let workshop = Workshop::new();
+    let experiment = "title = 'data'\nsteps = 10\n[problem.linear-regression.data.csv]\npath = 'points.csv'\n\
+                      target = 'y'\n[[curves]]\nlabel = 'a'\n[curves.schedule.constant]\nrate = 0.1\n";
+    workshop.write("lab/data.toml", experiment);
+    let check = || workshop.kiln(&["check", "lab/data.toml"]);
+    for (points, words) in [
+        (None, "points.csv"),
+        (Some("x,z\n1,2\n2,3\n3,5\n"), "`y`"),
+        (Some("x,y\n1,2\nred,3\n3,5\n"), "`red` in column `x` is no number"),
+    ] {
+        points.inspect(|points| workshop.write("lab/points.csv", points));
+        let refused = check();
+        assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+        let failed = workshop.kiln(&["converge", "lab/data.toml"]);
+        assert_eq!(failed.code, Some(3), "{}", failed.stderr);
+        assert!(!workshop.path("runs/data").exists(), "an empty folder is left");
+    }
+    workshop.write("lab/points.csv", "x,y\n1,2\n2,3\n3,5\n");
+    check().success();
+    workshop.kiln(&["converge", "lab/data.toml"]).success();
+}

@@ -34,7 +34,7 @@ fn the_words_say_the_same() {
     let workshop = Workshop::with_config("tiny/rnn.toml");
     let finished =
         workshop.kiln(&["find-rate", "rnn.toml", "--device", "cpu", "--steps", "60", "--to", "10"]).success();
-    for label in ["diverged", "lowest loss", "steepest", "early", "suggestion"] {
+    for label in ["diverged", "lowest at", "steepest", "early", "suggestion"] {
         assert!(finished.stdout.lines().any(|line| line.starts_with(label)), "{label} is not in\n{}", finished.stdout);
     }
     let last = finished.stdout.lines().last().unwrap_or_default();

@@ -264,3 +264,45 @@ fn a_race_of_schedules_needs_no_file_of_its_own() {
     let compared = workshop.kiln(&["compare", "race", "--json"]).success();
     assert!(compared.stdout.contains("\"schedule\""), "{}", compared.stdout);
 }
+
+#[test]
+fn a_sweep_that_cannot_begin_keeps_no_folder_and_one_whose_text_moved_is_resumed_in_its_new_place() {
+    let workshop = Workshop::with_config("tiny/lstm.toml");
+    let text = "Once upon a time there was a kiln, and in it burned a fire.\n".repeat(400);
+    workshop.write("tales.txt", &text);
+    let sweep = |settings: &[&str]| {
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        let arguments = ["sweep", "lstm.toml", "--device", "cpu", "--run", "sw", "--set", "data.file.paths=tales.txt"];
+        let arguments: Vec<&str> = arguments.into_iter().chain(["--set", "run.batch=2,4"]).chain(settings).collect();
+        workshop.kiln(&arguments)
+    };
+    let refused = sweep(&["data.validation-fraction=0.0001"]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(!workshop.path("runs/sw").exists(), "a folder is left");
+    let made = sweep(&["run.steps=8"]).success();
+    assert!(made.stderr.contains("each run: 8 steps"), "{}", made.stderr);
+
+    // One of its runs has yet to be made, on a text that has moved.
+    fs::remove_dir_all(workshop.path("runs/sw/batch=4")).expect("it can be removed");
+    fs::rename(workshop.path("tales.txt"), workshop.path("moved.txt")).expect("it can be moved");
+    let resume = |more: &[&str]| workshop.kiln(&[&["resume", "sw", "--device", "cpu"], more].concat());
+    let refused = resume(&[]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`kiln resume runs/sw --set data.file.paths=FILE`"), "{}", refused.stderr);
+    let refused = resume(&["--set", "run.steps=9"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("nothing may change but"), "{}", refused.stderr);
+    let resumed = resume(&["--set", "data.file.paths=moved.txt"]).success();
+    assert!(resumed.stderr.contains("batch=4: done, validation loss"), "{}", resumed.stderr);
+    // The place is remembered.
+    fs::remove_dir_all(workshop.path("runs/sw/batch=4")).expect("it can be removed");
+    resume(&[]).success();
+}
+
+#[test]
+fn a_sweep_says_that_it_starts_anew_and_that_its_runs_have_different_lengths() {
+    let workshop = Workshop::with_config("tiny/lstm.toml");
+    let arguments = ["sweep", "lstm.toml", "--device", "cpu", "--resume", "--run", "nosuch", "--set", "run.steps=6,8"];
+    let made = workshop.kiln(&arguments).success();
+    assert!(made.stderr.contains("warning: there is no sweep `runs/nosuch` to resume"), "{}", made.stderr);
+    assert!(made.stderr.contains("different lengths, 6 to 8 steps"), "{}", made.stderr);
+}

@@ -249,3 +249,19 @@ fn a_run_resumes_on_another_device_and_back() {
         }
     }
 }
+
+#[test]
+fn fewer_steps_than_were_made_are_refused_with_what_to_type() {
+    let workshop = Workshop::with_config("tiny/lstm.toml");
+    train(&workshop, &["run.steps=10"], &[]).success();
+    // The lock has the number of the process that took it last.
+    let kept = || contents(&workshop).into_iter().filter(|(path, _)| !path.ends_with("lock")).collect::<Vec<_>>();
+    let before = kept();
+    let arguments = ["resume", "runs/run", "--device", "cpu", "--set"];
+    let refused = workshop.kiln(&[&arguments[..], &["run.steps=8"]].concat());
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    for words in ["has made 10 steps already", "`kiln resume runs/run --set run.steps=20`", "--run NAME"] {
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    assert!(kept() == before, "something was written");
+}

@@ -105,7 +105,7 @@ fn verbose_says_what_is_used_and_how_fast_it_was() {
     let stderr = sample.stderr;
     // Where both go to the same place, the speed has a line of its own.
     assert!(sample.stdout.ends_with('\n') || stderr.contains("\n\n20 tokens, the first after"), "{stderr}");
-    for words in ["device: cpu", "checkpoints", "step ", "20 tokens", "tokens/s", "ended by length"] {
+    for words in ["device: cpu", "checkpoints", "step ", "20 tokens", "tokens/s", "stopped by length"] {
         assert!(stderr.contains(words), "{words:?} is not in {stderr}");
     }
 }

@@ -177,3 +177,15 @@ fn a_configuration_is_one_under_any_name() {
     fs::copy(workshop.path("book.txt"), workshop.path("book.toml")).expect("it can be copied");
     assert_eq!(workshop.kiln(&["train", "book.toml"]).code, Some(2));
 }
+
+#[test]
+fn a_mistyped_setting_is_said_before_sizes_are_timed() {
+    let workshop = Workshop::new();
+    workshop.write("tale.txt", "Once upon a time there was a kiln.\n".repeat(400));
+    for setting in ["run.steps=ten", "run.stepz=10"] {
+        let refused = workshop.kiln(&["train", "tale.txt", "--device", "cpu", "--set", setting]);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.starts_with("error: ") && refused.stderr.contains("--set"), "{}", refused.stderr);
+        assert!(!workshop.path("runs").exists(), "something was written");
+    }
+}

@@ -331,7 +331,7 @@ mod links {
         let finished = limited(&workshop, "ulimit -v 600000", large);
         assert_eq!(finished.code, Some(5), "{}", finished.stderr);
         let tail = finished.stderr.lines().rev().take(2).collect::<Vec<_>>();
-        assert!(tail[1].starts_with("error: the system refuses another "), "{}", finished.stderr);
+        assert!(tail[1].starts_with("error: the system has no "), "{}", finished.stderr);
         assert!(tail[0].contains("halve `run.batch`") && tail[0].contains("`kiln resume`"), "{}", finished.stderr);
     }
 

@@ -153,7 +153,7 @@ fn a_name_that_is_none_is_proposed_the_nearest_and_told_where_it_was_looked_for(
         finished.stderr
     };
     let text = refused(&["log", "rnu", "--runs", "runs"]);
-    assert!(text.contains("there is no `rnu`, neither in the folder you are in nor in `runs`"), "{text}");
+    assert!(text.contains("there is no `rnu`, neither in the current folder nor among the runs in `runs`"), "{text}");
     let text = refused(&["log", "rnu"]);
     assert!(text.contains("and no folder `elsewhere` of runs") && text.contains("KILN_RUNS"), "{text}");
     // What is no run is not proposed.
@@ -276,16 +276,19 @@ fn weights_alone_are_sampled_from_and_evaluated_and_not_trained_on() {
     assert_eq!(files(&checkpoint), ["manifest.json", "model.safetensors", "training.json"]);
     assert_eq!(loss(&workshop, &["run"]).to_bits(), expected.to_bits());
     assert_eq!(workshop.kiln(&sample).success().stdout, text);
-    workshop.kiln(&["inspect", "run"]).success();
+    let looked = workshop.kiln(&["inspect", "run"]).success().stdout;
+    assert!(looked.contains("state       done, 30 of 30 steps, weights only\n"), "{looked}");
     workshop.kiln(&["inspect", &checkpoint.to_string_lossy()]).success();
     let lines = |table: &str| table.lines().take(3).map(str::to_owned).collect::<Vec<_>>();
     let after = workshop.kiln(&["ls", "--columns", "loss,steps,state"]).success().stdout;
-    assert_eq!(lines(&table)[0], lines(&after)[0]);
+    let columns = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    assert_eq!(columns(&lines(&table)[0]), columns(&lines(&after)[0]));
+    assert!(lines(&after)[2].contains("| done, weights only |"), "{after}");
 
     let before = workshop.contents();
     let refused = workshop.kiln(&["resume", "run", "--device", "cpu", "--set", "run.steps=60"]);
     assert_eq!(refused.code, Some(3), "{}", refused.stderr);
-    for words in ["holds weights alone", "kiln sample"] {
+    for words in ["has only weights", "kiln sample"] {
         assert!(refused.stderr.contains(words), "{}", refused.stderr);
     }
     let without_lock = |files: BTreeMap<PathBuf, Vec<u8>>| -> BTreeMap<PathBuf, Vec<u8>> {
@@ -315,7 +318,7 @@ fn a_copy_of_the_weights_beside_their_tokenizer_is_a_model() {
     let refused = workshop.kiln(&["eval", "model", "--device", "cpu"]);
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     let refused = workshop.kiln(&["resume", "model", "--device", "cpu"]);
-    assert!(refused.code == Some(3) && refused.stderr.contains("holds weights alone"), "{}", refused.stderr);
+    assert!(refused.code == Some(3) && refused.stderr.contains("has only weights"), "{}", refused.stderr);
 }
 
 #[test]
@@ -329,7 +332,7 @@ fn only_whole_runs_that_nobody_trains_are_removed() {
         (&["rm", "run"][..], "--yes"),
         (&["rm", "--yes", "run", "nosuch"], "there is no `nosuch`"),
         (&["rm", "--yes", "notes"], "neither a run folder"),
-        (&["rm", "--yes", "project"], "thesis.txt` is no file of a run"),
+        (&["rm", "--yes", "project"], "thesis.txt` doesn't belong to a run"),
     ] {
         let refused = workshop.kiln(arguments);
         assert!(matches!(refused.code, Some(2 | 3)), "{arguments:?}: {}", refused.stderr);
@@ -366,4 +369,75 @@ fn the_cache_is_listed_counted_and_cleared() {
     workshop.kiln(&["eval", "run", "--device", "cpu"]).success();
     let validation = workshop.cached().values().map(Vec::len).sum::<usize>();
     assert!(validation > 0 && validation < bytes, "the validation split alone is needed: {validation} of {bytes}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_run_goes_with_it_and_one_that_leads_nowhere_is_listed_and_removed() {
+    let workshop = trained();
+    fs::create_dir(workshop.path("far")).expect("a folder can be made");
+    fs::rename(workshop.path("runs/run"), workshop.path("far/run")).expect("it can be moved");
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(to, workshop.path(&format!("runs/{name}"))).expect("a link can be made");
+    };
+    link("../far/run", "run");
+    let removed = workshop.kiln(&["rm", "--yes", "runs/run/"]).success();
+    let words = "removed runs/run and ";
+    assert!(removed.stderr.contains(words) && removed.stderr.contains("far/run, which it is a link to"), "{words}");
+    assert!(fs::symlink_metadata(workshop.path("runs/run")).is_err(), "the link is left");
+    assert!(!workshop.path("far/run").exists());
+    link("../far/gone", "broken");
+    let listed = workshop.kiln(&["ls"]).success().stdout;
+    assert!(listed.contains("broken") && listed.contains("a link to ../far/gone, which isn't there"), "{listed}");
+    assert_eq!(workshop.kiln(&["resume", "broken", "--device", "cpu"]).code, Some(3));
+    workshop.kiln(&["rm", "--yes", "broken"]).success();
+    assert!(fs::symlink_metadata(workshop.path("runs/broken")).is_err(), "the link is left");
+    assert!(workshop.path("far").exists());
+}
+
+#[test]
+fn what_is_given_in_place_of_a_run_or_a_configuration_is_answered_with_the_command_that_takes_it() {
+    let workshop = trained();
+    let sweep = ["sweep", "lstm.toml", "--device", "cpu", "--run", "sweep", "--set", "schedule.cosine.rate=1e-3,1e-2"];
+    workshop.kiln(&[&sweep[..], &["--set", "run.steps=20"]].concat()).success();
+    let listed = workshop.kiln(&["ls", "sweep", "--sort", "loss", "--columns", "name"]).success().stdout;
+    let best = listed.lines().nth(2).expect("there is a first run").trim_matches(['|', ' ']).to_owned();
+    for (arguments, words) in [
+        (&["sample", "sweep"][..], format!("`kiln sample runs/sweep/{best}` takes its best run")),
+        (&["eval", "sweep"], format!("`kiln eval runs/sweep/{best}` takes its best run")),
+        (&["sample", "lstm.toml"], "`kiln train lstm.toml` trains a run".to_owned()),
+        (&["resume", "lstm.toml"], "`kiln train lstm.toml` trains a new run".to_owned()),
+        (&["train", "runs/run"], "`kiln resume runs/run` resumes it".to_owned()),
+        (&["train", "run", "--resume"], "`kiln resume runs/run` resumes it".to_owned()),
+        (&["train", "lstm.toml", "--lr", "0.1"], "`lr` is `schedule.cosine.rate` here".to_owned()),
+    ] {
+        let refused = workshop.kiln(arguments);
+        assert_eq!(refused.code, Some(2), "{arguments:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(&words), "{arguments:?}, {words}: {}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_copied_checkpoint_is_evaluated_and_what_is_left_of_a_run_is_said() {
+    let workshop = trained();
+    workshop.write("tale.txt", "the cat and the dog");
+    let of_run = workshop.kiln(&["eval", "run", "tale.txt", "--device", "cpu"]).success();
+    let checkpoint = fs::read_to_string(workshop.path("runs/run/best")).expect("there is a best one");
+    let checkpoint = checkpoint.trim();
+    let words = format!("checkpoint: runs/run/checkpoints/{checkpoint} (the best, step ");
+    assert!(of_run.stderr.contains(&words), "{}", of_run.stderr);
+    fs::create_dir(workshop.path("copy")).expect("a folder can be made");
+    let from = workshop.path(&format!("runs/run/checkpoints/{checkpoint}"));
+    for entry in fs::read_dir(from).expect("it can be listed").flatten() {
+        fs::copy(entry.path(), workshop.path("copy").join(entry.file_name())).expect("it can be copied");
+    }
+    fs::copy(workshop.path("runs/run/tokenizer.json"), workshop.path("copy/tokenizer.json")).expect("it is copied");
+    let of_copy = workshop.kiln(&["eval", "copy", "tale.txt", "--device", "cpu"]).success();
+    assert_eq!(of_copy.stdout, of_run.stdout);
+    assert_eq!(workshop.kiln(&["eval", "copy", "--device", "cpu"]).code, Some(2));
+
+    let pruned = workshop.kiln(&["prune", "run", "--weights-only"]).success();
+    assert!(pruned.stderr.contains("removed the state of training"), "{}", pruned.stderr);
+    let listed = workshop.kiln(&["ls"]).success().stdout;
+    assert!(listed.contains("done, weights only"), "{listed}");
 }

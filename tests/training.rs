@@ -93,7 +93,7 @@ fn a_finished_run_is_not_trained_over_and_resuming_it_changes_nothing() {
     let before = last_checkpoint(&workshop);
     let refused = workshop.kiln(&training("rnn.toml", &few));
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
-    assert!(refused.stderr.contains("exists already; resume it by `kiln resume runs/run`"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("exists already; `kiln resume runs/run` resumes it"), "{}", refused.stderr);
     workshop.kiln(&training("rnn.toml", &[&few[..], &["--resume"]].concat())).success();
     assert!(last_checkpoint(&workshop) == before, "resuming a finished run changed its checkpoint");
 }

@@ -132,7 +132,10 @@ impl RunsArguments {
     pub(crate) fn find(&self, given: &Path) -> Result<PathBuf, NoSuchRun> {
         let among_runs = self.folder().join(given);
         let places = [given, &among_runs];
-        let found = places.iter().find(|path| is_something_saved(path)).or(places.iter().find(|path| path.exists()));
+        let found = places
+            .iter()
+            .find(|path| is_something_saved(path))
+            .or(places.iter().find(|path| path.exists() || path.is_symlink()));
         found.map(|path| path.to_path_buf()).ok_or_else(|| NoSuchRun {
             given: given.to_path_buf(),
             runs: self.folder(),
@@ -175,8 +178,8 @@ fn looked_in(given: &Path, runs: &Path) -> String {
     }
     let runs = (runs.display(), runs.is_dir());
     match runs {
-        (runs, true) => format!(", neither in the folder you are in nor in `{runs}`, the folder of runs"),
-        (runs, false) => format!(" in the folder you are in, and no folder `{runs}` of runs"),
+        (runs, true) => format!(", neither in the current folder nor among the runs in `{runs}`"),
+        (runs, false) => format!(" in the current folder, and no folder `{runs}` of runs"),
     }
 }
 

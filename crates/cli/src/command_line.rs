@@ -66,7 +66,7 @@ pub(crate) enum Command {
     Log(LogArguments),
     /// Look into a run or a checkpoint: what it is, and whether all of its files are whole
     Inspect(InspectArguments),
-    /// Remove checkpoints of a run, or everything in them but the weights
+    /// Remove checkpoints of a run, or keep only the weights in them
     Prune(PruneArguments),
     /// Remove runs
     Rm(RmArguments),

@@ -57,7 +57,7 @@ pub(crate) fn end_without_memory(bytes: usize) -> ! {
     let kibibytes = bytes.div_ceil(1024);
     let _ = writeln!(
         std::io::stderr(),
-        "error: the system refuses another {kibibytes} KiB of memory\n  {LESS_MEMORY}; a limit of the shell \
+        "error: the system has no {kibibytes} KiB of memory to give\n  {LESS_MEMORY}; a limit of the shell \
          (`ulimit -v`) or of a container counts too; `kiln resume` continues a run from its last checkpoint"
     );
     terminal::end_at_once(Exit::Device);
@@ -82,7 +82,7 @@ fn explain(message: &str, place: Option<&str>) -> (String, Exit) {
     }
     // The standard library and rayon have no other way to report it.
     if lower.contains("spawn thread") || lower.contains("threadpoolbuilderror") || lower.contains("wouldblock") {
-        let message = "the system refuses another thread\n  \
+        let message = "the system lets this process start no more threads\n  \
              help: raise the limit of processes (`ulimit -u`, or the pids limit of the container), or end other \
              programs; `kiln resume RUN` continues from the last checkpoint";
         return (message.to_owned(), Exit::Data);

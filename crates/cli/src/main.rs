@@ -17,10 +17,11 @@ mod terminal;
 mod training_data;
 mod training_display;
 mod updates;
+mod usage;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use kiln_kernels::OrElse;
 use mimalloc::MiMalloc;
 
@@ -39,9 +40,16 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Exit {
-    let arguments = match Arguments::try_parse() {
+    let mut command = usage::with_negative_numbers(Arguments::command());
+    let parsed = command.try_get_matches_from_mut(std::env::args_os());
+    let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {
+            let typed: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+            if let Some(words) = usage::unknown_option(&error, &command, &typed) {
+                report::print(&anyhow::Error::msg(words));
+                return Exit::Usage;
+            }
             // Help and version are what was asked for and go to stdout.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };

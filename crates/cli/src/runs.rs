@@ -8,15 +8,17 @@ use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
 use kiln_models::saved::{ModelDescription, has_weights_alone, is_hugging_face};
 use kiln_settings::Override;
-use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE};
-use kiln_storage::{StorageError, steps};
+use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE, METRICS_FILE, OPTIMIZER_FILE};
+use kiln_storage::{StorageError, checkpoint_folder, steps};
 use kiln_training::config::{Change, Config, Meaning, RefusedChanges, changes as changes_between};
+use kiln_training::estimate::Estimate;
 use kiln_training::learning::check_device;
 use kiln_training::run::{
-    BURN_VERSION, Checkpoint, CheckpointError, HistoryEntry, Resumed, RunDocuments, RunFolder, RunRecord,
+    BURN_VERSION, Checkpoint, CheckpointError, HistoryEntry, Metrics, Resumed, RunDocuments, RunFolder, RunRecord,
 };
 
-use crate::device::Chosen;
+use crate::arguments::RunsArguments;
+use crate::device::{Chosen, DeviceError};
 use crate::exit::UsageError;
 use crate::terminal::say;
 use crate::training_data::hexadecimal;
@@ -24,6 +26,23 @@ use crate::training_data::hexadecimal;
 /// The model of a configuration with its first weights, on the chosen device.
 pub(crate) fn first_model(config: &Config, data: &PreparedData, chosen: &Chosen) -> LanguageModel {
     config.model.init(data.tokenizer.vocabulary_size(), config.run.context, config.seed, &chosen.device)
+}
+
+/// Warns where the device's memory is less than what training is estimated to need: the system ends a process that
+/// takes too much, and others with it.
+///
+/// # Errors
+/// Where it is certainly too small.
+pub(crate) fn check_memory(config: &Config, data: &PreparedData, chosen: &Chosen) -> Result<(), DeviceError> {
+    let needed = Estimate::new(config, data.tokenizer.vocabulary_size()).memory;
+    match chosen.shortage(&needed, config.run.batch) {
+        Some(shortage) if shortage.is_certain => Err(DeviceError::TooSmall(shortage.words)),
+        Some(shortage) => {
+            say(&format!("warning: {}", shortage.words));
+            Ok(())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether the run in a folder can be resumed with a configuration, and with which changes. Compared before anything is
@@ -96,6 +115,7 @@ pub(crate) fn open_run(
         say(&format!("warning: {warning}"));
     }
     check_saved(path, config, &saved.description, &record)?;
+    refuse_fewer_steps(path, checkpoint.state.step, config.run.steps)?;
     announce(&changes, checkpoint.state.step);
     let changes: Vec<Change> = changes.into_iter().map(|(change, _)| change).collect();
     // Nothing is trained from here on, on this device or with another version, where all is done already.
@@ -105,8 +125,23 @@ pub(crate) fn open_run(
     Ok((folder, Some((saved.model, checkpoint))))
 }
 
+/// Makes sure that a run has not made more steps already than it is to make.
+fn refuse_fewer_steps(path: &Path, made: u64, steps: u64) -> Result<(), UsageError> {
+    if made <= steps {
+        return Ok(());
+    }
+    let run = quoted(&path.to_string_lossy());
+    let config = quoted(&path.join(CONFIG_FILE).to_string_lossy());
+    Err(UsageError(format!(
+        "{run} has made {made} steps already, so `run.steps` can't be {steps}\n  help: `kiln resume {run} --set \
+         run.steps={}` trains on; `kiln train {config} --set run.steps={steps} --run NAME` trains another run with \
+         {steps} steps",
+        made.saturating_mul(2)
+    )))
+}
+
 /// Makes sure that both splits have a batch.
-fn check_lengths(config: &Config, data: &PreparedData) -> Result<(), TooShort> {
+pub(crate) fn check_lengths(config: &Config, data: &PreparedData) -> Result<(), TooShort> {
     let run = &config.run;
     Windows::check_length(run.windows, data.train.len(), run.batch, run.context)?;
     EvaluationPlan::check_length(data.validation.len(), run.context)
@@ -138,7 +173,7 @@ fn announce(changes: &[(Change, Meaning)], step: u64) {
         match meaning {
             Meaning::Course => {
                 say(&format!(
-                    "warning: {change}: from step {step} on training takes another course than from the start"
+                    "warning: {change}: from step {step} on training differs from what it would have been with it from the start"
                 ));
             }
             _ => say(&format!("changed: {change}")),
@@ -215,6 +250,13 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
     if layout::is_run(path) {
         return Ok(());
     }
+    if path.is_file() {
+        let path = quoted(&there.to_string());
+        return Err(UsageError(format!(
+            "{path} is a file, not a run; `kiln train {path}` trains a new run with it, and `kiln resume RUN` resumes one"
+        ))
+        .into());
+    }
     if !path.exists() {
         return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
     }
@@ -226,6 +268,58 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
         return Err(CheckpointError::WeightsOnly { folder: path.to_path_buf() }.into());
     }
     Err(StorageError::NotARun { path: path.to_path_buf() }.into())
+}
+
+/// Refuses what `command` is given in place of a model, with what to type.
+pub(crate) fn refuse_no_model(path: &Path, command: &str) -> Result<(), UsageError> {
+    let there = quoted(&path.to_string_lossy());
+    if path.is_file() {
+        let words =
+            format!("is a file, not a run; `kiln train {there}` trains a run, and `kiln {command} RUN` takes it");
+        return Err(UsageError(format!("{there} {words}")));
+    }
+    if !layout::is_sweep(path) {
+        return Ok(());
+    }
+    let help = match best_of_sweep(path) {
+        Some(best) => {
+            let best = quoted(&best.to_string_lossy());
+            format!("`kiln {command} {best}` takes its best run, and `kiln ls {there}` lists them all")
+        }
+        None => format!("none of its runs has been evaluated; `kiln resume {there}` resumes it"),
+    };
+    Err(UsageError(format!("{there} is a sweep, not a run\n  help: {help}")))
+}
+
+/// The run of a sweep with the lowest evaluation, in bits per byte, which all tokenizers share.
+fn best_of_sweep(sweep: &Path) -> Option<PathBuf> {
+    let runs = std::fs::read_dir(sweep).ok()?.flatten().map(|entry| entry.path()).filter(|path| layout::is_run(path));
+    let best = |run: PathBuf| {
+        let evaluations = Metrics::read(&run.join(METRICS_FILE)).ok()?.evaluations;
+        Some((evaluations.iter().map(|entry| entry.bits_per_byte).min_by(f64::total_cmp)?, run))
+    };
+    runs.filter_map(best).min_by(|(left, _), (right, _)| left.total_cmp(right)).map(|(_, run)| run)
+}
+
+/// Whether no checkpoint of a run has more than weights, so that training cannot resume.
+pub(crate) fn keeps_weights_only(run: &Path) -> bool {
+    let steps = steps(run).unwrap_or_default();
+    !steps.is_empty() && steps.iter().all(|step| !checkpoint_folder(run, *step).join(OPTIMIZER_FILE).exists())
+}
+
+/// Refuses a run or a sweep in place of a configuration, with what to type.
+pub(crate) fn refuse_run_as_config(given: &Path, runs: &RunsArguments) -> Result<(), UsageError> {
+    if given.is_file() {
+        return Ok(());
+    }
+    match runs.find(given) {
+        Ok(path) if layout::is_run(&path) || layout::is_sweep(&path) => {
+            let kind = if layout::is_sweep(&path) { "a sweep" } else { "a run" };
+            let path = quoted(&path.to_string_lossy());
+            Err(UsageError(format!("{path} is {kind}, not a configuration; `kiln resume {path}` resumes it")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What to do with a sweep where a run is wanted.

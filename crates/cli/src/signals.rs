@@ -1,8 +1,9 @@
-//! Signals: the first asks the run to stop and save, the second ends the process at once. A terminal that goes away
+//! Signals: the first asks the run to stop and save, a second one ends the process at once. A terminal that goes away
 //! ends nothing.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use burn::train::Interrupter;
@@ -10,6 +11,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::exit::Exit;
 use crate::terminal;
+
+/// Signals that come this soon after the first are the same wish to stop: `timeout` and service managers signal the
+/// process and then its whole group, and a terminal signals everything in front of it.
+const ONE_WISH: Duration = Duration::from_secs(1);
+
+/// How long the last words may take: a terminal or a pipe that takes nothing must not hold up the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Which signal asked the run to stop.
 #[derive(Clone, Default)]
@@ -37,14 +45,15 @@ pub(crate) fn report_full_files() {
     }
 }
 
-/// From here on, SIGINT, SIGTERM and SIGUSR1 stop `interrupter` once, another SIGINT or SIGTERM ends the process, and
-/// SIGHUP is ignored.
+/// From here on, SIGINT, SIGTERM and SIGUSR1 stop `interrupter` once, another SIGINT or SIGTERM that comes later than
+/// [`ONE_WISH`] ends the process, and SIGHUP is ignored.
 pub(crate) fn watch(interrupter: Interrupter) -> anyhow::Result<Received> {
     let received = Received::default();
     let seen = received.clone();
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGHUP])
         .context("cannot listen to the signals of the system")?;
     std::thread::spawn(move || {
+        let mut first_came = None;
         for signal in signals.forever() {
             let name = match signal {
                 SIGHUP => continue,
@@ -52,16 +61,29 @@ pub(crate) fn watch(interrupter: Interrupter) -> anyhow::Result<Received> {
                 SIGTERM => "SIGTERM",
                 _ => "SIGUSR1",
             };
-            let is_first = seen.0.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-            match (is_first, signal) {
-                (true, _) => interrupter.stop(Some(name)),
-                (false, SIGUSR1) => {}
-                (false, _) => {
-                    terminal::give_screen_back();
-                    signal_hook::low_level::exit(128 + signal)
+            match first_came {
+                None => {
+                    first_came = Some(Instant::now());
+                    seen.0.store(signal, Ordering::Relaxed);
+                    interrupter.stop(Some(name));
                 }
+                Some(first) if signal != SIGUSR1 && first.elapsed() > ONE_WISH => leave(name, signal),
+                Some(_) => {}
             }
         }
     });
     Ok(received)
+}
+
+/// Ends the process without saving, and says so if that can be said at once.
+fn leave(name: &str, signal: i32) -> ! {
+    let words = format!("a second {name}: left without saving");
+    let (said, is_said) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        terminal::give_screen_back();
+        terminal::say(&words);
+        said.send(()).ok();
+    });
+    is_said.recv_timeout(LAST_WORDS).ok();
+    signal_hook::low_level::exit(128 + signal)
 }

@@ -80,7 +80,7 @@ fn with_own_tokenizer(run: &Path, config: &Config) -> anyhow::Result<Option<Conf
 pub(crate) enum OtherText {
     /// The files hold another text than that of the run.
     #[error(
-        "the validation split of `{run}` is another text than the one that it was trained with: its BLAKE3 is \
+        "the validation split of `{run}` is not the text that it was trained with: its BLAKE3 is \
          {found}, and `{RECORD_FILE}` says {expected}; a loss on it could not be compared with those of the run"
     )]
     Changed {

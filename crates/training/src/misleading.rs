@@ -89,8 +89,8 @@ fn end(config: &Config, text: &TextNumbers) -> Option<String> {
 fn passes(config: &Config, text: &TextNumbers) -> Option<String> {
     let passes = passes_of(config, text).filter(|passes| *passes > MOST_PASSES)?;
     Some(format!(
-        "the text is read {passes:.1} times: after about {MOST_PASSES} times a model learns ever less from it, and a \
-         large one learns it by heart; compare training with validation losses, or take fewer steps, more text, or \
+        "the text is read {passes:.1} times: after about {MOST_PASSES} times it teaches a model less and less, and \
+         a large model memorizes it; compare training with validation losses, or take fewer steps, more text, or \
          `dropout`"
     ))
 }

@@ -32,7 +32,8 @@ pub(crate) fn cache(arguments: &CacheArguments) -> anyhow::Result<()> {
         for folder in &cleared.busy {
             say(&format!("kept {}, which is being written", folder.display()));
         }
-        say(&format!("removed {} folders from {there}, {}", cleared.folders, sizes::bytes(cleared.bytes)));
+        let plural = if cleared.folders == 1 { "" } else { "s" };
+        say(&format!("removed {} folder{plural} from {there}, {}", cleared.folders, sizes::bytes(cleared.bytes)));
         return Ok(());
     }
     let entries = list(&cache).with_context(|| format!("cannot list the cache `{there}`"))?;

@@ -37,7 +37,11 @@ pub(crate) fn prune(arguments: &PruneArguments) -> anyhow::Result<()> {
     let pruned = prune_run(&path, arguments.keep.unwrap_or(Keep::All), arguments.weights_only)?;
     let Pruned { kept, removed, freed, linked } = &pruned;
     let what = if arguments.weights_only { "the weights of " } else { "" };
-    say(&format!("{}: kept {what}{}; removed {}", path.display(), steps(kept), steps(removed)));
+    let removed = match removed.as_slice() {
+        [] if arguments.weights_only && *freed > 0 => "the state of training".to_owned(),
+        removed => steps(removed),
+    };
+    say(&format!("{}: kept {what}{}; removed {removed}", path.display(), steps(kept)));
     let elsewhere = match linked {
         0 => String::new(),
         linked => format!("; {} stay on the disk, where files have other names (hard links)", sizes::bytes(*linked)),

@@ -1,5 +1,6 @@
 //! `kiln rm RUN...`: removes runs and sweeps.
 
+use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -37,21 +38,36 @@ pub(crate) fn rm(arguments: &RmArguments) -> anyhow::Result<()> {
     }
     let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
     if !arguments.yes && !can_ask {
-        return Err(UsageError("there is no terminal to ask on; remove without a question by `--yes`".into()).into());
+        return Err(UsageError("there is no terminal to ask on; `--yes` removes without asking".into()).into());
     }
     for path in &paths {
         if !arguments.yes && !confirmed(path)? {
             say(&format!("kept {}", path.display()));
             continue;
         }
+        let name = name_of(path);
         let bytes = remove(path)?;
-        say(&format!("removed {}, {}", path.display(), sizes::bytes(bytes)));
+        say(&format!("removed {name}, {}", sizes::bytes(bytes)));
     }
     Ok(())
 }
 
-/// Makes sure that there is a run or a sweep which nobody trains.
+/// What is about to be removed: a path, and what it leads to if it is a link.
+fn name_of(path: &Path) -> String {
+    let whole: PathBuf = path.components().collect();
+    let there = whole.display();
+    match (fs::read_link(&whole), fs::canonicalize(&whole)) {
+        (Ok(_), Ok(target)) => format!("{there} and {}, which it is a link to", target.display()),
+        (Ok(target), Err(_)) => format!("{there}, a link to {}, which isn't there", target.display()),
+        _ => there.to_string(),
+    }
+}
+
+/// Makes sure that there is a run or a sweep which nobody trains, or a link that leads nowhere.
 fn make_sure(path: &Path) -> anyhow::Result<()> {
+    if path.is_symlink() && !path.exists() {
+        return Ok(());
+    }
     if !layout::is_run(path) && !layout::is_sweep(path) {
         return Err(StorageError::NotARun { path: path.to_path_buf() }.into());
     }
@@ -61,7 +77,7 @@ fn make_sure(path: &Path) -> anyhow::Result<()> {
 fn confirmed(path: &Path) -> anyhow::Result<bool> {
     let size = RunSurvey::of(path).map_or_else(|_| String::new(), |survey| format!(", {}", sizes::bytes(survey.bytes)));
     let mut stderr = io::stderr().lock();
-    write!(stderr, "remove {}{size}? [y/N] ", path.display())?;
+    write!(stderr, "remove {}{size}? [y/N] ", name_of(path))?;
     stderr.flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;

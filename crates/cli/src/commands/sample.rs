@@ -15,7 +15,9 @@ use serde::Serialize;
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
 use crate::report;
+use crate::runs;
 use crate::terminal::say;
+use crate::usage::at_least_one;
 
 const PROMPT_HEADING: &str = "Prompt";
 const SAMPLER_HEADING: &str = "Choice of tokens";
@@ -57,10 +59,10 @@ pub(crate) struct SampleArguments {
     interactive: bool,
 
     /// How many texts to write, each with the next seed; `---` separates them, and `--json` prints one object a line
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = at_least_one())]
     count: u64,
 
-    /// Most tokens to write after the prompt
+    /// The most tokens to write after the prompt
     #[arg(
         short = 'n', long, value_name = "N", default_value_t = 500, value_parser = count, allow_negative_numbers = true
     )]
@@ -93,7 +95,7 @@ pub(crate) struct SampleArguments {
     #[arg(long, value_name = "R", help_heading = SAMPLER_HEADING, allow_negative_numbers = true)]
     repetition_penalty: Option<f32>,
 
-    /// The same seed writes the same text, another one another text
+    /// The same seed writes the same text, another seed writes another text
     #[arg(
         short, long, value_name = "N", help_heading = SAMPLER_HEADING,
         default_value_t = SamplerConfig::default().seed, value_parser = seed, allow_negative_numbers = true
@@ -153,7 +155,9 @@ struct Sample<'a> {
 pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let mut request = request(arguments)?;
     let chosen = arguments.device.choose()?;
-    let saved = SavedModel::open(&arguments.runs.find(&arguments.run)?, arguments.checkpoint, &chosen.device)?;
+    let path = arguments.runs.find(&arguments.run)?;
+    runs::refuse_no_model(&path, "sample")?;
+    let saved = SavedModel::open(&path, arguments.checkpoint, &chosen.device)?;
     request.start.clone_from(&saved.start);
     request.end.clone_from(&saved.end);
     if let Some(warning) = &saved.warning {
@@ -316,7 +320,7 @@ fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
         return Err(UsageError(lines.join("\n")).into());
     }
     if arguments.stop.iter().any(String::is_empty) {
-        return Err(UsageError("--stop must not be empty: every text contains the empty one".into()).into());
+        return Err(UsageError("--stop must not be empty: it would stop before the first token".into()).into());
     }
     let prompt = prompt(arguments)?;
     Ok(Request {
@@ -392,6 +396,6 @@ impl Speed {
         let first = self.first.map_or(0.0, |first| (first - self.started).as_secs_f64());
         let rate = self.tokens_per_second().map_or(String::new(), |rate| format!(", then {rate:.0} tokens/s"));
         let plural = if self.tokens == 1 { "" } else { "s" };
-        format!("{} token{plural}, the first after {first:.2} s{rate}; ended by {finish}", self.tokens)
+        format!("{} token{plural}, the first after {first:.2} s{rate}; stopped by {finish}", self.tokens)
     }
 }

@@ -12,7 +12,6 @@ use kiln_settings::Override;
 use kiln_storage::layout::{self, METRICS_FILE};
 use kiln_storage::steps;
 use kiln_training::config::Config;
-use kiln_training::estimate::Estimate;
 use kiln_training::learning::{self, Outcome, Session, Stop};
 use kiln_training::misleading::{TextNumbers, misleading, unreadable_prompts};
 use kiln_training::run::{Metrics, RunFolder};
@@ -20,7 +19,7 @@ use kiln_training::run::{Metrics, RunFolder};
 use super::new;
 use crate::arguments::{ConfigArguments, DeviceArguments, NoInput, RunsArguments, is_text, overriding};
 use crate::commands::resume_sweep;
-use crate::device::{Chosen, DeviceError};
+use crate::device::Chosen;
 use crate::exit::{Exit, UsageError};
 use crate::runs;
 use crate::screen::{Facts, State};
@@ -92,6 +91,7 @@ pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
     if is_text(&arguments.config.config) {
         return train_on(&arguments.config.config, arguments);
     }
+    runs::refuse_run_as_config(&arguments.config.config, &arguments.runs)?;
     NoInput::check(&arguments.config.config)?;
     let config = arguments.config.open()?;
     let folder = arguments.runs.folder();
@@ -106,6 +106,7 @@ fn train_on(text: &Path, arguments: &TrainArguments) -> anyhow::Result<Exit> {
         return Err(UsageError(format!("--resume: {} {words}", text.display())).into());
     }
     let path = runs::new_path(&arguments.runs.folder(), text, arguments.run.as_deref())?;
+    new::check_settings(&arguments.config.overrides)?;
     let chosen = arguments.training.device.open()?;
     let file = runs::config_beside(&path);
     new::write_for(&file, text, &chosen)?;
@@ -117,11 +118,11 @@ fn train_on(text: &Path, arguments: &TrainArguments) -> anyhow::Result<Exit> {
 pub(crate) fn resume(arguments: &ResumeArguments) -> anyhow::Result<Exit> {
     let path = arguments.runs.find(&arguments.run)?;
     if layout::is_sweep(&path) {
-        if !arguments.overrides.is_empty() || arguments.training.stop_after.is_some() {
-            let words = "is a sweep, which resumes as it is, without --set and --stop-after";
+        if arguments.training.stop_after.is_some() {
+            let words = "is a sweep, whose runs differ in how far they are; resume it without --stop-after";
             return Err(UsageError(format!("{} {words}", path.display())).into());
         }
-        return resume_sweep(&path, &arguments.training.device);
+        return resume_sweep(&path, &arguments.overrides, &arguments.training.device);
     }
     runs::make_sure_of_a_run(&path)?;
     let config = runs::own_config(&path, &arguments.overrides)?;
@@ -146,7 +147,7 @@ fn run(
     };
     // The floor is that of the whole validation split: a loss on a part of it is not comparable.
     let floor = data.floor.filter(|_| config.run.evaluate_fraction == 1.0);
-    check_memory(config, &data, &chosen)?;
+    runs::check_memory(config, &data, &chosen)?;
     if resume && steps(run_path)?.is_empty() {
         say(&format!("warning: `{}` has no checkpoint to resume from; training starts anew", run_path.display()));
     }
@@ -222,17 +223,17 @@ impl End<'_> {
         if outcome.stop == Stop::Early {
             say("ended early: the validation loss did not become better for `run.patience` evaluations");
         }
-        let (step, saving) = (outcome.step, outcome.saving.as_secs_f64());
+        let step = outcome.step;
         if self.resumed_at == Some(step) {
             say(&format!("there was nothing left to do: all {step} steps had been made"));
             say(&format!("train on:         kiln resume {run} --set run.steps={}", step.saturating_mul(2)));
         } else {
-            let time = duration(self.seconds);
+            let [time, saving] = [self.seconds, outcome.saving.as_secs_f64()].map(precise);
             let steps = match self.resumed_at {
                 Some(resumed_at) => format!("steps {} to {step}", resumed_at + 1),
                 None => format!("{step} steps"),
             };
-            say(&format!("done: {steps} in {time}, of which {saving:.2} s stood still for saving"));
+            say(&format!("done: {steps} in {time}; saving took {saving}"));
         }
         if let Some(evaluation) = &outcome.evaluation {
             let mut line = format!(
@@ -243,10 +244,28 @@ impl End<'_> {
                 line.push_str(&format!("\n{}", floor_words(evaluation.nats_per_character, &floor)));
             }
             say(&line);
+            self.say_best(evaluation.loss);
         }
         say(&format!("sample from it:   kiln sample {run}"));
         say(&format!("evaluate it:      kiln eval {run}"));
     }
+}
+
+impl End<'_> {
+    /// The best evaluation where it isn't the last: `kiln sample` and `kiln eval` take its checkpoint.
+    fn say_best(&self, last: f64) {
+        let Ok(metrics) = Metrics::read(&self.run.join(METRICS_FILE)) else { return };
+        let best = metrics.evaluations.iter().min_by(|left, right| left.valid_loss.total_cmp(&right.valid_loss));
+        if let Some(best) = best.filter(|best| best.valid_loss < last) {
+            let (loss, step) = (best.valid_loss, best.step);
+            say(&format!("best was {loss:.4} after step {step}, whose checkpoint the commands below take"));
+        }
+    }
+}
+
+/// A time, below ten seconds with its hundredths: a part of it must not look longer than all of it.
+fn precise(seconds: f64) -> String {
+    if seconds < 10.0 { format!("{seconds:.2} s") } else { duration(seconds) }
 }
 
 /// What is known of a run before training begins: what is trained, on what, and what was logged before it was resumed.
@@ -273,23 +292,6 @@ fn known(
         state.recall(&Metrics::read(&run.join(METRICS_FILE))?, step);
     }
     Ok(state)
-}
-
-/// Warns where the device's memory is less than what training is estimated to need: the system ends a process that
-/// takes too much, and others with it.
-///
-/// # Errors
-/// Where it is certainly too small.
-fn check_memory(config: &Config, data: &PreparedData, chosen: &Chosen) -> Result<(), DeviceError> {
-    let needed = Estimate::new(config, data.tokenizer.vocabulary_size()).memory;
-    match chosen.shortage(&needed, config.run.batch) {
-        Some(shortage) if shortage.is_certain => Err(DeviceError::TooSmall(shortage.words)),
-        Some(shortage) => {
-            say(&format!("warning: {}", shortage.words));
-            Ok(())
-        }
-        None => Ok(()),
-    }
 }
 
 /// Warns of what will make losses mean less than they seem to.

@@ -8,9 +8,13 @@ use crate::sizes::bytes;
 pub(crate) struct Shortage {
     /// How much is missing, and what helps.
     pub(crate) words: String,
-    /// Whether weights, gradients and optimizer alone are too large, whose sizes are exact.
+    /// Whether training cannot work: weights, gradients and optimizer alone, whose sizes are exact, are too large; or
+    /// all of it, which is estimated, is more than [`SURELY_TOO_MUCH`] times the memory.
     pub(crate) is_certain: bool,
 }
+
+/// By this factor an estimate is above what there is when it can be trusted: it was never off by as much.
+const SURELY_TOO_MUCH: u64 = 2;
 
 /// What training that needs `needed` for batches of `batch` windows lacks of `memory` bytes, that `place` has.
 pub(super) fn shortage(place: &str, memory: u64, needed: &MemoryEstimate, batch: usize) -> Option<Shortage> {
@@ -33,5 +37,6 @@ pub(super) fn shortage(place: &str, memory: u64, needed: &MemoryEstimate, batch:
             bytes(needed.total())
         )
     };
-    Some(Shortage { words, is_certain: for_weights > memory })
+    let is_certain = for_weights > memory || needed.total() > memory.saturating_mul(SURELY_TOO_MUCH);
+    Some(Shortage { words, is_certain })
 }

@@ -40,6 +40,14 @@ fn what_helps_against_a_lack_of_memory_is_what_takes_it() {
     assert!(is_certain && words.contains("train a smaller model") && !words.contains("batch"), "{words}");
 }
 
+/// 400 bytes for the model and 1000 for each of 600 windows: 600,400 bytes.
+#[test]
+fn an_estimate_above_twice_the_memory_is_refused() {
+    let needed = MemoryEstimate { weights: 100, gradients: 100, optimizer: 200, average: 0, activations: 600_000 };
+    let is_certain = |memory| shortage("this machine", memory, &needed, 600).map(|shortage| shortage.is_certain);
+    assert_eq!([600_400, 600_399, 300_200, 300_199].map(is_certain), [None, Some(false), Some(false), Some(true)]);
+}
+
 fn listing(gpus: Vec<DeviceEntry>) -> Listing {
     let mut listing = Listing::processors_only();
     listing.entries.extend(gpus);

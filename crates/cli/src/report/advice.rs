@@ -130,18 +130,13 @@ fn of_other_text(error: &OtherText) -> String {
     let help = match error {
         OtherText::Changed { .. } => "restore the text, or name the one to measure on with `--data FILE`",
         OtherText::Gone { .. } => {
-            "its configuration names the text relative to the folder you are in: go to the folder that it was trained \
+            "its configuration names the text relative to the current folder: go to the folder that it was trained \
              in, or name a text with `--data FILE`"
-        }
-        OtherText::Moved { run, key, .. } if is_sweep(run) => {
-            return format!("put it back, or write its new place as `{key}` into `{}`", run.join(SWEEP_FILE).display());
         }
         OtherText::Moved { run, key, files, .. } => {
             let path = quoted(&run.to_string_lossy());
             let value = if *files > 1 { format!("'{key}=[\"FILE\", \"FILE\"]'") } else { format!("{key}=FILE") };
-            return format!(
-                "name its new place: `kiln resume {path} --set {value}`, relative to the folder you are in"
-            );
+            return format!("name its new place: `kiln resume {path} --set {value}`, relative to the current folder");
         }
         OtherText::Tokenizer { run, .. } => {
             let path = quoted(&run.to_string_lossy());
@@ -224,8 +219,8 @@ mod tests {
     fn a_run_that_exists_is_offered_to_be_resumed() {
         let exists = FolderError::Exists { path: "runs/x".into() };
         assert_eq!(exists.to_string(), "the run `runs/x` exists already");
-        let expected = "error: the run `runs/x` exists already; resume it by `kiln resume runs/x`, or give another \
-                        name by `--run NAME`\n";
+        let expected = "error: the run `runs/x` exists already; `kiln resume runs/x` resumes it, and `--run NAME` \
+                        gives the new one another name\n";
         assert_eq!(rendered(exists), expected);
         let exists = FolderError::Exists { path: "runs/x".into() };
         assert!(!rendered(CheckpointError::from(exists)).contains("help"));

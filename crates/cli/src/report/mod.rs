@@ -103,7 +103,7 @@ fn words(error: &(dyn std::error::Error + 'static)) -> String {
     match error.downcast_ref() {
         Some(FolderError::Exists { path }) => {
             let path = quoted(&path.to_string_lossy());
-            format!("{error}; resume it by `kiln resume {path}`, or give another name by `--run NAME`")
+            format!("{error}; `kiln resume {path}` resumes it, and `--run NAME` gives the new one another name")
         }
         _ => error.to_string(),
     }

@@ -15,7 +15,7 @@ use crate::LabError;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CsvConfig {
-    /// The file, relative to the folder where `kiln` is started.
+    /// The file, looked for beside the experiment first, then in the folder where `kiln` is started.
     pub path: String,
     /// The column of the target; all others are features. Default: the last column.
     #[serde(default, skip_serializing_if = "Option::is_none")]

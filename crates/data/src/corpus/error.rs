@@ -153,7 +153,7 @@ fn about_place(path: &str, looked_in: &[PathBuf]) -> String {
     let mut places: Vec<String> = looked_in.iter().map(|folder| folder.display().to_string()).collect();
     places.dedup();
     let first = if places.len() > 1 { "beside the configuration, in " } else { "in " };
-    format!("; it was looked for {first}{}", places.join(", and in the folder you are in, "))
+    format!("; it was looked for {first}{}", places.join(", and in the current folder, "))
 }
 
 /// A folder may have brackets in its name, which in a pattern stand for one of several characters.

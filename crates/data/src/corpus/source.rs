@@ -129,7 +129,7 @@ impl Corpus {
                     Some(_) => "choose more of them, or `validation-fraction` instead",
                 }
             ),
-            Cut::Files(_) => "what is named for it holds no text that is not named for the other, too".to_owned(),
+            Cut::Files(_) => "every file that is named for it is named for the other one too".to_owned(),
         };
         Err(CorpusError::EmptySplit { split, why })
     }

@@ -23,7 +23,7 @@ pub struct Request {
     pub start: Vec<u32>,
     /// Tokens that end the text, beside the end token of the tokenizer.
     pub end: Vec<u32>,
-    /// Most tokens to write, not counting the prompt.
+    /// The most tokens to write, not counting the prompt.
     pub max_tokens: usize,
     /// Texts that end the writing; they are not part of what is written. None may be empty.
     pub stop: Vec<String>,

@@ -61,8 +61,7 @@ impl SavedModel {
         let path = folder.join(WEIGHTS_FILE);
         let mut source = open_tensors(&path, Links::Refused)?;
         let (model, tokenizer, description) = build(folder, folder, &mut source, device)?;
-        let warning =
-            format!("`{}` has no `{MANIFEST_FILE}`, so nobody can tell whether it is whole", folder.display());
+        let warning = format!("`{}` has no `{MANIFEST_FILE}`, so it can't be checked for damage", folder.display());
         let (folder, warning) = (folder.to_path_buf(), Some(warning));
         let run = folder.clone();
         Ok(Self { model, tokenizer, description, folder, run, start: Vec::new(), end: Vec::new(), step: None, warning })

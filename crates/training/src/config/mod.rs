@@ -35,3 +35,4 @@ pub use differences::{Difference, differences};
 pub use run::{DEFAULT_PROMPT, DocumentState, OnSaveError, Precision, RunConfig};
 pub use sections::Config;
 pub use sweep::{Entrant, ONE_RUN, Search, Sweep, SweepRun, SweepSettings};
+pub use words::explain as explain_word;

@@ -26,6 +26,15 @@ impl Config {
         read_with(source, overrides, &HINTS, Self::validate)
     }
 
+    /// Whether keys set on the command line are keys of a configuration like this one, with values of their kinds. The
+    /// rules that hold between keys are not checked: another configuration may have other values beside them.
+    ///
+    /// # Errors
+    /// Every key that is unknown, and every value that is of another kind.
+    pub fn check_kinds(like: &Source, overrides: &[Override]) -> Result<(), ConfigErrors> {
+        read_with(like, overrides, &HINTS, |_: &Self| Vec::new()).map(|_| ())
+    }
+
     /// The tables of a configuration that keys set on the command line replace by another one of the same choice.
     pub fn replaced(source: &Source, overrides: &[Override]) -> Vec<Replaced> {
         replaced::<Self>(source, overrides, &HINTS)

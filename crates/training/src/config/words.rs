@@ -48,7 +48,7 @@ pub(super) const WORDS: [(&str, &str, &str); 34] = [
 ];
 
 /// What an unknown key is called here, if it is one of those words.
-pub(super) fn explain(key: &str) -> Option<String> {
+pub fn explain(key: &str) -> Option<String> {
     let key = key.to_lowercase().replace('-', "_");
     let (word, here, more) = WORDS.iter().find(|(word, ..)| *word == key)?;
     let more = if more.is_empty() { String::new() } else { format!("; {more}") };

@@ -29,7 +29,7 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// A folder that is to be removed and holds something that Kiln did not put there.
-    #[error("`{}` is no file of a run, so `{}` is not removed", inside.display(), path.display())]
+    #[error("`{}` doesn't belong to a run, so `{}` is not removed", inside.display(), path.display())]
     NotOurs {
         /// The folder that was to be removed.
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum CheckpointError {
     #[error(transparent)]
     Folder(Box<FolderError>),
     /// The checkpoint was reduced to its weights.
-    #[error("`{}` holds weights alone, without the state of the optimizer, so training cannot resume from it",
+    #[error("`{}` has only weights, without the state of the optimizer, so training cannot resume from it",
             folder.display())]
     WeightsOnly {
         /// The checkpoint folder.

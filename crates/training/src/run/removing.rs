@@ -167,12 +167,21 @@ fn identity(path: &Path, _metadata: &fs::Metadata) -> (String, u64) {
     (path.to_string_lossy().into_owned(), 1)
 }
 
-/// Removes the folder of a run or a sweep, which loses its name first; gives the bytes that it had. Nothing is removed
-/// where a run in it is being trained, or where it holds something that no run has.
+/// Removes the folder of a run or a sweep, which loses its name first, and the link to it if the path is one; gives the
+/// bytes that it had. Of a link that leads nowhere the link is all there is. Nothing is removed where a run in it is
+/// being trained, or where it holds something that no run has.
 ///
 /// # Errors
 /// It isn't a run, or it is one of those; else what the system says.
 pub fn remove(path: &Path) -> Result<u64, FolderError> {
+    // With a slash at its end a link is the folder that it leads to.
+    let link = Some(path.components().collect::<PathBuf>()).filter(|path| path.is_symlink());
+    let remove_link =
+        || link.as_ref().map_or(Ok(()), |link| fs::remove_file(link).map_err(StorageError::io("remove", link)));
+    if link.as_ref().is_some_and(|link| !link.exists()) {
+        remove_link()?;
+        return Ok(0);
+    }
     // The last part of `.` or of a link is not the name that the folder has.
     let path = fs::canonicalize(path).map_err(StorageError::io("find", path))?;
     let runs = runs_in(&path)?;
@@ -182,6 +191,7 @@ pub fn remove(path: &Path) -> Result<u64, FolderError> {
     let _locks = runs.iter().map(|run| lock(run)).collect::<Result<Vec<_>, _>>()?;
     let (bytes, _) = measure(&path);
     remove_folder_atomically(&DiskFiles, &path)?;
+    remove_link()?;
     Ok(bytes)
 }
 

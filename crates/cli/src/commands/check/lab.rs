@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use annotate_snippets::normalize_untrusted_str;
+use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
-use kiln_convergence::data::DataConfig;
+use kiln_convergence::data::{DataConfig, Targets};
 use kiln_convergence::problem::ProblemConfig;
-use kiln_convergence::{CurveConfig, Experiment};
+use kiln_convergence::{CurveConfig, Experiment, LabError};
 use kiln_settings::Override;
 use serde::Serialize;
 
@@ -52,6 +53,9 @@ impl LabReport {
     /// Every mistake of the file, or that of the first of its experiments which has one.
     pub(super) fn of(path: &Path, overrides: &[Override]) -> anyhow::Result<Self> {
         let (title, experiments) = experiments(path, overrides)?;
+        for (name, experiment) in &experiments {
+            read_data(experiment).with_context(|| format!("{name}.toml"))?;
+        }
         let experiments: Vec<ExperimentReport> =
             experiments.into_iter().map(|(name, experiment)| ExperimentReport::of(name, &experiment)).collect();
         let memory: Option<Vec<u64>> = experiments.iter().map(|experiment| experiment.memory_bytes).collect();
@@ -114,6 +118,23 @@ impl ExperimentReport {
             memory_bytes: at_work.map(|bytes| recorded.saturating_add(bytes.into_iter().max().unwrap_or(0))),
         }
     }
+}
+
+/// Reads the data files of an experiment, as its run would.
+fn read_data(experiment: &Experiment) -> Result<(), LabError> {
+    let of_curves = experiment.curves.iter().filter_map(|curve| curve.problem.as_ref());
+    for problem in experiment.problem.iter().chain(of_curves) {
+        let (data, targets) = match problem {
+            ProblemConfig::Quadratic(_) => continue,
+            ProblemConfig::LinearRegression(config) => (&config.data, Targets::Numbers),
+            ProblemConfig::LogisticRegression(config) => (&config.data, Targets::Classes),
+            ProblemConfig::NeuralNetwork(config) => (&config.data, Targets::Numbers),
+        };
+        if matches!(data, DataConfig::Csv(_)) {
+            data.samples(targets, experiment.seed)?;
+        }
+    }
+    Ok(())
 }
 
 /// The bytes that the repeats of a curve work with; nothing where the sizes are in a file of data.

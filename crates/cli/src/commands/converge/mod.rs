@@ -17,6 +17,8 @@ use std::time::Instant;
 use anyhow::Context;
 use burn::train::Interrupter;
 use clap::Args;
+use kiln_convergence::data::DataConfig;
+use kiln_convergence::problem::ProblemConfig;
 use kiln_convergence::{Arithmetic, CurveConfig, CurveOutcome, Experiment, LabError, LabFile, Lecture, Verdict};
 use kiln_settings::{ConfigFileError, Override, read_source};
 use kiln_storage::layout::{CONFIG_FILE, SWEEP_FILE};
@@ -32,6 +34,9 @@ use crate::terminal::{progress_bar, say};
 
 /// Arguments of `kiln converge`.
 #[derive(Debug, Args)]
+#[command(mut_arg("overrides", |argument| {
+    argument.help("Set a key of the experiment, for example `--set steps=1000`; may be repeated")
+}))]
 pub(crate) struct ConvergeArguments {
     #[command(flatten)]
     config: ConfigArguments,
@@ -61,10 +66,16 @@ pub(crate) fn converge(arguments: &ConvergeArguments) -> anyhow::Result<Exit> {
         let folder = folder.display();
         return Err(UsageError(format!("{folder} is the folder of a run or a sweep; name another by --output")).into());
     }
+    let is_new = !folder.exists();
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
-    let made = make(experiments, &arithmetic, &folder, &interrupter)?;
+    let made = make(experiments, &arithmetic, &folder, &interrupter).inspect_err(|_| {
+        if is_new {
+            // One with something in it stays.
+            let _ = std::fs::remove_dir(&folder);
+        }
+    })?;
     files::write_report(&folder, &title, &made)?;
     say(&format!("report:  {}", folder.join(files::REPORT).display()));
     if interrupter.should_stop() {
@@ -84,7 +95,12 @@ pub(crate) fn converge(arguments: &ConvergeArguments) -> anyhow::Result<Exit> {
 /// When it, or the file of one of its experiments, cannot be read, is wrong, or is of another kind.
 pub(crate) fn experiments(path: &Path, overrides: &[Override]) -> anyhow::Result<(String, Vec<(String, Experiment)>)> {
     Ok(match open(path, overrides)? {
-        LabFile::Experiment(experiment) => (experiment.title.clone(), vec![(stem(path), *experiment)]),
+        LabFile::Experiment(mut experiment) => {
+            if !overrides.iter().any(|set| set.key.ends_with("csv.path")) {
+                look_beside(&mut experiment, path);
+            }
+            (experiment.title.clone(), vec![(stem(path), *experiment)])
+        }
         LabFile::Lecture(lecture) => (lecture.title.clone(), experiments_of(&lecture, path)?),
     })
 }
@@ -94,13 +110,36 @@ fn open(path: &Path, overrides: &[Override]) -> Result<LabFile, ConfigFileError>
     LabFile::open(path, overrides)
 }
 
+/// Takes data files that lie beside the file of the experiment from there; others are looked for in the current folder.
+fn look_beside(experiment: &mut Experiment, file: &Path) {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let of_curves = experiment.curves.iter_mut().filter_map(|curve| curve.problem.as_mut());
+    for problem in experiment.problem.iter_mut().chain(of_curves) {
+        let data = match problem {
+            ProblemConfig::Quadratic(_) => continue,
+            ProblemConfig::LinearRegression(config) => &mut config.data,
+            ProblemConfig::LogisticRegression(config) => &mut config.data,
+            ProblemConfig::NeuralNetwork(config) => &mut config.data,
+        };
+        if let DataConfig::Csv(csv) = data {
+            let beside = folder.join(&csv.path);
+            if beside.exists() {
+                csv.path = beside.to_string_lossy().into_owned();
+            }
+        }
+    }
+}
+
 /// The experiments of a lecture, in its order.
 fn experiments_of(lecture: &Lecture, path: &Path) -> anyhow::Result<Vec<(String, Experiment)>> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let of_file = |file: &String| -> anyhow::Result<(String, Experiment)> {
         let path = folder.join(file);
         match open(&path, &[])? {
-            LabFile::Experiment(experiment) => Ok((stem(&path), *experiment)),
+            LabFile::Experiment(mut experiment) => {
+                look_beside(&mut experiment, &path);
+                Ok((stem(&path), *experiment))
+            }
             LabFile::Lecture(_) => {
                 Err(UsageError(format!("{} is a list of experiments itself; name experiments", path.display())).into())
             }

@@ -95,7 +95,7 @@ fn variance(made: &Made, known: &Constants) -> String {
     let range = if least < most { format!("{} to {}", number(least), number(most)) } else { number(most) };
     let mut text = format!(
         "sigma² = {range} (an estimate: the largest met on the paths of each curve, looked at every {} updates, \
-         which its bound takes; a bound of the very paths that it is compared with can hardly be broken)",
+         which its bound takes; since it was measured on these paths, the bound can hardly fail on them)",
         made.experiment.validate_every
     );
     let (at_minimum, largest) = (number(known.noise_at_minimum), number(known.sample_smoothness));

@@ -16,7 +16,7 @@ use kiln_training::evaluation::{Evaluation, evaluate, token_losses};
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
-use crate::runs::own_config;
+use crate::runs::{own_config, refuse_no_model};
 use crate::terminal::{progress_bar, say};
 use crate::training_data;
 use crate::training_display::floor_words;
@@ -73,9 +73,21 @@ struct Judge<'a> {
 /// `kiln eval`.
 pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     let chosen = arguments.device.choose()?;
-    let saved = SavedModel::open(&arguments.runs.find(&arguments.run)?, arguments.checkpoint, &chosen.device)?;
+    let path = arguments.runs.find(&arguments.run)?;
+    refuse_no_model(&path, "eval")?;
+    let saved = SavedModel::open(&path, arguments.checkpoint, &chosen.device)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
+    }
+    if let Some(step) = saved.step {
+        // A checkpoint that was given by its folder is no one's best.
+        let is_chosen = saved.folder != path && saved.warning.is_none();
+        let which = match arguments.checkpoint {
+            Which::Best if is_chosen => "the best, ",
+            Which::Last if is_chosen => "the last, ",
+            _ => "",
+        };
+        say(&format!("checkpoint: {} ({which}step {step})", saved.folder.display()));
     }
     let judge = Judge::new(&saved, arguments)?;
     let files: Vec<&PathBuf> = arguments.files.iter().chain(&arguments.data).collect();
@@ -112,9 +124,7 @@ fn texts(judge: &Judge<'_>, files: &[&PathBuf]) -> anyhow::Result<Vec<Text>> {
     let tokenizer = &judge.saved.tokenizer;
     if files.is_empty() {
         let config = judge.config.as_ref().ok_or_else(|| {
-            UsageError(
-                "these weights stand alone, without the configuration of a run; name a text to measure on".into(),
-            )
+            UsageError("these weights come without the configuration of a run; name a text to measure on".into())
         })?;
         let (file, floor) = training_data::validation_split(&judge.saved.run, config, tokenizer)?;
         return Ok(vec![("the validation split".to_owned(), file, floor)]);
@@ -130,7 +140,9 @@ fn texts(judge: &Judge<'_>, files: &[&PathBuf]) -> anyhow::Result<Vec<Text>> {
 
 impl<'a> Judge<'a> {
     fn new(saved: &'a SavedModel, arguments: &EvalArguments) -> anyhow::Result<Self> {
-        let is_alone = saved.step.is_none() && !saved.run.join(CONFIG_FILE).exists();
+        // Weights, or a whole checkpoint, copied out of their run with the tokenizer beside them.
+        let is_out_of_a_run = saved.step.is_none() || saved.run == saved.folder;
+        let is_alone = is_out_of_a_run && !saved.run.join(CONFIG_FILE).exists();
         let config = (!is_alone).then(|| own_config(&saved.run, &[])).transpose()?;
         Ok(Self { saved, config, streams: arguments.streams.map(|streams| streams as usize) })
     }

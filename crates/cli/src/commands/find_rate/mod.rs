@@ -83,6 +83,7 @@ pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
     let picture = arguments.output.clone().map(Picture::named).transpose()?;
     let chosen = arguments.device.open()?;
     let data = training_data::prepare(&config)?;
+    runs::check_memory(&config, &data, &chosen)?;
     let test = RateTest {
         config: &config,
         model: runs::first_model(&config, &data, &chosen),
@@ -144,7 +145,7 @@ fn show(
     if let Some(best) = trials::best(&report.trials) {
         let steps = arguments.verify.unwrap_or_default();
         stdout.write_all(words::trial_words(&report.trials, best, steps).as_bytes())?;
-        if let Some(beyond) = words::beyond(&arguments.config.config, config, &report.trials, best) {
+        if let Some(beyond) = words::beyond(&arguments.config, config, &report.trials, best) {
             stdout.write_all(beyond.as_bytes())?;
         }
     } else if !report.trials.is_empty() {

@@ -1,14 +1,15 @@
 //! What was found, in words, and what to type.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use kiln_optimization::schedules::ScheduleConfig;
+use kiln_settings::Override;
 use kiln_training::config::Config;
 use kiln_training::learning::{RateFindings, RatePoint, RateRange, RateStop};
 
 use super::FindRateArguments;
 use super::trials::Trial;
+use crate::arguments::ConfigArguments;
 use crate::runs::quoted;
 
 /// About how many lines the table has.
@@ -40,11 +41,11 @@ pub(super) fn words(range: RateRange, findings: &RateFindings) -> String {
             format!("diverged     {rate:.2e}, after which the loss was no number")
         }
         RateStop::NotFinite { rate: None } => "diverged     before the first update: the loss is no number".to_string(),
-        RateStop::LastRate => format!("diverged     nowhere up to {:.2e}", range.to()),
+        RateStop::LastRate => format!("diverged     at no rate up to {:.2e}", range.to()),
         RateStop::Interrupted => "stopped before the last rate".to_string(),
     });
     if let Some(lowest) = findings.lowest {
-        lines.push(format!("lowest loss  {lowest:.2e}"));
+        lines.push(format!("lowest at    {lowest:.2e}"));
     }
     if let Some(steepest) = findings.steepest {
         lines.push(format!("steepest     {steepest:.2e}, where the loss falls fastest"));
@@ -80,22 +81,34 @@ pub(super) fn trial_words(trials: &[Trial], best: &Trial, steps: u64) -> String 
 }
 
 /// What to say where the best rate is the highest or the lowest that was tried, so that one beyond it may be better.
-pub(super) fn beyond(file: &Path, config: &Config, trials: &[Trial], best: &Trial) -> Option<String> {
+pub(super) fn beyond(arguments: &ConfigArguments, config: &Config, trials: &[Trial], best: &Trial) -> Option<String> {
     let is_last = |beyond: fn(f64, f64) -> bool| !trials.iter().any(|trial| beyond(trial.rate, best.rate));
     let (end, other, factors) = match (is_last(|rate, best| rate > best), is_last(|rate, best| rate < best)) {
-        (true, false) => ("highest", "higher", [2.0, 4.0]),
-        (false, true) => ("lowest", "lower", [0.25, 0.5]),
+        (true, false) => ("highest", "higher", [1.0, 2.0, 4.0]),
+        (false, true) => ("lowest", "lower", [0.25, 0.5, 1.0]),
         _ => return None,
     };
-    let [first, second] = factors.map(|factor| settings(&config.schedule, config.run.steps, best.rate * factor));
-    let mut keys = first.into_iter().zip(second).filter(|((key, _), _)| !key.ends_with("final-rate"));
-    let ((key, first), (_, second)) = keys.next()?;
-    let file = quoted(&file.to_string_lossy());
-    let values = quoted(&format!("{key}={first},{second}"));
+    let of_rates = factors.map(|factor| settings(&config.schedule, config.run.steps, best.rate * factor));
+    let (tried, fixed): (Vec<_>, Vec<_>) = of_rates[0].iter().partition(|(key, _)| !is_final(key));
+    let (key, _) = tried.first()?;
+    let values: Vec<&str> =
+        of_rates.iter().flatten().filter(|(other, _)| other == key).map(|(_, value)| &**value).collect();
+    let values = values.join(",");
+    let values = if values.starts_with('[') { format!("[{values}]") } else { values };
+    // All are trained with one final rate: that of the lowest of them, which none of them starts below.
+    let mut set: Vec<String> = arguments.overrides.iter().map(Override::text).collect();
+    set.push(format!("{key}={values}"));
+    set.extend(fixed.iter().map(|(key, value)| format!("{key}={value}")));
+    let set: String = set.iter().map(|setting| format!(" --set {}", quoted(setting))).collect();
+    let file = quoted(&arguments.config.to_string_lossy());
     Some(format!(
-        "the best is the {end} rate that was tried, and a {other} one may be better still:\nkiln sweep {file} --set \
-         {values}\n"
+        "the best is the {end} rate that was tried, and a {other} one may be better still:\nkiln sweep {file}{set}\n"
     ))
+}
+
+/// Whether a key of a schedule holds the rate that it falls to.
+fn is_final(key: &str) -> bool {
+    key.ends_with(".final-rate") || key.ends_with(".minimum-rate")
 }
 
 /// What to type: to train with this rate, or to look further.
@@ -155,6 +168,7 @@ fn typed(rate: f64) -> String {
 mod tests {
     use kiln_optimization::schedules::{CosineConfig, PiecewiseConfig};
     use kiln_settings::Source;
+    use kiln_training::config::Sweep;
 
     use super::*;
 
@@ -174,19 +188,28 @@ mod tests {
         let text = "[data.builtin]\n[tokenizer.byte]\n[model.gru]\n[optimizer.adamw]\n[schedule.cosine]\nrate = 0.1\n\
                     final-rate = 0.01\n[run]\nsteps = 10\nbatch = 1\ncontext = 8\n";
         let config = Config::read(&Source::new("test", text), &[]).unwrap_or_else(|errors| panic!("{errors}"));
+        let overrides = vec![Override::parse("--set", "run.batch=2").expect("it is one")];
+        let arguments = ConfigArguments { config: "a b.toml".into(), overrides };
         let said = |losses: [Option<f64>; 3]| {
             let trials: Vec<Trial> =
                 [0.01, 0.02, 0.04].into_iter().zip(losses).map(|(rate, loss)| Trial { rate, loss }).collect();
             let best = super::super::trials::best(&trials).expect("one did not diverge");
-            beyond(Path::new("a b.toml"), &config, &trials, best)
+            beyond(&arguments, &config, &trials, best)
         };
         assert_eq!(said([Some(2.0), Some(1.0), Some(3.0)]), None);
         let highest = said([Some(3.0), Some(2.0), Some(1.0)]).expect("it is at an end");
         assert!(highest.contains("the highest rate that was tried, and a higher one"), "{highest}");
-        assert!(highest.ends_with("kiln sweep 'a b.toml' --set schedule.cosine.rate=8e-2,1.6e-1\n"), "{highest}");
+        assert!(highest.contains("\nkiln sweep 'a b.toml' --set run.batch=2 "), "{highest}");
+        let set = "--set schedule.cosine.rate=4e-2,8e-2,1.6e-1 --set schedule.cosine.final-rate=4e-3\n";
+        assert!(highest.ends_with(set), "{highest}");
         let lowest = said([Some(1.0), Some(2.0), None]).expect("it is at an end");
         assert!(lowest.contains("the lowest rate that was tried, and a lower one"), "{lowest}");
-        assert!(lowest.ends_with("--set schedule.cosine.rate=2.5e-3,5e-3\n"), "{lowest}");
+        let set = "--set schedule.cosine.rate=2.5e-3,5e-3,1e-2 --set schedule.cosine.final-rate=2.5e-4\n";
+        assert!(lowest.ends_with(set), "{lowest}");
+        // The sweep takes what is typed.
+        let typed = lowest.split(" --set ").skip(1).map(|set| Override::parse("--set", set.trim()).expect("it is one"));
+        let sweep = Sweep::read(&Source::new("test", text), &typed.collect::<Vec<_>>());
+        assert_eq!(sweep.unwrap_or_else(|errors| panic!("{errors}")).entrants.len(), 3);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::checkpoint::damage_words;
 use super::report::Report;
+use crate::runs::keeps_weights_only;
 use crate::sizes;
 use crate::training_display::grouped;
 
@@ -18,6 +19,8 @@ pub(super) struct RunReport {
     run: String,
     /// `training`, `done`, `stopped` or `damaged`.
     state: &'static str,
+    /// Whether no checkpoint has more than weights, so that training cannot resume.
+    weights_only: bool,
     /// The process that trains.
     process: Option<u32>,
     model: Option<ModelReport>,
@@ -81,6 +84,7 @@ pub(super) fn report(path: &Path) -> Result<RunReport, StorageError> {
     Ok(RunReport {
         run: path.display().to_string(),
         state,
+        weights_only: keeps_weights_only(path),
         process,
         model,
         step,
@@ -100,8 +104,9 @@ impl Report for RunReport {
     fn words(&self) -> String {
         let by = self.process.map(|process| format!(" now by process {process}")).unwrap_or_default();
         let steps = self.steps.map(|steps| format!(" of {}", grouped(steps))).unwrap_or_default();
+        let weights = if self.weights_only { ", weights only" } else { "" };
         let mut text = format!("run         {}, {}\n", self.run, sizes::bytes(self.bytes));
-        let _ = writeln!(text, "state       {}{by}, {}{steps} steps", self.state, grouped(self.step));
+        let _ = writeln!(text, "state       {}{by}, {}{steps} steps{weights}", self.state, grouped(self.step));
         if let Some(model) = &self.model {
             let count = model.parameters.map(|count| format!(", {} parameters", grouped(count))).unwrap_or_default();
             let size = model.vocabulary.map(|size| format!(", {} tokens", grouped(size as u64))).unwrap_or_default();

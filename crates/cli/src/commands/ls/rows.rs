@@ -12,12 +12,14 @@ use kiln_training::sweep::Diverged;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::runs::keeps_weights_only;
+
 /// A line of the list.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Row {
     /// The folder below the listed one.
     pub(super) name: String,
-    /// `run`, `sweep`, or `other` for a folder that is neither.
+    /// `run`, `sweep`, or `other` for a folder that is neither and a link that leads nowhere.
     pub(super) kind: &'static str,
     pub(super) model: Option<&'static str>,
     pub(super) parameters: Option<u64>,
@@ -35,6 +37,8 @@ pub(super) struct Row {
     pub(super) state: String,
     /// The process that trains.
     pub(super) process: Option<u32>,
+    /// Whether no checkpoint has more than weights, so that training cannot resume.
+    pub(super) weights_only: bool,
     /// What is wrong, all of it.
     pub(super) damage: Vec<String>,
     pub(super) bytes: u64,
@@ -68,6 +72,7 @@ impl Row {
         match (self.process, self.damage.as_slice()) {
             (Some(process), _) => format!("training now by process {process}"),
             (None, []) if self.state == "training" => "training now".to_owned(),
+            (None, []) if self.weights_only => format!("{}, weights only", self.state),
             (None, []) => self.state.clone(),
             (None, [damage]) => format!("{}: {damage}", self.state),
             (None, [damage, more @ ..]) => format!("{}: {damage}, and {} more", self.state, more.len()),
@@ -75,17 +80,21 @@ impl Row {
     }
 }
 
-/// The names of the folders in a folder, in alphabetical order.
+/// The names of the folders in a folder, and of links that lead nowhere, in alphabetical order.
 pub(super) fn folders(folder: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.path().is_dir() {
+        if entry.path().is_dir() || is_broken_link(&entry.path()) {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
     names.sort();
     Ok(names)
+}
+
+fn is_broken_link(path: &Path) -> bool {
+    path.is_symlink() && !path.exists()
 }
 
 /// The line of a run; of a sweep, and then those of its runs.
@@ -100,6 +109,11 @@ pub(super) fn rows(folder: &Path, name: &str) -> Vec<Row> {
 /// The line of a run.
 pub(super) fn run_row(path: &Path, name: &str) -> Row {
     let name = name.to_owned();
+    if is_broken_link(path) {
+        let target = fs::read_link(path).unwrap_or_default();
+        let state = format!("a link to {}, which isn't there", target.display());
+        return Row { name, kind: "other", state, ..Row::default() };
+    }
     let survey = match RunSurvey::of(path) {
         Ok(survey) => survey,
         Err(error) => {
@@ -135,6 +149,7 @@ pub(super) fn run_row(path: &Path, name: &str) -> Row {
         checkpoints: Some(survey.checkpoints.len()),
         state: state.to_owned(),
         process,
+        weights_only: keeps_weights_only(path),
         damage: survey.all_damage(),
         bytes,
         changed,

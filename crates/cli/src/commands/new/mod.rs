@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use kiln_settings::Source;
+use kiln_settings::{ConfigFileError, Override, Source};
 use kiln_training::config::Config;
 
 use self::ladder::Size;
@@ -107,6 +107,15 @@ pub(crate) fn new(arguments: &NewArguments) -> anyhow::Result<()> {
     }
     say(&format!("train it:         kiln train {file}"));
     Ok(())
+}
+
+/// Makes sure that what is set for a configuration which has yet to be written can be set in it, before sizes are timed.
+///
+/// # Errors
+/// What is mistyped.
+pub(crate) fn check_settings(overrides: &[Override]) -> Result<(), ConfigFileError> {
+    let like = Source::new("the new configuration", written::start(Family::Transformer));
+    Ok(Config::check_kinds(&like, overrides)?)
 }
 
 /// Writes the configuration for a text that is to be trained on at once, and says where.

@@ -133,7 +133,7 @@ fn model(plan: &Plan) -> String {
     let dropout = format!("{:?}", plan.dropout);
     let reason = "# 0.1 only where a model has more numbers than the text has tokens and reads it more than twelve \
                   times, so\n\
-                  # that it could learn it by heart.\n";
+                  # that it could memorize it.\n";
     match plan.family {
         Family::Transformer => format!(
             "# Rotary positions, RMS norms, normalised queries and keys and squared ReLU: 0.38 bits a byte better than \

@@ -15,7 +15,7 @@ use clap::Args;
 use kiln_settings::{ConfigErrors, ConfigFileError, MOST_BYTES, Override, read_source};
 use kiln_storage::layout::{CONFIG_FILE, SWEEP_FILE};
 use kiln_storage::{DiskFiles, write_file_atomically};
-use kiln_training::config::{ONE_RUN, RefusedChanges, Search, Sweep};
+use kiln_training::config::{Change, ONE_RUN, RefusedChanges, Search, Sweep};
 use kiln_training::run::FolderError;
 use kiln_training::sweep::Halving;
 
@@ -27,6 +27,7 @@ use crate::runs::{self, quoted};
 use crate::signals;
 use crate::terminal::say;
 use crate::training_display::grouped;
+use crate::usage::at_least_one;
 
 /// Arguments of both commands.
 #[derive(Debug, Args)]
@@ -35,7 +36,7 @@ struct SharedArguments {
     config: ConfigArguments,
 
     /// Train each entrant with N seeds, counted from the configuration's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     seeds: Option<u64>,
 
     #[command(flatten)]
@@ -48,7 +49,7 @@ struct SharedArguments {
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
 
-    /// Resume it: what is finished stays; entrants and seeds may be added
+    /// Resume it: finished runs are kept; entrants and seeds may be added
     #[arg(long)]
     resume: bool,
 }
@@ -69,7 +70,7 @@ pub(crate) struct SweepArguments {
     search: Option<String>,
 
     /// How many combinations to draw, with `--search random` or `halving`
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     trials: Option<u64>,
 
     /// With `--search halving`: one in N entrants survives each rung [default: 2]
@@ -123,7 +124,7 @@ fn start(arguments: &SharedArguments, options: &[(&str, &str, Option<String>)]) 
     let sweep = Sweep::read(&source, &overrides).map_err(|errors| with_words(errors, file))?;
     let sweep = sweep.look_beside(file, &overrides);
     let folder = runs::run_path(&arguments.runs.folder(), file, arguments.run.as_deref(), arguments.resume)?;
-    prepare_folder(&folder, &sweep, arguments.resume)?;
+    check_folder(&folder, &sweep, arguments.resume)?;
     run(&sweep, &folder, &arguments.device)
 }
 
@@ -141,35 +142,60 @@ fn with_words(errors: ConfigErrors, file: &Path) -> anyhow::Error {
     .into()
 }
 
-/// Resumes the sweep in a folder.
-pub(crate) fn resume_sweep(folder: &Path, device: &DeviceArguments) -> anyhow::Result<Exit> {
-    let sweep = Sweep::open(&folder.join(SWEEP_FILE), &[]).context("the sweep's own file is needed to resume it")?;
+/// The keys that name files, which may have been moved.
+const PLACES: [&str; 3] = ["data.file.paths", "data.validation-files", "tokenizer.file.path"];
+
+/// Resumes the sweep in a folder; where its files are now may be set.
+pub(crate) fn resume_sweep(folder: &Path, overrides: &[Override], device: &DeviceArguments) -> anyhow::Result<Exit> {
+    let is_place = |set: &Override| PLACES.contains(&set.key.as_str());
+    if let Some(other) = overrides.iter().find(|set| !is_place(set)) {
+        return Err(UsageError(format!(
+            "--set {}: {} is a sweep, whose runs were all trained alike: nothing may change but where its files are, \
+             for example `--set data.file.paths=FILE`",
+            other.text(),
+            folder.display()
+        ))
+        .into());
+    }
+    let file = folder.join(SWEEP_FILE);
+    let open = |overrides| Sweep::open(&file, overrides).context("the sweep's own file is needed to resume it");
+    let (before, sweep) = (open(&[])?, open(overrides)?);
+    let is_other = |change: &Change| !PLACES.iter().any(|place| change.key.ends_with(place));
+    RefusedChanges::check(folder, before.changes(&sweep).into_iter().filter(is_other).collect())?;
     run(&sweep, folder, device)
 }
 
-/// Makes the folder of a new sweep, or makes sure that there is one to resume.
-fn prepare_folder(folder: &Path, sweep: &Sweep, resume: bool) -> anyhow::Result<()> {
+/// Makes sure that a sweep can be put into a folder, or be resumed there.
+fn check_folder(folder: &Path, sweep: &Sweep, resume: bool) -> anyhow::Result<()> {
     let file = folder.join(SWEEP_FILE);
     let there = folder.display();
     if folder.join(CONFIG_FILE).exists() {
-        return Err(UsageError(format!("{there} is a run, not a sweep; give another name by --run")).into());
+        return Err(UsageError(format!("{there} is a run, not a sweep; choose another name with --run")).into());
     }
     if file.exists() && !resume {
         return Err(FolderError::Exists { path: folder.to_path_buf() }.into());
+    }
+    if !file.exists() && resume {
+        say(&format!("warning: there is no sweep `{there}` to resume; it starts anew"));
     }
     if file.exists() {
         // What is compared must have been trained alike: entrants and seeds may be added, and nothing else may change.
         let before = Sweep::open(&file, &[])?;
         RefusedChanges::check(folder, before.changes(sweep))?;
     }
+    Ok(())
+}
+
+/// Writes the file of a sweep, which makes its folder one.
+fn write_file(folder: &Path, sweep: &Sweep) -> anyhow::Result<()> {
     let text = sweep.to_toml();
     if text.len() as u64 > MOST_BYTES {
         let (entrants, kib) = (sweep.entrants.len(), text.len() >> 10);
         let words = format!("the file of these {entrants} entrants would have {kib} KiB, more than {MOST_BYTES} bytes");
         return Err(UsageError(format!("{words}; compare fewer at once")).into());
     }
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {there}"))?;
-    Ok(write_file_atomically(&DiskFiles, &file, text.as_bytes())?)
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    Ok(write_file_atomically(&DiskFiles, &folder.join(SWEEP_FILE), text.as_bytes())?)
 }
 
 /// Trains what isn't trained yet, and shows what came out.
@@ -180,6 +206,8 @@ fn run(sweep: &Sweep, folder: &Path, device: &DeviceArguments) -> anyhow::Result
     let received = signals::watch(interrupter.clone())?;
     let resume_words = || say(&runs::resume_words(folder, &chosen.name));
     let mut runner = Runner::new(sweep, folder, &chosen, interrupter);
+    runner.check()?;
+    write_file(folder, sweep)?;
     if !runner.run().inspect_err(|_| resume_words())? {
         say(&format!("stopped; what is done is in {}", folder.display()));
         resume_words();
@@ -206,5 +234,11 @@ fn announce(sweep: &Sweep, folder: &Path) {
     } else if sweep.entrants.iter().all(|entrant| entrant.config.run.steps == run.steps) {
         let tokens = run.steps.saturating_mul(run.tokens_per_step());
         say(&format!("each run: {} steps, {} tokens", grouped(run.steps), grouped(tokens)));
+    } else {
+        let steps = || sweep.entrants.iter().map(|entrant| entrant.config.run.steps);
+        let [fewest, most] = [steps().min(), steps().max()].map(|steps| grouped(steps.unwrap_or_default()));
+        say(&format!(
+            "the runs have different lengths, {fewest} to {most} steps: each counts by the loss at its own end"
+        ));
     }
 }

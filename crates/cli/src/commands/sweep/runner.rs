@@ -7,7 +7,7 @@ use burn::train::Interrupter;
 use kiln_data::corpus::DataConfig;
 use kiln_data::shards::PreparedData;
 use kiln_models::TokenizerConfig;
-use kiln_storage::layout::TOKENIZER_FILE;
+use kiln_storage::layout::{self, TOKENIZER_FILE};
 use kiln_storage::{checkpoint_folder, steps};
 use kiln_training::config::{Config, Search, Sweep, SweepRun};
 use kiln_training::learning::{self, Divergence, Session, Stop, TrainError};
@@ -110,6 +110,22 @@ impl<'a> Runner<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// Makes sure that what has not begun can be trained, before anything is: its text is there and long enough, and
+    /// its memory too.
+    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+        let mut checked = Vec::new();
+        for run in self.runs.clone() {
+            if checked.contains(&run.entrant) || layout::is_run(&self.path(&run)) {
+                continue;
+            }
+            checked.push(run.entrant);
+            let data = self.prepared(&run.config)?;
+            runs::check_lengths(&run.config, &data)?;
+            runs::check_memory(&run.config, &data, self.chosen)?;
+        }
+        Ok(())
     }
 
     /// What came out of each entrant.
@@ -215,6 +231,11 @@ impl<'a> Runner<'a> {
         };
         if let Some((.., prepared)) = self.prepared.iter().find(is_same) {
             return Ok(prepared.clone());
+        }
+        if !layout::is_sweep(self.folder) {
+            let prepared = training_data::prepare(config)?;
+            self.prepared.push((config.data.clone(), config.tokenizer.clone(), prepared.clone()));
+            return Ok(prepared);
         }
         // The copy of any of them is that of all.
         let runs = self.runs.iter().filter(|run| run.config.tokenizer == config.tokenizer);

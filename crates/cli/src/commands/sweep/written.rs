@@ -48,7 +48,7 @@ pub(super) fn show(folder: &Path, results: &[EntrantResult]) -> anyhow::Result<(
              difference from the best, seed by seed, contains 0"
         ));
     } else {
-        say("with one seed, these differences may be those between seeds: add some by `--seeds 3 --resume`");
+        say("with one seed, these differences may come from the seed alone: `--seeds 3 --resume` adds seeds");
     }
     say(&format!("runs.csv, summary.csv and pictures are in {}", folder.display()));
     Ok(())

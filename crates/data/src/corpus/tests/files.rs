@@ -95,7 +95,7 @@ fn relative_paths_are_looked_for_beside_the_configuration_first() {
     let here = std::env::current_dir().expect("there is a current folder");
     let error = open(&named(&["no.txt"])).expect_err("it is in neither").to_string();
     let places = format!(
-        "; it was looked for beside the configuration, in {}, and in the folder you are in, {}",
+        "; it was looked for beside the configuration, in {}, and in the current folder, {}",
         folder.path().display(),
         here.display()
     );

@@ -100,8 +100,8 @@ fn files_for_validation_validate_as_a_whole_and_are_not_trained_on() {
     assert_eq!(of(&["c.txt"], &["?.txt"], Some("")).map_err(|error| error.to_string()), Err(NO_TRAINING.to_owned()));
 }
 
-const NO_TRAINING: &str = "the training split would be empty: what is named for it holds no text that is not named \
-                           for the other, too";
+const NO_TRAINING: &str = "the training split would be empty: every file that is named for it is named for the \
+                           other one too";
 
 #[test]
 fn a_split_that_ends_with_a_document_ends_it() {

@@ -60,8 +60,7 @@ pub(super) fn on_one_line(value: &Value) -> String {
 
 /// The changes that a run cannot resume with, all of them.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}` was started with other settings, and what is saved there cannot be resumed with \
-         these:{}", run.display(), lines(changes))]
+#[error("`{}` was started with other settings, and can't be resumed with these:{}", run.display(), lines(changes))]
 pub struct RefusedChanges {
     /// The folder of the run, or of the race.
     pub run: PathBuf,

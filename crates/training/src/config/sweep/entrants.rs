@@ -130,7 +130,11 @@ impl<'a> Parts<'a> {
         match &axis.values {
             Values::Listed(values) if key == "seed" && values.len() > 1 => {
                 let help = "ask for several seeds by `sweep.seeds`, which takes them from `seed` on";
-                Some(problem(&values[0], "`seed` has several values, but its runs are no entrants".to_owned(), help))
+                Some(problem(
+                    &values[0],
+                    "`seed` can't have several values: seeds aren't compared with each other".to_owned(),
+                    help,
+                ))
             }
             Values::Listed(values) if values.is_empty() => {
                 Some(self.shared.problem(key, format!("`{key}` has no values"), "write one or more"))

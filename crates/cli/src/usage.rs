@@ -1,0 +1,103 @@
+//! A command line that clap refuses, in our words where ours say more.
+
+use clap::builder::ValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, Error};
+use kiln_training::config::explain_word;
+
+/// The command, with numbers below 0 taken as the values that they are: each option says itself what it takes.
+pub(crate) fn with_negative_numbers(command: Command) -> Command {
+    let takes_number = |arg: clap::Arg| {
+        let is_option = arg.get_long().is_some() && arg.get_action().takes_values();
+        if is_option { arg.allow_negative_numbers(true) } else { arg }
+    };
+    command.mut_subcommands(move |command| with_negative_numbers(command.mut_args(takes_number)))
+}
+
+/// A whole number from 1 on.
+pub(crate) fn at_least_one() -> ValueParser {
+    ValueParser::new(|argument: &str| match argument.parse::<u64>() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("must be a whole number, 1 or more"),
+    })
+}
+
+/// What to say of an option that the command doesn't have; nothing of other mistakes.
+pub(crate) fn unknown_option(error: &Error, all: &Command, typed: &[String]) -> Option<String> {
+    let ContextValue::String(given) = error.get(ContextKind::InvalidArg)? else { return None };
+    if error.kind() != ErrorKind::UnknownArgument || !given.starts_with('-') {
+        return None;
+    }
+    let command = typed.iter().find_map(|word| all.find_subcommand(word))?;
+    let name = command.get_name();
+    let word = given.trim_start_matches('-');
+    let help = if let Some(ContextValue::String(meant)) = error.get(ContextKind::SuggestedArg) {
+        format!("did you mean `{meant}`?")
+    } else if let Some(meant) =
+        options(command).find(|option| option.strip_suffix(word).is_some_and(|o| o.ends_with('-')))
+    {
+        format!("did you mean `--{meant}`?")
+    } else if let Some(explained) = explain_word(word).filter(|_| options(command).any(|option| option == "set")) {
+        format!("{explained}: `--set KEY=VALUE` sets it")
+    } else if let Some(other) = all.get_subcommands().find(|other| only_has(all, other, word)) {
+        format!("`kiln {}` has it", other.get_name())
+    } else {
+        let options: Vec<String> = options(command).map(|option| format!("--{option}")).collect();
+        format!("its options are {}; `kiln {name} --help` explains them", options.join(", "))
+    };
+    Some(format!("`kiln {name}` has no option `{given}`\n  help: {help}"))
+}
+
+fn options(command: &Command) -> impl Iterator<Item = &str> {
+    command.get_arguments().filter_map(clap::Arg::get_long)
+}
+
+/// Whether this command, and no other, has an option.
+fn only_has(all: &Command, command: &Command, word: &str) -> bool {
+    let having = || all.get_subcommands().filter(|command| options(command).any(|option| option == word));
+    having().count() == 1 && having().any(|other| other.get_name() == command.get_name())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, FromArgMatches};
+
+    use super::*;
+    use crate::command_line::Arguments;
+
+    fn said(line: &str) -> Option<String> {
+        let typed: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let mut command = with_negative_numbers(Arguments::command());
+        let error = command
+            .try_get_matches_from_mut(&typed)
+            .and_then(|matches| Arguments::from_arg_matches(&matches).map(|_| ()))
+            .expect_err("it is wrong");
+        unknown_option(&error, &command, &typed).or_else(|| Some(error.to_string()))
+    }
+
+    #[test]
+    fn an_unknown_option_is_answered_with_the_key_the_command_or_the_options() {
+        for (line, words) in [
+            ("kiln train a.toml --lr 0.1", "`lr` is `schedule.cosine.rate` here"),
+            ("kiln train a.toml --batch-size=3", "`batch_size` is `run.batch` here: `--set KEY=VALUE` sets it"),
+            ("kiln train a.toml --epochs 3", "`epochs` is `run.steps` here"),
+            ("kiln train book.txt --minutes 1", "`kiln new` has it"),
+            ("kiln sample r -k 3", "did you mean `--top-k`?"),
+            ("kiln sample r --length 3", "its options are --runs, "),
+            ("kiln sample r --promt a", "did you mean `--prompt`?"),
+        ] {
+            let said = said(line).unwrap_or_default();
+            assert!(said.contains(words) && said.contains("has no option"), "{line}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_negative_number_is_answered_by_the_option_itself() {
+        for line in ["kiln sample r --count -2", "kiln sweep a.toml --seeds -1", "kiln sweep a.toml --trials 0"] {
+            let said = said(line).unwrap_or_default();
+            assert!(said.contains("must be a whole number, 1 or more"), "{line}: {said}");
+        }
+        let said = said("kiln new a --text b --minutes -1").unwrap_or_default();
+        assert!(said.contains("invalid value '-1'"), "{said}");
+    }
+}
