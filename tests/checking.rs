@@ -119,8 +119,8 @@ fn the_files_of_the_lab_are_checked() {
         serde_json::from_str(&json).expect("it is JSON")
     };
     let report = checked("mini-batch.toml");
-    // Three curves of 300 updates; of each update mean, half-width, rate, the error of the first repeat and ten groups are
-    // kept, and the 200 repeats have a point, a gradient and two slots.
+    // Three curves of 300 updates; of each update mean, half-width, rate, the error of the first repeat and ten groups
+    // are kept, and the 200 repeats have a point, a gradient and two slots.
     let curves = report["experiments"][0]["curves"].as_u64();
     assert_eq!((curves, report["updates"].as_u64()), (Some(3), Some(900)));
     let weights = std::fs::read_to_string(lab("mini-batch.toml")).expect("it is shipped");

@@ -366,7 +366,7 @@ fn updates_to_one_error_are_drawn_against_the_size_of_the_mini_batches() {
     };
     let head = "title = \"t\"\nsteps = 40\niterations-to = [0.1]\n";
     let problem = "[problem.quadratic]\nspectrum = [0.5, 1.0]\nstart-error = 1.0\n";
-    workshop.write("batches.toml", &format!("{head}{problem}{}{}", curve(16), curve(64)));
+    workshop.write("batches.toml", format!("{head}{problem}{}{}", curve(16), curve(64)));
     workshop.kiln(&["converge", "batches.toml", "--output", "out"]).success();
     let picture = fs::read_to_string(workshop.path("out/batches-iterations.svg")).unwrap();
     assert!(picture.contains("b, samples in a mini-batch"), "{picture}");

@@ -173,7 +173,8 @@ fn announce(changes: &[(Change, Meaning)], step: u64) {
         match meaning {
             Meaning::Course => {
                 say(&format!(
-                    "warning: {change}: from step {step} on training differs from what it would have been with it from the start"
+                    "warning: {change}: from step {step} on training differs from what it would have been with it from \
+                     the start"
                 ));
             }
             _ => say(&format!("changed: {change}")),
@@ -253,7 +254,8 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
     if path.is_file() {
         let path = quoted(&there.to_string());
         return Err(UsageError(format!(
-            "{path} is a file, not a run; `kiln train {path}` trains a new run with it, and `kiln resume RUN` resumes one"
+            "{path} is a file, not a run; `kiln train {path}` trains a new run with it, and `kiln resume RUN` resumes \
+             one"
         ))
         .into());
     }

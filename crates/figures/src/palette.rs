@@ -1,8 +1,8 @@
 //! The colours of the curves.
 
-/// Each has a contrast of 3 or more on white, and they stay apart for colour-blind readers and on a weak projector: hues
-/// of Okabe and Ito, with darker ones for their yellow, orange and sky blue. From the ninth curve on they come again,
-/// with hollow marks.
+/// Each has a contrast of 3 or more on white, and they stay apart for colour-blind readers and on a weak projector:
+/// hues of Okabe and Ito, with darker ones for their yellow, orange and sky blue. From the ninth curve on they come
+/// again, with hollow marks.
 pub(super) const COLOURS: [&str; 8] =
     ["#0072b2", "#d55e00", "#009e73", "#aa3377", "#222222", "#9e8ea7", "#6a450b", "#696557"];
 

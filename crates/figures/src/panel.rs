@@ -67,7 +67,8 @@ impl Rulers {
         Some((self.coordinates(place), is_upward))
     }
 
-    /// The axes with the shorter one stretched, so that their units are equally long on a plot of this width and height.
+    /// The axes with the shorter one stretched, so that their units are equally long on a plot of this width and
+    /// height.
     fn with_equal_units(self, width: f64, height: f64) -> Self {
         let unit = |ruler: &Ruler, length: f64| length / (ruler.high - ruler.low);
         let ratio = unit(&self.x, width) / unit(&self.y, height);

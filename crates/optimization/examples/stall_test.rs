@@ -1,8 +1,8 @@
 //! How often the test of the estimated error floor errs, and how often it finds what is there:
 //! `cargo run --release --example stall_test`.
 //!
-//! A loss has fallen by 100. In windows of 208 it then rests, or falls by just the tolerance, 3, from half to half, with
-//! deviations x_t = a x_(t-1) + 5 n_t. Beside it, the same decision with the standard error of single losses.
+//! A loss has fallen by 100. In windows of 208 it then rests, or falls by just the tolerance, 3, from half to half,
+//! with deviations x_t = a x_(t-1) + 5 n_t. Beside it, the same decision with the standard error of single losses.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it made")]
 

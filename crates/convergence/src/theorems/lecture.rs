@@ -1,5 +1,5 @@
-//! The lecture's theorems, those of Bottou, Curtis and Nocedal, "Optimization Methods for Large-Scale Machine Learning",
-//! 2018, with mu = M_G = 1 and M = sigma² / b.
+//! The lecture's theorems, those of Bottou, Curtis and Nocedal, "Optimization Methods for Large-Scale Machine
+//! Learning", 2018, with mu = M_G = 1 and M = sigma² / b.
 
 use kiln_optimization::schedules::{InverseTimeConfig, ScheduleConfig};
 

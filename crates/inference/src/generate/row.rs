@@ -10,7 +10,8 @@ use crate::sampler::Sampler;
 pub(super) struct Row {
     sampler: Sampler,
     end_tokens: Vec<u32>,
-    /// Tokens that may be written. A model may have rows for more than its tokenizer has, to fill a tile of its hardware.
+    /// Tokens that may be written. A model may have rows for more than its tokenizer has, to fill a tile of its
+    /// hardware.
     vocabulary: usize,
     decoder: Option<StreamDecoder>,
     stop: StopFinder,

@@ -128,8 +128,8 @@ impl LanguageModel {
         self.losses_of_documents(tokens, targets, state, &DocumentStarts::default(), draws)
     }
 
-    /// The same, with a recurrent state that begins anew where a document starts. It takes a pass through the layers for
-    /// each column before which one does. A transformer sees the whole window all the same.
+    /// The same, with a recurrent state that begins anew where a document starts. It takes a pass through the layers
+    /// for each column before which one does. A transformer sees the whole window all the same.
     ///
     /// # Panics
     /// As [`losses`](Self::losses), and when a start is outside of the window.

@@ -12,7 +12,8 @@ pub enum TokenizerError {
     /// The text holds a character that the vocabulary lacks, and there is no unknown token.
     #[error(
         "the vocabulary has no token for the character {character:?} (U+{code:04X}) at byte {offset} of the text; \
-         use only characters of the text that it was made from, or train with `unknown = \"token\"` or a byte-level tokenizer",
+         use only characters of the text that it was made from, or train with `unknown = \"token\"` or a byte-level \
+         tokenizer",
         code = u32::from(*character)
     )]
     UnknownText {

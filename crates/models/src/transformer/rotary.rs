@@ -6,8 +6,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::scaling::RotaryScaling;
 
 /// The cosines and sines of rotary positions, which turn each pair (x_j, x_(j + D/2)) of a head by the angle
-/// p base^(-2j/D), stretched as [`RotaryScaling`] says, p being the position (Su et al. 2021, <https://arxiv.org/abs/2104.09864>; pairs half a head apart,
-/// as in GPT-NeoX and Hugging Face's Llama, not neighbours as in Meta's own code).
+/// p base^(-2j/D), stretched as [`RotaryScaling`] says, p being the position (Su et al. 2021,
+/// <https://arxiv.org/abs/2104.09864>; pairs half a head apart, as in GPT-NeoX and Hugging Face's Llama, not neighbours
+/// as in Meta's own code).
 ///
 /// The tables are constants and not saved with a model.
 #[derive(Module, Debug)]

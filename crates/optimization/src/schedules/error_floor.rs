@@ -16,8 +16,8 @@ use super::{Finding, Schedule, ScheduleStateError, StallTest, Theory, rules};
 /// rule cuts the rate long before it has done its work. `floor = "true"` takes that one.
 ///
 /// If the problem's constants are known, the rule is that to the letter. A network has no known constants; there the
-/// floor is **estimated**: it is taken to be reached when the training loss has come to rest, as [`StallTest`] finds it,
-/// which also says when it errs.
+/// floor is **estimated**: it is taken to be reached when the training loss has come to rest, as [`StallTest`] finds
+/// it, which also says when it errs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ErrorFloorConfig {

@@ -12,10 +12,10 @@ const MORE: usize = 4;
 ///
 /// A window of losses is cut into 16 blocks. D is the mean of its first half less that of its second half, and e its
 /// standard error, from the scatter of the means of the second half's n = 8 blocks: sqrt(2 s² / n) (batch means, Law
-/// and Kelton, "Simulation Modeling and Analysis"). Losses that follow each other may be correlated; means of blocks that
-/// are longer than the correlation lasts are not. The second half alone gives it, since a first half in which the loss
-/// falls scatters by its fall. What counts as a fall is a part, `tolerance`, of S: the fall seen since the rate was last
-/// changed, or, where that is more, `factor` times what S was before, since the floor falls as the rate does.
+/// and Kelton, "Simulation Modeling and Analysis"). Losses that follow each other may be correlated; means of blocks
+/// that are longer than the correlation lasts are not. The second half alone gives it, since a first half in which the
+/// loss falls scatters by its fall. What counts as a fall is a part, `tolerance`, of S: the fall seen since the rate
+/// was last changed, or, where that is more, `factor` times what S was before, since the floor falls as the rate does.
 ///
 /// - D + z e <= tolerance S: **at rest**. A loss that falls by more passes for resting in the share of Student's
 ///   distribution with n - 1 degrees of freedom beyond z: 4.3 % of the tests for z = 2.
@@ -118,8 +118,8 @@ impl StallTest {
 mod tests {
     use super::*;
 
-    /// A window of 16 losses, a block each: the first half is 5, the second has mean `now` and deviations of +-1, so s² =
-    /// 8/7 and the standard error is sqrt(2/7).
+    /// A window of 16 losses, a block each: the first half is 5, the second has mean `now` and deviations of +-1, so s²
+    /// = 8/7 and the standard error is sqrt(2/7).
     fn window(now: f64) -> Vec<f64> {
         [vec![5.0; 8], [now - 1.0, now + 1.0].repeat(4)].concat()
     }
@@ -209,8 +209,8 @@ mod tests {
         }
     }
 
-    /// The promise at two standard errors is 4.3 %, whether losses are alike, independent or alternate; a test on single
-    /// losses breaks it under correlation. 400 windows: the standard error of a share is 1 %.
+    /// The promise at two standard errors is 4.3 %, whether losses are alike, independent or alternate; a test on
+    /// single losses breaks it under correlation. 400 windows: the standard error of a share is 1 %.
     #[test]
     fn a_loss_that_falls_rarely_passes_for_resting_and_one_that_rests_is_found() {
         for a in [-0.5, 0.0, 0.5, 0.8] {

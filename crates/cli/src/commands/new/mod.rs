@@ -109,7 +109,8 @@ pub(crate) fn new(arguments: &NewArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes sure that what is set for a configuration which has yet to be written can be set in it, before sizes are timed.
+/// Makes sure that what is set for a configuration which has yet to be written can be set in it, before sizes are
+/// timed.
 ///
 /// # Errors
 /// What is mistyped.

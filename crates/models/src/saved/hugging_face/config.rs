@@ -36,8 +36,8 @@ pub(super) struct Foreign {
 
 const KNOWN: &str = "gpt2, llama, mistral, qwen2 and qwen3";
 
-/// Keys that change nothing when a model is used here: where it comes from, how it was trained, how it is run elsewhere,
-/// and its special tokens, which are the tokenizer's.
+/// Keys that change nothing when a model is used here: where it comes from, how it was trained, how it is run
+/// elsewhere, and its special tokens, which are the tokenizer's.
 const WITHOUT_EFFECT: [&str; 32] = [
     "architectures",
     "attention_dropout",

@@ -10,8 +10,8 @@ use super::config::{Foreign, Names};
 /// Tables that some files hold beside the parameters, by the ends of their names: masks and angles.
 const NO_PARAMETERS: [&str; 3] = [".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq"];
 
-/// The recipe of each parameter, in single precision; and a tensor among `names` that none of them uses, if there is one
-/// that isn't known to be without effect.
+/// The recipe of each parameter, in single precision; and a tensor among `names` that none of them uses, if there is
+/// one that isn't known to be without effect.
 pub(super) fn recipes(foreign: &Foreign, names: &[String]) -> (BTreeMap<String, Recipe>, Option<String>) {
     let mut recipes = match foreign.names {
         // The language model's head is left out of some files, and with it the name of the rest.
