@@ -17,7 +17,7 @@ lab=$(mktemp -d)
 trap 'rm -rf "$lab"' EXIT
 "$kiln" converge configs/convergence/lecture.toml --output "$lab"
 "$kiln" converge configs/convergence/next-door.toml --output "$lab"
-for figure in mini-batch halving halving-1000 schedules schedules-rates two-dimensions-plane momentum averaging reshuffling critical-batch-iterations; do
+for figure in mini-batch halving halving-1000 schedules schedules-rates two-dimensions-plane momentum averaging reshuffling critical-batch-iterations edge-of-stability-sharpness; do
   cp "$lab/$figure.svg" "$figures"
 done
 

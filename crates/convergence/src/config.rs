@@ -67,6 +67,9 @@ pub struct Experiment {
     /// alone. A schedule that asks for F - F* at every update is given it all the same. Default `1`.
     #[serde(default = "evaluate_every")]
     pub evaluate_every: u64,
+    /// Updates between two measurements of the sharpness, on curves of the full gradient, >= 1. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharpness_every: Option<u64>,
     /// What the figure's axis counts. Default `updates`.
     #[serde(default)]
     pub x: Horizontal,
@@ -251,6 +254,7 @@ impl Experiment {
         violations.extend(right_steps(self.steps));
         violations.extend(right_interval("validate-every", self.validate_every));
         violations.extend(right_interval("evaluate-every", self.evaluate_every));
+        violations.extend(self.sharpness_every.and_then(|updates| right_interval("sharpness-every", updates)));
         violations.extend(self.thresholds());
         violations.extend(self.problem.iter().flat_map(ProblemConfig::validate).map(|v| v.under("problem")));
         if self.curves.is_empty() {

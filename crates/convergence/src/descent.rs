@@ -11,6 +11,7 @@ use crate::device::numbers;
 use crate::gradients::{Gradients, Watch};
 use crate::memory::too_large;
 use crate::problem::{Draws, Problem, Sampled};
+use crate::sharpness::Sharpness;
 use crate::statistics::{Band, confidence_half_width};
 use crate::theorems::floor_per_rate;
 use crate::{Arithmetic, CurveConfig, FirstRepeat, LabError, Variance, Window};
@@ -37,6 +38,8 @@ pub(crate) struct Descent<'a> {
     pub(crate) steps: u64,
     /// Updates between two losses that schedules are given as validation losses.
     pub(crate) validate_every: u64,
+    /// Updates between two measurements of the sharpness, if it is measured.
+    pub(crate) sharpness_every: Option<u64>,
     /// Updates between two evaluations of F on all samples.
     pub(crate) evaluate_every: u64,
     /// Where to compute.
@@ -66,6 +69,8 @@ pub struct Trace {
     pub gradients: Option<Gradients>,
     /// sigma²: exact, or the largest value met on the paths; `None` where no theorem asks for it.
     pub variance: Option<f64>,
+    /// The largest eigenvalue of the Hessian after so many updates, where that was asked for.
+    pub sharpness: Vec<(u64, f64)>,
     /// The path of the first repeat.
     pub first: FirstRepeat,
     /// After how many updates the error left every bound, if it did.
@@ -94,6 +99,7 @@ pub(crate) fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64) -> boo
         return Err(LabError::TooLarge { label: curve.label.clone(), what, help });
     }
     let mut walk = Walk::new(descent);
+    let mut sharpness = Sharpness::new(problem, descent.arithmetic);
     for t in 0..=descent.steps {
         let is_evaluated = t.is_multiple_of(descent.evaluate_every) || t == descent.steps;
         let errors = if is_evaluated || walk.schedules_need_errors(t) {
@@ -105,6 +111,9 @@ pub(crate) fn descend(descent: &Descent<'_>, proceed: &mut dyn FnMut(u64) -> boo
             walk.record(&errors, t);
         }
         walk.trace.first.pass(descent.problem, &walk.weights, t)?;
+        if descent.sharpness_every.is_some_and(|every| curve.batch.is_none() && t.is_multiple_of(every)) {
+            walk.trace.sharpness.push((t, sharpness.at(&walk.weights)?));
+        }
         if walk.trace.diverged.is_some() || t == descent.steps {
             break;
         }
@@ -177,6 +186,7 @@ impl<'a> Walk<'a> {
                 late_errors: vec![0.0; rows],
                 gradients: None,
                 variance,
+                sharpness: Vec::new(),
                 first: FirstRepeat::default(),
                 diverged: None,
             },

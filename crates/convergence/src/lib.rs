@@ -24,6 +24,7 @@ mod memory;
 mod numbers;
 mod outcome;
 pub mod problem;
+mod sharpness;
 mod stationarity;
 mod statistics;
 #[cfg(test)]

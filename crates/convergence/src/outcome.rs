@@ -96,6 +96,7 @@ pub fn run(
             index: index as u64,
             repeats: experiment.repeats,
             steps: experiment.steps_of(curve),
+            sharpness_every: experiment.sharpness_every,
             validate_every: experiment.validate_every,
             evaluate_every: curve.evaluate_every.unwrap_or(experiment.evaluate_every),
             arithmetic,

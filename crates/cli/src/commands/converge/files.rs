@@ -20,6 +20,9 @@ pub(super) fn write(folder: &Path, made: Made) -> anyhow::Result<Drawn> {
     save(".toml", made.experiment.to_toml().as_bytes())?;
     save(".csv", &paths(&made)?)?;
     save("-summary.csv", &summary(&made)?)?;
+    if made.experiment.sharpness_every.is_some() {
+        save("-sharpness.csv", &sharpness(&made)?)?;
+    }
     let mut drawn = Vec::new();
     for picture in pictures(&made) {
         let (svg, png) = match &picture.charts[..] {
@@ -56,6 +59,19 @@ fn paths(made: &Made) -> anyhow::Result<Vec<u8>> {
         }
     }
     writer.into_inner().context("the numbers could not be put together")
+}
+
+/// The sharpness of every curve, where it was measured, with the rate of that update.
+fn sharpness(made: &Made) -> anyhow::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["curve", "update", "sharpness", "rate"])?;
+    for curve in &made.outcome.curves {
+        for (t, sharpness) in &curve.trace.sharpness {
+            let rate = text(curve.trace.rates.get(*t as usize).copied());
+            writer.write_record([curve.label.clone(), t.to_string(), sharpness.to_string(), rate])?;
+        }
+    }
+    writer.into_inner().context("the sharpness could not be put together")
 }
 
 /// The columns of the summary, in its order. A fit has four: its value, the half-width of its 95 % interval, the same

@@ -19,6 +19,7 @@ pub(super) fn pictures(made: &Made) -> Vec<Picture> {
     let mut pictures = vec![errors(made)];
     pictures.extend(rates(made));
     pictures.extend(iterations(made));
+    pictures.extend(sharpness(made));
     pictures.extend(plane::pictures(made));
     pictures
 }
@@ -252,6 +253,30 @@ fn by_batch(made: &Made, epsilon: f64) -> Option<Picture> {
     (!series.is_empty()).then(|| Picture {
         ending: "-iterations",
         caption: format!("The {what} until the mean error is at most {epsilon}, against the size of the mini-batches."),
+        title: title.clone(),
+        charts: vec![Chart { title, x, y, series, note: None }],
+    })
+}
+
+/// The sharpness along each curve, and 2/eta, above which plain descent at the rate eta would grow on a quadratic.
+fn sharpness(made: &Made) -> Option<Picture> {
+    let curves = made.outcome.curves.iter().enumerate().filter(|(_, curve)| !curve.trace.sharpness.is_empty());
+    let mut series = Vec::new();
+    for (colour, curve) in curves {
+        let values = &curve.trace.sharpness;
+        let points = |value: &dyn Fn(u64, f64) -> Option<f64>| -> Vec<(f64, f64)> {
+            values.iter().filter_map(|(t, sharpness)| Some((*t as f64, value(*t, *sharpness)?))).collect()
+        };
+        let limit = |t: u64, _: f64| curve.trace.rates.get(t as usize).map(|rate| 2.0 / rate);
+        series.push(Series::curve(curve.label.clone(), colour, points(&|_, sharpness| Some(sharpness))));
+        let label = if series.len() == 1 { "2/η" } else { "" };
+        series.push(Series { line: Line::Dashed, ..Series::curve(label, colour, points(&limit)) });
+    }
+    let title = format!("{}: the sharpness", made.experiment.title);
+    let (x, y) = (Axis::linear("update t"), Axis::linear("largest eigenvalue of the Hessian"));
+    (!series.is_empty()).then(|| Picture {
+        ending: "-sharpness",
+        caption: "The largest eigenvalue of the Hessian where the descent is; dashed: 2/η of the same curve.".into(),
         title: title.clone(),
         charts: vec![Chart { title, x, y, series, note: None }],
     })
