@@ -69,7 +69,7 @@ pub struct Trace {
     pub gradients: Option<Gradients>,
     /// sigma²: exact, or the largest value met on the paths; `None` where no theorem asks for it.
     pub variance: Option<f64>,
-    /// The largest eigenvalue of the Hessian after so many updates, where that was asked for.
+    /// Updates, and the largest eigenvalue of the Hessian after them, where that was asked for.
     pub sharpness: Vec<(u64, f64)>,
     /// The path of the first repeat.
     pub first: FirstRepeat,

@@ -40,7 +40,7 @@ pub struct ErrorFloorConfig {
     /// 1.25 / factor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_growth: Option<f64>,
-    /// With the floor estimated: by how many standard errors falling and resting must be told apart, > 0.
+    /// With the floor estimated: the margin between falling and resting, in standard errors, > 0.
     /// Default `2.0`.
     #[serde(default = "two")]
     pub standard_errors: f64,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Blocks that a window has at least. From half of them the standard error comes, with 7 degrees of freedom.
 const BLOCKS: usize = 16;
 
-/// An undecided window is tested again after so many more blocks; at twice `BLOCKS` neighbours become one.
+/// Blocks after which an undecided window is tested again; at twice `BLOCKS`, neighbours become one.
 const MORE: usize = 4;
 
 /// A test whether a loss has come to rest, from the losses alone.
