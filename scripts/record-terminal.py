@@ -162,7 +162,9 @@ def main():
     if code != 0 or not output:
         sys.exit(f"`{' '.join(arguments.command)}` ended with {code}; nothing was written")
     drawn = frames(output, arguments.columns, arguments.rows, arguments.frames)
-    title = " ".join([os.path.basename(arguments.command[0]), *arguments.command[1:]])
+    # Where things lie on this machine is nobody's business.
+    words = (os.path.basename(word) if os.path.isabs(word) else word for word in arguments.command)
+    title = " ".join(words)
     with open(arguments.output, "w", encoding="utf-8") as file:
         file.write(svg(drawn, arguments.columns, arguments.rows, arguments.hold, title))
 
