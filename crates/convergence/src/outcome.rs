@@ -161,6 +161,14 @@ impl CurveOutcome {
         let is_convex = bound
             .as_ref()
             .is_ok_and(|bound| matches!(bound.theorem, Theorem::Convex { .. } | Theorem::Accelerated { .. }));
+        // Beyond the limit of stability the mean is made by paths so rare that no number of repeats shows them.
+        let fastest = trace.rates.iter().copied().fold(0.0, f64::max);
+        let is_unstable = trace.is_noisy && stability_limit.is_some_and(|limit| fastest > limit);
+        let judged = path.filter(|path| converged && path.iter().all(|error| error.is_finite()));
+        let agreement = judged.map(|exact| match is_unstable {
+            true => Agreement::HeavyTail,
+            false => Agreement::of(&trace, exact, family, arithmetic),
+        });
         let counted = |epsilons| iterations_to(&trace, epsilons, path, factor, power);
         Self {
             label: curve.label.clone(),
@@ -170,7 +178,7 @@ impl CurveOutcome {
             },
             problem: problem.describe(),
             plane: None,
-            agreement: path.filter(|_| converged).map(|exact| Agreement::of(&trace, exact, family, arithmetic)),
+            agreement,
             factor_per_step: factor.filter(|_| converged).and_then(|limit| factor_per_step(&trace, path, Some(limit))),
             exponent: if power.is_some() || is_convex { power_law(&trace, path, power) } else { None },
             floor: constants.as_ref().zip(rate.filter(|_| converged)).and_then(|(known, rate)| {

@@ -153,3 +153,15 @@ fn quantiles_far_out_are_those_of_fifty_digits() {
         assert!((found / number("quantile") - 1.0).abs() < 1e-6, "{case}: {found}");
     }
 }
+
+#[test]
+fn rounding_is_no_difference_and_beyond_stability_nothing_is_judged() {
+    let ill = "title = \"t\"\nsteps = 50\n[problem.quadratic]\nspectrum = [1e-12, 1.0]\n";
+    let made = curves(&format!("{ill}{}", curve(1, "constant]\nrate = 1.0")));
+    assert_eq!(made[0].agreement, Some(Agreement::Agrees));
+    let data = "title = \"t\"\nsteps = 50\nrepeats = 30\n[problem.linear-regression.data.generated]\nsamples = 50\n\
+                features = 5\nnoise = 0.5\n";
+    let limit = curves(&format!("{data}{}", curve(1, "constant]\nrate = 0.01")))[0].stability_limit.unwrap();
+    let beyond = curve(1, &format!("constant]\nrate = {}", 1.05 * limit));
+    assert_eq!(curves(&format!("{data}{beyond}"))[0].agreement, Some(Agreement::HeavyTail));
+}
