@@ -84,7 +84,7 @@ impl Foreign {
         let kind = keys.text("model_type")?.ok_or_else(|| HuggingFaceError::MissingKey("model_type".to_owned()))?;
         let mut foreign = match kind.as_str() {
             "gpt2" => gpt2(&keys)?,
-            "llama" => llama(&keys, |_| Ok(()))?,
+            "llama" => llama(&keys, |_| {})?,
             "mistral" => mistral(&keys)?,
             "qwen2" => qwen(&keys, |config| config.attention_bias = Some(AttentionBias::QueryKeyValue))?,
             "qwen3" => qwen(&keys, |config| config.query_key_norm = true)?,
@@ -126,10 +126,7 @@ fn gpt2(keys: &Keys<'_>) -> Result<Foreign, HuggingFaceError> {
 }
 
 /// What Llama and its descendants share; `change` makes the descendant.
-fn llama(
-    keys: &Keys<'_>,
-    change: impl FnOnce(&mut TransformerConfig) -> Result<(), HuggingFaceError>,
-) -> Result<Foreign, HuggingFaceError> {
+fn llama(keys: &Keys<'_>, change: impl FnOnce(&mut TransformerConfig)) -> Result<Foreign, HuggingFaceError> {
     keys.only("hidden_act", &json!("silu"))?;
     keys.only("rope_interleaved", &json!(false))?;
     keys.only("mlp_bias", &json!(false))?;
@@ -152,7 +149,7 @@ fn llama(
         tied: keys.flag("tie_word_embeddings", false)?,
         ..TransformerConfig::default()
     };
-    change(&mut config)?;
+    change(&mut config);
     let vocabulary = keys.size("vocab_size")?;
     Ok(Foreign { family: String::new(), config, vocabulary, context, names: Names::Llama, warning: None })
 }
@@ -160,7 +157,7 @@ fn llama(
 /// A token of Mistral sees those within a sliding window alone. In a text that is no longer than the window, these are
 /// all.
 fn mistral(keys: &Keys<'_>) -> Result<Foreign, HuggingFaceError> {
-    let foreign = llama(keys, |_| Ok(()))?;
+    let foreign = llama(keys, |_| {})?;
     Ok(match keys.whole("sliding_window")? {
         Some(window) if window < foreign.context => {
             let warning = format!("its attention has a window of {window} tokens, which is the longest text here");
@@ -179,10 +176,7 @@ fn qwen(keys: &Keys<'_>, change: impl FnOnce(&mut TransformerConfig)) -> Result<
     {
         return Err(wrong("layer_types", kinds, "and only full attention is supported"));
     }
-    llama(keys, |config| {
-        change(config);
-        Ok(())
-    })
+    llama(keys, change)
 }
 
 /// The base of the rotation and how it is stretched, in the old form (`rope_theta`, `rope_scaling`) or in the new one
