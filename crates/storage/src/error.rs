@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::formats::TensorFileError;
+use crate::formats::gguf::GgufError;
 
 /// Why a file or a checkpoint could not be written, found or read. The message says what, where and why.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,14 @@ pub enum StorageError {
         /// What is wrong with it.
         source: TensorFileError,
     },
+    /// A GGUF file that isn't one, or tensors that cannot be written as one.
+    #[error("`{path}`: {source}")]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: GgufError,
+    },
 }
 
 impl StorageError {
@@ -95,6 +104,15 @@ impl StorageError {
         match error {
             TensorFileError::Io(source) => Self::Io { action, path: path.to_path_buf(), source },
             source => Self::TensorFile { path: path.to_path_buf(), source },
+        }
+    }
+
+    /// An error of a GGUF file with its path, as [`StorageError::tensors`].
+    pub fn gguf(error: GgufError, path: &Path, action: &'static str) -> Self {
+        match error {
+            GgufError::Io(source) => Self::Io { action, path: path.to_path_buf(), source },
+            GgufError::Source(source) => Self::tensors(source, path, action),
+            source => Self::Gguf { path: path.to_path_buf(), source },
         }
     }
 

@@ -32,7 +32,7 @@ pub use hashed::HashedFile;
 pub use inspection::{CheckpointContents, FileReport, TensorReport, inspect_checkpoint, list_leftovers};
 pub use layout::checkpoint_folder;
 pub use manifest::{Manifest, ManifestFile, read_small};
-pub use reader::{CheckpointReader, open_tensors, read_safetensors, verify_checkpoint};
+pub use reader::{CheckpointReader, open_gguf, open_tensors, read_safetensors, verify_checkpoint};
 pub use staged::StagedFolder;
 pub use thinning::drop_files;
 pub use verified::VerifiedSteps;

@@ -9,6 +9,7 @@ use kiln_settings::files::{Links, open_regular};
 
 use crate::error::StorageError;
 use crate::files::Files;
+use crate::formats::gguf::GgufReader;
 use crate::formats::{SafetensorsReader, TensorFile, TensorSource};
 use crate::hashed::HashedFile;
 use crate::layout::{MANIFEST_FILE, step_of};
@@ -157,6 +158,17 @@ pub fn open_tensors(path: &Path, links: Links) -> Result<SafetensorsReader<File>
     let file = file.ok_or_else(|| StorageError::NotAFile { path: path.to_path_buf() })?;
     let length = file.metadata().map_err(StorageError::io("read", path))?.len();
     SafetensorsReader::new(file, length).map_err(|problem| StorageError::tensors(problem, path, "read"))
+}
+
+/// Opens a GGUF file, and reads its header alone.
+///
+/// # Errors
+/// As [`open_tensors`].
+pub fn open_gguf(path: &Path, links: Links) -> Result<GgufReader<File>, StorageError> {
+    let file = open_regular(path, links).map_err(StorageError::io("read", path))?;
+    let file = file.ok_or_else(|| StorageError::NotAFile { path: path.to_path_buf() })?;
+    let length = file.metadata().map_err(StorageError::io("read", path))?.len();
+    GgufReader::new(file, length).map_err(|problem| StorageError::gguf(problem, path, "read"))
 }
 
 /// Reads all of a safetensors file.

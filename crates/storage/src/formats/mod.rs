@@ -1,11 +1,12 @@
 //! Tensor files: a [source](TensorSource) gives the header at once and the tensors one by one, whatever the format.
 //!
-//! The one format so far is safetensors (<https://github.com/huggingface/safetensors>): eight bytes with the length of
-//! the header, the header as JSON (name to type, shape and place, and a table of texts under `__metadata__`), then the
-//! raw little-endian values. Reading trusts no number of the file: every length is compared with the length of the file
-//! before memory is taken.
+//! Kiln's own format is safetensors (<https://github.com/huggingface/safetensors>): eight bytes with the length of the
+//! header, the header as JSON (name to type, shape and place, and a table of texts under `__metadata__`), then the raw
+//! little-endian values. The other one is [GGUF](gguf). Reading trusts no number of a file: every length is compared
+//! with the length of the file before memory is taken.
 
 mod error;
+pub mod gguf;
 mod header;
 mod number_types;
 mod reader;

@@ -14,6 +14,14 @@ pub(super) fn transpose(values: &[u8], [rows, columns]: [usize; 2], size: usize)
     moved
 }
 
+/// An axis of `shape` and the next one exchanged.
+pub(super) fn swap(values: &[u8], shape: &[usize], axis: usize, size: usize) -> Vec<u8> {
+    let [outer, inner] = [&shape[..axis], &shape[axis + 2..]].map(|axes| axes.iter().product::<usize>());
+    let (pair, size) = ([shape[axis], shape[axis + 1]], inner * size);
+    let one = pair[0] * pair[1] * size;
+    (0..outer).flat_map(|index| transpose(&values[index * one..(index + 1) * one], pair, size)).collect()
+}
+
 /// The indices `range` of an axis, all of the others.
 pub(super) fn slice(values: &[u8], shape: &[usize], axis: usize, range: &Range<usize>, size: usize) -> Vec<u8> {
     let inner = shape[axis + 1..].iter().product::<usize>() * size;

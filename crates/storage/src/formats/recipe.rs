@@ -21,6 +21,8 @@ pub enum Step {
         /// The indices.
         range: Range<usize>,
     },
+    /// Exchanges an axis and the next one.
+    Swap(usize),
     /// Other axes with as many elements.
     Reshape(Vec<usize>),
 }
@@ -118,6 +120,7 @@ impl Part {
             values = match step {
                 Step::Transpose => rearrange::transpose(&values, [shape[0], shape[1]], size),
                 Step::Slice { axis, range } => rearrange::slice(&values, &shape, *axis, range, size),
+                Step::Swap(axis) => rearrange::swap(&values, &shape, *axis, size),
                 Step::Reshape(_) => values,
             };
             shape = step.shape(&shape).map_err(TensorFileError::Header)?;
@@ -142,6 +145,14 @@ impl Step {
                 }
                 _ => Err(format!("of shape {shape:?} has no indices {range:?} of axis {axis}")),
             },
+            Self::Swap(axis) => {
+                if axis + 1 >= shape.len() {
+                    return Err(format!("of shape {shape:?} has no axis behind {axis}"));
+                }
+                let mut shape = shape.to_vec();
+                shape.swap(*axis, axis + 1);
+                Ok(shape)
+            }
             Self::Reshape(wanted) => {
                 let count = |shape: &[usize]| shape.iter().try_fold(1_usize, |all, axis| all.checked_mul(*axis));
                 if count(shape) == count(wanted) {

@@ -1,5 +1,6 @@
 mod checkpoints;
 mod costs;
+mod gguf;
 mod hostile;
 mod manifest;
 mod recipes;

@@ -1,0 +1,83 @@
+//! A GGUF file as a source: its header at once, its tensors when they are asked for.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use burn::tensor::{DType, TensorData};
+
+use super::super::error::TensorFileError;
+use super::super::source::{TensorInfo, TensorSource};
+use super::blocks::unpack;
+use super::error::GgufError;
+use super::header::{Header, Place};
+use super::kind::GgufType;
+use super::value::GgufValue;
+
+/// A GGUF file whose header was read and checked against the length of the file. Packed numbers are read as `f32`.
+#[derive(Debug)]
+pub struct GgufReader<R> {
+    reader: R,
+    header: Header,
+    /// Names in the order of the file.
+    names: Vec<String>,
+    /// The format has typed values in place of texts.
+    no_texts: BTreeMap<String, String>,
+}
+
+impl<R: Read + Seek> GgufReader<R> {
+    /// Reads the header of a file of `length` bytes; `reader` is at its start.
+    ///
+    /// # Errors
+    /// Anything that is not exactly such a file; see [`GgufError`].
+    pub fn new(mut reader: R, length: u64) -> Result<Self, GgufError> {
+        let header = Header::read(BufReader::new(&mut reader), length)?;
+        let mut names: Vec<String> = header.places.keys().cloned().collect();
+        names.sort_by_key(|name| header.places.get(name).map(|place| place.start));
+        Ok(Self { reader, header, names, no_texts: BTreeMap::new() })
+    }
+
+    /// The values of its table.
+    pub fn values(&self) -> &BTreeMap<String, GgufValue> {
+        &self.header.values
+    }
+
+    /// How the numbers of a tensor are packed.
+    pub fn kind(&self, name: &str) -> Option<GgufType> {
+        self.header.places.get(name).map(|place| place.kind)
+    }
+}
+
+impl<R: Read + Seek> TensorSource for GgufReader<R> {
+    fn names(&self) -> Vec<String> {
+        self.names.clone()
+    }
+
+    fn info(&self, name: &str) -> Option<TensorInfo> {
+        let place = self.header.places.get(name)?;
+        Some(TensorInfo { dtype: place.kind.dtype(), shape: place.shape.clone() })
+    }
+
+    fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.no_texts
+    }
+
+    fn read(&mut self, name: &str) -> Result<TensorData, TensorFileError> {
+        let place = self.header.places.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?;
+        let Place { kind, shape, start, bytes: length } = place.clone();
+        // The header was checked, so the file has that many bytes; but a file with holes can be longer than memory.
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        bytes.resize(length, 0);
+        self.reader.seek(SeekFrom::Start(start))?;
+        self.reader.read_exact(&mut bytes)?;
+        let wrong = |problem: String| TensorFileError::Header(format!("the tensor `{name}`: {problem}"));
+        if kind.dtype() == DType::F32 && kind != GgufType::F32 {
+            let count = length / kind.block_bytes() * kind.block();
+            let mut numbers: Vec<f32> = Vec::new();
+            numbers.try_reserve_exact(count).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+            unpack(kind, &bytes, &mut numbers);
+            return Ok(TensorData::new(numbers, shape));
+        }
+        TensorData::try_from_bytes_vec(bytes, shape, kind.dtype()).map_err(|error| wrong(error.to_string()))
+    }
+}

@@ -1,0 +1,104 @@
+//! Writing a GGUF file, tensor by tensor.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use burn::tensor::{DType, TensorData};
+
+use super::super::source::TensorSource;
+use super::blocks::{BLOCK, pack_q8_0};
+use super::error::GgufError;
+use super::header::{DEFAULT_ALIGNMENT, MAGIC};
+use super::kind::GgufType;
+use super::value::{GgufValue, write_text};
+
+const VERSION: u32 = 3;
+
+/// A tensor to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GgufTensor {
+    /// Its name, in the source and in the file.
+    pub name: String,
+    /// How its numbers are packed.
+    pub kind: GgufType,
+}
+
+/// Writes a file of version 3 with these values, and the tensors of a source in this order. No more than one tensor is
+/// in memory.
+///
+/// # Errors
+/// A tensor that isn't there or doesn't fit its type: [`GgufType::F32`], [`GgufType::F16`], [`GgufType::Bf16`] and
+/// [`GgufType::Q8_0`] are written; and what the system says.
+pub fn write_gguf(
+    output: &mut impl Write,
+    values: &BTreeMap<String, GgufValue>,
+    tensors: &[GgufTensor],
+    source: &mut impl TensorSource,
+) -> Result<(), GgufError> {
+    let mut header = Vec::new();
+    header.extend_from_slice(&MAGIC);
+    header.extend_from_slice(&VERSION.to_le_bytes());
+    header.extend_from_slice(&(tensors.len() as u64).to_le_bytes());
+    header.extend_from_slice(&(values.len() as u64).to_le_bytes());
+    for (key, value) in values {
+        write_text(key, &mut header)?;
+        value.write(&mut header)?;
+    }
+    let mut offset = 0_u64;
+    for tensor in tensors {
+        let bytes = describe(tensor, source, offset, &mut header)?;
+        offset += bytes.next_multiple_of(DEFAULT_ALIGNMENT);
+    }
+    pad(&mut header);
+    output.write_all(&header)?;
+    for tensor in tensors {
+        let mut bytes = packed(tensor, &source.read(&tensor.name)?)?;
+        pad(&mut bytes);
+        output.write_all(&bytes)?;
+    }
+    Ok(())
+}
+
+fn pad(bytes: &mut Vec<u8>) {
+    bytes.resize(bytes.len().next_multiple_of(DEFAULT_ALIGNMENT as usize), 0);
+}
+
+/// Appends the place of a tensor, and gives its length.
+fn describe(
+    tensor: &GgufTensor,
+    source: &impl TensorSource,
+    offset: u64,
+    header: &mut Vec<u8>,
+) -> Result<u64, GgufError> {
+    let GgufTensor { name, kind } = tensor;
+    let unfit = |problem: String| GgufError::Unfit { tensor: name.clone(), problem };
+    let info = source.info(name).ok_or_else(|| unfit("it is not there".to_owned()))?;
+    let row = info.shape.last().copied().unwrap_or(1);
+    if row % kind.block() != 0 {
+        return Err(unfit(format!("its rows have {row} numbers, no multiple of {} for {}", kind.block(), kind.name())));
+    }
+    write_text(name, header)?;
+    header.extend_from_slice(&(info.shape.len() as u32).to_le_bytes());
+    for axis in info.shape.iter().rev() {
+        header.extend_from_slice(&(*axis as u64).to_le_bytes());
+    }
+    header.extend_from_slice(&kind.number().to_le_bytes());
+    header.extend_from_slice(&offset.to_le_bytes());
+    Ok(info.elements() / kind.block() as u64 * kind.block_bytes() as u64)
+}
+
+fn packed(tensor: &GgufTensor, data: &TensorData) -> Result<Vec<u8>, GgufError> {
+    let unfit = |problem: String| GgufError::Unfit { tensor: tensor.name.clone(), problem };
+    let cast = |dtype: DType| data.clone().try_cast(dtype).map_err(|error| unfit(error.to_string()));
+    match tensor.kind {
+        GgufType::F32 | GgufType::F16 | GgufType::Bf16 => Ok(cast(tensor.kind.dtype())?.as_bytes().to_vec()),
+        GgufType::Q8_0 => {
+            let data = cast(DType::F32)?;
+            let numbers = data.as_slice::<f32>().map_err(|error| unfit(format!("{error:?}")))?;
+            let mut bytes = Vec::with_capacity(numbers.len() / BLOCK * GgufType::Q8_0.block_bytes());
+            numbers.chunks_exact(BLOCK).for_each(|block| pack_q8_0(block, &mut bytes));
+            Ok(bytes)
+        }
+        other => Err(unfit(format!("{} can be read, not written", other.name()))),
+    }
+}
