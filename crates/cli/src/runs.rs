@@ -6,7 +6,7 @@ use anyhow::Context;
 use kiln_data::batches::{EvaluationPlan, TooShort, Windows};
 use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
-use kiln_models::saved::{ModelDescription, has_weights_alone, is_hugging_face};
+use kiln_models::saved::{ModelDescription, has_weights_alone, is_foreign};
 use kiln_settings::Override;
 use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE, METRICS_FILE, OPTIMIZER_FILE};
 use kiln_storage::{StorageError, checkpoint_folder, steps};
@@ -251,6 +251,9 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
     if layout::is_run(path) {
         return Ok(());
     }
+    if has_weights_alone(path) || is_foreign(path) {
+        return Err(CheckpointError::WeightsOnly { folder: path.to_path_buf() }.into());
+    }
     if path.is_file() {
         let path = quoted(&there.to_string());
         return Err(UsageError(format!(
@@ -266,16 +269,13 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
         let words = "is a checkpoint; give the folder of its run, which resumes from the newest one";
         return Err(UsageError(format!("{there} {words}")).into());
     }
-    if has_weights_alone(path) || is_hugging_face(path) {
-        return Err(CheckpointError::WeightsOnly { folder: path.to_path_buf() }.into());
-    }
     Err(StorageError::NotARun { path: path.to_path_buf() }.into())
 }
 
 /// Refuses what `command` is given in place of a model, with what to type.
 pub(crate) fn refuse_no_model(path: &Path, command: &str) -> Result<(), UsageError> {
     let there = quoted(&path.to_string_lossy());
-    if path.is_file() {
+    if path.is_file() && !is_foreign(path) {
         let words =
             format!("is a file, not a run; `kiln train {there}` trains a run, and `kiln {command} RUN` takes it");
         return Err(UsageError(format!("{there} {words}")));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_storage::StorageError;
 
+use super::gguf::GgufModelError;
 use super::hugging_face::HuggingFaceError;
 use super::problem::{LoadError, WeightProblem, summary};
 
@@ -64,6 +65,14 @@ pub enum SavedModelError {
         folder: PathBuf,
         /// What is wrong.
         problem: HuggingFaceError,
+    },
+    /// A GGUF file.
+    #[error("cannot read the model in `{}`: {problem}", path.display())]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: GgufModelError,
     },
     /// The device failed while the weights were read from it.
     #[error("cannot read the model from its device: {problem}")]

@@ -3,6 +3,8 @@
 
 mod description;
 mod error;
+mod foreign;
+mod gguf;
 mod host;
 mod hugging_face;
 mod open;
@@ -14,9 +16,13 @@ mod weights;
 
 pub use description::ModelDescription;
 pub use error::SavedModelError;
+pub use foreign::{ChatTemplate, ForeignModel};
+pub use gguf::GgufModelError;
 pub use host::HostModel;
-pub use hugging_face::{HuggingFaceError, HuggingFaceModel, inspect_hugging_face, is_hugging_face};
-pub use open::{SavedModel, describe, has_weights_alone, load_weights, read_description, read_weights};
+pub use hugging_face::HuggingFaceError;
+pub use open::{
+    SavedModel, describe, has_weights_alone, inspect_foreign, is_foreign, load_weights, read_description, read_weights,
+};
 pub use problem::{LoadError, WeightProblem};
 pub use state::{StateProblem, state_from_tensors, state_tensors};
 pub use weights::{apply_tensors, check_finite, collect_tensors, load};

@@ -11,7 +11,9 @@ use kiln_storage::{CheckpointReader, DiskFiles, TensorSource, Which, open_checkp
 
 use super::description::{ModelDescription, hexadecimal};
 use super::error::SavedModelError;
-use super::hugging_face::{self, is_hugging_face};
+use super::foreign::{ChatTemplate, ForeignModel};
+use super::gguf::{self, inspect_gguf, is_gguf};
+use super::hugging_face::{self, inspect_hugging_face, is_hugging_face};
 use super::weights::load;
 use crate::{LanguageModel, Tokenizer};
 
@@ -32,6 +34,8 @@ pub struct SavedModel {
     pub start: Vec<u32>,
     /// Tokens that end a text, beside that of the tokenizer.
     pub end: Vec<u32>,
+    /// How it was taught to hold a conversation, if it was.
+    pub chat_template: Option<ChatTemplate>,
     /// Updates made before the checkpoint was written; nothing where weights stand alone.
     pub step: Option<u64>,
     /// Why another checkpoint was taken than was asked for, to be shown to the user.
@@ -40,7 +44,8 @@ pub struct SavedModel {
 
 impl SavedModel {
     /// Opens a checkpoint: `path` is a run folder, in which `which` chooses one, or the folder of one checkpoint, or a
-    /// folder that holds weights and their tokenizer alone, or one in the form of Hugging Face's `transformers`.
+    /// folder that holds weights and their tokenizer alone, or one in the form of Hugging Face's `transformers`, or
+    /// a GGUF file.
     ///
     /// # Errors
     /// See [`SavedModelError`]; nothing is ever loaded in part.
@@ -50,6 +55,9 @@ impl SavedModel {
         }
         if is_hugging_face(path) {
             return hugging_face::open(path, device);
+        }
+        if is_gguf(path) {
+            return gguf::open(path, device);
         }
         let (found, saved) = open_checkpoint(&DiskFiles, path, which, |checkpoint| Self::read(checkpoint, device))?;
         Ok(Self { warning: found.warning, ..saved })
@@ -64,7 +72,7 @@ impl SavedModel {
         let warning = format!("`{}` has no `{MANIFEST_FILE}`, so it can't be checked for damage", folder.display());
         let (folder, warning) = (folder.to_path_buf(), Some(warning));
         let run = folder.clone();
-        Ok(Self { model, tokenizer, description, folder, run, start: Vec::new(), end: Vec::new(), step: None, warning })
+        Ok(Self { step: None, warning, ..Self::own(model, tokenizer, description, folder, run) })
     }
 
     /// Reads the model of a checkpoint while its weights are verified.
@@ -80,8 +88,34 @@ impl SavedModel {
         let step = Some(checkpoint.manifest().step);
         let (model, tokenizer, description) =
             checkpoint.read_tensors(WEIGHTS_FILE, |source| build(&run, &folder, source, device))?;
-        Ok(Self { model, tokenizer, description, folder, run, start: Vec::new(), end: Vec::new(), step, warning: None })
+        Ok(Self { step, ..Self::own(model, tokenizer, description, folder, run) })
     }
+
+    /// A model that Kiln trained.
+    fn own(
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        description: ModelDescription,
+        folder: PathBuf,
+        run: PathBuf,
+    ) -> Self {
+        let (start, end) = (Vec::new(), Vec::new());
+        Self { model, tokenizer, description, folder, run, start, end, chat_template: None, step: None, warning: None }
+    }
+}
+
+/// Whether another program saved what is at `path`: a folder in the form of Hugging Face's `transformers`, or a GGUF
+/// file.
+pub fn is_foreign(path: &Path) -> bool {
+    is_hugging_face(path) || is_gguf(path)
+}
+
+/// Looks at a model that another program saved, without reading its weights.
+///
+/// # Errors
+/// As those of opening it, but for its tokenizer and for numbers that are not finite.
+pub fn inspect_foreign(path: &Path) -> Result<ForeignModel, SavedModelError> {
+    if is_gguf(path) { inspect_gguf(path) } else { inspect_hugging_face(path) }
 }
 
 /// Whether a folder holds weights and their tokenizer, and is neither a checkpoint nor a run. A checkpoint that has

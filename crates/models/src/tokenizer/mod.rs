@@ -15,6 +15,7 @@ mod error;
 mod handle;
 mod outline;
 mod pipeline;
+pub(crate) mod rebuilt;
 mod special;
 mod spelling;
 mod text_encoder;

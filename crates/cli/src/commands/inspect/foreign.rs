@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kiln_models::saved::inspect_hugging_face;
-use kiln_models::{ModelConfig, Tokenizer, TransformerConfig};
-use kiln_storage::layout::TOKENIZER_FILE;
+use kiln_models::saved::inspect_foreign;
+use kiln_models::{ModelConfig, TransformerConfig};
 use serde::Serialize;
 
 use super::report::Report;
 use crate::sizes::bytes;
 use crate::training_display::grouped;
 
-/// A model in Hugging Face's form.
+/// A model in Hugging Face's form or in GGUF.
 #[derive(Debug, Serialize)]
 pub(super) struct ForeignReport {
     path: String,
+    form: &'static str,
     family: String,
     parameters: u64,
     /// Numbers by type, as the files have them.
@@ -26,6 +26,8 @@ pub(super) struct ForeignReport {
     tokens: Option<usize>,
     tokenizer_problem: Option<String>,
     bytes: u64,
+    license: Option<String>,
+    has_chat_template: bool,
     warning: Option<String>,
     /// As in `[model.transformer]`.
     options: TransformerConfig,
@@ -36,15 +38,21 @@ pub(super) struct ForeignReport {
 /// # Errors
 /// As those of opening the model.
 pub(super) fn report(path: &Path) -> anyhow::Result<ForeignReport> {
-    let model = inspect_hugging_face(path)?;
-    let tokenizer = Tokenizer::from_file(&path.join(TOKENIZER_FILE));
-    let (tokens, tokenizer_problem) = match tokenizer {
-        Ok(tokenizer) => (Some(tokenizer.vocabulary_size()), None),
-        Err(error) => (None, Some(error.to_string())),
+    let model = inspect_foreign(path)?;
+    let (tokens, tokenizer_problem) = match model.tokens {
+        Ok(tokens) => (Some(tokens), None),
+        Err(problem) => (None, Some(problem)),
     };
-    let files = std::fs::read_dir(path)?.flatten().filter_map(|entry| std::fs::metadata(entry.path()).ok());
+    let form = if path.is_dir() { "a model in Hugging Face's form" } else { "a model in GGUF" };
+    let bytes = if path.is_dir() {
+        let files = std::fs::read_dir(path)?.flatten().filter_map(|entry| std::fs::metadata(entry.path()).ok());
+        files.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
+    } else {
+        std::fs::metadata(path)?.len()
+    };
     Ok(ForeignReport {
         path: path.display().to_string(),
+        form,
         family: model.family,
         parameters: model.parameters,
         types: model.types,
@@ -52,7 +60,9 @@ pub(super) fn report(path: &Path) -> anyhow::Result<ForeignReport> {
         context: model.context,
         tokens,
         tokenizer_problem,
-        bytes: files.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum(),
+        bytes,
+        license: model.license,
+        has_chat_template: model.has_chat_template,
         warning: model.warning,
         options: model.config,
     })
@@ -66,13 +76,17 @@ impl Report for ForeignReport {
             (None, problem) => format!("not usable: {}", problem.as_deref().unwrap_or_default()),
         };
         let mut lines = vec![
-            format!("{}: a model in Hugging Face's form, {}", self.path, bytes(self.bytes)),
+            format!("{}: {}, {}", self.path, self.form, bytes(self.bytes)),
             String::new(),
             format!("family       {}", self.family),
             format!("parameters   {}; in its files {}", grouped(self.parameters), types.join(", ")),
             format!("vocabulary   {} rows; tokenizer: {tokenizer}", grouped(self.vocabulary as u64)),
             format!("context      {} tokens", grouped(self.context as u64)),
         ];
+        if self.has_chat_template {
+            lines.push("conversation it has a template; `kiln chat` holds one".to_owned());
+        }
+        lines.extend(self.license.iter().map(|license| format!("licence      {license}")));
         lines.extend(self.warning.iter().map(|warning| format!("warning      {warning}")));
         lines.push(String::new());
         lines.push("as a configuration it would be:".to_owned());

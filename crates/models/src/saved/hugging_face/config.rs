@@ -21,17 +21,17 @@ pub(super) enum Names {
 
 /// What a `config.json` describes.
 #[derive(Debug, Clone)]
-pub(super) struct Foreign {
+pub(in crate::saved) struct Foreign {
     /// The `model_type`.
-    pub(super) family: String,
-    pub(super) config: TransformerConfig,
+    pub(in crate::saved) family: String,
+    pub(in crate::saved) config: TransformerConfig,
     /// Rows of the table of tokens; the tokenizer may have fewer.
-    pub(super) vocabulary: usize,
+    pub(in crate::saved) vocabulary: usize,
     /// The longest window.
-    pub(super) context: usize,
+    pub(in crate::saved) context: usize,
     pub(super) names: Names,
     /// What the user should know.
-    pub(super) warning: Option<String>,
+    pub(in crate::saved) warning: Option<String>,
 }
 
 const KNOWN: &str = "gpt2, llama, mistral, qwen2 and qwen3";
@@ -78,7 +78,7 @@ impl Foreign {
     ///
     /// # Errors
     /// An architecture or a key that isn't known, and values that make no sense.
-    pub(super) fn new(config: &Value) -> Result<Self, HuggingFaceError> {
+    pub(in crate::saved) fn new(config: &Value) -> Result<Self, HuggingFaceError> {
         let table = config.as_object().ok_or_else(|| HuggingFaceError::Config("is no table".to_owned()))?;
         let keys = Keys::new(table);
         let kind = keys.text("model_type")?.ok_or_else(|| HuggingFaceError::MissingKey("model_type".to_owned()))?;

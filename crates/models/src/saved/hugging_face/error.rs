@@ -39,6 +39,14 @@ pub enum HuggingFaceError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A file beside the weights cannot be read.
+    #[error("`{file}` {problem}")]
+    Beside {
+        /// The file.
+        file: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// There are no weights that can be read.
     #[error("it has neither `model.safetensors` nor `model.safetensors.index.json`{0}")]
     NoWeights(&'static str),

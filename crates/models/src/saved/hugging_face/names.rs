@@ -12,7 +12,7 @@ const NO_PARAMETERS: [&str; 3] = [".attn.bias", ".attn.masked_bias", ".rotary_em
 
 /// The recipe of each parameter, in single precision; and a tensor among `names` that none of them uses, if there is
 /// one that isn't known to be without effect.
-pub(super) fn recipes(foreign: &Foreign, names: &[String]) -> (BTreeMap<String, Recipe>, Option<String>) {
+pub(in crate::saved) fn recipes(foreign: &Foreign, names: &[String]) -> (BTreeMap<String, Recipe>, Option<String>) {
     let mut recipes = match foreign.names {
         // The language model's head is left out of some files, and with it the name of the rest.
         Names::Gpt2 => gpt2(foreign, if names.iter().any(|name| name.starts_with("h.")) { "" } else { "transformer." }),

@@ -1,0 +1,86 @@
+//! Byte pairs over bytes, as GPT-2 and most models since then have them.
+
+use serde_json::{Value, json};
+
+use super::super::error::TokenizerError;
+use super::super::handle::Tokenizer;
+use super::{Entry, added_tokens, invalid, post_processor, vocabulary};
+
+/// Where a text is cut before its pairs are merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Splitting {
+    /// Words with the space before them, numbers, signs (Radford et al. 2019).
+    Gpt2,
+    /// The same, and each digit alone.
+    Digits,
+    /// Also line ends and contractions in capitals, and numbers in threes (Llama 3).
+    Llama3,
+    /// As Llama 3, each digit alone, and composed characters (Qwen 2).
+    Qwen2,
+}
+
+impl Splitting {
+    /// By the word that GGUF files have for it. Where several families share one, their words do.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "gpt-2" | "default" | "phi-2" | "mpt" | "olmo" | "jina-es" | "jina-de" | "jais" => Self::Gpt2,
+            "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" => Self::Digits,
+            "llama-bpe" | "llama3" | "llama-v3" | "dbrx" | "smaug-bpe" | "falcon3" => Self::Llama3,
+            "qwen2" | "stablelm2" | "deepseek-r1-qwen" => Self::Qwen2,
+            _ => return None,
+        })
+    }
+
+    fn pre_tokenizer(self) -> Value {
+        let bytes = |use_regex: bool| json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex });
+        let by_expression = |numbers: &str| {
+            // Contractions; a word with one sign before it; numbers; signs with the line ends behind them; line ends;
+            // white space up to the last one before a word.
+            let expression = format!(
+                r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{numbers}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+            );
+            let split =
+                json!({ "type": "Split", "pattern": { "Regex": expression }, "behavior": "Isolated", "invert": false });
+            json!({ "type": "Sequence", "pretokenizers": [split, bytes(false)] })
+        };
+        match self {
+            Self::Gpt2 => bytes(true),
+            Self::Digits => json!({
+                "type": "Sequence",
+                "pretokenizers": [{ "type": "Digits", "individual_digits": true }, bytes(true)],
+            }),
+            Self::Llama3 => by_expression(r"\p{N}{1,3}"),
+            Self::Qwen2 => by_expression(r"\p{N}"),
+        }
+    }
+}
+
+/// The tokenizer of byte pairs with these tokens, and merges `left right` in the order in which they are made.
+pub(crate) fn byte_level(
+    entries: &[Entry],
+    merges: &[String],
+    splitting: Splitting,
+    start: &[u32],
+) -> Result<Tokenizer, TokenizerError> {
+    let pair = |merge: &String| {
+        let parts = merge.split_once(' ').filter(|(left, right)| !left.is_empty() && !right.is_empty());
+        parts.map(|(left, right)| json!([left, right])).ok_or_else(|| invalid(format!("{merge:?} is no merge of two")))
+    };
+    let merges = merges.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
+    let normalizer = if splitting == Splitting::Qwen2 { json!({ "type": "NFC" }) } else { Value::Null };
+    let file = json!({
+        "version": "1.0",
+        "added_tokens": added_tokens(entries),
+        "normalizer": normalizer,
+        "pre_tokenizer": splitting.pre_tokenizer(),
+        "post_processor": post_processor(start, entries)?,
+        "decoder": { "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true },
+        "model": {
+            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+            "ignore_merges": splitting == Splitting::Llama3,
+            "vocab": vocabulary(entries)?, "merges": merges,
+        },
+    });
+    Tokenizer::from_json(file.to_string())
+}
