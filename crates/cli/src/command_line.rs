@@ -4,10 +4,11 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    BenchArguments, CacheArguments, CheckArguments, CompareArguments, CompletionsArguments, ConvergeArguments,
-    DevicesArguments, EvalArguments, FindRateArguments, InspectArguments, LogArguments, LsArguments, ManualArguments,
-    NewArguments, PlotArguments, PruneArguments, RaceArguments, ResumeArguments, RmArguments, SampleArguments,
-    SweepArguments, TrainArguments, VerifyResumeArguments,
+    BenchArguments, CacheArguments, ChatArguments, CheckArguments, CompareArguments, CompletionsArguments,
+    ConvergeArguments, DevicesArguments, EvalArguments, ExportArguments, FindRateArguments, InspectArguments,
+    LogArguments, LsArguments, ManualArguments, NewArguments, PlotArguments, PruneArguments, RaceArguments,
+    ResumeArguments, RmArguments, SampleArguments, ScoreArguments, SweepArguments, TrainArguments,
+    VerifyResumeArguments,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -38,8 +39,12 @@ pub(crate) enum Command {
     /// Resume a run, a sweep or a race that stopped, wherever its folder is now
     Resume(ResumeArguments),
     /// Write text with a trained model
-    #[command(aliases = ["generate", "chat"])]
+    #[command(alias = "generate")]
     Sample(SampleArguments),
+    /// Hold a conversation with a model that was taught to answer
+    Chat(ChatArguments),
+    /// Show how likely each token of a text is to a model
+    Score(ScoreArguments),
     /// Measure a trained model on a text
     Eval(EvalArguments),
     /// Find a learning rate for a configuration by trying rates that grow
@@ -66,6 +71,8 @@ pub(crate) enum Command {
     Log(LogArguments),
     /// Look into a run or a checkpoint: what it is, and whether all of its files are whole
     Inspect(InspectArguments),
+    /// Write a model for other programs: a folder of Hugging Face's `transformers`, or a GGUF file
+    Export(ExportArguments),
     /// Remove checkpoints of a run, or keep only the weights in them
     Prune(PruneArguments),
     /// Remove runs

@@ -5,7 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use kiln_convergence::LabError;
-use kiln_inference::GenerateError;
+use kiln_inference::{GenerateError, ScoreError};
 use kiln_models::saved::SavedModelError;
 use kiln_settings::{ConfigErrors, ConfigFileError};
 use kiln_training::config::RefusedChanges;
@@ -102,6 +102,9 @@ impl Exit {
             return Some(Self::Device);
         }
         if let Some(GenerateError::Device(_)) = error.downcast_ref() {
+            return Some(Self::Device);
+        }
+        if let Some(ScoreError::Device(_)) = error.downcast_ref() {
             return Some(Self::Device);
         }
         None

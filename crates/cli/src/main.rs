@@ -10,6 +10,7 @@ mod kinds;
 mod recorded;
 mod report;
 mod runs;
+mod sampling;
 mod screen;
 mod signals;
 mod sizes;
@@ -73,7 +74,10 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Train(arguments) => commands::train(&arguments),
         Command::Resume(arguments) => commands::resume(&arguments),
         Command::Sample(arguments) => commands::sample(&arguments).map(|()| Exit::Done),
+        Command::Chat(arguments) => commands::chat(&arguments),
+        Command::Score(arguments) => commands::score(&arguments).map(|()| Exit::Done),
         Command::Eval(arguments) => commands::eval(&arguments),
+        Command::Export(arguments) => commands::export(&arguments).map(|()| Exit::Done),
         Command::FindRate(arguments) => commands::find_rate(&arguments),
         Command::Race(arguments) => commands::race(&arguments),
         Command::Sweep(arguments) => commands::sweep(&arguments),

@@ -7,7 +7,6 @@ use std::time::Instant;
 use anyhow::Context;
 use kiln_inference::{Finish, GenerateError, Generation, Request, SamplerConfig, generate};
 use kiln_models::saved::SavedModel;
-use kiln_settings::Violation;
 use kiln_settings::files::{Content, Links, read_regular};
 use kiln_storage::Which;
 use serde::Serialize;
@@ -16,11 +15,11 @@ use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
 use crate::report;
 use crate::runs;
+use crate::sampling::SamplerArguments;
 use crate::terminal::say;
 use crate::usage::at_least_one;
 
 const PROMPT_HEADING: &str = "Prompt";
-const SAMPLER_HEADING: &str = "Choice of tokens";
 
 /// Many times the context of any model; a longer prompt was named by mistake.
 const LONGEST_PROMPT: u64 = 16 << 20;
@@ -72,35 +71,8 @@ pub(crate) struct SampleArguments {
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
 
-    /// Below 1 likely tokens become likelier, above 1 rare ones; 0 always takes the likeliest
-    #[arg(
-        short, long, value_name = "T", help_heading = SAMPLER_HEADING,
-        default_value_t = SamplerConfig::default().temperature, allow_negative_numbers = true
-    )]
-    temperature: f32,
-
-    /// Choose among the K likeliest tokens only
-    #[arg(long, value_name = "K", help_heading = SAMPLER_HEADING, value_parser = top_k, allow_negative_numbers = true)]
-    top_k: Option<usize>,
-
-    /// Choose among the fewest likeliest tokens that together have the probability P
-    #[arg(long, value_name = "P", help_heading = SAMPLER_HEADING, allow_negative_numbers = true)]
-    top_p: Option<f32>,
-
-    /// Choose among tokens that are at least P times as likely as the likeliest
-    #[arg(long, value_name = "P", help_heading = SAMPLER_HEADING, allow_negative_numbers = true)]
-    min_p: Option<f32>,
-
-    /// Above 1, tokens that came before become less likely
-    #[arg(long, value_name = "R", help_heading = SAMPLER_HEADING, allow_negative_numbers = true)]
-    repetition_penalty: Option<f32>,
-
-    /// The same seed writes the same text, another seed writes another text
-    #[arg(
-        short, long, value_name = "N", help_heading = SAMPLER_HEADING,
-        default_value_t = SamplerConfig::default().seed, value_parser = seed, allow_negative_numbers = true
-    )]
-    seed: u64,
+    #[command(flatten)]
+    sampler: SamplerArguments,
 
     #[command(flatten)]
     device: DeviceArguments,
@@ -114,24 +86,9 @@ pub(crate) struct SampleArguments {
     verbose: bool,
 }
 
-const WITHOUT_TOP_K: &str = "leave `--top-k` out to choose among all tokens";
-
 /// A number of tokens; other programs write -1 for no limit.
 fn count(argument: &str) -> Result<usize, String> {
     argument.parse().map_err(|_| "must be a whole number, 0 or more; a text without a limit does not end".to_owned())
-}
-
-/// A number of candidates; other programs write -1 for all of them.
-fn top_k(argument: &str) -> Result<usize, String> {
-    argument.parse().map_err(|_| format!("must be a whole number, 1 or more; {WITHOUT_TOP_K}"))
-}
-
-/// A seed; other programs write -1 for one by chance.
-fn seed(argument: &str) -> Result<u64, String> {
-    argument.parse().map_err(|_| {
-        "must be a whole number, 0 or more; the same one writes the same text, `--seed $RANDOM` another each time"
-            .into()
-    })
 }
 
 /// What `--json` prints.
@@ -301,24 +258,7 @@ fn finish_word(generation: &Generation) -> &'static str {
 
 /// The request that the arguments ask for, checked before any file or device is touched.
 fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
-    let sampler = SamplerConfig {
-        repetition_penalty: arguments.repetition_penalty,
-        temperature: arguments.temperature,
-        top_k: arguments.top_k,
-        top_p: arguments.top_p,
-        min_p: arguments.min_p,
-        seed: arguments.seed,
-    };
-    let violations = sampler.validate();
-    if !violations.is_empty() {
-        let line = |broken: &Violation| match broken.key.as_str() {
-            // Other programs write 0 for all of them.
-            "top-k" => format!("--top-k {}; {WITHOUT_TOP_K}", broken.message),
-            key => format!("--{key} {}", broken.message),
-        };
-        let lines: Vec<_> = violations.iter().map(line).collect();
-        return Err(UsageError(lines.join("\n")).into());
-    }
+    let sampler = arguments.sampler.config()?;
     if arguments.stop.iter().any(String::is_empty) {
         return Err(UsageError("--stop must not be empty: it would stop before the first token".into()).into());
     }

@@ -1,6 +1,7 @@
 //! From prompts to text, piece by piece.
 
 mod batch;
+mod memory;
 mod reader;
 mod request;
 mod row;
@@ -11,6 +12,7 @@ mod tests;
 use kiln_models::{LanguageModel, Tokenizer};
 
 pub use batch::Batch;
+pub use memory::Memory;
 use reader::{ModelReader, Reader};
 pub use request::{Finish, GenerateError, Piece, Request};
 use row::Row;
@@ -40,6 +42,23 @@ pub fn generate_after<'a>(
     request: &Request,
 ) -> Result<Generation<'a>, GenerateError> {
     let reader = Box::new(ModelReader::new(model));
+    let row = Row::new(tokenizer, reader.vocabulary_size(), prompt, request)?;
+    Ok(Generation { batch: Batch::new(reader, vec![row]) })
+}
+
+/// As [`generate_after`], with a memory of what the model has read: of a prompt that begins with that, only the rest is
+/// read.
+///
+/// # Errors
+/// As [`generate_after`].
+pub fn generate_remembering<'a>(
+    memory: &'a mut Memory<'_>,
+    tokenizer: &Tokenizer,
+    prompt: &[u32],
+    request: &Request,
+) -> Result<Generation<'a>, GenerateError> {
+    memory.begin();
+    let reader = Box::new(memory);
     let row = Row::new(tokenizer, reader.vocabulary_size(), prompt, request)?;
     Ok(Generation { batch: Batch::new(reader, vec![row]) })
 }

@@ -66,6 +66,14 @@ pub enum SavedModelError {
         /// What is wrong.
         problem: HuggingFaceError,
     },
+    /// A model that cannot be written in the form of another program.
+    #[error("cannot write the model `{}` in that form: {problem}", folder.display())]
+    Unwritable {
+        /// Where the model is.
+        folder: PathBuf,
+        /// Why not.
+        problem: HuggingFaceError,
+    },
     /// A GGUF file.
     #[error("cannot read the model in `{}`: {problem}", path.display())]
     Gguf {

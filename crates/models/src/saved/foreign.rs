@@ -60,6 +60,12 @@ pub(super) struct Beside {
 }
 
 impl Foreign {
+    #[cfg(test)]
+    pub(super) fn own(config: TransformerConfig, vocabulary: usize, context: usize) -> Self {
+        let names = super::hugging_face::config::Names::Gpt2;
+        Self { family: "own".to_owned(), config, vocabulary, context, names, warning: None }
+    }
+
     /// The model for its inspection.
     pub(super) fn inspected(self, beside: Beside) -> ForeignModel {
         let Self { family, config, vocabulary, context, warning, .. } = self;

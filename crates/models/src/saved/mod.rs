@@ -3,6 +3,7 @@
 
 mod description;
 mod error;
+mod export;
 mod foreign;
 mod gguf;
 mod host;
@@ -16,6 +17,7 @@ mod weights;
 
 pub use description::ModelDescription;
 pub use error::SavedModelError;
+pub use export::{Precision, Written, export_gguf, export_hugging_face};
 pub use foreign::{ChatTemplate, ForeignModel};
 pub use gguf::GgufModelError;
 pub use host::HostModel;

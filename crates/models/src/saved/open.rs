@@ -91,6 +91,14 @@ impl SavedModel {
         Ok(Self { step, ..Self::own(model, tokenizer, description, folder, run) })
     }
 
+    /// All tokens that end a text.
+    pub(super) fn end_tokens(&self) -> Vec<u32> {
+        let mut tokens: Vec<u32> = self.end.iter().copied().chain(self.tokenizer.end_token()).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        tokens.retain(|token| seen.insert(*token));
+        tokens
+    }
+
     /// A model that Kiln trained.
     fn own(
         model: LanguageModel,

@@ -118,6 +118,23 @@ impl Tokenizer {
         Ok(tokens)
     }
 
+    /// The tokens of `text`, in which special tokens are text like any other.
+    ///
+    /// # Errors
+    /// As for [`Tokenizer::encode`].
+    pub fn encode_as_text(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let mut tokens = Vec::new();
+        pipeline::encode_as_text(&self.0.library, self.0.byte_level, text, &mut tokens)?;
+        Ok(tokens)
+    }
+
+    /// The texts of all special tokens: those that stand for something that no text spells.
+    pub fn special_tokens(&self) -> Vec<String> {
+        let added = self.0.library.get_added_tokens_decoder();
+        let special = added.values().filter(|token| token.special && !token.content.is_empty());
+        special.map(|token| token.content.clone()).collect()
+    }
+
     /// Encodes text that comes in pieces.
     pub fn encoder(&self) -> TextEncoder {
         TextEncoder::new(Arc::clone(&self.0))

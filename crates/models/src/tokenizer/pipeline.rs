@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tokenizers::{Model, OffsetReferential, OffsetType, PreTokenizer, Token};
+use tokenizers::{Model, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Token};
 
 use super::byte_level;
 use super::error::TokenizerError;
@@ -20,23 +20,52 @@ pub(super) fn encode(
     tokens: &mut Vec<u32>,
 ) -> Result<(), TokenizerError> {
     guarded(at, || {
-        let failed = |error: tokenizers::Error| TokenizerError::Failed { offset: at, reason: error.to_string() };
         let added = library.get_added_vocabulary();
-        let mut pieces = added.extract_and_normalize(library.get_normalizer(), text);
-        if let Some(stage) = library.get_pre_tokenizer() {
-            stage.pre_tokenize(&mut pieces).map_err(failed)?;
+        let pieces = added.extract_and_normalize(library.get_normalizer(), text);
+        encode_pieces(library, spelled, pieces, text, at, tokens)
+    })
+}
+
+/// The same of text in which no added token is looked for.
+pub(super) fn encode_as_text(
+    library: &tokenizers::Tokenizer,
+    spelled: bool,
+    text: &str,
+    tokens: &mut Vec<u32>,
+) -> Result<(), TokenizerError> {
+    guarded(0, || {
+        let mut pieces = PreTokenizedString::from(text);
+        if let Some(normalizer) = library.get_normalizer() {
+            let failed = |error: tokenizers::Error| TokenizerError::Failed { offset: 0, reason: error.to_string() };
+            pieces.normalize(|piece| normalizer.normalize(piece)).map_err(failed)?;
         }
-        for (piece, (start, end), special) in pieces.get_splits(OffsetReferential::Original, OffsetType::Byte) {
-            match special {
-                Some(special) => tokens.extend(special.iter().map(|token| token.id)),
-                None => {
-                    let original = text.get(start..end).unwrap_or(piece);
-                    extend_with_word(library, spelled, piece, original, at + start as u64, tokens)?;
-                }
+        encode_pieces(library, spelled, pieces, text, 0, tokens)
+    })
+}
+
+/// Cuts normalized text into words, and appends the tokens of each.
+fn encode_pieces(
+    library: &tokenizers::Tokenizer,
+    spelled: bool,
+    mut pieces: PreTokenizedString,
+    text: &str,
+    at: u64,
+    tokens: &mut Vec<u32>,
+) -> Result<(), TokenizerError> {
+    let failed = |error: tokenizers::Error| TokenizerError::Failed { offset: at, reason: error.to_string() };
+    if let Some(stage) = library.get_pre_tokenizer() {
+        stage.pre_tokenize(&mut pieces).map_err(failed)?;
+    }
+    for (piece, (start, end), special) in pieces.get_splits(OffsetReferential::Original, OffsetType::Byte) {
+        match special {
+            Some(special) => tokens.extend(special.iter().map(|token| token.id)),
+            None => {
+                let original = text.get(start..end).unwrap_or(piece);
+                extend_with_word(library, spelled, piece, original, at + start as u64, tokens)?;
             }
         }
-        Ok(())
-    })
+    }
+    Ok(())
 }
 
 /// Appends the tokens of one word of a byte-level vocabulary, given as plain text.

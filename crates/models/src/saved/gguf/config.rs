@@ -58,6 +58,65 @@ const ARCHITECTURES: [Architecture; 4] = [
     Architecture { name: "qwen3", model_type: "qwen3", rotates_neighbours: false, keys: LLAMA, fixed: SILU },
 ];
 
+impl Architecture {
+    /// All that are read and written.
+    pub(super) fn all() -> &'static [Self] {
+        &ARCHITECTURES
+    }
+
+    /// The values of a file, of the keys of a `config.json`.
+    ///
+    /// # Errors
+    /// A stretched rotation that has no counterpart.
+    pub(super) fn values(&self, config: &Value) -> Result<BTreeMap<String, GgufValue>, GgufModelError> {
+        let name = self.name;
+        let mut values = BTreeMap::from([("general.architecture".to_owned(), GgufValue::Text(name.to_owned()))]);
+        for (ending, key) in self.keys {
+            let value = match config.get(key) {
+                Some(Value::Number(number)) => match number.as_u64().and_then(|whole| u32::try_from(whole).ok()) {
+                    // Whole numbers may still be those of a key that is a float.
+                    Some(whole) if !ending.ends_with("epsilon") && !ending.ends_with("freq_base") => {
+                        GgufValue::U32(whole)
+                    }
+                    _ => GgufValue::F32(number.as_f64().unwrap_or_default() as f32),
+                },
+                _ => continue,
+            };
+            values.insert(format!("{name}.{ending}"), value);
+        }
+        if let Some(width) = config.get("head_dim").and_then(Value::as_u64).and_then(|width| u32::try_from(width).ok())
+        {
+            for ending in ["rope.dimension_count", "attention.value_length"] {
+                values.insert(format!("{name}.{ending}"), GgufValue::U32(width));
+            }
+        }
+        if let Some(scaling) = config.get("rope_scaling") {
+            values.extend(self.scaling_values(scaling)?);
+        }
+        Ok(values)
+    }
+
+    fn scaling_values(&self, scaling: &Value) -> Result<Vec<(String, GgufValue)>, GgufModelError> {
+        let key = |ending: &str| format!("{}.rope.scaling.{ending}", self.name);
+        let kind = scaling.get("rope_type").and_then(Value::as_str).unwrap_or_default();
+        let factor = scaling.get("factor").and_then(Value::as_f64).unwrap_or(1.0);
+        let mut values =
+            vec![(key("type"), GgufValue::Text(kind.to_owned())), (key("factor"), GgufValue::F32(factor as f32))];
+        match kind {
+            "linear" => {}
+            "yarn" => {
+                let original = scaling.get("original_max_position_embeddings").and_then(Value::as_u64).unwrap_or(1);
+                values.push((key("original_context_length"), GgufValue::U32(original.try_into().unwrap_or(u32::MAX))));
+            }
+            other => {
+                let problem = format!("\"{other}\" has no counterpart in these files");
+                return Err(GgufModelError::Value { key: "rope_scaling".to_owned(), problem });
+            }
+        }
+        Ok(values)
+    }
+}
+
 /// Values of an architecture that change nothing, or that are looked at one by one.
 const LOOKED_AT: [&str; 11] = [
     "attention.causal",

@@ -7,6 +7,8 @@ mod config;
 mod error;
 mod names;
 mod tokenizer;
+mod tokenizer_values;
+mod written;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,6 +22,7 @@ use kiln_storage::open_gguf;
 
 use self::config::{Architecture, Sizes};
 pub use self::error::GgufModelError;
+pub(super) use self::written::write;
 use super::error::SavedModelError;
 use super::foreign::{Beside, ChatTemplate, Foreign, ForeignModel, Weights};
 use super::hugging_face::{HuggingFaceError, names as hugging_face_names};

@@ -10,6 +10,9 @@ const WHOLE_LLAMA: [(&str, &str); 3] =
 const WHOLE_GPT2: [(&str, &str); 4] =
     [("token_embd", "wte"), ("position_embd", "wpe"), ("output_norm", "ln_f"), ("output", "lm_head")];
 
+/// What stands before the names of GPT-2 in a model with its head.
+const GPT2_PREFIX: &str = "transformer.";
+
 /// Names within a layer, behind its number.
 const LAYER_LLAMA: [(&str, &str); 11] = [
     ("attn_norm", "input_layernorm"),
@@ -64,8 +67,9 @@ impl Architecture {
     /// The name in a GGUF file of a tensor that `transformers` calls so; the same one where there is none.
     pub(super) fn own_name(&self, theirs: &str) -> String {
         let (whole, layers, layer) = self.tables();
+        let bare = theirs.strip_prefix(GPT2_PREFIX).unwrap_or(theirs);
         let translated = || {
-            let (stem, kind) = theirs.rsplit_once('.')?;
+            let (stem, kind) = bare.rsplit_once('.')?;
             let own = |table: &[(&str, &str)], stem: &str| {
                 table.iter().find(|(_, theirs)| *theirs == stem).map(|(own, _)| (*own).to_owned())
             };
@@ -99,6 +103,20 @@ impl Architecture {
                 vec![Step::Reshape(split), Step::Swap(1), Step::Reshape(shape.to_vec())]
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// What undoes [`Architecture::steps`]; `shape` is the one that `transformers` has.
+    pub(super) fn inverse_steps(&self, name: &str, shape: &[usize], heads: [usize; 2]) -> Vec<Step> {
+        let steps = self.steps(name, shape, heads);
+        match (&steps[..], shape) {
+            // Halves of a head become neighbours.
+            ([Step::Reshape(split), _, whole], _) => {
+                let mut halves = split.clone();
+                halves.swap(1, 2);
+                vec![Step::Reshape(halves), Step::Swap(1), whole.clone()]
+            }
+            _ => steps,
         }
     }
 }

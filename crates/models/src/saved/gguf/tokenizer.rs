@@ -8,17 +8,17 @@ use super::error::GgufModelError;
 use crate::Tokenizer;
 use crate::tokenizer::rebuilt::{Entry, EntryKind, Splitting, byte_level, sentence_pieces};
 
-const MODEL: &str = "tokenizer.ggml.model";
-const SPLITTING: &str = "tokenizer.ggml.pre";
-const TOKENS: &str = "tokenizer.ggml.tokens";
-const SCORES: &str = "tokenizer.ggml.scores";
-const KINDS: &str = "tokenizer.ggml.token_type";
-const MERGES: &str = "tokenizer.ggml.merges";
+pub(super) const MODEL: &str = "tokenizer.ggml.model";
+pub(super) const SPLITTING: &str = "tokenizer.ggml.pre";
+pub(super) const TOKENS: &str = "tokenizer.ggml.tokens";
+pub(super) const SCORES: &str = "tokenizer.ggml.scores";
+pub(super) const KINDS: &str = "tokenizer.ggml.token_type";
+pub(super) const MERGES: &str = "tokenizer.ggml.merges";
 pub(super) const BEGINNING: &str = "tokenizer.ggml.bos_token_id";
 pub(super) const END: &str = "tokenizer.ggml.eos_token_id";
 const END_OF_TURN: &str = "tokenizer.ggml.eot_token_id";
-const ADDS_BEGINNING: &str = "tokenizer.ggml.add_bos_token";
-const ADDS_SPACE: &str = "tokenizer.ggml.add_space_prefix";
+pub(super) const ADDS_BEGINNING: &str = "tokenizer.ggml.add_bos_token";
+pub(super) const ADDS_SPACE: &str = "tokenizer.ggml.add_space_prefix";
 
 type Values = BTreeMap<String, GgufValue>;
 
@@ -88,6 +88,18 @@ fn entries(values: &Values) -> Result<Vec<Entry>, GgufModelError> {
         kind: kinds.and_then(|kinds| kinds.get(place)).map_or(EntryKind::Normal, |kind| kind_of(*kind)),
     };
     Ok(texts.iter().enumerate().map(entry).collect())
+}
+
+/// The number of a kind.
+pub(super) fn number_of(kind: EntryKind) -> i64 {
+    match kind {
+        EntryKind::Normal => 1,
+        EntryKind::Unknown => 2,
+        EntryKind::Control => 3,
+        EntryKind::UserDefined => 4,
+        EntryKind::Unused => 5,
+        EntryKind::Byte => 6,
+    }
 }
 
 fn kind_of(number: i64) -> EntryKind {

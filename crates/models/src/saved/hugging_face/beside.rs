@@ -10,9 +10,9 @@ use super::super::foreign::ChatTemplate;
 use super::{CONFIG, HuggingFaceError, LONGEST_CONFIG, json};
 
 /// How text is written with it.
-const GENERATION_CONFIG: &str = "generation_config.json";
+pub(super) const GENERATION_CONFIG: &str = "generation_config.json";
 /// What `transformers` knows of the tokenizer beside `tokenizer.json`.
-const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// The template of newer folders.
 const CHAT_TEMPLATE: &str = "chat_template.jinja";
 /// The description for people, with a table at its beginning.

@@ -12,7 +12,7 @@ use crate::transformer::{
 
 /// How the tensors of an architecture are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Names {
+pub(in crate::saved) enum Names {
     /// Radford et al. 2019.
     Gpt2,
     /// Touvron et al. 2023 and what was named after it.
@@ -29,7 +29,7 @@ pub(in crate::saved) struct Foreign {
     pub(in crate::saved) vocabulary: usize,
     /// The longest window.
     pub(in crate::saved) context: usize,
-    pub(super) names: Names,
+    pub(in crate::saved) names: Names,
     /// What the user should know.
     pub(in crate::saved) warning: Option<String>,
 }
@@ -108,6 +108,7 @@ fn gpt2(keys: &Keys<'_>) -> Result<Foreign, HuggingFaceError> {
     let activation = match keys.text("activation_function")?.as_deref() {
         None | Some("gelu_new" | "gelu_pytorch_tanh") => FeedForwardActivation::GeluTanh,
         Some("gelu") => FeedForwardActivation::Gelu,
+        Some("relu2") => FeedForwardActivation::ReluSquared,
         Some(other) => return Err(wrong("activation_function", &json!(other), "which is not supported")),
     };
     let config = TransformerConfig {

@@ -64,6 +64,23 @@ pub enum HuggingFaceError {
         /// Numbers of the model.
         expected: u64,
     },
+    /// No family has all of the model's options.
+    #[error(
+        "no family of `transformers` has all of its options; {family} is the nearest, and it has no counterpart of \
+         `{option}`"
+    )]
+    NoFamily {
+        /// The nearest family.
+        family: String,
+        /// An option that it lacks.
+        option: String,
+    },
+    /// A recurrent model.
+    #[error("it is a recurrent model, of which `transformers` and `llama.cpp` have no family")]
+    Recurrent,
+    /// Packed numbers in a folder.
+    #[error("a folder of `transformers` holds f32, f16 or bf16; q8_0 is a type of GGUF files")]
+    NoPacked,
     /// The tokenizer has more tokens than the model.
     #[error("its tokenizer has {tokens} tokens, and its model knows {rows}: it is the tokenizer of another model")]
     OtherTokenizer {

@@ -8,7 +8,8 @@ mod keys;
 pub(super) mod names;
 mod shards;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
+pub(super) mod written;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -6,7 +6,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::beside::{GENERATION_CONFIG, end_tokens};
 use super::*;
+use crate::{ModelConfig, TransformerConfig};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hugging-face")
@@ -28,6 +30,11 @@ fn open_fixture(name: &str) -> (LanguageModel, Foreign, Expected) {
     let model = read(&folder, &foreign, &Device::flex()).unwrap_or_else(|error| panic!("{name}: {error}"));
     let expected = std::fs::read_to_string(folder.join("expected.json")).unwrap();
     (model, foreign, serde_json::from_str(&expected).unwrap())
+}
+
+/// The options of a fixture.
+pub(in crate::saved) fn configuration_of(name: &str) -> TransformerConfig {
+    configuration(&fixtures().join(name)).unwrap_or_else(|error| panic!("{name}: {error}")).config
 }
 
 fn tensor(ids: &[i32], rows: usize) -> Tensor<2, Int> {

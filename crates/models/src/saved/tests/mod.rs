@@ -1,4 +1,5 @@
 mod costs;
+mod exported;
 mod hostile;
 mod open;
 mod weights;

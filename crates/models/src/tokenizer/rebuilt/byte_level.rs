@@ -31,6 +31,36 @@ impl Splitting {
         })
     }
 
+    /// All that are known.
+    pub(crate) const ALL: [Self; 4] = [Self::Gpt2, Self::Digits, Self::Llama3, Self::Qwen2];
+
+    /// The word that GGUF files have for it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Gpt2 => "gpt-2",
+            Self::Digits => "smollm",
+            Self::Llama3 => "llama-bpe",
+            Self::Qwen2 => "qwen2",
+        }
+    }
+
+    /// Whether these stages of a `tokenizer.json` cut a text so.
+    pub(crate) fn is_described_by(self, pre_tokenizer: &Value, normalizer: &Value) -> bool {
+        let mut stage = pre_tokenizer.clone();
+        // Where offsets begin changes no token.
+        let stages = match &mut stage["pretokenizers"] {
+            Value::Array(stages) => stages.iter_mut().collect(),
+            _ => vec![&mut stage],
+        };
+        for stage in stages {
+            if stage["type"] == "ByteLevel" {
+                stage["trim_offsets"] = json!(true);
+            }
+        }
+        let is_composed = self == Self::Qwen2;
+        stage == self.pre_tokenizer() && (normalizer == &json!({ "type": "NFC" })) == is_composed
+    }
+
     fn pre_tokenizer(self) -> Value {
         let bytes = |use_regex: bool| json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex });
         let by_expression = |numbers: &str| {

@@ -1,0 +1,107 @@
+//! `kiln export RUN`: a model in the form of another program.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use kiln_models::saved::{Precision, SavedModel, Written, export_gguf, export_hugging_face};
+use kiln_storage::Which;
+
+use crate::arguments::{DeviceArguments, RunsArguments};
+use crate::exit::UsageError;
+use crate::runs;
+use crate::terminal::say;
+
+/// The form of another program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A folder that Hugging Face's `transformers` opens
+    Hf,
+    /// A file that `llama.cpp` opens
+    Gguf,
+}
+
+/// How precise the matrices are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PrecisionArgument {
+    F32,
+    F16,
+    Bf16,
+    #[value(name = "q8_0")]
+    Q8_0,
+}
+
+/// Arguments of `kiln export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    /// A run, by folder or name; a checkpoint; a folder in Hugging Face's form; or a GGUF file
+    model: PathBuf,
+
+    #[command(flatten)]
+    runs: RunsArguments,
+
+    /// Which checkpoint of a run: best, last, or a number of steps
+    #[arg(long, value_name = "WHICH", default_value = "best")]
+    checkpoint: Which,
+
+    /// hf: a folder that Hugging Face's `transformers` opens; gguf: a file that `llama.cpp` opens
+    #[arg(long, value_enum)]
+    format: Format,
+
+    /// How precise the matrices are written; q8_0 has 8 bits and a scale for each 32 numbers, in GGUF alone
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: PrecisionArgument,
+
+    /// The folder or file to write, which must not be there
+    #[arg(short, long, value_name = "PATH")]
+    output: PathBuf,
+
+    #[command(flatten)]
+    device: DeviceArguments,
+}
+
+/// `kiln export`.
+///
+/// # Errors
+/// A model that cannot be opened or has no counterpart, something at the output, or a disk that refuses.
+pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
+    let output = &arguments.output;
+    if output.exists() {
+        return Err(UsageError(format!("`{}` is there already; choose another --output", output.display())).into());
+    }
+    let chosen = arguments.device.choose()?;
+    let path = arguments.runs.find(&arguments.model)?;
+    runs::refuse_no_model(&path, "export")?;
+    let saved = SavedModel::open(&path, arguments.checkpoint, &chosen.device)?;
+    if let Some(warning) = &saved.warning {
+        say(&format!("warning: {warning}"));
+    }
+    let precision = match arguments.precision {
+        PrecisionArgument::F32 => Precision::F32,
+        PrecisionArgument::F16 => Precision::F16,
+        PrecisionArgument::Bf16 => Precision::Bf16,
+        PrecisionArgument::Q8_0 => Precision::Q8_0,
+    };
+    let Written { family, notes } = match arguments.format {
+        Format::Hf => into_folder(output, |folder| Ok(export_hugging_face(&saved, precision, folder)?))?,
+        Format::Gguf => export_gguf(&saved, precision, output)?,
+    };
+    for note in notes {
+        say(&format!("note: {note}"));
+    }
+    say(&format!("wrote {}, a {family} model", output.display()));
+    Ok(())
+}
+
+/// Fills a folder beside the name, then renames it: what fails leaves nothing under the name.
+fn into_folder(path: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<Written>) -> anyhow::Result<Written> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let beside = PathBuf::from(beside);
+    std::fs::create_dir_all(&beside).with_context(|| format!("cannot create `{}`", beside.display()))?;
+    let filled = fill(&beside).and_then(|written| {
+        std::fs::rename(&beside, path).with_context(|| format!("cannot create `{}`", path.display()))?;
+        Ok(written)
+    });
+    filled.inspect_err(|_| _ = std::fs::remove_dir_all(&beside))
+}

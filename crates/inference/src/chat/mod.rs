@@ -1,0 +1,12 @@
+//! Conversations: messages to the text and the tokens that a model was taught to answer, by the template that came with
+//! it.
+
+mod error;
+mod format;
+mod python;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+pub use error::ChatError;
+pub use format::{ChatFormat, Message};
