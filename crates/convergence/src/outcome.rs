@@ -140,7 +140,8 @@ impl CurveOutcome {
             start,
             model: problem.model(),
         };
-        let bound = Bound::of(curve, curve.bound.unwrap_or(experiment.bound), &known);
+        let bound = Bound::of(curve, curve.bound.unwrap_or(experiment.bound), &known)
+            .and_then(|bound| is_met(&bound, &trace).map(|()| bound));
         let limit = constants.as_ref().filter(|_| is_plain(curve)).map(|known| 2.0 / known.smoothness);
         let verdict = match &bound {
             _ if trace.diverged.is_some() => diverged(&trace, limit),
@@ -149,6 +150,8 @@ impl CurveOutcome {
         };
         let Exact { path: exact, left_out, floor: rest, factor, stability_limit } =
             Exact::of(problem.model(), curve, &trace);
+        // Beyond what double precision has there is nothing to compare.
+        let exact = exact.filter(|path| path.iter().all(|error| error.is_finite()));
         let path = exact.as_deref();
         let converged = trace.diverged.is_none();
         let spectrum = problem.spectrum().filter(|_| converged);
@@ -164,7 +167,8 @@ impl CurveOutcome {
         // Beyond the limit of stability the mean is made by paths so rare that no number of repeats shows them.
         let fastest = trace.rates.iter().copied().fold(0.0, f64::max);
         let is_unstable = trace.is_noisy && stability_limit.is_some_and(|limit| fastest > limit);
-        let judged = path.filter(|path| converged && path.iter().all(|error| error.is_finite()));
+        // Polyak's steps come from the path itself, and those beyond 2 / L magnify its rounding.
+        let judged = path.filter(|_| converged && !curve.polyak_step);
         let agreement = judged.map(|exact| match is_unstable {
             true => Agreement::HeavyTail,
             false => Agreement::of(&trace, exact, family, arithmetic),
@@ -207,6 +211,17 @@ impl CurveOutcome {
             verdict,
             trace,
         }
+    }
+}
+
+/// Whether F was evaluated where a bound says something of it.
+fn is_met(bound: &Bound, trace: &Trace) -> Result<(), String> {
+    match bound.theorem {
+        Theorem::Reshuffled { epoch, .. } if !trace.times.iter().any(|t| *t > 0 && bound.covers(*t)) => Err(format!(
+            "it is about the ends of epochs of {epoch} updates, and F was evaluated at none; set `evaluate-every = \
+             {epoch}`, and `steps` to that at least"
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -52,7 +52,7 @@ fn paths(made: &Made) -> anyhow::Result<Vec<u8>> {
                 t.to_string(),
                 band.mean.to_string(),
                 band.half_width.to_string(),
-                text(curve.bound.as_ref().ok().map(|bound| bound.at(*t))),
+                text(curve.bound.as_ref().ok().filter(|bound| bound.covers(*t)).map(|bound| bound.at(*t))),
                 text(curve.exact.as_ref().map(|exact| exact[index])),
                 text(curve.trace.rates.get(*t as usize).copied()),
             ])?;

@@ -34,6 +34,12 @@ pub(super) fn theorem(curve: &CurveOutcome) -> Option<String> {
             number(factor),
             number(floor)
         ),
+        Theorem::Reshuffled { factor, floor, epoch, .. } => format!(
+            "the factor {} an epoch of {epoch} updates and a floor of {}, at the ends of epochs (Mishchenko, Khaled and \
+             Richtárik 2020)",
+            number(factor),
+            number(floor)
+        ),
         Theorem::PolyakStep { factor, .. } => format!("the factor {} a step, 1 - 3 c / (4 L)", number(factor)),
         Theorem::Accelerated { numerator } => {
             format!("2 |w_0 - w*|² / (eta (t + 1)²) = {} / (t + 1)², for any convex F", number(numerator))
