@@ -293,12 +293,12 @@ impl Experiment {
 
     /// Polyak's step needs F* and the full gradient.
     fn polyak_step_fits(&self, curve: &CurveConfig) -> Option<Violation> {
-        let is_network = matches!(self.problem_of(curve), Some(ProblemConfig::NeuralNetwork(_)));
-        let message = match (curve.batch, is_network) {
+        let has_minimum = self.problem_of(curve).is_none_or(ProblemConfig::is_convex);
+        let message = match (curve.batch, has_minimum) {
             _ if !curve.polyak_step => return None,
             (Some(_), _) => "is for the full gradient, and the curve has a `batch`",
-            (None, true) => "needs F*, which is not known of a network",
-            (None, false) => return None,
+            (None, false) => "needs F*, which is not known where F is not convex",
+            (None, true) => return None,
         };
         Some(Violation::new("polyak-step", message))
     }

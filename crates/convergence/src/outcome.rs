@@ -29,6 +29,8 @@ pub struct CurveOutcome {
     pub problem: String,
     /// The problem's constants; `None` where no theorem holds.
     pub constants: Option<Constants>,
+    /// L, where it is known though F is not convex.
+    pub smoothness: Option<f64>,
     /// The problem as a picture can show it, where it is a quadratic in two dimensions.
     pub plane: Option<Plane>,
     /// Its path.
@@ -132,6 +134,7 @@ impl CurveOutcome {
         arithmetic: &Arithmetic,
     ) -> Self {
         let family = experiment.curves.len();
+        let smoothness = problem.smoothness();
         let constants = problem.constants().cloned();
         let start = trace.error.first().map_or(0.0, |band| band.mean);
         let known = Known {
@@ -181,6 +184,7 @@ impl CurveOutcome {
                 Horizontal::Samples => curve.batch.or(problem.samples()).unwrap_or(1) as u64,
             },
             problem: problem.describe(),
+            smoothness,
             plane: None,
             agreement,
             factor_per_step: factor.filter(|_| converged).and_then(|limit| factor_per_step(&trace, path, Some(limit))),
@@ -200,7 +204,7 @@ impl CurveOutcome {
                 .filter(|_| is_plain(curve) && !curve.average)
                 .and_then(|known| DescentLemma::of(&trace, known, arithmetic)),
             stationarity: match constants {
-                None if converged => Stationarity::of(&trace, curve),
+                None if converged => Stationarity::of(&trace, curve, smoothness, family),
                 _ => None,
             },
             left_out,
@@ -211,6 +215,13 @@ impl CurveOutcome {
             verdict,
             trace,
         }
+    }
+}
+
+impl CurveOutcome {
+    /// Whether gradients are larger than a known L allows.
+    pub fn breaks_known_smoothness(&self) -> bool {
+        matches!(&self.stationarity, Some(Ok(found)) if found.is_known && !found.holds)
     }
 }
 

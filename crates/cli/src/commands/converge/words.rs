@@ -55,7 +55,10 @@ pub(super) fn facts(made: &Made) -> Vec<String> {
     for curve in &made.outcome.curves {
         let line = match &curve.constants {
             Some(known) => format!("{}:\n  {}; {}", curve.problem, constants(known), variance(made, known)),
-            None => format!("{}:\n  c, L and F* are not known", curve.problem),
+            None => {
+                let known = curve.smoothness.map(|l| format!("L = {}, F is never below 0; F* is not known", number(l)));
+                format!("{}:\n  {}", curve.problem, known.unwrap_or("c, L and F* are not known".into()))
+            }
         };
         if !lines.contains(&line) {
             lines.push(line);
@@ -194,7 +197,7 @@ fn verdict(curve: &CurveOutcome) -> String {
             format!("ABOVE the bound{estimate} at {updates} updates, first at {step}")
         }
         Verdict::TooFewRepeats => "too few repeats to say".into(),
-        Verdict::NoTheorem => "no bound".into(),
+        Verdict::NoTheorem => theorems::of_gradients(curve).unwrap_or("no bound").into(),
         Verdict::Diverged { step, .. } => format!("diverged at step {step}"),
     }
 }
