@@ -1,8 +1,8 @@
 //! What double precision can carry.
 //!
 //! Numbers end at 1e308 and, below, at 1e-308. Expectations multiply the squares of a rate and of a distance by an
-//! eigenvalue or two. With eigenvalues between 1e-100 and 1e100, starts and variances up to 1e12, that fits; numbers outside
-//! are refused, where they are read.
+//! eigenvalue or two. With eigenvalues between 1e-100 and 1e100, starts and variances up to 1e12, that fits; numbers
+//! outside are refused, where they are read.
 
 use std::ops::RangeInclusive;
 

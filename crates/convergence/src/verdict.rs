@@ -55,10 +55,11 @@ pub(crate) fn last_digits(start: f64, arithmetic: &Arithmetic) -> f64 {
 impl Verdict {
     /// What the path of one of `family` curves says of a bound.
     ///
-    /// At each of m evaluations that the bound covers the mean is compared with the bound by a one-sided test of Student at the level 5 % /
-    /// (family m) (Bonferroni): with R repeats the mean less the quantile of R - 1 degrees of freedom times its
-    /// standard error has to be below the bound. Errors are never negative and have their tail above, which makes
-    /// Student's statistic err on the other side: the test keeps its level with few repeats and heavy tails too.
+    /// At each of m evaluations that the bound covers the mean is compared with the bound by a one-sided test of
+    /// Student at the level 5 % / (family m) (Bonferroni): with R repeats the mean less the quantile of R - 1 degrees
+    /// of freedom times its standard error has to be below the bound. Errors are never negative and have their tail
+    /// above, which makes Student's statistic err on the other side: the test keeps its level with few repeats and
+    /// heavy tails too.
     pub fn of(trace: &Trace, bound: &Bound, family: usize, arithmetic: &Arithmetic) -> Self {
         if trace.is_noisy && trace.repeats < 2 {
             return Self::TooFewRepeats;

@@ -10,8 +10,8 @@ use crate::constants::extreme_eigenvalues;
 use crate::data::{DataConfig, Targets};
 use crate::{Arithmetic, Constants, LabError};
 
-/// `[problem.robust-regression]`: F(w) = mean of r_i² / (2 (1 + r_i²)) with r_i = x_iᵀ w - y_i (Geman and McClure 1987),
-/// started from w = 0.
+/// `[problem.robust-regression]`: F(w) = mean of r_i² / (2 (1 + r_i²)) with r_i = x_iᵀ w - y_i (Geman and McClure
+/// 1987), started from w = 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RobustRegressionConfig {

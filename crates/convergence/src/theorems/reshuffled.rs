@@ -1,23 +1,23 @@
 //! Samples reshuffled epoch by epoch (Mishchenko, Khaled and Richtárik, "Random Reshuffling: Simple Analysis with Vast
 //! Improvements", 2020, Theorems 1 and 2, with the sums over an epoch kept).
 //!
-//! An epoch is m = n / b mini-batches, whose losses g_0, ..., g_{m-1} are convex and have L_max-Lipschitz gradients. D is
-//! the Bregman divergence D_g(u, v) = g(u) - g(v) - grad g(v)ᵀ (u - v). At w* the gradients of an epoch add up to 0, and
-//! those of its first i mini-batches to a sum whose square is expected to be i (m - i) sigma*² / (n - 1).
+//! An epoch is m = n / b mini-batches, whose losses g_0, ..., g_{m-1} are convex and have L_max-Lipschitz gradients. D
+//! is the Bregman divergence D_g(u, v) = g(u) - g(v) - grad g(v)ᵀ (u - v). At w* the gradients of an epoch add up to 0,
+//! and those of its first i mini-batches to a sum whose square is expected to be i (m - i) sigma*² / (n - 1).
 //!
-//! **Each sample's loss is strongly convex with constant mu, eta <= 1 / L_max.** From w* the mini-batches' gradients at w*
-//! lead over w*_i = w* - eta sum_{j < i} grad g_j(w*) back to w*. By the three-point identity
-//! |w_{i+1} - w*_{i+1}|² = |w_i - w*_i|² - 2 eta (D(w*_i, w_i) + D(w_i, w*) - D(w*_i, w*)) + eta² |grad g_i(w_i) -
-//! grad g_i(w*)|², where D(w*_i, w_i) >= mu / 2 |w_i - w*_i|², the square of gradients is at most 2 L_max D(w_i, w*), and
-//! D(w*_i, w*) <= L_max / 2 |w*_i - w*|². So, with e = w - w* at the end of an epoch,
-//! E |e'|² <= (1 - eta mu)^m E |e|² + eta³ L_max sigma*² sum_i (1 - eta mu)^(m - 1 - i) i (m - i) / (n - 1).
+//! **Each sample's loss is strongly convex with constant mu, eta <= 1 / L_max.** From w* the mini-batches' gradients at
+//! w* lead over w*_i = w* - eta sum_{j < i} grad g_j(w*) back to w*. By the three-point identity |w_{i+1} - w*_{i+1}|²
+//! = |w_i - w*_i|² - 2 eta (D(w*_i, w_i) + D(w_i, w*) - D(w*_i, w*)) + eta² |grad g_i(w_i) - grad g_i(w*)|², where
+//! D(w*_i, w_i) >= mu / 2 |w_i - w*_i|², the square of gradients is at most 2 L_max D(w_i, w*), and D(w*_i, w*) <=
+//! L_max / 2 |w*_i - w*|². So, with e = w - w* at the end of an epoch, E |e'|² <= (1 - eta mu)^m E |e|² + eta³ L_max
+//! sigma*² sum_i (1 - eta mu)^(m - 1 - i) i (m - i) / (n - 1).
 //!
-//! **Only F is strongly convex, with constant c, and m eta L_max <= (sqrt 5 - 1) / 2.** Over an epoch from w_0,
-//! |e'|² = |e|² - 2 eta sum_i (g_i(w_0) - g_i(w*) + D(w*, w_i) - D(w_0, w_i)) + eta² |sum_i grad g_i(w_i)|², the last
-//! square being at most 2 m L_max sum_i D(w*, w_i), D(w_0, w_i) at most L_max / 2 |w_0 - w_i|², and
-//! sum_i |w_0 - w_i|² <= 2 eta² m² L_max sum_i D(w*, w_i) + 2 eta² sum_i |sum_{j < i} grad g_j(w*)|². What is left of the
-//! divergences has the factor 1 - x - x² >= 0 with x = m eta L_max, and g_i(w_0) - g_i(w*) add up to m (F(w_0) - F*) >=
-//! m c / 2 |e|². So E |e'|² <= (1 - eta c m) E |e|² + eta³ L_max sigma*² m (m² - 1) / (3 (n - 1)).
+//! **Only F is strongly convex, with constant c, and m eta L_max <= (sqrt 5 - 1) / 2.** Over an epoch from w_0, |e'|² =
+//! |e|² - 2 eta sum_i (g_i(w_0) - g_i(w*) + D(w*, w_i) - D(w_0, w_i)) + eta² |sum_i grad g_i(w_i)|², the last square
+//! being at most 2 m L_max sum_i D(w*, w_i), D(w_0, w_i) at most L_max / 2 |w_0 - w_i|², and sum_i |w_0 - w_i|² <= 2
+//! eta² m² L_max sum_i D(w*, w_i) + 2 eta² sum_i |sum_{j < i} grad g_j(w*)|². What is left of the divergences has the
+//! factor 1 - x - x² >= 0 with x = m eta L_max, and g_i(w_0) - g_i(w*) add up to m (F(w_0) - F*) >= m c / 2 |e|². So E
+//! |e'|² <= (1 - eta c m) E |e|² + eta³ L_max sigma*² m (m² - 1) / (3 (n - 1)).
 //!
 //! F - F* <= L / 2 |e|² makes a bound on F of either.
 

@@ -35,8 +35,8 @@ pub(super) fn theorem(curve: &CurveOutcome) -> Option<String> {
             number(floor)
         ),
         Theorem::Reshuffled { factor, floor, epoch, .. } => format!(
-            "the factor {} an epoch of {epoch} updates and a floor of {}, at the ends of epochs (Mishchenko, Khaled and \
-             Richtárik 2020)",
+            "the factor {} an epoch of {epoch} updates and a floor of {}, at the ends of epochs (Mishchenko, Khaled \
+             and Richtárik 2020)",
             number(factor),
             number(floor)
         ),

@@ -81,7 +81,8 @@ impl Tiny {
         let m = self.targets.len() / batch;
         let tail: String = rates.iter().map(|rate| reshuffled(batch, *rate)).collect();
         curves(&format!(
-            "title = \"test\"\nrepeats = {repeats}\nsteps = {}\nevaluate-every = {m}\nbound = \"sharp\"\n[problem.{problem}{tail}",
+            "title = \"test\"\nrepeats = {repeats}\nsteps = {}\nevaluate-every = {m}\nbound = \"sharp\"\n\
+             [problem.{problem}{tail}",
             (m * epochs).max(10)
         ))
     }
