@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::DataConfig;
 use crate::memory::too_large;
 use crate::problem::ProblemConfig;
+use crate::range::RATES;
 use crate::theorems::BoundChoice;
 
 /// What a file of the lab is.
@@ -292,14 +293,26 @@ impl Experiment {
 
     /// Polyak's step needs F* and the full gradient.
     fn polyak_step_fits(&self, curve: &CurveConfig) -> Option<Violation> {
-        let is_network = matches!(self.problem_of(curve), Some(ProblemConfig::NeuralNetwork(_)));
-        let message = match (curve.batch, is_network) {
+        let has_minimum = self.problem_of(curve).is_none_or(ProblemConfig::is_convex);
+        let message = match (curve.batch, has_minimum) {
             _ if !curve.polyak_step => return None,
             (Some(_), _) => "is for the full gradient, and the curve has a `batch`",
-            (None, true) => "needs F*, which is not known of a network",
-            (None, false) => return None,
+            (None, false) => "needs F*, which is not known where F is not convex",
+            (None, true) => return None,
         };
         Some(Violation::new("polyak-step", message))
+    }
+
+    /// Theorems divide by rates and by their squares.
+    fn rates_are_carried(&self, curve: &CurveConfig) -> Option<Violation> {
+        let first = curve.schedule.build(self.steps_of(curve)).next_rate();
+        (!RATES.contains(&first)).then(|| {
+            let (least, most) = RATES.into_inner();
+            let name = curve.schedule.name();
+            let message = format!("must begin with a rate from {least:e} to {most:e}, begins with {first:e}");
+            Violation::new(format!("schedule.{name}"), message)
+                .with_help("squares of others leave the range of double precision; write the problem in another unit")
+        })
     }
 
     fn thresholds(&self) -> Option<Violation> {
@@ -322,7 +335,11 @@ impl Experiment {
             let message = "is a method of its own: it has no `optimizer`, no `average` and no `polyak-step`";
             violations.push(Violation::new("accelerated", message));
         }
-        violations.extend(curve.schedule.validate(self.steps_of(curve)).into_iter().map(|v| v.under("schedule")));
+        let of_schedule = curve.schedule.validate(self.steps_of(curve));
+        if of_schedule.is_empty() {
+            violations.extend(self.rates_are_carried(curve));
+        }
+        violations.extend(of_schedule.into_iter().map(|v| v.under("schedule")));
         violations.extend(curve.optimizer.iter().flat_map(rules_of_optimizer).map(|v| v.under("optimizer")));
         violations.extend(curve.problem.iter().flat_map(ProblemConfig::validate).map(|v| v.under("problem")));
         violations.extend(self.samples_are_reshuffled(curve));

@@ -26,6 +26,10 @@ pub struct Constants {
     pub variance: Variance,
     /// sigma*², the same at w*.
     pub noise_at_minimum: f64,
+    /// n, the samples that F is a mean over; `None` where noise is added instead.
+    pub samples: Option<usize>,
+    /// Each single sample's loss is strongly convex with this constant, which may be 0.
+    pub sample_convexity: f64,
     /// L_max: the gradient of each single sample's loss is Lipschitz continuous with this constant.
     pub sample_smoothness: f64,
 }

@@ -33,8 +33,8 @@ impl DescentLemma {
             if fallen < promised - 1e-9 * promised.abs() - 1e-14 * pair[0].mean {
                 lemma.broken = lemma.broken.or(Some(t as u64 + 1));
             }
-            // At 2 / L what is promised is rounding.
-            if promised > 1e-9 * rate * gradients.squares[t] {
+            // At 2 / L what is promised is rounding, and so it is at a rate next to nothing.
+            if promised > (1e-9 * rate * gradients.squares[t]).max(LAST_DIGITS * pair[0].mean) {
                 lemma.least = Some(lemma.least.map_or(fallen / promised, |least| least.min(fallen / promised)));
             }
         }

@@ -24,6 +24,7 @@ mod memory;
 mod numbers;
 mod outcome;
 pub mod problem;
+mod range;
 mod sharpness;
 mod stationarity;
 mod statistics;

@@ -29,6 +29,8 @@ pub struct CurveOutcome {
     pub problem: String,
     /// The problem's constants; `None` where no theorem holds.
     pub constants: Option<Constants>,
+    /// L, where it is known though F is not convex.
+    pub smoothness: Option<f64>,
     /// The problem as a picture can show it, where it is a quadratic in two dimensions.
     pub plane: Option<Plane>,
     /// Its path.
@@ -132,6 +134,7 @@ impl CurveOutcome {
         arithmetic: &Arithmetic,
     ) -> Self {
         let family = experiment.curves.len();
+        let smoothness = problem.smoothness();
         let constants = problem.constants().cloned();
         let start = trace.error.first().map_or(0.0, |band| band.mean);
         let known = Known {
@@ -140,7 +143,8 @@ impl CurveOutcome {
             start,
             model: problem.model(),
         };
-        let bound = Bound::of(curve, curve.bound.unwrap_or(experiment.bound), &known);
+        let bound = Bound::of(curve, curve.bound.unwrap_or(experiment.bound), &known)
+            .and_then(|bound| is_met(&bound, &trace).map(|()| bound));
         let limit = constants.as_ref().filter(|_| is_plain(curve)).map(|known| 2.0 / known.smoothness);
         let verdict = match &bound {
             _ if trace.diverged.is_some() => diverged(&trace, limit),
@@ -149,6 +153,8 @@ impl CurveOutcome {
         };
         let Exact { path: exact, left_out, floor: rest, factor, stability_limit } =
             Exact::of(problem.model(), curve, &trace);
+        // Beyond what double precision has there is nothing to compare.
+        let exact = exact.filter(|path| path.iter().all(|error| error.is_finite()));
         let path = exact.as_deref();
         let converged = trace.diverged.is_none();
         let spectrum = problem.spectrum().filter(|_| converged);
@@ -164,7 +170,8 @@ impl CurveOutcome {
         // Beyond the limit of stability the mean is made by paths so rare that no number of repeats shows them.
         let fastest = trace.rates.iter().copied().fold(0.0, f64::max);
         let is_unstable = trace.is_noisy && stability_limit.is_some_and(|limit| fastest > limit);
-        let judged = path.filter(|path| converged && path.iter().all(|error| error.is_finite()));
+        // Polyak's steps come from the path itself, and those beyond 2 / L magnify its rounding.
+        let judged = path.filter(|_| converged && !curve.polyak_step);
         let agreement = judged.map(|exact| match is_unstable {
             true => Agreement::HeavyTail,
             false => Agreement::of(&trace, exact, family, arithmetic),
@@ -177,6 +184,7 @@ impl CurveOutcome {
                 Horizontal::Samples => curve.batch.or(problem.samples()).unwrap_or(1) as u64,
             },
             problem: problem.describe(),
+            smoothness,
             plane: None,
             agreement,
             factor_per_step: factor.filter(|_| converged).and_then(|limit| factor_per_step(&trace, path, Some(limit))),
@@ -196,7 +204,7 @@ impl CurveOutcome {
                 .filter(|_| is_plain(curve) && !curve.average)
                 .and_then(|known| DescentLemma::of(&trace, known, arithmetic)),
             stationarity: match constants {
-                None if converged => Stationarity::of(&trace, curve),
+                None if converged => Stationarity::of(&trace, curve, smoothness, family),
                 _ => None,
             },
             left_out,
@@ -207,6 +215,24 @@ impl CurveOutcome {
             verdict,
             trace,
         }
+    }
+}
+
+impl CurveOutcome {
+    /// Whether gradients are larger than a known L allows.
+    pub fn breaks_known_smoothness(&self) -> bool {
+        matches!(&self.stationarity, Some(Ok(found)) if found.is_known && !found.holds)
+    }
+}
+
+/// Whether F was evaluated where a bound says something of it.
+fn is_met(bound: &Bound, trace: &Trace) -> Result<(), String> {
+    match bound.theorem {
+        Theorem::Reshuffled { epoch, .. } if !trace.times.iter().any(|t| *t > 0 && bound.covers(*t)) => Err(format!(
+            "it is about the ends of epochs of {epoch} updates, and F was evaluated at none; set `evaluate-every = \
+             {epoch}`, and `steps` to that at least"
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -24,12 +24,17 @@ impl Band {
         if values.len() < 2 {
             return Self { mean, half_width: 0.0 };
         }
-        // Divided first where squares would leave the range of numbers.
-        let largest = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
-        let scale = if (1e-150..1e150).contains(&largest) || largest == 0.0 { 1.0 } else { largest };
+        let scale = scale(values, mean);
         let variance = values.iter().map(|value| ((value - mean) / scale).powi(2)).sum::<f64>() / (n - 1.0);
         Self { mean, half_width: scale * quantile * (variance / n).sqrt() }
     }
+}
+
+/// What deviations from the mean are divided by before they are raised to powers, where those would leave the range of
+/// numbers; else 1.
+fn scale(values: &[f64], mean: f64) -> f64 {
+    let largest = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
+    if (1e-100..1e100).contains(&largest) || largest == 0.0 { 1.0 } else { largest }
 }
 
 /// How many standard errors the half-width of a 95 % interval for the mean of `count` values is: the 0.975 quantile of
@@ -59,10 +64,11 @@ impl Skewed {
     pub(crate) fn of(values: &[f64]) -> Self {
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
-        let central = |power: i32| values.iter().map(|value| (value - mean).powi(power)).sum::<f64>() / count;
+        let scale = scale(values, mean);
+        let central = |power: i32| values.iter().map(|value| ((value - mean) / scale).powi(power)).sum::<f64>() / count;
         let deviation = (central(2) * count / (count - 1.0)).sqrt();
         let skewness = if deviation > 0.0 { central(3) / deviation.powi(3) } else { 0.0 };
-        Self { count, mean, deviation, skewness }
+        Self { count, mean, deviation: deviation * scale, skewness }
     }
 
     /// Student's statistic t for the mean `expected`, corrected by Hall for a skewness g ("On the Removal of Skewness
@@ -141,6 +147,8 @@ mod tests {
         assert_eq!((moments.mean, moments.deviation, moments.skewness), (1.0, 2.0, 0.75));
         let expected = 1.0 + 0.375 * 0.5 + 0.375 * 0.375 / 27.0;
         assert!((moments.hall(0.0, 0.75) - expected).abs() < 1e-15);
+        let small = Skewed::of(&[0.0, 0.0, 0.0, 4e-120]);
+        assert!((small.skewness - 0.75).abs() < 1e-12 && (small.deviation / 2e-120 - 1.0).abs() < 1e-12);
         // It rises with t, also far below, where a correction of second order would turn round.
         let statistics: Vec<f64> = (0..40).map(|expected| moments.hall(f64::from(expected), 3.0)).collect();
         assert!(statistics.windows(2).all(|pair| pair[0] >= pair[1]), "{statistics:?}");

@@ -55,31 +55,33 @@ pub(crate) fn last_digits(start: f64, arithmetic: &Arithmetic) -> f64 {
 impl Verdict {
     /// What the path of one of `family` curves says of a bound.
     ///
-    /// At each of m evaluations the mean is compared with the bound by a one-sided test of Student at the level 5 % /
-    /// (family m) (Bonferroni): with R repeats the mean less the quantile of R - 1 degrees of freedom times its
-    /// standard error has to be below the bound. Errors are never negative and have their tail above, which makes
-    /// Student's statistic err on the other side: the test keeps its level with few repeats and heavy tails too.
+    /// At each of m evaluations that the bound covers the mean is compared with the bound by a one-sided test of
+    /// Student at the level 5 % / (family m) (Bonferroni): with R repeats the mean less the quantile of R - 1 degrees
+    /// of freedom times its standard error has to be below the bound. Errors are never negative and have their tail
+    /// above, which makes Student's statistic err on the other side: the test keeps its level with few repeats and
+    /// heavy tails too.
     pub fn of(trace: &Trace, bound: &Bound, family: usize, arithmetic: &Arithmetic) -> Self {
         if trace.is_noisy && trace.repeats < 2 {
             return Self::TooFewRepeats;
         }
         let digits = last_digits(bound.start, arithmetic);
         // Bands are of 95 % at each update by itself.
+        let evaluations = || trace.times.iter().copied().zip(&trace.error).filter(|(t, _)| bound.covers(*t));
+        let compared = evaluations().count();
         let wider = if trace.is_noisy {
-            student_quantile(trace.repeats, 1.0 - LEVEL / (family * trace.error.len()) as f64)
+            student_quantile(trace.repeats, 1.0 - LEVEL / (family * compared) as f64)
                 / confidence_half_width(trace.repeats)
         } else {
             0.0
         };
         let is_above =
             |(t, band): &(u64, &Band)| band.mean - wider * band.half_width > bound.at(*t) * (1.0 + 1e-9) + digits;
-        let evaluations = || trace.times.iter().copied().zip(&trace.error);
         if let Some((step, band)) = evaluations().find(is_above) {
             let updates = evaluations().filter(is_above).count();
             return Self::Broken { step, error: band.mean, bound: bound.at(step), updates };
         }
-        let says_nothing = |band: &&Band| wider * band.half_width >= band.mean;
-        if 2 * trace.error.iter().filter(says_nothing).count() > trace.error.len() && trace.is_noisy {
+        let says_nothing = |(_, band): &(u64, &Band)| wider * band.half_width >= band.mean;
+        if 2 * evaluations().filter(says_nothing).count() > compared && trace.is_noisy {
             return Self::TooFewRepeats;
         }
         // Where the digits have ended, the ratio would be one of rounding.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Samples, Targets};
 use crate::LabError;
+use crate::range::DATA;
 
 /// `csv`: a file of numbers with a line of names first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,12 @@ impl CsvConfig {
         let mut values = DVector::from_iterator(table.rows.len(), table.rows.iter().map(|(_, row)| row[target]));
         if targets == Targets::Classes {
             table.to_classes(&mut values, target)?;
+        }
+        if !self.standardise {
+            table.carried("features", &columns)?;
+            if targets == Targets::Numbers {
+                table.carried("targets", &[target])?;
+            }
         }
         if self.standardise {
             for (feature, column) in columns.iter().enumerate() {
@@ -140,6 +147,11 @@ impl Table {
     /// Mean 0, variance 1.
     fn standardise(&self, values: &mut [f64], column: usize) -> Result<(), LabError> {
         let n = values.len() as f64;
+        // Squares of very small numbers would be 0.
+        let largest = values.iter().map(|value| value.abs()).fold(0.0, f64::max);
+        if largest > 0.0 && !DATA.contains(&largest) {
+            values.iter_mut().for_each(|value| *value /= largest);
+        }
         let mean = values.iter().sum::<f64>() / n;
         let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n).sqrt();
         let name = self.names.get(column).unwrap_or_default();
@@ -156,6 +168,35 @@ impl Table {
             return Err(self.wrong(0, message));
         }
         values.iter_mut().for_each(|value| *value = (*value - mean) / deviation);
+        Ok(())
+    }
+
+    /// Whether numbers that are taken as they are can be computed with: each up to the largest that is allowed, and not
+    /// all below the smallest.
+    fn carried(&self, what: &str, columns: &[usize]) -> Result<(), LabError> {
+        let (least, most) = DATA.into_inner();
+        let mut largest = 0.0_f64;
+        for (start, row) in &self.rows {
+            for (column, size) in columns.iter().map(|column| (column, row[*column].abs())) {
+                if size > most {
+                    let name = self.names.get(*column).unwrap_or_default();
+                    let value = row[*column];
+                    let message = format!(
+                        "{value:e} in column `{name}` is too large to compute with: {most:e} is the most without \
+                         `standardise = true`"
+                    );
+                    return Err(self.wrong(*start, message));
+                }
+                largest = largest.max(size);
+            }
+        }
+        if largest > 0.0 && largest < least {
+            let message = format!(
+                "the {what} are {largest:e} at most, too small to compute with: the largest has to be {least:e} or \
+                 more without `standardise = true`"
+            );
+            return Err(self.wrong(0, message));
+        }
         Ok(())
     }
 

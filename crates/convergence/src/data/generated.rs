@@ -18,10 +18,10 @@ pub struct GeneratedConfig {
     pub samples: usize,
     /// d, features, 1 to 1000. Default `10`.
     pub features: usize,
-    /// How many times larger the variance of the first feature is than that of the last, in equal factors, >= 1.
+    /// How many times larger the variance of the first feature is than that of the last, in equal factors, 1 to 1e10.
     /// Default `10.0`.
     pub condition: f64,
-    /// Standard deviation of the noise of numbers, >= 0. Default `0.5`.
+    /// Standard deviation of the noise of numbers, 0 to 1e12. Default `0.5`.
     pub noise: f64,
 }
 
@@ -47,9 +47,9 @@ impl GeneratedConfig {
             let message = format!("times `samples` is more than {MOST_NUMBERS} numbers");
             violations.push(Violation::new("features", message));
         }
-        for (key, value, least) in [("condition", self.condition, 1.0), ("noise", self.noise, 0.0)] {
-            if !(value >= least && value.is_finite()) {
-                violations.push(Violation::new(key, format!("must be {least} or more, is {value}")));
+        for (key, value, least, most) in [("condition", self.condition, 1.0, 1e10), ("noise", self.noise, 0.0, 1e12)] {
+            if !(least..=most).contains(&value) {
+                violations.push(Violation::new(key, format!("must be {least} or more, up to {most:e}, is {value}")));
             }
         }
         violations

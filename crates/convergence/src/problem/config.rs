@@ -3,7 +3,10 @@
 use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
-use super::{LinearRegressionConfig, LogisticRegressionConfig, NeuralNetworkConfig, Problem, QuadraticConfig};
+use super::{
+    LinearRegressionConfig, LogisticRegressionConfig, NeuralNetworkConfig, Problem, QuadraticConfig,
+    RobustRegressionConfig,
+};
 use crate::data::DataConfig;
 use crate::{Arithmetic, Footprint, LabError};
 
@@ -17,6 +20,8 @@ pub enum ProblemConfig {
     LinearRegression(LinearRegressionConfig),
     /// Logistic regression with an L2 penalty.
     LogisticRegression(LogisticRegressionConfig),
+    /// Regression with a loss that is not convex, and a known L.
+    RobustRegression(RobustRegressionConfig),
     /// A small neural network, for contrast.
     NeuralNetwork(NeuralNetworkConfig),
 }
@@ -31,6 +36,7 @@ impl ProblemConfig {
             Self::Quadratic(config) => Box::new(config.build(seed, arithmetic)),
             Self::LinearRegression(config) => Box::new(config.build(seed, arithmetic)?),
             Self::LogisticRegression(config) => Box::new(config.build(seed, arithmetic)?),
+            Self::RobustRegression(config) => Box::new(config.build(seed, arithmetic)?),
             Self::NeuralNetwork(config) => Box::new(config.build(seed, arithmetic)?),
         })
     }
@@ -41,9 +47,15 @@ impl ProblemConfig {
             Self::Quadratic(config) => ("quadratic", config.validate()),
             Self::LinearRegression(config) => ("linear-regression", config.validate()),
             Self::LogisticRegression(config) => ("logistic-regression", config.validate()),
+            Self::RobustRegression(config) => ("robust-regression", config.validate()),
             Self::NeuralNetwork(config) => ("neural-network", config.validate()),
         };
         violations.into_iter().map(|violation| violation.under(name)).collect()
+    }
+
+    /// Whether F is, so that F* is known.
+    pub(crate) fn is_convex(&self) -> bool {
+        !matches!(self, Self::RobustRegression(_) | Self::NeuralNetwork(_))
     }
 
     /// The samples that the objective is a mean over; `None` if it adds noise to the gradient instead.
@@ -52,6 +64,7 @@ impl ProblemConfig {
             Self::Quadratic(_) => None,
             Self::LinearRegression(config) => Some(&config.data),
             Self::LogisticRegression(config) => Some(&config.data),
+            Self::RobustRegression(config) => Some(&config.data),
             Self::NeuralNetwork(config) => Some(&config.data),
         }
     }
@@ -66,6 +79,7 @@ impl ProblemConfig {
             Self::Quadratic(config) => Some(Footprint { drawn: config.spectrum.len(), evaluated: 1 }),
             Self::LinearRegression(config) => Some(Footprint { drawn: features(&config.data)?, evaluated: 1 }),
             Self::LogisticRegression(config) => Some(Footprint { drawn: features(&config.data)?, evaluated: 1 }),
+            Self::RobustRegression(config) => Some(Footprint { drawn: features(&config.data)?, evaluated: 1 }),
             Self::NeuralNetwork(config) => Some(config.footprint(features(&config.data)?)),
         }
     }

@@ -1,11 +1,11 @@
 //! Linear regression: least squares, whose Hessian is the same everywhere.
 
 use burn::tensor::Tensor;
-use kiln_settings::{Violation, rules};
+use kiln_settings::Violation;
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
-use super::linear_model::{LinearModel, PerSample, largest_square, noise_at_minimum, rounding};
+use super::linear_model::{LinearModel, PerSample, largest_square, least_curvature, noise_at_minimum, rounding};
 use super::quadratic_form::QuadraticForm;
 use super::{Draws, Problem, Sampled};
 use crate::constants::{ZERO, solve, solve_singular};
@@ -19,14 +19,19 @@ use crate::{Arithmetic, Constants, Convexity, LabError, Variance};
 pub struct LinearRegressionConfig {
     /// The samples.
     pub data: DataConfig,
-    /// The weight of the penalty, >= 0. Default `0.0`.
+    /// The weight of the penalty, 0 to 1e12. Default `0.0`.
     #[serde(default)]
     pub l2: f64,
 }
 
 impl LinearRegressionConfig {
     pub(super) fn validate(&self) -> Vec<Violation> {
-        self.data.validate().into_iter().chain(rules::non_negative("l2", self.l2)).collect()
+        self.data.validate().into_iter().chain(self.penalty()).collect()
+    }
+
+    fn penalty(&self) -> Option<Violation> {
+        (!(0.0..=1e12).contains(&self.l2))
+            .then(|| Violation::new("l2", format!("must be 0 or more, up to 1e12, is {}", self.l2)))
     }
 
     /// c and L are the extreme eigenvalues of Xᵀ X / n + l2 I, c the smallest that isn't 0; w* solves the normal
@@ -45,6 +50,8 @@ impl LinearRegressionConfig {
         let c = eigen.eigenvalues.iter().copied().filter(|value| *value > ZERO * l).fold(l, f64::min);
         let right = samples.features.transpose() * &samples.targets / n as f64;
         let regular = Some(()).filter(|()| least > ZERO * l).and_then(|()| solve(&hessian, &right));
+        // In the others nothing moves, and rounding must not either.
+        let curving = eigen.eigenvalues.map(|value| if value > ZERO * l { value } else { 0.0 });
         let convexity = if regular.is_some() { Convexity::Quadratic } else { Convexity::Singular };
         let minimizer = regular.unwrap_or_else(|| solve_singular(&eigen, &right));
         let residual = &samples.features * &minimizer - &samples.targets;
@@ -55,6 +62,8 @@ impl LinearRegressionConfig {
             convexity,
             start_distance: minimizer.norm(),
             noise_at_minimum: noise_at_minimum(&samples, &minimizer, &residual, self.l2),
+            samples: Some(n),
+            sample_convexity: least_curvature(&samples) + self.l2,
             sample_smoothness: largest_square(&samples) + self.l2,
             minimizer: minimizer.as_slice().to_vec(),
             minimum: residual.norm_squared() / (2 * n) as f64 + self.l2 * minimizer.norm_squared() / 2.0,
@@ -64,7 +73,7 @@ impl LinearRegressionConfig {
         Ok(LinearRegression {
             config: self.clone(),
             model: LinearModel::new(&samples, self.l2, arithmetic),
-            form: QuadraticForm::new(&hessian, &minimizer, arithmetic),
+            form: QuadraticForm::new(&eigen.eigenvectors, &curving, &minimizer, arithmetic),
             exact: LeastSquares::new(samples.features, residual, minimizer, self.l2, hessian, eigen),
             constants,
         })

@@ -49,6 +49,14 @@ pub(super) fn largest_square(samples: &Samples) -> f64 {
     samples.features.row_iter().map(|row| row.norm_squared()).fold(0.0, f64::max)
 }
 
+/// The smallest eigenvalue of any x_i x_iᵀ: 0 but for a single feature.
+pub(super) fn least_curvature(samples: &Samples) -> f64 {
+    if samples.features.ncols() > 1 {
+        return 0.0;
+    }
+    samples.features.iter().map(|feature| feature * feature).fold(f64::INFINITY, f64::min)
+}
+
 /// The samples of a linear model on a device, with the weight of its penalty.
 pub(super) struct LinearModel {
     pub(super) data: OnDevice,

@@ -55,6 +55,8 @@ impl LogisticRegressionConfig {
             convexity: Convexity::Strong,
             start_distance: minimizer.norm(),
             noise_at_minimum: noise_at_minimum(&samples, &minimizer, &Self::slopes(&samples, &minimizer), self.l2),
+            samples: Some(n),
+            sample_convexity: self.l2,
             sample_smoothness: self.l2 + largest_square(&samples) / 4.0,
             minimizer: minimizer.as_slice().to_vec(),
             minimum,

@@ -10,6 +10,7 @@ mod objective;
 mod on_device;
 mod quadratic;
 mod quadratic_form;
+mod robust_regression;
 
 pub use config::ProblemConfig;
 pub use draws::Draws;
@@ -18,3 +19,4 @@ pub use logistic_regression::LogisticRegressionConfig;
 pub use neural_network::NeuralNetworkConfig;
 pub use objective::{Problem, Sampled};
 pub use quadratic::QuadraticConfig;
+pub use robust_regression::RobustRegressionConfig;

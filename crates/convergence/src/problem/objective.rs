@@ -25,6 +25,11 @@ pub trait Problem {
     /// What the theorems need to know; `None` where no theorem holds.
     fn constants(&self) -> Option<&Constants>;
 
+    /// L, where it is known though F is not convex; F is then never below 0.
+    fn smoothness(&self) -> Option<f64> {
+        None
+    }
+
     /// F(w) - F* of each row, `[R, d]` -> `[R]`; F(w) itself where F* is not known.
     fn excess(&self, weights: Tensor<2>) -> Tensor<1>;
 

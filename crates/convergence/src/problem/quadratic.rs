@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use super::quadratic_form::QuadraticForm;
 use super::{Draws, Problem, Sampled};
-use crate::constants::symmetric;
 use crate::exact::{AdditiveNoise, Direction, Model};
+use crate::range::carried;
 use crate::{Arithmetic, Constants, Convexity, Variance};
 
 /// `[problem.quadratic]`: F(w) = (w - w*)ᵀ A (w - w*) / 2 + F*, where A has the given spectrum in directions drawn at
-/// random,
-/// w* is drawn and F* = 1. A stochastic gradient is grad F + xi with xi ~ N(0, sigma² / (d b) I).
+/// random, w* ~ N(0, s² I) with s = 1 unless w_0 is so near to w* that digits would be lost, and F* = 1. A stochastic
+/// gradient is grad F + xi with xi ~ N(0, sigma² / (d b) I).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct QuadraticConfig {
-    /// The eigenvalues of the Hessian, each > 0; the smallest is c, the largest L.
+    /// The eigenvalues of the Hessian, each from 1e-100 to 1e100; the smallest is c, the largest L.
     pub spectrum: Vec<f64>,
     /// sigma², the variance of the gradient at a single sample, E |g - grad F|², >= 0. Default `1.0`.
     #[serde(default = "one")]
@@ -34,6 +34,9 @@ fn one() -> f64 {
     1.0
 }
 
+/// w* is not much more than this many times as far from 0 as from w_0: w - w* loses three digits of sixteen.
+const FARTHEST: f64 = 1e3;
+
 /// F* of every quadratic.
 const MINIMUM: f64 = 1.0;
 
@@ -45,12 +48,14 @@ impl QuadraticConfig {
             violations.push(Violation::new("spectrum", message));
         }
         for (index, eigenvalue) in self.spectrum.iter().enumerate() {
-            if !(*eigenvalue > 0.0 && eigenvalue.is_finite()) {
+            if *eigenvalue <= 0.0 || eigenvalue.is_nan() {
                 let message = format!("must be above 0, is {eigenvalue}");
                 violations.push(
                     Violation::new(format!("spectrum[{index}]"), message)
                         .with_help("the theorems need strong convexity: the smallest eigenvalue is c, and c > 0"),
                 );
+            } else {
+                violations.extend(carried(format!("spectrum[{index}]"), *eigenvalue));
             }
         }
         let (least, most) = self.spectrum.iter().fold((f64::INFINITY, 0.0_f64), |(least, most), eigenvalue| {
@@ -75,14 +80,10 @@ impl QuadraticConfig {
         let mut draws = ChaCha8Rng::seed_from_u64(seed);
         let directions: DMatrix<f64> = DMatrix::from_fn(d, d, |_, _| StandardNormal.sample(&mut draws)).qr().q();
         let minimizer: DVector<f64> = DVector::from_fn(d, |_, _| StandardNormal.sample(&mut draws));
-        let diagonal = DMatrix::from_diagonal(&DVector::from_column_slice(&self.spectrum));
-        let product: DMatrix<f64> = &directions * diagonal * directions.transpose();
-        let hessian = symmetric(&product);
+        let eigenvalues = DVector::from_column_slice(&self.spectrum);
         // lambda e² / 2 is the same for every direction.
-        let along = DVector::from_iterator(
-            d,
-            self.spectrum.iter().map(|eigenvalue| (2.0 * self.start_error / d as f64 / eigenvalue).sqrt()),
-        );
+        let along = eigenvalues.map(|eigenvalue| (2.0 * self.start_error / d as f64 / eigenvalue).sqrt());
+        let minimizer = minimizer * (FARTHEST * along.min()).min(1.0);
         let start = &minimizer + &directions * &along;
         let c = self.spectrum.iter().copied().fold(f64::INFINITY, f64::min);
         let l = self.spectrum.iter().copied().fold(0.0, f64::max);
@@ -93,6 +94,8 @@ impl QuadraticConfig {
             start_distance: along.norm(),
             // The noise is added, so that every sample curves as F does.
             noise_at_minimum: self.variance,
+            samples: None,
+            sample_convexity: c,
             sample_smoothness: l,
             minimizer: minimizer.as_slice().to_vec(),
             minimum: MINIMUM,
@@ -101,7 +104,7 @@ impl QuadraticConfig {
         };
         Quadratic {
             config: self.clone(),
-            form: QuadraticForm::new(&hessian, &minimizer, arithmetic),
+            form: QuadraticForm::new(&directions, &eigenvalues, &minimizer, arithmetic),
             start: start.as_slice().to_vec(),
             constants,
             arithmetic: arithmetic.clone(),

@@ -140,7 +140,7 @@ fn every_key_is_in_the_readme_and_nothing_else() {
         if let (Some(table), Some(key)) = (&table, key) {
             // The data of one problem have the keys of the others' too.
             if let Some(of_data) = table.strip_prefix("problem.*.") {
-                for problem in ["linear-regression", "logistic-regression", "neural-network"] {
+                for problem in ["linear-regression", "logistic-regression", "robust-regression", "neural-network"] {
                     documented.insert(format!("problem.{problem}.{of_data}{key}"));
                 }
             } else {

@@ -178,3 +178,17 @@ fn the_factor_in_the_end_is_that_of_the_hessian_at_the_minimum() {
         assert_eq!((limit.unwrap() / of_c - 1.0).abs() < 1e-9, problem.starts_with("linear"), "{limit:?}, {of_c}");
     }
 }
+
+#[test]
+fn logistic_regression_has_no_expectation_that_is_exact() {
+    let averaged = curve(4, "constant]\nrate = 0.2").replace("[curves.", "average = true\n[curves.");
+    let text = "title = \"test\"\nrepeats = 30\nsteps = 40\niterations-to = [0.1]\n\
+                [problem.logistic-regression.data.generated]\nsamples = 30\nfeatures = 3\n";
+    let tail = [curve(0, "constant]\nrate = 0.5"), curve(4, "constant]\nrate = 0.2"), averaged].concat();
+    for made in curves(&format!("{text}{tail}")) {
+        assert_eq!((&made.exact, &made.agreement, made.stability_limit), (&None, &None, None), "{}", made.label);
+        assert!(made.iterations.unwrap().exact.is_none() && made.left_out.is_none());
+        // The factor in the end is that of the Hessian at w*, and none of a finite window.
+        assert!([made.factor_per_step, made.floor].into_iter().flatten().all(|fit| fit.exact.is_none()));
+    }
+}

@@ -8,10 +8,11 @@ use crate::Sampling;
 use crate::device::numbers;
 use crate::problem::{Draws, Problem};
 
-const PROBLEMS: [&str; 4] = [
+const PROBLEMS: [&str; 5] = [
     "[quadratic]\nspectrum = [0.3, 1.0, 2.0]",
     "[linear-regression]\nl2 = 0.2\ndata.generated = { samples = 12, features = 3 }",
     "[logistic-regression]\nl2 = 0.1\ndata.generated = { samples = 12, features = 3 }",
+    "[robust-regression]\ndata.generated = { samples = 12, features = 3 }",
     "[neural-network]\nhidden = 2\ndata.generated = { samples = 12, features = 3 }",
 ];
 

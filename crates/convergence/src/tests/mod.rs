@@ -9,6 +9,7 @@ mod first_repeat;
 mod gradients;
 mod hostile;
 mod next_door;
+mod range;
 mod sharpness;
 mod support;
 mod theory;

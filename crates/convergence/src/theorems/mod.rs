@@ -8,6 +8,7 @@ mod convex;
 mod lecture;
 mod noise_at_minimum;
 mod power;
+mod reshuffled;
 mod sharp;
 
 use kiln_optimization::schedules::ScheduleConfig;
@@ -27,7 +28,7 @@ pub enum BoundChoice {
     /// The lecture's: (1 - eta c)^t and the floor of the largest sigma².
     #[default]
     Lecture,
-    /// The sharpest known for the method, which also covers rates up to 2 / L, momentum and averaging.
+    /// The sharpest known for the method, which also covers rates up to 2 / L, momentum, averaging and reshuffling.
     Sharp,
     /// That whose floor comes from the noise at the minimum alone.
     NoiseAtMinimum,
@@ -104,6 +105,20 @@ pub enum Theorem {
         /// eta L sigma*² / (c b).
         floor: f64,
     },
+    /// Mini-batches reshuffled epoch by epoch, m updates each, at a constant rate: at the end of epoch k
+    /// E F - F* <= L / 2 factor^k |w_0 - w*|² + (1 - factor^k) floor. The factor is (1 - eta mu)^m where each sample's
+    /// loss is strongly convex with constant mu, or 1 - eta c m where m eta L_max <= 0.618; the floor is of the order
+    /// eta².
+    Reshuffled {
+        /// Of an epoch.
+        factor: f64,
+        /// L |w_0 - w*|² / 2.
+        start: f64,
+        /// The floor.
+        floor: f64,
+        /// m.
+        epoch: u64,
+    },
     /// The full gradient with Polyak's step: F(w_t) - F* <= L / 2 (1 - 3 c / (4 L))^t |w_0 - w*|².
     PolyakStep {
         /// 1 - 3 c / (4 L).
@@ -153,22 +168,29 @@ impl Bound {
     /// The reason, as a clause.
     pub fn of(curve: &CurveConfig, choice: BoundChoice, known: &Known<'_>) -> Result<Self, String> {
         let constants = known.constants.ok_or("F is not convex")?;
-        if curve.batch.is_some() && curve.sampling == Sampling::Reshuffled {
-            return Err("the theorems are about samples drawn with replacement".into());
-        }
+        let is_reshuffled = curve.batch.is_some() && curve.sampling == Sampling::Reshuffled;
         let theorem = match choice {
+            BoundChoice::Sharp if is_reshuffled => reshuffled::theorem(curve, constants),
+            _ if is_reshuffled => {
+                Err("the theorem is about samples drawn with replacement; `bound = \"sharp\"` has one for these".into())
+            }
             BoundChoice::Lecture => lecture::theorem(curve, constants, known),
             BoundChoice::Sharp => sharp::theorem(curve, constants, known),
             BoundChoice::NoiseAtMinimum => noise_at_minimum::theorem(curve, constants),
             BoundChoice::Convex => convex::theorem(curve, constants),
         };
-        Ok(Self { theorem: theorem?, start: known.start })
+        let bound = Self { theorem: theorem?, start: known.start };
+        // With a time constant or an average of rates that are out of all proportion.
+        let is_finite = bound.at(0).is_finite() && bound.at(1).is_finite();
+        if is_finite { Ok(bound) } else { Err("its numbers leave the range of double precision".into()) }
     }
 
     /// The floor of the theorem, if it has one.
     pub fn floor(&self) -> Option<f64> {
         match self.theorem {
-            Theorem::ConstantRate { floor, .. } | Theorem::NoiseAtMinimum { floor, .. } => Some(floor),
+            Theorem::ConstantRate { floor, .. }
+            | Theorem::NoiseAtMinimum { floor, .. }
+            | Theorem::Reshuffled { floor, .. } => Some(floor),
             Theorem::Sharp { floor, .. } => Some(floor).filter(|floor| *floor > 0.0),
             _ => None,
         }
@@ -179,7 +201,15 @@ impl Bound {
         matches!(self.theorem, Theorem::ConstantRate { .. } | Theorem::DecreasingRate { .. } | Theorem::Sharp { .. })
     }
 
-    /// The bound after t updates.
+    /// Whether it says something of the error after t updates.
+    pub fn covers(&self, t: u64) -> bool {
+        match self.theorem {
+            Theorem::Reshuffled { epoch, .. } => t.is_multiple_of(epoch),
+            _ => true,
+        }
+    }
+
+    /// The bound after t updates; where it covers others alone, that of the last of those.
     pub fn at(&self, t: u64) -> f64 {
         let kept = |factor: f64| factor.powi(i32::try_from(t).unwrap_or(i32::MAX));
         let updates = t as f64;
@@ -197,6 +227,10 @@ impl Bound {
             Theorem::Nesterov { root } => 2.0 * kept(1.0 - root) * self.start / (root + root * root),
             Theorem::Averaged { bias, noise } => (bias / (updates + 1.0) + noise) / (updates + 1.0),
             Theorem::NoiseAtMinimum { factor, start, floor } => kept(factor) * start + (1.0 - kept(factor)) * floor,
+            Theorem::Reshuffled { factor, start, floor, epoch } => {
+                let kept = factor.powi(i32::try_from(t / epoch).unwrap_or(i32::MAX));
+                kept * start + (1.0 - kept) * floor
+            }
             Theorem::PolyakStep { factor, start } => kept(factor) * start,
             Theorem::Accelerated { numerator } => numerator / (updates + 1.0).powi(2),
             Theorem::Convex { numerator } => self.start.min(numerator / updates),

@@ -128,6 +128,7 @@ fn read_data(experiment: &Experiment) -> Result<(), LabError> {
             ProblemConfig::Quadratic(_) => continue,
             ProblemConfig::LinearRegression(config) => (&config.data, Targets::Numbers),
             ProblemConfig::LogisticRegression(config) => (&config.data, Targets::Classes),
+            ProblemConfig::RobustRegression(config) => (&config.data, Targets::Numbers),
             ProblemConfig::NeuralNetwork(config) => (&config.data, Targets::Numbers),
         };
         if matches!(data, DataConfig::Csv(_)) {
@@ -161,6 +162,7 @@ impl Dimensions {
             }
             ProblemConfig::LinearRegression(config) => (&config.data, None),
             ProblemConfig::LogisticRegression(config) => (&config.data, None),
+            ProblemConfig::RobustRegression(config) => (&config.data, None),
             ProblemConfig::NeuralNetwork(config) => (&config.data, Some(config.hidden as u64)),
         };
         let DataConfig::Generated(data) = data else { return None };

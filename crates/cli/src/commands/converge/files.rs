@@ -52,7 +52,7 @@ fn paths(made: &Made) -> anyhow::Result<Vec<u8>> {
                 t.to_string(),
                 band.mean.to_string(),
                 band.half_width.to_string(),
-                text(curve.bound.as_ref().ok().map(|bound| bound.at(*t))),
+                text(curve.bound.as_ref().ok().filter(|bound| bound.covers(*t)).map(|bound| bound.at(*t))),
                 text(curve.exact.as_ref().map(|exact| exact[index])),
                 text(curve.trace.rates.get(*t as usize).copied()),
             ])?;
@@ -121,7 +121,7 @@ fn summary_of(curve: &CurveOutcome) -> Vec<String> {
         Verdict::Holds { tightness, .. } => ("holds", Some(*tightness)),
         Verdict::Broken { .. } => ("broken", None),
         Verdict::TooFewRepeats => ("too few repeats", None),
-        Verdict::NoTheorem => ("no theorem", None),
+        Verdict::NoTheorem => (of_gradients(curve), None),
         Verdict::Diverged { .. } => ("diverged", None),
     };
     let agreement = match &curve.agreement {
@@ -148,6 +148,27 @@ fn summary_of(curve: &CurveOutcome) -> Vec<String> {
     fields.extend(fit(curve.exponent));
     fields.extend([verdict.to_string(), text(tightness), agreement.to_string()]);
     fields
+}
+
+/// The verdict where no theorem bounds F - F*.
+fn of_gradients(curve: &CurveOutcome) -> &'static str {
+    match curve.stationarity.as_ref().and_then(|found| found.as_ref().ok()) {
+        Some(found) if found.is_known => {
+            if found.holds {
+                "holds"
+            } else {
+                "broken"
+            }
+        }
+        Some(found) => {
+            if found.holds {
+                "consistent"
+            } else {
+                "inconsistent"
+            }
+        }
+        None => "no theorem",
+    }
 }
 
 /// The four columns of a fit.

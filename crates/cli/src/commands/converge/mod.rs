@@ -119,6 +119,7 @@ fn look_beside(experiment: &mut Experiment, file: &Path) {
             ProblemConfig::Quadratic(_) => continue,
             ProblemConfig::LinearRegression(config) => &mut config.data,
             ProblemConfig::LogisticRegression(config) => &mut config.data,
+            ProblemConfig::RobustRegression(config) => &mut config.data,
             ProblemConfig::NeuralNetwork(config) => &mut config.data,
         };
         if let DataConfig::Csv(csv) = data {
@@ -195,6 +196,9 @@ fn make(
     Ok(drawn)
 }
 
+/// What is said of a theorem that fails.
+const ABOVE: &str = "is above the bound of its theorem: a constant is wrong, or the program is";
+
 /// What makes a run of the lab a failure: curves that diverged and were not meant to, and bounds that were broken.
 fn failures(made: &Made) -> Vec<String> {
     let curves = made.experiment.curves.iter().zip(&made.outcome.curves);
@@ -203,7 +207,8 @@ fn failures(made: &Made) -> Vec<String> {
             Verdict::Diverged { .. } if !config.diverges => {
                 "diverged; if it is meant to, set `diverges = true` in its table"
             }
-            Verdict::Broken { .. } => "is above the bound of its theorem: a constant is wrong, or the program is",
+            Verdict::Broken { .. } => ABOVE,
+            Verdict::NoTheorem if curve.breaks_known_smoothness() => ABOVE,
             _ => return None,
         };
         Some(format!("{}: `{}` {what}", made.name, config.label))

@@ -152,7 +152,9 @@ fn one_repeat(curve: &CurveOutcome, colour: usize) -> Option<Series> {
 
 fn bound_curve(curve: &CurveOutcome, colour: usize) -> Option<Series> {
     let bound = curve.bound.as_ref().ok()?;
-    Some(Series { line: Line::Dashed, ..Series::curve("", colour, points(curve, |_, t| bound.at(t))) })
+    let covered = curve.trace.times.iter().filter(|t| bound.covers(**t));
+    let points = covered.map(|t| ((*t * curve.per_update) as f64, bound.at(*t))).collect();
+    Some(Series { line: Line::Dashed, ..Series::curve("", colour, points) })
 }
 
 fn exact_curve(curve: &CurveOutcome, colour: usize) -> Option<Series> {

@@ -34,6 +34,12 @@ pub(super) fn theorem(curve: &CurveOutcome) -> Option<String> {
             number(factor),
             number(floor)
         ),
+        Theorem::Reshuffled { factor, floor, epoch, .. } => format!(
+            "the factor {} an epoch of {epoch} updates and a floor of {}, at the ends of epochs (Mishchenko, Khaled \
+             and Richtárik 2020)",
+            number(factor),
+            number(floor)
+        ),
         Theorem::PolyakStep { factor, .. } => format!("the factor {} a step, 1 - 3 c / (4 L)", number(factor)),
         Theorem::Accelerated { numerator } => {
             format!("2 |w_0 - w*|² / (eta (t + 1)²) = {} / (t + 1)², for any convex F", number(numerator))
@@ -60,6 +66,17 @@ pub(super) fn lemma(curve: &CurveOutcome) -> Option<String> {
     })
 }
 
+/// What a curve says of the theorem on gradients where F is not convex, in a word or two.
+pub(super) fn of_gradients(curve: &CurveOutcome) -> Option<&'static str> {
+    let found = curve.stationarity.as_ref()?.as_ref().ok()?;
+    Some(match (found.is_known, found.holds) {
+        (true, true) => "mean |grad F|² under its bound",
+        (true, false) => "mean |grad F|² ABOVE its bound",
+        (false, true) => "consistent with Theorem 4.8 (L estimated)",
+        (false, false) => "not consistent with Theorem 4.8 (L estimated)",
+    })
+}
+
 /// How small gradients became where F is not convex.
 pub(super) fn stationarity(curve: &CurveOutcome) -> Option<String> {
     Some(match curve.stationarity.as_ref()? {
@@ -70,13 +87,14 @@ pub(super) fn stationarity(curve: &CurveOutcome) -> Option<String> {
                 half_width => format!(" ± {half_width:.1e}"),
             };
             format!(
-                "the mean of |grad F|² over {} updates is {}{half_width}, {} {} = 2 F(w_0) / (eta T) + eta L sigma² / \
-                 b (Bottou, Curtis and Nocedal, Theorem 4.8), with L = {} and sigma² / b = {} estimated along the path",
+                "the mean of |grad F|² over {} updates is {}{half_width}, beside {} = 2 F(w_0) / (eta T) + eta L \
+                 sigma² / b (Bottou, Curtis and Nocedal, Theorem 4.8), with L = {}, {}, and sigma² / b = {}, the mean \
+                 along the paths",
                 found.updates,
                 number(found.mean.mean),
-                if found.holds() { "at most" } else { "ABOVE" },
                 number(found.bound),
                 number(found.smoothness),
+                if found.is_known { "known" } else { "an estimate from below, so that this is no proof" },
                 number(found.noise)
             )
         }

@@ -55,7 +55,10 @@ pub(super) fn facts(made: &Made) -> Vec<String> {
     for curve in &made.outcome.curves {
         let line = match &curve.constants {
             Some(known) => format!("{}:\n  {}; {}", curve.problem, constants(known), variance(made, known)),
-            None => format!("{}:\n  c, L and F* are not known", curve.problem),
+            None => {
+                let known = curve.smoothness.map(|l| format!("L = {}, F is never below 0; F* is not known", number(l)));
+                format!("{}:\n  {}", curve.problem, known.unwrap_or("c, L and F* are not known".into()))
+            }
         };
         if !lines.contains(&line) {
             lines.push(line);
@@ -133,7 +136,7 @@ fn row(curve: &CurveOutcome) -> Vec<String> {
         Some(band) => number(band.mean),
         None => "none".into(),
     };
-    let time = curve.trace.times.last().copied().unwrap_or_default();
+    let time = last_compared(curve);
     let bound = curve.bound.as_ref().map_or_else(|_| "none".into(), |bound| number(bound.at(time)));
     let tightness = match curve.verdict {
         Verdict::Holds { tightness, until } if until < time => format!("{} at {until}", number(tightness)),
@@ -141,6 +144,12 @@ fn row(curve: &CurveOutcome) -> Vec<String> {
         _ => String::new(),
     };
     vec![curve.label.clone(), last, bound, tightness, measured(curve), verdict(curve), agreement(curve)]
+}
+
+/// The last evaluated update that the bound says something of.
+fn last_compared(curve: &CurveOutcome) -> u64 {
+    let covers = |t: &&u64| curve.bound.as_ref().map_or(true, |bound| bound.covers(**t));
+    curve.trace.times.iter().rev().find(covers).copied().unwrap_or_default()
 }
 
 /// What was fitted, beside what it should be.
@@ -180,7 +189,7 @@ fn verdict(curve: &CurveOutcome) -> String {
     let takes_it = curve.bound.as_ref().is_ok_and(kiln_convergence::Bound::takes_variance);
     let estimate = if is_estimate && takes_it && curve.trace.is_noisy { " (sigma² from these paths)" } else { "" };
     match &curve.verdict {
-        Verdict::Holds { until, .. } if Some(until) < curve.trace.times.last() => {
+        Verdict::Holds { until, .. } if *until < last_compared(curve) => {
             format!("under the bound{estimate}; the error is rounding after {until}")
         }
         Verdict::Holds { .. } => format!("under the bound{estimate}"),
@@ -188,7 +197,7 @@ fn verdict(curve: &CurveOutcome) -> String {
             format!("ABOVE the bound{estimate} at {updates} updates, first at {step}")
         }
         Verdict::TooFewRepeats => "too few repeats to say".into(),
-        Verdict::NoTheorem => "no bound".into(),
+        Verdict::NoTheorem => theorems::of_gradients(curve).unwrap_or("no bound").into(),
         Verdict::Diverged { step, .. } => format!("diverged at step {step}"),
     }
 }

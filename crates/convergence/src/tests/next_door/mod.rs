@@ -9,6 +9,7 @@ mod averages;
 mod cost;
 mod noise;
 mod rates;
+mod reshuffled;
 mod singular;
 
 #[derive(Deserialize)]

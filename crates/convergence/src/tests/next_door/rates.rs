@@ -172,7 +172,8 @@ fn polyaks_step_is_the_one_of_numpy_and_lies_under_its_bound() {
         assert!((band.mean / expected - 1.0).abs() < 1e-6, "t = {t}: {} not {expected}", band.mean);
     }
     assert!(holds(&made[0]));
-    assert_eq!(made[0].agreement, Some(Agreement::Agrees));
+    // Its exact path takes the rates of the path itself, which is no test.
+    assert_eq!(made[0].agreement, None);
     // |w_0 - w*|² = 0.4 (100 + 100/3 + 10 + 10/3 + 1), and half of it at the start.
     let bound = made[0].bound.as_ref().unwrap();
     assert!((bound.at(0) - 0.2 * (440.0 / 3.0 + 1.0)).abs() < 1e-9);
