@@ -78,6 +78,8 @@ impl ChatFormat {
         environment.set_syntax(syntax.map_err(|error| ChatError::Template(one_line(&error)))?);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        // Nothing is no list, as in Python.
+        environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
         environment.add_filter("tojson", python::to_json);
         environment.add_function("raise_exception", raise);
         environment.add_function("strftime_now", python::time_now);

@@ -72,7 +72,7 @@ pub enum SavedModelError {
         /// Where the model is.
         folder: PathBuf,
         /// Why not.
-        problem: HuggingFaceError,
+        problem: String,
     },
     /// A GGUF file.
     #[error("cannot read the model in `{}`: {problem}", path.display())]

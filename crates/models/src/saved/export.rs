@@ -74,7 +74,12 @@ impl Unexported<'_> {
         };
         let described =
             config.and_then(|config| config::described(config, description.vocabulary_size, description.context));
-        described.map_err(|problem| SavedModelError::Unwritable { folder: self.saved.folder.clone(), problem })
+        described.map_err(|problem| self.unwritable(&problem))
+    }
+
+    /// The error that the model has no counterpart.
+    pub(super) fn unwritable(&self, problem: &dyn std::fmt::Display) -> SavedModelError {
+        SavedModelError::Unwritable { folder: self.saved.folder.clone(), problem: problem.to_string() }
     }
 
     /// The tensors of the family.
@@ -94,11 +99,11 @@ pub fn export_hugging_face(
     precision: Precision,
     folder: &Path,
 ) -> Result<Written, SavedModelError> {
-    let Some(dtype) = precision.dtype() else {
-        let problem = HuggingFaceError::NoPacked;
-        return Err(SavedModelError::Unwritable { folder: saved.folder.clone(), problem });
-    };
-    hugging_face::write(&Unexported { saved }, dtype, folder)
+    let model = Unexported { saved };
+    match precision.dtype() {
+        Some(dtype) => hugging_face::write(&model, dtype, folder),
+        None => Err(model.unwritable(&HuggingFaceError::NoPacked)),
+    }
 }
 
 /// Writes a file that `llama.cpp` opens.

@@ -12,16 +12,17 @@ use serde_json::Value;
 
 use super::super::error::SavedModelError;
 use super::super::export::{Unexported, Written};
+use super::CHAT_TEMPLATE;
 use super::config::Architecture;
 use super::error::GgufModelError;
 use super::tokenizer_values::tokenizer_values;
-use super::{CHAT_TEMPLATE, wrong};
 
 /// Writes the file; what is begun and fails leaves nothing under its name.
 pub(in crate::saved) fn write(model: &Unexported<'_>, kind: GgufType, path: &Path) -> Result<Written, SavedModelError> {
     let (config, foreign) = model.described()?;
-    let unfit = |problem| wrong(&model.saved.folder, problem);
+    let unfit = |problem: GgufModelError| model.unwritable(&problem);
     let architecture = Architecture::of_family(&foreign.family).map_err(unfit)?;
+    let notes = notes(&config).map_err(unfit)?;
     let mut values = architecture.values(&config).map_err(unfit)?;
     values.extend(tokenizer_values(model.saved).map_err(unfit)?);
     let text = |text: &str| GgufValue::Text(text.to_owned());
@@ -48,7 +49,7 @@ pub(in crate::saved) fn write(model: &Unexported<'_>, kind: GgufType, path: &Pat
         write_gguf(output, &values, &tensors, &mut source)
             .map_err(|problem| StorageError::gguf(problem, path, "write").into())
     })?;
-    Ok(Written { family: foreign.family.clone(), notes: notes(&config) })
+    Ok(Written { family: foreign.family.clone(), notes })
 }
 
 /// Vectors stay in single precision, as `llama.cpp` needs them; rows that are no whole blocks become half precision.
@@ -63,13 +64,23 @@ fn tensor(name: String, kind: GgufType, source: &impl TensorSource) -> GgufTenso
 }
 
 /// What `llama.cpp` computes otherwise.
-fn notes(config: &Value) -> Vec<String> {
-    let activation = config.get("activation_function").and_then(Value::as_str);
-    let note = match activation {
-        Some("gelu") => Some("llama.cpp computes GELU with a tanh, so that its logits differ a little from these"),
-        _ => None,
-    };
-    note.map(str::to_owned).into_iter().collect()
+///
+/// # Errors
+/// An activation that it doesn't have.
+fn notes(config: &Value) -> Result<Vec<String>, GgufModelError> {
+    let key = "activation_function";
+    match config.get(key).and_then(Value::as_str) {
+        Some("gelu") => {
+            let note =
+                "llama.cpp computes GELU with a tanh, so that its logits differ from these by about a thousandth";
+            Ok(vec![note.to_owned()])
+        }
+        None | Some("gelu_new" | "gelu_pytorch_tanh") => Ok(Vec::new()),
+        Some(other) => {
+            let problem = format!("\"{other}\" has no counterpart in `llama.cpp`, which computes GELU with a tanh");
+            Err(GgufModelError::Value { key: key.to_owned(), problem })
+        }
+    }
 }
 
 /// The number by which `llama.cpp` names the type of most tensors.

@@ -99,17 +99,25 @@ fn a_folder_that_is_written_holds_the_same_model() {
 
 #[test]
 fn a_gguf_file_that_is_written_holds_the_same_model_and_tokenizer() {
-    let mut written = 0;
+    let (mut written, mut refused) = (0, Vec::new());
     let families = families().into_iter().map(|(_, config)| config).chain(own());
     for (config, tokenizer) in families.zip(tokenizers().into_iter().cycle()) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.gguf");
         let model = saved(config, tokenizer);
-        let Ok(outcome) = export_gguf(&model, Precision::F32, &path) else { continue };
+        let outcome = match export_gguf(&model, Precision::F32, &path) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                refused.push(error.to_string());
+                continue;
+            }
+        };
         let read = open(&path);
         // Numbers of the configuration, the base of the rotation for example, are kept in single precision.
         let off = largest_difference(&logits(&read), &logits(&model));
-        assert!(off < 1e-6, "{}: {off}", outcome.family);
+        // And GELU is read as the one with a tanh.
+        let tolerance = if outcome.notes.is_empty() { 1e-6 } else { 1e-4 };
+        assert!(off < tolerance, "{}: {off}", outcome.family);
         assert_eq!(read.end_tokens(), model.end_tokens(), "{}", outcome.family);
         for text in [TEXT, "it came<|end|>and went", "  so \n\n it"] {
             let tokens = model.tokenizer.encode(text).unwrap();
@@ -118,7 +126,8 @@ fn a_gguf_file_that_is_written_holds_the_same_model_and_tokenizer() {
         }
         written += 1;
     }
-    assert!(written >= 10, "{written}");
+    // Llama 3's rotation, and a square in place of GELU.
+    assert_eq!((written, refused.len()), (11, 2), "{refused:#?}");
 }
 
 #[test]
@@ -130,13 +139,13 @@ fn lower_precision_is_near() {
     let largest = expected.iter().fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
     let folder = tempfile::tempdir().unwrap();
     for (precision, tolerance) in
-        [(Precision::F16, 1e-3), (Precision::Bf16, 2e-2), (Precision::Q8_0, 2e-2), (Precision::F32, 1e-7)]
+        [(Precision::F16, 1e-3), (Precision::Bf16, 2e-2), (Precision::Q8_0, 2e-2), (Precision::F32, 1e-4)]
     {
         let path = folder.path().join(format!("{precision:?}.gguf"));
         export_gguf(&model, precision, &path).unwrap();
         let off = largest_difference(&logits(&open(&path)), &expected);
         assert!(off < tolerance * largest, "{precision:?}: {off} of {largest}");
-        assert!(off > 0.0 || precision == Precision::F32, "{precision:?} must be seen");
+        assert!(off > 1e-5 || precision == Precision::F32, "{precision:?} must be seen");
     }
     let problem = export_hugging_face(&model, Precision::Q8_0, folder.path()).unwrap_err().to_string();
     assert!(problem.contains("q8_0 is a type of GGUF files"), "{problem}");

@@ -48,15 +48,14 @@ impl Splitting {
     pub(crate) fn is_described_by(self, pre_tokenizer: &Value, normalizer: &Value) -> bool {
         let mut stage = pre_tokenizer.clone();
         // Where offsets begin changes no token.
-        let stages = match &mut stage["pretokenizers"] {
-            Value::Array(stages) => stages.iter_mut().collect(),
-            _ => vec![&mut stage],
-        };
-        for stage in stages {
+        let with_offsets = |stage: &mut Value| {
             if stage["type"] == "ByteLevel" {
                 stage["trim_offsets"] = json!(true);
             }
-        }
+        };
+        with_offsets(&mut stage);
+        let stages = stage.get_mut("pretokenizers").and_then(Value::as_array_mut);
+        stages.into_iter().flatten().for_each(with_offsets);
         let is_composed = self == Self::Qwen2;
         stage == self.pre_tokenizer() && (normalizer == &json!({ "type": "NFC" })) == is_composed
     }
