@@ -61,9 +61,9 @@ pub(super) fn tokenizer_values(saved: &SavedModel) -> Result<BTreeMap<String, Gg
     if let Some(start) = saved.start.first() {
         add(BEGINNING, GgufValue::U32(*start));
     }
-    if let Some(end) = saved.end_tokens().first() {
-        add(END, GgufValue::U32(*end));
-    }
+    // Without this value `llama.cpp` would take a token of its choice for the end.
+    let end = saved.end_tokens().first().copied().unwrap_or(u32::try_from(rows).unwrap_or(u32::MAX).saturating_sub(1));
+    add(END, GgufValue::U32(end));
     Ok(values)
 }
 

@@ -22,7 +22,12 @@ pub(in crate::saved) fn write(model: &Unexported<'_>, kind: GgufType, path: &Pat
     let (config, foreign) = model.described()?;
     let unfit = |problem: GgufModelError| model.unwritable(&problem);
     let architecture = Architecture::of_family(&foreign.family).map_err(unfit)?;
-    let notes = notes(&config).map_err(unfit)?;
+    let mut notes = notes(&config).map_err(unfit)?;
+    if model.saved.end_tokens().is_empty() {
+        let note = "the tokenizer has no token for an end, and llama.cpp needs one: it takes the last for it; run it \
+                    with `--ignore-eos`";
+        notes.push(note.to_owned());
+    }
     let mut values = architecture.values(&config).map_err(unfit)?;
     values.extend(tokenizer_values(model.saved).map_err(unfit)?);
     let text = |text: &str| GgufValue::Text(text.to_owned());

@@ -116,7 +116,7 @@ fn a_gguf_file_that_is_written_holds_the_same_model_and_tokenizer() {
         // Numbers of the configuration, the base of the rotation for example, are kept in single precision.
         let off = largest_difference(&logits(&read), &logits(&model));
         // And GELU is read as the one with a tanh.
-        let tolerance = if outcome.notes.is_empty() { 1e-6 } else { 1e-4 };
+        let tolerance = if !outcome.notes.iter().any(|note| note.contains("GELU")) { 1e-6 } else { 1e-4 };
         assert!(off < tolerance, "{}: {off}", outcome.family);
         assert_eq!(read.end_tokens(), model.end_tokens(), "{}", outcome.family);
         for text in [TEXT, "it came<|end|>and went", "  so \n\n it"] {
