@@ -357,7 +357,7 @@ fn the_cache_is_listed_counted_and_cleared() {
     let bytes: usize = workshop.cached().values().map(Vec::len).sum();
     assert!(bytes > 0);
     let listed = workshop.kiln(&["cache"]).success().stdout;
-    assert!(listed.contains("| tokens "), "{listed}");
+    assert!(listed.contains("| tokens | tales of 20000 characters, seed 1, character "), "{listed}");
     let total = listed.lines().last().and_then(|line| line.rsplit_once(": ")).expect("there is a total").1.to_owned();
     let list = workshop.kiln(&["ls"]).success().stdout;
     assert!(list.contains(&format!("the cache of texts has {total}")), "{list}");

@@ -128,6 +128,7 @@ fn of_model(error: &SavedModelError) -> Option<String> {
 
 fn of_other_text(error: &OtherText) -> String {
     let help = match error {
+        OtherText::Piped { .. } => "send plain UTF-8 text through it",
         OtherText::Changed { .. } => "restore the text, or name the one to measure on with `--data FILE`",
         OtherText::Gone { .. } => {
             "its configuration names the text relative to the current folder: go to the folder that it was trained \
