@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs a program outside of this repository that uses Kiln as a library: with the dependencies that README.md names, and the example
-# crates/training/examples/train_in_memory.rs for its source. With this repository's versions and profile, so that the shared target folder serves.
+# crates/training/examples/train_in_memory.rs for its source. With this repository's versions and profile, in a part of its target folder of its own:
+# another program asks for other features, so that Burn is compiled again there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,5 +20,5 @@ mkdir "$outside/src"
 } > "$outside/Cargo.toml"
 cp Cargo.lock "$outside/"
 cp crates/training/examples/train_in_memory.rs "$outside/src/main.rs"
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$repository/target}"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$repository/target}/library"
 cargo run --release --manifest-path "$outside/Cargo.toml"

@@ -81,6 +81,8 @@ fn a_text_that_comes_through_a_pipe_is_saved_beside_the_configuration() {
     assert_eq!(fs::read_to_string(workshop.path("mine.txt")).expect("it was saved"), text);
     let written = fs::read_to_string(workshop.path("mine.toml")).expect("it was written");
     assert!(written.contains("paths = [\"mine.txt\"]"), "{written}");
+    let refused = workshop.kiln_with(&["train", "-"], text.as_bytes());
+    assert!(refused.code == Some(2) && refused.stderr.contains("`kiln new NAME --text -`"), "{}", refused.stderr);
     // Neither is replaced, and what is no text leaves nothing.
     fs::remove_file(workshop.path("mine.toml")).expect("it can be removed");
     let refused = piped(&[], "other");

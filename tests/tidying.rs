@@ -431,6 +431,9 @@ fn a_copied_checkpoint_is_evaluated_and_what_is_left_of_a_run_is_said() {
     for entry in fs::read_dir(from).expect("it can be listed").flatten() {
         fs::copy(entry.path(), workshop.path("copy").join(entry.file_name())).expect("it can be copied");
     }
+    let refused = workshop.kiln(&["eval", "copy", "tale.txt", "--device", "cpu"]);
+    assert_eq!(refused.code, Some(3));
+    assert!(refused.stderr.contains("cannot use the tokenizer `copy/tokenizer.json`"), "{}", refused.stderr);
     fs::copy(workshop.path("runs/run/tokenizer.json"), workshop.path("copy/tokenizer.json")).expect("it is copied");
     let of_copy = workshop.kiln(&["eval", "copy", "tale.txt", "--device", "cpu"]).success();
     assert_eq!(of_copy.stdout, of_run.stdout);

@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use tempfile::TempDir;
 
+/// What to do where a pipe stands for a configuration or for a text to train on: a run reads its text more than once,
+/// and is started again by the name of its configuration.
+pub(crate) const INSTEAD: &str =
+    "put a configuration into a file; `kiln new NAME --text -` takes a text through a pipe, and saves it";
+
 /// Stands for standard input.
 const STDIN: &str = "-";
 

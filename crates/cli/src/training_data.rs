@@ -92,6 +92,21 @@ pub(crate) enum OtherText {
         /// The hash in the record of the run.
         expected: String,
     },
+    /// The files hold what the text of the run cannot have held.
+    #[error(
+        "the validation split of `{run}` is not the text that it was trained with: {place} has the character \
+         {character:?} at byte {offset}, for which its tokenizer has no token"
+    )]
+    Foreign {
+        /// The run.
+        run: String,
+        /// The file.
+        place: String,
+        /// The first such character.
+        character: char,
+        /// Where it starts.
+        offset: u64,
+    },
     /// The files cannot be read as the text of the run.
     #[error("the validation split of `{run}` cannot be read again: {problem}")]
     Gone {
@@ -190,7 +205,10 @@ pub(crate) fn validation_split(
         shards::prepare_validation(&config.data, &config.tokenizer, tokenizer, &cache_folder()?, &mut report);
     let (validation, floor) = match prepared {
         Ok(prepared) => prepared,
-        Err(error @ (DataError::Corpus(_) | DataError::UnknownText { .. } | DataError::Tokenizer(_))) => {
+        Err(DataError::UnknownText { place, character, offset }) => {
+            return Err(OtherText::Foreign { run: name(), place, character, offset }.into());
+        }
+        Err(error @ (DataError::Corpus(_) | DataError::Tokenizer(_))) => {
             return Err(OtherText::Gone { run: name(), problem: error.to_string() }.into());
         }
         Err(error) => return Err(error.into()),

@@ -13,6 +13,7 @@
 //! use kiln_settings::Source;
 //!
 //! let experiment = "
+//!     title = 'Gradient descent'
 //!     steps = 50
 //!     [problem.quadratic]
 //!     spectrum = [0.5, 1.0]

@@ -1,7 +1,7 @@
 //! Text to tokens to logits: tokenizers, language models, and what a saved model consists of.
 //!
-//! A model is asked for from a configuration, gives logits or losses, and is read again from a run, a checkpoint or a folder
-//! in Hugging Face's form by [`saved::SavedModel`]:
+//! A model is asked for from a configuration, gives logits or losses, and is read again from a run, a checkpoint or a
+//! folder in Hugging Face's form by [`saved::SavedModel`]:
 //!
 //! ```
 //! use burn::tensor::{Device, Int, Tensor};

@@ -6,8 +6,8 @@ use kiln_models::{Tokenizer, TokenizerConfig};
 use crate::config::{Config, DEFAULT_PROMPT};
 
 /// More passes over a text than these teach next to nothing: Muennighoff et al., "Scaling Data-Constrained Language
-/// Models", 2023, <https://arxiv.org/abs/2305.16264>, where up to 4 were nearly as good as new text and the returns were
-/// gone by about 40: by their fit of what D tokens out of U are worth, 92 % of all that repeating can give.
+/// Models", 2023, <https://arxiv.org/abs/2305.16264>, where up to 4 were nearly as good as new text and the returns
+/// were gone by about 40: by their fit of what D tokens out of U are worth, 92 % of all that repeating can give.
 pub const MOST_PASSES: f64 = 40.0;
 
 /// From here on a model that [can memorize](can_memorize) the text is in need of dropout. Of the passes that are of use

@@ -74,7 +74,7 @@ pub(crate) struct SweepArguments {
     trials: Option<u64>,
 
     /// Try the file's schedule at these highest rates, for example `1e-3,2e-3,4e-3`; its other rates follow
-    #[arg(long, value_name = "RATE,...", value_delimiter = ',', value_parser = rate)]
+    #[arg(long, value_name = "RATE,...", value_delimiter = ',', value_parser = rate, allow_hyphen_values = true)]
     rates: Vec<f64>,
 
     /// With `--search halving`: one in N entrants survives each rung [default: 2]
