@@ -284,7 +284,7 @@ fn a_mistake_is_reported_in_one_message() {
         (&["sample", "runs/none", "--set", "run.batch=1"], 2, "is a run"),
         (&["sample", "runs/none"], 3, "runs/none"),
         (&["kernels", "--only", "atention"], 2, "no operation is called so; there are"),
-        (&["attention", "--lengths", "256,0"], 2, "0 is not in 1..=1048576"),
+        (&["attention", "--lengths", "256,0"], 2, "must be a whole number from 1 to 1048576"),
     ] {
         let finished = bench(&workshop, &[arguments, &["--no-limits"]].concat());
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(code), ""), "{arguments:?}: {}", finished.stderr);

@@ -86,4 +86,16 @@ fn what_cannot_be_compared_or_drawn_is_said() {
         assert!(refused.stderr.contains(words), "{}", refused.stderr);
     }
     assert_eq!(workshop.kiln(&["plot", "nothing"]).code, Some(3));
+    for run in ["tanh", "relu"] {
+        workshop.write(&format!("runs/{run}/metrics.jsonl"), "");
+    }
+    for command in [&["plot", "tanh"][..], &["plot", "tanh", "--output", "x.svg"], &["compare", "tanh", "relu"]] {
+        let refused = workshop.kiln(command);
+        assert_eq!(refused.code, Some(3), "{}", refused.stdout);
+        let words = "there is nothing to draw: `runs/tanh/metrics.jsonl` has neither a logged step nor an evaluation";
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    assert!(!workshop.path("x.svg").exists());
+    // One that has something is drawn.
+    workshop.kiln(&["compare", "tanh", "bytes"]).success();
 }

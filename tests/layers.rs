@@ -42,6 +42,37 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ),
 ];
 
+#[test]
+fn the_readme_names_the_version_and_features_of_burn_that_the_crates_are_built_with_and_crates_that_are_there() {
+    let readme = fs::read_to_string(repository().join("README.md")).expect("it is part of the repository");
+    let (_, section) = readme.split_once("## As a library").expect("there is such a section");
+    let block = section.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).expect("there is TOML");
+    let named: Table = block.parse().expect("it is right");
+    let manifest = fs::read_to_string(repository().join("Cargo.toml")).expect("it is part of the repository");
+    let workspace: Table = manifest.parse().expect("it is right");
+    let of_kiln = &workspace["workspace"]["dependencies"];
+    for (name, dependency) in named["dependencies"].as_table().expect("they are a table") {
+        if name == "burn" {
+            assert_eq!(dependency, &of_kiln["burn"]);
+            continue;
+        }
+        let own = of_kiln[name.as_str()]["path"].as_str().expect("a crate of Kiln has a path");
+        assert_eq!(dependency["path"].as_str(), Some(format!("../kiln/{own}").as_str()));
+    }
+}
+
+#[test]
+fn every_library_says_what_it_is_for_and_shows_it() {
+    for (name, _) in MAY_IMPORT.iter().filter(|(name, _)| !["cli", "hostile"].contains(name)) {
+        let path = repository().join(format!("crates/{name}/src/lib.rs"));
+        let text = fs::read_to_string(&path).expect("it is there");
+        let documentation: Vec<&str> = text.lines().take_while(|line| line.starts_with("//!")).collect();
+        let is_code = |line: &&str| matches!(line.trim_end(), "//! ```" | "//! ```rust");
+        assert!(documentation.iter().any(is_code), "{} has no example that is run", path.display());
+        assert!(!repository().join(format!("crates/{name}/README.md")).exists(), "{name}: lib.rs is the one place");
+    }
+}
+
 /// The rows of the table in ARCHITECTURE.md, in order.
 fn documented() -> Vec<(String, Vec<String>)> {
     let text = fs::read_to_string(repository().join("ARCHITECTURE.md")).expect("it is part of the repository");

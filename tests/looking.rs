@@ -1,12 +1,10 @@
 //! `kiln log`, several samples and texts at once, tokens one by one, and the manual.
 
 use std::fs;
-use std::io::Write;
-use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{Finished, Workshop};
+use crate::support::Workshop;
 
 /// A workshop in which a model of this kind was trained for a few steps, as `run`.
 fn train(kind: &str) -> Workshop {
@@ -25,14 +23,6 @@ fn json(text: &str) -> Value {
 
 fn sample(workshop: &Workshop, arguments: &[&str]) -> String {
     workshop.kiln(&[&["sample", "run", "--device", "cpu", "-n", "20"], arguments].concat()).success().stdout
-}
-
-fn with_input(workshop: &Workshop, arguments: &[&str], input: &str) -> Finished {
-    let mut command = workshop.command(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("kiln can be started");
-    child.stdin.take().expect("stdin is a pipe").write_all(input.as_bytes()).expect("kiln reads");
-    child.wait_with_output().expect("kiln ends").into()
 }
 
 #[test]
@@ -95,12 +85,12 @@ fn every_line_is_a_prompt_until_the_input_ends() {
     let workshop = train("transformer");
     let arguments = ["sample", "run", "--device", "cpu", "-n", "20", "-t", "1", "--seed", "5", "--interactive"];
     // The vocabulary has no such character: it is said, and the next line is read.
-    let finished = with_input(&workshop, &arguments, "the\n#\r\n\nand").success();
+    let finished = workshop.kiln_with(&arguments, "the\n#\r\n\nand".as_bytes()).success();
     assert!(finished.stderr.contains("U+0023"), "{}", finished.stderr);
     let alone = |prompt: &str, seed: &str| sample(&workshop, &["-p", prompt, "-t", "1", "--seed", seed]);
     let expected = [alone("the", "5"), String::new(), alone("", "7"), alone("and", "8")].map(|text| text + "\n");
     assert_eq!(finished.stdout, expected.concat());
-    assert_eq!(with_input(&workshop, &arguments, "").success().stdout, "");
+    assert_eq!(workshop.kiln_with(&arguments, b"").success().stdout, "");
 }
 
 #[test]
@@ -138,6 +128,20 @@ fn texts_of_any_length_are_evaluated_each_and_together() {
             let mean = losses.iter().sum::<f64>() / losses.len() as f64;
             assert!((mean - number(alone, "loss")).abs() < 1e-5, "{kind}, {name}: {mean}, {alone}");
         }
+        // Through a pipe comes the same, and nothing of it is kept.
+        let (_, long) = &texts[2];
+        let cached = workshop.cached();
+        let piped = workshop.kiln_with(&[&eval[..], &["-"]].concat(), long.as_bytes()).success().stdout;
+        assert_eq!(json(&piped), alone[2]);
+        let both = workshop.kiln_with(&[&eval[..], &["a.txt", "-"]].concat(), long.as_bytes()).success().stdout;
+        let rows: Vec<Value> = both.lines().map(json).collect();
+        assert_eq!((rows[1]["file"].as_str(), &rows[1]["loss"]), (Some("standard input"), &alone[2]["loss"]));
+        assert_eq!(workshop.cached(), cached);
+        for (input, words) in [(&b"caf\xe9"[..], "standard input: it is not UTF-8"), (b"", "it holds no text")] {
+            let refused = workshop.kiln_with(&[&eval[..], &["-"]].concat(), input);
+            assert!(refused.code == Some(3) && refused.stderr.contains(words), "{}", refused.stderr);
+        }
+        assert_eq!(workshop.kiln_with(&[&eval[..], &["-", "-"]].concat(), b"the").code, Some(2));
         workshop.write("short.txt", "a");
         let refused = workshop.kiln(&["eval", "run", "short.txt", "--device", "cpu"]);
         assert_eq!(refused.code, Some(3));
@@ -147,6 +151,26 @@ fn texts_of_any_length_are_evaluated_each_and_together() {
             refused.stderr
         );
     }
+}
+
+/// As a shell puts it in the place of `<(command)`.
+#[cfg(unix)]
+#[test]
+fn pipes_that_a_shell_names_are_read_like_files() {
+    let workshop = train("lstm");
+    workshop.write("a.txt", "the cat and the dog. ".repeat(9));
+    let shell = |line: &str| {
+        let kiln = workshop.command(&[]);
+        let mut shell = std::process::Command::new("bash");
+        let line = format!("\"$0\" {line}");
+        shell.args(["-c", &line]).arg(kiln.get_program()).current_dir(workshop.path("."));
+        shell.envs(kiln.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        crate::support::Finished::from(shell.output().expect("bash is there")).success()
+    };
+    let file = shell("eval run a.txt --device cpu --json").stdout;
+    assert_eq!(shell("eval run <(cat a.txt) --device cpu --json").stdout, file);
+    let prompt = shell("sample run --prompt-file a.txt -n 5 --device cpu").stdout;
+    assert_eq!(shell("sample run --prompt-file <(cat a.txt) -n 5 --device cpu").stdout, prompt);
 }
 
 #[test]

@@ -293,6 +293,20 @@ fn a_sweep_that_cannot_begin_keeps_no_folder_and_one_whose_text_moved_is_resumed
     assert!(refused.code == Some(2) && refused.stderr.contains("nothing may change but"), "{}", refused.stderr);
     let resumed = resume(&["--set", "data.file.paths=moved.txt"]).success();
     assert!(resumed.stderr.contains("batch=4: done, validation loss"), "{}", resumed.stderr);
+    // The same by the command that began it, with one more entrant; but on no other text, nor with other settings.
+    let again = |path: &str, more: &[&str]| {
+        let settings = [format!("data.file.paths={path}"), "run.batch=2,4,8".to_owned()];
+        let sets = settings.iter().flat_map(|setting| ["--set", setting]).chain(more.iter().copied());
+        let arguments = ["sweep", "lstm.toml", "--device", "cpu", "--run", "sw", "--resume"].into_iter().chain(sets);
+        workshop.kiln(&arguments.collect::<Vec<_>>())
+    };
+    workshop.write("other.txt", text.replace("fire", "glow"));
+    let refused = again("other.txt", &["--set", "run.steps=8"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("BLAKE3"), "{}", refused.stderr);
+    assert!(!workshop.path("runs/sw/batch=8").exists(), "it was trained on another text");
+    assert_eq!(again("moved.txt", &["--set", "run.steps=9"]).code, Some(2));
+    let resumed = again("moved.txt", &["--set", "run.steps=8"]).success();
+    assert!(resumed.stderr.contains("batch=8: done, validation loss"), "{}", resumed.stderr);
     // The place is remembered.
     fs::remove_dir_all(workshop.path("runs/sw/batch=4")).expect("it can be removed");
     resume(&[]).success();
@@ -305,4 +319,22 @@ fn a_sweep_says_that_it_starts_anew_and_that_its_runs_have_different_lengths() {
     let made = workshop.kiln(&arguments).success();
     assert!(made.stderr.contains("warning: there is no sweep `runs/nosuch` to resume"), "{}", made.stderr);
     assert!(made.stderr.contains("different lengths, 6 to 8 steps"), "{}", made.stderr);
+    assert!(!made.stderr.contains("that of their sizes"), "{}", made.stderr);
+}
+
+#[test]
+fn a_sweep_over_sizes_says_so_once_and_one_over_rates_lets_the_last_rate_follow() {
+    let workshop = Workshop::with_config("tiny/lstm.toml");
+    let sweep = |more: &[&str]| {
+        let arguments = ["sweep", "lstm.toml", "--device", "cpu", "--set", "run.steps=6"];
+        workshop.kiln(&[&arguments[..], more].concat()).success().stderr
+    };
+    let said = sweep(&["--run", "sizes", "--set", "model.lstm.hidden=8,16"]);
+    let warning = "warning: the entrants' models have 2,2";
+    assert_eq!(said.matches("that of their sizes").count(), 1, "{said}");
+    assert!(said.contains(" parameters, so that part of a difference may be that of their sizes"), "{warning}: {said}");
+    let said = sweep(&["--run", "rates", "--rates", "1e-3,4e-3"]);
+    assert!(!said.contains("that of their sizes"), "{said}");
+    let written = fs::read_to_string(workshop.path("runs/rates/sweep.toml")).expect("it is there");
+    assert!(written.contains("rate = 0.001") && written.contains("rate = 0.004"), "{written}");
 }

@@ -1,7 +1,6 @@
 //! `kiln sample`, on a model of every kind.
 
 use std::fs;
-use std::io::Write;
 use std::process::Stdio;
 
 use crate::support::{Finished, Workshop};
@@ -62,15 +61,7 @@ fn the_prompt_stands_first_and_comes_from_the_argument_a_file_or_stdin() {
     assert_eq!(sample(&workshop, &["--prompt-file", &path, "-n", "30"]).success().stdout, expected.stdout);
     for arguments in [["--prompt", "-"], ["--prompt-file", "-"]] {
         let all = [&["sample", "runs/run", "--device", "cpu", "-n", "30"], &arguments[..]].concat();
-        let mut child = workshop
-            .command(&all)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kiln can be started");
-        child.stdin.take().expect("stdin is a pipe").write_all(b"the").expect("kiln reads");
-        let finished = Finished::from(child.wait_with_output().expect("kiln ends"));
+        let finished = workshop.kiln_with(&all, b"the");
         assert_eq!(finished.success().stdout, expected.stdout);
     }
 }

@@ -26,10 +26,24 @@ fn a_configuration_is_written_for_a_text_and_trains() {
     for words in ["paths = [\"book.txt\"]", "prompts = [\"Once upon a\", \"\\n\"]", "[model.transformer]", "arXiv:"] {
         assert!(written.contains(words), "{words}: {written}");
     }
-    workshop.kiln(&["check", "mine.toml"]).success();
+    let checked = workshop.kiln(&["check", "mine.toml"]).success();
+    assert!(!checked.stdout.contains("warning") && !checked.stderr.contains("warning"), "{}", checked.stdout);
     let few = ["--set", "run.steps=6", "--set", "schedule.cosine.warmup=2"];
     workshop.kiln(&[&["train", "mine.toml", "--device", "cpu"], &few[..]].concat()).success();
     assert!(workshop.path("runs/mine/checkpoints/step-00000006").is_dir());
+}
+
+/// Long enough for byte pairs, but each of them would be a whole line.
+#[test]
+fn a_text_that_repeats_itself_gets_tokens_that_occur_often_enough() {
+    let workshop = Workshop::new();
+    let letters: String = TALE.chars().filter(|letter| letter.is_alphabetic()).collect();
+    workshop.write("book.txt", format!("{letters}\n").repeat(4000));
+    new(&workshop, &["--text", "book.txt"]).success();
+    let written = fs::read_to_string(workshop.path("mine.toml")).expect("it was written");
+    assert!(written.contains("[tokenizer.character]"), "{written}");
+    let checked = workshop.kiln(&["check", "mine.toml"]).success();
+    assert!(!checked.stdout.contains("warning") && !checked.stderr.contains("warning"), "{}", checked.stdout);
 }
 
 #[test]
@@ -54,6 +68,27 @@ fn what_is_not_there_may_be_a_configuration_or_a_text() {
         let expected = format!("error: there is no file `{file}`\n  help: {help}\n");
         assert_eq!(refused.stderr, expected);
     }
+}
+
+#[test]
+fn a_text_that_comes_through_a_pipe_is_saved_beside_the_configuration() {
+    let workshop = Workshop::new();
+    let text = TALE.repeat(400);
+    let new = ["new", "mine", "--device", "cpu", "--minutes", "0.1", "--text", "-"];
+    let piped = |more: &[&str], text: &str| workshop.kiln_with(&[&new[..], more].concat(), text.as_bytes());
+    let said = piped(&[], &text).success();
+    assert!(said.stderr.contains("saved standard input as mine.txt"), "{}", said.stderr);
+    assert_eq!(fs::read_to_string(workshop.path("mine.txt")).expect("it was saved"), text);
+    let written = fs::read_to_string(workshop.path("mine.toml")).expect("it was written");
+    assert!(written.contains("paths = [\"mine.txt\"]"), "{written}");
+    let refused = workshop.kiln_with(&["train", "-"], text.as_bytes());
+    assert!(refused.code == Some(2) && refused.stderr.contains("`kiln new NAME --text -`"), "{}", refused.stderr);
+    // Neither is replaced, and what is no text leaves nothing.
+    fs::remove_file(workshop.path("mine.toml")).expect("it can be removed");
+    let refused = piped(&[], "other");
+    assert!(refused.code == Some(2) && refused.stderr.contains("mine.txt is there already"), "{}", refused.stderr);
+    assert_eq!(piped(&["--force"], "short").code, Some(3));
+    assert!(!workshop.path("mine.txt").exists() && !workshop.path("mine.toml").exists());
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -84,6 +85,16 @@ impl Workshop {
     /// Runs `kiln` to its end.
     pub(crate) fn kiln(&self, arguments: &[&str]) -> Finished {
         self.command(arguments).output().expect("kiln can be started").into()
+    }
+
+    /// The same with this on its standard input.
+    pub(crate) fn kiln_with(&self, arguments: &[&str], input: &[u8]) -> Finished {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("kiln can be started");
+        // One that refuses what it is given reads nothing.
+        let _ = child.stdin.take().expect("stdin is a pipe").write_all(input);
+        child.wait_with_output().expect("kiln ends").into()
     }
 
     /// Every file below the folder with its contents.

@@ -58,6 +58,16 @@ fn another_text_under_the_name_of_the_validation_split_is_not_scored() {
         "{}",
         refused.stderr
     );
+    // As is one that the tokenizer cannot even spell.
+    workshop.write("text.txt", text.replace('\n', "\r\n"));
+    let refused = eval(&workshop, "runs/run", &[]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("is not the text that it was trained with: text.txt has the character '\\r'")
+            && refused.stderr.contains("restore the text"),
+        "{}",
+        refused.stderr
+    );
     // Another split of the same text is another text, too.
     workshop.write("text.txt", &text);
     assert_eq!(number(eval(&workshop, "runs/run", &[]), "loss"), loss);

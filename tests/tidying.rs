@@ -357,7 +357,7 @@ fn the_cache_is_listed_counted_and_cleared() {
     let bytes: usize = workshop.cached().values().map(Vec::len).sum();
     assert!(bytes > 0);
     let listed = workshop.kiln(&["cache"]).success().stdout;
-    assert!(listed.contains("| tokens "), "{listed}");
+    assert!(listed.contains("| tokens | tales of 20000 characters, seed 1, character "), "{listed}");
     let total = listed.lines().last().and_then(|line| line.rsplit_once(": ")).expect("there is a total").1.to_owned();
     let list = workshop.kiln(&["ls"]).success().stdout;
     assert!(list.contains(&format!("the cache of texts has {total}")), "{list}");
@@ -431,6 +431,9 @@ fn a_copied_checkpoint_is_evaluated_and_what_is_left_of_a_run_is_said() {
     for entry in fs::read_dir(from).expect("it can be listed").flatten() {
         fs::copy(entry.path(), workshop.path("copy").join(entry.file_name())).expect("it can be copied");
     }
+    let refused = workshop.kiln(&["eval", "copy", "tale.txt", "--device", "cpu"]);
+    assert_eq!(refused.code, Some(3));
+    assert!(refused.stderr.contains("cannot use the tokenizer `copy/tokenizer.json`"), "{}", refused.stderr);
     fs::copy(workshop.path("runs/run/tokenizer.json"), workshop.path("copy/tokenizer.json")).expect("it is copied");
     let of_copy = workshop.kiln(&["eval", "copy", "tale.txt", "--device", "cpu"]).success();
     assert_eq!(of_copy.stdout, of_run.stdout);

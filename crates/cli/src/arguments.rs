@@ -11,6 +11,7 @@ use kiln_training::config::Config;
 
 use crate::device::{Chosen, DeviceError, choose};
 use crate::kinds::{FileKind, refuse_others};
+use crate::piped::{INSTEAD, is_piped};
 use crate::terminal::say;
 
 /// The value of one `--set KEY=VALUE`.
@@ -84,6 +85,9 @@ impl NoInput {
 
     /// What to type instead.
     pub(crate) fn help(&self) -> String {
+        if is_piped(&self.path) {
+            return INSTEAD.to_owned();
+        }
         match almost(&self.path, Path::is_file) {
             Some(meant) => format!("did you mean `{}`?", self.path.with_file_name(meant).display()),
             None => "give a configuration, for example `configs/quickstart.toml`, or a text to train on".to_owned(),

@@ -7,6 +7,7 @@ mod defects;
 mod device;
 mod exit;
 mod kinds;
+mod piped;
 mod recorded;
 mod report;
 mod runs;

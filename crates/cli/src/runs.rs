@@ -167,6 +167,17 @@ fn check_saved(path: &Path, config: &Config, saved: &ModelDescription, now: &Run
     Ok(RefusedChanges::check(path, changes)?)
 }
 
+/// Makes sure that texts and tokenizer are those that a run was started with.
+pub(crate) fn refuse_other_texts(
+    run: &Path,
+    config: &Config,
+    data: &PreparedData,
+    chosen: &Chosen,
+) -> anyhow::Result<()> {
+    let now = record(config, data, chosen);
+    Ok(RefusedChanges::check(run, RunRecord::read(run)?.other_texts(&now))?)
+}
+
 /// Says what was changed, and of what changes the course that it does.
 fn announce(changes: &[(Change, Meaning)], step: u64) {
     for (change, meaning) in changes {

@@ -12,6 +12,7 @@ use kiln_storage::layout::{RECORD_FILE, TOKENIZER_FILE};
 use kiln_training::config::{Config, RefusedChanges};
 use kiln_training::run::RunRecord;
 
+use crate::piped::{self, Spooled, is_piped};
 use crate::terminal::{progress_bar, say};
 
 /// Names the folder of downloads and tokens, instead of the user's cache folder.
@@ -91,6 +92,21 @@ pub(crate) enum OtherText {
         /// The hash in the record of the run.
         expected: String,
     },
+    /// The files hold what the text of the run cannot have held.
+    #[error(
+        "the validation split of `{run}` is not the text that it was trained with: {place} has the character \
+         {character:?} at byte {offset}, for which its tokenizer has no token"
+    )]
+    Foreign {
+        /// The run.
+        run: String,
+        /// The file.
+        place: String,
+        /// The first such character.
+        character: char,
+        /// Where it starts.
+        offset: u64,
+    },
     /// The files cannot be read as the text of the run.
     #[error("the validation split of `{run}` cannot be read again: {problem}")]
     Gone {
@@ -128,6 +144,14 @@ pub(crate) enum OtherText {
         /// The hash in the record of the run.
         expected: String,
     },
+    /// What came through a pipe is no text.
+    #[error("cannot evaluate on {pipe}: {problem}")]
+    Piped {
+        /// The pipe.
+        pipe: String,
+        /// Why not.
+        problem: String,
+    },
     /// A text that the user named cannot be encoded.
     #[error(
         "the model cannot read {place}: its vocabulary has no token for the character {character:?} at byte {offset}"
@@ -143,6 +167,17 @@ pub(crate) enum OtherText {
 }
 
 impl OtherText {
+    fn of_pipe(path: &Path, problem: CorpusError) -> Self {
+        let problem = match problem {
+            CorpusError::NotUtf8 { offset, .. } => {
+                format!("it is not UTF-8: the first wrong byte is at offset {offset}")
+            }
+            CorpusError::Empty { .. } => "it holds no text".to_owned(),
+            other => other.to_string(),
+        };
+        Self::Piped { pipe: piped::name(path), problem }
+    }
+
     fn moved(run: &Path, config: &Config, path: &String, problem: &CorpusError) -> Self {
         let paths = config.data.file.as_ref().map(|file| file.paths.as_slice()).unwrap_or_default();
         let for_validation = config.data.validation_files.as_deref().unwrap_or_default();
@@ -170,7 +205,10 @@ pub(crate) fn validation_split(
         shards::prepare_validation(&config.data, &config.tokenizer, tokenizer, &cache_folder()?, &mut report);
     let (validation, floor) = match prepared {
         Ok(prepared) => prepared,
-        Err(error @ (DataError::Corpus(_) | DataError::UnknownText { .. } | DataError::Tokenizer(_))) => {
+        Err(DataError::UnknownText { place, character, offset }) => {
+            return Err(OtherText::Foreign { run: name(), place, character, offset }.into());
+        }
+        Err(error @ (DataError::Corpus(_) | DataError::Tokenizer(_))) => {
             return Err(OtherText::Gone { run: name(), problem: error.to_string() }.into());
         }
         Err(error) => return Err(error.into()),
@@ -182,18 +220,29 @@ pub(crate) fn validation_split(
     Ok((validation.resetting_at(config.run.resets_at(tokenizer)), floor))
 }
 
-/// A text file, encoded by the tokenizer of a model and cut into documents at `separator`.
-pub(crate) fn tokenize_file(path: &Path, separator: Option<&str>, tokenizer: &Tokenizer) -> anyhow::Result<TokenFile> {
+/// A text file, or what comes through a pipe, encoded by the tokenizer of a model and cut into documents at
+/// `separator`. What came through a pipe is there as long as the second is.
+pub(crate) fn tokenize_file(
+    path: &Path,
+    separator: Option<&str>,
+    tokenizer: &Tokenizer,
+) -> anyhow::Result<(TokenFile, Option<Spooled>)> {
+    let spooled = is_piped(path).then(|| Spooled::read(path)).transpose()?;
+    let (paths, cache) = match &spooled {
+        Some(spooled) => ([spooled.path()], spooled.cache()),
+        None => ([path.to_path_buf()], cache_folder()?),
+    };
     let bar = Bar::new();
-    let (paths, cache) = ([path.to_path_buf()], cache_folder()?);
-    shards::prepare_evaluation(&paths, separator, tokenizer, &cache, &mut |progress| bar.show(progress)).map_err(
-        |error| match error {
-            DataError::UnknownText { place, character, offset } => {
-                OtherText::Unreadable { place, character, offset }.into()
-            }
-            other => other.into(),
-        },
-    )
+    let file = shards::prepare_evaluation(&paths, separator, tokenizer, &cache, &mut |progress| bar.show(progress));
+    let file = file.map_err(|error| match error {
+        DataError::UnknownText { place, character, offset } => {
+            let place = if spooled.is_some() { piped::name(path) } else { place };
+            anyhow::Error::from(OtherText::Unreadable { place, character, offset })
+        }
+        DataError::Corpus(problem) if spooled.is_some() => OtherText::of_pipe(path, problem).into(),
+        other => other.into(),
+    })?;
+    Ok((file, spooled))
 }
 
 /// A hash as it stands in the documents of a run.

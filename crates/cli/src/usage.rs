@@ -1,5 +1,7 @@
 //! A command line that clap refuses, in our words where ours say more.
 
+use std::ops::RangeInclusive;
+
 use clap::builder::ValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
@@ -16,9 +18,15 @@ pub(crate) fn with_negative_numbers(command: Command) -> Command {
 
 /// A whole number from 1 on.
 pub(crate) fn at_least_one() -> ValueParser {
-    ValueParser::new(|argument: &str| match argument.parse::<u64>() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err("must be a whole number, 1 or more"),
+    whole(1..=u64::MAX)
+}
+
+/// A whole number in a range.
+pub(crate) fn whole(range: RangeInclusive<u64>) -> ValueParser {
+    ValueParser::new(move |argument: &str| match argument.parse::<u64>() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ if *range.end() == u64::MAX => Err(format!("must be a whole number, {} or more", range.start())),
+        _ => Err(format!("must be a whole number from {} to {}", range.start(), range.end())),
     })
 }
 
@@ -98,6 +106,32 @@ mod tests {
             assert!(said.contains("must be a whole number, 1 or more"), "{line}: {said}");
         }
         let said = said("kiln new a --text b --minutes -1").unwrap_or_default();
-        assert!(said.contains("invalid value '-1'"), "{said}");
+        assert!(said.contains("invalid value '-1'") && said.contains("0.1 to 10080 minutes"), "{said}");
+    }
+
+    #[test]
+    fn every_option_that_takes_a_whole_number_says_which_ones() {
+        let whole = clap::builder::ValueParser::from(clap::value_parser!(u64)).type_id();
+        let command = Arguments::command();
+        let mut all: Vec<(String, &Command)> = Vec::new();
+        let mut left: Vec<(String, &Command)> = vec![(String::new(), &command)];
+        while let Some((name, command)) = left.pop() {
+            let under = |sub: &'_ Command| format!("{name} {}", sub.get_name());
+            left.extend(command.get_subcommands().map(|sub| (under(sub), sub)));
+            all.push((name, command));
+        }
+        let mut found = 0;
+        for (name, command) in all {
+            for option in command.get_arguments().filter(|arg| arg.get_value_parser().type_id() == whole) {
+                let Some(long) = option.get_long() else { continue };
+                let places = command.get_positionals().filter(|arg| arg.is_required_set());
+                let places: String = places.map(|_| " x").collect();
+                let said = said(format!("kiln{name}{places} --{long} -7").as_str()).unwrap_or_default();
+                let words = format!("--{long}");
+                assert!(said.contains("must be a whole number") && said.contains(&words), "{name} --{long}: {said}");
+                found += 1;
+            }
+        }
+        assert!(found > 15, "{found}");
     }
 }

@@ -6,6 +6,30 @@
 //! the [`exact`] expectation where it can be computed; fits, each beside the same fit to the exact curve; a [`Verdict`]
 //! on the bound and an [`Agreement`] with the expectation, both on all updates at once; and a [`CurveOutcome`] with all
 //! of it. Nothing here prints or draws.
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use kiln_convergence::{Arithmetic, Experiment, run};
+//! use kiln_settings::Source;
+//!
+//! let experiment = "
+//!     title = 'Gradient descent'
+//!     steps = 50
+//!     [problem.quadratic]
+//!     spectrum = [0.5, 1.0]
+//!     variance = 0.0
+//!     [[curves]]
+//!     label = 'rate 1/L'
+//!     [curves.schedule.constant]
+//!     rate = 1.0
+//! ";
+//! let experiment = Experiment::read(&Source::new("experiment", experiment.to_string()), &[])?;
+//! let outcome = run(&experiment, &Arithmetic::of(Device::flex()), &mut |_| true)?;
+//! // In the slow direction the distance is multiplied by 1 - 0.5, so that F falls by a factor of a quarter.
+//! let factor = outcome.curves[0].factor_per_step.as_ref().ok_or("it is measured")?;
+//! assert!((factor.value - 0.25).abs() < 1e-6);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod agreement;
 mod config;

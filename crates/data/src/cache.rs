@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::shards::Facts;
+
 /// The folder of downloads in the cache, one folder a checksum.
 pub(crate) const DOWNLOADS: &str = "downloads";
 /// The folder of tokens in the cache, one folder for each text under a tokenizer.
@@ -19,6 +21,8 @@ pub struct Cached {
     pub kind: &'static str,
     /// Its folder.
     pub folder: PathBuf,
+    /// Which text it is, and what the tokens were made for; nothing where that isn't complete.
+    pub text: Option<String>,
     /// Bytes of its files.
     pub bytes: u64,
     /// When one of them was last changed, as far as the system says.
@@ -55,7 +59,9 @@ pub fn list(cache: &Path) -> io::Result<Vec<Cached>> {
         folders.sort();
         for folder in folders {
             let (bytes, changed) = measure(&folder)?;
-            found.push(Cached { kind, folder, bytes, changed });
+            let text =
+                if kind == DOWNLOADS { downloaded(&folder) } else { Facts::read(&folder).map(|facts| facts.text) };
+            found.push(Cached { kind, folder, text, bytes, changed });
         }
     }
     Ok(found)
@@ -79,6 +85,12 @@ pub fn clear(cache: &Path) -> io::Result<Cleared> {
         cleared.bytes += cached.bytes;
     }
     Ok(cleared)
+}
+
+/// The name of the file that was downloaded into a folder.
+fn downloaded(folder: &Path) -> Option<String> {
+    let names = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name != LOCK).min()
 }
 
 fn measure(folder: &Path) -> io::Result<(u64, Option<SystemTime>)> {

@@ -10,7 +10,7 @@ use kuva::render::layout::TickFormat;
 use kuva::render::render_utils::{generate_ticks_log, generate_ticks_with_step};
 
 use super::chart::{Axis, Scale};
-use super::numbers::{fixed, in_units_of, power_of_ten};
+use super::numbers::{fixed, in_units_of, power_of_ten, with_prefix};
 
 /// Beyond this, differences of values are no longer finite.
 const LARGEST: f64 = 1e300;
@@ -143,7 +143,11 @@ impl Ruler {
     fn linear_label(&self, value: f64) -> String {
         let step = linear_step(self.high - self.low, self.ticks);
         let largest = self.low.abs().max(self.high.abs());
-        if (1e-3..1e5).contains(&largest) { fixed(value, step) } else { in_units_of(largest, value, step) }
+        match largest {
+            1e-3..1e4 => fixed(value, step),
+            1e4..1e12 => with_prefix(largest, value, step),
+            _ => in_units_of(largest, value, step),
+        }
     }
 
     fn label_within_decades(&self, coordinate: f64, unit: f64) -> String {
@@ -279,7 +283,10 @@ mod tests {
     fn ticks_stand_at_round_numbers() {
         assert_eq!(labels(LINEAR, Fit::Tight, &[0.0, 999.0]), ["0", "200", "400", "600", "800", "1000"]);
         assert_eq!(labels(LINEAR, Fit::Loose, &[0.1, 0.33]), ["0.10", "0.15", "0.20", "0.25", "0.30"]);
-        assert_eq!(labels(LINEAR, Fit::Tight, &[0.0, 2e6]), ["0", "0.5·10⁶", "1.0·10⁶", "1.5·10⁶", "2.0·10⁶"]);
+        assert_eq!(labels(LINEAR, Fit::Tight, &[0.0, 2e6]), ["0", "0.5 M", "1.0 M", "1.5 M", "2.0 M"]);
+        assert_eq!(labels(LINEAR, Fit::Tight, &[0.0, 20_000.0]), ["0", "5 k", "10 k", "15 k", "20 k"]);
+        assert_eq!(labels(LINEAR, Fit::Tight, &[0.0, 9e-4]).last().map(String::as_str), Some("8·10⁻⁴"));
+        assert_eq!(labels(LINEAR, Fit::Tight, &[0.0, 2e12]).last().map(String::as_str), Some("2.0·10¹²"));
     }
 
     #[test]

@@ -37,6 +37,16 @@ pub(super) fn in_units_of(largest: f64, value: f64, step: f64) -> String {
     format!("{}·{}", fixed(in_units(value), in_units(step)), power_of_ten(exponent as i32))
 }
 
+/// `2.5 M`, in thousands, millions or milliards, by the largest number on the axis.
+pub(super) fn with_prefix(largest: f64, value: f64, step: f64) -> String {
+    if value.abs() < 1e-6 * step {
+        return "0".into();
+    }
+    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
+    let (unit, prefix) = units.into_iter().find(|(unit, _)| largest >= *unit * (1.0 - 1e-9)).unwrap_or((1.0, ""));
+    format!("{} {prefix}", fixed(value / unit, step / unit))
+}
+
 /// How many decimals tell apart what is this far apart.
 fn decimals(step: f64) -> usize {
     let wanted = (0..=12).find(|&decimals| {
@@ -62,5 +72,9 @@ mod tests {
         assert_eq!(in_units_of(3e6, 5e5, 5e5), "0.5·10⁶");
         assert_eq!(in_units_of(6e-5, 3e-5, 1e-5), "3·10⁻⁵");
         assert_eq!(in_units_of(6e-5, 0.0, 1e-5), "0");
+        assert_eq!(with_prefix(3e6, 2.5e6, 5e5), "2.5 M");
+        assert_eq!(with_prefix(4e5, -2e4, 2e4), "−20 k");
+        assert_eq!(with_prefix(1e9, 1e9, 2.5e8), "1.00 G");
+        assert_eq!(with_prefix(4e5, 0.0, 2e4), "0");
     }
 }

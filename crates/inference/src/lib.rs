@@ -1,4 +1,24 @@
 //! Checkpoint to state to sampler to text, one text at a time or several in a batch.
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use kiln_inference::{Request, SamplerConfig, generate};
+//! use kiln_models::{GruConfig, ModelConfig, Tokenizer, TokenizerConfig};
+//!
+//! // A model that knows nothing yet; `kiln_models::saved::SavedModel` opens a trained one.
+//! let tokenizer = Tokenizer::train(&TokenizerConfig::Byte(Default::default()), &mut std::iter::empty())?;
+//! let config = ModelConfig::Gru(GruConfig { layers: 1, hidden: 8, ..GruConfig::default() });
+//! let model = config.init(tokenizer.vocabulary_size(), 16, 1, &Device::flex());
+//!
+//! let sampler = SamplerConfig { temperature: 0.8, top_k: Some(50), seed: 1, ..SamplerConfig::default() };
+//! let request = Request { sampler, ..Request::new("Once", 10) };
+//! let mut tokens = Vec::new();
+//! for piece in generate(&model, &tokenizer, &request)? {
+//!     tokens.push(piece?.token);
+//! }
+//! assert_eq!(tokens.len(), 10);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod chat;
 mod generate;

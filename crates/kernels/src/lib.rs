@@ -12,6 +12,23 @@
 //!   single precision. The feature `cube` compiles them in.
 //!
 //! [`cpu`] holds what the CPU bodies share, and `cube/` what the GPU bodies share.
+//!
+//! They take any Burn tensors, on any backend, with gradients or without:
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use kiln_kernels::{cross_entropy, rms_norm};
+//!
+//! let device = Device::flex().autodiff();
+//! let input = Tensor::<2>::from_data([[3.0, 4.0]], &device).require_grad();
+//! let normed = rms_norm(input.clone(), Tensor::ones([2], &device), 0.0);
+//! // The mean square of 3 and 4 is 12.5.
+//! let values: Vec<f32> = normed.clone().into_data().iter().collect();
+//! assert!((values[0] - 3.0 / 12.5_f32.sqrt()).abs() < 1e-6);
+//!
+//! let loss = cross_entropy(normed, Tensor::from_data([1], &device)).mean();
+//! assert!(input.grad(&loss.backward()).is_some());
+//! ```
 
 mod abilities;
 mod activation;

@@ -22,6 +22,9 @@ pub(crate) trait Family {
     /// Whether training carries the state from one window into the next.
     fn carries_state_between_windows(&self) -> bool;
 
+    /// Whether anything is dropped while training.
+    fn has_dropout(&self) -> bool;
+
     /// What the layers hold, move and start while training on `batch` windows of `context` tokens.
     fn training_costs(&self, batch: usize, context: usize) -> TrainingCosts;
 }

@@ -1,4 +1,25 @@
 //! Text to tokens to logits: tokenizers, language models, and what a saved model consists of.
+//!
+//! A model is asked for from a configuration, gives logits or losses, and is read again from a run, a checkpoint or a
+//! folder in Hugging Face's form by [`saved::SavedModel`]:
+//!
+//! ```
+//! use burn::tensor::{Device, Int, Tensor};
+//! use kiln_models::{Draws, ModelConfig, Tokenizer, TokenizerConfig, TransformerConfig};
+//!
+//! let tokenizer = Tokenizer::train(&TokenizerConfig::Byte(Default::default()), &mut std::iter::empty())?;
+//! let config = TransformerConfig { layers: 1, heads: 2, width: 16, ..TransformerConfig::default() };
+//! let device = Device::flex();
+//! let model = ModelConfig::Transformer(config).init(tokenizer.vocabulary_size(), 32, 1, &device);
+//!
+//! let tokens: Vec<i32> = tokenizer.encode("hello")?.into_iter().map(|token| token as i32).collect();
+//! let window = |range| Tensor::<1, Int>::from_data(&tokens[range], &device).reshape([1, 4]);
+//! let (losses, _) = model.losses(window(0..4), window(1..5), None, &mut Draws::none());
+//! // Fresh weights know nothing: about ln 256 nats for each of the four bytes.
+//! assert_eq!(losses.dims(), [1, 4]);
+//! assert!((losses.mean().into_scalar::<f32>() - 256.0_f32.ln()).abs() < 0.2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod config;
 mod counting;

@@ -3,6 +3,29 @@
 //!
 //! A parameter's path is the names of its fields, joined by dots: `layers.0.input.weight`. Which variant of an enum
 //! holds it is left out: the description of the model says that already, and a saved model has plain paths.
+//!
+//! ```
+//! use burn::module::{Module, Param};
+//! use burn::tensor::{Device, Tensor};
+//! use kiln_parameters::{Role, catalogue};
+//!
+//! #[derive(Module, Debug)]
+//! struct Norm {
+//!     weight: Param<Tensor<1>>,
+//! }
+//!
+//! #[derive(Module, Debug)]
+//! struct Layer {
+//!     matrix: Param<Tensor<2>>,
+//!     norm: Norm,
+//! }
+//!
+//! let device = Device::flex();
+//! let norm = Norm { weight: Param::from_tensor(Tensor::ones([3], &device)) };
+//! let layer = Layer { matrix: Param::from_tensor(Tensor::ones([3, 3], &device)), norm };
+//! let found: Vec<(String, Role)> = catalogue(&layer).into_iter().map(|found| (found.path, found.role)).collect();
+//! assert_eq!(found, [("matrix".into(), Role::HiddenMatrix), ("norm.weight".into(), Role::Gain)]);
+//! ```
 
 mod catalogue;
 mod count;

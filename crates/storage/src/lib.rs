@@ -2,6 +2,19 @@
 //! [folder of a run](layout) with its checkpoints, each verified before anything in it counts.
 //!
 //! Nothing here knows what a model is: a checkpoint is a folder of files with a manifest, and tensors have names.
+//!
+//! ```
+//! use kiln_storage::{DiskFiles, write_file_atomically};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("config.toml");
+//! write_file_atomically(&DiskFiles, &path, b"seed = 1")?;
+//! // Whoever looks sees the old file or the new one, whatever happens in between.
+//! write_file_atomically(&DiskFiles, &path, b"seed = 2")?;
+//! assert_eq!(std::fs::read(&path)?, b"seed = 2");
+//! assert_eq!(std::fs::read_dir(folder.path())?.count(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod atomic;
 mod checkpoints;

@@ -1,7 +1,8 @@
-//! Trains a small network on a text in memory, without a run folder, and lets it continue a prompt.
+//! Trains a small network on a text in memory, without a run folder, and lets it continue a prompt. The text is one of
+//! its own, or that of a file:
 //!
 //! ```text
-//! cargo run --release -p kiln-training --no-default-features --example train_in_memory
+//! cargo run --release -p kiln-training --no-default-features --example train_in_memory -- book.txt "Call me"
 //! ```
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
@@ -17,7 +18,6 @@ use kiln_training::config::Config;
 use kiln_training::learning::Trainer;
 
 const CONFIG: &str = "
-    [data.builtin]
     [tokenizer.character]
     [model.gru]
     layers = 1
@@ -32,8 +32,13 @@ const CONFIG: &str = "
 ";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let text = "the quick brown fox jumps over the lazy dog. ".repeat(100);
-    let config = Config::read(&Source::new("example", CONFIG.to_string()), &[])?;
+    let mut arguments = std::env::args().skip(1);
+    let text = match arguments.next() {
+        Some(path) => std::fs::read_to_string(path)?,
+        None => "the quick brown fox jumps over the lazy dog. ".repeat(100),
+    };
+    let prompt = arguments.next().unwrap_or_else(|| text.chars().take(10).collect());
+    let config = Config::read_without_data(&Source::new("example", CONFIG.to_string()))?;
     let tokenizer = Tokenizer::train(&config.tokenizer, &mut std::iter::once(Ok(text.clone())))?;
     let device = Device::flex();
     let model = config.model.init(tokenizer.vocabulary_size(), config.run.context, config.seed, &device);
@@ -42,9 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let update = trainer.updates(50)?;
         println!("step {:>3}  loss {:.4} nats per token", trainer.step(), update.loss);
     }
-    let prompt = "the quick ";
-    let pieces: Result<String, _> =
-        generate(&trainer.model(), &tokenizer, &Request::new(prompt, 60))?.map(|piece| piece.map(|p| p.text)).collect();
-    println!("{prompt}{}", pieces?);
+    let (model, request) = (trainer.model(), Request::new(&prompt, 60));
+    let pieces = generate(&model, &tokenizer, &request)?.map(|piece| piece.map(|piece| piece.text));
+    println!("{prompt}{}", pieces.collect::<Result<String, _>>()?);
     Ok(())
 }

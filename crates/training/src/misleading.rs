@@ -5,17 +5,22 @@ use kiln_models::{Tokenizer, TokenizerConfig};
 
 use crate::config::{Config, DEFAULT_PROMPT};
 
-/// Up to about so many passes over a text teach as much as new text would, and more of them ever less: Muennighoff et
-/// al., "Scaling Data-Constrained Language Models", 2023, <https://arxiv.org/abs/2305.16264>.
-pub const MOST_PASSES: f64 = 4.0;
+/// More passes over a text than these teach next to nothing: Muennighoff et al., "Scaling Data-Constrained Language
+/// Models", 2023, <https://arxiv.org/abs/2305.16264>, where up to 4 were nearly as good as new text and the returns
+/// were gone by about 40: by their fit of what D tokens out of U are worth, 92 % of all that repeating can give.
+pub const MOST_PASSES: f64 = 40.0;
+
+/// From here on a model that [can memorize](can_memorize) the text is in need of dropout. Of the passes that are of use
+/// these bring a half, 1 - exp(-11 / 15.39); at 4.5 passes dropout still did harm (`docs/new.md`).
+const PASSES_BEFORE_DROPOUT: f64 = 12.0;
 
 /// A token that a text holds less often is learned badly: Gowda and May, "Finding the Optimal Vocabulary Size for
 /// Neural Machine Translation", 2020, <https://arxiv.org/abs/2004.02334>. The mean over the vocabulary is the least
 /// that can be asked for, for most tokens are rarer than it.
 pub const LEAST_OCCURRENCES: u64 = 100;
 
-/// Of so many documents, every tenth one can validate.
-const MANY_DOCUMENTS: u64 = 20;
+/// From this number of documents on, every tenth one can validate.
+pub const MANY_DOCUMENTS: u64 = 20;
 
 /// What is known of a text; what isn't, nothing is said about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +31,25 @@ pub struct TextNumbers {
     pub vocabulary: Option<usize>,
     /// Documents of both splits.
     pub documents: Option<u64>,
+    /// How often the separator is in the text.
+    pub separators: Option<u64>,
 }
 
 /// A sentence or two for each thing that will mislead.
 pub fn misleading(config: &Config, text: &TextNumbers) -> Vec<String> {
-    [streams(config, text), end(config, text), passes(config, text), vocabulary(config, text)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let rules = [streams, separator, end, passes, memorized, vocabulary];
+    rules.into_iter().filter_map(|rule| rule(config, text)).collect()
+}
+
+/// Whether a model without dropout would learn a text by heart: it has more numbers than the text has tokens, and reads
+/// it often.
+pub fn can_memorize(parameters: u64, training_tokens: u64, passes: f64) -> bool {
+    parameters > training_tokens && passes > PASSES_BEFORE_DROPOUT
+}
+
+/// Whether the tokens of a vocabulary are too rare in a text.
+pub fn is_vocabulary_large(training_tokens: u64, vocabulary: usize) -> bool {
+    training_tokens / (vocabulary as u64).max(1) < LEAST_OCCURRENCES
 }
 
 /// The prompts of samples that have what a tokenizer doesn't know, each with what comes of it. The default prompt is
@@ -73,6 +89,17 @@ fn streams(config: &Config, text: &TextNumbers) -> Option<String> {
     })
 }
 
+/// A separator that is mistyped leaves everything one document.
+fn separator(config: &Config, text: &TextNumbers) -> Option<String> {
+    let separator = config.data.separator.as_ref().filter(|separator| !separator.is_empty())?;
+    (text.separators? == 0).then(|| {
+        format!(
+            "`data.separator` is {separator:?}, which is nowhere in the text: each file is one document; if that is \
+             what you want, write `separator = \"\"`"
+        )
+    })
+}
+
 /// Documents are often in an order, by time or by name, so that the last ones are of another kind.
 fn end(config: &Config, text: &TextNumbers) -> Option<String> {
     let documents = text.documents.filter(|documents| *documents >= MANY_DOCUMENTS)?;
@@ -89,10 +116,24 @@ fn end(config: &Config, text: &TextNumbers) -> Option<String> {
 fn passes(config: &Config, text: &TextNumbers) -> Option<String> {
     let passes = passes_of(config, text).filter(|passes| *passes > MOST_PASSES)?;
     Some(format!(
-        "the text is read {passes:.1} times: after about {MOST_PASSES} times it teaches a model less and less, and \
-         a large model memorizes it; compare training with validation losses, or take fewer steps, more text, or \
-         `dropout`"
+        "the text is read {passes:.1} times, and after about {MOST_PASSES} it has next to nothing left to teach; take \
+         fewer steps or more text"
     ))
+}
+
+fn memorized(config: &Config, text: &TextNumbers) -> Option<String> {
+    if config.model.has_dropout() {
+        return None;
+    }
+    let (passes, tokens) = (passes_of(config, text)?, text.training_tokens?);
+    let parameters = config.model.parameter_count(text.vocabulary?, config.run.context);
+    can_memorize(parameters, tokens, passes).then(|| {
+        format!(
+            "the model has more parameters ({parameters}) than the text has tokens ({tokens}), reads it {passes:.1} \
+             times and has no dropout: it can learn the text by heart; write `dropout = 0.1`, and compare training \
+             with validation losses"
+        )
+    })
 }
 
 fn vocabulary(config: &Config, text: &TextNumbers) -> Option<String> {
@@ -104,7 +145,7 @@ fn vocabulary(config: &Config, text: &TextNumbers) -> Option<String> {
     };
     let (tokens, vocabulary) = (text.training_tokens?, text.vocabulary? as u64);
     let occurrences = tokens / vocabulary.max(1);
-    (occurrences < LEAST_OCCURRENCES).then(|| {
+    is_vocabulary_large(tokens, vocabulary as usize).then(|| {
         let lower = if key.starts_with('`') { format!("lower {key}") } else { format!("take {key}") };
         format!(
             "the vocabulary is large for the text: each of its {vocabulary} tokens occurs {occurrences} times on \
@@ -120,16 +161,42 @@ mod tests {
     use super::*;
 
     fn config(data: &str, tokenizer: &str, run: &str) -> Config {
+        of_model("gru]\nhidden = 4", data, tokenizer, run)
+    }
+
+    fn of_model(model: &str, data: &str, tokenizer: &str, run: &str) -> Config {
         let text = format!(
-            "[data]\n{data}\n[data.file]\npaths = ['a.txt']\n[tokenizer.{tokenizer}\n[model.gru]\n[optimizer.adamw]\n\
-             [schedule.constant]\nrate = 1e-3\n[run]\nbatch = 4\ncontext = 10\n{run}\n"
+            "[data]\n{data}\n[data.file]\npaths = ['a.txt']\n[tokenizer.{tokenizer}\n[model.{model}\n\
+             [optimizer.adamw]\n[schedule.constant]\nrate = 1e-3\n[run]\nbatch = 4\ncontext = 10\n{run}\n"
         );
         Config::read(&Source::new("test", text), &[]).unwrap_or_else(|errors| panic!("{errors}"))
     }
 
     fn said(config: &Config, training_tokens: u64, vocabulary: usize, documents: u64) -> Vec<String> {
         let (training_tokens, vocabulary) = (Some(training_tokens), Some(vocabulary));
-        misleading(config, &TextNumbers { training_tokens, vocabulary, documents: Some(documents) })
+        misleading(
+            config,
+            &TextNumbers { training_tokens, vocabulary, documents: Some(documents), separators: Some(0) },
+        )
+    }
+
+    #[test]
+    fn a_separator_that_is_nowhere_is_said() {
+        let said = |separator: &str, separators| {
+            let config = config(separator, "byte]\nspecial-tokens = ['<|end|>']", "steps = 1");
+            let numbers = TextNumbers { training_tokens: None, vocabulary: None, documents: Some(1), separators };
+            misleading(&config, &numbers)
+        };
+        let said_of = said("separator = '<|typo|>'", Some(0));
+        assert!(said_of.len() == 1 && said_of[0].contains(r#"`data.separator` is "<|typo|>", which is nowhere"#));
+        for (separator, separators) in [
+            ("separator = '<|typo|>'", Some(1)),
+            ("separator = '<|typo|>'", None),
+            ("separator = ''", Some(0)),
+            ("", Some(0)),
+        ] {
+            assert_eq!(said(separator, separators), Vec::<String>::new());
+        }
     }
 
     #[test]
@@ -155,11 +222,33 @@ mod tests {
     }
 
     #[test]
-    fn more_than_four_passes_are_counted() {
-        let run = config("", "byte]", "steps = 401");
+    fn more_than_forty_passes_are_counted() {
+        let run = config("", "byte]", "steps = 4001");
         let said_of = said(&run, 4_000, 256, 1);
-        assert!(said_of.len() == 1 && said_of[0].contains("is read 4.0 times"), "{said_of:?}");
-        assert_eq!(said(&run, 4_010, 256, 1), Vec::<String>::new());
+        assert!(said_of.len() == 1 && said_of[0].contains("is read 40.0 times"), "{said_of:?}");
+        assert_eq!(said(&run, 4_001, 256, 1), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_model_that_can_learn_the_text_by_heart_and_has_no_dropout_is_said() {
+        // 1301 steps of 40 tokens are 13.01 passes over 4,000. The table of 256 rows of 16, two layers of three gates
+        // with two matrices of 16 x 16 and two biases, and the head are more; with a width of 4 they are fewer.
+        let with = |model: &str, steps: u64| of_model(model, "", "byte]", &format!("steps = {steps}"));
+        let said_of = said(&with("gru]\nhidden = 16", 1301), 4_000, 256, 1);
+        assert!(said_of.len() == 1 && said_of[0].contains("by heart"), "{said_of:?}");
+        assert!(said_of[0].contains(" reads it 13.0 times"), "{said_of:?}");
+        let fine = [
+            with("gru]\nhidden = 4", 1301),
+            with("gru]\nhidden = 16", 1200),
+            with("gru]\nhidden = 16\ndropout = 0.1", 1301),
+            with("gru]\nhidden = 16\noutput-dropout = 0.1", 1301),
+        ];
+        for config in &fine {
+            assert_eq!(said(config, 4_000, 256, 1), Vec::<String>::new());
+        }
+        let transformer = "transformer]\nlayers = 1\nheads = 1\nwidth = 32";
+        assert_eq!(said(&with(transformer, 1301), 4_000, 256, 1).len(), 1);
+        assert_eq!(said(&with(&format!("{transformer}\ndropout = 0.1"), 1301), 4_000, 256, 1).len(), 0);
     }
 
     #[test]

@@ -39,12 +39,13 @@ pub(crate) fn cache(arguments: &CacheArguments) -> anyhow::Result<()> {
     let entries = list(&cache).with_context(|| format!("cannot list the cache `{there}`"))?;
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["kind", "folder", "size", "last change"]);
+    table.set_header(["kind", "text", "size", "last change"]);
     for entry in &entries {
         let since = entry.changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
         let changed = since.map_or_else(String::new, |since| format!("{} ago", duration(since.as_secs_f64())));
-        let name = entry.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        table.add_row([entry.kind.to_owned(), name, sizes::bytes(entry.bytes), changed]);
+        let unfinished = || format!("unfinished: {}", entry.folder.file_name().unwrap_or_default().display());
+        let text = entry.text.clone().unwrap_or_else(unfinished);
+        table.add_row([entry.kind.to_owned(), text, sizes::bytes(entry.bytes), changed]);
     }
     let mut stdout = std::io::stdout().lock();
     if !entries.is_empty() {

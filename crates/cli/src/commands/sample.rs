@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
+use crate::piped::{self, is_piped};
 use crate::report;
 use crate::runs;
 use crate::sampling::SamplerArguments;
@@ -278,6 +279,11 @@ fn prompt(arguments: &SampleArguments) -> anyhow::Result<String> {
         (Some(text), _) if text == "-" => from_stdin(),
         (Some(text), _) => Ok(text.clone()),
         (None, Some(path)) if path.as_os_str() == "-" => from_stdin(),
+        (None, Some(path)) if is_piped(path) => {
+            let read = piped::open(path).and_then(|pipe| read_prompt(pipe));
+            let bytes = read.with_context(|| format!("cannot read the prompt `{}`", path.display()))?;
+            text(bytes).with_context(|| format!("the prompt `{}` is not UTF-8", path.display()))
+        }
         (None, Some(path)) => {
             let bytes = read_regular(path, Links::Followed, LONGEST_PROMPT).and_then(Content::into_bytes);
             let bytes = bytes.with_context(|| format!("cannot read the prompt `{}`", path.display()))?;
@@ -288,11 +294,17 @@ fn prompt(arguments: &SampleArguments) -> anyhow::Result<String> {
 }
 
 fn from_stdin() -> anyhow::Result<String> {
-    let mut bytes = Vec::new();
-    let stdin = io::stdin().lock();
-    stdin.take(LONGEST_PROMPT + 1).read_to_end(&mut bytes).context("cannot read the prompt from stdin")?;
-    anyhow::ensure!(bytes.len() as u64 <= LONGEST_PROMPT, "the prompt on stdin is longer than {LONGEST_PROMPT} bytes");
+    let bytes = read_prompt(io::stdin().lock()).context("cannot read the prompt from stdin")?;
     text(bytes).context("the prompt on stdin is not UTF-8")
+}
+
+fn read_prompt(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(LONGEST_PROMPT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST_PROMPT {
+        return Err(io::Error::other(format!("it is longer than {LONGEST_PROMPT} bytes")));
+    }
+    Ok(bytes)
 }
 
 /// The bytes as text, or where they stop being UTF-8.

@@ -27,6 +27,7 @@ use crate::signals::{self, Received};
 use crate::terminal::say;
 use crate::training_data;
 use crate::training_display::{Progress, TrainingDisplay, duration, floor_words, grouped};
+use crate::usage::at_least_one;
 
 const ABOUT_TEXTS: &str = "\
 CONFIG may be a text to train on for about 5 minutes: a file that neither ends in `.toml` nor is TOML. Its \
@@ -78,7 +79,7 @@ struct TrainingArguments {
     device: DeviceArguments,
 
     /// Save and stop after this step, as a signal would
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", value_parser = at_least_one())]
     stop_after: Option<u64>,
 
     /// How to show progress
@@ -177,6 +178,7 @@ fn run(
         train: data.train.clone(),
         validation: data.validation.clone(),
         folder,
+        schedule: None,
         resume: resumed.map(|(_, checkpoint)| checkpoint),
         observer: Box::new(observer),
         stop_after: arguments.stop_after,
@@ -300,6 +302,7 @@ fn warn_of_what_misleads(config: &Config, data: &PreparedData) {
         training_tokens: Some(data.train.len()),
         vocabulary: Some(data.tokenizer.vocabulary_size()),
         documents: Some(data.documents),
+        separators: Some(data.separators),
     };
     for warning in misleading(config, &numbers) {
         say(&format!("warning: {warning}"));

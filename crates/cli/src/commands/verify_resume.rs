@@ -24,7 +24,7 @@ pub(crate) struct VerifyResumeArguments {
     pub(crate) runs: RunsArguments,
 
     /// The step after which to stop the second run [default: half of the steps]
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", value_parser = crate::usage::at_least_one())]
     pub(crate) stop_after: Option<u64>,
 }
 

@@ -11,6 +11,7 @@ use kiln_training::config::RefusedChanges;
 use kiln_training::run::{CheckpointError, FolderError};
 
 use crate::arguments::{NoInput, NoSuchRun};
+use crate::piped::{INSTEAD, is_piped};
 use crate::runs::{LostConfig, quoted};
 use crate::training_data::OtherText;
 
@@ -51,6 +52,7 @@ pub(super) fn of(error: &anyhow::Error) -> Option<String> {
             return Some("set the environment variable `KILN_CACHE` to a folder that you may write to".into());
         }
         cause.downcast_ref::<ConfigFileError>().and_then(|error| match error {
+            ConfigFileError::NotAFile { path } if is_piped(path) => Some(INSTEAD.into()),
             ConfigFileError::Wrong(_) => None,
             ConfigFileError::TooLarge { path } => Some(format!(
                 "`kiln train` takes a text, too, and `kiln new NAME --text {}` writes a configuration for one",
@@ -120,7 +122,7 @@ fn of_model(error: &SavedModelError) -> Option<String> {
         SavedModelError::VocabularyMismatch { .. } => {
             "put back the `tokenizer.json` of the run that the checkpoint comes from"
         }
-        SavedModelError::Tokenizer { .. } => "restore the run's `tokenizer.json`; without it tokens have no text",
+        SavedModelError::Tokenizer { .. } => "put the run's `tokenizer.json` there; without it tokens have no text",
         _ => return None,
     };
     Some(help.into())
@@ -128,7 +130,10 @@ fn of_model(error: &SavedModelError) -> Option<String> {
 
 fn of_other_text(error: &OtherText) -> String {
     let help = match error {
-        OtherText::Changed { .. } => "restore the text, or name the one to measure on with `--data FILE`",
+        OtherText::Piped { .. } => "send plain UTF-8 text through it",
+        OtherText::Changed { .. } | OtherText::Foreign { .. } => {
+            "restore the text, or name the one to measure on with `--data FILE`"
+        }
         OtherText::Gone { .. } => {
             "its configuration names the text relative to the current folder: go to the folder that it was trained \
              in, or name a text with `--data FILE`"

@@ -4,7 +4,7 @@ use super::state::State;
 
 /// Points that a curve keeps at most: more than any terminal has dots.
 const MOST: usize = 2048;
-/// The part of the losses that the axis shows: the first steep fall would press all the rest flat.
+/// The part of the steps whose losses the axis shows: the first steep fall would press all the rest flat.
 const SHOWN: f64 = 0.95;
 
 /// Values by step. Where they get too many, every second one is left out, so that those that stay are evenly spaced.
@@ -52,20 +52,42 @@ impl Curve {
     }
 }
 
-/// The losses that the plot shows: from the lowest of all, the floor included, to that below which 95 of 100 losses
-/// lie, but at least to the newest ones.
+/// The losses that the plot shows: from the lowest of all, the floor included, to that below which the training loss
+/// of 95 of 100 steps lies, but at least to the newest ones.
 pub(crate) fn loss_range(state: &State) -> [f64; 2] {
-    let mut losses: Vec<f64> = state.training.points().iter().map(|point| point.1).collect();
-    losses.extend(state.evaluations.iter().map(|evaluated| evaluated.loss));
-    losses.retain(|loss| loss.is_finite());
-    losses.sort_by(f64::total_cmp);
-    let (Some(lowest), Some(highest)) = (losses.first(), losses.last()) else { return [0.0, 1.0] };
-    let newest = [state.training.newest(), state.evaluations.last().map(|evaluated| evaluated.loss)];
-    let shown = losses[((losses.len() - 1) as f64 * SHOWN).round() as usize];
-    let top = newest.into_iter().flatten().filter(|loss| loss.is_finite()).fold(shown, f64::max).min(*highest);
-    let bottom = state.facts.floor.map_or(*lowest, |floor| floor.min(*lowest));
+    let evaluations = || state.evaluations.iter().map(|evaluated| evaluated.loss);
+    let losses = with_steps(&state.training.points());
+    let all = losses.iter().map(|(loss, _)| *loss).chain(evaluations()).filter(|loss| loss.is_finite());
+    let Some((lowest, highest)) = all.fold(None, |range: Option<(f64, f64)>, loss| {
+        Some(range.map_or((loss, loss), |(low, high)| (low.min(loss), high.max(loss))))
+    }) else {
+        return [0.0, 1.0];
+    };
+    let shown = highest_of_most(losses).unwrap_or(highest);
+    let newest = [state.training.newest(), evaluations().last()];
+    let top = newest.into_iter().flatten().filter(|loss| loss.is_finite()).fold(shown, f64::max);
+    let bottom = state.facts.floor.map_or(lowest, |floor| floor.min(lowest));
     let margin = (0.03 * (top - bottom)).max(1e-3);
     [bottom - margin, top + margin]
+}
+
+/// Finite losses, each with the steps since the one before: of a log there are fewer points than of what is watched.
+fn with_steps(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let before = std::iter::once(0.0).chain(points.iter().map(|point| point.0));
+    let with_steps = points.iter().zip(before).map(|((step, loss), before)| (*loss, step - before));
+    with_steps.filter(|(loss, _)| loss.is_finite()).collect()
+}
+
+/// The loss below which those of most steps lie.
+fn highest_of_most(mut losses: Vec<(f64, f64)>) -> Option<f64> {
+    losses.sort_by(|left, right| left.0.total_cmp(&right.0));
+    let shown = SHOWN * losses.iter().map(|(_, steps)| steps).sum::<f64>();
+    let mut steps = 0.0;
+    let reached = losses.iter().find(|(_, more)| {
+        steps += more;
+        steps >= shown
+    });
+    reached.or(losses.last()).map(|(loss, _)| *loss)
 }
 
 #[cfg(test)]
@@ -109,5 +131,16 @@ mod tests {
         assert!(bottom < 0.5 && bottom > 0.4 && top > 2.0 && top < 2.2, "{bottom} {top}");
         (2001..=2010).for_each(|step| update(&mut state, step, 50.0));
         assert!(loss_range(&state)[1] > 20.0);
+    }
+
+    #[test]
+    fn a_point_of_the_log_counts_as_the_steps_that_it_stands_for() {
+        let mut state = State::new(Facts { steps: 2000, ..Facts::default() });
+        // The log of 1000 steps has 10 lines, at a loss that falls from 10; then come 1000 steps at 1.
+        (1..=10).for_each(|line| state.training.push(100 * line, 11.0 - line as f64));
+        (1001..=2000).for_each(|step| state.training.push(step, 1.0));
+        // 1,900 of the 2,000 steps are at 9 or below.
+        let [bottom, top] = loss_range(&state);
+        assert!((top - 9.0 - 0.03 * 8.0).abs() < 1e-9 && (bottom - 1.0 + 0.03 * 8.0).abs() < 1e-9, "{bottom} {top}");
     }
 }

@@ -52,6 +52,24 @@ impl DataConfig {
         Ok(*hasher.finalize().as_bytes())
     }
 
+    /// Which text it is, in a few words: the paths as wholes, the address, or what the tales are.
+    pub fn description(&self) -> String {
+        const SHOWN: usize = 3;
+        if let Some(download) = &self.download {
+            return download.url.clone();
+        }
+        if let Some(builtin) = &self.builtin {
+            return format!("tales of {} characters, seed {}", builtin.characters, builtin.seed);
+        }
+        let paths = self.file.as_ref().map(|file| file.paths.as_slice()).unwrap_or_default();
+        let whole = |path: &String| std::path::absolute(path).unwrap_or_else(|_| path.into()).display().to_string();
+        let shown = paths.iter().take(SHOWN).map(whole).collect::<Vec<_>>().join(", ");
+        match paths.len().saturating_sub(SHOWN) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        }
+    }
+
     /// The rule between `[data]` and `[tokenizer]`, key from the root: documents need the token that stands between
     /// them.
     pub fn validate_with(&self, tokenizer: &kiln_models::TokenizerConfig) -> Option<Violation> {

@@ -32,6 +32,7 @@ pub struct Corpus {
     characters: u64,
     train_characters: u64,
     documents: u64,
+    separators: u64,
     cut: Cut,
 }
 
@@ -65,7 +66,7 @@ impl Corpus {
         let mut done = 0;
         let mut counted = Vec::with_capacity(files.len());
         let mut documents = Documents::default();
-        let mut chosen = 0;
+        let (mut chosen, mut separators) = (0, 0);
         for file in files {
             let mut characters = 0;
             for part in Parts::open(&file.path, separator)? {
@@ -79,7 +80,10 @@ impl Corpus {
                         }
                         count(done + piece.offset, bytes);
                     }
-                    Part::Separator => documents.end(),
+                    Part::Separator => {
+                        separators += 1;
+                        documents.end();
+                    }
                 }
             }
             documents.end();
@@ -96,7 +100,7 @@ impl Corpus {
         };
         let (source, separator) = (Source::Files(counted), separator.map(str::to_owned));
         let documents = documents.count();
-        let corpus = Self { source, separator, bytes, characters, train_characters, documents, cut };
+        let corpus = Self { source, separator, bytes, characters, train_characters, documents, separators, cut };
         if characters == 0 {
             return Err(CorpusError::Empty { what: corpus.description() });
         }
@@ -107,7 +111,8 @@ impl Corpus {
         let characters = tales.characters();
         let train_characters = training_part(characters, fraction);
         let (source, cut) = (Source::Builtin(tales), Cut::Fraction(fraction));
-        Self { source, separator: None, bytes: characters, characters, train_characters, documents: 1, cut }.checked()
+        let (separator, bytes, documents, separators) = (None, characters, 1, 0);
+        Self { source, separator, bytes, characters, train_characters, documents, separators, cut }.checked()
     }
 
     /// The corpus, if both splits hold text.
@@ -155,6 +160,11 @@ impl Corpus {
     /// Documents that hold text, of both splits; without a separator each file is one.
     pub fn documents(&self) -> u64 {
         self.documents
+    }
+
+    /// How often the separator is in the text.
+    pub fn separators(&self) -> u64 {
+        self.separators
     }
 
     /// About how many bytes the text of `split` has; exact when every character has as many bytes.

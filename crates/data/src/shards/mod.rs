@@ -8,6 +8,7 @@
 
 mod error;
 mod file;
+mod folder;
 mod header;
 mod prepare;
 #[cfg(test)]
@@ -16,5 +17,6 @@ mod writer;
 
 pub use error::{DataError, ShardError};
 pub use file::TokenFile;
+pub(crate) use folder::Facts;
 pub use prepare::{EntropyFloor, PrepareProgress, PreparedData, prepare, prepare_evaluation, prepare_validation};
 pub use writer::{TextIdentity, TokenFileWriter};

@@ -4,24 +4,14 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use kiln_models::{TextError, Tokenizer, TokenizerConfig, TokenizerError};
-use kiln_settings::files::{Content, Links, read_regular};
 use serde::{Deserialize, Serialize};
 
-use super::{DataError, ShardError, TextIdentity, TokenFile, TokenFileWriter};
+use super::folder::{Facts, Folder};
+use super::{DataError, TextIdentity, TokenFile, TokenFileWriter};
 use crate::corpus::{Corpus, DataConfig, FileConfig, OpenProgress, Piece, Place, Split, open_files};
-use crate::lock::FolderLock;
-
-/// Changes whenever the same configuration gives other tokens than before.
-const VERSION: &str = "kiln 2026 prepared tokens, version 2";
 
 /// Tokens are written in blocks of about this many.
 const BLOCK: usize = 64 << 10;
-
-/// What is known of a text beside its tokens.
-const FACTS_FILE: &str = "facts.json";
-
-/// It is a few numbers.
-const LONGEST_FACTS: u64 = 1 << 16;
 
 /// What a run learns from.
 #[derive(Debug, Clone)]
@@ -36,13 +26,8 @@ pub struct PreparedData {
     pub floor: Option<EntropyFloor>,
     /// Documents that hold text, of both splits; without a separator each file is one.
     pub documents: u64,
-}
-
-/// What goes with the tokens of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Facts {
-    floor: Option<EntropyFloor>,
-    documents: u64,
+    /// How often the separator is in the text.
+    pub separators: u64,
 }
 
 /// The best possible loss on the built-in corpus, for a model that sees all text before a character.
@@ -88,29 +73,29 @@ type Report<'a> = &'a mut dyn FnMut(PrepareProgress);
 /// Text that cannot be had or encoded, and a cache folder that cannot be written.
 pub fn prepare(
     config: &DataConfig,
-    tokenizer: &TokenizerConfig,
+    settings: &TokenizerConfig,
     cache: &Path,
     report: Report,
 ) -> Result<PreparedData, DataError> {
-    let folder = Folder::of(&[&config.identity()?, &identity(tokenizer)?], cache);
+    let folder = Folder::of(&[&config.identity()?, &identity(settings)?], cache);
     // What is whole is only read, so that a cache that others filled, or that cannot be written, serves as well.
-    if let Some(prepared) = folder.open(tokenizer) {
+    if let Some(prepared) = folder.open(settings) {
         return Ok(prepared);
     }
     let _lock = folder.lock()?;
-    if let Some(prepared) = folder.open(tokenizer) {
+    if let Some(prepared) = folder.open(settings) {
         return Ok(prepared);
     }
     let corpus = config.open(cache, &mut |progress| report(PrepareProgress::Opening(progress)))?;
-    let tokenizer = learn(tokenizer, &corpus, report)?;
+    let tokenizer = learn(settings, &corpus, report)?;
     if config.separator.is_some() && tokenizer.end_token().is_none() {
         return Err(DataError::NoEndToken);
     }
     let train = encode(&corpus, Split::Train, &tokenizer, &folder.tokens(Split::Train), report)?;
     let validation = encode(&corpus, Split::Validation, &tokenizer, &folder.tokens(Split::Validation), report)?;
-    let facts = Facts::of(&corpus);
-    folder.complete(&tokenizer, facts)?;
-    Ok(PreparedData { tokenizer, train, validation, floor: facts.floor, documents: facts.documents })
+    let facts = Facts::of(&corpus, format!("{}, {}", config.description(), settings.name()));
+    folder.complete(&tokenizer, &facts)?;
+    Ok(facts.with(tokenizer, train, validation))
 }
 
 /// The tokens of the validation split alone, under a tokenizer that is there already: the configuration tells only
@@ -139,23 +124,9 @@ pub fn prepare_validation(
     let corpus = config.open(cache, &mut |progress| report(PrepareProgress::Opening(progress)))?;
     let path = folder.tokens(Split::Validation);
     let validation = encode(&corpus, Split::Validation, tokenizer, &path, report)?;
-    let facts = Facts::of(&corpus);
-    folder.complete(tokenizer, facts)?;
+    let facts = Facts::of(&corpus, format!("{}, the validation split", config.description()));
+    folder.complete(tokenizer, &facts)?;
     Ok((validation, facts.floor))
-}
-
-impl Facts {
-    fn of(corpus: &Corpus) -> Self {
-        let floor = corpus.tales().map(|tales| {
-            let validation = corpus.characters_of(Split::Train)..corpus.characters();
-            let characters = corpus.characters_of(Split::Validation) as f64;
-            EntropyFloor {
-                nats_per_character: tales.entropy_rate(),
-                validation_nats_per_character: tales.code_length(validation) / characters,
-            }
-        });
-        Self { floor, documents: corpus.documents() }
-    }
 }
 
 /// The tokens of whole files under a tokenizer that is there already, to evaluate a model on them. They are cut into
@@ -176,13 +147,15 @@ pub fn prepare_evaluation(
     let data = DataConfig { file, separator, ..DataConfig::default() };
     let folder = Folder::of(&[b"evaluation", &data.identity()?, &tokenizer.hash()], cache);
     let path = folder.tokens(Split::Validation);
-    if let Ok(file) = TokenFile::open_verified(&path, &tokenizer.hash()) {
+    if let Some((file, _)) = folder.open_validation(tokenizer) {
         return Ok(file);
     }
     let _lock = folder.lock()?;
     let corpus =
         open_files(paths, data.separator.as_deref(), &mut |progress| report(PrepareProgress::Opening(progress)))?;
-    encode(&corpus, Split::Train, tokenizer, &path, report)
+    let file = encode(&corpus, Split::Train, tokenizer, &path, report)?;
+    folder.complete(tokenizer, &Facts::of(&corpus, format!("{}, to evaluate on", data.description())))?;
+    Ok(file)
 }
 
 /// A hash of what a tokenizer is a function of besides its training text.
@@ -287,72 +260,5 @@ impl Places {
         let path = corpus.path(*place).map(|path| path.display().to_string());
         let offset = place.offset + (offset - start);
         DataError::UnknownText { place: path.unwrap_or_else(|| "the corpus".to_owned()), character, offset }
-    }
-}
-
-/// The folder of one pair of token files.
-struct Folder(PathBuf);
-
-impl Folder {
-    /// The folder for what these hashes stand for.
-    fn of(parts: &[&[u8]], cache: &Path) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key(VERSION);
-        for part in parts {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        let name = hasher.finalize().to_hex();
-        Self(cache.join(crate::cache::TOKENS).join(&name.as_str()[..32]))
-    }
-
-    /// Makes the folder, and keeps other processes out of it.
-    fn lock(&self) -> Result<FolderLock, DataError> {
-        let failed = |source| DataError::Cache { path: self.0.clone(), source };
-        std::fs::create_dir_all(&self.0).map_err(failed)?;
-        FolderLock::acquire(&self.0).map_err(failed)
-    }
-
-    fn tokens(&self, split: Split) -> PathBuf {
-        self.0.join(match split {
-            Split::Train => "train.tokens",
-            Split::Validation => "validation.tokens",
-        })
-    }
-
-    /// What is there, if it is whole. What is damaged is made again.
-    fn open(&self, config: &TokenizerConfig) -> Option<PreparedData> {
-        let Facts { floor, documents } = self.facts()?;
-        let tokenizer = match config {
-            // The user's own file is the one that counts.
-            TokenizerConfig::File(file) => Tokenizer::from_file(&file.path).ok()?,
-            _ => Tokenizer::from_file(&self.0.join("tokenizer.json")).ok()?,
-        };
-        let train = TokenFile::open_verified(&self.tokens(Split::Train), &tokenizer.hash()).ok()?;
-        let validation = TokenFile::open_verified(&self.tokens(Split::Validation), &tokenizer.hash()).ok()?;
-        Some(PreparedData { tokenizer, train, validation, floor, documents })
-    }
-
-    /// The validation split and the floor, if they are whole and of this tokenizer.
-    fn open_validation(&self, tokenizer: &Tokenizer) -> Option<(TokenFile, Option<EntropyFloor>)> {
-        let floor = self.facts()?.floor;
-        Some((TokenFile::open_verified(&self.tokens(Split::Validation), &tokenizer.hash()).ok()?, floor))
-    }
-
-    /// What goes with the tokens; nothing where the folder is not complete.
-    fn facts(&self) -> Option<Facts> {
-        let Ok(Content::Bytes(facts)) = read_regular(&self.0.join(FACTS_FILE), Links::Followed, LONGEST_FACTS) else {
-            return None;
-        };
-        serde_json::from_slice(&facts).ok()
-    }
-
-    /// Writes what goes with the token files; the facts last, so that a folder with them is complete.
-    fn complete(&self, tokenizer: &Tokenizer, facts: Facts) -> Result<(), DataError> {
-        tokenizer.save(&self.0.join("tokenizer.json"))?;
-        let path = self.0.join(FACTS_FILE);
-        let beside = self.0.join("facts.json.part");
-        let json = serde_json::to_vec(&facts).unwrap_or_default();
-        let written = std::fs::write(&beside, json).and_then(|()| std::fs::rename(&beside, &path));
-        written.map_err(|source| DataError::Shard(ShardError::Write { path, source }))
     }
 }

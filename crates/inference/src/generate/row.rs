@@ -14,6 +14,8 @@ pub(super) struct Row {
     /// hardware.
     vocabulary: usize,
     decoder: Option<StreamDecoder>,
+    /// Whether the prompt ends in a space of which its tokens know nothing: the next word brings its own.
+    ends_in_lost_space: bool,
     stop: StopFinder,
     /// Tokens that the model has not read yet: the prompt, then always one.
     unread: Vec<u32>,
@@ -49,6 +51,8 @@ impl Row {
             vocabulary: vocabulary.min(tokenizer.vocabulary_size()),
             // A text that begins a document stands behind nothing.
             decoder: Some(tokenizer.decoder_after(prompt)),
+            ends_in_lost_space: request.prompt.ends_with(char::is_whitespace)
+                && !tokenizer.decode(prompt).ends_with(char::is_whitespace),
             stop: StopFinder::new(request.stop.clone()),
             unread,
             seen,
@@ -88,7 +92,16 @@ impl Row {
         self.left -= 1;
         self.unread = vec![token];
         self.seen.add(token);
-        Ok(Piece { token, text: self.text_of(token) })
+        let text = self.text_of(token);
+        Ok(Piece { token, text: self.behind_the_prompt(text) })
+    }
+
+    /// The text without the space that the prompt has already.
+    fn behind_the_prompt(&mut self, text: String) -> String {
+        if text.is_empty() || !std::mem::take(&mut self.ends_in_lost_space) {
+            return text;
+        }
+        text.strip_prefix(' ').map(str::to_owned).unwrap_or(text)
     }
 
     /// The text that `token` makes certain, and the end of it all if this is the last.

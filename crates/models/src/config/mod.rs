@@ -125,6 +125,11 @@ impl ModelConfig {
     pub fn carries_state_between_windows(&self) -> bool {
         self.family().carries_state_between_windows()
     }
+
+    /// Whether any of its dropout is above zero.
+    pub fn has_dropout(&self) -> bool {
+        self.family().has_dropout()
+    }
 }
 
 #[cfg(test)]

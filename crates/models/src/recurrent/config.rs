@@ -185,6 +185,11 @@ impl<C: RecurrentConfig> Family for C {
         true
     }
 
+    fn has_dropout(&self) -> bool {
+        let sizes = self.sizes();
+        sizes.dropout > 0.0 || sizes.output_dropout > 0.0
+    }
+
     fn training_costs(&self, batch: usize, _context: usize) -> TrainingCosts {
         let sizes = self.sizes();
         let gates = sizes.cell.gates();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 use kiln_settings::files::Links;
-use kiln_storage::layout::{CHECKPOINTS, MANIFEST_FILE, TOKENIZER_FILE, WEIGHTS_FILE};
+use kiln_storage::layout::{CHECKPOINTS, MANIFEST_FILE, TOKENIZER_FILE, WEIGHTS_FILE, is_run};
 use kiln_storage::{CheckpointReader, DiskFiles, TensorSource, Which, open_checkpoint, open_tensors};
 
 use super::description::{ModelDescription, hexadecimal};
@@ -188,7 +188,8 @@ pub fn describe(path: &Path, texts: &BTreeMap<String, String>) -> Result<ModelDe
 
 /// The tokenizer of the run, compared with the one that the description names.
 fn open_tokenizer(run: &Path, model: &Path, description: &ModelDescription) -> Result<Tokenizer, SavedModelError> {
-    let path = run.join(TOKENIZER_FILE);
+    // A checkpoint that was copied out of its run has it beside the weights, or lacks it there.
+    let path = if is_run(run) { run } else { model }.join(TOKENIZER_FILE);
     let tokenizer = Tokenizer::from_file(&path)
         .map_err(|error| SavedModelError::Tokenizer { path: path.clone(), problem: error.reason() })?;
     let (found_size, found_hash) = (tokenizer.vocabulary_size(), hexadecimal(tokenizer.hash()));

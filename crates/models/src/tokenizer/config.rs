@@ -106,6 +106,16 @@ fn one_gibibyte() -> u64 {
 }
 
 impl TokenizerConfig {
+    /// The name of its table: `character`, `byte`, `byte-pair` or `file`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Character(_) => "character",
+            Self::Byte(_) => "byte",
+            Self::BytePair(_) => "byte-pair",
+            Self::File(_) => "file",
+        }
+    }
+
     /// Every broken rule, keys relative to `[tokenizer]`.
     pub fn validate(&self) -> Vec<Violation> {
         match self {

@@ -297,6 +297,10 @@ impl Family for TransformerConfig {
         false
     }
 
+    fn has_dropout(&self) -> bool {
+        self.dropout > 0.0
+    }
+
     fn training_costs(&self, batch: usize, context: usize) -> TrainingCosts {
         let [layers, width, heads] = [self.layers, self.width, self.heads].map(|number| number as u64);
         let scores = 5 * heads.saturating_mul(context as u64);

@@ -34,5 +34,5 @@ pub use changes::{Change, Meaning, RefusedChanges, changes};
 pub use differences::{Difference, differences};
 pub use run::{DEFAULT_PROMPT, DocumentState, OnSaveError, Precision, RunConfig};
 pub use sections::Config;
-pub use sweep::{Entrant, ONE_RUN, Search, Sweep, SweepRun, SweepSettings};
+pub use sweep::{Entrant, ONE_RUN, Search, Sweep, SweepRun, SweepSettings, settings_at_rate};
 pub use words::explain as explain_word;

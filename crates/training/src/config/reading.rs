@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use kiln_settings::{
-    ConfigErrors, ConfigFileError, Hints, Override, Replaced, Source, Violation, read_source, read_with, replaced,
+    ConfigErrors, ConfigFileError, Hints, Override, Replaced, Schema, Setting, Source, Tree, Violation, read_source,
+    read_with, replaced,
 };
 
+use kiln_data::corpus::DataConfig;
 use kiln_models::TokenizerConfig;
 
 use super::rules;
@@ -24,6 +26,23 @@ impl Config {
     /// Every problem that the text and the overrides have.
     pub fn read(source: &Source, overrides: &[Override]) -> Result<Self, ConfigErrors> {
         read_with(source, overrides, &HINTS, Self::validate)
+    }
+
+    /// Reads a configuration without `[data]`, for a text that the caller has.
+    ///
+    /// # Errors
+    /// Every problem that the text has; a `[data]` is one.
+    pub fn read_without_data(source: &Source) -> Result<Self, ConfigErrors> {
+        let mut tree = Tree::parse(source, &[])?;
+        if let Some(data) = tree.take("data") {
+            let message = "`data` names a text, but the text is given by the program";
+            return Err(data.errors(vec![data.problem("data", message, "leave the table out")]));
+        }
+        let schema = Schema::of::<Self>();
+        let any_text = Override { name: String::new(), key: "data.builtin".to_owned(), value: "{}".to_owned() };
+        tree.set(&Setting::of_override(&any_text, 0), &schema, &HINTS)?;
+        let config: Self = tree.read(&schema, &HINTS, Self::validate)?;
+        Ok(Self { data: DataConfig::default(), ..config })
     }
 
     /// Whether keys set on the command line are keys of a configuration like this one, with values of their kinds. The

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kiln_data::shards::TokenFile;
 use kiln_models::LanguageModel;
+use kiln_optimization::schedules::Schedule;
 
 use super::{Observer, Stop};
 use crate::config::Config;
@@ -23,6 +24,10 @@ pub struct Session<'a> {
     pub validation: TokenFile,
     /// The folder of the run, locked.
     pub folder: RunFolder,
+    /// A schedule of one's own, before its first update, in the place of that of `[schedule]`. What its
+    /// [`state`](Schedule::state) gives is saved with every checkpoint, and [restored](Schedule::restore) from the one
+    /// that is resumed.
+    pub schedule: Option<Box<dyn Schedule>>,
     /// Where to resume; `None` starts at step 0.
     pub resume: Option<Checkpoint>,
     /// Follows the run.

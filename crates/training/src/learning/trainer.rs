@@ -3,6 +3,7 @@
 use burn::tensor::Device;
 use kiln_data::shards::TokenFile;
 use kiln_models::LanguageModel;
+use kiln_optimization::schedules::Schedule;
 
 use super::gradients::Measure;
 use super::update::{Step, Update, Updater};
@@ -24,7 +25,6 @@ use crate::config::Config;
 /// # fn main() -> Result<(), Box<dyn Error>> {
 /// let text = "the quick brown fox jumps over the lazy dog. ".repeat(20);
 /// let config = "
-///     [data.builtin]
 ///     [tokenizer.character]
 ///     [model.gru]
 ///     layers = 1
@@ -37,7 +37,7 @@ use crate::config::Config;
 ///     batch = 2
 ///     context = 8
 /// ";
-/// let config = Config::read(&Source::new("example", config.to_string()), &[])?;
+/// let config = Config::read_without_data(&Source::new("example", config.to_string()))?;
 /// let tokenizer = Tokenizer::train(&config.tokenizer, &mut std::iter::once(Ok(text.clone())))?;
 /// let tokens = TokenFile::in_memory(&text, &tokenizer)?;
 /// let model = config.model.init(tokenizer.vocabulary_size(), config.run.context, config.seed, &Device::flex());
@@ -65,6 +65,13 @@ impl Trainer {
     pub fn new(config: &Config, model: LanguageModel, train: TokenFile) -> Result<Self, TrainError> {
         let device = model.device();
         Ok(Self { updater: Updater::new(config, model, train)?, device, step: 0 })
+    }
+
+    /// The same with a schedule of one's own in the place of that of `[schedule]`.
+    #[must_use]
+    pub fn with_schedule(mut self, schedule: Box<dyn Schedule>) -> Self {
+        self.updater.schedule = schedule;
+        self
     }
 
     /// Makes the next update. The device may still be working on the new weights when this returns.

@@ -12,6 +12,7 @@ use super::statistics::{Growth, Line, MEBIBYTE, Sizes};
 use super::table::{milliseconds, percent, table};
 use crate::device::Chosen;
 use crate::terminal::say;
+use crate::usage::whole;
 
 const ABOUT_THE_NUMBERS: &str = "\
 A forward and a backward pass of causal self-attention, one row of T tokens, 8 heads of 64, with a gradient of ones: \
@@ -30,7 +31,7 @@ pub(super) struct AttentionArguments {
     /// Lengths of the window, in tokens
     #[arg(
         long, value_name = "T", value_delimiter = ',', default_values_t = [256, 512, 1024, 2048, 4096],
-        value_parser = clap::value_parser!(u64).range(1..=1_048_576)
+        value_parser = whole(1..=1_048_576)
     )]
     lengths: Vec<u64>,
 

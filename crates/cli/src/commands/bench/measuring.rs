@@ -9,12 +9,13 @@ use super::limits::{self, Limits};
 use crate::arguments::DeviceArguments;
 use crate::device::Chosen;
 use crate::terminal::progress_bar;
+use crate::usage::whole;
 
 /// What all of them take.
 #[derive(Debug, Args)]
 pub(super) struct MeasuringArguments {
     /// Rounds, of which the median counts
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = whole(1..=100_000))]
     rounds: u64,
 
     #[command(flatten)]

@@ -22,6 +22,7 @@ use crate::runs;
 use crate::terminal::say;
 use crate::training_data;
 use crate::training_display::grouped;
+use crate::usage::whole;
 
 /// Weights are 32-bit floats.
 const BYTES_PER_NUMBER: f64 = 4.0;
@@ -57,11 +58,11 @@ pub(super) struct SampleArguments {
     overrides: Vec<Override>,
 
     /// Tokens in the prompt [default: half of what the model was made for]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=1 << 24))]
     prompt_tokens: Option<u64>,
 
     /// Tokens to write after the first [default: as many as still fit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=1 << 24))]
     tokens: Option<u64>,
 
     #[command(flatten)]

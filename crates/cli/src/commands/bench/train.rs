@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::usage::whole;
 use clap::{Args, ValueEnum};
 use kiln_kernels::{GpuKernel, leave_out_gpu_kernels};
 use kiln_settings::Override;
@@ -46,11 +47,11 @@ pub(super) struct TrainArguments {
     overrides: Vec<Override>,
 
     /// Updates in a round
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1..=1_000_000))]
     steps: u64,
 
     /// Updates before the first round, not timed
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole(0..=1_000_000))]
     warmup: u64,
 
     /// Compose this operation of Burn's on a GPU too, to see what Kiln's own kernel saves; may be repeated

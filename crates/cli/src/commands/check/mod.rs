@@ -118,7 +118,12 @@ fn report(arguments: &CheckArguments, config: &Config, device: &Chosen, speeds: 
         |size| config.model.parameters(size, config.run.context).iter().map(|part| part.count).sum::<u64>();
     let parameters_per_token = parameters_of(2) - parameters_of(1);
     let tokens = text.training_tokens(config);
-    let numbers = TextNumbers { training_tokens: tokens, vocabulary: vocabulary.size, documents: text.documents() };
+    let numbers = TextNumbers {
+        training_tokens: tokens,
+        vocabulary: vocabulary.size,
+        documents: text.documents(),
+        separators: text.separators(),
+    };
     let time = needs.as_ref().map(|needs| expected_time(config, needs, device, speeds)).transpose()?;
     let prompts = vocabulary.tokenizer.iter().flat_map(|tokenizer| unreadable_prompts(config, tokenizer));
     let warnings = misleading(config, &numbers).into_iter().chain(prompts).chain(text.too_short(config));

@@ -106,6 +106,11 @@ impl TextFacts {
         self.corpus.as_ref().map(Corpus::documents)
     }
 
+    /// How often the separator is in the text, if the text was read.
+    pub(super) fn separators(&self) -> Option<u64> {
+        self.corpus.as_ref().map(Corpus::separators)
+    }
+
     /// Makes sure that both splits have a window.
     ///
     /// # Errors

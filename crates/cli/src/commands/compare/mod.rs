@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use kiln_figures::{Chart, terminal};
 use kiln_storage::StorageError;
-use kiln_storage::layout;
+use kiln_storage::layout::{self, METRICS_FILE};
 
 use crate::arguments::RunsArguments;
 use crate::exit::UsageError;
@@ -95,6 +95,7 @@ pub(crate) fn compare(arguments: &CompareArguments) -> anyhow::Result<()> {
     if arguments.json {
         return table::print_json(&runs);
     }
+    refuse_nothing(&runs.iter().collect::<Vec<_>>())?;
     let groups: Vec<Group<'_>> = runs.iter().map(|run| Group { label: run.name.clone(), runs: vec![run] }).collect();
     let curves = arguments.drawing.curves(&[Curve::Validation]);
     let charts: Vec<Chart> = curves.into_iter().map(|curve| chart(&groups, curve, arguments.drawing.by)).collect();
@@ -108,6 +109,7 @@ pub(crate) fn plot(arguments: &PlotArguments) -> anyhow::Result<()> {
     let path = arguments.runs.find(&arguments.run)?;
     make_sure_of_a_run(&path)?;
     let run = RecordedRun::open(&path)?;
+    refuse_nothing(&[&run])?;
     let by = arguments.drawing.by;
     let curves = arguments.drawing.curves(&[Curve::Validation, Curve::Training]);
     let group = [Group { label: String::new(), runs: vec![&run] }];
@@ -162,6 +164,25 @@ fn runs_of_sweep(sweep: &Path) -> Result<Vec<PathBuf>, StorageError> {
         entries.flatten().map(|entry| entry.path()).filter(|path| layout::is_run(path)).collect();
     runs.sort();
     Ok(runs)
+}
+
+/// Makes sure that there is something to draw.
+fn refuse_nothing(runs: &[&RecordedRun]) -> Result<(), NothingLogged> {
+    let is_empty = |run: &&RecordedRun| run.metrics.steps.is_empty() && run.metrics.evaluations.is_empty();
+    match runs {
+        [run, ..] if runs.iter().all(is_empty) => Err(NothingLogged { log: run.folder.join(METRICS_FILE) }),
+        _ => Ok(()),
+    }
+}
+
+/// A log has nothing that could be drawn.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "there is nothing to draw: `{}` has neither a logged step nor an evaluation; the first line comes with the first \
+     step", log.display()
+)]
+pub(crate) struct NothingLogged {
+    log: PathBuf,
 }
 
 /// Says which numbers can't be compared.

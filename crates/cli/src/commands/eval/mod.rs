@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use kiln_data::batches::EvaluationPlan;
-use kiln_data::shards::TokenFile;
+use kiln_data::shards::{EntropyFloor, TokenFile};
 use kiln_models::saved::SavedModel;
 use kiln_storage::Which;
 use kiln_storage::layout::CONFIG_FILE;
@@ -16,10 +16,12 @@ use kiln_training::evaluation::{Evaluation, evaluate, token_losses};
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
+use crate::piped::{self, Spooled};
 use crate::runs::{own_config, refuse_no_model};
 use crate::terminal::{progress_bar, say};
 use crate::training_data;
 use crate::training_display::floor_words;
+use crate::usage::whole;
 
 /// How many windows are read side by side where no configuration says.
 const STREAMS: usize = 16;
@@ -31,7 +33,8 @@ pub(crate) struct EvalArguments {
     /// `tokenizer.json`
     run: PathBuf,
 
-    /// UTF-8 text files of any length to measure on, each on its own [default: the validation split of the run]
+    /// UTF-8 text files of any length to measure on, each on its own; `-` is stdin [default: the validation split of
+    /// the run]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -50,7 +53,7 @@ pub(crate) struct EvalArguments {
     device: DeviceArguments,
 
     /// How many windows (or streams, where the state is carried) to read side by side [default: the run's `batch`]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=65536))]
     streams: Option<u64>,
 
     /// Print the loss of every token: its place, number, text in quotes and nats, separated by tabs
@@ -91,25 +94,28 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     }
     let judge = Judge::new(&saved, arguments)?;
     let files: Vec<&PathBuf> = arguments.files.iter().chain(&arguments.data).collect();
+    if files.iter().filter(|file| file.as_os_str() == "-").count() > 1 {
+        return Err(UsageError("`-` stands twice among the files, and stdin can be read only once".into()).into());
+    }
     let texts = texts(&judge, &files)?;
     if arguments.per_token {
-        for (_, file, _) in &texts {
-            words::print_tokens(file, &saved.tokenizer, &judge.token_losses(file)?)?;
+        for Text { tokens, .. } in &texts {
+            words::print_tokens(tokens, &saved.tokenizer, &judge.token_losses(tokens)?)?;
         }
         return Ok(Exit::Done);
     }
     let mut evaluations = Vec::new();
-    for (name, file, floor) in texts {
-        let evaluation = judge.evaluate(&file).with_context(|| format!("`{name}` cannot be measured on"))?;
+    for Text { name, tokens, floor, .. } in &texts {
+        let evaluation = judge.evaluate(tokens).with_context(|| format!("`{name}` cannot be measured on"))?;
         if files.len() > 1 {
-            words::print_row(&name, &evaluation, arguments.json, evaluations.is_empty())?;
+            words::print_row(name, &evaluation, arguments.json, evaluations.is_empty())?;
         } else {
             words::print(&evaluation, arguments.json)?;
         }
-        if let (Some(floor), false) = (&floor, arguments.json) {
+        if let (Some(floor), false) = (floor, arguments.json) {
             say(&floor_words(evaluation.nats_per_character, floor));
         }
-        evaluations.push((evaluation, file));
+        evaluations.push((evaluation, tokens.clone()));
     }
     if files.len() > 1 {
         words::print_row("all together", &Evaluation::together(&evaluations), arguments.json, false)?;
@@ -117,7 +123,14 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-type Text = (String, TokenFile, Option<kiln_data::shards::EntropyFloor>);
+/// A text to measure on.
+struct Text {
+    name: String,
+    tokens: TokenFile,
+    floor: Option<EntropyFloor>,
+    /// What it was read from, where that was a pipe.
+    _spooled: Option<Spooled>,
+}
 
 /// The files that were named; without any, the validation split of the run.
 fn texts(judge: &Judge<'_>, files: &[&PathBuf]) -> anyhow::Result<Vec<Text>> {
@@ -127,13 +140,14 @@ fn texts(judge: &Judge<'_>, files: &[&PathBuf]) -> anyhow::Result<Vec<Text>> {
             UsageError("these weights come without the configuration of a run; name a text to measure on".into())
         })?;
         let (file, floor) = training_data::validation_split(&judge.saved.run, config, tokenizer)?;
-        return Ok(vec![("the validation split".to_owned(), file, floor)]);
+        return Ok(vec![Text { name: "the validation split".to_owned(), tokens: file, floor, _spooled: None }]);
     }
     let separator = judge.config.as_ref().and_then(|config| config.data.separator.as_deref());
     let resets_at = judge.config.as_ref().and_then(|config| config.run.resets_at(tokenizer));
     let text = |path: &&PathBuf| {
-        let file = training_data::tokenize_file(path, separator, tokenizer)?;
-        Ok((path.display().to_string(), file.resetting_at(resets_at), None))
+        let (file, spooled) = training_data::tokenize_file(path, separator, tokenizer)?;
+        let tokens = file.resetting_at(resets_at);
+        Ok(Text { name: piped::name(path), tokens, floor: None, _spooled: spooled })
     };
     files.iter().map(text).collect()
 }

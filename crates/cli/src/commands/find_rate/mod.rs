@@ -11,7 +11,6 @@ use burn::train::Interrupter;
 use clap::Args;
 use kiln_figures::{Chart, terminal};
 use kiln_optimization::optimizers::OptimizerConfig;
-use kiln_training::config::Config;
 use kiln_training::learning::{RateFindings, RateRange, RateRule, RateStop, RateTest, find_rate as test_rates};
 use serde::Serialize;
 
@@ -24,6 +23,7 @@ use crate::runs;
 use crate::signals;
 use crate::terminal::{progress_bar, say, width};
 use crate::training_data;
+use crate::usage::whole;
 
 /// Arguments of `kiln find-rate`.
 #[derive(Debug, Args)]
@@ -42,11 +42,11 @@ pub(crate) struct FindRateArguments {
     /// Then train for STEPS steps at half the suggested rate, at that rate and at twice the rate, and name the best
     /// [default: 200 steps]
     #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "200")]
-    #[arg(value_parser = clap::value_parser!(u64).range(20..=1_000_000))]
+    #[arg(value_parser = whole(20..=1_000_000))]
     verify: Option<u64>,
 
     /// How many rates to try, one update each
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = whole(1..=1_000_000))]
     steps: u64,
 
     #[command(flatten)]
@@ -113,7 +113,7 @@ pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
     let command = (!is_interrupted).then(|| words::command(arguments, &config, range, &findings, rate));
     let name = arguments.config.config.display().to_string();
     let report = Report { config: name, from: range.from(), to: range.to(), findings: &findings, trials, command };
-    show(&report, arguments, &config, range, &chart)?;
+    show(&report, arguments, range, &chart)?;
     Ok(if is_interrupted { received.exit() } else { Exit::Done })
 }
 
@@ -124,13 +124,7 @@ fn range(arguments: &FindRateArguments, optimizer: &OptimizerConfig) -> Result<R
     RateRange::new(arguments.from.unwrap_or(from), arguments.to.unwrap_or(to), arguments.steps).map_err(UsageError)
 }
 
-fn show(
-    report: &Report<'_>,
-    arguments: &FindRateArguments,
-    config: &Config,
-    range: RateRange,
-    chart: &Chart,
-) -> anyhow::Result<()> {
+fn show(report: &Report<'_>, arguments: &FindRateArguments, range: RateRange, chart: &Chart) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     if arguments.json {
         serde_json::to_writer(&mut stdout, report)?;
@@ -145,7 +139,7 @@ fn show(
     if let Some(best) = trials::best(&report.trials) {
         let steps = arguments.verify.unwrap_or_default();
         stdout.write_all(words::trial_words(&report.trials, best, steps).as_bytes())?;
-        if let Some(beyond) = words::beyond(&arguments.config, config, &report.trials, best) {
+        if let Some(beyond) = words::beyond(&arguments.config, &report.trials, best) {
             stdout.write_all(beyond.as_bytes())?;
         }
     } else if !report.trials.is_empty() {

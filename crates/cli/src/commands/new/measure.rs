@@ -8,6 +8,7 @@ use kiln_settings::Source;
 use kiln_training::config::Config;
 use kiln_training::estimate::Estimate;
 use kiln_training::evaluation::evaluate;
+use kiln_training::misleading::is_vocabulary_large;
 
 use super::ladder::Size;
 use super::plan::Plan;
@@ -66,7 +67,7 @@ pub(super) fn choose(
     text: &Text,
     chosen: &Chosen,
 ) -> anyhow::Result<(Vec<Measured>, Measured)> {
-    let data = training_data::prepare(&config_of(plan, sizes[0], text)?)?;
+    let data = prepare(plan, sizes[0], text)?;
     let bar = progress_bar((sizes.len() + ROUNDS) as u64, "timing updates [{bar:30}]");
     let mut contestants: Vec<Contestant> = Vec::new();
     let planning = Instant::now();
@@ -109,6 +110,17 @@ pub(super) fn choose(
     best.measured.seconds = seconds.iter().sum::<f64>() / seconds.len().max(1) as f64;
     plan.take(&best.measured);
     Ok((measured, best.measured))
+}
+
+/// The tokens of the plan, with a smaller vocabulary where those of the first choice turn out too rare.
+fn prepare(plan: &mut Plan, size: Size, text: &Text) -> anyhow::Result<PreparedData> {
+    loop {
+        let data = training_data::prepare(&config_of(plan, size, text)?)?;
+        let is_large = is_vocabulary_large(data.train.len(), data.tokenizer.vocabulary_size());
+        if !is_large || !plan.take_smaller_vocabulary(text) {
+            return Ok(data);
+        }
+    }
 }
 
 /// The configuration as it would be written for a size.

@@ -23,6 +23,7 @@ use self::text::Text;
 use crate::arguments::DeviceArguments;
 use crate::device::Chosen;
 use crate::exit::UsageError;
+use crate::piped::{self, is_piped};
 use crate::runs::quoted;
 use crate::terminal::say;
 use crate::training_display::{duration, grouped};
@@ -40,7 +41,8 @@ pub(crate) struct NewArguments {
     /// Name of the configuration: `NAME.toml` is written
     name: PathBuf,
 
-    /// The text: UTF-8 files; of several, each is a document [default: a start to be edited]
+    /// The text: UTF-8 files; of several, each is a document. What comes through a pipe (`-` is stdin) is saved as
+    /// `NAME.txt` [default: a start to be edited]
     #[arg(long, value_name = "FILE", num_args = 1..)]
     text: Vec<String>,
 
@@ -95,7 +97,11 @@ pub(crate) fn new(arguments: &NewArguments) -> anyhow::Result<()> {
     let text = match arguments.text.as_slice() {
         [] => written::start(arguments.family),
         files => {
-            let text = Text::read(&relative_to_configuration(files, &path))?;
+            let (files, saved) = save_piped(files, &path, arguments.force)?;
+            let text = Text::read(&relative_to_configuration(&files, &path)).inspect_err(|_| {
+                // What cannot be trained on is of no use.
+                saved.iter().for_each(|file| drop(std::fs::remove_file(file)));
+            })?;
             for_text(&text, arguments.minutes, arguments.family, &arguments.device.open()?)?
         }
     };
@@ -186,6 +192,27 @@ fn refuse_to_replace(path: &Path, force: bool) -> Result<(), UsageError> {
         return Ok(());
     }
     Err(UsageError(format!("{} is there already; give another name, or `--force` to replace it", path.display())))
+}
+
+/// The files with those in the place of pipes that they were saved to, beside the configuration at `path`; and these
+/// alone. A run reads its text more than once.
+fn save_piped(files: &[String], path: &Path, force: bool) -> anyhow::Result<(Vec<String>, Vec<PathBuf>)> {
+    let (mut all, mut saved) = (Vec::new(), Vec::<PathBuf>::new());
+    for file in files {
+        if !is_piped(Path::new(file)) {
+            all.push(file.clone());
+            continue;
+        }
+        let number = saved.len() + 1;
+        let ending = if number == 1 { "txt".to_owned() } else { format!("{number}.txt") };
+        let to = path.with_extension(ending);
+        refuse_to_replace(&to, force)?;
+        piped::save(Path::new(file), &to)?;
+        say(&format!("saved {} as {}", piped::name(Path::new(file)), quoted(&to.to_string_lossy())));
+        all.push(to.to_string_lossy().into_owned());
+        saved.push(to);
+    }
+    Ok((all, saved))
 }
 
 /// The files as a configuration at `path` must name them: those beside it as they are, else by their whole path.

@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 
 use kiln_data::corpus::{Corpus, CorpusError, DataConfig, FileConfig, LocalFile, Piece, Split};
 use kiln_settings::files::{Links, open_regular};
+use kiln_training::misleading::MANY_DOCUMENTS;
 
 /// The fewest characters that are trained on: of fewer, the tenth that validates says nothing.
 const LEAST_CHARACTERS: u64 = 5_000;
 
 /// The text between documents that many collections have.
 const SEPARATOR: &str = "<|endoftext|>";
-
-/// From this number of documents on, every tenth one validates.
-const MANY_DOCUMENTS: u64 = 20;
 
 /// Why a text cannot be trained on, beyond what [`CorpusError`] knows.
 #[derive(Debug, thiserror::Error)]
@@ -134,11 +132,17 @@ impl Seen {
     }
 }
 
-/// The first words of a text, three or as many as its first line has.
+/// The first words of a text, three or as many as its first line has, with what stands between them there: another
+/// space might be no character of the text.
 fn first_words(beginning: &str) -> Option<String> {
-    let line = beginning.lines().next()?;
-    let words: Vec<&str> = line.split_whitespace().take(3).collect();
-    let words: String = words.join(" ").chars().filter(|character| !character.is_control()).take(40).collect();
+    let line = beginning.lines().next()?.trim();
+    let starts_word = |(before, after): (char, char)| before.is_whitespace() && !after.is_whitespace();
+    let words = line.chars().zip(line.chars().skip(1)).scan(0, |words, pair| {
+        *words += usize::from(starts_word(pair));
+        (*words < 3 && !pair.1.is_control()).then_some(pair.1)
+    });
+    let words: String = line.chars().take(1).chain(words).take(40).collect();
+    let words = words.trim_end().to_owned();
     (!words.is_empty()).then_some(words)
 }
 
@@ -150,6 +154,9 @@ mod tests {
     fn a_prompt_is_the_first_words_of_the_first_line() {
         assert_eq!(first_words("Call me Ishmael. Some years ago"), Some("Call me Ishmael.".into()));
         assert_eq!(first_words("First Citizen:\nBefore we proceed"), Some("First Citizen:".into()));
+        assert_eq!(first_words("吾輩は\u{3000}猫で  ある 。"), Some("吾輩は\u{3000}猫で  ある".into()));
+        assert_eq!(first_words("two words \n"), Some("two words".into()));
+        assert_eq!(first_words("a\tb c"), Some("a".into()));
         assert_eq!(first_words(""), None);
         assert_eq!(first_words(&"x".repeat(100)), Some("x".repeat(40)));
     }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use kiln_training::misleading::MOST_PASSES;
+
 use super::Family;
 use super::ladder::{self, Size};
 use super::measure::Measured;
@@ -174,7 +176,8 @@ fn run(plan: &Plan, text: &Text) -> String {
     let mut section = format!(
         "[run]\n# What fits into the minutes after a second to start, 3 % for samples and checkpoints, and \
          evaluations; but\n\
-         # at most 62 passes over the text, after which more of them teach next to nothing (arXiv:2305.16264).\n\
+         # at most {MOST_PASSES} passes over the text, after which more of them teach next to nothing \
+         (arXiv:2305.16264).\n\
          steps = {steps}\n# Small batches give the most updates on a processor; a GPU wants large ones.\n\
          batch = {}\ncontext = {}\n",
         plan.batch, plan.context

@@ -27,7 +27,7 @@ use crate::runs::{self, quoted};
 use crate::signals;
 use crate::terminal::say;
 use crate::training_display::grouped;
-use crate::usage::at_least_one;
+use crate::usage::{at_least_one, whole};
 
 /// Arguments of both commands.
 #[derive(Debug, Args)]
@@ -73,9 +73,18 @@ pub(crate) struct SweepArguments {
     #[arg(long, value_name = "N", value_parser = at_least_one())]
     trials: Option<u64>,
 
+    /// Try the file's schedule at these highest rates, for example `1e-3,2e-3,4e-3`; its other rates follow
+    #[arg(long, value_name = "RATE,...", value_delimiter = ',', value_parser = rate, allow_hyphen_values = true)]
+    rates: Vec<f64>,
+
     /// With `--search halving`: one in N entrants survives each rung [default: 2]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(2..=u64::MAX))]
     reduction_factor: Option<u64>,
+}
+
+fn rate(argument: &str) -> Result<f64, String> {
+    let rate = argument.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| "must be a number above 0".to_owned())
 }
 
 /// Arguments of `kiln race`.
@@ -93,10 +102,12 @@ pub(crate) struct RaceArguments {
 pub(crate) fn sweep(arguments: &SweepArguments) -> anyhow::Result<Exit> {
     let text = |text: &String| format!("\"{text}\"");
     let number = |number: u64| number.to_string();
+    let rates = (!arguments.rates.is_empty()).then(|| format!("{:?}", arguments.rates));
     start(
         &arguments.shared,
         &[
             ("--search", "search", arguments.search.as_ref().map(text)),
+            ("--rates", "rates", rates),
             ("--trials", "trials", arguments.trials.map(number)),
             ("--reduction-factor", "reduction-factor", arguments.reduction_factor.map(number)),
         ],
@@ -160,9 +171,15 @@ pub(crate) fn resume_sweep(folder: &Path, overrides: &[Override], device: &Devic
     let file = folder.join(SWEEP_FILE);
     let open = |overrides| Sweep::open(&file, overrides).context("the sweep's own file is needed to resume it");
     let (before, sweep) = (open(&[])?, open(overrides)?);
-    let is_other = |change: &Change| !PLACES.iter().any(|place| change.key.ends_with(place));
-    RefusedChanges::check(folder, before.changes(&sweep).into_iter().filter(is_other).collect())?;
+    refuse_changes(folder, &before, &sweep)?;
     run(&sweep, folder, device)
+}
+
+/// Makes sure that nothing of a sweep is another but where its files are: what is compared must have been trained
+/// alike. Entrants and seeds may be added. Whether the files hold what they held is seen when they are read.
+fn refuse_changes(folder: &Path, before: &Sweep, now: &Sweep) -> Result<(), RefusedChanges> {
+    let is_other = |change: &Change| !PLACES.iter().any(|place| change.key.ends_with(place));
+    RefusedChanges::check(folder, before.changes(now).into_iter().filter(is_other).collect())
 }
 
 /// Makes sure that a sweep can be put into a folder, or be resumed there.
@@ -179,9 +196,7 @@ fn check_folder(folder: &Path, sweep: &Sweep, resume: bool) -> anyhow::Result<()
         say(&format!("warning: there is no sweep `{there}` to resume; it starts anew"));
     }
     if file.exists() {
-        // What is compared must have been trained alike: entrants and seeds may be added, and nothing else may change.
-        let before = Sweep::open(&file, &[])?;
-        RefusedChanges::check(folder, before.changes(sweep))?;
+        refuse_changes(folder, &Sweep::open(&file, &[])?, sweep)?;
     }
     Ok(())
 }
@@ -207,6 +222,9 @@ fn run(sweep: &Sweep, folder: &Path, device: &DeviceArguments) -> anyhow::Result
     let resume_words = || say(&runs::resume_words(folder, &chosen.name));
     let mut runner = Runner::new(sweep, folder, &chosen, interrupter);
     runner.check()?;
+    if let Some(warning) = runner.different_sizes()? {
+        say(&format!("warning: {warning}"));
+    }
     write_file(folder, sweep)?;
     if !runner.run().inspect_err(|_| resume_words())? {
         say(&format!("stopped; what is done is in {}", folder.display()));

@@ -22,7 +22,7 @@ use crate::runs;
 use crate::screen::Renderer;
 use crate::terminal::say;
 use crate::training_data;
-use crate::training_display::duration;
+use crate::training_display::{duration, grouped};
 
 /// The sweep while it is worked through.
 pub(super) struct Runner<'a> {
@@ -124,8 +124,30 @@ impl<'a> Runner<'a> {
             let data = self.prepared(&run.config)?;
             runs::check_lengths(&run.config, &data)?;
             runs::check_memory(&run.config, &data, self.chosen)?;
+            // Files may have been moved since, and hold something else now: it would be compared with what they held.
+            let is_same = |other: &&SweepRun| {
+                other.config.data == run.config.data && other.config.tokenizer == run.config.tokenizer
+            };
+            let begun = self.runs.iter().filter(is_same).map(|other| self.path(other));
+            if let Some(begun) = begun.into_iter().find(|path| layout::is_run(path)) {
+                runs::refuse_other_texts(&begun, &run.config, &data, self.chosen)?;
+            }
         }
         Ok(())
+    }
+
+    /// What to say where the entrants' models are not of one size: part of what is found is then due to that.
+    pub(super) fn different_sizes(&mut self) -> anyhow::Result<Option<String>> {
+        let configs: Vec<&Config> = self.sweep.entrants.iter().map(|entrant| &entrant.config).collect();
+        if configs.iter().all(|config| config.model == configs[0].model && config.tokenizer == configs[0].tokenizer) {
+            return Ok(None);
+        }
+        let mut sizes = Vec::new();
+        for config in configs {
+            let vocabulary = self.prepared(config)?.tokenizer.vocabulary_size();
+            sizes.push(config.model.parameter_count(vocabulary, config.run.context));
+        }
+        Ok(sizes.iter().min().zip(sizes.iter().max()).and_then(|(least, most)| size_warning(*least, *most)))
     }
 
     /// What came out of each entrant.
@@ -198,6 +220,7 @@ impl<'a> Runner<'a> {
             train: data.train.clone(),
             validation: data.validation.clone(),
             folder,
+            schedule: None,
             resume,
             observer: Box::new(progress.clone()),
             stop_after: (steps < run.config.run.steps).then_some(steps),
@@ -257,6 +280,17 @@ impl Pace {
         let seconds = self.started.elapsed().as_secs_f64() / self.made as f64 * self.left as f64;
         format!(" ({runs}, about {} left)", duration(seconds))
     }
+}
+
+/// Sizes that are a tenth apart hardly matter.
+fn size_warning(least: u64, most: u64) -> Option<String> {
+    (most > least + least / 10).then(|| {
+        format!(
+            "the entrants' models have {} to {} parameters, so that part of a difference may be that of their sizes",
+            grouped(least),
+            grouped(most)
+        )
+    })
 }
 
 /// Whether a run has made and evaluated this number of steps, or ended early before it.

@@ -75,6 +75,37 @@ fn scripted(tokenizer: &Tokenizer, script: Vec<u32>, request: &Request) -> Gener
     Generation::new(Box::new(Oracle::new(vocabulary, logits)), tokenizer, request).unwrap()
 }
 
+/// As `BertPreTokenizer` and `decoders.WordPiece` make it: the 0, cat 1, sat 2, ##s 3.
+fn word_piece() -> Tokenizer {
+    let file = r###"{
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null,
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+        "model": {
+            "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab": {"the": 0, "cat": 1, "sat": 2, "##s": 3, "[UNK]": 4}
+        }
+    }"###;
+    Tokenizer::from_json(file.to_owned()).unwrap()
+}
+
+#[test]
+fn a_space_that_the_tokens_of_the_prompt_do_not_have_is_not_written_twice() {
+    let tokenizer = word_piece();
+    let continued = |prompt: &str, script: [u32; 2]| {
+        let request = Request::new(prompt, 2);
+        run(scripted(&tokenizer, script.to_vec(), &request)).0
+    };
+    assert_eq!(continued("the cat", [2, 0]), " sat the");
+    assert_eq!(continued("the cat ", [2, 0]), "sat the");
+    assert_eq!(continued("the cat\n", [2, 0]), "sat the");
+    // What ends a word stands behind it in any case.
+    assert_eq!(continued("the cat", [3, 2]), "s sat");
+    // Bytes have all of it.
+    let request = Request::new("a ", 2);
+    assert_eq!(run(scripted(&bytes(), b" b".map(u32::from).to_vec(), &request)).0, " b");
+}
+
 /// All text and tokens of a generation, and why it ended.
 fn run(mut generation: Generation) -> (String, Vec<u32>, Option<Finish>) {
     let (mut text, mut tokens) = (String::new(), Vec::new());

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::super::reading::HINTS;
 use super::super::sections::{Config, default_seed};
 use super::axes::{Axis, Space, Values};
+use super::schedules::{is_final_rate, settings_at_rate};
 use super::settings::{Search, SweepSettings};
 use super::{Entrant, Sweep, schedules};
 
@@ -46,6 +47,8 @@ struct Parts<'a> {
     shared: Tree,
     listed: Option<Vec<Listed>>,
     axes: Vec<Axis>,
+    /// What is set together with the first of each: the other rates of the schedule with its highest.
+    followers: Vec<(Setting, Vec<Setting>)>,
 }
 
 pub(super) fn read(source: &Source, overrides: &[Override]) -> Result<Sweep, ConfigErrors> {
@@ -53,9 +56,10 @@ pub(super) fn read(source: &Source, overrides: &[Override]) -> Result<Sweep, Con
     let space = Space { schema: &schema, hints: &HINTS, source };
     let mut parts = Parts::of(space, overrides)?;
     parts.add_schedules()?;
+    parts.add_rates()?;
     parts.check()?;
     let entrants = parts.entrants()?;
-    let settings = SweepSettings { trials: None, schedules: Vec::new(), ..parts.settings };
+    let settings = SweepSettings { trials: None, schedules: Vec::new(), rates: Vec::new(), ..parts.settings };
     Ok(Sweep { settings, entrants })
 }
 
@@ -81,7 +85,7 @@ impl<'a> Parts<'a> {
             |head: &Head| head.sweep.validate().into_iter().map(|violation| violation.under(HEAD)).collect::<Vec<_>>();
         let head: Head = head.read(&head_schema, &Hints::default(), validate)?;
         let axes = settings.iter().map(|setting| Axis::new(setting, space.schema)).collect();
-        Ok(Self { space, settings: head.sweep, shared, listed, axes })
+        Ok(Self { space, settings: head.sweep, shared, listed, axes, followers: Vec::new() })
     }
 
     /// Makes an axis of the schedules that are asked for by name.
@@ -99,6 +103,57 @@ impl<'a> Parts<'a> {
             schedules::settings(names, &base, named, &self.shared).map_err(|problems| self.shared.errors(problems))?;
         self.axes.insert(0, Axis { key: "schedule".to_owned(), values: Values::Listed(settings) });
         Ok(())
+    }
+
+    /// Makes an axis of the highest rates that are asked for.
+    fn add_rates(&mut self) -> Result<(), ConfigErrors> {
+        if self.settings.rates.is_empty() {
+            return Ok(());
+        }
+        let refused = |message: &str, help: &str| {
+            let problem = self.shared.problem("sweep.rates", message, help);
+            Err(self.shared.errors(vec![problem]))
+        };
+        let sets_schedule = |axis: &&Axis| axis.varies() && axis.key.split('.').next() == Some("schedule");
+        if self.listed.is_some() {
+            return refused(
+                "`rates` are those of one schedule, but there are entrants",
+                "write their rates themselves",
+            );
+        }
+        if let Some(axis) = self.axes.iter().find(sets_schedule) {
+            let help = format!("leave one of them out, or give each schedule's rates by `{}` alone", axis.key);
+            return refused("`rates` are those of one schedule, but it has several values", &help);
+        }
+        let fixed: Vec<Setting> = self.axes.iter().filter_map(Axis::only).cloned().collect();
+        let base = self.variant(None, &fixed)?;
+        let place = self.shared.clone().settings();
+        let Some(named) = place.first() else { return Ok(()) };
+        let mut highest = Vec::new();
+        for rate in &self.settings.rates {
+            let settings = settings_at_rate(&base.schedule, base.run.steps, *rate);
+            let (followers, leading): (Vec<_>, Vec<_>) = settings
+                .iter()
+                .map(|(key, value)| named.standing_for(key, value))
+                .partition(|setting| is_final_rate(setting.key()));
+            let Some(leading) = leading.into_iter().next() else {
+                return refused("the schedule has no rate that could be another", "write one with a `rate`");
+            };
+            highest.push(leading.clone());
+            self.followers.push((leading, followers));
+        }
+        let Some(key) = highest.first().map(|setting| setting.key().to_owned()) else { return Ok(()) };
+        // What the command line sets for the schedule's rates is what they are scaled from.
+        self.axes.retain(|axis| axis.key != key && !is_final_rate(&axis.key));
+        self.axes.insert(0, Axis { key, values: Values::Listed(highest) });
+        Ok(())
+    }
+
+    /// What is set together with a setting.
+    fn followers(&self, setting: &Setting) -> &[Setting] {
+        let words = |setting: &Setting| (setting.key().to_owned(), setting.words(self.space.source));
+        let found = self.followers.iter().find(|(leading, _)| words(leading) == words(setting));
+        found.map_or(&[], |(_, followers)| followers)
     }
 
     /// What can't be a sweep.
@@ -204,7 +259,9 @@ impl<'a> Parts<'a> {
         }
         // What is set for a model or a schedule that the entrant replaces is not for it.
         for setting in combination.iter().filter(|setting| !self.space.is_excluded(setting, &chosen)) {
-            tree.set(setting, self.space.schema, self.space.hints)?;
+            for setting in std::iter::once(setting).chain(self.followers(setting)) {
+                tree.set(setting, self.space.schema, self.space.hints)?;
+            }
         }
         let mut config: Config = tree.read(self.space.schema, self.space.hints, Config::validate)?;
         config.run.sample_every = None;

@@ -29,6 +29,7 @@ use kiln_settings::{ConfigErrors, ConfigFileError, Override, Source, read_source
 use serde::Serialize;
 
 pub use self::entrants::ONE_RUN;
+pub use self::schedules::settings_at_rate;
 pub use self::settings::{Search, SweepSettings};
 use super::changes::{Change, changes};
 use super::sections::Config;

@@ -23,6 +23,9 @@ pub struct SweepSettings {
     /// Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<String>,
+    /// Highest rates of the file's schedule that are tried, each above 0; its other rates follow. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<f64>,
 }
 
 /// Which combinations of values are tried, and how long.
@@ -59,7 +62,14 @@ fn two() -> u64 {
 
 impl Default for SweepSettings {
     fn default() -> Self {
-        Self { seeds: 1, search: Search::Grid, trials: None, reduction_factor: 2, schedules: Vec::new() }
+        Self {
+            seeds: 1,
+            search: Search::Grid,
+            trials: None,
+            reduction_factor: 2,
+            schedules: Vec::new(),
+            rates: Vec::new(),
+        }
     }
 }
 
@@ -75,6 +85,13 @@ impl SweepSettings {
             Violation::new("trials", "is the number of combinations that are drawn, but a grid has all of them")
                 .with_help("write `search = \"random\"` or `\"halving\"`, or leave `trials` out")
         });
-        [seeds, trials, factor, without].into_iter().flatten().collect()
+        let is_rate = |rate: &f64| rate.is_finite() && *rate > 0.0;
+        let wrong = self.rates.iter().find(|rate| !is_rate(rate));
+        let rates = wrong.map(|rate| Violation::new("rates", format!("must be above 0, is {rate}")));
+        let both = (!self.rates.is_empty() && !self.schedules.is_empty()).then(|| {
+            Violation::new("rates", "are those of the file's schedule, but `schedules` puts others in its place")
+                .with_help("leave one of the two out")
+        });
+        [seeds, trials, factor, without, rates, both].into_iter().flatten().collect()
     }
 }

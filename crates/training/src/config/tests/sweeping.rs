@@ -277,6 +277,36 @@ fn schedules_are_tried_at_the_rate_of_the_file() {
 }
 
 #[test]
+fn all_rates_of_the_schedule_follow_the_rates_that_are_tried() {
+    let schedule = ["schedule.cosine.rate=0.1", "schedule.cosine.final-rate=0.02", "sweep.rates=[1e-2, 0.05]"];
+    let sweep = swept(&[&schedule[..], &["run.batch=2,4"]].concat()).unwrap_or_else(|errors| panic!("{errors}"));
+    let rates = |entrant: &super::super::Entrant| match &entrant.config.schedule {
+        ScheduleConfig::Cosine(cosine) => {
+            (entrant.label.clone(), cosine.rate, cosine.final_rate, entrant.config.run.batch)
+        }
+        other => panic!("{other:?}"),
+    };
+    let found: Vec<_> = sweep.entrants.iter().map(rates).collect();
+    let expected =
+        [("1e-2", 0.01, 0.002, 2), ("1e-2", 0.01, 0.002, 4), ("5e-2", 0.05, 0.01, 2), ("5e-2", 0.05, 0.01, 4)];
+    let expected =
+        expected.map(|(rate, highest, last, batch)| (format!("rate={rate}, batch={batch}"), highest, last, batch));
+    assert_eq!(found, expected);
+    // Spelled out it is the same sweep.
+    let again =
+        Sweep::read(&Source::new("sweep.toml", sweep.to_toml()), &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(again, sweep);
+    for (more, words) in [
+        (&["sweep.rates=[0.1, 0.0]"][..], "must be above 0, is 0"),
+        (&["sweep.rates=[0.1, 0.2]", "sweep.schedules=[\"linear\"]"], "leave one of the two out"),
+        (&["sweep.rates=[0.1, 0.2]", "schedule.cosine.rate=0.1,0.2"], "it has several values"),
+    ] {
+        let message = swept(more).expect_err("it is refused").to_string();
+        assert!(message.contains(words), "{more:?}: {message}");
+    }
+}
+
+#[test]
 fn entrants_and_seeds_may_be_added_and_nothing_else_may_change() {
     let before = swept(&["run.batch=2,4"]).expect("it is right");
     let changes = |overrides: &[&str]| {

@@ -57,10 +57,13 @@ impl TrainingLoop {
     /// # Errors
     /// When a text is too short, the checkpoint does not fit, or the log cannot be opened.
     pub(super) fn new(session: Session<'_>, faults: Box<dyn Faults>) -> Result<Self, TrainError> {
-        let Session { config, model, train, validation, folder, resume, observer, stop_after } = session;
+        let Session { config, model, train, validation, folder, schedule, resume, observer, stop_after } = session;
         let run = config.run.clone();
         let mut updater = Updater::new(config, model.clone(), train)?;
         updater.faults = faults;
+        if let Some(schedule) = schedule {
+            updater.schedule = schedule;
+        }
         let plan =
             EvaluationPlan::new(&validation, run.evaluate_fraction, run.batch, run.context, updater.carries_state)?;
         let state = match resume {

@@ -4,6 +4,7 @@ mod averaging;
 mod faults;
 mod injection;
 mod measuring;
+mod own_schedule;
 mod resuming;
 mod saving;
 mod spikes;
@@ -32,7 +33,7 @@ use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::{TextIdentity, TokenFile, TokenFileWriter};
 use kiln_optimization::averaging::{AveragingConfig, ExponentialConfig, NonMonotoneConfig, PolyakConfig};
 use kiln_optimization::optimizers::{AdamwConfig, OptimizerConfig, ScheduleFreeAdamwConfig, ScheduleFreeSgdConfig};
-use kiln_optimization::schedules::{CosineConfig, ScheduleConfig};
+use kiln_optimization::schedules::{CosineConfig, Schedule, ScheduleConfig};
 
 type Hears = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -91,6 +92,8 @@ struct World {
     optimizer: OptimizerConfig,
     averaging: Option<AveragingConfig>,
     schedule: ScheduleConfig,
+    /// Takes its place.
+    own_schedule: Option<fn() -> Box<dyn Schedule>>,
     run: RunConfig,
     estimates: EstimatesConfig,
     seed: u64,
@@ -122,6 +125,7 @@ impl World {
             optimizer: OptimizerConfig::Adamw(AdamwConfig::default()),
             averaging: None,
             schedule: cosine(0.01),
+            own_schedule: None,
             run: toml::from_str(&run).unwrap(),
             estimates: EstimatesConfig::default(),
             seed: 11,
@@ -201,6 +205,7 @@ impl World {
             train: self.train.clone(),
             validation: self.validation.clone(),
             folder,
+            schedule: self.own_schedule.map(|build| build()),
             resume,
             observer: Box::new(notes.clone()),
             stop_after: None,

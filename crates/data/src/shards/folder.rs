@@ -1,0 +1,121 @@
+//! The folder of a text as tokens: its files, and what goes with them.
+
+use std::path::{Path, PathBuf};
+
+use kiln_models::{Tokenizer, TokenizerConfig};
+use kiln_settings::files::{Content, Links, read_regular};
+use serde::{Deserialize, Serialize};
+
+use super::{DataError, EntropyFloor, PreparedData, ShardError, TokenFile};
+use crate::corpus::{Corpus, Split};
+use crate::lock::FolderLock;
+
+/// Changes whenever the same configuration gives other tokens than before.
+const VERSION: &str = "kiln 2026 prepared tokens, version 3";
+
+/// What is known of a text beside its tokens.
+const FACTS_FILE: &str = "facts.json";
+
+/// It is a few numbers.
+const LONGEST_FACTS: u64 = 1 << 16;
+
+/// What goes with the tokens of a text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    pub(super) floor: Option<EntropyFloor>,
+    documents: u64,
+    separators: u64,
+    /// Which text it is, and what it was made for: the folder's name is a hash.
+    pub(crate) text: String,
+}
+
+impl Facts {
+    /// Those in a folder of tokens; nothing where it is not complete.
+    pub(crate) fn read(folder: &Path) -> Option<Self> {
+        let path = folder.join(FACTS_FILE);
+        let Ok(Content::Bytes(facts)) = read_regular(&path, Links::Followed, LONGEST_FACTS) else { return None };
+        serde_json::from_slice(&facts).ok()
+    }
+
+    pub(super) fn of(corpus: &Corpus, text: String) -> Self {
+        let floor = corpus.tales().map(|tales| {
+            let validation = corpus.characters_of(Split::Train)..corpus.characters();
+            let characters = corpus.characters_of(Split::Validation) as f64;
+            EntropyFloor {
+                nats_per_character: tales.entropy_rate(),
+                validation_nats_per_character: tales.code_length(validation) / characters,
+            }
+        });
+        Self { floor, documents: corpus.documents(), separators: corpus.separators(), text }
+    }
+
+    /// The tokens with them.
+    pub(super) fn with(self, tokenizer: Tokenizer, train: TokenFile, validation: TokenFile) -> PreparedData {
+        let Self { floor, documents, separators, text: _ } = self;
+        PreparedData { tokenizer, train, validation, floor, documents, separators }
+    }
+}
+
+/// The folder of one pair of token files.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder for what these hashes stand for.
+    pub(super) fn of(parts: &[&[u8]], cache: &Path) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key(VERSION);
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let name = hasher.finalize().to_hex();
+        Self(cache.join(crate::cache::TOKENS).join(&name.as_str()[..32]))
+    }
+
+    /// Makes the folder, and keeps other processes out of it.
+    pub(super) fn lock(&self) -> Result<FolderLock, DataError> {
+        let failed = |source| DataError::Cache { path: self.0.clone(), source };
+        std::fs::create_dir_all(&self.0).map_err(failed)?;
+        FolderLock::acquire(&self.0).map_err(failed)
+    }
+
+    pub(super) fn tokens(&self, split: Split) -> PathBuf {
+        self.0.join(match split {
+            Split::Train => "train.tokens",
+            Split::Validation => "validation.tokens",
+        })
+    }
+
+    /// What is there, if it is whole. What is damaged is made again.
+    pub(super) fn open(&self, config: &TokenizerConfig) -> Option<PreparedData> {
+        let facts = self.facts()?;
+        let tokenizer = match config {
+            // The user's own file is the one that counts.
+            TokenizerConfig::File(file) => Tokenizer::from_file(&file.path).ok()?,
+            _ => Tokenizer::from_file(&self.0.join("tokenizer.json")).ok()?,
+        };
+        let train = TokenFile::open_verified(&self.tokens(Split::Train), &tokenizer.hash()).ok()?;
+        let validation = TokenFile::open_verified(&self.tokens(Split::Validation), &tokenizer.hash()).ok()?;
+        Some(facts.with(tokenizer, train, validation))
+    }
+
+    /// The validation split and the floor, if they are whole and of this tokenizer.
+    pub(super) fn open_validation(&self, tokenizer: &Tokenizer) -> Option<(TokenFile, Option<EntropyFloor>)> {
+        let floor = self.facts()?.floor;
+        Some((TokenFile::open_verified(&self.tokens(Split::Validation), &tokenizer.hash()).ok()?, floor))
+    }
+
+    /// What goes with the tokens; nothing where the folder is not complete.
+    fn facts(&self) -> Option<Facts> {
+        Facts::read(&self.0)
+    }
+
+    /// Writes what goes with the token files; the facts last, so that a folder with them is complete.
+    pub(super) fn complete(&self, tokenizer: &Tokenizer, facts: &Facts) -> Result<(), DataError> {
+        tokenizer.save(&self.0.join("tokenizer.json"))?;
+        let path = self.0.join(FACTS_FILE);
+        let beside = self.0.join("facts.json.part");
+        let json = serde_json::to_vec(facts).unwrap_or_default();
+        let written = std::fs::write(&beside, json).and_then(|()| std::fs::rename(&beside, &path));
+        written.map_err(|source| DataError::Shard(ShardError::Write { path, source }))
+    }
+}
