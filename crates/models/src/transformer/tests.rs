@@ -4,7 +4,8 @@ use kiln_kernels::Draws;
 
 use super::attention::Attention;
 use super::block::Block;
-use super::config::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
+use super::config::TransformerConfig;
+use super::options::{FeedForwardActivation, NormKind, PositionKind};
 use super::rotary::RotaryPositions;
 use super::window::Window;
 use crate::initializer::Initializer;
@@ -57,7 +58,7 @@ fn check_part<M: Module>(
     let [rows, steps, width] = input.dims();
     let tables = rotary(config, steps, &device);
     let (starts, lengths) = (vec![0; rows], vec![steps; rows]);
-    let window = |rotary| Window { rows, steps, starts: &starts, lengths: &lengths, rotary };
+    let window = |rotary| Window { rows, steps, starts: &starts, lengths: &lengths, rotary, local_rotary: None };
     let window = window(tables.map(|tables| tables.tables(steps)));
 
     let output = forward(&part, input.clone().reshape([rows * steps, width]), &window).reshape([rows, steps, width]);
@@ -69,21 +70,21 @@ fn check_part<M: Module>(
 
     let tables = rotary(config, steps, &Device::flex());
     let (starts, lengths) = (vec![0; rows], vec![steps; rows]);
-    let window = |rotary| Window { rows, steps, starts: &starts, lengths: &lengths, rotary };
+    let window = |rotary| Window { rows, steps, starts: &starts, lengths: &lengths, rotary, local_rotary: None };
     let window = window(tables.map(|tables| tables.tables(steps)));
     let output = forward(&part.valid(), input.inner().reshape([rows * steps, width]), &window);
     fixture.check_output("output", &output.reshape([rows, steps, width]));
 }
 
 fn check_attention(config: &TransformerConfig, fixture_name: &str, names: &[&str]) {
-    let attention = Attention::init(config, &mut Initializer::random(1, &Device::flex().autodiff()));
+    let attention = Attention::init(config, 0, &mut Initializer::random(1, &Device::flex().autodiff()));
     check_part(attention, fixture_name, names, config, |part, input, window| {
         part.output.forward(part.forward(input, window, None, &mut Draws::none()).0)
     });
 }
 
 fn check_block(config: &TransformerConfig, fixture_name: &str, names: &[&str]) {
-    let block = Block::init(config, &mut Initializer::random(1, &Device::flex().autodiff()));
+    let block = Block::init(config, 0, &mut Initializer::random(1, &Device::flex().autodiff()));
     check_part(block, fixture_name, names, config, |part, input, window| {
         part.forward(input, window, None, &mut Draws::none()).0
     });
