@@ -3,8 +3,10 @@
 
 mod config;
 mod error;
+mod families;
 mod keys;
 mod names;
+mod rotation;
 mod shards;
 #[cfg(test)]
 mod tests;
