@@ -3,8 +3,8 @@
 
     python3 scripts/reference/hugging_face.py [NAME]...       # writes crates/models/fixtures/hugging-face/NAME/, all without a name
 
-Each folder has config.json, model.safetensors (in one case in shards) and expected.json: token ids of two rows, the logits of some places, and a greedy
-continuation. Made with transformers 5.24 and PyTorch 2.15 in single precision on a processor.
+Each folder has config.json, model.safetensors (in one case in shards) and expected.json: token ids of two rows, the logits of some places, a greedy
+continuation, and the loss of both rows with the norms of its gradients over all matrices and over all vectors. Made with transformers 5.24 and PyTorch 2.15 in single precision on a processor.
 """
 
 import json
@@ -125,6 +125,12 @@ def main():
                 ids[:1, :8], max_new_tokens=GREEDY, do_sample=False, eos_token_id=None, pad_token_id=0,
                 attention_mask=torch.ones(1, 8, dtype=torch.long),
             )[0, 8:]
+        loss = torch.nn.functional.cross_entropy(model(ids).logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+        loss.backward()
+        squares = [0.0, 0.0]
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                squares[parameter.dim() == 1] += parameter.grad.double().square().sum().item()
         places = [0, 1, STEPS // 2, STEPS - 1]
         expected = {
             "ids": ids.tolist(),
@@ -132,6 +138,8 @@ def main():
             "logits": [[[round(x, 6) for x in row[place].tolist()] for place in places] for row in logits],
             "prompt": ids[0, :8].tolist(),
             "greedy": greedy.tolist(),
+            "loss": loss.item(),
+            "gradient_norms": [square**0.5 for square in squares],
             "parameters": sum(p.numel() for n, p in model.named_parameters() if "vision" not in n and "multi_modal" not in n),
         }
         (folder / "expected.json").write_text(json.dumps(expected, separators=(",", ":")))

@@ -44,9 +44,10 @@ const KNOWN: &str = "gpt2, llama, mistral, qwen2, qwen3, gpt_neox, gemma, gemma2
 
 /// Keys that change nothing when a model is used here: where it comes from, how it was trained, how it is run
 /// elsewhere, and its special tokens, which are the tokenizer's.
-pub(super) const WITHOUT_EFFECT: [&str; 36] = [
+pub(super) const WITHOUT_EFFECT: [&str; 38] = [
     "architectures",
     "attention_dropout",
+    "attention_probs_dropout_prob",
     "attn_pdrop",
     "auto_map",
     "bos_token_id",
@@ -57,6 +58,7 @@ pub(super) const WITHOUT_EFFECT: [&str; 36] = [
     "eos_token_id",
     "gradient_checkpointing",
     "hidden_dropout",
+    "hidden_dropout_prob",
     "initializer_range",
     "is_decoder",
     "is_llama_config",

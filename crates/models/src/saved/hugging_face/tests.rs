@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use kiln_kernels::Draws;
+use kiln_parameters::{catalogue, flat_gradient};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,6 +23,9 @@ struct Expected {
     logits: Vec<Vec<Vec<f32>>>,
     prompt: Vec<i32>,
     greedy: Vec<i32>,
+    loss: f64,
+    /// Of all matrices, and of all vectors.
+    gradient_norms: [f64; 2],
     parameters: u64,
 }
 
@@ -64,6 +70,32 @@ fn the_logits_are_those_of_transformers() {
             }
         }
         println!("{name}: the largest difference is {most:.1e} of the largest logit");
+    }
+}
+
+#[test]
+fn losses_and_their_gradients_are_those_of_pytorch() {
+    let device = Device::flex().autodiff();
+    for name in all() {
+        let (_, foreign, expected) = open_fixture(&name);
+        let model = read(&fixtures().join(&name), &foreign, &device).unwrap();
+        let ids = tensor(&expected.ids.concat(), expected.ids.len()).to_device(&device);
+        let last = expected.ids[0].len() - 1;
+        let (tokens, targets) = (ids.clone().narrow(1, 0, last), ids.narrow(1, 1, last));
+        let loss = model.losses(tokens, targets, None, &mut Draws::none()).0.mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        let mut squares = [0.0; 2];
+        for parameter in catalogue(&model) {
+            let gradient =
+                flat_gradient(&gradients, &parameter).unwrap_or_else(|| panic!("{name}: {}", parameter.path));
+            let square: f64 = gradient.into_data().iter::<f64>().map(|number| number * number).sum();
+            squares[usize::from(parameter.shape.len() == 1)] += square;
+        }
+        let found = [loss.into_scalar::<f64>(), squares[0].sqrt(), squares[1].sqrt()];
+        let expected = [expected.loss, expected.gradient_norms[0], expected.gradient_norms[1]];
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-5 * expected, "{name}: {found}, not {expected}");
+        }
     }
 }
 
