@@ -105,6 +105,15 @@ fn rules_between_layers_and_positions_are_checked() {
     // Half of 60 / 6 columns.
     let odd = TransformerConfig { heads: 6, width: 60, rotary_fraction: 0.5, ..rotary.clone() };
     assert_eq!(broken(odd), ["transformer.rotary-fraction: rotates 5 of a head's 10 columns, which are no pairs"]);
+    let little = TransformerConfig { rotary_fraction: 0.01, ..rotary.clone() };
+    assert_eq!(broken(little), ["transformer.rotary-fraction: rotates 0 of a head's 64 columns, which are no pairs"]);
+    for headless in [
+        TransformerConfig { heads: 0, ..rotary.clone() },
+        TransformerConfig { width: 0, ..rotary.clone() },
+        TransformerConfig { head_width: Some(0), ..rotary.clone() },
+    ] {
+        assert_eq!(broken(headless).len(), 1);
+    }
     let none = TransformerConfig { layer_pattern: pattern(&[]), ..rotary.clone() };
     assert_eq!(
         broken(none),

@@ -43,8 +43,7 @@ impl TransformerConfig {
     /// The model with fresh weights, drawn at once.
     pub(crate) fn init(&self, vocabulary: usize, context: usize, initializer: &mut Initializer<'_>) -> Transformer {
         let learned = self.position == PositionKind::Learned;
-        let device = initializer.device().clone();
-        let rotary = |base, scaling| RotaryPositions::new(context, self.rotated_columns(), base, scaling, &device);
+        let rotary = |base, scaling| RotaryPositions::new(context, self.rotated_columns(), base, scaling);
         Transformer {
             token_embedding: Embedding::init(vocabulary, self.width, DEVIATION, initializer),
             position_embedding: learned.then(|| Embedding::init(context, self.width, DEVIATION, initializer)),
@@ -152,8 +151,9 @@ impl Transformer {
         let starts = cache.as_ref().map_or_else(|| vec![0; rows], |cache| cache.positions().to_vec());
         self.check(rows, &starts, lengths, cache.as_ref());
         let end = starts.iter().max().map_or(0, |start| start + steps);
+        let device = self.token_embedding.weight.val().device();
         let [rotary, local_rotary] =
-            [&self.rotary, &self.local_rotary].map(|rotary| rotary.as_ref().map(|rotary| rotary.tables(end)));
+            [&self.rotary, &self.local_rotary].map(|rotary| rotary.as_ref().map(|rotary| rotary.tables(end, &device)));
         let window = Window { rows, steps, starts: &starts, lengths, rotary, local_rotary };
         let mut stream = self.embed(tokens, &window, draws);
         // Taken out of the cache, so that each block owns its part alone and writes into it in place.

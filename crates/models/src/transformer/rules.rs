@@ -63,14 +63,18 @@ impl TransformerConfig {
             violations.push(Violation::new("rotary-fraction", format!("must be above 0 and at most 1, is {fraction}")));
             return;
         }
-        let divides = self.heads > 0 && (self.head_width.is_some() || self.width.is_multiple_of(self.heads));
-        if self.position == PositionKind::Learned || !divides || self.rotated_columns().is_multiple_of(2) {
+        // What is wrong with the width of a head is reported elsewhere.
+        let has_heads = self.heads > 0 && (self.head_width.is_some() || self.width.is_multiple_of(self.heads));
+        if self.position == PositionKind::Learned || !has_heads || self.head_width() == 0 {
             return;
         }
-        let width = self.head_width();
+        let (width, rotated) = (self.head_width(), self.rotated_columns());
+        if rotated > 0 && rotated.is_multiple_of(2) {
+            return;
+        }
         let violation = if fraction < 1.0 {
-            let message = format!("rotates {} of a head's {width} columns, which are no pairs", self.rotated_columns());
-            Violation::new("rotary-fraction", message).with_help("choose it so that the number is even")
+            let message = format!("rotates {rotated} of a head's {width} columns, which are no pairs");
+            Violation::new("rotary-fraction", message).with_help("choose it so that the number is even and not 0")
         } else {
             let message = format!("gives heads of width {width}, but rotary positions need an even width");
             Violation::new("heads", message).with_help("change heads or width, or use position = \"learned\"")
