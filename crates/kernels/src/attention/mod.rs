@@ -167,8 +167,8 @@ pub fn causal_attention(
 
 /// Attention of new queries to the keys and values in a cache, where those of the new tokens already are: query i of
 /// row r is at position `starts[r] + i` and sees the positions `0..=starts[r] + i` of its row, or as many of them, the
-/// last ones, as a window holds. What a row of the cache holds after its last query (padding, old numbers, even NaN) has no influence. For inference: no gradient runs
-/// through the fast body.
+/// last ones, as a window holds. What a row of the cache holds after its last query (padding, old numbers, even NaN)
+/// has no influence. For inference: no gradient runs through the fast body.
 ///
 /// # Shapes
 /// - `query`: `[B, T, queries D]`

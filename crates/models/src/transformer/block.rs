@@ -13,8 +13,8 @@ use super::window::Window;
 use crate::initializer::Initializer;
 use crate::layers::Projection;
 
-/// x + attention(norm(x)), then x + feed-forward(norm(x)); with parallel parts both read the same x, and norms may stand
-/// after the parts too, or there alone.
+/// x + attention(norm(x)), then x + feed-forward(norm(x)); with parallel parts both read the same x, and norms may
+/// stand after the parts too, or there alone.
 #[derive(Module, Debug)]
 pub struct Block {
     /// Before the attention.

@@ -24,8 +24,8 @@ pub struct TransformerConfig {
     /// Width of one head (Qwen 3, Gemma). Default `width` / `heads`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head_width: Option<usize>,
-    /// Width inside the feed-forward part. Default 4 `width`; with gates ("swiglu", "geglu-tanh") 8/3 `width` rounded up
-    /// to a multiple of 8, which costs as many parameters.
+    /// Width inside the feed-forward part. Default 4 `width`; with gates ("swiglu", "geglu-tanh") 8/3 `width` rounded
+    /// up to a multiple of 8, which costs as many parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feed_forward: Option<usize>,
     /// "learned" or "rotary". Default "learned".
@@ -66,8 +66,8 @@ pub struct TransformerConfig {
     pub norm_epsilon: f64,
     /// "gelu", "gelu-tanh", "relu-squared", "swiglu" or "geglu-tanh". Default "gelu".
     pub activation: FeedForwardActivation,
-    /// Whether the feed-forward part reads what the attention reads, and not what comes out of it: x + attention(norm(x))
-    /// + feed-forward(norm'(x)) (GPT-NeoX). Default false.
+    /// Whether the feed-forward part reads what the attention reads, and not what comes out of it: x +
+    /// attention(norm(x)) + feed-forward(norm'(x)) (GPT-NeoX). Default false.
     pub parallel_residual: bool,
     /// Whether projections and layer norms have biases, where no other key says it. Default false.
     pub bias: bool,

@@ -10,13 +10,13 @@ use super::scaling::RotaryScaling;
 /// Positions that the first tables have, where the context is not shorter.
 const FIRST_POSITIONS: usize = 64;
 
-/// The cosines and sines of rotary positions, which turn each pair (x_j, x_(j + R/2)) of a head's first R columns by the
-/// angle p base^(-2j/R), stretched as [`RotaryScaling`] says, p being the position (Su et al. 2021,
+/// The cosines and sines of rotary positions, which turn each pair (x_j, x_(j + R/2)) of a head's first R columns by
+/// the angle p base^(-2j/R), stretched as [`RotaryScaling`] says, p being the position (Su et al. 2021,
 /// <https://arxiv.org/abs/2104.09864>; pairs R/2 apart, as in GPT-NeoX and Hugging Face's Llama, not neighbours as in
 /// Meta's own code).
 ///
-/// They are constants, not saved with a model, and made for as many positions as were asked for so far, by doubling: a
-/// context of 131072 tokens would take 256 MiB, and a second until the model is open.
+/// They are constants, not saved with a model, and made for as many positions as were asked for so far, by doubling:
+/// for all 131072 that Gemma 3 can read, its two rotations would take 256 MiB, and a second to open it.
 #[derive(Module, Debug)]
 pub struct RotaryPositions {
     /// What a pair turns by from one token to the next, radians.
@@ -58,8 +58,8 @@ impl RotaryPositions {
         Self { angles: (0..rotated / 2).map(angle).collect(), size, context, made: Made::default() }
     }
 
-    /// Cosines and sines for the positions up to `end` and perhaps more, `[positions, R / 2]` each. Should padding stand
-    /// beyond the context, it is given those of the last position there is.
+    /// Cosines and sines for the positions up to `end` and perhaps more, `[positions, R / 2]` each. Should padding
+    /// stand beyond the context, it is given those of the last position there is.
     pub(super) fn tables(&self, end: usize, device: &Device) -> [Tensor<2>; 2] {
         let mut made = self.made.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*made {

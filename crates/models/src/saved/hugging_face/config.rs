@@ -40,7 +40,8 @@ pub(super) struct Foreign {
     pub(super) warning: Option<String>,
 }
 
-const KNOWN: &str = "gpt2, llama, mistral, qwen2, qwen3, gpt_neox, gemma, gemma2, gemma3, gemma3_text, olmo2, smollm3, phi3 and stablelm";
+const KNOWN: &str = "gpt2, llama, mistral, qwen2, qwen3, gpt_neox, gemma, gemma2, gemma3, gemma3_text, olmo2, smollm3, \
+                     phi3 and stablelm";
 
 /// Keys that change nothing when a model is used here: where it comes from, how it was trained, how it is run
 /// elsewhere, and its special tokens, which are the tokenizer's.
