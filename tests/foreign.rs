@@ -83,7 +83,7 @@ fn what_every_published_model_is_here_can_be_trained_from_scratch() {
         workshop.kiln(&["check", "run.toml", "--device", "cpu"]).success();
         let name = folder.file_name().expect("it has a name").to_string_lossy().into_owned();
         if ["gemma3", "gpt-neox", "olmo2", "smollm3"].contains(&name.as_str()) {
-            let short = ["--set", "run.steps=2", "--set", "run.sample-every=2", "--run", &name, "--device", "cpu"];
+            let short = ["--set", "run.steps=6", "--set", "run.sample-every=3", "--run", &name, "--device", "cpu"];
             workshop.kiln(&[&["train", "run.toml"][..], &short[..]].concat()).success();
             let evaluated = workshop.kiln(&["eval", &name, "--json", "--device", "cpu"]).success().stdout;
             let evaluated: serde_json::Value = serde_json::from_str(&evaluated).expect("it is JSON");
