@@ -103,7 +103,7 @@ impl RotaryScaling {
     }
 
     /// The angle that a pair turns by with each token; `angle` is that without scaling, base^(-2 pair / R).
-    pub(super) fn angle(&self, angle: f64, pair: usize, rotated: usize, base: f64) -> f64 {
+    pub(crate) fn angle(&self, angle: f64, pair: usize, rotated: usize, base: f64) -> f64 {
         match self {
             Self::Linear(linear) => angle / linear.factor,
             Self::Llama3(llama) => llama.angle(angle),
