@@ -121,3 +121,39 @@ fn a_model_is_written_for_other_programs_and_read_again() {
         assert!(refused.code == Some(2) || refused.code == Some(3), "{command}: {}", refused.stderr);
     }
 }
+
+#[test]
+fn a_recurrent_model_of_another_program_becomes_a_run() {
+    let workshop = Workshop::new();
+    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/fixtures/recurrent/gru.safetensors");
+    std::fs::copy(fixture, workshop.path("gru.safetensors")).expect("it can be copied");
+    let names = |family: &str| {
+        let of_layer = |kind: &str| format!("gru.{kind}_l{{layer}}");
+        format!(
+            "[tensors]\nfamily = \"{family}\"\nembedding = \"embedding.weight\"\ninput-weight = \"{}\"\nhidden-weight = \
+             \"{}\"\ninput-bias = \"{}\"\nhidden-bias = \"{}\"\noutput-weight = \"fc.weight\"\noutput-bias = \
+             \"fc.bias\"\n\n[tokens]\nfile = \"tokens.json\"\nend = \"k\"\n",
+            of_layer("weight_ih"),
+            of_layer("weight_hh"),
+            of_layer("bias_ih"),
+            of_layer("bias_hh"),
+        )
+    };
+    workshop.write("names.toml", &names("gru"));
+    workshop.write("tokens.json", r#"["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"]"#);
+    let import = ["import", "gru.safetensors", "--names", "names.toml", "--run", "mine", "--device", "cpu"];
+    workshop.kiln(&import).success();
+    let sample = ["sample", "mine", "-p", "abc", "-n", "9", "-t", "0", "--device", "cpu"];
+    let text = workshop.kiln(&sample).success().stdout;
+    assert!(text.starts_with("abc") && text.bytes().all(|byte| (b'a'..=b'j').contains(&byte)), "{text}");
+    let again = workshop.kiln(&import);
+    assert_eq!(again.code, Some(2), "{}", again.stderr);
+    workshop.write("names.toml", &names("lstm"));
+    let other = workshop.kiln(&[&import[..5], &["other"]].concat());
+    assert_eq!(other.code, Some(3), "{}", other.stderr);
+    assert!(other.stderr.contains("gru.weight_ih_l0"), "{}", other.stderr);
+    workshop.write("names.toml", "[tensors]\nfamily = \"gru\"\n");
+    let short = workshop.kiln(&[&import[..5], &["other"]].concat());
+    assert_eq!(short.code, Some(2), "{}", short.stderr);
+    assert!(!workshop.path("runs/other").exists() && !workshop.path("runs/other.part").exists());
+}

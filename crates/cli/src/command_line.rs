@@ -5,9 +5,9 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     BenchArguments, CacheArguments, ChatArguments, CheckArguments, CompareArguments, CompletionsArguments,
-    ConvergeArguments, DevicesArguments, EvalArguments, ExportArguments, FindRateArguments, InspectArguments,
-    LogArguments, LsArguments, ManualArguments, NewArguments, PlotArguments, PruneArguments, RaceArguments,
-    ResumeArguments, RmArguments, SampleArguments, ScoreArguments, SweepArguments, TrainArguments,
+    ConvergeArguments, DevicesArguments, EvalArguments, ExportArguments, FindRateArguments, ImportArguments,
+    InspectArguments, LogArguments, LsArguments, ManualArguments, NewArguments, PlotArguments, PruneArguments,
+    RaceArguments, ResumeArguments, RmArguments, SampleArguments, ScoreArguments, SweepArguments, TrainArguments,
     VerifyResumeArguments,
 };
 
@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Log(LogArguments),
     /// Look into a run or a checkpoint: what it is, and whether all of its files are whole
     Inspect(InspectArguments),
+    /// Make a run of a model that another program wrote
+    Import(ImportArguments),
     /// Write a model for other programs: a folder of Hugging Face's `transformers`, or a GGUF file
     Export(ExportArguments),
     /// Remove checkpoints of a run, or keep only the weights in them

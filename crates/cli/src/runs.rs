@@ -240,6 +240,16 @@ pub(crate) fn config_beside(run: &Path) -> PathBuf {
     path.into()
 }
 
+/// The folder of a run of this name, which must not be there.
+pub(crate) fn new_run(runs: &RunsArguments, name: &str) -> Result<PathBuf, UsageError> {
+    check_name(name)?;
+    let path = runs.folder().join(name);
+    if path.exists() {
+        return Err(UsageError(format!("`{}` is there already; choose another --run", path.display())));
+    }
+    Ok(path)
+}
+
 /// Makes sure that a name given by `--run` is that of a folder among the runs.
 fn check_name(name: &str) -> Result<(), UsageError> {
     let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0']);

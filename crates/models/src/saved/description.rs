@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::foreign::ChatTemplate;
 use crate::{ModelConfig, Tokenizer};
 
 /// The key of the description in the header of the weights.
@@ -26,6 +27,15 @@ pub struct ModelDescription {
     pub context: usize,
     /// The hash of its tokenizer, in hexadecimal.
     pub tokenizer_hash: String,
+    /// What stands before every text; models that Kiln trains read texts as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start_tokens: Vec<u32>,
+    /// Tokens that end a text, beside that of the tokenizer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub end_tokens: Vec<u32>,
+    /// How it was taught to hold a conversation, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_template: Option<ChatTemplate>,
     /// The version of Kiln that wrote it.
     pub kiln: String,
 }
@@ -38,6 +48,9 @@ impl ModelDescription {
             vocabulary_size: tokenizer.vocabulary_size(),
             context,
             tokenizer_hash: hexadecimal(tokenizer.hash()),
+            start_tokens: Vec::new(),
+            end_tokens: Vec::new(),
+            chat_template: None,
             kiln: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

@@ -6,6 +6,7 @@ use kiln_storage::StorageError;
 
 use super::gguf::GgufModelError;
 use super::hugging_face::HuggingFaceError;
+use super::imported::ImportError;
 use super::problem::{LoadError, WeightProblem, summary};
 
 /// Why a model could not be saved or opened. The message says what, where and why.
@@ -73,6 +74,14 @@ pub enum SavedModelError {
         folder: PathBuf,
         /// Why not.
         problem: String,
+    },
+    /// A recurrent model of another program.
+    #[error("cannot make a model of `{}`: {problem}", path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: ImportError,
     },
     /// A GGUF file.
     #[error("cannot read the model in `{}`: {problem}", path.display())]

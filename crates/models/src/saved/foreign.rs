@@ -6,8 +6,9 @@ use std::path::Path;
 use burn::tensor::Device;
 use kiln_storage::TensorFileError;
 use kiln_storage::formats::{Mapped, Recipe, TensorSource};
+use serde::{Deserialize, Serialize};
 
-use super::description::{ModelDescription, hexadecimal};
+use super::description::ModelDescription;
 use super::error::SavedModelError;
 use super::hugging_face::HuggingFaceError;
 pub(super) use super::hugging_face::config::Foreign;
@@ -17,7 +18,7 @@ use super::weights::load;
 use crate::{LanguageModel, ModelConfig, Tokenizer, TransformerConfig};
 
 /// How a model was taught to hold a conversation: a template in Jinja's language that makes a text of messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatTemplate {
     /// The template.
     pub source: String,
@@ -99,15 +100,16 @@ impl Foreign {
         chat_template: Option<ChatTemplate>,
         path: &Path,
     ) -> SavedModel {
+        let start = tokenizer.start_tokens();
         let description = ModelDescription {
-            model: ModelConfig::Transformer(self.config),
             vocabulary_size: self.vocabulary,
-            context: self.context,
-            tokenizer_hash: hexadecimal(tokenizer.hash()),
-            kiln: env!("CARGO_PKG_VERSION").to_owned(),
+            start_tokens: start.clone(),
+            end_tokens: end.clone(),
+            chat_template: chat_template.clone(),
+            ..ModelDescription::new(ModelConfig::Transformer(self.config), &tokenizer, self.context)
         };
         let (folder, run) = (path.to_path_buf(), path.to_path_buf());
-        let (start, warning) = (tokenizer.start_tokens(), self.warning);
+        let warning = self.warning;
         SavedModel { model, tokenizer, description, folder, run, step: None, start, end, chat_template, warning }
     }
 }

@@ -8,6 +8,7 @@ mod foreign;
 mod gguf;
 mod host;
 mod hugging_face;
+mod imported;
 mod open;
 mod problem;
 mod state;
@@ -22,6 +23,9 @@ pub use foreign::{ChatTemplate, ForeignModel};
 pub use gguf::GgufModelError;
 pub use host::HostModel;
 pub use hugging_face::HuggingFaceError;
+pub use imported::{
+    Gate, ImportError, MatrixLayout, RecurrentFamily, RecurrentNames, TokenTexts, import_recurrent, write_model,
+};
 pub use open::{
     SavedModel, describe, has_weights_alone, inspect_foreign, is_foreign, load_weights, read_description, read_weights,
 };

@@ -99,7 +99,7 @@ impl SavedModel {
         tokens
     }
 
-    /// A model that Kiln trained.
+    /// A model that Kiln trained, or made of another program's.
     fn own(
         model: LanguageModel,
         tokenizer: Tokenizer,
@@ -107,8 +107,9 @@ impl SavedModel {
         folder: PathBuf,
         run: PathBuf,
     ) -> Self {
-        let (start, end) = (Vec::new(), Vec::new());
-        Self { model, tokenizer, description, folder, run, start, end, chat_template: None, step: None, warning: None }
+        let (start, end) = (description.start_tokens.clone(), description.end_tokens.clone());
+        let chat_template = description.chat_template.clone();
+        Self { model, tokenizer, description, folder, run, start, end, chat_template, step: None, warning: None }
     }
 }
 
@@ -193,7 +194,8 @@ fn open_tokenizer(run: &Path, model: &Path, description: &ModelDescription) -> R
     let tokenizer = Tokenizer::from_file(&path)
         .map_err(|error| SavedModelError::Tokenizer { path: path.clone(), problem: error.reason() })?;
     let (found_size, found_hash) = (tokenizer.vocabulary_size(), hexadecimal(tokenizer.hash()));
-    if found_size == description.vocabulary_size && found_hash == description.tokenizer_hash {
+    // A model that another program wrote may have rows beyond its tokens.
+    if found_size <= description.vocabulary_size && found_hash == description.tokenizer_hash {
         return Ok(tokenizer);
     }
     Err(SavedModelError::VocabularyMismatch {

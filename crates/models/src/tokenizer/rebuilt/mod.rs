@@ -2,11 +2,13 @@
 
 mod byte_level;
 mod pieces;
+mod whole;
 
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::byte_level::{Splitting, byte_level};
 pub(crate) use self::pieces::sentence_pieces;
+pub(crate) use self::whole::whole_texts;
 use super::error::TokenizerError;
 
 /// What a token is.

@@ -1,0 +1,106 @@
+//! `kiln import MODEL --run NAME`: a model of another program as a run of Kiln.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use burn::tensor::Device;
+use clap::Args;
+use kiln_models::saved::{RecurrentNames, SavedModel, TokenTexts, import_recurrent, write_model};
+use kiln_settings::files::{Content, Links, read_regular};
+use kiln_storage::Which;
+use serde::Deserialize;
+
+use crate::arguments::{DeviceArguments, RunsArguments};
+use crate::exit::UsageError;
+use crate::runs;
+use crate::terminal::say;
+
+/// The longest table of names, and list of tokens, bytes.
+const LONGEST: u64 = 16 << 20;
+
+/// Arguments of `kiln import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// A folder in Hugging Face's form or a GGUF file; with `--names` the weights of a recurrent model, a safetensors
+    /// file
+    model: PathBuf,
+
+    #[command(flatten)]
+    runs: RunsArguments,
+
+    /// The name of the run
+    #[arg(long, value_name = "NAME")]
+    run: String,
+
+    /// What the tensors of a recurrent model are called, a TOML file (docs/models.md has an example)
+    #[arg(long, value_name = "FILE")]
+    names: Option<PathBuf>,
+
+    #[command(flatten)]
+    device: DeviceArguments,
+}
+
+/// The file of names.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct NamesFile {
+    tensors: RecurrentNames,
+    tokens: TokensTable,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct TokensTable {
+    /// A JSON file with a list of texts or a table of texts to numbers; looked for beside the file of names.
+    file: PathBuf,
+    start: Option<String>,
+    end: Option<String>,
+}
+
+/// `kiln import`.
+///
+/// # Errors
+/// A model or names that cannot be read, a run of this name that is there, or a disk that refuses.
+pub(crate) fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
+    let folder = runs::new_run(&arguments.runs, &arguments.run)?;
+    let device = arguments.device.choose()?.device;
+    let saved = match &arguments.names {
+        Some(names) => recurrent(&arguments.model, names, &device)?,
+        None => {
+            let path = arguments.runs.find(&arguments.model)?;
+            runs::refuse_no_model(&path, "import")?;
+            SavedModel::open(&path, Which::Best, &device)?
+        }
+    };
+    if let Some(warning) = &saved.warning {
+        say(&format!("warning: {warning}"));
+    }
+    let mut beside = folder.clone().into_os_string();
+    beside.push(".part");
+    let beside = PathBuf::from(beside);
+    std::fs::create_dir_all(&beside).with_context(|| format!("cannot create `{}`", beside.display()))?;
+    let written = write_model(&saved, &beside).map_err(anyhow::Error::from).and_then(|()| {
+        std::fs::rename(&beside, &folder).with_context(|| format!("cannot create `{}`", folder.display()))
+    });
+    written.inspect_err(|_| _ = std::fs::remove_dir_all(&beside))?;
+    say(&format!("wrote {0}; `kiln sample {0}` writes with it", folder.display()));
+    Ok(())
+}
+
+fn recurrent(model: &Path, names: &Path, device: &Device) -> anyhow::Result<SavedModel> {
+    let text = text(names)?;
+    let file: NamesFile = toml::from_str(&text).map_err(|error| {
+        UsageError(format!("`{}` is no table of names: {}", names.display(), error.to_string().trim_end()))
+    })?;
+    let list = names.parent().unwrap_or(Path::new("")).join(&file.tokens.file);
+    let texts =
+        serde_json::from_str(&self::text(&list)?).with_context(|| format!("`{}` is no JSON", list.display()))?;
+    let tokens = TokenTexts { texts, start: file.tokens.start, end: file.tokens.end };
+    Ok(import_recurrent(model, &file.tensors, &tokens, device)?)
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    let bytes = read_regular(path, Links::Followed, LONGEST).and_then(Content::into_bytes);
+    let bytes = bytes.with_context(|| format!("cannot read `{}`", path.display()))?;
+    String::from_utf8(bytes).with_context(|| format!("`{}` is not UTF-8", path.display()))
+}
