@@ -15,7 +15,9 @@ pub(super) use super::hugging_face::config::Foreign;
 use super::open::SavedModel;
 use super::problem::LoadError;
 use super::weights::load;
-use crate::{LanguageModel, ModelConfig, Tokenizer, TransformerConfig};
+#[cfg(test)]
+use crate::TransformerConfig;
+use crate::{LanguageModel, ModelConfig, Tokenizer};
 
 /// How a model was taught to hold a conversation: a template in Jinja's language that makes a text of messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +33,8 @@ pub struct ChatTemplate {
 pub struct ForeignModel {
     /// The `model_type` of its configuration.
     pub family: String,
-    /// The options that it is here.
-    pub config: TransformerConfig,
+    /// What it is here.
+    pub config: ModelConfig,
     /// Rows of the table of tokens.
     pub vocabulary: usize,
     /// The longest text, tokens.
@@ -69,7 +71,8 @@ impl Foreign {
     /// The model for its inspection.
     pub(super) fn inspected(self, beside: Beside) -> ForeignModel {
         let Self { family, config, vocabulary, context, warning, .. } = self;
-        let parameters = ModelConfig::Transformer(config.clone()).parameter_count(vocabulary, context);
+        let config = ModelConfig::Transformer(config);
+        let parameters = config.parameter_count(vocabulary, context);
         let Beside { types, tokens, has_chat_template, license } = beside;
         ForeignModel {
             family,

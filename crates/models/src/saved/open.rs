@@ -119,12 +119,42 @@ pub fn is_foreign(path: &Path) -> bool {
     is_hugging_face(path) || is_gguf(path)
 }
 
-/// Looks at a model that another program saved, without reading its weights.
+/// Looks at a model that another program saved, or at one of Kiln's without a run, without reading its weights.
 ///
 /// # Errors
 /// As those of opening it, but for its tokenizer and for numbers that are not finite.
 pub fn inspect_foreign(path: &Path) -> Result<ForeignModel, SavedModelError> {
-    if is_gguf(path) { inspect_gguf(path) } else { inspect_hugging_face(path) }
+    match path {
+        path if is_gguf(path) => inspect_gguf(path),
+        path if has_weights_alone(path) => inspect_weights(path),
+        path => inspect_hugging_face(path),
+    }
+}
+
+/// The same of weights that stand beside their tokenizer.
+fn inspect_weights(folder: &Path) -> Result<ForeignModel, SavedModelError> {
+    let path = folder.join(WEIGHTS_FILE);
+    let source = open_tensors(&path, Links::Refused)?;
+    let description = describe(&path, source.metadata())?;
+    check_size(&path, &source, &description)?;
+    let mut types = BTreeMap::new();
+    for info in source.names().iter().filter_map(|name| source.info(name)) {
+        *types.entry(format!("{:?}", info.dtype)).or_insert(0) += info.elements();
+    }
+    let tokens = open_tokenizer(folder, folder, &description);
+    let (rows, context) = (description.vocabulary_size, description.context);
+    Ok(ForeignModel {
+        family: description.model.name().to_owned(),
+        parameters: description.model.parameter_count(rows, context),
+        config: description.model,
+        vocabulary: rows,
+        context,
+        types,
+        tokens: tokens.map(|tokenizer| tokenizer.vocabulary_size()).map_err(|error| error.to_string()),
+        has_chat_template: description.chat_template.is_some(),
+        license: None,
+        warning: None,
+    })
 }
 
 /// Whether a folder holds weights and their tokenizer, and is neither a checkpoint nor a run. A checkpoint that has

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kiln_models::saved::inspect_foreign;
-use kiln_models::{ModelConfig, TransformerConfig};
+use kiln_models::ModelConfig;
+use kiln_models::saved::{has_weights_alone, inspect_foreign};
 use serde::Serialize;
 
 use super::report::Report;
 use crate::sizes::bytes;
 use crate::training_display::grouped;
 
-/// A model in Hugging Face's form or in GGUF.
+/// A model in Hugging Face's form, in GGUF, or without a run.
 #[derive(Debug, Serialize)]
 pub(super) struct ForeignReport {
     path: String,
@@ -29,8 +29,8 @@ pub(super) struct ForeignReport {
     license: Option<String>,
     has_chat_template: bool,
     warning: Option<String>,
-    /// As in `[model.transformer]`.
-    options: TransformerConfig,
+    /// As in `[model]`.
+    options: ModelConfig,
 }
 
 /// Looks into the headers of the folder's files.
@@ -43,7 +43,11 @@ pub(super) fn report(path: &Path) -> anyhow::Result<ForeignReport> {
         Ok(tokens) => (Some(tokens), None),
         Err(problem) => (None, Some(problem)),
     };
-    let form = if path.is_dir() { "a model in Hugging Face's form" } else { "a model in GGUF" };
+    let form = match path {
+        path if has_weights_alone(path) => "a model without a run",
+        path if path.is_dir() => "a model in Hugging Face's form",
+        _ => "a model in GGUF",
+    };
     let bytes = if path.is_dir() {
         let files = std::fs::read_dir(path)?.flatten().filter_map(|entry| std::fs::metadata(entry.path()).ok());
         files.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
@@ -90,7 +94,7 @@ impl Report for ForeignReport {
         lines.extend(self.warning.iter().map(|warning| format!("warning      {warning}")));
         lines.push(String::new());
         lines.push("as a configuration it would be:".to_owned());
-        lines.extend(toml::to_string(&Model { model: ModelConfig::Transformer(self.options.clone()) }).ok());
+        lines.extend(toml::to_string(&Model { model: self.options.clone() }).ok());
         lines.join("\n") + "\n"
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::normalize_untrusted_str;
 use clap::Args;
-use kiln_models::saved::is_foreign;
+use kiln_models::saved::{has_weights_alone, is_foreign};
 use kiln_storage::StorageError;
 use kiln_storage::layout::{self, CHECKPOINTS, CONFIG_FILE, MANIFEST_FILE};
 
@@ -42,7 +42,7 @@ pub(crate) fn inspect(arguments: &InspectArguments) -> anyhow::Result<Exit> {
     if is_checkpoint(path) {
         return print(&checkpoint::report(path)?, arguments.json);
     }
-    if is_foreign(path) && !path.join(CONFIG_FILE).exists() {
+    if (is_foreign(path) || has_weights_alone(path)) && !path.join(CONFIG_FILE).exists() {
         return print(&foreign::report(path)?, arguments.json);
     }
     if layout::is_sweep(path) {

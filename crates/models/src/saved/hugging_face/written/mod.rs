@@ -43,7 +43,13 @@ pub(in crate::saved) fn write(model: &Unexported<'_>, dtype: DType, folder: &Pat
     write(GENERATION_CONFIG, &pretty(&generation))?;
     write(TOKENIZER_FILE, model.saved.tokenizer.to_json().as_bytes())?;
     write(TOKENIZER_CONFIG, &pretty(&tokenizer_config(model.saved, &foreign)))?;
-    Ok(Written { family, notes: Vec::new() })
+    let mut notes = Vec::new();
+    if family == "qwen2" {
+        let note = "AutoTokenizer puts Qwen's own tokenizer in the place of this one; open it with \
+                    `PreTrainedTokenizerFast.from_pretrained`";
+        notes.push(note.to_owned());
+    }
+    Ok(Written { family, notes })
 }
 
 /// The tokens at which a text begins and ends.
