@@ -116,9 +116,16 @@ fn a_model_is_written_for_other_programs_and_read_again() {
     assert_eq!(packed.code, Some(3), "{}", packed.stderr);
     assert!(packed.stderr.contains("q8_0 is a type of GGUF files"), "{}", packed.stderr);
     assert!(!workshop.path("x").exists() && !workshop.path("x.part").exists());
-    for command in ["train", "resume"] {
-        let refused = workshop.kiln(&[command, "out.gguf"]);
-        assert!(refused.code == Some(2) || refused.code == Some(3), "{command}: {}", refused.stderr);
+    for model in ["out.gguf", "out"] {
+        let trained = workshop.kiln(&["train", model]);
+        assert_eq!(trained.code, Some(2), "{}", trained.stderr);
+        assert!(trained.stderr.contains("is a model, not a configuration or a text"), "{}", trained.stderr);
+        let resumed = workshop.kiln(&["resume", model]);
+        assert_eq!(resumed.code, Some(3), "{}", resumed.stderr);
+    }
+    for format in ["gguf", "hf"] {
+        let nowhere = workshop.kiln(&["export", "llama", "--format", format, "-o", "no/x", "--device", "cpu"]);
+        assert_eq!(nowhere.code, Some(3), "{}", nowhere.stderr);
     }
 }
 

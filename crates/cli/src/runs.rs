@@ -332,6 +332,11 @@ pub(crate) fn keeps_weights_only(run: &Path) -> bool {
 
 /// Refuses a run or a sweep in place of a configuration, with what to type.
 pub(crate) fn refuse_run_as_config(given: &Path, runs: &RunsArguments) -> Result<(), UsageError> {
+    if is_foreign(given) {
+        let path = quoted(&given.to_string_lossy());
+        let words = "is a model, not a configuration or a text; training one further is not there yet, and";
+        return Err(UsageError(format!("{path} {words} `kiln sample {path}` writes with it")));
+    }
     if given.is_file() {
         return Ok(());
     }

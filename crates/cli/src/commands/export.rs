@@ -98,7 +98,7 @@ fn into_folder(path: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<Written>)
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
     let beside = PathBuf::from(beside);
-    std::fs::create_dir_all(&beside).with_context(|| format!("cannot create `{}`", beside.display()))?;
+    std::fs::create_dir(&beside).with_context(|| format!("cannot create `{}`", beside.display()))?;
     let filled = fill(&beside).and_then(|written| {
         std::fs::rename(&beside, path).with_context(|| format!("cannot create `{}`", path.display()))?;
         Ok(written)

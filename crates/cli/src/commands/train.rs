@@ -89,10 +89,10 @@ struct TrainingArguments {
 
 /// `kiln train`.
 pub(crate) fn train(arguments: &TrainArguments) -> anyhow::Result<Exit> {
+    runs::refuse_run_as_config(&arguments.config.config, &arguments.runs)?;
     if is_text(&arguments.config.config) {
         return train_on(&arguments.config.config, arguments);
     }
-    runs::refuse_run_as_config(&arguments.config.config, &arguments.runs)?;
     NoInput::check(&arguments.config.config)?;
     let config = arguments.config.open()?;
     let folder = arguments.runs.folder();
