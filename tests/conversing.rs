@@ -137,7 +137,8 @@ fn a_recurrent_model_of_another_program_becomes_a_run() {
     let names = |family: &str| {
         let of_layer = |kind: &str| format!("gru.{kind}_l{{layer}}");
         format!(
-            "[tensors]\nfamily = \"{family}\"\nembedding = \"embedding.weight\"\ninput-weight = \"{}\"\nhidden-weight = \
+            "[tensors]\nfamily = \"{family}\"\nembedding = \"embedding.weight\"\ninput-weight = \"{}\"\nhidden-weight \
+             = \
              \"{}\"\ninput-bias = \"{}\"\nhidden-bias = \"{}\"\noutput-weight = \"fc.weight\"\noutput-bias = \
              \"fc.bias\"\n\n[tokens]\nfile = \"tokens.json\"\nend = \"k\"\n",
             of_layer("weight_ih"),
@@ -146,7 +147,7 @@ fn a_recurrent_model_of_another_program_becomes_a_run() {
             of_layer("bias_hh"),
         )
     };
-    workshop.write("names.toml", &names("gru"));
+    workshop.write("names.toml", names("gru"));
     workshop.write("tokens.json", r#"["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"]"#);
     let import = ["import", "gru.safetensors", "--names", "names.toml", "--run", "mine", "--device", "cpu"];
     workshop.kiln(&import).success();
@@ -155,7 +156,7 @@ fn a_recurrent_model_of_another_program_becomes_a_run() {
     assert!(text.starts_with("abc") && text.bytes().all(|byte| (b'a'..=b'j').contains(&byte)), "{text}");
     let again = workshop.kiln(&import);
     assert_eq!(again.code, Some(2), "{}", again.stderr);
-    workshop.write("names.toml", &names("lstm"));
+    workshop.write("names.toml", names("lstm"));
     let other = workshop.kiln(&[&import[..5], &["other"]].concat());
     assert_eq!(other.code, Some(3), "{}", other.stderr);
     assert!(other.stderr.contains("gru.weight_ih_l0"), "{}", other.stderr);

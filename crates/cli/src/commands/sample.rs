@@ -64,7 +64,8 @@ pub(crate) struct SampleArguments {
 
     /// The most tokens to write after the prompt
     #[arg(
-        short = 'n', long, value_name = "N", default_value_t = 500, value_parser = token_count, allow_negative_numbers = true
+        short = 'n', long, value_name = "N", default_value_t = 500, value_parser = token_count,
+        allow_negative_numbers = true
     )]
     max_tokens: usize,
 
@@ -275,7 +276,7 @@ fn prompt(arguments: &SampleArguments) -> anyhow::Result<String> {
         (Some(text), _) => Ok(text.clone()),
         (None, Some(path)) if path.as_os_str() == "-" => from_stdin(),
         (None, Some(path)) if is_piped(path) => {
-            let read = piped::open(path).and_then(|pipe| read_prompt(pipe));
+            let read = piped::open(path).and_then(read_prompt);
             let bytes = read.with_context(|| format!("cannot read the prompt `{}`", path.display()))?;
             text(bytes).with_context(|| format!("the prompt `{}` is not UTF-8", path.display()))
         }

@@ -64,7 +64,7 @@ pub(crate) fn loss_range(state: &State) -> [f64; 2] {
         return [0.0, 1.0];
     };
     let shown = highest_of_most(losses).unwrap_or(highest);
-    let newest = [state.training.newest(), evaluations().last()];
+    let newest = [state.training.newest(), evaluations().next_back()];
     let top = newest.into_iter().flatten().filter(|loss| loss.is_finite()).fold(shown, f64::max);
     let bottom = state.facts.floor.map_or(lowest, |floor| floor.min(lowest));
     let margin = (0.03 * (top - bottom)).max(1e-3);

@@ -98,7 +98,8 @@ impl Unexported<'_> {
 /// Writes a folder that `transformers` opens: `folder` is there and empty.
 ///
 /// # Errors
-/// No family has all of the model's options, [`Precision::Q8_0`], which these folders don't have, or the system refuses.
+/// No family has all of the model's options, [`Precision::Q8_0`], which these folders don't have, or the system
+/// refuses.
 pub fn export_hugging_face(
     saved: &SavedModel,
     precision: Precision,

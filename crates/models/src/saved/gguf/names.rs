@@ -4,6 +4,9 @@ use kiln_storage::formats::Step;
 
 use super::config::Architecture;
 
+/// Names here and in `transformers`.
+type Names = &'static [(&'static str, &'static str)];
+
 /// Names outside of the layers.
 const WHOLE_LLAMA: [(&str, &str); 3] =
     [("token_embd", "model.embed_tokens"), ("output_norm", "model.norm"), ("output", "lm_head")];
@@ -41,9 +44,7 @@ impl Architecture {
         self.name == "gpt2"
     }
 
-    fn tables(
-        &self,
-    ) -> (&'static [(&'static str, &'static str)], &'static str, &'static [(&'static str, &'static str)]) {
+    fn tables(&self) -> (Names, &'static str, Names) {
         if self.is_gpt2() { (&WHOLE_GPT2, "h", &LAYER_GPT2) } else { (&WHOLE_LLAMA, "model.layers", &LAYER_LLAMA) }
     }
 

@@ -1,4 +1,5 @@
-//! Llama 3's rotation. A GGUF file has what each pair's angle is divided by, and a configuration the rule that gives it.
+//! Llama 3's rotation. A GGUF file has what each pair's angle is divided by, and a configuration the rule that gives
+//! it.
 
 use std::f64::consts::TAU;
 

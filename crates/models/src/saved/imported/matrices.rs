@@ -66,6 +66,9 @@ fn of_layer(name: &str, layer: usize) -> String {
     name.replace("{layer}", &layer.to_string())
 }
 
+/// Parameters of a layer by name.
+type Parameters = Vec<(&'static str, TensorData)>;
+
 /// One layer being read.
 struct Layer<'a> {
     source: &'a mut dyn TensorSource,
@@ -76,7 +79,7 @@ struct Layer<'a> {
 
 impl Layer<'_> {
     /// Its width, and its parameters.
-    fn read(self, inputs: usize) -> Result<(usize, Vec<(&'static str, TensorData)>), ImportError> {
+    fn read(self, inputs: usize) -> Result<(usize, Parameters), ImportError> {
         let Self { source, names, order, number } = self;
         let name = |name: &str| of_layer(name, number);
         let gates = order.len();

@@ -61,13 +61,27 @@ impl Splitting {
     }
 
     fn pre_tokenizer(self) -> Value {
-        let bytes = |use_regex: bool| json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex });
+        let trimmed = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true });
+        let bytes = |use_regex: bool| {
+            let mut stage = trimmed.clone();
+            stage["use_regex"] = json!(use_regex);
+            stage
+        };
         let by_expression = |numbers: &str| {
-            // Contractions; a word with one sign before it; numbers; signs with the line ends behind them; line ends;
-            // white space up to the last one before a word.
-            let expression = format!(
-                r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{numbers}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-            );
+            let parts = [
+                // Contractions.
+                r"(?i:'s|'t|'re|'ve|'m|'ll|'d)",
+                // A word with one sign before it.
+                r"[^\r\n\p{L}\p{N}]?\p{L}+",
+                numbers,
+                // Signs with the line ends behind them.
+                r" ?[^\s\p{L}\p{N}]+[\r\n]*",
+                // Line ends; white space up to the last one before a word.
+                r"\s*[\r\n]+",
+                r"\s+(?!\S)",
+                r"\s+",
+            ];
+            let expression = parts.join("|");
             let split =
                 json!({ "type": "Split", "pattern": { "Regex": expression }, "behavior": "Isolated", "invert": false });
             json!({ "type": "Sequence", "pretokenizers": [split, bytes(false)] })

@@ -6,9 +6,11 @@ use super::super::HuggingFaceError;
 use super::super::config::Foreign;
 use crate::transformer::{AttentionBias, FeedForwardActivation, RotaryScaling, TransformerConfig};
 
+/// Writes the `config.json` of a family.
+type Write = fn(&Model<'_>) -> Value;
+
 /// The families that can be written, the plainest first.
-const FAMILIES: [(&str, fn(&Model<'_>) -> Value); 4] =
-    [("gpt2", gpt2), ("llama", llama), ("qwen2", qwen2), ("qwen3", qwen3)];
+const FAMILIES: [(&str, Write); 4] = [("gpt2", gpt2), ("llama", llama), ("qwen2", qwen2), ("qwen3", qwen3)];
 
 /// What is to be written.
 struct Model<'a> {

@@ -9,8 +9,8 @@ use super::super::config::Foreign;
 use super::super::names;
 use crate::ModelConfig;
 
-/// The tensors of the family, made of `parameters` by name when they are read, and those `beside` them as they are. Biases that the family has and the model
-/// doesn't are zero.
+/// The tensors of the family, made of `parameters` by name when they are read, and those `beside` them as they are.
+/// Biases that the family has and the model doesn't are zero.
 ///
 /// # Errors
 /// A parameter is missing.
