@@ -51,26 +51,55 @@ pub fn score(
     start: usize,
     top: usize,
 ) -> Result<Vec<TokenScore>, ScoreError> {
-    let rows = model.vocabulary_size();
-    if let Some(&token) = tokens.iter().find(|&&token| token as usize >= rows) {
-        return Err(ScoreError::UnknownToken { token, vocabulary: rows });
-    }
+    check(model, tokens)?;
     let first = |&token: &u32| TokenScore { token, log_probability: None, rank: None, likeliest: Vec::new() };
     let mut scores: Vec<TokenScore> = tokens.iter().take(1).map(first).collect();
-    let mut reading = Reading { model, state: model.initial_state(1), first: 0, end: 0 };
-    while scores.len() < tokens.len() {
-        // The token behind the last one that was read is judged by its logits.
-        let logits = reading.next(tokens, scores.len())?;
-        for logits in logits.chunks_exact(rows) {
-            let Some(&token) = tokens.get(scores.len()) else { break };
-            scores.push(judge(token, logits.get(..vocabulary).unwrap_or(logits), top));
-        }
-    }
+    scores.extend(Reading::new(model).score_from(1, vocabulary, tokens, top)?);
     scores.drain(..start.min(scores.len()));
     Ok(scores)
 }
 
+/// Scores texts that begin alike, of which the beginning is read once.
+pub(crate) struct ChoiceReader<'a> {
+    beginning: Reading<'a>,
+    vocabulary: usize,
+}
+
+impl<'a> ChoiceReader<'a> {
+    /// Reads the beginning. Tokens from `vocabulary` on are padding of the model and have no probability.
+    pub(crate) fn new(model: &'a LanguageModel, vocabulary: usize, beginning: &[u32]) -> Result<Self, ScoreError> {
+        check(model, beginning)?;
+        let mut reading = Reading::new(model);
+        reading.skip(beginning, beginning.len());
+        Ok(Self { beginning: reading, vocabulary })
+    }
+
+    /// ln of the probability of each of `choices` after `context`, which begins with the beginning, has a token more
+    /// at least, and fits into what the model reads with all but the last token of each choice.
+    pub(crate) fn log_probabilities(&self, context: &[u32], choices: &[Vec<u32>]) -> Result<Vec<f64>, ScoreError> {
+        check(self.beginning.model, context)?;
+        let mut before = self.beginning.clone();
+        before.skip(context, context.len() - 1);
+        let log_probability = |choice: &Vec<u32>| {
+            check(before.model, choice)?;
+            let tokens = [context, choice].concat();
+            let scores = before.clone().score_from(context.len(), self.vocabulary, &tokens, 0)?;
+            Ok(scores.iter().filter_map(|score| score.log_probability).sum())
+        };
+        choices.iter().map(log_probability).collect()
+    }
+}
+
+fn check(model: &LanguageModel, tokens: &[u32]) -> Result<(), ScoreError> {
+    let vocabulary = model.vocabulary_size();
+    match tokens.iter().find(|&&token| token as usize >= vocabulary) {
+        Some(&token) => Err(ScoreError::UnknownToken { token, vocabulary }),
+        None => Ok(()),
+    }
+}
+
 /// A text being read in windows.
+#[derive(Clone)]
 struct Reading<'a> {
     model: &'a LanguageModel,
     state: State,
@@ -79,7 +108,49 @@ struct Reading<'a> {
     end: usize,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn new(model: &'a LanguageModel) -> Self {
+        Self { model, state: model.initial_state(1), first: 0, end: 0 }
+    }
+
+    /// Reads on up to `end`, which is inside the first window.
+    fn skip(&mut self, tokens: &[u32], end: usize) {
+        while self.end < end {
+            let part = &tokens[self.end..end.min(self.end + LONGEST_READ)];
+            let _ = self.read(part);
+        }
+    }
+
+    /// The scores of the tokens from `first` on; those before it but the last may have been read.
+    fn score_from(
+        mut self,
+        first: usize,
+        vocabulary: usize,
+        tokens: &[u32],
+        top: usize,
+    ) -> Result<Vec<TokenScore>, ScoreError> {
+        let mut scores = Vec::new();
+        while first + scores.len() < tokens.len() {
+            // The token behind the last one that was read is judged by its logits.
+            let logits = self.next(tokens, first + scores.len())?;
+            for logits in logits.chunks_exact(self.model.vocabulary_size()) {
+                let Some(&token) = tokens.get(first + scores.len()) else { break };
+                scores.push(judge(token, logits.get(..vocabulary).unwrap_or(logits), top));
+            }
+        }
+        Ok(scores)
+    }
+
+    /// The logits after each token of `part`, `[1, n, V]`.
+    fn read(&mut self, part: &[u32]) -> Tensor<3> {
+        let read: Vec<i32> = part.iter().map(|&token| token as i32).collect();
+        let read = Tensor::<2, Int>::from_data(TensorData::new(read, [1, part.len()]), &self.model.device());
+        let (logits, state) = self.model.forward_ragged(read, &[part.len()], self.state.clone());
+        self.state = state;
+        self.end += part.len();
+        logits
+    }
+
     /// The logits after the tokens from `judged - 1` on, as many as one pass gives, `[n, V]`.
     fn next(&mut self, tokens: &[u32], judged: usize) -> Result<Vec<f32>, ScoreError> {
         let context = self.model.longest_window().unwrap_or(usize::MAX);
@@ -91,13 +162,8 @@ impl Reading<'_> {
         loop {
             let room = (context - (self.end - self.first)).min(LONGEST_READ);
             let part = &tokens[self.end..tokens.len().min(self.end + room)];
-            let read: Vec<i32> = part.iter().map(|&token| token as i32).collect();
-            let read = TensorData::new(read, [1, part.len()]);
-            let read = Tensor::<2, Int>::from_data(read, &self.model.device());
-            let (logits, state) = self.model.forward_ragged(read, &[part.len()], self.state.clone());
-            self.state = state;
             let known = (judged - 1).saturating_sub(self.end);
-            self.end += part.len();
+            let logits = self.read(part);
             if known < part.len() {
                 let wanted = logits.narrow(1, known, part.len() - known);
                 let data = wanted.try_into_data().map_err(|error| ScoreError::Device(error.to_string()))?;
