@@ -69,19 +69,11 @@ mod tests {
     use super::*;
 
     fn read(text: &[u8]) -> Result<Vec<(usize, u32)>, String> {
-        let folder = std::env::temp_dir().join(format!("kiln-json-lines-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join(format!("{}.jsonl", blank_free(text)));
-        std::fs::write(&path, text).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
         let parse = |line: &str| serde_json::from_str::<u32>(line).map_err(|error| json_problem(&error));
-        let found = read_json_lines(&path, parse);
-        std::fs::remove_file(&path).unwrap();
-        found.map_err(|error| error.to_string().replace(&path.display().to_string(), "FILE"))
-    }
-
-    /// A file name of its own for each text.
-    fn blank_free(text: &[u8]) -> String {
-        text.iter().map(|byte| format!("{byte:02x}")).collect()
+        let found = read_json_lines(file.path(), parse);
+        found.map_err(|error| error.to_string().replace(&file.path().display().to_string(), "FILE"))
     }
 
     #[test]
