@@ -103,7 +103,7 @@ fn print(summary: &TaskSummary) -> anyhow::Result<()> {
     };
     if let Some(choice) = &summary.choice {
         row("likeliest choice", &choice.by_probability)?;
-        row("likeliest by byte", &choice.by_byte)?;
+        row("likeliest per byte", &choice.by_byte)?;
     }
     if let Some(generation) = &summary.generation {
         row("written", generation)?;
