@@ -54,7 +54,15 @@ pub fn score(
     check(model, tokens)?;
     let first = |&token: &u32| TokenScore { token, log_probability: None, rank: None, likeliest: Vec::new() };
     let mut scores: Vec<TokenScore> = tokens.iter().take(1).map(first).collect();
-    scores.extend(Reading::new(model).score_from(1, vocabulary, tokens, top)?);
+    let mut reading = Reading::new(model);
+    while scores.len() < tokens.len() {
+        // The token behind the last one that was read is judged by its logits.
+        let logits = reading.next(tokens, scores.len())?;
+        for logits in logits.chunks_exact(model.vocabulary_size()) {
+            let Some(&token) = tokens.get(scores.len()) else { break };
+            scores.push(judge(token, logits.get(..vocabulary).unwrap_or(logits), top));
+        }
+    }
     scores.drain(..start.min(scores.len()));
     Ok(scores)
 }
@@ -74,19 +82,34 @@ impl<'a> ChoiceReader<'a> {
         Ok(Self { beginning: reading, vocabulary })
     }
 
-    /// ln of the probability of each of `choices` after `context`, which begins with the beginning, has a token more
-    /// at least, and fits into what the model reads with all but the last token of each choice.
+    /// ln of the probability of each of `choices`, none of which is empty, after `context`, which begins with the
+    /// beginning, has a token more at least, and fits into what the model reads with all but the last token of each
+    /// choice.
     pub(crate) fn log_probabilities(&self, context: &[u32], choices: &[Vec<u32>]) -> Result<Vec<f64>, ScoreError> {
+        let Some((last, before)) = context.split_last() else { return Ok(Vec::new()) };
         check(self.beginning.model, context)?;
-        let mut before = self.beginning.clone();
-        before.skip(context, context.len() - 1);
-        let log_probability = |choice: &Vec<u32>| {
-            check(before.model, choice)?;
-            let tokens = [context, choice].concat();
-            let scores = before.clone().score_from(context.len(), self.vocabulary, &tokens, 0)?;
-            Ok(scores.iter().filter_map(|score| score.log_probability).sum())
-        };
-        choices.iter().map(log_probability).collect()
+        choices.iter().try_for_each(|choice| check(self.beginning.model, choice))?;
+        let mut reading = self.beginning.clone();
+        reading.skip(context, before.len());
+        // Side by side, each behind a copy of what was read; the last token of a choice is only judged.
+        let row = |choice: &Vec<u32>| [&[*last], &choice[..choice.len() - 1]].concat();
+        let rows: Vec<Vec<u32>> = choices.iter().map(row).collect();
+        reading.state = reading.state.take_rows(&vec![0; rows.len()]);
+        let mut sums = vec![0.0; rows.len()];
+        let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let step = (LONGEST_READ / rows.len().max(1)).max(1);
+        for start in (0..longest).step_by(step) {
+            let part = |tokens: &Vec<u32>| start.min(tokens.len())..(start + step).min(tokens.len());
+            let parts: Vec<&[u32]> = rows.iter().map(|row| &row[part(row)]).collect();
+            let logits = reading.read_rows(&parts)?;
+            for ((sum, choice), logits) in sums.iter_mut().zip(choices).zip(logits) {
+                let judged = choice[part(choice)].iter().zip(logits.chunks_exact(reading.model.vocabulary_size()));
+                let scores =
+                    judged.map(|(&token, logits)| judge(token, &logits[..self.vocabulary.min(logits.len())], 0));
+                *sum += scores.filter_map(|score| score.log_probability).sum::<f64>();
+            }
+        }
+        Ok(sums)
     }
 }
 
@@ -117,37 +140,31 @@ impl<'a> Reading<'a> {
     fn skip(&mut self, tokens: &[u32], end: usize) {
         while self.end < end {
             let part = &tokens[self.end..end.min(self.end + LONGEST_READ)];
-            let _ = self.read(part);
+            let _ = self.read(&[part]);
+            self.end += part.len();
         }
     }
 
-    /// The scores of the tokens from `first` on; those before it but the last may have been read.
-    fn score_from(
-        mut self,
-        first: usize,
-        vocabulary: usize,
-        tokens: &[u32],
-        top: usize,
-    ) -> Result<Vec<TokenScore>, ScoreError> {
-        let mut scores = Vec::new();
-        while first + scores.len() < tokens.len() {
-            // The token behind the last one that was read is judged by its logits.
-            let logits = self.next(tokens, first + scores.len())?;
-            for logits in logits.chunks_exact(self.model.vocabulary_size()) {
-                let Some(&token) = tokens.get(first + scores.len()) else { break };
-                scores.push(judge(token, logits.get(..vocabulary).unwrap_or(logits), top));
-            }
-        }
-        Ok(scores)
+    /// The logits after each token of `parts`, one a row and of any length, `[n, V]` each.
+    fn read_rows(&mut self, parts: &[&[u32]]) -> Result<Vec<Vec<f32>>, ScoreError> {
+        let width = self.model.vocabulary_size() * parts.iter().map(|part| part.len()).max().unwrap_or(0);
+        let logits = to_host(self.read(parts))?;
+        let rows = logits.chunks_exact(width.max(1)).zip(parts);
+        Ok(rows.map(|(row, part)| row[..self.model.vocabulary_size() * part.len()].to_vec()).collect())
     }
 
-    /// The logits after each token of `part`, `[1, n, V]`.
-    fn read(&mut self, part: &[u32]) -> Tensor<3> {
-        let read: Vec<i32> = part.iter().map(|&token| token as i32).collect();
-        let read = Tensor::<2, Int>::from_data(TensorData::new(read, [1, part.len()]), &self.model.device());
-        let (logits, state) = self.model.forward_ragged(read, &[part.len()], self.state.clone());
+    /// The logits after each token of `parts`, one a row, `[rows, n, V]`; behind shorter parts they mean nothing.
+    fn read(&mut self, parts: &[&[u32]]) -> Tensor<3> {
+        let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+        let steps = lengths.iter().copied().max().unwrap_or(0);
+        let padded = |part: &&[u32]| {
+            let padding = std::iter::repeat_n(0, steps - part.len());
+            part.iter().map(|&token| token as i32).chain(padding).collect::<Vec<i32>>()
+        };
+        let tokens = TensorData::new(parts.iter().flat_map(padded).collect(), [parts.len(), steps]);
+        let tokens = Tensor::<2, Int>::from_data(tokens, &self.model.device());
+        let (logits, state) = self.model.forward_ragged(tokens, &lengths, self.state.clone());
         self.state = state;
-        self.end += part.len();
         logits
     }
 
@@ -163,14 +180,19 @@ impl<'a> Reading<'a> {
             let room = (context - (self.end - self.first)).min(LONGEST_READ);
             let part = &tokens[self.end..tokens.len().min(self.end + room)];
             let known = (judged - 1).saturating_sub(self.end);
-            let logits = self.read(part);
+            let logits = self.read(&[part]);
+            self.end += part.len();
             if known < part.len() {
                 let wanted = logits.narrow(1, known, part.len() - known);
-                let data = wanted.try_into_data().map_err(|error| ScoreError::Device(error.to_string()))?;
-                return data.try_into_vec_as::<f32>().map_err(|error| ScoreError::Device(error.to_string()));
+                return to_host(wanted);
             }
         }
     }
+}
+
+fn to_host(logits: Tensor<3>) -> Result<Vec<f32>, ScoreError> {
+    let data = logits.try_into_data().map_err(|error| ScoreError::Device(error.to_string()))?;
+    data.try_into_vec_as::<f32>().map_err(|error| ScoreError::Device(error.to_string()))
 }
 
 /// The score of a token by the logits in its place.

@@ -181,7 +181,12 @@ fn a_start_is_read_before_the_text_and_only_the_text_counts() {
         {
             let plan = EvaluationPlan::of_text(&file, rows, columns, carries_state).unwrap();
             assert_eq!(plan.targets(), 30);
-            let mut found = counted(&file, plan);
+            let mut found: Vec<i32> = Vec::new();
+            for index in 0..plan.batches() {
+                let batch = plan.read(&file, index).unwrap();
+                let targets = batch.targets.iter().zip(&batch.weights);
+                found.extend(targets.filter(|(_, weight)| **weight > 0.0).map(|(target, _)| target));
+            }
             found.sort_unstable();
             assert_eq!(found, (0..30).collect::<Vec<_>>(), "{start:?}, {rows} x {columns}, {carries_state}");
         }

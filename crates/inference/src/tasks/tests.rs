@@ -295,7 +295,7 @@ fn a_line_that_is_no_question_says_why() {
             r#"{"prompt": "a", "expected": "b", "stop": [""]}"#,
             "`stop` must not be empty: it would end the answer before the first token",
         ),
-        (r#"{"prompt": "a", "#, "no JSON: EOF while parsing a value (column 15)"),
+        (r#"{"prompt": "a", "#, "no JSON: EOF while parsing a value (column 16)"),
         (r#"["a"]"#, "invalid type: sequence, expected a map"),
     ] {
         assert_eq!(parse(line).unwrap_err(), problem, "{line}");
