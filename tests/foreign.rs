@@ -7,7 +7,7 @@ use kiln_models::{CharacterTokenizerConfig, Tokenizer, TokenizerConfig};
 use crate::support::Workshop;
 
 /// A folder with the model of a fixture and a tokenizer of 40 characters, of the 61 that the model knows.
-fn folder(workshop: &Workshop) -> PathBuf {
+pub(crate) fn folder(workshop: &Workshop) -> PathBuf {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/fixtures/hugging-face/llama");
     let folder = workshop.path("llama");
     std::fs::create_dir(&folder).expect("it can be made");
@@ -99,4 +99,32 @@ fn what_a_model_of_another_program_lacks_is_said() {
     std::fs::write(folder.join("config.json"), r#"{"model_type": "mamba"}"#).expect("it can be written");
     let unknown = workshop.kiln(&["inspect", "llama"]);
     assert!(unknown.stderr.contains("the architectures that can be read are gpt2, llama"), "{}", unknown.stderr);
+}
+
+#[test]
+fn what_every_published_model_is_here_can_be_trained_from_scratch() {
+    let workshop = Workshop::with_config("tiny/transformer.toml");
+    let tiny = std::fs::read_to_string(workshop.path("transformer.toml")).expect("it is there");
+    let (before, others) = tiny.split_once("[model.transformer]").expect("it has a model");
+    let (_, after) = others.split_once("[optimizer.adamw]").expect("it has an optimizer");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/fixtures/hugging-face");
+    let mut count = 0;
+    for entry in std::fs::read_dir(fixtures).expect("it is there") {
+        let folder = entry.expect("it can be read").path();
+        // It ends with an error, since there is no tokenizer.
+        let inspected = workshop.kiln(&["inspect", &folder.to_string_lossy()]).stdout;
+        let (_, options) = inspected.split_once("as a configuration it would be:\n").expect("it says so");
+        workshop.write("run.toml", format!("{before}{options}\n[optimizer.adamw]{after}"));
+        workshop.kiln(&["check", "run.toml", "--device", "cpu"]).success();
+        let name = folder.file_name().expect("it has a name").to_string_lossy().into_owned();
+        if ["gemma3", "gpt-neox", "olmo2", "smollm3"].contains(&name.as_str()) {
+            let short = ["--set", "run.steps=6", "--set", "run.sample-every=3", "--run", &name, "--device", "cpu"];
+            workshop.kiln(&[&["train", "run.toml"][..], &short[..]].concat()).success();
+            let evaluated = workshop.kiln(&["eval", &name, "--json", "--device", "cpu"]).success().stdout;
+            let evaluated: serde_json::Value = serde_json::from_str(&evaluated).expect("it is JSON");
+            assert!(evaluated["loss"].as_f64().is_some_and(|loss| loss > 1.0 && loss < 10.0), "{name}: {evaluated}");
+        }
+        count += 1;
+    }
+    assert!(count >= 23, "{count}");
 }

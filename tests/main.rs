@@ -8,6 +8,7 @@ mod choosing;
 mod command_line;
 mod comparing;
 mod converging;
+mod conversing;
 #[cfg(target_os = "linux")]
 mod dashboard;
 mod devices;

@@ -93,11 +93,17 @@ def swiglu(x):
     return gate * sigmoid(gate) * up
 
 
+def geglu_tanh(x):
+    gate, up = np.split(x, 2, axis=-1)
+    return gelu_tanh(gate) * up
+
+
 FEED_FORWARD = {
     "gelu": gelu,
     "gelu-tanh": gelu_tanh,
     "relu-squared": lambda x: relu(x) ** 2,
     "swiglu": swiglu,
+    "geglu-tanh": geglu_tanh,
 }
 
 
@@ -175,7 +181,13 @@ class Transformer:
         self.config, self.tensors = config, tensors
         self.heads = config["heads"]
         self.key_heads = config.get("key-value-heads", self.heads)
-        self.head_width = config["width"] // self.heads
+        self.head_width = config.get("head-width", config["width"] // self.heads)
+        if "rotary-scaling" in config:
+            raise SystemExit("this script has no rotary-scaling")
+
+    def layer_kind(self, index):
+        pattern = self.config.get("layer-pattern") or ["local" if "attention-window" in self.config else "global"]
+        return pattern[index % len(pattern)]
 
     def affine(self, x, name):
         return x @ self.tensors[f"{name}.weight"] + self.tensors.get(f"{name}.bias", 0.0)
@@ -187,43 +199,63 @@ class Transformer:
         unit = x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + epsilon)
         return unit * self.tensors[f"{name}.weight"] + self.tensors.get(f"{name}.bias", 0.0)
 
-    def rotate(self, x):
-        """Turns component j of each head [T, heads, D] with component j + D/2 by position base^(-2 j / D)."""
-        half = self.head_width // 2
-        frequencies = self.config["rotary-base"] ** (-2 * np.arange(half) / self.head_width)
-        angles = (np.arange(len(x))[:, None] * frequencies)[:, None, :]
-        first, second = x[..., :half], x[..., half:]
-        turned = (first * np.cos(angles) - second * np.sin(angles), second * np.cos(angles) + first * np.sin(angles))
-        return np.concatenate(turned, axis=-1)
+    def normed(self, x, name):
+        """With the norm of that name, if there is one."""
+        return self.norm(x, name, self.config["norm"]) if f"{name}.weight" in self.tensors else x
 
-    def attention(self, x, name):
+    def rotate(self, x, base):
+        """Turns component j of each head [T, heads, D] with component j + R/2 by position base^(-2 j / R)."""
+        rotated = int(self.head_width * self.config.get("rotary-fraction", 1.0))
+        half = rotated // 2
+        frequencies = base ** (-2 * np.arange(half) / rotated)
+        angles = (np.arange(len(x))[:, None] * frequencies)[:, None, :]
+        first, second, rest = x[..., :half], x[..., half:rotated], x[..., rotated:]
+        turned = (first * np.cos(angles) - second * np.sin(angles), second * np.cos(angles) + first * np.sin(angles))
+        return np.concatenate((*turned, rest), axis=-1)
+
+    def query_key_norm(self, x, name):
+        """Over each head [T, heads, D], or over all of them together."""
+        if self.config.get("query-key-norm-over", "head") == "head":
+            return self.norm(x, name, "rms")
+        return self.norm(x.reshape(len(x), -1), name, "rms").reshape(x.shape)
+
+    def attention(self, x, name, kind):
         packed = self.affine(x, f"{name}.query_key_value").reshape(len(x), -1, self.head_width)
         query, key, value = np.split(packed, (self.heads, self.heads + self.key_heads), axis=1)
         if self.config["query-key-norm"]:
-            query, key = self.norm(query, f"{name}.query_norm", "rms"), self.norm(key, f"{name}.key_norm", "rms")
-        if self.config["position"] == "rotary":
-            query, key = self.rotate(query), self.rotate(key)
+            query, key = self.query_key_norm(query, f"{name}.query_norm"), self.query_key_norm(key, f"{name}.key_norm")
+        if self.config["position"] == "rotary" and kind != "unrotated":
+            base = self.config["rotary-base"]
+            base = self.config.get("local-rotary-base", base) if kind == "local" else base
+            query, key = self.rotate(query, base), self.rotate(key, base)
         readers = self.heads // self.key_heads
         key, value = np.repeat(key, readers, axis=1), np.repeat(value, readers, axis=1)
-        scores = np.einsum("thd,shd->hts", query, key) / math.sqrt(self.head_width)
+        scores = np.einsum("thd,shd->hts", query, key) * self.config.get("attention-scale", self.head_width**-0.5)
         scores = soft_cap(scores, self.config.get("attention-soft-cap"))
-        scores = np.where(np.tri(len(x), dtype=bool), scores, -np.inf)
+        distance = np.arange(len(x))[:, None] - np.arange(len(x))
+        window = self.config["attention-window"] if kind == "local" else len(x)
+        scores = np.where((distance >= 0) & (distance < window), scores, -np.inf)
         mixed = np.einsum("hts,shd->thd", softmax(scores), value)
         return self.affine(mixed.reshape(len(x), -1), f"{name}.output")
 
     def logits(self, tokens, _state):
         """Logits [T, V] after each token; there is no state."""
-        kind, activation = self.config["norm"], FEED_FORWARD[self.config["activation"]]
+        activation = FEED_FORWARD[self.config["activation"]]
         table = self.tensors["token_embedding.weight"]
         x = table[tokens]
+        if self.config.get("scaled-embeddings"):
+            x = x * math.sqrt(self.config["width"])
         if self.config["position"] == "learned":
             x = x + self.tensors["position_embedding.weight"][: len(tokens)]
         for index in range(self.config["layers"]):
             name = f"blocks.{index}"
-            x = x + self.attention(self.norm(x, f"{name}.attention_norm", kind), f"{name}.attention")
-            inner = self.affine(self.norm(x, f"{name}.feed_forward_norm", kind), f"{name}.feed_forward.input")
-            x = x + self.affine(activation(inner), f"{name}.feed_forward.output")
-        x = self.norm(x, "final_norm", kind)
+            attended = self.attention(self.normed(x, f"{name}.attention_norm"), f"{name}.attention", self.layer_kind(index))
+            attended = self.normed(attended, f"{name}.attention_output_norm")
+            read = x if self.config.get("parallel-residual") else x + attended
+            inner = self.affine(self.normed(read, f"{name}.feed_forward_norm"), f"{name}.feed_forward.input")
+            fed = self.affine(activation(inner), f"{name}.feed_forward.output")
+            x = x + attended + self.normed(fed, f"{name}.feed_forward_output_norm")
+        x = self.normed(x, "final_norm")
         logits = x @ self.tensors.get("output.weight", table.T)
         return soft_cap(logits, self.config.get("logit-soft-cap")), None
 

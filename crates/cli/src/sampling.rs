@@ -44,6 +44,11 @@ pub(crate) struct SamplerArguments {
 
 const WITHOUT_TOP_K: &str = "leave `--top-k` out to choose among all tokens";
 
+/// A number of tokens; other programs write -1 for no limit.
+pub(crate) fn token_count(argument: &str) -> Result<usize, String> {
+    argument.parse().map_err(|_| "must be a whole number, 0 or more; a text without a limit does not end".to_owned())
+}
+
 /// A number of candidates; other programs write -1 for all of them.
 fn top_k(argument: &str) -> Result<usize, String> {
     argument.parse().map_err(|_| format!("must be a whole number, 1 or more; {WITHOUT_TOP_K}"))

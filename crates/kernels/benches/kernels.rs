@@ -40,7 +40,7 @@ fn attention(criterion: &mut Criterion) {
         let packed = numbers([rows, steps, 3 * heads * width]);
         let size = format!("{rows} x {steps}, {heads} heads of {width}");
         let heads = AttentionHeads { queries: heads, key_values: heads, width };
-        let scores = AttentionScores { scale: (width as f64).powf(-0.5), soft_cap: None };
+        let scores = AttentionScores { scale: (width as f64).powf(-0.5), soft_cap: None, window: None };
         measure(criterion, ["attention", &size], rows * steps, || {
             causal_attention(packed.clone(), heads, scores, 0.0, None)
         });

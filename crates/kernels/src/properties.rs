@@ -85,16 +85,17 @@ proptest! {
         sharing in 1..4_usize,
         width in size(40),
         soft_cap in prop::option::of(0.5..5.0),
+        window in prop::option::of(1..200_usize),
     ) {
         let heads = AttentionHeads { queries: key_values * sharing, key_values, width };
         let (columns, length) = (heads.packed_columns(), rows * steps * heads.queries * width);
-        let scores = AttentionScores { scale: 2.0 * (width as f64).powf(-0.5), soft_cap };
+        let scores = AttentionScores { scale: 2.0 * (width as f64).powf(-0.5), soft_cap, window };
         let packed = |inputs: &[Tensor<1>]| inputs[0].clone().reshape([rows, steps, columns]);
         let fused =
             |inputs: &[Tensor<1>]| crate::causal_attention(packed(inputs), heads, scores, 0.0, None).reshape([length]);
         let expected =
             |inputs: &[Tensor<1>]| reference::causal_attention(packed(inputs), heads, scores, None).reshape([length]);
-        let what = format!("attention of {rows} x {steps} over {heads:?}, cap {soft_cap:?}");
+        let what = format!("attention of {rows} x {steps} over {heads:?}, {scores:?}");
         assert_equals_reference(&what, &[rows * steps * columns], &fused, &expected);
     }
 
@@ -196,9 +197,10 @@ proptest! {
         sharing in 1..4_usize,
         width in size(40),
         soft_cap in prop::option::of(0.5..5.0),
+        window in prop::option::of(1..100_usize),
     ) {
         let (heads, capacity, starts) = (key_values * sharing, 60 + steps, &starts[..rows]);
-        let scores = AttentionScores { scale: 2.0 * (width as f64).powf(-0.5), soft_cap };
+        let scores = AttentionScores { scale: 2.0 * (width as f64).powf(-0.5), soft_cap, window };
         for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F64, 1e-10)] {
             let device = Device::flex();
             let query = tensor([rows, steps, heads * width], 0, dtype, &device);
@@ -206,7 +208,7 @@ proptest! {
             let found = crate::cached_attention(query.clone(), keys.clone(), stored.clone(), starts, scores);
             let expected = reference::cached_attention(query, keys, stored, starts, scores);
             let sizes = format!("{rows} x {steps} from {starts:?}, {heads} heads of {width}");
-            let what = format!("cached attention of {sizes}, cap {soft_cap:?}");
+            let what = format!("cached attention of {sizes}, {scores:?}");
             assert_close(&what, &values(&found), &values(&expected), tolerance);
         }
     }

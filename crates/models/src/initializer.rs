@@ -25,11 +25,6 @@ impl<'a> Initializer<'a> {
         Self { device, seed: None, stream: 0 }
     }
 
-    /// Where the parameters are.
-    pub(crate) fn device(&self) -> &Device {
-        self.device
-    }
-
     /// A parameter drawn from N(0, deviation²).
     pub(crate) fn normal<const D: usize>(&mut self, shape: [usize; D], deviation: f64) -> Param<Tensor<D>> {
         self.parameter(shape, |seed, stream, values| fill_normal(seed, stream, deviation, values))

@@ -53,6 +53,7 @@ pub use tokenizer::{
     TextEncoder, TextError, Tokenizer, TokenizerConfig, TokenizerError, TokenizerFileConfig, UNKNOWN_TOKEN, Unknown,
 };
 pub use transformer::{
-    Attention, AttentionBias, Block, FeedForward, FeedForwardActivation, KeyValueCache, LinearScaling, Llama3Scaling,
-    Norm, NormKind, PositionKind, RotaryPositions, RotaryScaling, Transformer, TransformerConfig, YarnScaling,
+    Attention, AttentionBias, AttentionLayer, Block, FeedForward, FeedForwardActivation, KeyValueCache, LinearScaling,
+    Llama3Scaling, Norm, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan, RotaryPositions, RotaryScaling,
+    Transformer, TransformerConfig, YarnScaling,
 };

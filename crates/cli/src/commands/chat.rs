@@ -16,7 +16,7 @@ use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
 use crate::report;
 use crate::runs;
-use crate::sampling::SamplerArguments;
+use crate::sampling::{SamplerArguments, token_count};
 use crate::terminal::say;
 
 const COMMANDS: &str = "\
@@ -54,7 +54,10 @@ pub(crate) struct ChatArguments {
     template: Option<PathBuf>,
 
     /// The most tokens of an answer
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 1024)]
+    #[arg(
+        short = 'n', long, value_name = "N", default_value_t = 1024, value_parser = token_count,
+        allow_negative_numbers = true
+    )]
     max_tokens: usize,
 
     #[command(flatten)]

@@ -15,6 +15,7 @@ use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
 use crate::runs;
 use crate::terminal::say;
+use crate::usage::whole;
 
 /// The longest text that is scored, bytes; `kiln eval` measures longer ones.
 const LONGEST_TEXT: u64 = 16 << 20;
@@ -41,8 +42,8 @@ pub(crate) struct ScoreArguments {
     text_file: Option<PathBuf>,
 
     /// Show the K likeliest tokens in each place, too
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    top: usize,
+    #[arg(long, value_name = "K", default_value_t = 0, value_parser = whole(0..=1 << 20))]
+    top: u64,
 
     #[command(flatten)]
     device: DeviceArguments,
@@ -109,7 +110,7 @@ pub(crate) fn score(arguments: &ScoreArguments) -> anyhow::Result<()> {
     }
     let tokens = [&saved.start[..], &saved.tokenizer.encode(&text)?].concat();
     let vocabulary = saved.tokenizer.vocabulary_size();
-    let scores = score_tokens(&saved.model, vocabulary, &tokens, saved.start.len(), arguments.top)?;
+    let scores = score_tokens(&saved.model, vocabulary, &tokens, saved.start.len(), arguments.top as usize)?;
     let report = Report::new(&saved, scores, text.len());
     let mut stdout = io::stdout().lock();
     if arguments.json {

@@ -100,10 +100,11 @@ fn few_queries<T: Real>(
             let (token, shared) = (part / key_values, part % key_values);
             let row = token / steps;
             let seen = starts[row] + token % steps + 1;
+            let hidden = scores.first_seen(seen - 1) * head_width;
             let group = Group {
                 queries: &queries[token * heads.output_columns() + shared * width..][..width],
-                keys: sizes.first(keys, row, shared, seen),
-                values: sizes.first(values, row, shared, seen),
+                keys: &sizes.first(keys, row, shared, seen)[hidden..],
+                values: &sizes.first(values, row, shared, seen)[hidden..],
                 width: head_width,
                 scale: T::from_f64(scores.scale),
                 soft_cap: scores.soft_cap.map(T::from_f64),
@@ -138,7 +139,7 @@ impl<T: Real> Group<'_, T> {
         let stride = padded(seen);
         self.set_scores(weights, stride);
         for (row, output) in weights.chunks_exact_mut(stride).zip(output.chunks_exact_mut(self.width)) {
-            cap_scores(row, seen, self.soft_cap);
+            cap_scores(row, 0, seen, self.soft_cap);
             let maximum = largest(row, seen);
             let factor = T::ONE / exponentials(row, seen, maximum);
             row.iter_mut().for_each(|weight| *weight *= factor);

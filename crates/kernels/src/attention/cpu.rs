@@ -21,7 +21,7 @@ struct Task<'a, T> {
 /// whose maximum and sum are corrected from tile to tile (Dao 2023, <https://arxiv.org/abs/2307.08691>): for each head
 ///
 /// ```text
-/// s_ij = scale q_i . k_j for j <= i, capped
+/// s_ij = scale q_i . k_j for j <= i, or i - window < j <= i, capped
 /// L_i  = ln sum_j exp(s_ij)                       y_i = sum_j dropout(exp(s_ij - L_i)) v_j
 /// ```
 ///

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::cpu::transposed;
 use super::cpu_tile::{QUERY_TILE, padded};
-use super::geometry::{AttentionHeads, AttentionOptions, AttentionSizes};
+use super::geometry::{AttentionHeads, AttentionOptions, AttentionScores, AttentionSizes};
 use crate::cpu::parallel::for_tasks;
 use crate::cpu::philox::Dropout;
 use crate::cpu::reduce::sum_of_pairs;
@@ -208,6 +208,7 @@ struct HeadView<'a, T> {
 struct GradientTile<T> {
     scale: T,
     soft_cap: Option<T>,
+    pattern: AttentionScores,
     dropout: Option<Dropout>,
     /// Which matrix of weights this is, for dropout.
     matrix: u32,
@@ -235,7 +236,8 @@ fn add_tile<T: Real>(
         #[inline(always)]
         || tile.set_products(head.output.rows(positions.clone()), output_gradient),
     );
-    for start in (0..positions.end).step_by(KEY_BLOCK) {
+    let first = tile.pattern.first_seen(positions.start) / KEY_BLOCK * KEY_BLOCK;
+    for start in (first..positions.end).step_by(KEY_BLOCK) {
         let block = start..positions.end.min(start + KEY_BLOCK);
         let (length, width) = (block.len(), padded(block.len()));
         let scores = MatrixMut::strided(&mut tile.weights, count, length, width);
@@ -250,7 +252,7 @@ fn add_tile<T: Real>(
         let gradient = Matrix::strided(&tile.gradient, count, length, width);
         multiply_add(target.values().rows(block.clone()), weights.transposed(), output_gradient, T::ONE);
         multiply_add(target.keys().rows(block.clone()), gradient.transposed(), queries, scale);
-        let product = if start == 0 { multiply } else { multiply_add };
+        let product = if start == first { multiply } else { multiply_add };
         product(target.queries(index).rows(positions.clone()), gradient, head.keys.rows(block), scale);
     }
 }
@@ -261,6 +263,7 @@ impl<T: Real> GradientTile<T> {
         Self {
             scale: T::from_f64(options.scores.scale),
             soft_cap: options.scores.soft_cap.map(T::from_f64),
+            pattern: options.scores,
             dropout: options.dropout,
             matrix: 0,
             weights: vec![T::ZERO; QUERY_TILE * width],
@@ -286,6 +289,7 @@ impl<T: Real> GradientTile<T> {
         let rows = self.weights.chunks_exact_mut(width).zip(self.gradient.chunks_exact_mut(width));
         for (index, ((weights, gradient), log_sum_exp)) in rows.zip(log_sum_exp).enumerate() {
             let visible = (position + index + 1).saturating_sub(start).min(keys);
+            let hidden = self.pattern.first_seen(position + index).saturating_sub(start).min(visible);
             let factors = &mut self.factors[..padded(visible)];
             if let Some(dropout) = &self.dropout {
                 dropout.fill([(position + index) as u32, self.matrix], start, factors);
@@ -298,8 +302,10 @@ impl<T: Real> GradientTile<T> {
                 }),
                 None => row.differentiate(|score| (score, T::ONE)),
             }
-            weights[visible..].fill(T::ZERO);
-            gradient[visible..].fill(T::ZERO);
+            for numbers in [weights, gradient] {
+                numbers[..hidden].fill(T::ZERO);
+                numbers[visible..].fill(T::ZERO);
+            }
         }
     }
 }

@@ -41,7 +41,9 @@ fn defined(packed: &[f64], sizes: &AttentionSizes, options: &AttentionOptions) -
                 let score = product * options.scores.scale;
                 options.scores.soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
             };
-            let weights: Vec<f64> = (0..=query).map(|key| score(key).exp()).collect();
+            let first = options.scores.window.map_or(0, |window| (query + 1).saturating_sub(window));
+            let weight = |key: usize| if key < first { 0.0 } else { score(key).exp() };
+            let weights: Vec<f64> = (0..=query).map(weight).collect();
             let sum: f64 = weights.iter().sum();
             log_sum_exp.push(sum.ln());
             for (key, weight) in weights.iter().enumerate() {
@@ -68,10 +70,23 @@ pub(super) fn sizes([batch, steps, queries, key_values, width]: [usize; 5]) -> A
     AttentionSizes { batch, steps, heads: AttentionHeads { queries, key_values, width } }
 }
 
-pub(super) fn variants() -> [AttentionOptions; 4] {
+pub(super) fn variants() -> [AttentionOptions; 8] {
     let dropout = Some(Dropout::new(PROBABILITY, SEED, SITE));
-    [(None, None), (Some(1.5), None), (None, dropout), (Some(1.5), dropout)]
-        .map(|(soft_cap, dropout)| AttentionOptions { scores: AttentionScores { scale: 1.7, soft_cap }, dropout })
+    let with = |soft_cap, window, dropout| AttentionOptions {
+        scores: AttentionScores { scale: 1.7, soft_cap, window },
+        dropout,
+    };
+    [
+        with(None, None, None),
+        with(Some(1.5), None, None),
+        // Shorter than a tile of queries, and longer than a block of keys.
+        with(None, Some(5), None),
+        with(Some(1.5), Some(270), None),
+        with(None, None, dropout),
+        with(Some(1.5), None, dropout),
+        with(None, Some(1), dropout),
+        with(None, Some(90), dropout),
+    ]
 }
 
 pub(super) fn largest_difference<T: Real>(found: &[T], expected: &[T]) -> f64 {
@@ -174,7 +189,7 @@ fn the_number_of_threads_changes_no_bit() {
         let sizes = sizes(shape);
         let packed = numbers::<f32>(sizes.batch * sizes.steps * sizes.heads.packed_columns(), 6);
         let weights = numbers::<f32>(sizes.batch * sizes.steps * sizes.heads.output_columns(), 7);
-        let options = variants()[3];
+        let options = variants()[5];
         let with = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             let all = || (computed(&packed, &sizes, &options), gradient(&packed, &weights, &sizes, &options));
@@ -212,7 +227,7 @@ fn cached_attention_gives_the_last_rows() {
         let capacity = steps + 5;
         let keys = cache(&packed, &sizes, heads.queries, capacity);
         let values = cache(&packed, &sizes, heads.queries + heads.key_values, capacity);
-        for options in &variants()[..2] {
+        for options in &variants()[..4] {
             let [all, _] = computed(&packed, &sizes, options);
             let last = |numbers: &[f64], columns: usize, count: usize| -> Vec<f64> {
                 let rows = numbers.chunks(steps * columns);

@@ -15,6 +15,7 @@ pub(super) const LANES: usize = 16;
 pub(super) struct Tile<T> {
     pub(super) scale: T,
     pub(super) soft_cap: Option<T>,
+    pattern: AttentionScores,
     pub(super) dropout: Option<Dropout>,
     /// Which matrix of weights this is, for dropout.
     pub(super) matrix: u32,
@@ -31,6 +32,7 @@ impl<T: Real> Tile<T> {
         Self {
             scale: T::from_f64(scores.scale),
             soft_cap: scores.soft_cap.map(T::from_f64),
+            pattern: scores,
             dropout,
             matrix: 0,
             scores: vec![T::ZERO; QUERY_TILE * width],
@@ -41,18 +43,26 @@ impl<T: Real> Tile<T> {
     }
 
     /// Scores become weights that are not normalised yet; the maxima and sums of the rows and the output of earlier
-    /// keys are brought up to date. The first query is at position `position`, the first key at `start`.
+    /// keys are brought up to date. The first query is at position `position`, the first key at `start`; `is_first`
+    /// says that there were no keys before.
     #[inline(always)]
-    fn weigh(&mut self, keys: usize, position: usize, start: usize, output: &mut MatrixMut<'_, T>) {
+    fn weigh(&mut self, keys: usize, position: usize, start: usize, is_first: bool, output: &mut MatrixMut<'_, T>) {
         let rows = output.height();
         for (index, row) in self.scores.chunks_exact_mut(padded(keys)).take(rows).enumerate() {
             let visible = (position + index + 1).saturating_sub(start).min(keys);
-            cap_scores(row, visible, self.soft_cap);
+            let hidden = self.pattern.first_seen(position + index).saturating_sub(start);
+            if hidden >= visible && is_first {
+                // All keys of the block lie before the query's window.
+                row.fill(T::ZERO);
+                (self.maxima[index], self.sums[index]) = (T::from_f64(f64::NEG_INFINITY), T::ZERO);
+                continue;
+            }
+            cap_scores(row, hidden.min(visible), visible, self.soft_cap);
             let earlier = self.maxima[index];
-            let maximum = if start == 0 { largest(row, visible) } else { largest(row, visible).larger(earlier) };
+            let maximum = if is_first { largest(row, visible) } else { largest(row, visible).larger(earlier) };
             let sum = exponentials(row, visible, maximum);
-            let before = if start == 0 { T::ZERO } else { self.sums[index] };
-            if start > 0 && earlier < maximum {
+            let before = if is_first { T::ZERO } else { self.sums[index] };
+            if !is_first && earlier < maximum {
                 let correction = (earlier - maximum).exp();
                 output.row(index).iter_mut().for_each(|number| *number *= correction);
                 self.sums[index] = before * correction + sum;
@@ -97,17 +107,19 @@ pub(super) fn attend<T: Real>(
 ) {
     let count = output.height();
     let seen = position + count;
-    for start in (0..seen).step_by(KEY_BLOCK) {
+    // Blocks begin at the same places with and without a window.
+    let first = tile.pattern.first_seen(position) / KEY_BLOCK * KEY_BLOCK;
+    for start in (first..seen).step_by(KEY_BLOCK) {
         let block = start..seen.min(start + KEY_BLOCK);
         let (length, width) = (block.len(), padded(block.len()));
         let scores = MatrixMut::strided(&mut tile.scores, count, length, width);
         multiply(scores, queries, keys.columns(block.clone()), tile.scale);
         simd(
             #[inline(always)]
-            || tile.weigh(length, position, start, &mut output),
+            || tile.weigh(length, position, start, start == first, &mut output),
         );
         let weights = Matrix::strided(&tile.scores, count, length, width);
-        let product = if start == 0 { multiply } else { multiply_add };
+        let product = if start == first { multiply } else { multiply_add };
         product(output.rows(0..count), weights, values.rows(block), T::ONE);
     }
     simd(
@@ -121,14 +133,16 @@ pub(super) fn padded(keys: usize) -> usize {
     keys.next_multiple_of(LANES)
 }
 
-/// Caps the visible scores of a row; the next ones, up to the padded length, become minus infinity.
+/// Caps the scores `hidden..visible` of a row; those before and the next ones, up to the padded length, become minus
+/// infinity.
 #[inline(always)]
-pub(super) fn cap_scores<T: Real>(row: &mut [T], visible: usize, soft_cap: Option<T>) {
+pub(super) fn cap_scores<T: Real>(row: &mut [T], hidden: usize, visible: usize, soft_cap: Option<T>) {
     let row = &mut row[..padded(visible)];
     if let Some(cap) = soft_cap {
         let inverse = T::ONE / cap;
         row.iter_mut().for_each(|score| *score = cap * (*score * inverse).tanh());
     }
+    row[..hidden].fill(T::from_f64(f64::NEG_INFINITY));
     row[visible..].fill(T::from_f64(f64::NEG_INFINITY));
 }
 

@@ -16,13 +16,34 @@ pub struct AttentionHeads {
     pub width: usize,
 }
 
-/// How a query and a key make a score.
+/// Which queries and keys make a score, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AttentionScores {
     /// What the product of query and key is multiplied by, usually D^(-1/2).
     pub scale: f64,
     /// c in c tanh(score / c), if any.
     pub soft_cap: Option<f64>,
+    /// How many keys a query sees, its own position's and those before it (Beltagy et al. 2020,
+    /// <https://arxiv.org/abs/2004.05150>); all of them if `None`.
+    pub window: Option<usize>,
+}
+
+impl AttentionScores {
+    /// # Panics
+    /// If a query sees no key.
+    pub(crate) fn check(&self) {
+        assert!(self.window != Some(0), "a window of attention holds at least one key");
+    }
+
+    /// The same without a window that hides nothing of `positions`.
+    pub(crate) fn within(self, positions: usize) -> Self {
+        Self { window: self.window.filter(|&window| window < positions), ..self }
+    }
+
+    /// The first position that a query at `position` sees.
+    pub(crate) fn first_seen(&self, position: usize) -> usize {
+        self.window.map_or(0, |window| (position + 1).saturating_sub(window))
+    }
 }
 
 impl AttentionHeads {

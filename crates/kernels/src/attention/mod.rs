@@ -122,15 +122,15 @@ pub(crate) struct AttentionKept<B: Backend> {
 /// <https://arxiv.org/abs/2307.08691>), forward and backward: memory grows with T, not with T².
 ///
 /// With a draw, each weight after the softmax is dropped with the given probability; a GPU then holds all weights at
-/// once.
+/// once, and so it does with a window that is shorter than the text.
 ///
 /// # Shapes
 /// - `packed`: `[B, T, (queries + 2 key_values) D]`
 /// - output: `[B, T, queries D]`
 ///
 /// # Panics
-/// If the columns are not those of the heads, the query heads are not a multiple of the key-value heads, the window is
-/// empty, or the probability is not in [0, 1).
+/// If the columns are not those of the heads, the query heads are not a multiple of the key-value heads, there are no
+/// positions, a query sees no key, or the probability is not in [0, 1).
 ///
 /// # Examples
 /// ```
@@ -138,7 +138,7 @@ pub(crate) struct AttentionKept<B: Backend> {
 /// use kiln_kernels::{AttentionHeads, AttentionScores, causal_attention};
 ///
 /// let heads = AttentionHeads { queries: 2, key_values: 1, width: 4 };
-/// let scores = AttentionScores { scale: 0.5, soft_cap: None };
+/// let scores = AttentionScores { scale: 0.5, soft_cap: None, window: None };
 /// let packed = Tensor::<3>::ones([1, 3, 16], &Device::flex());
 /// let output = causal_attention(packed, heads, scores, 0.0, None);
 /// assert_eq!(output.dims(), [1, 3, 8]);
@@ -157,17 +157,18 @@ pub fn causal_attention(
     assert!(steps > 0, "attention needs at least one position");
     assert_eq!(columns, heads.packed_columns(), "packed projections must have the columns of {heads:?}");
     assert!((0.0..1.0).contains(&dropout), "a probability of dropout is in [0, 1), not {dropout}");
-    let dropout = draw.filter(|_| dropout > 0.0).map(|draw| (dropout, draw));
-    if !has_fast_body(&packed) && !has_gpu_body(&packed, heads, dropout) {
+    scores.check();
+    let (scores, dropout) = (scores.within(steps), draw.filter(|_| dropout > 0.0).map(|draw| (dropout, draw)));
+    if !has_fast_body(&packed) && !has_gpu_body(&packed, heads, scores, dropout) {
         return reference::causal_attention(packed, heads, scores, dropout);
     }
     Tensor::from_dispatch(Dispatch::causal_attention(packed.into_dispatch(), heads, scores, dropout))
 }
 
 /// Attention of new queries to the keys and values in a cache, where those of the new tokens already are: query i of
-/// row r is at position `starts[r] + i` and sees the positions `0..=starts[r] + i` of its row. What a row of the cache
-/// holds after its last query (padding, old numbers, even NaN) has no influence. For inference: no gradient runs
-/// through the fast body.
+/// row r is at position `starts[r] + i` and sees the positions `0..=starts[r] + i` of its row, or as many of them, the
+/// last ones, as a window holds. What a row of the cache holds after its last query (padding, old numbers, even NaN)
+/// has no influence. For inference: no gradient runs through the fast body.
 ///
 /// # Shapes
 /// - `query`: `[B, T, queries D]`
@@ -176,7 +177,8 @@ pub fn causal_attention(
 /// - output: `[B, T, queries D]`
 ///
 /// # Panics
-/// If the shapes do not fit, there isn't one start for each row, or positions lie beyond the capacity.
+/// If the shapes do not fit, there isn't one start for each row, positions lie beyond the capacity, or a query sees no
+/// key.
 pub fn cached_attention(
     query: Tensor<3>,
     keys: Tensor<4>,
@@ -196,6 +198,8 @@ pub fn cached_attention(
     assert_eq!(starts.len(), rows, "{} starts do not fit {rows} rows", starts.len());
     let positions = starts.iter().max().map_or(0, |start| start + steps);
     assert!(positions <= capacity, "positions up to {positions} lie beyond a cache of {capacity}");
+    scores.check();
+    let scores = scores.within(positions);
     if !has_fast_body(&query) || query.device().is_autodiff() {
         return reference::cached_attention(query, keys, values, starts, scores);
     }
@@ -203,15 +207,16 @@ pub fn cached_attention(
     Tensor::from_dispatch(Dispatch::cached_attention(query, keys, values, starts, scores))
 }
 
-/// Whether a GPU body works on the tensor: not if weights are dropped, and not on heads that are too wide for the
-/// device.
+/// Whether a GPU body works on the tensor: not if weights are dropped or keys are hidden by a window, and not on heads
+/// that are too wide for the device.
 #[cfg(feature = "cube")]
-fn has_gpu_body(packed: &Tensor<3>, heads: AttentionHeads, dropout: WeightDropout) -> bool {
-    dropout.is_none() && GpuKernel::Attention.is_for(packed) && cube_room::has_room(packed, heads)
+fn has_gpu_body(packed: &Tensor<3>, heads: AttentionHeads, scores: AttentionScores, dropout: WeightDropout) -> bool {
+    let is_known = dropout.is_none() && scores.window.is_none();
+    is_known && GpuKernel::Attention.is_for(packed) && cube_room::has_room(packed, heads)
 }
 
 #[cfg(not(feature = "cube"))]
-fn has_gpu_body(_packed: &Tensor<3>, _heads: AttentionHeads, _dropout: WeightDropout) -> bool {
+fn has_gpu_body(_: &Tensor<3>, _: AttentionHeads, _: AttentionScores, _: WeightDropout) -> bool {
     false
 }
 

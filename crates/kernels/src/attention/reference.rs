@@ -25,16 +25,17 @@ pub fn causal_attention(
         columns.reshape([rows, steps, count, width]).swap_dims(1, 2)
     };
     let (query, key, value) = (part(0, queries), part(queries, key_values), part(queries + key_values, key_values));
-    let is_plain = scores == AttentionScores { scale: (width as f64).powf(-0.5), soft_cap: None } && dropped.is_none();
+    let usual = AttentionScores { scale: (width as f64).powf(-0.5), soft_cap: None, window: None };
+    let is_plain = scores == usual && dropped.is_none();
     let mixed = if is_plain && queries == key_values && !packed.device().is_autodiff() {
         // Burn's own fused operation; under autodiff it would fall back on a composition that keeps more than ours. No
         // explicit scale: Burn's is the same, and naming it would turn its fast path off.
         attention(query, key, value, None, None, AttentionModuleOptions { is_causal: steps > 1, ..Default::default() })
     } else {
         let groups = queries / key_values;
-        attend(query, key, value, scores, dropped, |scores| {
-            let mask = causal_mask(steps, groups, &scores);
-            scores + mask.unsqueeze()
+        attend(query, key, value, scores, dropped, |products| {
+            let mask = causal_mask(steps, groups, scores.window, &products);
+            products + mask.unsqueeze()
         })
     };
     mixed.swap_dims(1, 2).reshape([rows, steps, queries * width])
@@ -61,38 +62,47 @@ pub fn cached_attention(
     if starts.iter().any(|start| start + steps < length) {
         // No query sees these values, but zero times NaN is NaN.
         let last: Vec<usize> = starts.iter().map(|start| start + steps - 1).collect();
-        let unseen = later_keys(&last, [rows, 1, length], &device).reshape([rows, 1, length, 1]);
+        let unseen = hidden_keys(&last, None, [rows, 1, length], &device).reshape([rows, 1, length, 1]);
         values = values.mask_fill(unseen.expand([rows, shared, length, width]), 0.0);
     }
     let groups = heads / shared;
     let of_row = |start: usize| (0..groups).flat_map(move |_| 0..steps).map(move |step| start + step);
     let positions: Vec<usize> = starts.iter().copied().flat_map(of_row).collect();
-    let mixed = attend(query, keys, values, scores, None, |scores| {
-        let later = later_keys(&positions, [rows, groups * steps, length], &device).unsqueeze_dim::<4>(1);
+    let mixed = attend(query, keys, values, scores, None, |products| {
+        let hidden = hidden_keys(&positions, scores.window, [rows, groups * steps, length], &device);
         // Replaced rather than added to: these keys may be NaN.
-        let forbidden = forbidden(&scores);
-        scores.mask_fill(later.expand([rows, shared, groups * steps, length]), forbidden)
+        let forbidden = forbidden(&products);
+        products.mask_fill(hidden.unsqueeze_dim::<4>(1).expand([rows, shared, groups * steps, length]), forbidden)
     });
     mixed.swap_dims(1, 2).reshape([rows, steps, columns])
 }
 
-/// Whether a key is later than a query, `[B, queries, keys]`, for queries at `positions` `[B, queries]` and keys from 0
-/// on.
-pub(super) fn later_keys(positions: &[usize], shape: [usize; 3], device: &Device) -> Tensor<3, Bool> {
+/// Whether a key is later than a query or before its window, `[B, queries, keys]`, for queries at `positions` `[B,
+/// queries]` and keys from 0 on.
+pub(super) fn hidden_keys(
+    positions: &[usize],
+    window: Option<usize>,
+    shape: [usize; 3],
+    device: &Device,
+) -> Tensor<3, Bool> {
     let [rows, queries, keys] = shape;
     let positions: Vec<i32> = positions.iter().map(|position| *position as i32).collect();
     let positions = Tensor::<3, Int>::from_data(TensorData::new(positions, [rows, queries, 1]), device);
     let keys = Tensor::<1, Int>::arange(0..keys as i64, device).reshape([1, 1, keys]);
-    keys.expand(shape).greater(positions.expand(shape))
+    let later = keys.clone().expand(shape).greater(positions.clone().expand(shape));
+    match window {
+        Some(window) => later.bool_or((keys + window as i64).expand(shape).lower_equal(positions.expand(shape))),
+        None => later,
+    }
 }
 
 /// Queries `[B, queries, T, D]` with keys and values `[B, key_values, keys, D]` to `[B, queries, T, D]`. `hide` makes
-/// the scores `[B, key_values, queries / key_values T, keys]` of later keys very small.
+/// the scores `[B, key_values, queries / key_values T, keys]` of keys that a query doesn't see very small.
 fn attend(
     query: Tensor<4>,
     key: Tensor<4>,
     value: Tensor<4>,
-    AttentionScores { scale, soft_cap }: AttentionScores,
+    AttentionScores { scale, soft_cap, .. }: AttentionScores,
     dropped: WeightDropout,
     hide: impl FnOnce(Tensor<4>) -> Tensor<4>,
 ) -> Tensor<4> {
@@ -117,12 +127,16 @@ fn attend(
     (weights.matmul(value) / sums).reshape([rows, heads, steps, width])
 }
 
-/// For queries and keys at the positions `0..steps`: 0 where the key is not later than the query, a very negative
-/// number elsewhere, `[groups * steps, steps]` with the same rows for each group.
-fn causal_mask(steps: usize, groups: usize, like: &Tensor<4>) -> Tensor<2> {
+/// For queries and keys at the positions `0..steps`: 0 where the key is not later than the query and within its window,
+/// a very negative number elsewhere, `[groups * steps, steps]` with the same rows for each group.
+fn causal_mask(steps: usize, groups: usize, window: Option<usize>, like: &Tensor<4>) -> Tensor<2> {
     let device: Device = like.device();
     let later = Tensor::<2, Bool>::tril_mask([steps, steps], 0, &device);
-    let mask = Tensor::<2>::zeros([steps, steps], (&device, like.dtype())).mask_fill(later, forbidden(like));
+    let hidden = match window {
+        Some(window) => later.bool_or(Tensor::<2, Bool>::triu_mask([steps, steps], 1 - window as i64, &device)),
+        None => later,
+    };
+    let mask = Tensor::<2>::zeros([steps, steps], (&device, like.dtype())).mask_fill(hidden, forbidden(like));
     if groups == 1 { mask } else { mask.repeat_dim(0, groups) }
 }
 

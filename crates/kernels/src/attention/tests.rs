@@ -16,7 +16,15 @@ const SIZES: [[usize; 5]; 7] = [
 
 fn scores(width: usize, soft_cap: Option<f64>) -> AttentionScores {
     // Not the usual scale.
-    AttentionScores { scale: 1.7 * (width as f64).powf(-0.5), soft_cap }
+    AttentionScores { scale: 1.7 * (width as f64).powf(-0.5), soft_cap, window: None }
+}
+
+/// Soft caps and windows.
+const PATTERNS: [(Option<f64>, Option<usize>); 6] =
+    [(None, None), (Some(1.5), None), (None, Some(1)), (None, Some(7)), (Some(1.5), Some(64)), (None, Some(150))];
+
+fn pattern(width: usize, (soft_cap, window): (Option<f64>, Option<usize>)) -> AttentionScores {
+    AttentionScores { window, ..scores(width, soft_cap) }
 }
 
 #[test]
@@ -24,16 +32,15 @@ fn causal_attention_equals_its_reference() {
     for [rows, steps, queries, key_values, width] in SIZES {
         let heads = AttentionHeads { queries, key_values, width };
         let columns = heads.packed_columns();
-        for soft_cap in [None, Some(1.5)] {
+        for pattern in PATTERNS.map(|choice| pattern(width, choice)) {
             let packed = |inputs: &[Tensor<1>]| (inputs[0].clone() * 2.0).reshape([rows, steps, columns]);
             let length = rows * steps * queries * width;
-            let fused = |inputs: &[Tensor<1>]| {
-                causal_attention(packed(inputs), heads, scores(width, soft_cap), 0.0, None).reshape([length])
-            };
+            let fused =
+                |inputs: &[Tensor<1>]| causal_attention(packed(inputs), heads, pattern, 0.0, None).reshape([length]);
             let expected = |inputs: &[Tensor<1>]| {
-                reference::causal_attention(packed(inputs), heads, scores(width, soft_cap), None).reshape([length])
+                reference::causal_attention(packed(inputs), heads, pattern, None).reshape([length])
             };
-            let what = format!("attention of {rows} x {steps} over {heads:?}, cap {soft_cap:?}");
+            let what = format!("attention of {rows} x {steps} over {heads:?}, {pattern:?}");
             assert_equals_reference(&what, &[rows * steps * columns], &fused, &expected);
             assert_gradients(&what, &[rows * steps * columns], &fused);
         }
@@ -83,12 +90,12 @@ fn attention_to_a_cache_equals_its_reference_and_ignores_what_lies_behind_each_r
         for (start, steps, capacity) in lengths {
             // The first row is the longest.
             let starts: Vec<usize> = (0..rows).map(|row| start * (7 - row) / 7).collect();
-            for soft_cap in [None, Some(1.5)] {
+            for pattern in PATTERNS.map(|choice| pattern(width, choice)) {
                 for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F64, 1e-12)] {
                     let sizes = [rows, steps, queries, key_values, width];
                     let (query, caches) = cached_inputs(sizes, capacity, dtype);
                     let attend = |form: Cached, [keys, stored]: [Tensor<4>; 2]| {
-                        values(&form(query.clone(), keys, stored, &starts, scores(width, soft_cap)))
+                        values(&form(query.clone(), keys, stored, &starts, pattern))
                     };
                     let expected = attend(reference::cached_attention, caches.clone());
                     let caches = caches.map(|cache| spoiled(cache, &starts, steps));
@@ -125,11 +132,34 @@ fn each_row_attends_as_it_would_alone() {
 }
 
 #[test]
-fn exactly_the_later_keys_are_hidden() {
-    let later = reference::later_keys(&[2, 3, 0, 1], [2, 2, 5], &Device::flex());
-    let row = |last: usize| (0..5).map(|key| key > last).collect::<Vec<bool>>();
-    let expected = [row(2), row(3), row(0), row(1)].concat();
-    assert_eq!(later.to_data().iter::<bool>().collect::<Vec<bool>>(), expected);
+fn exactly_the_later_keys_and_those_before_a_window_are_hidden() {
+    let hidden = |window: Option<usize>| -> Vec<bool> {
+        let keys = reference::hidden_keys(&[2, 3, 0, 1], window, [2, 2, 5], &Device::flex());
+        keys.to_data().iter::<bool>().collect()
+    };
+    let row = |first: usize, last: usize| (0..5).map(|key| key < first || key > last).collect::<Vec<bool>>();
+    assert_eq!(hidden(None), [row(0, 2), row(0, 3), row(0, 0), row(0, 1)].concat());
+    assert_eq!(hidden(Some(2)), [row(1, 2), row(2, 3), row(0, 0), row(0, 1)].concat());
+}
+
+#[test]
+fn a_window_of_two_mixes_a_value_with_the_one_before_it() {
+    let heads = AttentionHeads { queries: 1, key_values: 1, width: 1 };
+    // Queries of zero: all keys weigh alike.
+    let packed = Tensor::<3>::from_data([[[0.0, 1.0, 2.0], [0.0, 2.0, 4.0], [0.0, 3.0, 9.0]]], &Device::flex());
+    let two = pattern(1, (None, Some(2)));
+    for form in
+        [causal_attention(packed.clone(), heads, two, 0.0, None), reference::causal_attention(packed, heads, two, None)]
+    {
+        assert_close("means of two", &values(&form), &[2.0, 3.0, 6.5], 1e-6);
+    }
+}
+
+#[test]
+#[should_panic(expected = "a window of attention holds at least one key")]
+fn a_window_without_keys_is_refused() {
+    let heads = AttentionHeads { queries: 1, key_values: 1, width: 2 };
+    causal_attention(Tensor::zeros([1, 2, 6], &Device::flex()), heads, pattern(2, (None, Some(0))), 0.0, None);
 }
 
 #[test]

@@ -75,9 +75,13 @@ fn embedding_equals_that_of_the_cpu_on_an_adapter() {
 #[test]
 #[ignore = "needs an adapter"]
 fn attention_equals_that_of_the_cpu_on_an_adapter() {
-    for [rows, steps, queries, key_values, width] in [[3, 65, 4, 2, 5], [2, 130, 3, 3, 16], [1, 70, 2, 1, 64]] {
+    let sizes = [[3, 65, 4, 2, 5], [2, 130, 3, 3, 16], [1, 70, 2, 1, 64]];
+    // A window is the composition's, unless it hides nothing.
+    for ([rows, steps, queries, key_values, width], window) in
+        sizes.into_iter().flat_map(|sizes| [None, Some(20), Some(200)].map(|window| (sizes, window)))
+    {
         let heads = AttentionHeads { queries, key_values, width };
-        let scores = AttentionScores { scale: (width as f64).powf(-0.5), soft_cap: None };
+        let scores = AttentionScores { scale: (width as f64).powf(-0.5), soft_cap: None, window };
         let columns = heads.packed_columns();
         assert_equals_cpu("attention", &[rows * steps * columns], |inputs, _| {
             let packed = inputs[0].clone().reshape([rows, steps, columns]);

@@ -13,20 +13,22 @@ pub(crate) struct RotarySizes<'a, T> {
     pub(crate) columns: usize,
     /// Heads that are rotated, from the first column on.
     pub(crate) heads: usize,
-    /// D, an even number.
+    /// D.
     pub(crate) head_width: usize,
-    /// `[context, D / 2]`.
+    /// R, the columns of a head that are rotated, its first ones: an even number.
+    pub(crate) rotated: usize,
+    /// `[context, R / 2]`.
     pub(crate) cosines: &'a [T],
-    /// `[context, D / 2]`.
+    /// `[context, R / 2]`.
     pub(crate) sines: &'a [T],
 }
 
-/// Rotates each pair (x_j, x_(j + D/2)) of the first heads of rows `[N, columns]` by the angle of its position (Su et
-/// al. 2021, <https://arxiv.org/abs/2104.09864>, with pairs half a head apart):
+/// Rotates each pair (x_j, x_(j + R/2)) of the first heads of rows `[N, columns]` by the angle of its position (Su et
+/// al. 2021, <https://arxiv.org/abs/2104.09864>, with pairs half of the rotated columns apart):
 ///
 /// ```text
-/// y_j         = x_j cos - x_(j + D/2) sin
-/// y_(j + D/2) = x_(j + D/2) cos + x_j sin
+/// y_j         = x_j cos - x_(j + R/2) sin
+/// y_(j + R/2) = x_(j + R/2) cos + x_j sin
 /// ```
 ///
 /// The other columns stay.
@@ -40,9 +42,10 @@ pub(crate) fn rotate_backward<T: Real>(gradient: &mut [T], sizes: &RotarySizes<'
 }
 
 fn rotate_by<T: Real>(rows: &mut [T], sizes: &RotarySizes<'_, T>, sign: T) {
-    let RotarySizes { steps, starts, columns, heads, head_width, cosines, sines } = *sizes;
-    let half = head_width / 2;
-    assert!(head_width.is_multiple_of(2), "pairs need an even width of a head, not {head_width}");
+    let RotarySizes { steps, starts, columns, heads, head_width, rotated, cosines, sines } = *sizes;
+    let half = rotated / 2;
+    assert!(rotated.is_multiple_of(2), "pairs need an even number of columns, not {rotated}");
+    assert!(rotated <= head_width, "{rotated} columns are in a head of {head_width}");
     assert!(heads * head_width <= columns, "{heads} heads of {head_width} are in rows of {columns}");
     let positions = starts.iter().max().map_or(0, |start| start + steps);
     assert!(cosines.len() == sines.len() && cosines.len() >= positions * half, "tables for all positions");
@@ -50,7 +53,7 @@ fn rotate_by<T: Real>(rows: &mut [T], sizes: &RotarySizes<'_, T>, sign: T) {
     if rows.is_empty() || half == 0 {
         return;
     }
-    for_rows(rows.len() / columns, heads * head_width, Rows::new(rows, columns), |range, rows| {
+    for_rows(rows.len() / columns, heads * rotated, Rows::new(rows, columns), |range, rows| {
         simd(
             #[inline(always)]
             || {
@@ -68,6 +71,7 @@ fn rotate_by<T: Real>(rows: &mut [T], sizes: &RotarySizes<'_, T>, sign: T) {
 
 #[inline(always)]
 fn rotate_head<T: Real>(head: &mut [T], (cosines, sines): (&[T], &[T]), sign: T) {
+    // What follows the second half of the rotated columns stays.
     let (first, second) = head.split_at_mut(cosines.len());
     for ((first, second), (cosine, sine)) in first.iter_mut().zip(second).zip(cosines.iter().zip(sines)) {
         let sine = sign * *sine;
@@ -82,21 +86,28 @@ mod tests {
     use super::*;
     use crate::cpu::tests::numbers;
 
-    fn tables(context: usize, head_width: usize) -> [Vec<f64>; 2] {
-        let half = head_width / 2;
+    fn tables(context: usize, rotated: usize) -> [Vec<f64>; 2] {
+        let half = rotated / 2;
         let angle =
-            |index: usize| (index / half) as f64 * 10_000f64.powf(-2.0 * (index % half) as f64 / head_width as f64);
+            |index: usize| (index / half) as f64 * 10_000f64.powf(-2.0 * (index % half) as f64 / rotated as f64);
         [f64::cos, f64::sin].map(|function| (0..context * half).map(|index| function(angle(index))).collect())
     }
 
     /// Calls `check` with rows before and after the rotation.
     fn each(check: impl Fn(&[f64], &[f64], &RotarySizes<'_, f64>)) {
-        let cases: [(&[usize], usize, usize, usize); 4] =
-            [(&[2, 0], 3, 3, 8), (&[0, 1], 65, 2, 6), (&[6, 6, 0, 31, 1, 6, 2, 3], 250, 5, 64), (&[9], 1, 1, 2)];
-        for (starts, steps, heads, head_width) in cases {
-            let [cosines, sines] = tables(31 + steps, head_width);
+        let cases: [(&[usize], usize, usize, [usize; 2]); 6] = [
+            (&[2, 0], 3, 3, [8, 8]),
+            (&[0, 1], 65, 2, [6, 6]),
+            (&[6, 6, 0, 31, 1, 6, 2, 3], 250, 5, [64, 64]),
+            (&[9], 1, 1, [2, 2]),
+            (&[4, 0], 65, 3, [8, 2]),
+            (&[1], 70, 2, [7, 6]),
+        ];
+        for (starts, steps, heads, [head_width, rotated]) in cases {
+            let [cosines, sines] = tables(31 + steps, rotated);
             let columns = (heads + 2) * head_width;
-            let sizes = RotarySizes { steps, starts, columns, heads, head_width, cosines: &cosines, sines: &sines };
+            let (cosines, sines) = (&cosines[..], &sines[..]);
+            let sizes = RotarySizes { steps, starts, columns, heads, head_width, rotated, cosines, sines };
             let before = numbers::<f64>(starts.len() * steps * columns, 1);
             let mut after = before.clone();
             rotate(&mut after, &sizes);
@@ -107,13 +118,13 @@ mod tests {
     #[test]
     fn agrees_with_its_definition() {
         each(|before, after, sizes| {
-            let half = sizes.head_width / 2;
+            let half = sizes.rotated / 2;
             for (index, after) in after.iter().enumerate() {
                 let (row, column) = (index / sizes.columns, index % sizes.columns);
                 let (head, place) = (column / sizes.head_width, column % sizes.head_width);
                 let angle = (sizes.starts[row / sizes.steps] + row % sizes.steps) * half + place % half;
                 let (cosine, sine) = (sizes.cosines[angle], sizes.sines[angle]);
-                let expected = match (head < sizes.heads, place < half) {
+                let expected = match (head < sizes.heads && place < sizes.rotated, place < half) {
                     (false, _) => before[index],
                     (true, true) => before[index] * cosine - before[index + half] * sine,
                     (true, false) => before[index] * cosine + before[index - half] * sine,
@@ -152,6 +163,7 @@ mod tests {
                     columns: 8,
                     heads: 1,
                     head_width: 8,
+                    rotated: 8,
                     cosines: &cosines,
                     sines: &sines,
                 };

@@ -33,12 +33,14 @@ fn rotate<T: Number>(
     let mut packed = contiguous(packed);
     let [_, steps, columns] = sizes(&packed);
     let [cosines, sines] = tables.map(contiguous);
+    let [_, half] = sizes(&cosines);
     let sizes = RotarySizes {
         steps,
         starts,
         columns,
         heads: heads.queries + heads.key_values,
         head_width: heads.width,
+        rotated: 2 * half,
         cosines: numbers::<T>(&cosines),
         sines: numbers(&sines),
     };

@@ -38,21 +38,23 @@ pub(crate) trait RotaryOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// Turns each pair (x_j, x_(j + D/2)) of every query and key head by the angle of its position (Su et al. 2021,
-/// <https://arxiv.org/abs/2104.09864>), whose cosine and sine are in tables:
+/// Turns each pair (x_j, x_(j + R/2)) of the first R columns of every query and key head by the angle of its position
+/// (Su et al. 2021, <https://arxiv.org/abs/2104.09864>), whose cosine and sine are in tables:
 ///
 /// ```text
-/// y_j         = x_j cos - x_(j + D/2) sin
-/// y_(j + D/2) = x_(j + D/2) cos + x_j sin
+/// y_j         = x_j cos - x_(j + R/2) sin
+/// y_(j + R/2) = x_(j + R/2) cos + x_j sin
 /// ```
+///
+/// The other columns stay; R is D in most models, and less in GPT-NeoX.
 ///
 /// # Shapes
 /// - `packed` and output: `[B, T, (queries + 2 key_values) D]`
 /// - `starts`: `[B]`; the tokens of row r are at positions `starts[r]..starts[r] + T`
-/// - `tables`: cosines and sines, `[context, D / 2]`, constants
+/// - `tables`: cosines and sines, `[context, R / 2]`, constants
 ///
 /// # Panics
-/// If the shapes do not fit, D is odd, there isn't one start for each row, or positions lie beyond the tables.
+/// If the shapes do not fit, R is above D, there isn't one start for each row, or positions lie beyond the tables.
 ///
 /// # Examples
 /// ```
@@ -76,7 +78,7 @@ pub fn rotate(packed: Tensor<3>, heads: AttentionHeads, tables: [Tensor<2>; 2], 
     let [cosines, sines] = tables;
     let ([context, half], columns_of_heads) = (cosines.dims(), heads.packed_columns());
     assert_eq!(columns, columns_of_heads, "packed projections must have the columns of {heads:?}");
-    assert_eq!(2 * half, heads.width, "rotary tables of {half} columns do not fit heads of {}", heads.width);
+    assert!(2 * half <= heads.width, "rotary tables of {half} columns do not fit heads of {}", heads.width);
     assert_eq!(sines.dims(), cosines.dims(), "cosines and sines must have the same shape");
     assert_eq!(starts.len(), rows, "{} starts do not fit {rows} rows", starts.len());
     let positions = starts.iter().max().map_or(0, |start| start + steps);

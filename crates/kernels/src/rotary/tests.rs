@@ -14,24 +14,27 @@ fn tables(context: usize, half: usize, dtype: DType) -> [Tensor<2>; 2] {
 
 #[test]
 fn rotation_equals_its_reference() {
-    let cases: [(&[usize], [usize; 4]); 5] = [
-        (&[0], [1, 1, 1, 2]),
-        (&[5, 5], [7, 3, 1, 6]),
-        (&[4, 0, 9], [33, 4, 2, 16]),
-        (&[0, 0, 0], [33, 4, 2, 16]),
-        (&[3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8], [64, 4, 4, 32]),
+    // Rotated columns of a head last.
+    let cases: [(&[usize], [usize; 5]); 7] = [
+        (&[0], [1, 1, 1, 2, 2]),
+        (&[5, 5], [7, 3, 1, 6, 6]),
+        (&[4, 0, 9], [33, 4, 2, 16, 16]),
+        (&[0, 0, 0], [33, 4, 2, 16, 16]),
+        (&[3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8], [64, 4, 4, 32, 32]),
+        (&[4, 0, 9], [33, 4, 2, 16, 4]),
+        (&[2, 2], [9, 2, 1, 7, 6]),
     ];
-    for (starts, [steps, queries, key_values, width]) in cases {
+    for (starts, [steps, queries, key_values, width, rotated]) in cases {
         let rows = starts.len();
         let heads = AttentionHeads { queries, key_values, width };
         let length = rows * steps * (queries + 2 * key_values) * width;
         let shaped = |inputs: &[Tensor<1>]| inputs[0].clone().reshape([rows, steps, length / rows / steps]);
-        let tables_for = |inputs: &[Tensor<1>]| tables(9 + steps, width / 2, inputs[0].dtype());
+        let tables_for = |inputs: &[Tensor<1>]| tables(9 + steps, rotated / 2, inputs[0].dtype());
         let fused = |inputs: &[Tensor<1>]| rotate(shaped(inputs), heads, tables_for(inputs), starts).reshape([length]);
         let expected = |inputs: &[Tensor<1>]| {
             reference::rotate(shaped(inputs), heads, tables_for(inputs), starts).reshape([length])
         };
-        let what = format!("rotation of {rows} x {steps} over {heads:?} from {starts:?}");
+        let what = format!("rotation of {rotated} columns of {rows} x {steps} over {heads:?} from {starts:?}");
         assert_equals_reference(&what, &[length], &fused, &expected);
         assert_gradients(&what, &[length], &fused);
     }

@@ -1,7 +1,9 @@
 use crate::ModelConfig;
 use crate::family::Family;
 use crate::recurrent::{GruConfig, LstmConfig, RnnConfig};
-use crate::transformer::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
+use crate::transformer::{
+    AttentionLayer, FeedForwardActivation, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan, TransformerConfig,
+};
 use kiln_settings::Violation;
 
 fn messages(violations: &[Violation]) -> Vec<String> {
@@ -96,6 +98,61 @@ fn rules_between_keys_are_checked() {
 }
 
 #[test]
+fn rules_between_layers_and_positions_are_checked() {
+    let broken = |config: TransformerConfig| messages(&ModelConfig::Transformer(config).validate());
+    let rotary = TransformerConfig { position: PositionKind::Rotary, ..TransformerConfig::default() };
+    let pattern = |kinds: &[AttentionLayer]| Some(kinds.to_vec());
+    // Half of 60 / 6 columns.
+    let odd = TransformerConfig { heads: 6, width: 60, rotary_fraction: 0.5, ..rotary.clone() };
+    assert_eq!(broken(odd), ["transformer.rotary-fraction: rotates 5 of a head's 10 columns, which are no pairs"]);
+    let little = TransformerConfig { rotary_fraction: 0.01, ..rotary.clone() };
+    assert_eq!(broken(little), ["transformer.rotary-fraction: rotates 0 of a head's 64 columns, which are no pairs"]);
+    for headless in [
+        TransformerConfig { heads: 0, ..rotary.clone() },
+        TransformerConfig { width: 0, ..rotary.clone() },
+        TransformerConfig { head_width: Some(0), ..rotary.clone() },
+    ] {
+        assert_eq!(broken(headless).len(), 1);
+    }
+    let none = TransformerConfig { layer_pattern: pattern(&[]), ..rotary.clone() };
+    assert_eq!(
+        broken(none),
+        ["transformer.layer-pattern: must name between 1 and 6 layers, as many as there are, names 0"]
+    );
+    let no_window = TransformerConfig { layer_pattern: pattern(&[AttentionLayer::Local]), ..rotary.clone() };
+    assert_eq!(
+        broken(no_window),
+        ["transformer.layer-pattern: has \"local\" layers, but `attention-window` doesn't say what they see"]
+    );
+    let all_global = TransformerConfig {
+        attention_window: Some(8),
+        local_rotary_base: Some(100.0),
+        layer_pattern: pattern(&[AttentionLayer::Global]),
+        ..rotary
+    };
+    assert_eq!(
+        broken(all_global),
+        [
+            "transformer.attention-window: is for local layers, and there is none",
+            "transformer.local-rotary-base: is for local layers, and there is none"
+        ]
+    );
+    let learned = TransformerConfig {
+        attention_window: Some(8),
+        local_rotary_base: Some(100.0),
+        layer_pattern: pattern(&[AttentionLayer::Unrotated, AttentionLayer::Local]),
+        ..TransformerConfig::default()
+    };
+    assert_eq!(
+        broken(learned),
+        [
+            "transformer.layer-pattern: has \"unrotated\" layers, but `position` is \"learned\"",
+            "transformer.local-rotary-base: is the base of a rotation, but `position` is \"learned\""
+        ]
+    );
+}
+
+#[test]
 fn published_models_have_their_published_parameter_counts() {
     let gpt2 = TransformerConfig { layers: 12, heads: 12, width: 768, bias: true, ..TransformerConfig::default() };
     assert_eq!(ModelConfig::Transformer(gpt2).parameter_count(50257, 1024), 124_439_808);
@@ -112,6 +169,44 @@ fn published_models_have_their_published_parameter_counts() {
         ..TransformerConfig::default()
     };
     assert_eq!(ModelConfig::Transformer(tiny_llama).parameter_count(32000, 2048), 1_100_048_384);
+    let pythia_70m = TransformerConfig {
+        heads: 8,
+        width: 512,
+        position: PositionKind::Rotary,
+        bias: true,
+        tied: false,
+        ..TransformerConfig::default()
+    };
+    assert_eq!(ModelConfig::Transformer(pythia_70m).parameter_count(50304, 2048), 70_426_624);
+    let gemma2 = TransformerConfig {
+        layers: 26,
+        heads: 8,
+        key_value_heads: Some(4),
+        width: 2304,
+        head_width: Some(256),
+        feed_forward: Some(9216),
+        position: PositionKind::Rotary,
+        norm: NormKind::Rms,
+        norm_placement: NormPlacement::Both,
+        activation: FeedForwardActivation::GegluTanh,
+        ..TransformerConfig::default()
+    };
+    assert_eq!(ModelConfig::Transformer(gemma2).parameter_count(256_000, 8192), 2_614_341_888);
+    let olmo2 = TransformerConfig {
+        layers: 16,
+        heads: 16,
+        width: 2048,
+        feed_forward: Some(8192),
+        position: PositionKind::Rotary,
+        norm: NormKind::Rms,
+        norm_placement: NormPlacement::After,
+        activation: FeedForwardActivation::Swiglu,
+        query_key_norm: true,
+        query_key_norm_over: QueryKeyNormSpan::AllHeads,
+        tied: false,
+        ..TransformerConfig::default()
+    };
+    assert_eq!(ModelConfig::Transformer(olmo2).parameter_count(100_352, 4096), 1_484_916_736);
     // nanoGPT counts its character model, 10.65 M, without the position embedding.
     let nanogpt = ModelConfig::Transformer(TransformerConfig::default());
     assert_eq!(nanogpt.parameter_count(65, 256) - 256 * 384, 10_646_784);

@@ -82,11 +82,16 @@ impl Unexported<'_> {
         SavedModelError::Unwritable { folder: self.saved.folder.clone(), problem: problem.to_string() }
     }
 
-    /// The tensors of the family.
-    pub(super) fn tensors(&self, foreign: &Foreign) -> Result<Mapped<TensorFile>, SavedModelError> {
+    /// The tensors of the family, and others `beside` them.
+    pub(super) fn tensors(
+        &self,
+        foreign: &Foreign,
+        beside: BTreeMap<String, TensorData>,
+    ) -> Result<Mapped<TensorFile>, SavedModelError> {
         let parameters: BTreeMap<String, TensorData> = collect_tensors(&self.saved.model)?;
         let path = &self.saved.folder;
-        tensors::tensors(foreign, parameters).map_err(|problem| StorageError::tensors(problem, path, "write").into())
+        tensors::tensors(foreign, parameters, beside)
+            .map_err(|problem| StorageError::tensors(problem, path, "write").into())
     }
 }
 

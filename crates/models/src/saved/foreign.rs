@@ -62,8 +62,7 @@ pub(super) struct Beside {
 impl Foreign {
     #[cfg(test)]
     pub(super) fn own(config: TransformerConfig, vocabulary: usize, context: usize) -> Self {
-        let names = super::hugging_face::config::Names::Gpt2;
-        Self { family: "own".to_owned(), config, vocabulary, context, names, warning: None }
+        Self::of(config, vocabulary, context, super::hugging_face::config::Names::Gpt2)
     }
 
     /// The model for its inspection.

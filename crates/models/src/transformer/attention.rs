@@ -5,8 +5,9 @@ use burn::tensor::{Tensor, assert_shape};
 use kiln_kernels::{AttentionHeads, AttentionScores, Draws, cached_attention, causal_attention, rotate};
 
 use super::cache::LayerCache;
-use super::config::{NormKind, TransformerConfig};
+use super::config::TransformerConfig;
 use super::norm::Norm;
+use super::options::{AttentionLayer, NormKind};
 use super::window::Window;
 use crate::initializer::Initializer;
 use crate::layers::Projection;
@@ -14,44 +15,54 @@ use crate::layers::Projection;
 /// Multi-head attention (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>):
 ///
 /// ```text
-/// (Q, K, V) = x W      for each head: y = softmax(Q K^T / sqrt(D) + mask) V      out = (y_1 .. y_heads) W_out
+/// (Q, K, V) = x W      for each head: y = softmax(scale Q K^T + mask) V      out = (y_1 .. y_heads) W_out
 /// ```
 ///
 /// With fewer key-value heads than heads, `heads / key-value heads` neighbouring query heads share one key-value head.
-/// Query and key norms come before the rotation, the soft cap before the mask.
+/// Query and key norms come before the rotation, the soft cap before the mask, which hides later tokens and in local
+/// layers those before the window.
 #[derive(Module, Debug)]
 pub struct Attention {
     /// `[C, (heads + 2 key-value heads) D]`: the columns of all query heads, of all key heads, of all value heads.
     pub query_key_value: Projection,
     /// `[heads D, C]`.
     pub output: Projection,
-    /// Over each query head, `[D]`.
+    /// Over each query head, `[D]`, or over all of them, `[heads D]`.
     pub query_norm: Option<Norm>,
-    /// Over each key head, `[D]`.
+    /// Over each key head, `[D]`, or over all of them, `[key-value heads D]`.
     pub key_norm: Option<Norm>,
     dropout: f64,
     #[module(skip)]
     heads: AttentionHeads,
     #[module(skip)]
     scores: AttentionScores,
+    #[module(skip)]
+    layer: AttentionLayer,
 }
 
 impl Attention {
-    pub(super) fn init(config: &TransformerConfig, initializer: &mut Initializer<'_>) -> Self {
+    /// That of the layer `layer`, counted from 0.
+    pub(super) fn init(config: &TransformerConfig, layer: usize, initializer: &mut Initializer<'_>) -> Self {
         let (width, head_width) = (config.width, config.head_width());
         let [biases, last_biases] = config.attention_biases();
-        let norm = |initializer: &mut Initializer<'_>| {
-            let norm = || Norm::init(NormKind::Rms, head_width, false, config.norm_epsilon, initializer);
-            config.query_key_norm.then(norm)
+        let norm = |index: usize, initializer: &mut Initializer<'_>| {
+            let width = config.query_key_norm_widths()?[index];
+            Some(Norm::init(NormKind::Rms, width, false, config.norm_epsilon, initializer))
         };
+        let layer = config.attention_layer(layer);
         Self {
             query_key_value: config.projection([width, config.query_key_value_columns()], biases, initializer),
             output: config.residual_projection([config.attention_width(), width], last_biases, initializer),
-            query_norm: norm(initializer),
-            key_norm: norm(initializer),
+            query_norm: norm(0, initializer),
+            key_norm: norm(1, initializer),
             dropout: config.dropout,
             heads: AttentionHeads { queries: config.heads, key_values: config.key_value_heads(), width: head_width },
-            scores: AttentionScores { scale: (head_width as f64).powf(-0.5), soft_cap: config.attention_soft_cap },
+            scores: AttentionScores {
+                scale: config.attention_scale.unwrap_or_else(|| (head_width as f64).powf(-0.5)),
+                soft_cap: config.attention_soft_cap,
+                window: config.attention_window.filter(|_| layer == AttentionLayer::Local),
+            },
+            layer,
         }
     }
 
@@ -90,15 +101,12 @@ impl Attention {
         let mut packed = self.query_key_value.forward(input).reshape([rows, steps, (queries + 2 * key_values) * width]);
         if let (Some(query_norm), Some(key_norm)) = (&self.query_norm, &self.key_norm) {
             let part = |first: usize, count: usize| packed.clone().narrow(2, first * width, count * width);
-            let normed = |norm: &Norm, first: usize, count: usize| {
-                let heads = part(first, count).reshape([rows, steps, count, width]);
-                norm.forward_heads(heads).reshape([rows, steps, count * width])
-            };
-            let (query, key) = (normed(query_norm, 0, queries), normed(key_norm, queries, key_values));
+            let query = query_norm.forward_parts(part(0, queries));
+            let key = key_norm.forward_parts(part(queries, key_values));
             packed = Tensor::cat(vec![query, key, part(queries + key_values, key_values)], 2);
         }
-        match &window.rotary {
-            Some(tables) => rotate(packed, self.heads, tables.clone(), window.starts),
+        match window.rotary_of(self.layer) {
+            Some(tables) => rotate(packed, self.heads, tables, window.starts),
             None => packed,
         }
     }

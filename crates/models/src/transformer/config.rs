@@ -1,63 +1,11 @@
-//! `[model.transformer]`: its keys, defaults, rules and sizes.
+//! `[model.transformer]`: its keys and defaults.
 
-use kiln_parameters::{PartCount, Role};
-use kiln_settings::Violation;
-use kiln_settings::rules::{positive, probability, size};
 use serde::{Deserialize, Serialize};
 
+use super::options::{
+    AttentionBias, AttentionLayer, FeedForwardActivation, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan,
+};
 use super::scaling::RotaryScaling;
-use crate::counting::TrainingCosts;
-use crate::family::Family;
-
-/// How a token knows where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PositionKind {
-    /// A trained vector for each position, added to the token's.
-    #[default]
-    Learned,
-    /// Queries and keys rotated by an angle proportional to the position (Su et al. 2021,
-    /// <https://arxiv.org/abs/2104.09864>).
-    Rotary,
-}
-
-/// How activations are brought to unit size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NormKind {
-    /// Mean 0 and variance 1 (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>).
-    #[default]
-    Layer,
-    /// Mean square 1 (Zhang and Sennrich 2019, <https://arxiv.org/abs/1910.07467>).
-    Rms,
-}
-
-/// The function inside the feed-forward part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FeedForwardActivation {
-    /// x Phi(x), exact (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>).
-    #[default]
-    Gelu,
-    /// The same with Phi approximated by a tanh, as GPT-2 has it.
-    GeluTanh,
-    /// max(x, 0)^2 (So et al. 2021, <https://arxiv.org/abs/2109.08668>).
-    ReluSquared,
-    /// silu(x G) * (x U), with a third matrix (Shazeer 2020, <https://arxiv.org/abs/2002.05202>).
-    Swiglu,
-}
-
-/// Which projections of the attention have biases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AttentionBias {
-    /// None.
-    None,
-    /// The ones that give queries, keys and values.
-    QueryKeyValue,
-    /// These and the last.
-    All,
-}
 
 /// `[model.transformer]`: a decoder transformer. The defaults are nanoGPT's for characters, 10.8 million parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,8 +24,8 @@ pub struct TransformerConfig {
     /// Width of one head (Qwen 3, Gemma). Default `width` / `heads`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head_width: Option<usize>,
-    /// Width inside the feed-forward part. Default 4 `width`; with "swiglu" 8/3 `width` rounded up to a multiple of 8,
-    /// which costs as many parameters.
+    /// Width inside the feed-forward part. Default 4 `width`; with gates ("swiglu", "geglu-tanh") 8/3 `width` rounded
+    /// up to a multiple of 8, which costs as many parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feed_forward: Option<usize>,
     /// "learned" or "rotary". Default "learned".
@@ -85,17 +33,43 @@ pub struct TransformerConfig {
     /// Slowest wavelength of the rotation is 2 pi times about this many tokens; only with `position = "rotary"`.
     /// Default 10000.
     pub rotary_base: f64,
+    /// The part of each head's columns that is rotated, its first ones (GPT-NeoX, Black et al. 2022,
+    /// <https://arxiv.org/abs/2204.06745>); only with `position = "rotary"`. Default 1.
+    pub rotary_fraction: f64,
+    /// The base of the rotation in local layers, which is not stretched there (Gemma 3,
+    /// <https://arxiv.org/abs/2503.19786>). Default: base and stretching are those of all layers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_rotary_base: Option<f64>,
     /// How the wavelengths of the rotation are stretched for a longer context; only with `position = "rotary"`.
     /// Default: not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotary_scaling: Option<RotaryScaling>,
+    /// Tokens that a token sees in local layers: itself and those before it (Beltagy et al. 2020,
+    /// <https://arxiv.org/abs/2004.05150>; Mistral 7B, <https://arxiv.org/abs/2310.06825>). Default: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention_window: Option<usize>,
+    /// The layers from the lowest on, each "global", "local" or "unrotated"; above the last the list begins anew.
+    /// Default: all "local" with `attention_window`, all "global" without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer_pattern: Option<Vec<AttentionLayer>>,
+    /// What the product of a query and a key is multiplied by. Default D^(-1/2), D being the width of a head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention_scale: Option<f64>,
     /// "layer" or "rms". Default "layer".
     pub norm: NormKind,
+    /// Whether the norms of a block stand "before" its parts, "after" them, or "both". Default "before".
+    pub norm_placement: NormPlacement,
+    /// Whether layer norms have biases. Default: as `bias` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub norm_bias: Option<bool>,
     /// Added to the variance or mean square before its root. Default 1e-5.
     pub norm_epsilon: f64,
-    /// "gelu", "gelu-tanh", "relu-squared" or "swiglu". Default "gelu".
+    /// "gelu", "gelu-tanh", "relu-squared", "swiglu" or "geglu-tanh". Default "gelu".
     pub activation: FeedForwardActivation,
-    /// Whether projections and layer norms have biases. Default false.
+    /// Whether the feed-forward part reads what the attention reads, and not what comes out of it: x +
+    /// attention(norm(x)) + feed-forward(norm'(x)) (GPT-NeoX). Default false.
+    pub parallel_residual: bool,
+    /// Whether projections and layer norms have biases, where no other key says it. Default false.
     pub bias: bool,
     /// Which projections of the attention have biases: "none", "query-key-value" (Qwen 2) or "all". Default: "all" with
     /// `bias`, "none" without.
@@ -103,9 +77,14 @@ pub struct TransformerConfig {
     pub attention_bias: Option<AttentionBias>,
     /// Whether the head multiplies with the token embedding's table instead of its own weights. Default true.
     pub tied: bool,
-    /// Whether queries and keys are normalised over each head before they meet (Dehghani et al. 2023,
+    /// Whether token embeddings are multiplied by the root of `width` where they enter the stream, not in the head
+    /// (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>, section 3.4; Gemma). Default false.
+    pub scaled_embeddings: bool,
+    /// Whether queries and keys are normalised before they meet (Dehghani et al. 2023,
     /// <https://arxiv.org/abs/2302.05442>), by an RMS norm with weights. Default false.
     pub query_key_norm: bool,
+    /// Whether that norm runs over each "head" or over "all-heads". Default "head".
+    pub query_key_norm_over: QueryKeyNormSpan,
     /// c in s -> c tanh(s / c) on attention scores (Gemma 2, <https://arxiv.org/abs/2408.00118>). Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention_soft_cap: Option<f64>,
@@ -128,14 +107,24 @@ impl Default for TransformerConfig {
             feed_forward: None,
             position: PositionKind::Learned,
             rotary_base: 10000.0,
+            rotary_fraction: 1.0,
+            local_rotary_base: None,
             rotary_scaling: None,
+            attention_window: None,
+            layer_pattern: None,
+            attention_scale: None,
             norm: NormKind::Layer,
+            norm_placement: NormPlacement::Before,
+            norm_bias: None,
             norm_epsilon: 1e-5,
             activation: FeedForwardActivation::Gelu,
+            parallel_residual: false,
             bias: false,
             attention_bias: None,
             tied: true,
+            scaled_embeddings: false,
             query_key_norm: false,
+            query_key_norm_over: QueryKeyNormSpan::Head,
             attention_soft_cap: None,
             logit_soft_cap: None,
             dropout: 0.0,
@@ -144,30 +133,6 @@ impl Default for TransformerConfig {
 }
 
 impl TransformerConfig {
-    fn check_heads(&self, violations: &mut Vec<Violation>) {
-        let (heads, width) = (self.heads, self.width);
-        if heads == 0 || width == 0 {
-            return;
-        }
-        if self.head_width.is_none() && !width.is_multiple_of(heads) {
-            let violation = Violation::new("heads", format!("must divide width ({width}), is {heads}"));
-            violations.push(violation.with_help(divisors_help(width, heads)));
-        } else if self.position == PositionKind::Rotary && !self.head_width().is_multiple_of(2) {
-            let message =
-                format!("gives heads of width {}, but rotary positions need an even width", self.head_width());
-            violations.push(
-                Violation::new("heads", message).with_help("change heads or width, or use position = \"learned\""),
-            );
-        }
-        if let Some(key_value_heads) = self.key_value_heads
-            && (key_value_heads == 0 || !heads.is_multiple_of(key_value_heads))
-        {
-            let violation =
-                Violation::new("key-value-heads", format!("must divide heads ({heads}), is {key_value_heads}"));
-            violations.push(violation.with_help(divisors_help(heads, key_value_heads)));
-        }
-    }
-
     /// Width of one head, D.
     pub fn head_width(&self) -> usize {
         self.head_width.unwrap_or(self.width / self.heads)
@@ -195,134 +160,45 @@ impl TransformerConfig {
 
     /// Width inside the feed-forward part, F.
     pub fn feed_forward_width(&self) -> usize {
-        self.feed_forward.unwrap_or(match self.activation {
-            FeedForwardActivation::Swiglu => (8 * self.width).div_ceil(3).next_multiple_of(8),
-            _ => 4 * self.width,
-        })
+        let with_gates = || (8 * self.width).div_ceil(3).next_multiple_of(8);
+        self.feed_forward.unwrap_or_else(|| if self.activation.has_gates() { with_gates() } else { 4 * self.width })
     }
 
-    /// Columns of the feed-forward part's first matrix: with SwiGLU gate and up side by side.
+    /// Columns of the feed-forward part's first matrix: gates and what they open side by side.
     pub(super) fn feed_forward_columns(&self) -> usize {
-        match self.activation {
-            FeedForwardActivation::Swiglu => 2 * self.feed_forward_width(),
-            _ => self.feed_forward_width(),
+        if self.activation.has_gates() { 2 * self.feed_forward_width() } else { self.feed_forward_width() }
+    }
+
+    /// Whether norms of the stream have biases.
+    pub(crate) fn has_norm_biases(&self) -> bool {
+        self.norm == NormKind::Layer && self.norm_bias.unwrap_or(self.bias)
+    }
+
+    /// Columns of a head that are rotated, R.
+    pub(super) fn rotated_columns(&self) -> usize {
+        (self.head_width() as f64 * self.rotary_fraction) as usize
+    }
+
+    /// What a layer's attention sees.
+    pub(crate) fn attention_layer(&self, layer: usize) -> AttentionLayer {
+        match &self.layer_pattern {
+            Some(pattern) => pattern[layer % pattern.len()],
+            None if self.attention_window.is_some() => AttentionLayer::Local,
+            None => AttentionLayer::Global,
         }
+    }
+
+    /// The widths of the norms of queries and of keys, if there are any.
+    pub(super) fn query_key_norm_widths(&self) -> Option<[usize; 2]> {
+        let heads = match self.query_key_norm_over {
+            QueryKeyNormSpan::Head => [1, 1],
+            QueryKeyNormSpan::AllHeads => [self.heads, self.key_value_heads()],
+        };
+        self.query_key_norm.then(|| heads.map(|heads| heads * self.head_width()))
     }
 
     /// Columns of the fused query, key and value product.
     pub(super) fn query_key_value_columns(&self) -> usize {
         (self.heads + 2 * self.key_value_heads()) * self.head_width()
     }
-}
-
-impl Family for TransformerConfig {
-    fn name(&self) -> &'static str {
-        "transformer"
-    }
-
-    fn validate(&self) -> Vec<Violation> {
-        let sizes = [
-            size("layers", self.layers, 1024),
-            size("heads", self.heads, 1 << 12),
-            size("width", self.width, 1 << 17),
-            self.head_width.and_then(|width| size("head-width", width, 1 << 16)),
-            self.feed_forward.and_then(|inner| size("feed-forward", inner, 1 << 20)),
-            positive("rotary-base", self.rotary_base),
-            positive("norm-epsilon", self.norm_epsilon),
-            probability("dropout", self.dropout),
-            self.attention_soft_cap.and_then(|cap| positive("attention-soft-cap", cap)),
-            self.logit_soft_cap.and_then(|cap| positive("logit-soft-cap", cap)),
-        ];
-        let mut violations: Vec<Violation> = sizes.into_iter().flatten().collect();
-        self.check_heads(&mut violations);
-        if let Some(scaling) = &self.rotary_scaling {
-            let learned = (self.position == PositionKind::Learned).then(|| {
-                Violation::new("rotary-scaling", "stretches a rotation, but `position` is \"learned\"")
-                    .with_help("write `position = \"rotary\"`")
-            });
-            violations.extend(learned);
-            violations.extend(scaling.validate().into_iter().map(|violation| violation.under("rotary-scaling")));
-        }
-        violations
-    }
-
-    fn parameters(&self, vocabulary: usize, context: usize) -> Vec<PartCount> {
-        let [layers, width, vocabulary, context] = [self.layers, self.width, vocabulary, context].map(|n| n as u64);
-        let biases = |count: u64| if self.bias { count } else { 0 };
-        let norm_bias = if self.norm == NormKind::Layer { biases(width) } else { 0 };
-        let norm = [(Role::Gain, width), (Role::Bias, norm_bias)];
-        let (columns, inner) = (self.query_key_value_columns() as u64, self.feed_forward_columns() as u64);
-        let query_key_norms = if self.query_key_norm { 2 * self.head_width() as u64 } else { 0 };
-        let heads = self.attention_width() as u64;
-        let [biases_before, biases_after] = self.attention_biases().map(u64::from);
-        let attention = [
-            (Role::HiddenMatrix, width * (columns + heads)),
-            (Role::Bias, biases_before * columns + biases_after * width),
-            (Role::Gain, query_key_norms),
-        ];
-        let feed_forward = [
-            (Role::HiddenMatrix, width * (inner + self.feed_forward_width() as u64)),
-            (Role::Bias, biases(inner + width)),
-        ];
-        let block = |name: &str, roles: &[(Role, u64)]| {
-            let roles: Vec<_> = roles.iter().map(|(role, count)| (*role, layers * count)).collect();
-            PartCount::new(format!("blocks.*.{name}"), &roles)
-        };
-        let table = |name: &str, rows: u64| PartCount::new(name, &[(Role::Embedding, rows * width)]);
-        let mut parts = vec![table("token_embedding", vocabulary)];
-        if self.position == PositionKind::Learned {
-            parts.push(table("position_embedding", context));
-        }
-        parts.push(block("attention_norm", &norm));
-        parts.push(block("attention", &attention));
-        parts.push(block("feed_forward_norm", &norm));
-        parts.push(block("feed_forward", &feed_forward));
-        parts.push(PartCount::new("final_norm", &norm));
-        if !self.tied {
-            parts.push(PartCount::new("output", &[(Role::Head, width * vocabulary)]));
-        }
-        parts
-    }
-
-    /// The projections, and for attention a query with `context` keys and `context` weights with values.
-    fn multiply_additions(&self, vocabulary: usize, context: usize) -> u64 {
-        let [layers, width, vocabulary, context] = [self.layers, self.width, vocabulary, context].map(|n| n as u64);
-        let heads = self.attention_width() as u64;
-        let attention = width * (self.query_key_value_columns() as u64 + heads) + 2 * context * heads;
-        let feed_forward = width * (self.feed_forward_columns() + self.feed_forward_width()) as u64;
-        layers * (attention + feed_forward) + width * vocabulary
-    }
-
-    fn carries_state_between_windows(&self) -> bool {
-        false
-    }
-
-    fn has_dropout(&self) -> bool {
-        self.dropout > 0.0
-    }
-
-    fn training_costs(&self, batch: usize, context: usize) -> TrainingCosts {
-        let [layers, width, heads] = [self.layers, self.width, self.heads].map(|number| number as u64);
-        let scores = 5 * heads.saturating_mul(context as u64);
-        let head_columns = self.query_key_value_columns() as u64;
-        let feed_forward = (self.feed_forward_columns() + self.feed_forward_width()) as u64;
-        TrainingCosts {
-            // Inputs before and after the norms, queries, keys, values, attention, both sides of the feed-forward
-            // part's function and the residuals (Korthikanti et al. 2022, <https://arxiv.org/abs/2205.05198>, section
-            // 4.1), and the weights of the attention.
-            held_per_token: layers.saturating_mul((34 * width).saturating_add(scores)),
-            // The same without the weights of the attention, which can be computed again.
-            kept_per_token: layers.saturating_mul(5 * width + head_columns + feed_forward),
-            typical_product: [batch.saturating_mul(context), self.width, 4 * self.width],
-            operations: 40 * layers,
-        }
-    }
-}
-
-/// The divisors of `number` on both sides of `near`, as advice.
-fn divisors_help(number: usize, near: usize) -> String {
-    let below = (1..near).rev().find(|&candidate| number.is_multiple_of(candidate));
-    let above = (near + 1..=number).find(|&candidate| number.is_multiple_of(candidate));
-    let choices: Vec<String> = below.into_iter().chain(above).map(|choice| choice.to_string()).collect();
-    format!("the nearest that do: {}", choices.join(" and "))
 }

@@ -4,14 +4,15 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use kiln_kernels::{Activation, activate, swiglu};
 
-use super::config::{FeedForwardActivation, TransformerConfig};
+use super::config::TransformerConfig;
+use super::options::FeedForwardActivation;
 use crate::initializer::Initializer;
 use crate::layers::Projection;
 
-/// y = f(x W_in) W_out, or with SwiGLU y = (silu(x G) * (x U)) W_out, where `input` holds G and U side by side.
+/// y = f(x W_in) W_out, or with gates y = (f(x G) * (x U)) W_out, where `input` holds G and U side by side.
 #[derive(Module, Debug)]
 pub struct FeedForward {
-    /// `[C, F]`, with SwiGLU `[C, 2 F]`: first the gate's columns, then the others.
+    /// `[C, F]`, with gates `[C, 2 F]`: first the gate's columns, then the others.
     pub input: Projection,
     /// `[F, C]`.
     pub output: Projection,
@@ -37,6 +38,11 @@ impl FeedForward {
             FeedForwardActivation::GeluTanh => activate(inner, Activation::GeluTanh),
             FeedForwardActivation::ReluSquared => activate(inner, Activation::ReluSquared),
             FeedForwardActivation::Swiglu => swiglu(inner),
+            FeedForwardActivation::GegluTanh => {
+                let [_, columns] = inner.dims();
+                let half = |first: usize| inner.clone().narrow(1, first, columns / 2);
+                activate(half(0), Activation::GeluTanh) * half(columns / 2)
+            }
         }
     }
 }

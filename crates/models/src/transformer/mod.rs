@@ -12,7 +12,8 @@
 //! | `key-value-heads` | = `heads` | = `heads` | fewer |
 //!
 //! Sources: Radford et al. 2019 (GPT-2); Karpathy, nanoGPT; Touvron et al. 2023, <https://arxiv.org/abs/2302.13971>
-//! (Llama). Blocks are pre-norm: x + attention(norm(x)), then x + feed-forward(norm(x)).
+//! (Llama). Blocks are pre-norm: x + attention(norm(x)), then x + feed-forward(norm(x)), unless `norm-placement` or
+//! `parallel-residual` says something else. What other published models choose is in `docs/models.md`.
 //!
 //! # Initialisation
 //!
@@ -22,9 +23,9 @@
 //! | `position_embedding.weight` (learned) | `[context, C]` | N(0, 0.02^2) |
 //! | `blocks.*.attention.query_key_value.weight` | `[C, (heads + 2 key-value heads) D]` | N(0, 0.02^2) |
 //! | `blocks.*.attention.output.weight` | `[heads D, C]` | N(0, 0.02^2 / (2 layers)): it adds to the residual stream |
-//! | `blocks.*.feed_forward.input.weight` | `[C, F]`, SwiGLU `[C, 2 F]`: gate, then up | N(0, 0.02^2) |
+//! | `blocks.*.feed_forward.input.weight` | `[C, F]`, with gates `[C, 2 F]`: gate, then up | N(0, 0.02^2) |
 //! | `blocks.*.feed_forward.output.weight` | `[F, C]` | N(0, 0.02^2 / (2 layers)) |
-//! | every norm's `weight` | `[C]`, query and key norm `[D]` | 1 |
+//! | every norm's `weight` | `[C]`, query and key norm `[D]` or `[heads D]` | 1 |
 //! | every `bias` | | 0 |
 //! | `output.weight` (untied) | `[C, V]` | N(0, 0.02^2) |
 
@@ -32,10 +33,13 @@ mod attention;
 mod block;
 mod cache;
 mod config;
+mod counts;
 mod feed_forward;
 mod model;
 mod norm;
+mod options;
 mod rotary;
+mod rules;
 mod scaling;
 #[cfg(test)]
 mod tests;
@@ -44,9 +48,12 @@ mod window;
 pub use attention::Attention;
 pub use block::Block;
 pub use cache::KeyValueCache;
-pub use config::{AttentionBias, FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
+pub use config::TransformerConfig;
 pub use feed_forward::FeedForward;
 pub use model::Transformer;
 pub use norm::Norm;
+pub use options::{
+    AttentionBias, AttentionLayer, FeedForwardActivation, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan,
+};
 pub use rotary::RotaryPositions;
 pub use scaling::{LinearScaling, Llama3Scaling, RotaryScaling, YarnScaling};

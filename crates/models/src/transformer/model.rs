@@ -6,8 +6,9 @@ use kiln_kernels::{Draws, cross_entropy, dropout};
 
 use super::block::Block;
 use super::cache::KeyValueCache;
-use super::config::{PositionKind, TransformerConfig};
+use super::config::TransformerConfig;
 use super::norm::Norm;
+use super::options::PositionKind;
 use super::rotary::RotaryPositions;
 use super::window::Window;
 use crate::initializer::Initializer;
@@ -31,6 +32,7 @@ pub struct Transformer {
     /// Its weight is `[C, V]`, or that of the token embedding; it has no bias.
     pub output: Head,
     rotary: Option<RotaryPositions>,
+    local_rotary: Option<RotaryPositions>,
     dropout: f64,
     context: usize,
     #[module(skip)]
@@ -41,19 +43,18 @@ impl TransformerConfig {
     /// The model with fresh weights, drawn at once.
     pub(crate) fn init(&self, vocabulary: usize, context: usize, initializer: &mut Initializer<'_>) -> Transformer {
         let learned = self.position == PositionKind::Learned;
+        let rotary = |base, scaling| RotaryPositions::new(context, self.rotated_columns(), base, scaling);
         Transformer {
             token_embedding: Embedding::init(vocabulary, self.width, DEVIATION, initializer),
             position_embedding: learned.then(|| Embedding::init(context, self.width, DEVIATION, initializer)),
-            blocks: (0..self.layers).map(|_| Block::init(self, initializer)).collect(),
+            blocks: (0..self.layers).map(|layer| Block::init(self, layer, initializer)).collect(),
             final_norm: self.norm(initializer),
             output: Head {
                 weight: (!self.tied).then(|| initializer.normal([self.width, vocabulary], DEVIATION)),
                 bias: None,
             },
-            rotary: (!learned).then(|| {
-                let scaling = self.rotary_scaling.as_ref();
-                RotaryPositions::new(context, self.head_width(), self.rotary_base, scaling, initializer.device())
-            }),
+            rotary: (!learned).then(|| rotary(self.rotary_base, self.rotary_scaling.as_ref())),
+            local_rotary: self.local_rotary_base.map(|base| rotary(base, None)),
             dropout: self.dropout,
             context,
             config: self.clone(),
@@ -62,7 +63,7 @@ impl TransformerConfig {
 
     /// A norm of the residual stream.
     pub(super) fn norm(&self, initializer: &mut Initializer<'_>) -> Norm {
-        Norm::init(self.norm, self.width, self.bias, self.norm_epsilon, initializer)
+        Norm::init(self.norm, self.width, self.has_norm_biases(), self.norm_epsilon, initializer)
     }
 
     /// A projection that does not end in the residual stream.
@@ -150,8 +151,10 @@ impl Transformer {
         let starts = cache.as_ref().map_or_else(|| vec![0; rows], |cache| cache.positions().to_vec());
         self.check(rows, &starts, lengths, cache.as_ref());
         let end = starts.iter().max().map_or(0, |start| start + steps);
-        let rotary = self.rotary.as_ref().map(|rotary| rotary.tables(end));
-        let window = Window { rows, steps, starts: &starts, lengths, rotary };
+        let device = self.token_embedding.weight.val().device();
+        let [rotary, local_rotary] =
+            [&self.rotary, &self.local_rotary].map(|rotary| rotary.as_ref().map(|rotary| rotary.tables(end, &device)));
+        let window = Window { rows, steps, starts: &starts, lengths, rotary, local_rotary };
         let mut stream = self.embed(tokens, &window, draws);
         // Taken out of the cache, so that each block owns its part alone and writes into it in place.
         let cache = cache.map(|cache| cache.with_room(end, self.context));
@@ -200,6 +203,9 @@ impl Transformer {
     fn embed(&self, tokens: Tensor<2, Int>, window: &Window<'_>, draws: &mut Draws) -> Tensor<2> {
         let (rows, steps) = (window.rows, window.steps);
         let mut stream = self.token_embedding.forward(tokens);
+        if self.config.scaled_embeddings {
+            stream = stream * (self.config.width as f64).sqrt();
+        }
         if let Some(table) = &self.position_embedding {
             let positions = match window.common_start() {
                 Some(start) if start + steps <= self.context => table.weight.val().narrow(0, start, steps).unsqueeze(),

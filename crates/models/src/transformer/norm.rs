@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use kiln_kernels::{layer_norm, rms_norm};
 
-use super::config::NormKind;
+use super::options::NormKind;
 use crate::initializer::Initializer;
 
 /// A norm over the last axis, of width C:
@@ -45,9 +45,10 @@ impl Norm {
         }
     }
 
-    /// Normalises the last axis of `[A, B, H, C]`.
-    pub(super) fn forward_heads(&self, input: Tensor<4>) -> Tensor<4> {
-        let shape @ [outer, inner, heads, width] = input.dims();
-        self.forward(input.reshape([outer * inner * heads, width])).reshape(shape)
+    /// Normalises each of the equal parts of width C that the last axis consists of.
+    pub(super) fn forward_parts(&self, input: Tensor<3>) -> Tensor<3> {
+        let (shape, [width]) = (input.dims(), self.weight.dims());
+        let rows = shape.iter().product::<usize>() / width;
+        self.forward(input.reshape([rows, width])).reshape(shape)
     }
 }

@@ -102,12 +102,12 @@ impl RotaryScaling {
         rules.into_iter().flatten().map(|violation| violation.under(name)).collect()
     }
 
-    /// The angle that a pair turns by with each token; `angle` is that without scaling, base^(-2 pair / D).
-    pub(super) fn angle(&self, angle: f64, pair: usize, head_width: usize, base: f64) -> f64 {
+    /// The angle that a pair turns by with each token; `angle` is that without scaling, base^(-2 pair / R).
+    pub(crate) fn angle(&self, angle: f64, pair: usize, rotated: usize, base: f64) -> f64 {
         match self {
             Self::Linear(linear) => angle / linear.factor,
             Self::Llama3(llama) => llama.angle(angle),
-            Self::Yarn(yarn) => yarn.angle(angle, pair, head_width, base),
+            Self::Yarn(yarn) => yarn.angle(angle, pair, rotated, base),
         }
     }
 
@@ -132,13 +132,13 @@ impl Llama3Scaling {
 
 impl YarnScaling {
     /// The pair that turns `turns` times within the original context, as a number between pairs.
-    fn pair_of(&self, turns: f64, head_width: usize, base: f64) -> f64 {
-        head_width as f64 * (self.original_context as f64 / (turns * TAU)).ln() / (2.0 * base.ln())
+    fn pair_of(&self, turns: f64, rotated: usize, base: f64) -> f64 {
+        rotated as f64 * (self.original_context as f64 / (turns * TAU)).ln() / (2.0 * base.ln())
     }
 
-    fn angle(&self, angle: f64, pair: usize, head_width: usize, base: f64) -> f64 {
-        let first = self.pair_of(self.fast, head_width, base).floor().max(0.0);
-        let last = self.pair_of(self.slow, head_width, base).ceil().min(head_width as f64 - 1.0);
+    fn angle(&self, angle: f64, pair: usize, rotated: usize, base: f64) -> f64 {
+        let first = self.pair_of(self.fast, rotated, base).floor().max(0.0);
+        let last = self.pair_of(self.slow, rotated, base).ceil().min(rotated as f64 - 1.0);
         // As the authors' code has it: a ramp of no width would divide by nothing.
         let width = if first == last { 0.001 } else { last - first };
         let divided = ((pair as f64 - first) / width).clamp(0.0, 1.0);

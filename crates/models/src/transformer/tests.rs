@@ -4,7 +4,8 @@ use kiln_kernels::Draws;
 
 use super::attention::Attention;
 use super::block::Block;
-use super::config::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
+use super::config::TransformerConfig;
+use super::options::{FeedForwardActivation, NormKind, PositionKind};
 use super::rotary::RotaryPositions;
 use super::window::Window;
 use crate::initializer::Initializer;
@@ -37,9 +38,9 @@ fn gpt2() -> TransformerConfig {
     }
 }
 
-fn rotary(config: &TransformerConfig, steps: usize, device: &Device) -> Option<RotaryPositions> {
+fn rotary(config: &TransformerConfig, steps: usize) -> Option<RotaryPositions> {
     let is_rotary = config.position == PositionKind::Rotary;
-    is_rotary.then(|| RotaryPositions::new(steps, config.head_width(), config.rotary_base, None, device))
+    is_rotary.then(|| RotaryPositions::new(steps, config.head_width(), config.rotary_base, None))
 }
 
 /// Output and all gradients of one part, against the fixture.
@@ -55,10 +56,10 @@ fn check_part<M: Module>(
     let part = with_reference_weights(part, names);
     let input = fixture.input::<3>("x", &device);
     let [rows, steps, width] = input.dims();
-    let tables = rotary(config, steps, &device);
+    let tables = rotary(config, steps);
     let (starts, lengths) = (vec![0; rows], vec![steps; rows]);
-    let window = |rotary| Window { rows, steps, starts: &starts, lengths: &lengths, rotary };
-    let window = window(tables.map(|tables| tables.tables(steps)));
+    let window = |rotary| Window { rows, steps, starts: &starts, lengths: &lengths, rotary, local_rotary: None };
+    let window = window(tables.as_ref().map(|tables| tables.tables(steps, &device)));
 
     let output = forward(&part, input.clone().reshape([rows * steps, width]), &window).reshape([rows, steps, width]);
 
@@ -67,23 +68,22 @@ fn check_part<M: Module>(
     fixture.check_gradient("x", &input, &gradients);
     fixture.check_parameter_gradients(&part, 1, &gradients);
 
-    let tables = rotary(config, steps, &Device::flex());
     let (starts, lengths) = (vec![0; rows], vec![steps; rows]);
-    let window = |rotary| Window { rows, steps, starts: &starts, lengths: &lengths, rotary };
-    let window = window(tables.map(|tables| tables.tables(steps)));
+    let window = |rotary| Window { rows, steps, starts: &starts, lengths: &lengths, rotary, local_rotary: None };
+    let window = window(tables.map(|tables| tables.tables(steps, &Device::flex())));
     let output = forward(&part.valid(), input.inner().reshape([rows * steps, width]), &window);
     fixture.check_output("output", &output.reshape([rows, steps, width]));
 }
 
 fn check_attention(config: &TransformerConfig, fixture_name: &str, names: &[&str]) {
-    let attention = Attention::init(config, &mut Initializer::random(1, &Device::flex().autodiff()));
+    let attention = Attention::init(config, 0, &mut Initializer::random(1, &Device::flex().autodiff()));
     check_part(attention, fixture_name, names, config, |part, input, window| {
         part.output.forward(part.forward(input, window, None, &mut Draws::none()).0)
     });
 }
 
 fn check_block(config: &TransformerConfig, fixture_name: &str, names: &[&str]) {
-    let block = Block::init(config, &mut Initializer::random(1, &Device::flex().autodiff()));
+    let block = Block::init(config, 0, &mut Initializer::random(1, &Device::flex().autodiff()));
     check_part(block, fixture_name, names, config, |part, input, window| {
         part.forward(input, window, None, &mut Draws::none()).0
     });
@@ -145,4 +145,31 @@ fn a_gpt2_block_with_exact_gelu_agrees_with_pytorch() {
 #[test]
 fn a_llama_block_agrees_with_pytorch() {
     check_block(&llama(), "llama_block", &LLAMA_BLOCK);
+}
+
+#[test]
+fn tables_grow_with_what_is_read_and_end_with_the_context() {
+    let device = Device::flex();
+    // A pair that turns by one radian for each token, and one by a tenth.
+    let rotary = RotaryPositions::new(100, 4, 100.0, None);
+    let table =
+        |end: usize| rotary.tables(end, &device).map(|table| table.into_data().iter::<f32>().collect::<Vec<_>>());
+    let [cosines, sines] = table(1);
+    assert_eq!((cosines.len(), sines.len()), (2 * 64, 2 * 64));
+    let expected = |position: f64| [position, position / 10.0];
+    for (position, found) in sines.chunks(2).enumerate() {
+        assert!(
+            found.iter().zip(expected(position as f64)).all(|(found, angle)| (found - angle.sin() as f32).abs() < 1e-6)
+        );
+    }
+    assert_eq!(table(65)[0].len(), 2 * 100);
+    assert_eq!(table(65)[0][..2 * 64], cosines);
+    // Shorter ones stay as they are.
+    assert_eq!(table(3)[0].len(), 2 * 100);
+    // Padding beyond the context.
+    let [cosines, _] = table(103);
+    assert_eq!(cosines[2 * 102..], cosines[2 * 99..2 * 100]);
+    // Those that take no gradients are not those that do.
+    assert!(rotary.tables(3, &device.clone().autodiff())[0].device().is_autodiff());
+    assert!(!rotary.tables(3, &device)[0].device().is_autodiff());
 }

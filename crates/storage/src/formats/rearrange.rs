@@ -2,8 +2,36 @@
 
 use std::ops::Range;
 
+/// Elements of a square that is moved at a time, so that both of its sides stay in the nearest cache.
+const TILE: usize = 32;
+
 /// The first two axes of `shape` exchanged, of a tensor of two axes.
-pub(super) fn transpose(values: &[u8], [rows, columns]: [usize; 2], size: usize) -> Vec<u8> {
+pub(super) fn transpose(values: &[u8], shape: [usize; 2], size: usize) -> Vec<u8> {
+    match size {
+        1 => transpose_elements::<1>(values, shape),
+        2 => transpose_elements::<2>(values, shape),
+        4 => transpose_elements::<4>(values, shape),
+        8 => transpose_elements::<8>(values, shape),
+        _ => transpose_any(values, shape, size),
+    }
+}
+
+fn transpose_elements<const SIZE: usize>(values: &[u8], [rows, columns]: [usize; 2]) -> Vec<u8> {
+    let (elements, _) = values.as_chunks::<SIZE>();
+    let mut moved = vec![[0; SIZE]; elements.len()];
+    for first_row in (0..rows).step_by(TILE) {
+        for first_column in (0..columns).step_by(TILE) {
+            for row in first_row..rows.min(first_row + TILE) {
+                for column in first_column..columns.min(first_column + TILE) {
+                    moved[column * rows + row] = elements[row * columns + column];
+                }
+            }
+        }
+    }
+    moved.into_flattened()
+}
+
+fn transpose_any(values: &[u8], [rows, columns]: [usize; 2], size: usize) -> Vec<u8> {
     let mut moved = Vec::with_capacity(values.len());
     for column in 0..columns {
         for row in 0..rows {

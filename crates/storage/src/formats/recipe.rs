@@ -45,6 +45,8 @@ pub struct Recipe {
     pub axis: usize,
     /// The type of its numbers; that of the source if `None`. Floats become other floats, rounded to the nearest.
     pub dtype: Option<DType>,
+    /// What is added to each number of that type, for weights that a file keeps less one.
+    pub increment: i32,
 }
 
 impl Recipe {
@@ -55,7 +57,7 @@ impl Recipe {
 
     /// Several parts, one behind the other along `axis`.
     pub fn joined(parts: impl Into<Vec<Part>>, axis: usize) -> Self {
-        Self { parts: parts.into(), axis, dtype: None }
+        Self { parts: parts.into(), axis, dtype: None, increment: 0 }
     }
 
     /// The same with another step for each part.
@@ -69,6 +71,13 @@ impl Recipe {
     #[must_use]
     pub fn with_type(mut self, dtype: DType) -> Self {
         self.dtype = Some(dtype);
+        self
+    }
+
+    /// The same with `increment` added to each number, which must be a float.
+    #[must_use]
+    pub fn plus(mut self, increment: i32) -> Self {
+        self.increment += increment;
         self
     }
 
@@ -98,6 +107,9 @@ impl Recipe {
                 return Err(format!("{:?} does not become {dtype:?}", made.dtype));
             }
             made.dtype = dtype;
+        }
+        if self.increment != 0 && !is_float(made.dtype) {
+            return Err(format!("{:?} has no fractions, and something is added to it", made.dtype));
         }
         Ok(made)
     }
@@ -242,6 +254,12 @@ impl<S: TensorSource> TensorSource for Mapped<S> {
         };
         let data = TensorData::try_from_bytes_vec(values, info.shape.clone(), dtype)
             .map_err(|error| wrong(error.to_string()))?;
-        data.try_cast(info.dtype).map_err(|error| wrong(error.to_string()))
+        let data = data.try_cast(info.dtype).map_err(|error| wrong(error.to_string()))?;
+        if recipe.increment == 0 {
+            return Ok(data);
+        }
+        // In double precision, whose sum rounds to the same number as one in a narrower type.
+        let sums: Vec<f64> = data.iter::<f64>().map(|number| number + f64::from(recipe.increment)).collect();
+        TensorData::new(sums, info.shape.clone()).try_cast(info.dtype).map_err(|error| wrong(error.to_string()))
     }
 }

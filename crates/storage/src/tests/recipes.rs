@@ -51,6 +51,17 @@ fn every_float_becomes_every_other_rounded_to_the_nearest() {
 }
 
 #[test]
+fn what_is_added_is_added_after_the_conversion() {
+    // 0.15625 + 1 needs more digits than bf16 has; 0.1 in single precision plus 1 is rounded once.
+    let sums = made(Recipe::of("brain").with_type(DType::F32).plus(1)).try_to_vec::<f32>().unwrap();
+    assert_eq!(sums, [2.0, -1.5, 1.15625]);
+    let sums = made(Recipe::of("double").with_type(DType::F32).plus(1)).try_to_vec::<f32>().unwrap();
+    assert_eq!(sums, [0.1_f32 + 1.0, 2.0]);
+    assert_eq!(made(Recipe::of("half").plus(3).plus(-3)), source().tensors["half"]);
+    assert!(refused(Recipe::of("count").plus(1)).contains("I64 has no fractions"));
+}
+
+#[test]
 fn a_packed_tensor_is_cut_and_transposed_and_joined_again() {
     let third = |index: usize| Step::Slice { axis: 0, range: 2 * index..2 * index + 2 };
     let middle = made(Recipe::of("packed").then(&third(1)).then(&Step::Transpose));

@@ -36,7 +36,7 @@ pub(super) struct AttentionArguments {
     lengths: Vec<u64>,
 
     /// The greatest length at which to measure the reference too; it needs some 100 T² bytes
-    #[arg(long, value_name = "T", default_value_t = 4096)]
+    #[arg(long, value_name = "T", default_value_t = 4096, value_parser = whole(0..=u64::MAX))]
     longest_reference: u64,
 
     /// Print the memory of one point, measured in this process: the child of the measurement.

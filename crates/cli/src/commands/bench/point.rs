@@ -70,7 +70,7 @@ impl Point {
 
     fn work_on(self, packed: Tensor<3>) -> Work<'static> {
         let heads = AttentionHeads { queries: HEADS, key_values: HEADS, width: WIDTH };
-        let scores = AttentionScores { scale: (WIDTH as f64).powf(-0.5), soft_cap: None };
+        let scores = AttentionScores { scale: (WIDTH as f64).powf(-0.5), soft_cap: None, window: None };
         let packed = packed.require_grad();
         Box::new(move || -> Kept {
             let output = match self.side {

@@ -346,6 +346,7 @@ mod tests {
                     let text = text(bytes);
                     let mut plan = Plan { size: *size, ..Plan::new(&text, minutes, family, false) };
                     let (vocabulary, bytes_per_token) = match plan.tokens {
+                        Tokens::BytePairs(entries) if entries <= 512 => (entries, 2),
                         Tokens::BytePairs(entries) => (entries, 3),
                         Tokens::Characters | Tokens::Bytes => (100, 1),
                     };

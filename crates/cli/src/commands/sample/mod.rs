@@ -18,7 +18,7 @@ use crate::exit::UsageError;
 use crate::piped::{self, is_piped};
 use crate::report;
 use crate::runs;
-use crate::sampling::SamplerArguments;
+use crate::sampling::{SamplerArguments, token_count};
 use crate::terminal::say;
 use crate::usage::at_least_one;
 use few_shot::{FewShotArguments, prompted};
@@ -72,7 +72,7 @@ pub(crate) struct SampleArguments {
 
     /// The most tokens to write after the prompt
     #[arg(
-        short = 'n', long, value_name = "N", default_value_t = 500, value_parser = count, allow_negative_numbers = true
+        short = 'n', long, value_name = "N", default_value_t = 500, value_parser = token_count, allow_negative_numbers = true
     )]
     max_tokens: usize,
 
@@ -93,11 +93,6 @@ pub(crate) struct SampleArguments {
     /// Report the device, the model and the speed on stderr (a terminal gets the speed in any case)
     #[arg(short, long)]
     verbose: bool,
-}
-
-/// A number of tokens; other programs write -1 for no limit.
-fn count(argument: &str) -> Result<usize, String> {
-    argument.parse().map_err(|_| "must be a whole number, 0 or more; a text without a limit does not end".to_owned())
 }
 
 /// What `--json` prints.

@@ -41,7 +41,7 @@ fn mixed_attention_is_near_that_in_double_precision_on_an_adapter() {
         let heads = AttentionHeads { queries, key_values, width };
         let columns = heads.packed_columns();
         for soft_cap in [None, Some(1.5)] {
-            let scores = AttentionScores { scale: 1.7 * (width as f64).powf(-0.5), soft_cap };
+            let scores = AttentionScores { scale: 1.7 * (width as f64).powf(-0.5), soft_cap, window: None };
             let shape = [rows, steps, queries * width];
             let attend = |inputs: &[Tensor<1>]| {
                 let packed = inputs[0].clone().reshape([rows, steps, columns]);

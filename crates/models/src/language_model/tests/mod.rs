@@ -5,7 +5,9 @@ use kiln_kernels::Draws;
 
 use crate::recurrent::{Activation, GruConfig, LstmConfig, RnnConfig};
 use crate::reference::with_fixed_weights;
-use crate::transformer::{FeedForwardActivation, NormKind, PositionKind, TransformerConfig};
+use crate::transformer::{
+    AttentionLayer, FeedForwardActivation, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan, TransformerConfig,
+};
 use crate::{LanguageModel, ModelConfig, State};
 
 mod documents;
@@ -49,6 +51,31 @@ fn configurations() -> Vec<(&'static str, ModelConfig)> {
     };
     let normed = TransformerConfig { query_key_norm: true, logit_soft_cap: Some(2.0), ..gpt2.clone() };
     let rotary = TransformerConfig { position: PositionKind::Rotary, ..nanogpt.clone() };
+    let neox = TransformerConfig { rotary_fraction: 0.5, parallel_residual: true, tied: false, ..rotary.clone() };
+    let gemma = TransformerConfig {
+        layers: 3,
+        activation: FeedForwardActivation::GegluTanh,
+        norm_placement: NormPlacement::Both,
+        attention_window: Some(3),
+        layer_pattern: Some(vec![AttentionLayer::Local, AttentionLayer::Global]),
+        local_rotary_base: Some(100.0),
+        attention_scale: Some(0.7),
+        scaled_embeddings: true,
+        query_key_norm: true,
+        attention_soft_cap: Some(5.0),
+        tied: true,
+        ..llama.clone()
+    };
+    let olmo = TransformerConfig {
+        norm_placement: NormPlacement::After,
+        norm_bias: Some(true),
+        norm: NormKind::Layer,
+        query_key_norm: true,
+        query_key_norm_over: QueryKeyNormSpan::AllHeads,
+        layer_pattern: Some(vec![AttentionLayer::Unrotated, AttentionLayer::Global]),
+        ..llama.clone()
+    };
+    let local = TransformerConfig { attention_window: Some(4), ..gpt2.clone() };
     vec![
         ("rnn", ModelConfig::Rnn(RnnConfig { embedding: Some(8), ..rnn.clone() })),
         ("rnn with relu", ModelConfig::Rnn(RnnConfig { activation: Activation::Relu, layers: 1, ..rnn })),
@@ -65,6 +92,10 @@ fn configurations() -> Vec<(&'static str, ModelConfig)> {
         ("llama with norms, caps and squared relu", ModelConfig::Transformer(capped)),
         ("gpt-2 with query-key norm", ModelConfig::Transformer(normed)),
         ("gpt-2 with rotary positions", ModelConfig::Transformer(rotary)),
+        ("gpt-neox", ModelConfig::Transformer(neox)),
+        ("gemma", ModelConfig::Transformer(gemma)),
+        ("olmo 2 with unrotated layers and layer norms", ModelConfig::Transformer(olmo)),
+        ("gpt-2 with a window", ModelConfig::Transformer(local)),
     ]
 }
 

@@ -104,6 +104,8 @@ impl Architecture {
             vec![(key("type"), GgufValue::Text(kind.to_owned())), (key("factor"), GgufValue::F32(factor as f32))];
         match kind {
             "linear" => {}
+            // A table of divisors stands for it.
+            "llama3" => values.clear(),
             "yarn" => {
                 let original = scaling.get("original_max_position_embeddings").and_then(Value::as_u64).unwrap_or(1);
                 values.push((key("original_context_length"), GgufValue::U32(original.try_into().unwrap_or(u32::MAX))));

@@ -6,6 +6,7 @@
 mod config;
 mod error;
 mod names;
+mod rotary;
 mod tokenizer;
 mod tokenizer_values;
 mod written;
@@ -18,7 +19,7 @@ use burn::tensor::Device;
 use kiln_settings::files::Links;
 use kiln_storage::formats::gguf::{GgufReader, GgufValue};
 use kiln_storage::formats::{Recipe, TensorSource};
-use kiln_storage::open_gguf;
+use kiln_storage::{StorageError, open_gguf};
 
 use self::config::{Architecture, Sizes};
 pub use self::error::GgufModelError;
@@ -27,9 +28,7 @@ use super::error::SavedModelError;
 use super::foreign::{Beside, ChatTemplate, Foreign, ForeignModel, Weights};
 use super::hugging_face::{HuggingFaceError, names as hugging_face_names};
 use super::open::SavedModel;
-
-/// The table of angles that some files have beside the parameters.
-const ROTARY_FACTORS: &str = "rope_freqs.weight";
+use crate::transformer::RotaryScaling;
 
 /// The template of conversations.
 const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
@@ -44,8 +43,8 @@ pub(super) fn is_gguf(path: &Path) -> bool {
 /// # Errors
 /// As those of opening it, but for its tokenizer and for numbers that are not finite.
 pub(super) fn inspect_gguf(path: &Path) -> Result<ForeignModel, SavedModelError> {
-    let file = open_gguf(path, Links::Followed)?;
-    let (foreign, architecture) = described(path, &file)?;
+    let mut file = open_gguf(path, Links::Followed)?;
+    let (foreign, architecture) = described(path, &mut file)?;
     let mut types = BTreeMap::new();
     for name in file.names() {
         if let (Some(info), Some(kind)) = (file.info(&name), file.kind(&name)) {
@@ -69,8 +68,8 @@ pub(super) fn inspect_gguf(path: &Path) -> Result<ForeignModel, SavedModelError>
 /// # Errors
 /// See [`GgufModelError`]; nothing is ever loaded in part.
 pub(super) fn open(path: &Path, device: &Device) -> Result<SavedModel, SavedModelError> {
-    let file = open_gguf(path, Links::Followed)?;
-    let (foreign, architecture) = described(path, &file)?;
+    let mut file = open_gguf(path, Links::Followed)?;
+    let (foreign, architecture) = described(path, &mut file)?;
     let tokenizer = tokenizer::tokenizer(file.values()).map_err(|problem| wrong(path, problem))?;
     foreign.check_tokenizer(&tokenizer).map_err(|problem| wrong(path, GgufModelError::Model(problem)))?;
     let (end, template) = (tokenizer::end_tokens(file.values()), chat_template(file.values()));
@@ -91,17 +90,26 @@ fn wrong(path: &Path, problem: GgufModelError) -> SavedModelError {
     SavedModelError::Gguf { path: path.to_path_buf(), problem }
 }
 
-fn described(path: &Path, file: &GgufReader<File>) -> Result<(Foreign, Architecture), SavedModelError> {
+fn described(path: &Path, file: &mut GgufReader<File>) -> Result<(Foreign, Architecture), SavedModelError> {
     let wrong = |problem| wrong(path, problem);
     let sizes = Sizes::new(file.values()).map_err(wrong)?;
     let rows = file.info("token_embd.weight").and_then(|info| info.shape.first().copied());
     let rows = rows.ok_or_else(|| wrong(GgufModelError::MissingKey("token_embd.weight".to_owned())))?;
-    if file.info(ROTARY_FACTORS).is_some() {
-        return Err(wrong(GgufModelError::UnknownKey(ROTARY_FACTORS.to_owned())));
-    }
     let config = sizes.config(rows, |name| file.info(name).is_some()).map_err(wrong)?;
-    let foreign = Foreign::new(&config).map_err(|problem| wrong(GgufModelError::Model(problem)))?;
-    Ok((foreign, sizes.architecture))
+    let mut foreign = Foreign::new(&config).map_err(|problem| wrong(GgufModelError::Model(problem)))?;
+    let architecture = sizes.architecture;
+    if file.info(rotary::DIVISORS).is_some() {
+        let data = file.read(rotary::DIVISORS).map_err(|problem| StorageError::tensors(problem, path, "read"))?;
+        let divisors: Vec<f32> = data.iter::<f32>().collect();
+        let scaling = rotary::scaling(&divisors, &foreign.config, foreign.context);
+        let unknown = || GgufModelError::Value {
+            key: rotary::DIVISORS.to_owned(),
+            problem: "stretches the rotation by another rule than Llama 3's, which is not read".to_owned(),
+        };
+        let scaling = scaling.ok_or_else(|| wrong(unknown()))?;
+        foreign.config.rotary_scaling = Some(RotaryScaling::Llama3(scaling));
+    }
+    Ok((foreign, architecture))
 }
 
 /// The tensors of the file, and what each parameter is made of.
@@ -111,7 +119,8 @@ fn weights(
     foreign: &Foreign,
     architecture: Architecture,
 ) -> Result<Weights<GgufReader<File>>, SavedModelError> {
-    let names: Vec<String> = file.names().iter().map(|name| architecture.their_name(name)).collect();
+    let names = file.names().into_iter().filter(|name| name != rotary::DIVISORS);
+    let names: Vec<String> = names.map(|name| architecture.their_name(&name)).collect();
     let (recipes, left_over) = hugging_face_names::recipes(foreign, &names);
     if let Some(theirs) = left_over {
         let problem = HuggingFaceError::UnknownTensor(architecture.own_name(&theirs));

@@ -87,7 +87,12 @@ fn entries(values: &Values) -> Result<Vec<Entry>, GgufModelError> {
         score: scores.and_then(|scores| scores.get(place)).copied().unwrap_or_default(),
         kind: kinds.and_then(|kinds| kinds.get(place)).map_or(EntryKind::Normal, |kind| kind_of(*kind)),
     };
-    Ok(texts.iter().enumerate().map(entry).collect())
+    let mut entries: Vec<Entry> = texts.iter().enumerate().map(entry).collect();
+    // They fill the model's table up, and are never written.
+    while entries.last().is_some_and(|entry| entry.kind == EntryKind::Unused) {
+        entries.pop();
+    }
+    Ok(entries)
 }
 
 /// The number of a kind.

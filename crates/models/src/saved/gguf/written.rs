@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use burn::tensor::TensorData;
 use kiln_storage::StorageError;
 use kiln_storage::formats::gguf::{GgufTensor, GgufType, GgufValue, write_gguf};
 use kiln_storage::formats::{Mapped, Recipe, TensorSource};
@@ -12,10 +13,10 @@ use serde_json::Value;
 
 use super::super::error::SavedModelError;
 use super::super::export::{Unexported, Written};
-use super::CHAT_TEMPLATE;
 use super::config::Architecture;
 use super::error::GgufModelError;
 use super::tokenizer_values::tokenizer_values;
+use super::{CHAT_TEMPLATE, rotary};
 
 /// Writes the file; what is begun and fails leaves nothing under its name.
 pub(in crate::saved) fn write(model: &Unexported<'_>, kind: GgufType, path: &Path) -> Result<Written, SavedModelError> {
@@ -38,7 +39,12 @@ pub(in crate::saved) fn write(model: &Unexported<'_>, kind: GgufType, path: &Pat
     if let Some(template) = &model.saved.chat_template {
         values.insert(CHAT_TEMPLATE.to_owned(), text(&template.source));
     }
-    let theirs = model.tensors(&foreign)?;
+    let mut beside = BTreeMap::new();
+    if let Some(divisors) = rotary::divisors(&foreign.config) {
+        let shape = [divisors.len()];
+        beside.insert(rotary::DIVISORS.to_owned(), TensorData::new(divisors, shape));
+    }
+    let theirs = model.tensors(&foreign, beside)?;
     let failed = |problem| SavedModelError::from(StorageError::tensors(problem, path, "write"));
     let heads = [foreign.config.heads, foreign.config.key_value_heads()];
     let recipe = |name: String| {

@@ -1,22 +1,24 @@
 //! `config.json`, as the options of the one transformer.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::error::HuggingFaceError;
-use super::keys::{Keys, wrong};
+use super::families;
+use super::keys::Keys;
 use crate::family::Family;
-use crate::transformer::{
-    AttentionBias, FeedForwardActivation, LinearScaling, Llama3Scaling, NormKind, PositionKind, RotaryScaling,
-    TransformerConfig, YarnScaling,
-};
+use crate::transformer::TransformerConfig;
 
 /// How the tensors of an architecture are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::saved) enum Names {
     /// Radford et al. 2019.
     Gpt2,
+    /// Black et al. 2022.
+    GptNeox,
     /// Touvron et al. 2023 and what was named after it.
     Llama,
+    /// The same, with queries, keys and values in one matrix, and with gates and what they open in another.
+    Phi3,
 }
 
 /// What a `config.json` describes.
@@ -30,25 +32,36 @@ pub(in crate::saved) struct Foreign {
     /// The longest window.
     pub(in crate::saved) context: usize,
     pub(in crate::saved) names: Names,
+    /// Whether the weights of norms are kept less one.
+    pub(in crate::saved) has_norms_less_one: bool,
+    /// How the names of tensors begin that belong to parts which are not read.
+    pub(in crate::saved) other_parts: &'static [&'static str],
     /// What the user should know.
     pub(in crate::saved) warning: Option<String>,
 }
 
-const KNOWN: &str = "gpt2, llama, mistral, qwen2 and qwen3";
+const KNOWN: &str = "gpt2, llama, mistral, qwen2, qwen3, gpt_neox, gemma, gemma2, gemma3, gemma3_text, olmo2, smollm3, \
+                     phi3 and stablelm";
 
 /// Keys that change nothing when a model is used here: where it comes from, how it was trained, how it is run
 /// elsewhere, and its special tokens, which are the tokenizer's.
-const WITHOUT_EFFECT: [&str; 32] = [
+pub(super) const WITHOUT_EFFECT: [&str; 38] = [
     "architectures",
     "attention_dropout",
+    "attention_probs_dropout_prob",
     "attn_pdrop",
     "auto_map",
     "bos_token_id",
+    "cache_implementation",
+    "classifier_dropout",
     "dtype",
     "embd_pdrop",
     "eos_token_id",
     "gradient_checkpointing",
+    "hidden_dropout",
+    "hidden_dropout_prob",
     "initializer_range",
+    "is_decoder",
     "is_llama_config",
     "model_type",
     "n_ctx",
@@ -82,13 +95,8 @@ impl Foreign {
         let table = config.as_object().ok_or_else(|| HuggingFaceError::Config("is no table".to_owned()))?;
         let keys = Keys::new(table);
         let kind = keys.text("model_type")?.ok_or_else(|| HuggingFaceError::MissingKey("model_type".to_owned()))?;
-        let mut foreign = match kind.as_str() {
-            "gpt2" => gpt2(&keys)?,
-            "llama" => llama(&keys, |_| {})?,
-            "mistral" => mistral(&keys)?,
-            "qwen2" => qwen(&keys, |config| config.attention_bias = Some(AttentionBias::QueryKeyValue))?,
-            "qwen3" => qwen(&keys, |config| config.query_key_norm = true)?,
-            _ => return Err(HuggingFaceError::UnknownArchitecture { found: kind, known: KNOWN.to_owned() }),
+        let Some(mut foreign) = families::read(&kind, &keys)? else {
+            return Err(HuggingFaceError::UnknownArchitecture { found: kind, known: KNOWN.to_owned() });
         };
         keys.finish(&WITHOUT_EFFECT)?;
         foreign.family = kind;
@@ -99,122 +107,4 @@ impl Foreign {
             }
         }
     }
-}
-
-fn gpt2(keys: &Keys<'_>) -> Result<Foreign, HuggingFaceError> {
-    keys.only("scale_attn_weights", &json!(true))?;
-    keys.only("scale_attn_by_inverse_layer_idx", &json!(false))?;
-    keys.only("add_cross_attention", &json!(false))?;
-    let activation = match keys.text("activation_function")?.as_deref() {
-        None | Some("gelu_new" | "gelu_pytorch_tanh") => FeedForwardActivation::GeluTanh,
-        Some("gelu") => FeedForwardActivation::Gelu,
-        Some("relu2") => FeedForwardActivation::ReluSquared,
-        Some(other) => return Err(wrong("activation_function", &json!(other), "which is not supported")),
-    };
-    let config = TransformerConfig {
-        layers: keys.size("n_layer")?,
-        heads: keys.size("n_head")?,
-        width: keys.size("n_embd")?,
-        feed_forward: keys.whole("n_inner")?,
-        activation,
-        norm_epsilon: keys.number("layer_norm_epsilon")?.unwrap_or(1e-5),
-        bias: true,
-        tied: keys.flag("tie_word_embeddings", true)?,
-        ..TransformerConfig::default()
-    };
-    let (vocabulary, context) = (keys.size("vocab_size")?, keys.size("n_positions")?);
-    Ok(Foreign { family: String::new(), config, vocabulary, context, names: Names::Gpt2, warning: None })
-}
-
-/// What Llama and its descendants share; `change` makes the descendant.
-fn llama(keys: &Keys<'_>, change: impl FnOnce(&mut TransformerConfig)) -> Result<Foreign, HuggingFaceError> {
-    keys.only("hidden_act", &json!("silu"))?;
-    keys.only("rope_interleaved", &json!(false))?;
-    keys.only("mlp_bias", &json!(false))?;
-    let context = keys.whole("max_position_embeddings")?.unwrap_or(2048);
-    let (rotary_base, rotary_scaling) = rotation(keys, context)?;
-    let mut config = TransformerConfig {
-        layers: keys.size("num_hidden_layers")?,
-        heads: keys.size("num_attention_heads")?,
-        key_value_heads: keys.whole("num_key_value_heads")?,
-        width: keys.size("hidden_size")?,
-        head_width: keys.whole("head_dim")?,
-        feed_forward: Some(keys.size("intermediate_size")?),
-        position: PositionKind::Rotary,
-        rotary_base,
-        rotary_scaling,
-        norm: NormKind::Rms,
-        norm_epsilon: keys.number("rms_norm_eps")?.unwrap_or(1e-6),
-        activation: FeedForwardActivation::Swiglu,
-        attention_bias: keys.flag("attention_bias", false)?.then_some(AttentionBias::All),
-        tied: keys.flag("tie_word_embeddings", false)?,
-        ..TransformerConfig::default()
-    };
-    change(&mut config);
-    let vocabulary = keys.size("vocab_size")?;
-    Ok(Foreign { family: String::new(), config, vocabulary, context, names: Names::Llama, warning: None })
-}
-
-/// A token of Mistral sees those within a sliding window alone. In a text that is no longer than the window, these are
-/// all.
-fn mistral(keys: &Keys<'_>) -> Result<Foreign, HuggingFaceError> {
-    let foreign = llama(keys, |_| {})?;
-    Ok(match keys.whole("sliding_window")? {
-        Some(window) if window < foreign.context => {
-            let warning = format!("its attention has a window of {window} tokens, which is the longest text here");
-            Foreign { context: window, warning: Some(warning), ..foreign }
-        }
-        _ => foreign,
-    })
-}
-
-fn qwen(keys: &Keys<'_>, change: impl FnOnce(&mut TransformerConfig)) -> Result<Foreign, HuggingFaceError> {
-    keys.only("use_sliding_window", &json!(false))?;
-    let _ = (keys.get("sliding_window"), keys.get("max_window_layers"));
-    let is_full = |kind: &Value| kind == &json!("full_attention");
-    if let Some(kinds) = keys.get("layer_types")
-        && !kinds.as_array().is_some_and(|kinds| kinds.iter().all(is_full))
-    {
-        return Err(wrong("layer_types", kinds, "and only full attention is supported"));
-    }
-    llama(keys, change)
-}
-
-/// The base of the rotation and how it is stretched, in the old form (`rope_theta`, `rope_scaling`) or in the new one
-/// (`rope_parameters`).
-fn rotation(keys: &Keys<'_>, context: usize) -> Result<(f64, Option<RotaryScaling>), HuggingFaceError> {
-    let base = keys.number("rope_theta")?;
-    let (old, new) = (keys.get("rope_scaling"), keys.get("rope_parameters"));
-    let (name, table) = if new.is_some() { ("rope_parameters", new) } else { ("rope_scaling", old) };
-    let Some(table) = table else { return Ok((base.unwrap_or(1e4), None)) };
-    let table = table.as_object().ok_or_else(|| wrong(name, table, "which is no table"))?;
-    let inner = Keys::new(table);
-    let base = inner.number("rope_theta")?.or(base).unwrap_or(1e4);
-    let (new_kind, old_kind) = (inner.text("rope_type")?, inner.text("type")?);
-    let kind = new_kind.or(old_kind).unwrap_or_else(|| "default".to_owned());
-    let needed = |key: &str| inner.number(key)?.ok_or_else(|| HuggingFaceError::MissingKey(format!("{name}.{key}")));
-    let original_context = inner.whole("original_max_position_embeddings")?.unwrap_or(context);
-    let scaling = match kind.as_str() {
-        "default" => None,
-        "linear" => Some(RotaryScaling::Linear(LinearScaling { factor: needed("factor")? })),
-        "llama3" => Some(RotaryScaling::Llama3(Llama3Scaling {
-            factor: needed("factor")?,
-            low_frequency_factor: needed("low_freq_factor")?,
-            high_frequency_factor: needed("high_freq_factor")?,
-            original_context,
-        })),
-        "yarn" => Some(RotaryScaling::Yarn(YarnScaling {
-            factor: needed("factor")?,
-            original_context,
-            fast: inner.number("beta_fast")?.unwrap_or(32.0),
-            slow: inner.number("beta_slow")?.unwrap_or(1.0),
-            attention_factor: inner.number("attention_factor")?,
-        })),
-        _ => return Err(wrong(&format!("{name}.rope_type"), &json!(kind), "which is not supported")),
-    };
-    inner.finish(&[]).map_err(|error| match error {
-        HuggingFaceError::UnknownKey(key) => HuggingFaceError::UnknownKey(format!("{name}.{key}")),
-        other => other,
-    })?;
-    Ok((base, scaling))
 }

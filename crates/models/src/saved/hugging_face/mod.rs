@@ -4,8 +4,10 @@
 mod beside;
 pub(super) mod config;
 mod error;
+pub(super) mod families;
 mod keys;
 pub(super) mod names;
+mod rotation;
 mod shards;
 #[cfg(test)]
 pub(super) mod tests;

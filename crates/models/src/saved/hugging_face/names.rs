@@ -6,31 +6,48 @@ use burn::tensor::DType;
 use kiln_storage::formats::{Part, Recipe, Step};
 
 use super::config::{Foreign, Names};
+use crate::transformer::NormPlacement;
 
 /// Tables that some files hold beside the parameters, by the ends of their names: masks and angles.
-const NO_PARAMETERS: [&str; 3] = [".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq"];
+const NO_PARAMETERS: [&str; 5] =
+    [".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"];
+
+/// The names of the head's weights.
+const HEADS: [&str; 3] = ["lm_head.weight", "language_model.lm_head.weight", "embed_out.weight"];
 
 /// The recipe of each parameter, in single precision; and a tensor among `names` that none of them uses, if there is
 /// one that isn't known to be without effect.
 pub(in crate::saved) fn recipes(foreign: &Foreign, names: &[String]) -> (BTreeMap<String, Recipe>, Option<String>) {
+    let has = |start: &str| names.iter().any(|name| name.starts_with(start));
     let mut recipes = match foreign.names {
         // The language model's head is left out of some files, and with it the name of the rest.
-        Names::Gpt2 => gpt2(foreign, if names.iter().any(|name| name.starts_with("h.")) { "" } else { "transformer." }),
-        Names::Llama => llama(foreign),
+        Names::Gpt2 => gpt2(foreign, if has("h.") { "" } else { "transformer." }),
+        Names::GptNeox => gpt_neox(foreign),
+        Names::Llama | Names::Phi3 => {
+            // Longer where it is a part of a model that also reads pictures.
+            let prefixes = ["language_model.model.", "model.language_model.", "model."];
+            llama(foreign, prefixes.into_iter().find(|prefix| has(prefix)).unwrap_or("model."))
+        }
     };
     if !foreign.config.tied {
-        recipes.insert("output.weight".to_owned(), transposed("lm_head.weight"));
+        let head = HEADS.into_iter().find(|head| names.iter().any(|name| name == head)).unwrap_or(HEADS[0]);
+        recipes.insert("output.weight".to_owned(), transposed(head));
     }
     let used: BTreeSet<&str> =
         recipes.values().flat_map(|recipe| &recipe.parts).map(|part| part.name.as_str()).collect();
     let is_known = |name: &&String| {
         used.contains(name.as_str())
             || NO_PARAMETERS.iter().any(|end| name.ends_with(end))
-            || (foreign.config.tied && *name == "lm_head.weight")
+            || foreign.other_parts.iter().any(|start| name.starts_with(start))
+            || (foreign.config.tied && HEADS.contains(&name.as_str()))
     };
     let left_over = names.iter().find(|name| !is_known(name)).cloned();
-    let recipes = recipes.into_iter().map(|(name, recipe)| (name, recipe.with_type(DType::F32))).collect();
-    (recipes, left_over)
+    let increment = |name: &str| i32::from(foreign.has_norms_less_one && name.ends_with("norm.weight"));
+    let finished = |(name, recipe): (String, Recipe)| {
+        let recipe = recipe.with_type(DType::F32).plus(increment(&name));
+        (name, recipe)
+    };
+    (recipes.into_iter().map(finished).collect(), left_over)
 }
 
 fn transposed(name: &str) -> Recipe {
@@ -73,23 +90,95 @@ fn gpt2(foreign: &Foreign, prefix: &str) -> BTreeMap<String, Recipe> {
     recipes
 }
 
-fn llama(foreign: &Foreign) -> BTreeMap<String, Recipe> {
+/// Its matrices are `[out, in]`, and each head's query, key and value stand together.
+fn gpt_neox(foreign: &Foreign) -> BTreeMap<String, Recipe> {
     let config = &foreign.config;
-    let [has_biases, has_last_biases] = config.attention_biases();
+    let (heads, width) = (config.heads, config.head_width());
+    // The index is 0 for queries, 1 for keys, 2 for values.
+    let weights = |name: &str, index: usize| Part {
+        name: name.to_owned(),
+        steps: vec![
+            Step::Reshape(vec![heads, 3, width * config.width]),
+            Step::Slice { axis: 1, range: index..index + 1 },
+            Step::Reshape(vec![heads * width, config.width]),
+            Step::Transpose,
+        ],
+    };
+    let biases = |name: &str, index: usize| Part {
+        name: name.to_owned(),
+        steps: vec![
+            Step::Reshape(vec![heads, 3, width]),
+            Step::Slice { axis: 1, range: index..index + 1 },
+            Step::Reshape(vec![heads * width]),
+        ],
+    };
     let mut recipes = BTreeMap::from([
-        ("token_embedding.weight".to_owned(), Recipe::of("model.embed_tokens.weight")),
-        ("final_norm.weight".to_owned(), Recipe::of("model.norm.weight")),
+        ("token_embedding.weight".to_owned(), Recipe::of("gpt_neox.embed_in.weight")),
+        ("final_norm.weight".to_owned(), Recipe::of("gpt_neox.final_layer_norm.weight")),
+        ("final_norm.bias".to_owned(), Recipe::of("gpt_neox.final_layer_norm.bias")),
     ]);
     for layer in 0..config.layers {
-        let their = |name: &str| format!("model.layers.{layer}.{name}");
+        let their = |name: &str| format!("gpt_neox.layers.{layer}.{name}");
+        let mut add = |own: &str, recipe: Recipe| _ = recipes.insert(format!("blocks.{layer}.{own}"), recipe);
+        for (own, theirs) in [("attention_norm", "input_layernorm"), ("feed_forward_norm", "post_attention_layernorm")]
+        {
+            add(&format!("{own}.weight"), Recipe::of(their(&format!("{theirs}.weight"))));
+            add(&format!("{own}.bias"), Recipe::of(their(&format!("{theirs}.bias"))));
+        }
+        let packed = their("attention.query_key_value.weight");
+        add("attention.query_key_value.weight", Recipe::joined([0, 1, 2].map(|index| weights(&packed, index)), 1));
+        let [has_biases, has_last_biases] = config.attention_biases();
+        if has_biases {
+            let packed = their("attention.query_key_value.bias");
+            add("attention.query_key_value.bias", Recipe::joined([0, 1, 2].map(|index| biases(&packed, index)), 0));
+        }
+        let matrices = [
+            ("attention.output", "attention.dense", has_last_biases),
+            ("feed_forward.input", "mlp.dense_h_to_4h", true),
+            ("feed_forward.output", "mlp.dense_4h_to_h", true),
+        ];
+        for (own, theirs, has_bias) in matrices {
+            add(&format!("{own}.weight"), transposed(&their(&format!("{theirs}.weight"))));
+            if has_bias {
+                add(&format!("{own}.bias"), Recipe::of(their(&format!("{theirs}.bias"))));
+            }
+        }
+    }
+    recipes
+}
+
+fn llama(foreign: &Foreign, prefix: &str) -> BTreeMap<String, Recipe> {
+    let config = &foreign.config;
+    let [has_biases, has_last_biases] = config.attention_biases();
+    let mut recipes =
+        BTreeMap::from([("token_embedding.weight".to_owned(), Recipe::of(format!("{prefix}embed_tokens.weight")))]);
+    let mut add_norm = |own: &str, theirs: &str| {
+        for kind in if config.has_norm_biases() { &["weight", "bias"][..] } else { &["weight"] } {
+            recipes.insert(format!("{own}.{kind}"), Recipe::of(format!("{prefix}{theirs}.{kind}")));
+        }
+    };
+    add_norm("final_norm", "norm");
+    for layer in 0..config.layers {
+        for (own, theirs) in block_norms(config.norm_placement) {
+            add_norm(&format!("blocks.{layer}.{own}"), &format!("layers.{layer}.{theirs}"));
+        }
+    }
+    for layer in 0..config.layers {
+        let their = |name: &str| format!("{prefix}layers.{layer}.{name}");
         let mut add = |own: &str, recipe: Recipe| _ = recipes.insert(format!("blocks.{layer}.{own}"), recipe);
         let projections = |kind: &str| ["q", "k", "v"].map(|name| their(&format!("self_attn.{name}_proj.{kind}")));
-        add("attention_norm.weight", Recipe::of(their("input_layernorm.weight")));
-        add("attention.query_key_value.weight", side_by_side(&projections("weight")));
-        add("attention.output.weight", transposed(&their("self_attn.o_proj.weight")));
+        if foreign.names == Names::Phi3 {
+            add("attention.query_key_value.weight", transposed(&their("self_attn.qkv_proj.weight")));
+            add("feed_forward.input.weight", transposed(&their("mlp.gate_up_proj.weight")));
+        } else {
+            add("attention.query_key_value.weight", side_by_side(&projections("weight")));
+            let gates = ["gate", "up"].map(|name| their(&format!("mlp.{name}_proj.weight")));
+            add("feed_forward.input.weight", side_by_side(&gates));
+        }
         if has_biases {
             add("attention.query_key_value.bias", one_after_the_other(&projections("bias")));
         }
+        add("attention.output.weight", transposed(&their("self_attn.o_proj.weight")));
         if has_last_biases {
             add("attention.output.bias", Recipe::of(their("self_attn.o_proj.bias")));
         }
@@ -97,12 +186,26 @@ fn llama(foreign: &Foreign) -> BTreeMap<String, Recipe> {
             add("attention.query_norm.weight", Recipe::of(their("self_attn.q_norm.weight")));
             add("attention.key_norm.weight", Recipe::of(their("self_attn.k_norm.weight")));
         }
-        add("feed_forward_norm.weight", Recipe::of(their("post_attention_layernorm.weight")));
-        add(
-            "feed_forward.input.weight",
-            side_by_side(&["gate", "up"].map(|name| their(&format!("mlp.{name}_proj.weight")))),
-        );
         add("feed_forward.output.weight", transposed(&their("mlp.down_proj.weight")));
     }
     recipes
+}
+
+/// A block's norms here and there.
+fn block_norms(placement: NormPlacement) -> &'static [(&'static str, &'static str)] {
+    match placement {
+        NormPlacement::Before => {
+            &[("attention_norm", "input_layernorm"), ("feed_forward_norm", "post_attention_layernorm")]
+        }
+        NormPlacement::After => &[
+            ("attention_output_norm", "post_attention_layernorm"),
+            ("feed_forward_output_norm", "post_feedforward_layernorm"),
+        ],
+        NormPlacement::Both => &[
+            ("attention_norm", "input_layernorm"),
+            ("attention_output_norm", "post_attention_layernorm"),
+            ("feed_forward_norm", "pre_feedforward_layernorm"),
+            ("feed_forward_output_norm", "post_feedforward_layernorm"),
+        ],
+    }
 }

@@ -28,6 +28,10 @@ const NEEDED: [(&str, &str); 8] = [
 /// What a table needs for a choice within it.
 const BESIDE: [(&str, &str); 1] = [("model.transformer", "position = \"rotary\"")];
 
+/// What a table needs for one of its keys.
+const BESIDE_KEYS: [(&str, &str); 1] =
+    [("model.transformer.local-rotary-base", "position = \"rotary\"\nattention-window = 8")];
+
 const DOWNLOAD: &str = "url = \"https://example.org/tales.txt\"\n\
     sha256 = \"86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed\"";
 
@@ -81,6 +85,7 @@ pub(super) fn right_text(path: &str) -> String {
             text += "[data]\n\n";
         }
         let beside = BESIDE.iter().find(|(parent, _)| within.is_some() && parent == table);
+        let beside = beside.or(BESIDE_KEYS.iter().find(|(key, _)| *key == path && wanted.is_some()));
         let keys = beside.map_or(keys.as_str(), |(_, keys)| keys);
         text += &format!("[{table}]\n{keys}\n\n");
         if let Some((table, keys)) = within {

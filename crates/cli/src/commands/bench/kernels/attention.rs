@@ -14,7 +14,7 @@ fn heads(heads: usize, width: usize) -> AttentionHeads {
 }
 
 fn scores(width: usize) -> AttentionScores {
-    AttentionScores { scale: (width as f64).powf(-0.5), soft_cap: None }
+    AttentionScores { scale: (width as f64).powf(-0.5), soft_cap: None, window: None }
 }
 
 fn fused(heads: AttentionHeads) -> impl Fn(Tensor<3>) -> Tensor<3> {

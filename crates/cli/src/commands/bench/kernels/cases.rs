@@ -159,7 +159,7 @@ fn attention() -> Vec<Case> {
     let case = |([rows, steps, queries, key_values, width], soft_cap): ([usize; 5], Option<f64>)| {
         let heads = AttentionHeads { queries, key_values, width };
         // Not the usual scale.
-        let scores = AttentionScores { scale: 1.7 * (width as f64).powf(-0.5), soft_cap };
+        let scores = AttentionScores { scale: 1.7 * (width as f64).powf(-0.5), soft_cap, window: None };
         let columns = (queries + 2 * key_values) * width;
         let count = rows * steps * queries * width;
         let packed = move |inputs: &[Tensor<1>]| (inputs[0].clone() * 2.0).reshape([rows, steps, columns]);

@@ -24,7 +24,7 @@ pub(in crate::saved) fn write(model: &Unexported<'_>, dtype: DType, folder: &Pat
     let family = foreign.family.clone();
     let file = folder.join(WEIGHTS_FILE);
     let failed = |problem| SavedModelError::from(StorageError::tensors(problem, &file, "write"));
-    let mut source = tensors::with_precision(model.tensors(&foreign)?, dtype).map_err(failed)?;
+    let mut source = tensors::with_precision(model.tensors(&foreign, BTreeMap::new())?, dtype).map_err(failed)?;
     let tensors = TensorFile::read(&mut source).map_err(failed)?.tensors;
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
     let weights = tensors_to_safetensors(&tensors, &metadata).map_err(failed)?;

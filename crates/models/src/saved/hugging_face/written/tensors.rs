@@ -9,7 +9,7 @@ use super::super::config::Foreign;
 use super::super::names;
 use crate::ModelConfig;
 
-/// The tensors of the family, made of `parameters` by name when they are read. Biases that the family has and the model
+/// The tensors of the family, made of `parameters` by name when they are read, and those `beside` them as they are. Biases that the family has and the model
 /// doesn't are zero.
 ///
 /// # Errors
@@ -17,6 +17,7 @@ use crate::ModelConfig;
 pub(in crate::saved) fn tensors(
     foreign: &Foreign,
     mut parameters: BTreeMap<String, TensorData>,
+    beside: BTreeMap<String, TensorData>,
 ) -> Result<Mapped<TensorFile>, TensorFileError> {
     let shapes = shapes(foreign);
     for (name, shape) in &shapes {
@@ -25,7 +26,8 @@ pub(in crate::saved) fn tensors(
             parameters.insert(name.clone(), TensorData::new(zeros, shape.clone()));
         }
     }
-    let mut theirs = BTreeMap::new();
+    let mut theirs: BTreeMap<String, Recipe> = beside.keys().map(|name| (name.clone(), Recipe::of(name))).collect();
+    parameters.extend(beside);
     let (recipes, _) = names::recipes(foreign, &[]);
     for (own, recipe) in recipes {
         let info = shapes.get(&own).ok_or_else(|| TensorFileError::Missing(own.clone()))?;

@@ -1,0 +1,94 @@
+//! What a transformer is made of and what it costs.
+
+use kiln_parameters::{PartCount, Role};
+use kiln_settings::Violation;
+
+use super::config::TransformerConfig;
+use super::options::PositionKind;
+use crate::counting::TrainingCosts;
+use crate::family::Family;
+
+impl Family for TransformerConfig {
+    fn name(&self) -> &'static str {
+        "transformer"
+    }
+
+    fn validate(&self) -> Vec<Violation> {
+        self.broken_rules()
+    }
+
+    fn parameters(&self, vocabulary: usize, context: usize) -> Vec<PartCount> {
+        let [layers, width, vocabulary, context] = [self.layers, self.width, vocabulary, context].map(|n| n as u64);
+        let biases = |count: u64| if self.bias { count } else { 0 };
+        let norm_bias = if self.has_norm_biases() { width } else { 0 };
+        let norm = [(Role::Gain, width), (Role::Bias, norm_bias)];
+        let (columns, inner) = (self.query_key_value_columns() as u64, self.feed_forward_columns() as u64);
+        let query_key_norms =
+            self.query_key_norm_widths().map_or(0, |widths| widths.map(|width| width as u64).iter().sum());
+        let heads = self.attention_width() as u64;
+        let [biases_before, biases_after] = self.attention_biases().map(u64::from);
+        let attention = [
+            (Role::HiddenMatrix, width * (columns + heads)),
+            (Role::Bias, biases_before * columns + biases_after * width),
+            (Role::Gain, query_key_norms),
+        ];
+        let feed_forward = [
+            (Role::HiddenMatrix, width * (inner + self.feed_forward_width() as u64)),
+            (Role::Bias, biases(inner + width)),
+        ];
+        let block = |name: &str, roles: &[(Role, u64)]| {
+            let roles: Vec<_> = roles.iter().map(|(role, count)| (*role, layers * count)).collect();
+            PartCount::new(format!("blocks.*.{name}"), &roles)
+        };
+        let table = |name: &str, rows: u64| PartCount::new(name, &[(Role::Embedding, rows * width)]);
+        let mut parts = vec![table("token_embedding", vocabulary)];
+        if self.position == PositionKind::Learned {
+            parts.push(table("position_embedding", context));
+        }
+        let [before, after] = self.norm_placement.places();
+        for (part, roles) in [("attention", &attention[..]), ("feed_forward", &feed_forward[..])] {
+            parts.extend(before.then(|| block(&format!("{part}_norm"), &norm)));
+            parts.push(block(part, roles));
+            parts.extend(after.then(|| block(&format!("{part}_output_norm"), &norm)));
+        }
+        parts.push(PartCount::new("final_norm", &norm));
+        if !self.tied {
+            parts.push(PartCount::new("output", &[(Role::Head, width * vocabulary)]));
+        }
+        parts
+    }
+
+    /// The projections, and for attention a query with `context` keys and `context` weights with values.
+    fn multiply_additions(&self, vocabulary: usize, context: usize) -> u64 {
+        let [layers, width, vocabulary, context] = [self.layers, self.width, vocabulary, context].map(|n| n as u64);
+        let heads = self.attention_width() as u64;
+        let attention = width * (self.query_key_value_columns() as u64 + heads) + 2 * context * heads;
+        let feed_forward = width * (self.feed_forward_columns() + self.feed_forward_width()) as u64;
+        layers * (attention + feed_forward) + width * vocabulary
+    }
+
+    fn carries_state_between_windows(&self) -> bool {
+        false
+    }
+
+    fn has_dropout(&self) -> bool {
+        self.dropout > 0.0
+    }
+
+    fn training_costs(&self, batch: usize, context: usize) -> TrainingCosts {
+        let [layers, width, heads] = [self.layers, self.width, self.heads].map(|number| number as u64);
+        let scores = 5 * heads.saturating_mul(context as u64);
+        let head_columns = self.query_key_value_columns() as u64;
+        let feed_forward = (self.feed_forward_columns() + self.feed_forward_width()) as u64;
+        TrainingCosts {
+            // Inputs before and after the norms, queries, keys, values, attention, both sides of the feed-forward
+            // part's function and the residuals (Korthikanti et al. 2022, <https://arxiv.org/abs/2205.05198>, section
+            // 4.1), and the weights of the attention.
+            held_per_token: layers.saturating_mul((34 * width).saturating_add(scores)),
+            // The same without the weights of the attention, which can be computed again.
+            kept_per_token: layers.saturating_mul(5 * width + head_columns + feed_forward),
+            typical_product: [batch.saturating_mul(context), self.width, 4 * self.width],
+            operations: 40 * layers,
+        }
+    }
+}
