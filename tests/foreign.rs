@@ -47,6 +47,41 @@ fn a_model_in_hugging_faces_form_is_sampled_measured_and_inspected() {
     }
 }
 
+/// The number is that of `scripts/reference/perplexity.py`, with transformers 5.24.
+#[test]
+fn a_text_is_measured_behind_the_start_that_the_tokenizer_puts_before_it() {
+    let workshop = Workshop::new();
+    let tokenizer = folder(&workshop).join("tokenizer.json");
+    let letter = |token: u32| char::from_u32(if token < 26 { 65 + token } else { 71 + token }).expect("it is a letter");
+    let text: String = (0..300_u32).map(|place| letter((place * place + place / 3) % 40)).collect();
+    workshop.write("text.txt", &text);
+    let eval = |more: &[&str]| workshop.kiln(&[&["eval", "llama", "text.txt", "--device", "cpu"], more].concat());
+    let measured = |tokens: u64, loss: f64| {
+        let finished = eval(&["--json"]).success();
+        let found: serde_json::Value = serde_json::from_str(&finished.stdout).expect("it is JSON");
+        assert_eq!(found["tokens"], tokens);
+        let number = |key: &str| found[key].as_f64().expect("it is a number");
+        assert!((number("loss") - loss).abs() < 1e-5, "{found}");
+        assert!((number("bits_per_byte") - loss / std::f64::consts::LN_2).abs() < 1e-4, "{found}");
+        finished.stderr
+    };
+    assert_eq!(measured(299, 4.352_146_693), "");
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&tokenizer).expect("it can be read")).expect("it is JSON");
+    json["post_processor"] = serde_json::json!({
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "B", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {"B": {"id": "B", "ids": [1], "tokens": ["B"]}},
+    });
+    std::fs::write(&tokenizer, json.to_string()).expect("it can be written");
+    assert_eq!(measured(300, 4.385_119_518), "each text is read behind `B`, as the tokenizer of the model has it\n");
+    let table = eval(&["--per-token"]).success().stdout;
+    let nats: Vec<f64> = table.lines().skip(1).filter_map(|line| line.rsplit('\t').next()?.parse().ok()).collect();
+    assert_eq!(nats.len(), 300);
+    assert!((nats.iter().sum::<f64>() / 300.0 - 4.385_119_518).abs() < 1e-5);
+}
+
 #[test]
 fn what_a_model_of_another_program_lacks_is_said() {
     let workshop = Workshop::new();

@@ -21,6 +21,7 @@ mod looking;
 mod mistakes;
 mod operations;
 mod optimizer_state;
+mod prompting;
 mod racing;
 mod resuming;
 mod sampling;

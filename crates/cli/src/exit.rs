@@ -5,7 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use kiln_convergence::LabError;
-use kiln_inference::{GenerateError, ScoreError};
+use kiln_inference::{GenerateError, ScoreError, TaskError};
 use kiln_models::saved::SavedModelError;
 use kiln_settings::{ConfigErrors, ConfigFileError};
 use kiln_training::config::RefusedChanges;
@@ -105,6 +105,11 @@ impl Exit {
             return Some(Self::Device);
         }
         if let Some(ScoreError::Device(_)) = error.downcast_ref() {
+            return Some(Self::Device);
+        }
+        if let Some(TaskError::Score(ScoreError::Device(_)) | TaskError::Generate(GenerateError::Device(_))) =
+            error.downcast_ref()
+        {
             return Some(Self::Device);
         }
         None

@@ -21,14 +21,25 @@
 //! ```
 
 mod chat;
+mod few_shot;
 mod generate;
+mod json_lines;
 mod sampler;
 mod score;
+mod tasks;
+mod template;
 
 pub use chat::{ChatError, ChatFormat, Message};
+pub use few_shot::{Example, FewShot, FewShotError, FewShotPrompt, SHOT_TEMPLATE, read_examples};
 pub use generate::{
     Batch, Finish, GenerateError, Generation, Memory, Piece, Request, generate, generate_after, generate_batch,
     generate_remembering,
 };
+pub use json_lines::JsonLinesError;
 pub use sampler::{Candidate, InvalidSampler, SampleError, Sampler, SamplerConfig};
 pub use score::{ScoreError, TokenScore, score};
+pub use tasks::{
+    Answer, ChoiceSummary, Outcome, PreparedTasks, Proportion, Question, QuestionError, QuestionKind, TaskError,
+    TaskModel, TaskSource, TaskSummary, Tasks,
+};
+pub use template::TemplateError;

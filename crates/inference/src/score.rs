@@ -51,17 +51,14 @@ pub fn score(
     start: usize,
     top: usize,
 ) -> Result<Vec<TokenScore>, ScoreError> {
-    let rows = model.vocabulary_size();
-    if let Some(&token) = tokens.iter().find(|&&token| token as usize >= rows) {
-        return Err(ScoreError::UnknownToken { token, vocabulary: rows });
-    }
+    check(model, tokens)?;
     let first = |&token: &u32| TokenScore { token, log_probability: None, rank: None, likeliest: Vec::new() };
     let mut scores: Vec<TokenScore> = tokens.iter().take(1).map(first).collect();
-    let mut reading = Reading { model, state: model.initial_state(1), first: 0, end: 0 };
+    let mut reading = Reading::new(model);
     while scores.len() < tokens.len() {
         // The token behind the last one that was read is judged by its logits.
         let logits = reading.next(tokens, scores.len())?;
-        for logits in logits.chunks_exact(rows) {
+        for logits in logits.chunks_exact(model.vocabulary_size()) {
             let Some(&token) = tokens.get(scores.len()) else { break };
             scores.push(judge(token, logits.get(..vocabulary).unwrap_or(logits), top));
         }
@@ -70,7 +67,62 @@ pub fn score(
     Ok(scores)
 }
 
+/// Scores texts that begin alike, of which the beginning is read once.
+pub(crate) struct ChoiceReader<'a> {
+    beginning: Reading<'a>,
+    vocabulary: usize,
+}
+
+impl<'a> ChoiceReader<'a> {
+    /// Reads the beginning. Tokens from `vocabulary` on are padding of the model and have no probability.
+    pub(crate) fn new(model: &'a LanguageModel, vocabulary: usize, beginning: &[u32]) -> Result<Self, ScoreError> {
+        check(model, beginning)?;
+        let mut reading = Reading::new(model);
+        reading.skip(beginning, beginning.len());
+        Ok(Self { beginning: reading, vocabulary })
+    }
+
+    /// ln of the probability of each of `choices`, none of which is empty, after `context`, which begins with the
+    /// beginning, has a token more at least, and fits into what the model reads with all but the last token of each
+    /// choice.
+    pub(crate) fn log_probabilities(&self, context: &[u32], choices: &[Vec<u32>]) -> Result<Vec<f64>, ScoreError> {
+        let Some((last, before)) = context.split_last() else { return Ok(Vec::new()) };
+        check(self.beginning.model, context)?;
+        choices.iter().try_for_each(|choice| check(self.beginning.model, choice))?;
+        let mut reading = self.beginning.clone();
+        reading.skip(context, before.len());
+        // Side by side, each behind a copy of what was read; the last token of a choice is only judged.
+        let row = |choice: &Vec<u32>| [&[*last], &choice[..choice.len() - 1]].concat();
+        let rows: Vec<Vec<u32>> = choices.iter().map(row).collect();
+        reading.state = reading.state.take_rows(&vec![0; rows.len()]);
+        let mut sums = vec![0.0; rows.len()];
+        let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let step = (LONGEST_READ / rows.len().max(1)).max(1);
+        for start in (0..longest).step_by(step) {
+            let part = |tokens: &Vec<u32>| start.min(tokens.len())..(start + step).min(tokens.len());
+            let parts: Vec<&[u32]> = rows.iter().map(|row| &row[part(row)]).collect();
+            let logits = reading.read_rows(&parts)?;
+            for ((sum, choice), logits) in sums.iter_mut().zip(choices).zip(logits) {
+                let judged = choice[part(choice)].iter().zip(logits.chunks_exact(reading.model.vocabulary_size()));
+                let scores =
+                    judged.map(|(&token, logits)| judge(token, &logits[..self.vocabulary.min(logits.len())], 0));
+                *sum += scores.filter_map(|score| score.log_probability).sum::<f64>();
+            }
+        }
+        Ok(sums)
+    }
+}
+
+fn check(model: &LanguageModel, tokens: &[u32]) -> Result<(), ScoreError> {
+    let vocabulary = model.vocabulary_size();
+    match tokens.iter().find(|&&token| token as usize >= vocabulary) {
+        Some(&token) => Err(ScoreError::UnknownToken { token, vocabulary }),
+        None => Ok(()),
+    }
+}
+
 /// A text being read in windows.
+#[derive(Clone)]
 struct Reading<'a> {
     model: &'a LanguageModel,
     state: State,
@@ -79,7 +131,43 @@ struct Reading<'a> {
     end: usize,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn new(model: &'a LanguageModel) -> Self {
+        Self { model, state: model.initial_state(1), first: 0, end: 0 }
+    }
+
+    /// Reads on up to `end`, which is inside the first window.
+    fn skip(&mut self, tokens: &[u32], end: usize) {
+        while self.end < end {
+            let part = &tokens[self.end..end.min(self.end + LONGEST_READ)];
+            let _ = self.read(&[part]);
+            self.end += part.len();
+        }
+    }
+
+    /// The logits after each token of `parts`, one a row and of any length, `[n, V]` each.
+    fn read_rows(&mut self, parts: &[&[u32]]) -> Result<Vec<Vec<f32>>, ScoreError> {
+        let width = self.model.vocabulary_size() * parts.iter().map(|part| part.len()).max().unwrap_or(0);
+        let logits = to_host(self.read(parts))?;
+        let rows = logits.chunks_exact(width.max(1)).zip(parts);
+        Ok(rows.map(|(row, part)| row[..self.model.vocabulary_size() * part.len()].to_vec()).collect())
+    }
+
+    /// The logits after each token of `parts`, one a row, `[rows, n, V]`; behind shorter parts they mean nothing.
+    fn read(&mut self, parts: &[&[u32]]) -> Tensor<3> {
+        let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+        let steps = lengths.iter().copied().max().unwrap_or(0);
+        let padded = |part: &&[u32]| {
+            let padding = std::iter::repeat_n(0, steps - part.len());
+            part.iter().map(|&token| token as i32).chain(padding).collect::<Vec<i32>>()
+        };
+        let tokens = TensorData::new(parts.iter().flat_map(padded).collect(), [parts.len(), steps]);
+        let tokens = Tensor::<2, Int>::from_data(tokens, &self.model.device());
+        let (logits, state) = self.model.forward_ragged(tokens, &lengths, self.state.clone());
+        self.state = state;
+        logits
+    }
+
     /// The logits after the tokens from `judged - 1` on, as many as one pass gives, `[n, V]`.
     fn next(&mut self, tokens: &[u32], judged: usize) -> Result<Vec<f32>, ScoreError> {
         let context = self.model.longest_window().unwrap_or(usize::MAX);
@@ -91,20 +179,20 @@ impl Reading<'_> {
         loop {
             let room = (context - (self.end - self.first)).min(LONGEST_READ);
             let part = &tokens[self.end..tokens.len().min(self.end + room)];
-            let read: Vec<i32> = part.iter().map(|&token| token as i32).collect();
-            let read = TensorData::new(read, [1, part.len()]);
-            let read = Tensor::<2, Int>::from_data(read, &self.model.device());
-            let (logits, state) = self.model.forward_ragged(read, &[part.len()], self.state.clone());
-            self.state = state;
             let known = (judged - 1).saturating_sub(self.end);
+            let logits = self.read(&[part]);
             self.end += part.len();
             if known < part.len() {
                 let wanted = logits.narrow(1, known, part.len() - known);
-                let data = wanted.try_into_data().map_err(|error| ScoreError::Device(error.to_string()))?;
-                return data.try_into_vec_as::<f32>().map_err(|error| ScoreError::Device(error.to_string()));
+                return to_host(wanted);
             }
         }
     }
+}
+
+fn to_host(logits: Tensor<3>) -> Result<Vec<f32>, ScoreError> {
+    let data = logits.try_into_data().map_err(|error| ScoreError::Device(error.to_string()))?;
+    data.try_into_vec_as::<f32>().map_err(|error| ScoreError::Device(error.to_string()))
 }
 
 /// The score of a token by the logits in its place.

@@ -25,7 +25,7 @@ pub struct Evaluation {
 impl Evaluation {
     /// From the mean loss of `tokens` predictions on `file`, which says how many bytes and characters its tokens hold.
     fn new(loss: f64, tokens: u64, file: &TokenFile) -> Self {
-        Self::of_lengths(loss, tokens, [file.len(), file.bytes(), file.characters()])
+        Self::of_lengths(loss, tokens, [file.text_len(), file.bytes(), file.characters()])
     }
 
     /// From the mean loss of `tokens` predictions on texts that have these tokens, bytes and characters in all.
@@ -45,7 +45,7 @@ impl Evaluation {
         let tokens: u64 = parts.iter().map(|(part, _)| part.tokens).sum();
         let nats: f64 = parts.iter().map(|(part, _)| part.loss * part.tokens as f64).sum();
         let sum = |length: fn(&TokenFile) -> u64| parts.iter().map(|(_, file)| length(file)).sum();
-        let lengths = [sum(TokenFile::len), sum(TokenFile::bytes), sum(TokenFile::characters)];
+        let lengths = [sum(TokenFile::text_len), sum(TokenFile::bytes), sum(TokenFile::characters)];
         Self::of_lengths(nats / tokens as f64, tokens, lengths)
     }
 }
@@ -83,7 +83,7 @@ pub fn evaluate(
     Ok(finished.then(|| Evaluation::new(nats / scored as f64, scored, file)))
 }
 
-/// The loss of every token of `file` but the first, nats, in the order of the text. The plan must read the text in
+/// The loss of every token of `file`, nats, but of the first where nothing stands before it, in the order of the text. The plan must read the text in
 /// that order: one stream where it carries the state.
 ///
 /// # Errors

@@ -39,7 +39,8 @@ pub struct EvaluationBatch {
     pub document_starts: DocumentStarts,
 }
 
-/// How a split is read: all batches have one shape, and each target among the first `targets` counts exactly once.
+/// How a split is read: all batches have one shape, and each target among the first `targets` counts exactly once, but
+/// for those in the start that stands before the text.
 ///
 /// Without state, windows follow one another; the last is moved back to end with the text, and only what is new in it
 /// counts. With state, the text is cut into `rows` streams that are read side by side; each stream but the first starts
@@ -48,6 +49,8 @@ pub struct EvaluationBatch {
 pub struct EvaluationPlan {
     rows: usize,
     columns: usize,
+    /// The first target that counts, and the number of all.
+    first: u64,
     targets: u64,
     carries_state: bool,
 }
@@ -70,7 +73,7 @@ impl EvaluationPlan {
         Self::check_length(file.len(), columns)?;
         let all = file.len() - 1;
         let targets = ((all as f64 * fraction) as u64).clamp(columns as u64, all);
-        Ok(Self { rows, columns, targets, carries_state })
+        Ok(Self { rows, columns, first: first_target(file), targets, carries_state })
     }
 
     /// Whether a validation split of `tokens` tokens has a window of `columns` tokens.
@@ -98,17 +101,17 @@ impl EvaluationPlan {
         columns: usize,
         carries_state: bool,
     ) -> Result<Self, NothingToPredict> {
-        let targets = file.len().saturating_sub(1);
-        if targets == 0 {
+        let (first, targets) = (first_target(file), file.len().saturating_sub(1));
+        if targets <= first {
             return Err(NothingToPredict { tokens: file.len() });
         }
         let columns = columns.min(usize::try_from(targets).unwrap_or(usize::MAX));
-        Ok(Self { rows, columns, targets, carries_state })
+        Ok(Self { rows, columns, first, targets, carries_state })
     }
 
     /// Predictions that count.
     pub fn targets(&self) -> u64 {
-        self.targets
+        self.targets - self.first
     }
 
     /// Number of batches.
@@ -164,7 +167,7 @@ impl EvaluationPlan {
         }
         let first = index * columns;
         let start = first.min(self.targets - columns);
-        (start, first - start..columns)
+        (start, first.max(self.first).min(start + columns) - start..columns)
     }
 
     fn stream_length(&self) -> u64 {
@@ -187,8 +190,13 @@ impl EvaluationPlan {
         let (columns, length) = (self.columns as u64, self.stream_length());
         let own = (stream * length).min(self.targets)..((stream + 1) * length).min(self.targets);
         let start = own.start.saturating_sub(self.warmup()) + index * columns;
-        let from = own.start.clamp(start, start + columns);
+        let from = own.start.max(self.first).clamp(start, start + columns);
         let to = own.end.clamp(from, start + columns);
         (start, from - start..to - start)
     }
+}
+
+/// The first target that isn't in the start.
+fn first_target(file: &TokenFile) -> u64 {
+    file.start_len().saturating_sub(1)
 }

@@ -167,6 +167,36 @@ fn an_evaluation_counts_every_token_but_the_first_exactly_once() {
 }
 
 #[test]
+fn a_start_is_read_before_the_text_and_only_the_text_counts() {
+    let (_folder, file) = counting(30);
+    for start in [&[7_u32][..], &[8, 9], &[8, 9, 7, 8, 9]] {
+        let file = file.clone().behind(start);
+        let mut tokens = vec![99; 4 + start.len()];
+        file.read(0, &mut tokens).unwrap();
+        assert_eq!(tokens, [start, &[0, 1, 2, 3]].concat());
+        file.read(1, &mut tokens[..2]).unwrap();
+        assert_eq!(tokens[..2], [start, &[0, 1]].concat()[1..3]);
+        file.verify().unwrap();
+        for (rows, columns, carries_state) in [(1, 4, true), (3, 4, true), (1, 3, false), (2, 4, false), (1, 99, false)]
+        {
+            let plan = EvaluationPlan::of_text(&file, rows, columns, carries_state).unwrap();
+            assert_eq!(plan.targets(), 30);
+            let mut found: Vec<i32> = Vec::new();
+            for index in 0..plan.batches() {
+                let batch = plan.read(&file, index).unwrap();
+                let targets = batch.targets.iter().zip(&batch.weights);
+                found.extend(targets.filter(|(_, weight)| **weight > 0.0).map(|(target, _)| target));
+            }
+            found.sort_unstable();
+            assert_eq!(found, (0..30).collect::<Vec<_>>(), "{start:?}, {rows} x {columns}, {carries_state}");
+        }
+    }
+    let (_folder, one) = counting(1);
+    assert!(EvaluationPlan::of_text(&one, 1, 8, false).is_err());
+    assert_eq!(EvaluationPlan::of_text(&one.behind(&[0]), 1, 8, false).unwrap().targets(), 1);
+}
+
+#[test]
 fn a_part_of_an_evaluation_is_its_beginning() {
     let (_folder, file) = counting(101);
     let plan = EvaluationPlan::new(&file, 0.3, 2, 8, false).unwrap();

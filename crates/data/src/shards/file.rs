@@ -38,6 +38,8 @@ const BLOCK: usize = 16 << 10;
 #[derive(Debug, Clone)]
 pub struct TokenFile {
     inner: Arc<Inner>,
+    /// What stands before the tokens of the text.
+    start: Arc<[u32]>,
     /// The token that ends documents, where a recurrent state is not to go beyond them.
     resets_at: Option<u32>,
 }
@@ -76,7 +78,11 @@ impl TokenFile {
             data: *blake3::hash(&bytes).as_bytes(),
         };
         let path = PathBuf::from("text in memory");
-        Ok(Self { inner: Arc::new(Inner { path, tokens: Tokens::Memory(bytes), header }), resets_at: None })
+        Ok(Self::of(Inner { path, tokens: Tokens::Memory(bytes), header }))
+    }
+
+    fn of(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner), start: Arc::default(), resets_at: None }
     }
 
     /// Opens the file at `path`, if it is whole and was made by the tokenizer with this hash.
@@ -120,7 +126,7 @@ impl TokenFile {
         file.read_exact(&mut bytes).map_err(failed)?;
         let header = Header::parse(&bytes, length).map_err(invalid)?;
         let path = path.to_owned();
-        Ok(Self { inner: Arc::new(Inner { path, tokens: Tokens::File(file), header }), resets_at: None })
+        Ok(Self::of(Inner { path, tokens: Tokens::File(file), header }))
     }
 
     /// The same tokens, before each `token` of which batches say that a document starts: there a recurrent state begins
@@ -130,14 +136,30 @@ impl TokenFile {
         Self { resets_at: token, ..self }
     }
 
+    /// The same tokens behind `start`, with which a published model begins every text: read, and not predicted.
+    #[must_use]
+    pub fn behind(self, start: &[u32]) -> Self {
+        Self { start: start.into(), ..self }
+    }
+
+    /// How many tokens stand before those of the text.
+    pub fn start_len(&self) -> u64 {
+        self.start.len() as u64
+    }
+
     /// Where documents start in windows of `columns` tokens.
     pub(crate) fn document_starts(&self, inputs: &[i32], columns: usize) -> DocumentStarts {
         self.resets_at.map_or_else(DocumentStarts::default, |token| DocumentStarts::find(inputs, columns, token))
     }
 
-    /// How many tokens there are.
+    /// How many tokens there are, the start among them.
     #[allow(clippy::len_without_is_empty, reason = "a token file is made of text, which is not empty")]
     pub fn len(&self) -> u64 {
+        self.start_len() + self.text_len()
+    }
+
+    /// How many tokens the text has.
+    pub fn text_len(&self) -> u64 {
         self.inner.header.tokens
     }
 
@@ -151,6 +173,15 @@ impl TokenFile {
             let path = self.inner.path.clone();
             return Err(ShardError::OutOfBounds { path, tokens: self.len(), start, count });
         }
+        let (before, text) = tokens.split_at_mut(self.start_len().saturating_sub(start).min(count) as usize);
+        if !before.is_empty() {
+            before.copy_from_slice(&self.start[start as usize..][..before.len()]);
+        }
+        self.read_text(start.saturating_sub(self.start_len()), text)
+    }
+
+    /// Fills `tokens` with those of the text from number `start` on.
+    fn read_text(&self, start: u64, tokens: &mut [u32]) -> Result<(), ShardError> {
         let width = self.inner.header.width();
         let mut bytes = vec![0; width * tokens.len().min(BLOCK)];
         let mut position = start;
@@ -206,8 +237,8 @@ impl TokenFile {
         let mut hasher = blake3::Hasher::new();
         let mut bytes = vec![0; self.inner.header.width() * BLOCK];
         let mut start = 0;
-        while start < self.len() {
-            let count = (self.len() - start).min(BLOCK as u64);
+        while start < self.text_len() {
+            let count = (self.text_len() - start).min(BLOCK as u64);
             let bytes = &mut bytes[..self.inner.header.width() * count as usize];
             self.read_bytes(start, bytes)?;
             hasher.update(bytes);

@@ -1,27 +1,13 @@
-//! Templates in Jinja's language, as `transformers` renders them.
-
-use std::io;
+//! Conversations by a template.
 
 use kiln_models::Tokenizer;
 use kiln_models::saved::ChatTemplate;
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Kwargs;
-use minijinja::{Environment, ErrorKind, Value};
+use minijinja::Value;
 use serde::{Deserialize, Serialize};
 
 use super::error::ChatError;
-use super::{python, tokens};
-
-/// The longest template that is read, bytes; the longest published ones have some 20 000.
-const LONGEST_TEMPLATE: usize = 256 << 10;
-/// Steps that rendering may take, and more of them for each message.
-const STEPS: u64 = 100_000;
-const STEPS_PER_MESSAGE: u64 = 10_000;
-/// Bytes that rendering may write beyond what the messages have, and times the messages' own.
-const MOST_WRITTEN: usize = 1 << 20;
-const TIMES_WRITTEN: usize = 4;
-/// The one template of an environment.
-const NAME: &str = "chat";
+use super::tokens;
+use crate::template::{Size, Template, pairs};
 
 /// What somebody says in a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +43,7 @@ impl Message {
 /// ```
 #[derive(Debug)]
 pub struct ChatFormat {
-    environment: Environment<'static>,
+    template: Template,
     tokens: Value,
 }
 
@@ -67,25 +53,7 @@ impl ChatFormat {
     /// # Errors
     /// It isn't one.
     pub fn new(template: &ChatTemplate) -> Result<Self, ChatError> {
-        let source = &template.source;
-        if source.len() > LONGEST_TEMPLATE {
-            let words = format!("it has {} bytes, and at most {LONGEST_TEMPLATE} are read", source.len());
-            return Err(ChatError::Template(words));
-        }
-        let mut environment = Environment::new();
-        // As `transformers` does: a tag on a line of its own leaves no line.
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|error| ChatError::Template(one_line(&error)))?);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        // Nothing is no list, as in Python.
-        environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
-        environment.add_filter("tojson", python::to_json);
-        environment.add_function("raise_exception", raise);
-        environment.add_function("strftime_now", python::time_now);
-        let source = python::without_generation_tags(source);
-        environment.add_template_owned(NAME, source).map_err(|error| ChatError::Template(one_line(&error)))?;
-        Ok(Self { environment, tokens: pairs(&template.tokens) })
+        Ok(Self { template: Template::new(&template.source)?, tokens: pairs(&template.tokens) })
     }
 
     /// The text of a conversation, up to where the model answers.
@@ -93,9 +61,6 @@ impl ChatFormat {
     /// # Errors
     /// The template refuses the messages, fails, or doesn't end.
     pub fn render(&self, messages: &[Message]) -> Result<String, ChatError> {
-        let mut environment = self.environment.clone();
-        environment.set_fuel(Some(STEPS + STEPS_PER_MESSAGE * messages.len() as u64));
-        let template = environment.get_template(NAME).map_err(|error| ChatError::Template(one_line(&error)))?;
         let context = minijinja::context! {
             messages => messages.iter().map(Message::value).collect::<Vec<Value>>(),
             add_generation_prompt => true,
@@ -103,12 +68,8 @@ impl ChatFormat {
             documents => (),
             ..self.tokens.clone(),
         };
-        let length: usize = messages.iter().map(|message| message.content.len()).sum();
-        let mut text = Bounded { text: Vec::new(), left: MOST_WRITTEN + TIMES_WRITTEN * length };
-        match template.render_captured_to(context, &mut text) {
-            Ok(_) => String::from_utf8(text.text).map_err(|error| ChatError::Failed(error.to_string())),
-            Err(error) => Err(chat_error(&error, text.left == 0)),
-        }
+        let bytes = messages.iter().map(|message| message.content.len()).sum();
+        Ok(self.template.render(context, Size { values: messages.len(), bytes })?)
     }
 
     /// The tokens of a conversation, up to where the model answers. What a message says is text whatever it says: a
@@ -120,69 +81,5 @@ impl ChatFormat {
         let (messages, masks) = tokens::mask(tokenizer, messages);
         let text = self.render(&messages)?;
         Ok(tokens::encode(tokenizer, &text, &masks)?)
-    }
-}
-
-fn pairs<K: ToString, V: ToString>(table: impl IntoIterator<Item = (K, V)>) -> Value {
-    Value::from_pairs(table.into_iter().map(|(key, value)| (key.to_string(), value.to_string())))
-}
-
-fn raise(message: String, _: Kwargs) -> Result<Value, minijinja::Error> {
-    Err(minijinja::Error::new(ErrorKind::InvalidOperation, message).with_source(Raised))
-}
-
-/// Marks an error that the template raised itself.
-#[derive(Debug)]
-struct Raised;
-
-impl std::fmt::Display for Raised {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("raised by the template")
-    }
-}
-
-impl std::error::Error for Raised {}
-
-fn chat_error(error: &minijinja::Error, is_full: bool) -> ChatError {
-    let mut source = Some(error as &(dyn std::error::Error + 'static));
-    while let Some(inner) = source {
-        if inner.is::<Raised>() {
-            return ChatError::Refused(error.detail().unwrap_or_default().to_owned());
-        }
-        source = inner.source();
-    }
-    match error.kind() {
-        ErrorKind::OutOfFuel => ChatError::Endless(format!("takes more than {STEPS} steps")),
-        _ if is_full => ChatError::Endless(format!("writes more than {MOST_WRITTEN} bytes beside the messages")),
-        _ => ChatError::Failed(one_line(error)),
-    }
-}
-
-/// The error and its line, without the source around it.
-fn one_line(error: &minijinja::Error) -> String {
-    let line = error.line().map_or_else(String::new, |line| format!(" (line {line})"));
-    let detail = error.detail().map_or_else(String::new, |detail| format!(": {detail}"));
-    format!("{}{detail}{line}", error.kind())
-}
-
-/// Text that may grow to a length.
-struct Bounded {
-    text: Vec<u8>,
-    left: usize,
-}
-
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.len() > self.left {
-            self.left = 0;
-            return Err(io::Error::from(io::ErrorKind::StorageFull));
-        }
-        self.left -= bytes.len();
-        self.text.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -3,7 +3,6 @@
 
 mod error;
 mod format;
-mod python;
 #[cfg(test)]
 mod tests;
 mod tokens;

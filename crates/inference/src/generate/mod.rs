@@ -16,6 +16,7 @@ pub use memory::Memory;
 use reader::{ModelReader, Reader};
 pub use request::{Finish, GenerateError, Piece, Request};
 use row::Row;
+pub(crate) use row::first_tokens;
 
 /// Writes text with a model. The prompt is read when the first piece is asked for; each piece is one token.
 ///
@@ -73,6 +74,19 @@ pub fn generate_batch<'a>(
     requests: &[Request],
 ) -> Result<Batch<'a>, GenerateError> {
     batch(Box::new(ModelReader::new(model)), tokenizer, requests)
+}
+
+/// As [`generate_batch`], each after a prompt that is given as tokens; the one of its request is ignored.
+pub(crate) fn generate_batch_after<'a>(
+    model: &'a LanguageModel,
+    tokenizer: &Tokenizer,
+    requests: &[(Vec<u32>, Request)],
+) -> Result<Batch<'a>, GenerateError> {
+    let reader = Box::new(ModelReader::new(model));
+    let vocabulary = reader.vocabulary_size();
+    let row = |(prompt, request): &(Vec<u32>, Request)| Row::new(tokenizer, vocabulary, prompt, request);
+    let rows = requests.iter().map(row).collect::<Result<Vec<Row>, GenerateError>>()?;
+    Ok(Batch::new(reader, rows))
 }
 
 fn batch<'a>(

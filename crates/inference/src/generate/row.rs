@@ -136,7 +136,7 @@ impl Row {
 }
 
 /// What a document begins after.
-pub(super) fn first_tokens(tokenizer: &Tokenizer) -> Vec<u32> {
+pub(crate) fn first_tokens(tokenizer: &Tokenizer) -> Vec<u32> {
     if let Some(end) = tokenizer.end_token() {
         return vec![end];
     }

@@ -1,5 +1,6 @@
 //! `kiln eval RUN`: the loss of a trained model on texts.
 
+mod tasks;
 mod words;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use crate::terminal::{progress_bar, say};
 use crate::training_data;
 use crate::training_display::floor_words;
 use crate::usage::whole;
+use tasks::TaskArguments;
 
 /// How many windows are read side by side where no configuration says.
 const STREAMS: usize = 16;
@@ -43,6 +45,9 @@ pub(crate) struct EvalArguments {
     data: Vec<PathBuf>,
 
     #[command(flatten)]
+    tasks: TaskArguments,
+
+    #[command(flatten)]
     runs: RunsArguments,
 
     /// Which checkpoint of the run: best, last, or a number of steps
@@ -60,7 +65,7 @@ pub(crate) struct EvalArguments {
     #[arg(long, conflicts_with = "json")]
     per_token: bool,
 
-    /// Print one JSON object; for several files one a line, and one for all together
+    /// Print one JSON object; for several files one a line, and one for all together; of tasks with every answer
     #[arg(long)]
     json: bool,
 }
@@ -75,6 +80,7 @@ struct Judge<'a> {
 
 /// `kiln eval`.
 pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
+    let tasks = arguments.tasks.read()?;
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.run)?;
     refuse_no_model(&path, "eval")?;
@@ -92,12 +98,19 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
         };
         say(&format!("checkpoint: {} ({which}step {step})", saved.folder.display()));
     }
+    if let Some(tasks) = tasks {
+        return arguments.tasks.measure(&saved, &tasks, arguments.json);
+    }
     let judge = Judge::new(&saved, arguments)?;
     let files: Vec<&PathBuf> = arguments.files.iter().chain(&arguments.data).collect();
     if files.iter().filter(|file| file.as_os_str() == "-").count() > 1 {
         return Err(UsageError("`-` stands twice among the files, and stdin can be read only once".into()).into());
     }
     let texts = texts(&judge, &files)?;
+    if !saved.start.is_empty() {
+        let start = saved.tokenizer.decode(&saved.start);
+        say(&format!("each text is read behind `{start}`, as the tokenizer of the model has it"));
+    }
     if arguments.per_token {
         for Text { tokens, .. } in &texts {
             words::print_tokens(tokens, &saved.tokenizer, &judge.token_losses(tokens)?)?;
@@ -146,7 +159,7 @@ fn texts(judge: &Judge<'_>, files: &[&PathBuf]) -> anyhow::Result<Vec<Text>> {
     let resets_at = judge.config.as_ref().and_then(|config| config.run.resets_at(tokenizer));
     let text = |path: &&PathBuf| {
         let (file, spooled) = training_data::tokenize_file(path, separator, tokenizer)?;
-        let tokens = file.resetting_at(resets_at);
+        let tokens = file.resetting_at(resets_at).behind(&judge.saved.start);
         Ok(Text { name: piped::name(path), tokens, floor: None, _spooled: spooled })
     };
     files.iter().map(text).collect()
@@ -184,7 +197,7 @@ impl<'a> Judge<'a> {
         evaluation.context("the evaluation was stopped")
     }
 
-    /// The loss of every token but the first.
+    /// The loss of every token but the first, and also of that behind a start.
     fn token_losses(&self, file: &TokenFile) -> anyhow::Result<Vec<f64>> {
         let in_order = if self.carries_state() { Some(1) } else { self.streams };
         let plan = self.plan(file, in_order)?;

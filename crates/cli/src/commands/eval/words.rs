@@ -47,20 +47,21 @@ pub(super) fn print_row(file: &str, evaluation: &Evaluation, json: bool, is_firs
     Ok(())
 }
 
-/// Prints every token of a text with its loss; the first has none.
+/// Prints every token of a text with its loss; the first has none where nothing stands before it.
 pub(super) fn print_tokens(file: &TokenFile, tokenizer: &Tokenizer, losses: &[f64]) -> anyhow::Result<()> {
     // As many as are read at once, so that no text has to fit into memory.
     const PORTION: usize = 1 << 16;
     let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
     writeln!(stdout, "place\tnumber\ttoken\tnats")?;
     let mut tokens = vec![0; PORTION];
+    let without_loss = usize::from(file.start_len() == 0);
     let mut place = 0_usize;
-    while (place as u64) < file.len() {
-        let count = (file.len() - place as u64).min(PORTION as u64) as usize;
-        file.read(place as u64, &mut tokens[..count])?;
+    while (place as u64) < file.text_len() {
+        let count = (file.text_len() - place as u64).min(PORTION as u64) as usize;
+        file.read(file.start_len() + place as u64, &mut tokens[..count])?;
         for &token in &tokens[..count] {
             let text = serde_json::to_string(&tokenizer.decode(&[token]))?;
-            let loss = place.checked_sub(1).and_then(|before| losses.get(before));
+            let loss = place.checked_sub(without_loss).and_then(|before| losses.get(before));
             let nats = loss.map_or_else(String::new, |loss| format!("{loss:.6}"));
             writeln!(stdout, "{place}\t{token}\t{text}\t{nats}")?;
             place += 1;

@@ -1,11 +1,13 @@
 //! `kiln sample RUN`: text written with a trained model.
 
+mod few_shot;
+
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use kiln_inference::{Finish, GenerateError, Generation, Request, SamplerConfig, generate};
+use kiln_inference::{FewShot, Finish, GenerateError, Generation, Request, SamplerConfig, generate};
 use kiln_models::saved::SavedModel;
 use kiln_settings::files::{Content, Links, read_regular};
 use kiln_storage::Which;
@@ -19,6 +21,7 @@ use crate::runs;
 use crate::sampling::{SamplerArguments, token_count};
 use crate::terminal::say;
 use crate::usage::at_least_one;
+use few_shot::{FewShotArguments, prompted};
 
 const PROMPT_HEADING: &str = "Prompt";
 
@@ -26,7 +29,9 @@ const PROMPT_HEADING: &str = "Prompt";
 const LONGEST_PROMPT: u64 = 16 << 20;
 
 const ABOUT_THE_TEXT: &str = "\
-The prompt is written first, then its continuation as it comes. The same command writes the same text.
+The prompt is written first, then its continuation as it comes. The same command writes the same text. Behind examples \
+(`--few-shot`) the prompt stands as the template writes it, and the text ends where the template continues after an \
+output, unless `--stop` says otherwise.
 
 On a terminal and without a prompt, each line that is typed is continued, until Ctrl-D; `--prompt \"\"` writes a \
 document from its beginning instead.";
@@ -53,6 +58,9 @@ pub(crate) struct SampleArguments {
     /// UTF-8 file with the text to continue, including any line break at its end; `-` is stdin
     #[arg(long, value_name = "FILE", help_heading = PROMPT_HEADING)]
     prompt_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    few_shot: FewShotArguments,
 
     /// Continue each line of the input, until it ends, even where stdin isn't a terminal
     #[arg(short, long, help_heading = PROMPT_HEADING, conflicts_with_all = ["prompt", "prompt_file", "json", "count"])]
@@ -108,6 +116,7 @@ struct Sample<'a> {
 /// or a closed stdout.
 pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let mut request = request(arguments)?;
+    let few_shot = arguments.few_shot.read()?;
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.run)?;
     runs::refuse_no_model(&path, "sample")?;
@@ -123,13 +132,13 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
         say(&format!("model: {}{step}", saved.folder.display()));
     }
     if arguments.is_interactive() {
-        return continue_lines(&saved, &request, arguments);
+        return continue_lines(&saved, few_shot.as_ref(), &request, arguments);
     }
     for index in 0..arguments.count {
         if index > 0 && !arguments.json {
             writeln!(io::stdout(), "\n---")?;
         }
-        write_text(&saved, &with_seed_after(&request, index), arguments)?;
+        write_text(&saved, few_shot.as_ref(), &with_seed_after(&request, index), arguments)?;
     }
     Ok(())
 }
@@ -137,9 +146,12 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
 impl SampleArguments {
     /// Whether prompts are read as long as there are any.
     fn is_interactive(&self) -> bool {
-        let has_prompt = self.prompt.is_some() || self.prompt_file.is_some();
-        let is_plain = !has_prompt && !self.json && self.count == 1;
+        let is_plain = !self.has_prompt() && !self.json && self.count == 1;
         self.interactive || (is_plain && io::stdin().is_terminal() && io::stdout().is_terminal())
+    }
+
+    fn has_prompt(&self) -> bool {
+        self.prompt.is_some() || self.prompt_file.is_some()
     }
 }
 
@@ -151,7 +163,12 @@ fn with_seed_after(request: &Request, index: u64) -> Request {
 
 /// Continues every line of stdin, each with another seed. One that the model cannot read is said, and the next one
 /// asked for.
-fn continue_lines(saved: &SavedModel, request: &Request, arguments: &SampleArguments) -> anyhow::Result<()> {
+fn continue_lines(
+    saved: &SavedModel,
+    few_shot: Option<&FewShot>,
+    request: &Request,
+    arguments: &SampleArguments,
+) -> anyhow::Result<()> {
     let is_asked = io::stdin().is_terminal();
     if is_asked {
         say("type a text to continue; an empty line begins a document; Ctrl-D ends");
@@ -168,7 +185,7 @@ fn continue_lines(saved: &SavedModel, request: &Request, arguments: &SampleArgum
         }
         let prompt = line.trim_end_matches(['\n', '\r']).to_owned();
         let request = Request { prompt, ..with_seed_after(request, index) };
-        match write_text(saved, &request, arguments) {
+        match write_text(saved, few_shot, &request, arguments) {
             Err(error) if matches!(error.downcast_ref(), Some(GenerateError::Prompt(_))) => report::print(&error),
             other => other?,
         }
@@ -178,8 +195,14 @@ fn continue_lines(saved: &SavedModel, request: &Request, arguments: &SampleArgum
 }
 
 /// Writes one text, as it comes or as an object.
-fn write_text(saved: &SavedModel, request: &Request, arguments: &SampleArguments) -> anyhow::Result<()> {
-    let mut generation = generate(&saved.model, &saved.tokenizer, request)?;
+fn write_text(
+    saved: &SavedModel,
+    few_shot: Option<&FewShot>,
+    request: &Request,
+    arguments: &SampleArguments,
+) -> anyhow::Result<()> {
+    let (request, shown) = prompted(few_shot, request)?;
+    let mut generation = generate(&saved.model, &saved.tokenizer, &request)?;
     let mut speed = Speed::new();
     let mut stdout = io::stdout().lock();
     let mut ends_line = true;
@@ -198,7 +221,7 @@ fn write_text(saved: &SavedModel, request: &Request, arguments: &SampleArguments
         serde_json::to_writer(&mut stdout, &sample)?;
         writeln!(stdout)?;
     } else {
-        ends_line = stream(&mut stdout, &request.prompt, &mut generation, &mut speed)?;
+        ends_line = stream(&mut stdout, &shown, &mut generation, &mut speed)?;
     }
     stdout.flush()?;
     if arguments.verbose || io::stderr().is_terminal() {
@@ -258,6 +281,11 @@ fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
     let sampler = arguments.sampler.config()?;
     if arguments.stop.iter().any(String::is_empty) {
         return Err(UsageError("--stop must not be empty: it would stop before the first token".into()).into());
+    }
+    if arguments.few_shot.is_given() && !arguments.has_prompt() && !arguments.is_interactive() {
+        let words =
+            "the examples are there, and the input is not: `--prompt TEXT`, or `--interactive` for lines of stdin";
+        return Err(UsageError(words.into()).into());
     }
     let prompt = prompt(arguments)?;
     Ok(Request {
