@@ -7,7 +7,7 @@ use kiln_models::{CharacterTokenizerConfig, Tokenizer, TokenizerConfig};
 use crate::support::Workshop;
 
 /// A folder with the model of a fixture and a tokenizer of 40 characters, of the 61 that the model knows.
-fn folder(workshop: &Workshop) -> PathBuf {
+pub(crate) fn folder(workshop: &Workshop) -> PathBuf {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/fixtures/hugging-face/llama");
     let folder = workshop.path("llama");
     std::fs::create_dir(&folder).expect("it can be made");

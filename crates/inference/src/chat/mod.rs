@@ -3,6 +3,8 @@
 
 mod error;
 mod format;
+#[cfg(test)]
+mod hostile;
 mod python;
 #[cfg(test)]
 mod tests;

@@ -112,6 +112,7 @@ fn weights(
     architecture: Architecture,
 ) -> Result<Weights<GgufReader<File>>, SavedModelError> {
     let names: Vec<String> = file.names().iter().map(|name| architecture.their_name(name)).collect();
+    foreign.check_layers(names.len()).map_err(|problem| wrong(path, GgufModelError::Model(problem)))?;
     let (recipes, left_over) = hugging_face_names::recipes(foreign, &names);
     if let Some(theirs) = left_over {
         let problem = HuggingFaceError::UnknownTensor(architecture.own_name(&theirs));

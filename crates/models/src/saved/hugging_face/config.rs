@@ -34,6 +34,11 @@ pub(in crate::saved) struct Foreign {
     pub(in crate::saved) warning: Option<String>,
 }
 
+/// The longest text that is read with a model that has angles for places: as many places, or as many angles. Their table
+/// is made when the model is opened, and no weight bounds it.
+const MOST_PLACES: usize = 1 << 20;
+const MOST_ANGLES: usize = 1 << 26;
+
 const KNOWN: &str = "gpt2, llama, mistral, qwen2 and qwen3";
 
 /// Keys that change nothing when a model is used here: where it comes from, how it was trained, how it is run
@@ -93,11 +98,28 @@ impl Foreign {
         keys.finish(&WITHOUT_EFFECT)?;
         foreign.family = kind;
         match foreign.config.validate().first() {
-            None => Ok(foreign),
+            None => Ok(foreign.with_bounded_context()),
             Some(violation) => {
                 Err(HuggingFaceError::Config(format!("gives `{}`, which {}", violation.key, violation.message)))
             }
         }
+    }
+}
+
+impl Foreign {
+    fn with_bounded_context(self) -> Self {
+        let most = MOST_PLACES.min(MOST_ANGLES / self.config.head_width().max(1)).max(1);
+        if self.config.position != PositionKind::Rotary || self.context <= most {
+            return self;
+        }
+        let warning = format!("it was made for texts of {} tokens, and {most} are the longest here", self.context);
+        Self { context: most, warning: Some(warning), ..self }
+    }
+
+    /// Makes sure that there may be as many layers as the configuration says, before anything is made for each.
+    pub(in crate::saved) fn check_layers(&self, tensors: usize) -> Result<(), HuggingFaceError> {
+        let layers = self.config.layers;
+        if layers > tensors { Err(HuggingFaceError::FewerTensors { layers, tensors }) } else { Ok(()) }
     }
 }
 

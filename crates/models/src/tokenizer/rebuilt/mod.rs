@@ -2,11 +2,13 @@
 
 mod byte_level;
 mod pieces;
+mod unigram;
 
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::byte_level::{Splitting, byte_level};
-pub(crate) use self::pieces::sentence_pieces;
+pub(crate) use self::pieces::{Prefix, sentence_pieces};
+pub(crate) use self::unigram::unigram;
 use super::error::TokenizerError;
 
 /// What a token is.
@@ -63,6 +65,11 @@ fn added_tokens(entries: &[Entry]) -> Vec<Value> {
         })
     };
     added.map(token).collect()
+}
+
+/// Makes sure that no text is that of two tokens.
+fn check_texts(entries: &[Entry]) -> Result<(), TokenizerError> {
+    vocabulary(entries).map(|_| ())
 }
 
 /// The numbers of all tokens.
