@@ -189,3 +189,28 @@ fn what_would_give_other_tokens_is_refused_by_its_name() {
         assert!(error.contains(words), "{words}: {error}");
     }
 }
+
+/// `scripts/reference/slow_tokenizers.py --file MODEL OUT` makes such a file of lines and their tokens.
+#[test]
+#[ignore = "needs a model and lines with their tokens, named by KILN_MODEL and KILN_TOKENS"]
+fn the_tokens_of_a_model_are_those_of_transformers() {
+    #[derive(Deserialize)]
+    struct Reference {
+        lines: Vec<String>,
+        ids: Vec<Vec<u32>>,
+    }
+    let named = |name: &str| std::env::var_os(name).unwrap_or_else(|| panic!("{name} names a file"));
+    let reference: Reference = serde_json::from_slice(&std::fs::read(named("KILN_TOKENS")).unwrap()).unwrap();
+    let device = burn::tensor::Device::flex();
+    let model = crate::saved::SavedModel::open(Path::new(&named("KILN_MODEL")), Default::default(), &device);
+    let tokenizer = model.unwrap_or_else(|error| panic!("{error}")).tokenizer;
+    let mut wrong = Vec::new();
+    for (line, ids) in reference.lines.iter().zip(&reference.ids) {
+        let found = tokenizer.encode(line);
+        if found.as_ref().ok() != Some(ids) {
+            wrong.push(format!("{line:?}: {found:?}, not {ids:?}"));
+        }
+    }
+    let all = reference.lines.len();
+    assert!(wrong.is_empty(), "{} of {all}, for example\n{}", wrong.len(), wrong[..wrong.len().min(5)].join("\n"));
+}
