@@ -23,7 +23,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("optimization", &["kernels", "settings", "parameters"]),
     ("training", &["kernels", "settings", "parameters", "storage", "models", "data", "optimization"]),
     ("convergence", &["settings", "parameters", "optimization"]),
-    ("inference", &["settings", "storage", "models"]),
+    ("inference", &["kernels", "settings", "storage", "models"]),
     (
         "cli",
         &[

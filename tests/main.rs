@@ -14,6 +14,7 @@ mod dashboard;
 mod devices;
 mod finding_rates;
 mod foreign;
+mod foreign_mistakes;
 mod golden;
 mod inspecting;
 mod layers;

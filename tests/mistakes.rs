@@ -3,7 +3,7 @@
 //! After a wanted change of a message: `SNAPSHOTS=overwrite cargo test --release --workspace mistakes`, and read the
 //! difference.
 
-use crate::support::{Workshop, repository};
+use crate::support::{Workshop, compare_refusal};
 
 /// A right configuration that the mistakes are made in; its text is short, so that the snapshots are.
 const RIGHT: &str = r#"seed = 1
@@ -40,25 +40,7 @@ fn workshop(mistake: impl FnOnce(&str) -> String) -> Workshop {
 
 /// Compares what a command prints with `snapshots/mistakes/NAME.txt`.
 fn compare(name: &str, arguments: &[&str], workshop: &Workshop) {
-    let finished = workshop.kiln(arguments);
-    assert_eq!(finished.stdout, "", "a mistake writes nothing to stdout");
-    assert!(!finished.stderr.contains("panicked"), "the text of a panic reached the user: {}", finished.stderr);
-    let code = finished.code.map_or("none, ended by a signal".into(), |code| code.to_string());
-    // What a run says before its mistake, speeds and times, is not part of the tour; nor are the devices of this
-    // machine.
-    let start = finished.stderr.find("error: ").unwrap_or(0);
-    let error = finished.stderr[start..].replace(&workshop.path("").display().to_string(), "/home/you/");
-    let error = error.replace(workshop.path("").to_string_lossy().trim_end_matches('/'), "/home/you");
-    let lines = error.lines().map(|line| match line.split_once(" is not here: ") {
-        Some((device, _)) => format!("{device} is not here: ..."),
-        None if line.starts_with("  here: ") => "  here: ...".to_owned(),
-        None => line.to_owned(),
-    });
-    let printed =
-        format!("$ kiln {}\n\n{}\n\nexit code {code}\n", arguments.join(" "), lines.collect::<Vec<_>>().join("\n"));
-    let path = repository().join("tests/snapshots/mistakes").join(format!("{name}.txt"));
-    let expected = snapbox::Data::read_from(&path, Some(snapbox::data::DataFormat::Text));
-    snapbox::assert_data_eq!(printed, expected);
+    compare_refusal(&format!("mistakes/{name}"), arguments, workshop);
 }
 
 /// Makes a mistake in the configuration and compares what `kiln check` says to it.

@@ -31,6 +31,29 @@ pub(crate) fn newest_checkpoint(run: &Path) -> PathBuf {
     entries.map(|entry| entry.expect("it can be listed").path()).max().expect("the run has a checkpoint")
 }
 
+/// Compares what a command prints that is refused, and its exit code, with `snapshots/NAME.txt`.
+pub(crate) fn compare_refusal(name: &str, arguments: &[&str], workshop: &Workshop) {
+    let finished = workshop.kiln(arguments);
+    assert_eq!(finished.stdout, "", "a mistake writes nothing to stdout");
+    assert!(!finished.stderr.contains("panicked"), "the text of a panic reached the user: {}", finished.stderr);
+    let code = finished.code.map_or("none, ended by a signal".into(), |code| code.to_string());
+    // What a run says before its mistake, speeds and times, is not part of the tour; nor are the devices of this
+    // machine.
+    let start = finished.stderr.find("error: ").unwrap_or(0);
+    let error = finished.stderr[start..].replace(&workshop.path("").display().to_string(), "/home/you/");
+    let error = error.replace(workshop.path("").to_string_lossy().trim_end_matches('/'), "/home/you");
+    let lines = error.lines().map(|line| match line.split_once(" is not here: ") {
+        Some((device, _)) => format!("{device} is not here: ..."),
+        None if line.starts_with("  here: ") => "  here: ...".to_owned(),
+        None => line.to_owned(),
+    });
+    let printed =
+        format!("$ kiln {}\n\n{}\n\nexit code {code}\n", arguments.join(" "), lines.collect::<Vec<_>>().join("\n"));
+    let path = repository().join("tests/snapshots").join(format!("{name}.txt"));
+    let expected = snapbox::Data::read_from(&path, Some(snapbox::data::DataFormat::Text));
+    snapbox::assert_data_eq!(printed, expected);
+}
+
 /// A folder of one test, removed with it. Commands run in it, and their caches are in it.
 pub(crate) struct Workshop {
     folder: TempDir,

@@ -284,7 +284,7 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
         .into());
     }
     if !path.exists() {
-        return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
+        return Err(StorageError::not_there(path).into());
     }
     if path.join(MANIFEST_FILE).exists() {
         let words = "is a checkpoint; give the folder of its run, which resumes from the newest one";

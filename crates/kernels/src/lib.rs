@@ -33,6 +33,7 @@
 mod abilities;
 mod activation;
 mod affine;
+mod allowance;
 mod attention;
 mod autodiff;
 mod choice;
@@ -59,6 +60,7 @@ mod testing;
 pub use abilities::{Abilities, abilities};
 pub use activation::{Activation, activate, sigmoid, swiglu, tanh};
 pub use affine::affine;
+pub use allowance::{Allowance, Exceeded, within};
 pub use attention::{AttentionHeads, AttentionScores, cached_attention, causal_attention};
 pub use autodiff::{BackwardFunction, record};
 pub use choice::{GpuKernel, leave_out_gpu_kernels, set_matrix_precision};

@@ -8,6 +8,7 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 
+use crate::allowance::take;
 use libmimalloc_sys::{mi_option_set_default, mi_option_t, mi_option_use_numa_nodes};
 
 /// Its number comes before that of the option after it in mimalloc's header; the bindings leave it out.
@@ -21,7 +22,8 @@ pub fn keep_freed_pages() {
 }
 
 /// An allocator that hands a request which the system refuses to a function that does not come back. Without it the
-/// standard library aborts the process, with no word that a user could do something with.
+/// standard library aborts the process, with no word that a user could do something with. It counts for
+/// [`within`](crate::within) what a thread takes.
 #[derive(Debug)]
 pub struct OrElse<A> {
     allocator: A,
@@ -43,20 +45,32 @@ impl<A> OrElse<A> {
 // SAFETY: every call is passed on as it came, and what comes back is given out unchanged or not at all.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for OrElse<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        take(length(layout));
         self.unless_null(unsafe { self.allocator.alloc(layout) }, layout.size())
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        take(length(layout));
         self.unless_null(unsafe { self.allocator.alloc_zeroed(layout) }, layout.size())
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        take(-length(layout));
         unsafe { self.allocator.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        self.unless_null(unsafe { self.allocator.realloc(pointer, layout, size) }, size)
+        // Both may be there for a while.
+        take(size as i64);
+        let moved = self.unless_null(unsafe { self.allocator.realloc(pointer, layout, size) }, size);
+        take(-length(layout));
+        moved
     }
+}
+
+/// No layout has more bytes than half of what fits.
+fn length(layout: Layout) -> i64 {
+    layout.size() as i64
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ pub fn open_checkpoint<T, E: From<StorageError>>(
         return open_one(files, path, which, read);
     }
     if !path.exists() {
-        return Err(StorageError::NotThere { path: path.to_path_buf() }.into());
+        return Err(StorageError::not_there(path).into());
     }
     if !path.join(CHECKPOINTS).is_dir() {
         // A run that trains has no checkpoint before the first is saved.

@@ -32,6 +32,12 @@ pub enum StorageError {
         /// The path that was given.
         path: PathBuf,
     },
+    /// A link is at the path, and nothing where it leads.
+    #[error("`{path}` is a link that leads to nothing, or round in a circle")]
+    BrokenLink {
+        /// The path that was given.
+        path: PathBuf,
+    },
     /// The path holds neither `checkpoints` nor `manifest.json`.
     #[error("`{path}` is neither a run folder (no `checkpoints` in it) nor a checkpoint (no `manifest.json` in it)")]
     NotARun {
@@ -93,6 +99,12 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Nothing can be read at a path, for want of it or of what a link there leads to.
+    pub fn not_there(path: &Path) -> Self {
+        let path = path.to_path_buf();
+        if path.is_symlink() { Self::BrokenLink { path } } else { Self::NotThere { path } }
+    }
+
     /// Adapter for `map_err`: an error of the system, while doing `action` at `path`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();

@@ -6,10 +6,12 @@ use kiln_data::shards::DataError;
 use kiln_models::saved::{SavedModelError, WeightProblem};
 use kiln_settings::ConfigFileError;
 use kiln_storage::StorageError;
+use kiln_storage::formats::gguf::GgufError;
 use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, SWEEP_FILE, TOKENIZER_FILE, is_sweep};
 use kiln_training::config::RefusedChanges;
 use kiln_training::run::{CheckpointError, FolderError};
 
+use super::foreign;
 use crate::arguments::{NoInput, NoSuchRun};
 use crate::piped::{INSTEAD, is_piped};
 use crate::runs::{LostConfig, quoted};
@@ -77,6 +79,9 @@ fn of_storage(error: &StorageError) -> Option<String> {
         StorageError::NotThere { .. } | StorageError::NotARun { .. } => {
             "give the folder that `kiln train` made, for example `runs/NAME`".into()
         }
+        StorageError::BrokenLink { path } => {
+            format!("`ls -l {}` shows where it leads; name the folder or file itself", quoted(&path.to_string_lossy()))
+        }
         StorageError::NoCheckpoint { run } => format!(
             "training saves every `run.checkpoint-every` steps and when it stops; train first, or list `{}`",
             run.join(CHECKPOINTS).display()
@@ -91,6 +96,14 @@ fn of_storage(error: &StorageError) -> Option<String> {
             "restore the folder from a copy; nothing was loaded from it".into()
         }
         StorageError::Newer { .. } => "use the Kiln that wrote it, or a later one".into(),
+        StorageError::Gguf { source: GgufError::UnknownType { .. }, .. } => {
+            "pack it in one of these with llama.cpp: `llama-quantize --allow-requantize FILE NEW.gguf Q8_0`".into()
+        }
+        StorageError::Gguf { .. } => {
+            "the file was cut, changed, or is no GGUF file: compare its length with the one where you have it from, \
+             and download it again"
+                .into()
+        }
         StorageError::TensorFile { .. } => {
             "the file was cut, changed, or is no safetensors file; restore it from a copy".into()
         }
@@ -111,6 +124,9 @@ fn of_folder(error: &FolderError) -> Option<String> {
 }
 
 fn of_model(error: &SavedModelError) -> Option<String> {
+    if let Some(help) = foreign::advice(error) {
+        return Some(help);
+    }
     let help = match error {
         SavedModelError::Storage(error) => return of_storage(error),
         SavedModelError::Weights { problems, .. } if problems.iter().any(WeightProblem::is_not_finite) => {

@@ -1,6 +1,7 @@
 //! How errors look on the screen.
 
 mod advice;
+mod foreign;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};

@@ -4,6 +4,8 @@
 mod error;
 mod format;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
 mod tokens;
 

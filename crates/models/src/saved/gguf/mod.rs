@@ -121,6 +121,7 @@ fn weights(
 ) -> Result<Weights<GgufReader<File>>, SavedModelError> {
     let names = file.names().into_iter().filter(|name| name != rotary::DIVISORS);
     let names: Vec<String> = names.map(|name| architecture.their_name(&name)).collect();
+    foreign.check_layers(names.len()).map_err(|problem| wrong(path, GgufModelError::Model(problem)))?;
     let (recipes, left_over) = hugging_face_names::recipes(foreign, &names);
     if let Some(theirs) = left_over {
         let problem = HuggingFaceError::UnknownTensor(architecture.own_name(&theirs));

@@ -6,7 +6,7 @@ use kiln_storage::formats::gguf::GgufValue;
 
 use super::error::GgufModelError;
 use crate::Tokenizer;
-use crate::tokenizer::rebuilt::{Entry, EntryKind, Splitting, byte_level, sentence_pieces};
+use crate::tokenizer::rebuilt::{Entry, EntryKind, Prefix, Splitting, byte_level, sentence_pieces};
 
 pub(super) const MODEL: &str = "tokenizer.ggml.model";
 pub(super) const SPLITTING: &str = "tokenizer.ggml.pre";
@@ -37,7 +37,10 @@ pub(super) fn tokenizer(values: &Values) -> Result<Tokenizer, GgufModelError> {
             let merges = merges.ok_or_else(|| GgufModelError::MissingKey(MERGES.to_owned()))?;
             byte_level(&entries, merges, splitting(values)?, &start(false))
         }
-        "llama" => sentence_pieces(&entries, flag(ADDS_SPACE, true), &start(true)),
+        "llama" => {
+            let prefix = if flag(ADDS_SPACE, true) { Prefix::Each } else { Prefix::None };
+            sentence_pieces(&entries, prefix, &start(true))
+        }
         other => {
             let problem = format!("is \"{other}\", and \"gpt2\" (byte pairs) and \"llama\" (SentencePiece) are read");
             return Err(GgufModelError::Value { key: MODEL.to_owned(), problem });

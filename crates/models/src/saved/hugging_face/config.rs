@@ -40,6 +40,9 @@ pub(in crate::saved) struct Foreign {
     pub(in crate::saved) warning: Option<String>,
 }
 
+/// The longest text that is read, tokens: no weight bounds what the file says of it.
+const LONGEST_CONTEXT: usize = 1 << 20;
+
 const KNOWN: &str = "gpt2, llama, mistral, qwen2, qwen3, gpt_neox, gemma, gemma2, gemma3, gemma3_text, olmo2, smollm3, \
                      phi3 and stablelm";
 
@@ -101,10 +104,27 @@ impl Foreign {
         keys.finish(&WITHOUT_EFFECT)?;
         foreign.family = kind;
         match foreign.config.validate().first() {
-            None => Ok(foreign),
+            None => Ok(foreign.with_bounded_context()),
             Some(violation) => {
                 Err(HuggingFaceError::Config(format!("gives `{}`, which {}", violation.key, violation.message)))
             }
         }
+    }
+}
+
+impl Foreign {
+    fn with_bounded_context(self) -> Self {
+        if self.context <= LONGEST_CONTEXT {
+            return self;
+        }
+        let warning =
+            format!("it was made for texts of {} tokens, and {LONGEST_CONTEXT} are the longest here", self.context);
+        Self { context: LONGEST_CONTEXT, warning: Some(warning), ..self }
+    }
+
+    /// Makes sure that there may be as many layers as the configuration says, before anything is made for each.
+    pub(in crate::saved) fn check_layers(&self, tensors: usize) -> Result<(), HuggingFaceError> {
+        let layers = self.config.layers;
+        if layers > tensors { Err(HuggingFaceError::FewerTensors { layers, tensors }) } else { Ok(()) }
     }
 }

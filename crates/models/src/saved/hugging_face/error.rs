@@ -47,9 +47,26 @@ pub enum HuggingFaceError {
         /// What is wrong with it.
         problem: String,
     },
-    /// There are no weights that can be read.
-    #[error("it has neither `model.safetensors` nor `model.safetensors.index.json`{0}")]
-    NoWeights(&'static str),
+    /// There is no tokenizer of any form.
+    #[error("it has no tokenizer: no `tokenizer.json`, no `vocab.json` with `merges.txt`, and no `tokenizer.model`")]
+    NoTokenizer,
+    /// There are no weights.
+    #[error("it has neither `model.safetensors` nor `model.safetensors.index.json`")]
+    NoWeights,
+    /// There are weights that are not read.
+    #[error(
+        "its weights are the pickles `{0}`, which can run code when they are opened and are not read; it has no \
+         `model.safetensors`"
+    )]
+    Pickles(&'static str),
+    /// A shard is not there.
+    #[error("`model.safetensors.index.json` names the shard `{name}`, {}", if *is_link { "which is a link to nothing or to itself" } else { "which isn't there" })]
+    MissingShard {
+        /// The name.
+        name: String,
+        /// Whether a link of the name is there.
+        is_link: bool,
+    },
     /// The index of the shards makes no sense.
     #[error("`model.safetensors.index.json` {0}")]
     Index(String),
@@ -63,6 +80,14 @@ pub enum HuggingFaceError {
         found: u64,
         /// Numbers of the model.
         expected: u64,
+    },
+    /// More layers than tensors.
+    #[error("`config.json` describes {layers} layers, and the weights have {tensors} tensors")]
+    FewerTensors {
+        /// Layers of the configuration.
+        layers: usize,
+        /// Tensors in the files.
+        tensors: usize,
     },
     /// No family has all of the model's options.
     #[error(

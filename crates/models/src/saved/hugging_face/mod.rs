@@ -9,6 +9,7 @@ mod keys;
 pub(super) mod names;
 mod rotation;
 mod shards;
+mod slow;
 #[cfg(test)]
 pub(super) mod tests;
 pub(super) mod written;
@@ -74,8 +75,12 @@ pub(super) fn open(folder: &Path, device: &Device) -> Result<SavedModel, SavedMo
     Ok(foreign.saved(model, tokenizer, end, template, folder))
 }
 
-fn tokenizer(folder: &Path) -> Result<Tokenizer, SavedModelError> {
+pub(super) fn tokenizer(folder: &Path) -> Result<Tokenizer, SavedModelError> {
     let path = folder.join(TOKENIZER_FILE);
+    // A link that leads nowhere is there, too, and is named.
+    if path.symlink_metadata().is_err() {
+        return slow::tokenizer(folder);
+    }
     Tokenizer::from_file(&path).map_err(|error| SavedModelError::Tokenizer { path, problem: error.reason() })
 }
 
@@ -91,7 +96,7 @@ fn configuration(folder: &Path) -> Result<Foreign, SavedModelError> {
 
 fn json(folder: &Path, name: &str, longest: u64) -> Result<Value, String> {
     match read_regular(&folder.join(name), Links::Followed, longest).map_err(|error| error.to_string())? {
-        Content::Bytes(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+        Content::Bytes(bytes) => serde_json::from_slice(&bytes).map_err(|error| format!("is not JSON: {error}")),
         Content::TooLong => Err(format!("has more than {longest} bytes")),
         Content::NotRegular => Err("is not a file".to_owned()),
     }
@@ -102,7 +107,9 @@ fn weights(folder: &Path, foreign: &Foreign) -> Result<Weights<Shards>, SavedMod
         shards::ShardsError::Storage(error) => error.into(),
         shards::ShardsError::Folder(problem) => wrong(folder, problem),
     })?;
-    let (recipes, left_over) = names::recipes(foreign, &theirs.names());
+    let names = theirs.names();
+    foreign.check_layers(names.len()).map_err(|problem| wrong(folder, problem))?;
+    let (recipes, left_over) = names::recipes(foreign, &names);
     match left_over {
         Some(name) => Err(wrong(folder, HuggingFaceError::UnknownTensor(name))),
         None => Ok(Weights { theirs, recipes }),

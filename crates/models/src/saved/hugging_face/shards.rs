@@ -54,13 +54,8 @@ impl Shards {
             return Ok(Self::new(vec![open(WEIGHTS_FILE)?]));
         }
         if !has(INDEX) {
-            let other = if has("pytorch_model.bin") || has("pytorch_model.bin.index.json") {
-                "; its weights are PyTorch pickles, which can run code when they are opened and are not read: save the \
-                 model with `model.save_pretrained(folder, safe_serialization=True)` in Python"
-            } else {
-                ""
-            };
-            return Err(HuggingFaceError::NoWeights(other).into());
+            let pickles = ["pytorch_model.bin", "pytorch_model.bin.index.json"].into_iter().find(|name| has(name));
+            return Err(pickles.map_or(HuggingFaceError::NoWeights, HuggingFaceError::Pickles).into());
         }
         let index = index(folder)?;
         let names: BTreeSet<&String> = index.weight_map.values().collect();
@@ -68,6 +63,10 @@ impl Shards {
         let is_name = |name: &str| Path::new(name).file_name().is_some_and(|file| file.to_str() == Some(name));
         if let Some(name) = names.iter().find(|name| !is_name(name)) {
             return Err(HuggingFaceError::Index(format!("names `{name}`, which is no name of a file")).into());
+        }
+        if let Some(name) = names.iter().find(|name| !has(name)) {
+            let is_link = folder.join(name).symlink_metadata().is_ok();
+            return Err(HuggingFaceError::MissingShard { name: (*name).clone(), is_link }.into());
         }
         let files = names.iter().map(|name| open(name)).collect::<Result<Vec<_>, _>>()?;
         for (name, file) in names.iter().zip(&files) {
@@ -93,7 +92,9 @@ fn index(folder: &Path) -> Result<Index, HuggingFaceError> {
     match read_regular(&folder.join(INDEX), Links::Followed, LONGEST_INDEX)
         .map_err(|error| problem(error.to_string()))?
     {
-        Content::Bytes(bytes) => serde_json::from_slice(&bytes).map_err(|error| problem(error.to_string())),
+        Content::Bytes(bytes) => {
+            serde_json::from_slice(&bytes).map_err(|error| problem(format!("is no index of shards: {error}")))
+        }
         Content::TooLong => Err(problem(format!("has more than {LONGEST_INDEX} bytes"))),
         Content::NotRegular => Err(problem("is no file".to_owned())),
     }

@@ -1,6 +1,7 @@
 mod costs;
 mod exported;
 mod hostile;
+mod hostile_foreign;
 mod open;
 mod weights;
 

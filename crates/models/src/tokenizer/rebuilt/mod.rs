@@ -2,12 +2,14 @@
 
 mod byte_level;
 mod pieces;
+mod unigram;
 mod whole;
 
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::byte_level::{Splitting, byte_level};
-pub(crate) use self::pieces::sentence_pieces;
+pub(crate) use self::pieces::{Prefix, sentence_pieces};
+pub(crate) use self::unigram::unigram;
 pub(crate) use self::whole::whole_texts;
 use super::error::TokenizerError;
 
@@ -65,6 +67,11 @@ fn added_tokens(entries: &[Entry]) -> Vec<Value> {
         })
     };
     added.map(token).collect()
+}
+
+/// Makes sure that no text is that of two tokens.
+fn check_texts(entries: &[Entry]) -> Result<(), TokenizerError> {
+    vocabulary(entries).map(|_| ())
 }
 
 /// The numbers of all tokens.

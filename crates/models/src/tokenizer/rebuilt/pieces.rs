@@ -11,30 +11,59 @@ use super::super::handle::Tokenizer;
 use super::{Entry, EntryKind, added_tokens, post_processor, vocabulary};
 
 /// What stands for a space.
-const SPACE: &str = "\u{2581}";
+pub(super) const SPACE: &str = "\u{2581}";
 
-/// The tokenizer with these pieces; with `prefix` a space is put before a text.
-pub(crate) fn sentence_pieces(entries: &[Entry], prefix: bool, start: &[u32]) -> Result<Tokenizer, TokenizerError> {
-    let unknown = entries.iter().find(|entry| entry.kind == EntryKind::Unknown).map(|entry| entry.text.clone());
-    let has_bytes = entries.iter().any(|entry| entry.kind == EntryKind::Byte);
+/// Where a space is put that the text has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prefix {
+    /// Nowhere.
+    None,
+    /// Before a text.
+    First,
+    /// Before a text, and behind each token that was found in it before anything else.
+    Each,
+}
+
+/// The normalizer and the stage behind it that make spaces visible, and cut before each of them if they are asked to.
+pub(super) fn visible_spaces(prefix: Prefix, is_cut: bool) -> [Value; 2] {
+    let stage =
+        |scheme: &str| json!({ "type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": is_cut });
+    if prefix == Prefix::First {
+        // Which text is the first, the second stage alone knows.
+        return [Value::Null, stage("first")];
+    }
     let replace = json!({ "type": "Replace", "pattern": { "String": " " }, "content": SPACE });
-    let mut normalizers = vec![replace];
+    let prepend = (prefix == Prefix::Each).then(|| json!({ "type": "Prepend", "prepend": SPACE }));
+    let normalizers: Vec<Value> = prepend.into_iter().chain([replace]).collect();
+    let cut = if is_cut { stage("never") } else { Value::Null };
+    [json!({ "type": "Sequence", "normalizers": normalizers }), cut]
+}
+
+/// What makes a text of pieces again.
+pub(super) fn decoder(prefix: Prefix) -> Value {
     let mut decoders = vec![
         json!({ "type": "Replace", "pattern": { "String": SPACE }, "content": " " }),
         json!({ "type": "ByteFallback" }),
         json!({ "type": "Fuse" }),
     ];
-    if prefix {
-        normalizers.insert(0, json!({ "type": "Prepend", "prepend": SPACE }));
+    if prefix != Prefix::None {
         decoders.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
     }
+    json!({ "type": "Sequence", "decoders": decoders })
+}
+
+/// The tokenizer with these pieces.
+pub(crate) fn sentence_pieces(entries: &[Entry], prefix: Prefix, start: &[u32]) -> Result<Tokenizer, TokenizerError> {
+    let unknown = entries.iter().find(|entry| entry.kind == EntryKind::Unknown).map(|entry| entry.text.clone());
+    let has_bytes = entries.iter().any(|entry| entry.kind == EntryKind::Byte);
+    let [normalizer, pre_tokenizer] = visible_spaces(prefix, false);
     let file = json!({
         "version": "1.0",
         "added_tokens": added_tokens(entries),
-        "normalizer": { "type": "Sequence", "normalizers": normalizers },
-        "pre_tokenizer": null,
+        "normalizer": normalizer,
+        "pre_tokenizer": pre_tokenizer,
         "post_processor": post_processor(start, entries)?,
-        "decoder": { "type": "Sequence", "decoders": decoders },
+        "decoder": decoder(prefix),
         "model": {
             "type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": has_bytes, "ignore_merges": false,

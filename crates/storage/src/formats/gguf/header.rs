@@ -128,7 +128,8 @@ impl Unplaced {
         let wrong = |problem: String| GgufError::Header(format!("the tensor `{name}` {problem}"));
         let Some(kind) = GgufType::from_number(self.number) else {
             let known: Vec<&str> = GgufType::ALL.iter().map(|kind| kind.name()).collect();
-            let found = format!("number {}", self.number);
+            let found = GgufType::name_of_unread(self.number)
+                .map_or_else(|| format!("number {}", self.number), |name| (*name).to_owned());
             return Err(GgufError::UnknownType { tensor: name, found, known: known.join(", ") });
         };
         let block = kind.block() as u64;

@@ -30,6 +30,31 @@ pub enum GgufType {
     Q6K,
 }
 
+/// Types that are not read.
+const UNREAD: [(u32, &str); 21] = [
+    (9, "Q8_1"),
+    (10, "Q2_K"),
+    (11, "Q3_K"),
+    (15, "Q8_K"),
+    (16, "IQ2_XXS"),
+    (17, "IQ2_XS"),
+    (18, "IQ3_XXS"),
+    (19, "IQ1_S"),
+    (20, "IQ4_NL"),
+    (21, "IQ3_S"),
+    (22, "IQ2_S"),
+    (23, "IQ4_XS"),
+    (24, "I8"),
+    (25, "I16"),
+    (26, "I32"),
+    (27, "I64"),
+    (28, "F64"),
+    (29, "IQ1_M"),
+    (34, "TQ1_0"),
+    (35, "TQ2_0"),
+    (39, "MXFP4"),
+];
+
 impl GgufType {
     /// All that are read.
     pub const ALL: [Self; 11] = [
@@ -65,6 +90,11 @@ impl GgufType {
 
     pub(super) fn from_number(number: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
+    /// What `llama.cpp` calls a type that isn't read, by its number.
+    pub(super) fn name_of_unread(number: u32) -> Option<&'static &'static str> {
+        UNREAD.iter().find(|(known, _)| *known == number).map(|(_, name)| name)
     }
 
     /// As `llama.cpp` writes it.
