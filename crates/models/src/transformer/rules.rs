@@ -122,8 +122,10 @@ impl TransformerConfig {
 
 /// The divisors of `number` on both sides of `near`, as advice.
 fn divisors_help(number: usize, near: usize) -> String {
-    let below = (1..near).rev().find(|&candidate| number.is_multiple_of(candidate));
-    let above = (near + 1..=number).find(|&candidate| number.is_multiple_of(candidate));
+    // Beyond what any model has, which a damaged file may say, the search would take minutes.
+    const LARGEST: usize = 1 << 20;
+    let below = (1..near.min(LARGEST)).rev().find(|&candidate| number.is_multiple_of(candidate));
+    let above = (near.saturating_add(1)..=number.min(LARGEST)).find(|&candidate| number.is_multiple_of(candidate));
     let choices: Vec<String> = below.into_iter().chain(above).map(|choice| choice.to_string()).collect();
     format!("the nearest that do: {}", choices.join(" and "))
 }
