@@ -76,9 +76,11 @@ pub(crate) fn take(bytes: i64) {
     // SAFETY: it is null, or that of a `Counting` on this thread, which its account outlives.
     let Some(account) = (unsafe { account.as_ref() }) else { return };
     let left = account.left.fetch_sub(bytes, Ordering::Relaxed).saturating_sub(bytes);
-    while left < 0 && bytes > 0 {
+    if left < 0 && bytes > 0 {
         account.is_used_up.store(true, Ordering::Release);
-        thread::sleep(Duration::from_secs(3600));
+        loop {
+            thread::sleep(Duration::from_secs(3600));
+        }
     }
 }
 

@@ -146,7 +146,7 @@ impl Unplaced {
         if end > length {
             return Err(wrong(format!("ends at byte {end}, and the file has {length}")));
         }
-        if self.offset % alignment != 0 {
+        if !self.offset.is_multiple_of(alignment) {
             return Err(wrong(format!("begins at byte {} of the data, no multiple of {alignment}", self.offset)));
         }
         let shape = self.axes.iter().rev().map(|axis| *axis as usize).collect();

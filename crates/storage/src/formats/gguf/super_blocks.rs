@@ -18,7 +18,7 @@ fn scale_and_minimum(packed: &[u8], part: usize) -> (f32, f32) {
 /// lower halves and the next in their upper ones.
 pub(super) fn unpack_q4_k(block: &[u8], numbers: &mut Vec<f32>) {
     let (whole_scale, whole_minimum) = (half(block, 0), half(block, 2));
-    let parts = block[16..144].chunks_exact(32).flat_map(|bytes| halves(bytes));
+    let parts = block[16..144].chunks_exact(32).flat_map(halves);
     numbers.extend(parts.enumerate().map(|(index, number)| {
         let (scale, minimum) = scale_and_minimum(&block[4..16], index / 32);
         (whole_scale * scale) * f32::from(number) - whole_minimum * minimum
@@ -29,7 +29,7 @@ pub(super) fn unpack_q4_k(block: &[u8], numbers: &mut Vec<f32>) {
 pub(super) fn unpack_q5_k(block: &[u8], numbers: &mut Vec<f32>) {
     let (whole_scale, whole_minimum) = (half(block, 0), half(block, 2));
     let fifth = &block[16..48];
-    let parts = block[48..176].chunks_exact(32).flat_map(|bytes| halves(bytes));
+    let parts = block[48..176].chunks_exact(32).flat_map(halves);
     numbers.extend(parts.enumerate().map(|(index, number)| {
         let (part, place) = (index / 32, index % 32);
         let (scale, minimum) = scale_and_minimum(&block[4..16], part);
@@ -44,7 +44,7 @@ pub(super) fn unpack_q5_k(block: &[u8], numbers: &mut Vec<f32>) {
 pub(super) fn unpack_q6_k(block: &[u8], numbers: &mut Vec<f32>) {
     let (low, high, scales) = (&block[..128], &block[128..192], &block[192..208]);
     let whole_scale = half(block, 208);
-    let lower = low.chunks_exact(64).flat_map(|bytes| halves(bytes));
+    let lower = low.chunks_exact(64).flat_map(halves);
     numbers.extend(lower.enumerate().map(|(index, lower)| {
         let (side, quarter, place) = (index / 128, index % 128 / 32, index % 32);
         let upper = high[side * 32 + place] >> (2 * quarter) & 3;
