@@ -83,7 +83,6 @@ fn apart(source: &str) -> (String, u64, u64) {
 
 #[test]
 #[ignore = "for `in_a_process`"]
-#[expect(clippy::print_stdout, reason = "what the other process reads")]
 fn renders_one() {
     let path = std::env::var_os("KILN_HOSTILE_FILE").expect("a file is named");
     let source = std::fs::read_to_string(path).expect("it can be read");
@@ -109,7 +108,6 @@ fn a_hostile_template_is_an_error_soon_and_takes_little_memory() {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "measured numbers, where they are asked for")]
 fn record(words: &str) {
     eprintln!("{words}");
 }
