@@ -1,7 +1,7 @@
 //! A tour of damaged models of other programs, each with what `kiln` says of it, in `snapshots/models`.
 //!
-//! After a wanted change of a message: `SNAPSHOTS=overwrite cargo test --release --workspace foreign_mistakes`, and look
-//! at the difference.
+//! After a wanted change of a message: `SNAPSHOTS=overwrite cargo test --release --workspace foreign_mistakes`, and
+//! look at the difference.
 
 use std::path::Path;
 

@@ -83,8 +83,8 @@ pub fn evaluate(
     Ok(finished.then(|| Evaluation::new(nats / scored as f64, scored, file)))
 }
 
-/// The loss of every token of `file`, nats, but of the first where nothing stands before it, in the order of the text. The plan must read the text in
-/// that order: one stream where it carries the state.
+/// The loss of every token of `file`, nats, but of the first where nothing stands before it, in the order of the text.
+/// The plan must read the text in that order: one stream where it carries the state.
 ///
 /// # Errors
 /// See [`EvaluationError`].

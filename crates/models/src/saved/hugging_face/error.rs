@@ -60,7 +60,8 @@ pub enum HuggingFaceError {
     )]
     Pickles(&'static str),
     /// A shard is not there.
-    #[error("`model.safetensors.index.json` names the shard `{name}`, {}", if *is_link { "which is a link to nothing or to itself" } else { "which isn't there" })]
+    #[error("`model.safetensors.index.json` names the shard `{name}`, {}", if *is_link { "which is a link to nothing \
+        or to itself" } else { "which isn't there" })]
     MissingShard {
         /// The name.
         name: String,
