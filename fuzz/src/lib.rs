@@ -42,7 +42,8 @@ impl Scratch {
     }
 }
 
-/// Puts a small model of the tests of `kiln-models` and a tokenizer of the seeds into the folder, but for the file `but`.
+/// Puts a small model of the tests of `kiln-models` and a tokenizer of the seeds into the folder, but for the file
+/// `but`.
 pub fn add_small_model(scratch: &Scratch, but: &str) {
     const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds");
     const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/models/fixtures/hugging-face/llama-linear");
