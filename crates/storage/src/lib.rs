@@ -9,7 +9,7 @@
 //! let folder = tempfile::tempdir()?;
 //! let path = folder.path().join("config.toml");
 //! write_file_atomically(&DiskFiles, &path, b"seed = 1")?;
-//! // Whoever looks sees the old file or the new one, whatever happens in between.
+//! // A reader sees the old file or the new one, whatever happens in between.
 //! write_file_atomically(&DiskFiles, &path, b"seed = 2")?;
 //! assert_eq!(std::fs::read(&path)?, b"seed = 2");
 //! assert_eq!(std::fs::read_dir(folder.path())?.count(), 1);

@@ -12,8 +12,8 @@ use minijinja::{Environment, ErrorKind, Value};
 
 /// The longest template that is read, bytes; the longest published ones have some 20 000.
 const LONGEST_TEMPLATE: usize = 256 << 10;
-/// Steps that rendering may take, more of them for each value that goes in, and for each of so many bytes of these. A
-/// step is an instruction, or 64 bytes of most of what is made.
+/// Steps that rendering may take, more of them for each value that goes in, and one for every few bytes of these. A step
+/// is an instruction, or 64 bytes of most of what is made.
 const STEPS: u64 = 100_000;
 const STEPS_PER_VALUE: u64 = 10_000;
 const BYTES_PER_STEP: u64 = 4;
@@ -99,7 +99,7 @@ impl Template {
     }
 }
 
-/// What `work` on a template gives, if it takes no more than a useful one for so many bytes of values.
+/// What `work` on a template gives, if it stays within what a useful one takes for values of this length.
 fn bounded<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T, TemplateError> {
     let time = TIME + TIME_PER_BYTE * u32::try_from(bytes).unwrap_or(u32::MAX);
     let allowance = Allowance { bytes: MEMORY + TIMES_MEMORY * bytes, stack: STACK, time };
@@ -128,7 +128,7 @@ fn environment_with(source: String) -> Result<Environment<'static>, TemplateErro
     Ok(environment)
 }
 
-/// The text of the template, which may have so many bytes.
+/// What the template writes, at most `most` bytes.
 fn rendered(environment: &Environment<'_>, context: Value, most: usize, steps: u64) -> Result<String, TemplateError> {
     let template = environment.get_template(NAME).map_err(|error| TemplateError::Unreadable(one_line(&error)))?;
     let mut text = Bounded { text: Vec::new(), left: most };

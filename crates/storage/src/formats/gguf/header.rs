@@ -162,7 +162,7 @@ pub(super) struct Counted<R> {
 }
 
 impl<R: Read> Counted<R> {
-    /// Makes sure that so many bytes are left, before memory is taken for them.
+    /// Makes sure that `count` bytes are left, before memory is taken for them.
     fn expect(&mut self, count: u64) -> Result<(), GgufError> {
         let needed = self.position.saturating_add(count);
         if needed > self.length {
