@@ -6,6 +6,7 @@ mod commands;
 mod defects;
 mod device;
 mod exit;
+mod folders;
 mod kinds;
 mod piped;
 mod recorded;

@@ -1,14 +1,14 @@
 //! `kiln export RUN`: a model in the form of another program.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use kiln_models::saved::{Precision, SavedModel, Written, export_gguf, export_hugging_face};
 use kiln_storage::Which;
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
+use crate::folders::fill;
 use crate::runs;
 use crate::terminal::say;
 
@@ -83,7 +83,7 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
         PrecisionArgument::Q8_0 => Precision::Q8_0,
     };
     let Written { family, notes } = match arguments.format {
-        Format::Hf => into_folder(output, |folder| Ok(export_hugging_face(&saved, precision, folder)?))?,
+        Format::Hf => fill(output, |folder| Ok(export_hugging_face(&saved, precision, folder)?))?,
         Format::Gguf => export_gguf(&saved, precision, output)?,
     };
     for note in notes {
@@ -91,17 +91,4 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
     }
     say(&format!("wrote {}, a {family} model", output.display()));
     Ok(())
-}
-
-/// Fills a folder beside the name, then renames it: what fails leaves nothing under the name.
-fn into_folder(path: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<Written>) -> anyhow::Result<Written> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    let beside = PathBuf::from(beside);
-    std::fs::create_dir(&beside).with_context(|| format!("cannot create `{}`", beside.display()))?;
-    let filled = fill(&beside).and_then(|written| {
-        std::fs::rename(&beside, path).with_context(|| format!("cannot create `{}`", path.display()))?;
-        Ok(written)
-    });
-    filled.inspect_err(|_| _ = std::fs::remove_dir_all(&beside))
 }

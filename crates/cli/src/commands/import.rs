@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
+use crate::folders::fill;
 use crate::runs;
 use crate::terminal::say;
 
@@ -75,14 +76,9 @@ pub(crate) fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
-    let mut beside = folder.clone().into_os_string();
-    beside.push(".part");
-    let beside = PathBuf::from(beside);
-    std::fs::create_dir_all(&beside).with_context(|| format!("cannot create `{}`", beside.display()))?;
-    let written = write_model(&saved, &beside).map_err(anyhow::Error::from).and_then(|()| {
-        std::fs::rename(&beside, &folder).with_context(|| format!("cannot create `{}`", folder.display()))
-    });
-    written.inspect_err(|_| _ = std::fs::remove_dir_all(&beside))?;
+    let runs = arguments.runs.folder();
+    std::fs::create_dir_all(&runs).with_context(|| format!("cannot create `{}`", runs.display()))?;
+    fill(&folder, |beside| Ok(write_model(&saved, beside)?))?;
     say(&format!("wrote {0}; `kiln sample {0}` writes with it", folder.display()));
     Ok(())
 }

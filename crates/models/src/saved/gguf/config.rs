@@ -19,12 +19,7 @@ pub(super) struct Architecture {
     /// Further keys, by what follows the architecture's name.
     keys: &'static [(&'static str, &'static str)],
     /// What the architecture leaves unsaid.
-    fixed: &'static [(&'static str, Fixed)],
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Fixed {
-    Text(&'static str),
+    fixed: &'static [(&'static str, &'static str)],
 }
 
 /// Keys of Llama and its descendants.
@@ -49,7 +44,7 @@ const GPT2: &[(&str, &str)] = &[
     ("attention.layer_norm_epsilon", "layer_norm_epsilon"),
 ];
 
-const SILU: &[(&str, Fixed)] = &[("hidden_act", Fixed::Text("silu"))];
+const SILU: &[(&str, &str)] = &[("hidden_act", "silu")];
 
 const ARCHITECTURES: [Architecture; 4] = [
     Architecture { name: "gpt2", model_type: "gpt2", rotates_neighbours: false, keys: GPT2, fixed: &[] },
@@ -172,7 +167,7 @@ impl<'a> Sizes<'a> {
                 config.insert((*key).to_owned(), self.number(ending, value)?);
             }
         }
-        for (key, Fixed::Text(text)) in self.architecture.fixed {
+        for (key, text) in self.architecture.fixed {
             config.insert((*key).to_owned(), json!(text));
         }
         config.insert("model_type".to_owned(), json!(self.architecture.model_type));

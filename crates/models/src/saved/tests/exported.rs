@@ -127,7 +127,6 @@ fn a_gguf_file_that_is_written_holds_the_same_model_and_tokenizer() {
         written += 1;
     }
     assert!(written >= 12, "{written}: {refused:#?}");
-    println!("{written} written, refused {refused:#?}");
 }
 
 #[test]
