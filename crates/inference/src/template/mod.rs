@@ -12,8 +12,8 @@ use minijinja::{Environment, ErrorKind, Value};
 
 /// The longest template that is read, bytes; the longest published ones have some 20 000.
 const LONGEST_TEMPLATE: usize = 256 << 10;
-/// Steps that rendering may take, more of them for each value that goes in, and one for every few bytes of these. A step
-/// is an instruction, or 64 bytes of most of what is made.
+/// Steps that rendering may take, more of them for each value that goes in, and one for every few bytes of these. A
+/// step is an instruction, or 64 bytes of most of what is made.
 const STEPS: u64 = 100_000;
 const STEPS_PER_VALUE: u64 = 10_000;
 const BYTES_PER_STEP: u64 = 4;
