@@ -1,17 +1,17 @@
 //! Packed numbers: blocks of 256 with a scale of their own for each of their parts.
 
-use super::blocks::{half, halves};
+use super::{half, halves};
 
 /// The six-bit scales and minima of eight parts, packed into 12 bytes: the first four of each in the lower bits of
 /// bytes 0 to 3 and 4 to 7, of the last four the lower halves in bytes 8 to 11 and the upper two bits above the first.
-fn scale_and_minimum(packed: &[u8], part: usize) -> (f32, f32) {
+pub(crate) fn scale_and_minimum(packed: &[u8], part: usize) -> (u8, u8) {
     let (scale, minimum) = if part < 4 {
         (packed[part] & 63, packed[part + 4] & 63)
     } else {
         let low = packed[part + 4];
         (low & 15 | packed[part - 4] >> 6 << 4, low >> 4 | packed[part] >> 6 << 4)
     };
-    (f32::from(scale), f32::from(minimum))
+    (scale, minimum)
 }
 
 /// Scale and minimum of the block, those of its eight parts of 32, then 128 bytes: each 32 of them hold a part in their
@@ -21,7 +21,7 @@ pub(super) fn unpack_q4_k(block: &[u8], numbers: &mut Vec<f32>) {
     let parts = block[16..144].chunks_exact(32).flat_map(halves);
     numbers.extend(parts.enumerate().map(|(index, number)| {
         let (scale, minimum) = scale_and_minimum(&block[4..16], index / 32);
-        (whole_scale * scale) * f32::from(number) - whole_minimum * minimum
+        (whole_scale * f32::from(scale)) * f32::from(number) - whole_minimum * f32::from(minimum)
     }));
 }
 
@@ -34,7 +34,7 @@ pub(super) fn unpack_q5_k(block: &[u8], numbers: &mut Vec<f32>) {
         let (part, place) = (index / 32, index % 32);
         let (scale, minimum) = scale_and_minimum(&block[4..16], part);
         let number = number | (fifth[place] >> part & 1) << 4;
-        (whole_scale * scale) * f32::from(number) - whole_minimum * minimum
+        (whole_scale * f32::from(scale)) * f32::from(number) - whole_minimum * f32::from(minimum)
     }));
 }
 

@@ -1,0 +1,121 @@
+//! Sets of vector instructions: the widest that this machine has is found at run time.
+//!
+//! A product is written once, over [`Isa`], and compiled for each set. A value of a set's type is the proof that the
+//! machine has its instructions: it is only made after asking.
+
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use self::portable::Portable;
+
+/// The vector instructions that products are made of. `Bytes` are 32 whole numbers of 8 bits, `Sums` the sums of each
+/// four neighbours of their products, and `Eights` as many single-precision numbers.
+pub(crate) trait Isa: Copy {
+    /// Single-precision numbers.
+    type Floats: Copy;
+    type Bytes: Copy;
+    type Sums: Copy;
+    type Eights: Copy;
+    /// How many `Floats` are.
+    const LANES: usize;
+
+    fn zeros(self) -> Self::Floats;
+    /// The first `LANES` numbers.
+    fn floats(self, numbers: &[f32]) -> Self::Floats;
+    fn halves(self, numbers: &[u16]) -> Self::Floats;
+    fn bfloats(self, numbers: &[u16]) -> Self::Floats;
+    fn multiply_add(self, left: Self::Floats, right: Self::Floats, sum: Self::Floats) -> Self::Floats;
+    fn sum(self, numbers: Self::Floats) -> f32;
+
+    /// A half-precision number.
+    fn half(self, bits: u16) -> f32;
+
+    fn bytes(self, bytes: &[u8; 32]) -> Self::Bytes;
+    /// The lower four bits of each, then the upper four.
+    fn nibbles(self, bytes: &[u8; 16]) -> Self::Bytes;
+    /// 16 where a bit is set, 0 elsewhere.
+    fn sixteens(self, bits: u32) -> Self::Bytes;
+    fn splat(self, byte: u8) -> Self::Bytes;
+    fn and(self, left: Self::Bytes, right: Self::Bytes) -> Self::Bytes;
+    fn or(self, left: Self::Bytes, right: Self::Bytes) -> Self::Bytes;
+    fn minus(self, left: Self::Bytes, right: Self::Bytes) -> Self::Bytes;
+    /// Each byte shifted, at most 7 places.
+    fn shift_left(self, bytes: Self::Bytes, places: u32) -> Self::Bytes;
+    fn shift_right(self, bytes: Self::Bytes, places: u32) -> Self::Bytes;
+
+    /// Products of unsigned numbers below 128 with signed ones.
+    fn dot_unsigned(self, unsigned: Self::Bytes, signed: Self::Bytes) -> Self::Sums;
+    /// Products of signed numbers, none of `right` -128.
+    fn dot(self, left: Self::Bytes, right: Self::Bytes) -> Self::Sums;
+
+    fn no_sums(self) -> Self::Sums;
+    fn add(self, left: Self::Sums, right: Self::Sums) -> Self::Sums;
+    /// The first half of the sums times one number, the second times another one.
+    fn times(self, sums: Self::Sums, factors: [i32; 2]) -> Self::Sums;
+
+    fn no_eights(self) -> Self::Eights;
+    /// `eights + scale * sums`.
+    fn add_scaled(self, eights: Self::Eights, sums: Self::Sums, scale: f32) -> Self::Eights;
+    fn sum_eights(self, eights: Self::Eights) -> f32;
+}
+
+/// What is compiled for each set of instructions; its `run` is marked `#[inline(always)]`, and so is all that it calls
+/// with the set.
+pub(crate) trait Kernel {
+    fn run<I: Isa>(self, isa: I);
+}
+
+/// Runs `kernel` with the widest instructions of this machine.
+pub(crate) fn dispatch(kernel: impl Kernel) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if let Some(isa) = avx512::Avx512::find() {
+            return isa.run(kernel);
+        }
+        if let Some(isa) = avx2::Avx2::find() {
+            return isa.run(kernel);
+        }
+    }
+    kernel.run(Portable);
+}
+
+/// The sets that this machine has, each with its name.
+#[cfg(test)]
+pub(crate) fn all() -> Vec<Set> {
+    #[cfg(target_arch = "x86_64")]
+    let wide = [avx2::Avx2::find().map(Set::Avx2), avx512::Avx512::find().map(Set::Avx512)];
+    #[cfg(not(target_arch = "x86_64"))]
+    let wide = [None];
+    [Set::Portable].into_iter().chain(wide.into_iter().flatten()).collect()
+}
+
+/// A set of instructions that was chosen, not found, so that tests reach each.
+#[cfg(test)]
+#[derive(Clone, Copy)]
+pub(crate) enum Set {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
+}
+
+#[cfg(test)]
+impl Set {
+    pub(crate) fn run(self, kernel: impl Kernel) {
+        match self {
+            Self::Portable => kernel.run(Portable),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(isa) => isa.run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(isa) => isa.run(kernel),
+        }
+    }
+}
