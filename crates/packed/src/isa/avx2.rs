@@ -24,49 +24,70 @@ impl Avx2 {
         // SAFETY: `self` is the proof that the machine has them.
         unsafe { with_instructions(self, kernel) }
     }
-
-    #[inline(always)]
-    fn dot_magnitudes(self, unsigned: __m256i, signed: __m256i) -> __m256i {
-        // SAFETY: as in `bytes_of_256_bits`.
-        unsafe { _mm256_madd_epi16(_mm256_maddubs_epi16(unsigned, signed), _mm256_set1_epi16(1)) }
-    }
 }
 
 impl Isa for Avx2 {
-    type Floats = __m256;
-    const LANES: usize = 8;
+    type Floats = [__m256; 2];
 
     #[inline(always)]
-    fn zeros(self) -> __m256 {
-        unsafe { _mm256_setzero_ps() }
+    fn zeros(self) -> [__m256; 2] {
+        unsafe { [_mm256_setzero_ps(); 2] }
     }
 
     #[inline(always)]
-    fn floats(self, numbers: &[f32]) -> __m256 {
-        unsafe { _mm256_loadu_ps(numbers[..8].as_ptr()) }
+    fn floats(self, numbers: &[f32; 16]) -> [__m256; 2] {
+        unsafe { [_mm256_loadu_ps(numbers.as_ptr()), _mm256_loadu_ps(numbers[8..].as_ptr())] }
     }
 
     #[inline(always)]
-    fn halves(self, numbers: &[u16]) -> __m256 {
-        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(numbers[..8].as_ptr().cast())) }
-    }
-
-    #[inline(always)]
-    fn bfloats(self, numbers: &[u16]) -> __m256 {
+    fn halves(self, numbers: &[u16; 16]) -> [__m256; 2] {
         unsafe {
-            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(numbers[..8].as_ptr().cast()));
-            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+            let both = _mm256_loadu_si256(numbers.as_ptr().cast());
+            [_mm256_cvtph_ps(_mm256_castsi256_si128(both)), _mm256_cvtph_ps(_mm256_extracti128_si256::<1>(both))]
         }
     }
 
     #[inline(always)]
-    fn multiply_add(self, left: __m256, right: __m256, sum: __m256) -> __m256 {
-        unsafe { _mm256_fmadd_ps(left, right, sum) }
+    fn bfloats(self, numbers: &[u16; 16]) -> [__m256; 2] {
+        unsafe {
+            let both = _mm256_loadu_si256(numbers.as_ptr().cast());
+            let first = _mm256_cvtepu16_epi32(_mm256_castsi256_si128(both));
+            let second = _mm256_cvtepu16_epi32(_mm256_extracti128_si256::<1>(both));
+            [_mm256_castsi256_ps(_mm256_slli_epi32::<16>(first)), _mm256_castsi256_ps(_mm256_slli_epi32::<16>(second))]
+        }
     }
 
     #[inline(always)]
-    fn sum(self, numbers: __m256) -> f32 {
-        self.sum_eights(numbers)
+    fn multiply_add(self, left: [__m256; 2], right: [__m256; 2], sum: [__m256; 2]) -> [__m256; 2] {
+        unsafe { [_mm256_fmadd_ps(left[0], right[0], sum[0]), _mm256_fmadd_ps(left[1], right[1], sum[1])] }
+    }
+
+    #[inline(always)]
+    fn sum(self, numbers: [__m256; 2]) -> f32 {
+        unsafe { self.sum_eights(_mm256_add_ps(numbers[0], numbers[1])) }
+    }
+
+    #[inline(always)]
+    fn dot_unsigned(self, sums: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+        unsafe {
+            let pairs = _mm256_maddubs_epi16(unsigned, signed);
+            _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        }
+    }
+
+    #[inline(always)]
+    fn dot(self, left: __m256i, right: __m256i, _: i32) -> __m256i {
+        // The signs of the left numbers go to the right ones: magnitudes are unsigned, and pairs fit 16 bits.
+        unsafe { self.dot_unsigned(self.no_sums(), _mm256_abs_epi8(left), _mm256_sign_epi8(right, left)) }
+    }
+
+    #[inline(always)]
+    fn dot_scaled(self, sums: __m256i, unsigned: __m256i, signed: __m256i, [first, second]: [i16; 2]) -> __m256i {
+        unsafe {
+            let factors = _mm256_inserti128_si256::<1>(_mm256_set1_epi16(first), _mm_set1_epi16(second));
+            let pairs = _mm256_maddubs_epi16(unsigned, signed);
+            _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, factors))
+        }
     }
 
     bytes_of_256_bits!();

@@ -29,17 +29,10 @@ impl Avx512 {
         // SAFETY: `self` is the proof that the machine has them.
         unsafe { with_instructions(self, kernel) }
     }
-
-    #[inline(always)]
-    fn dot_magnitudes(self, unsigned: __m256i, signed: __m256i) -> __m256i {
-        // SAFETY: as in `bytes_of_256_bits`.
-        unsafe { _mm256_dpbusd_epi32(_mm256_setzero_si256(), unsigned, signed) }
-    }
 }
 
 impl Isa for Avx512 {
     type Floats = __m512;
-    const LANES: usize = 16;
 
     #[inline(always)]
     fn zeros(self) -> __m512 {
@@ -47,19 +40,19 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    fn floats(self, numbers: &[f32]) -> __m512 {
-        unsafe { _mm512_loadu_ps(numbers[..16].as_ptr()) }
+    fn floats(self, numbers: &[f32; 16]) -> __m512 {
+        unsafe { _mm512_loadu_ps(numbers.as_ptr()) }
     }
 
     #[inline(always)]
-    fn halves(self, numbers: &[u16]) -> __m512 {
-        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(numbers[..16].as_ptr().cast())) }
+    fn halves(self, numbers: &[u16; 16]) -> __m512 {
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(numbers.as_ptr().cast())) }
     }
 
     #[inline(always)]
-    fn bfloats(self, numbers: &[u16]) -> __m512 {
+    fn bfloats(self, numbers: &[u16; 16]) -> __m512 {
         unsafe {
-            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(numbers[..16].as_ptr().cast()));
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(numbers.as_ptr().cast()));
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
         }
     }
@@ -72,6 +65,25 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn sum(self, numbers: __m512) -> f32 {
         unsafe { _mm512_reduce_add_ps(numbers) }
+    }
+
+    #[inline(always)]
+    fn dot_unsigned(self, sums: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+        unsafe { _mm256_dpbusd_epi32(sums, unsigned, signed) }
+    }
+
+    #[inline(always)]
+    fn dot(self, left: __m256i, right: __m256i, sum: i32) -> __m256i {
+        // 128 more, which makes them unsigned, and 128 times the right numbers less.
+        unsafe { self.dot_unsigned(self.only(-128 * sum), _mm256_xor_si256(left, self.splat(128)), right) }
+    }
+
+    #[inline(always)]
+    fn dot_scaled(self, sums: __m256i, unsigned: __m256i, signed: __m256i, [first, second]: [i16; 2]) -> __m256i {
+        unsafe {
+            let factors = _mm256_inserti128_si256::<1>(_mm256_set1_epi16(first), _mm_set1_epi16(second));
+            _mm256_dpwssd_epi32(sums, _mm256_maddubs_epi16(unsigned, signed), factors)
+        }
     }
 
     bytes_of_256_bits!();

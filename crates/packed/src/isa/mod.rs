@@ -18,19 +18,16 @@ pub(crate) use self::portable::Portable;
 /// The vector instructions that products are made of. `Bytes` are 32 whole numbers of 8 bits, `Sums` the sums of each
 /// four neighbours of their products, and `Eights` as many single-precision numbers.
 pub(crate) trait Isa: Copy {
-    /// Single-precision numbers.
+    /// 16 single-precision numbers.
     type Floats: Copy;
     type Bytes: Copy;
     type Sums: Copy;
     type Eights: Copy;
-    /// How many `Floats` are.
-    const LANES: usize;
 
     fn zeros(self) -> Self::Floats;
-    /// The first `LANES` numbers.
-    fn floats(self, numbers: &[f32]) -> Self::Floats;
-    fn halves(self, numbers: &[u16]) -> Self::Floats;
-    fn bfloats(self, numbers: &[u16]) -> Self::Floats;
+    fn floats(self, numbers: &[f32; 16]) -> Self::Floats;
+    fn halves(self, numbers: &[u16; 16]) -> Self::Floats;
+    fn bfloats(self, numbers: &[u16; 16]) -> Self::Floats;
     fn multiply_add(self, left: Self::Floats, right: Self::Floats, sum: Self::Floats) -> Self::Floats;
     fn sum(self, numbers: Self::Floats) -> f32;
 
@@ -45,20 +42,23 @@ pub(crate) trait Isa: Copy {
     fn splat(self, byte: u8) -> Self::Bytes;
     fn and(self, left: Self::Bytes, right: Self::Bytes) -> Self::Bytes;
     fn or(self, left: Self::Bytes, right: Self::Bytes) -> Self::Bytes;
-    fn minus(self, left: Self::Bytes, right: Self::Bytes) -> Self::Bytes;
     /// Each byte shifted, at most 7 places.
     fn shift_left(self, bytes: Self::Bytes, places: u32) -> Self::Bytes;
     fn shift_right(self, bytes: Self::Bytes, places: u32) -> Self::Bytes;
 
-    /// Products of unsigned numbers below 128 with signed ones.
-    fn dot_unsigned(self, unsigned: Self::Bytes, signed: Self::Bytes) -> Self::Sums;
-    /// Products of signed numbers, none of `right` -128.
-    fn dot(self, left: Self::Bytes, right: Self::Bytes) -> Self::Sums;
-
     fn no_sums(self) -> Self::Sums;
+    /// One number, and zeros.
+    fn only(self, sum: i32) -> Self::Sums;
+    /// The products of unsigned numbers below 128 with signed ones, added to `sums`.
+    fn dot_unsigned(self, sums: Self::Sums, unsigned: Self::Bytes, signed: Self::Bytes) -> Self::Sums;
+    /// The products of signed numbers, none of `right` -128; `sum` is that of `right`.
+    fn dot(self, left: Self::Bytes, right: Self::Bytes, sum: i32) -> Self::Sums;
+    /// The products of unsigned numbers below 64 with signed ones, those of the first 16 times a factor, the others
+    /// times another one, added to `sums`.
+    fn dot_scaled(self, sums: Self::Sums, unsigned: Self::Bytes, signed: Self::Bytes, factors: [i16; 2]) -> Self::Sums;
+    /// The products of 16 numbers with 16 others, each two neighbours added.
+    fn dot_words(self, left: &[i16; 16], right: &[i16; 16]) -> Self::Sums;
     fn add(self, left: Self::Sums, right: Self::Sums) -> Self::Sums;
-    /// The first half of the sums times one number, the second times another one.
-    fn times(self, sums: Self::Sums, factors: [i32; 2]) -> Self::Sums;
 
     fn no_eights(self) -> Self::Eights;
     /// `eights + scale * sums`.

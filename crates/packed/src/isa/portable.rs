@@ -24,39 +24,38 @@ fn signed(bytes: [u8; 32]) -> [i32; 32] {
 }
 
 impl Isa for Portable {
-    type Floats = [f32; 8];
+    type Floats = [f32; 16];
     type Bytes = [u8; 32];
     type Sums = [i32; 8];
     type Eights = [f32; 8];
-    const LANES: usize = 8;
 
     #[inline(always)]
-    fn zeros(self) -> [f32; 8] {
-        [0.0; 8]
+    fn zeros(self) -> [f32; 16] {
+        [0.0; 16]
     }
 
     #[inline(always)]
-    fn floats(self, numbers: &[f32]) -> [f32; 8] {
-        std::array::from_fn(|index| numbers[index])
+    fn floats(self, numbers: &[f32; 16]) -> [f32; 16] {
+        *numbers
     }
 
     #[inline(always)]
-    fn halves(self, numbers: &[u16]) -> [f32; 8] {
-        std::array::from_fn(|index| f16::from_bits(numbers[index]).to_f32())
+    fn halves(self, numbers: &[u16; 16]) -> [f32; 16] {
+        numbers.map(|bits| f16::from_bits(bits).to_f32())
     }
 
     #[inline(always)]
-    fn bfloats(self, numbers: &[u16]) -> [f32; 8] {
-        std::array::from_fn(|index| bf16::from_bits(numbers[index]).to_f32())
+    fn bfloats(self, numbers: &[u16; 16]) -> [f32; 16] {
+        numbers.map(|bits| bf16::from_bits(bits).to_f32())
     }
 
     #[inline(always)]
-    fn multiply_add(self, left: [f32; 8], right: [f32; 8], sum: [f32; 8]) -> [f32; 8] {
+    fn multiply_add(self, left: [f32; 16], right: [f32; 16], sum: [f32; 16]) -> [f32; 16] {
         std::array::from_fn(|index| left[index] * right[index] + sum[index])
     }
 
     #[inline(always)]
-    fn sum(self, numbers: [f32; 8]) -> f32 {
+    fn sum(self, numbers: [f32; 16]) -> f32 {
         numbers.iter().sum()
     }
 
@@ -96,11 +95,6 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
-    fn minus(self, left: [u8; 32], right: [u8; 32]) -> [u8; 32] {
-        zip(left, right, u8::wrapping_sub)
-    }
-
-    #[inline(always)]
     fn shift_left(self, bytes: [u8; 32], places: u32) -> [u8; 32] {
         bytes.map(|byte| byte << places)
     }
@@ -111,28 +105,40 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
-    fn dot_unsigned(self, unsigned: [u8; 32], other: [u8; 32]) -> [i32; 8] {
-        dot(unsigned.map(i32::from), signed(other))
-    }
-
-    #[inline(always)]
-    fn dot(self, left: [u8; 32], right: [u8; 32]) -> [i32; 8] {
-        dot(signed(left), signed(right))
-    }
-
-    #[inline(always)]
     fn no_sums(self) -> [i32; 8] {
         [0; 8]
     }
 
     #[inline(always)]
-    fn add(self, left: [i32; 8], right: [i32; 8]) -> [i32; 8] {
-        zip(left, right, |left, right| left + right)
+    fn only(self, sum: i32) -> [i32; 8] {
+        [sum, 0, 0, 0, 0, 0, 0, 0]
     }
 
     #[inline(always)]
-    fn times(self, sums: [i32; 8], factors: [i32; 2]) -> [i32; 8] {
-        std::array::from_fn(|lane| sums[lane] * factors[lane / 4])
+    fn dot_unsigned(self, sums: [i32; 8], unsigned: [u8; 32], other: [u8; 32]) -> [i32; 8] {
+        self.add(sums, dot(unsigned.map(i32::from), signed(other)))
+    }
+
+    #[inline(always)]
+    fn dot(self, left: [u8; 32], right: [u8; 32], _: i32) -> [i32; 8] {
+        dot(signed(left), signed(right))
+    }
+
+    #[inline(always)]
+    fn dot_scaled(self, sums: [i32; 8], unsigned: [u8; 32], signed: [u8; 32], factors: [i16; 2]) -> [i32; 8] {
+        let dots = self.dot_unsigned([0; 8], unsigned, signed);
+        std::array::from_fn(|lane| sums[lane] + dots[lane] * i32::from(factors[lane / 4]))
+    }
+
+    #[inline(always)]
+    fn dot_words(self, left: &[i16; 16], right: &[i16; 16]) -> [i32; 8] {
+        let product = |index: usize| i32::from(left[index]) * i32::from(right[index]);
+        std::array::from_fn(|lane| product(2 * lane) + product(2 * lane + 1))
+    }
+
+    #[inline(always)]
+    fn add(self, left: [i32; 8], right: [i32; 8]) -> [i32; 8] {
+        zip(left, right, |left, right| left + right)
     }
 
     #[inline(always)]

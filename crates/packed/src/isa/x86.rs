@@ -62,11 +62,6 @@ macro_rules! bytes_of_256_bits {
         }
 
         #[inline(always)]
-        fn minus(self, left: __m256i, right: __m256i) -> __m256i {
-            unsafe { _mm256_sub_epi8(left, right) }
-        }
-
-        #[inline(always)]
         fn shift_left(self, bytes: __m256i, places: u32) -> __m256i {
             unsafe {
                 let shifted = _mm256_sll_epi16(bytes, _mm_cvtsi32_si128(places.cast_signed()));
@@ -83,16 +78,6 @@ macro_rules! bytes_of_256_bits {
         }
 
         #[inline(always)]
-        fn dot(self, left: __m256i, right: __m256i) -> __m256i {
-            unsafe { self.dot_magnitudes(_mm256_abs_epi8(left), _mm256_sign_epi8(right, left)) }
-        }
-
-        #[inline(always)]
-        fn dot_unsigned(self, unsigned: __m256i, signed: __m256i) -> __m256i {
-            self.dot_magnitudes(unsigned, signed)
-        }
-
-        #[inline(always)]
         fn no_sums(self) -> __m256i {
             unsafe { _mm256_setzero_si256() }
         }
@@ -103,10 +88,15 @@ macro_rules! bytes_of_256_bits {
         }
 
         #[inline(always)]
-        fn times(self, sums: __m256i, [first, second]: [i32; 2]) -> __m256i {
+        fn only(self, sum: i32) -> __m256i {
+            unsafe { _mm256_zextsi128_si256(_mm_cvtsi32_si128(sum)) }
+        }
+
+        #[inline(always)]
+        fn dot_words(self, left: &[i16; 16], right: &[i16; 16]) -> __m256i {
             unsafe {
-                let factors = _mm256_inserti128_si256::<1>(_mm256_set1_epi32(first), _mm_set1_epi32(second));
-                _mm256_mullo_epi32(sums, factors)
+                let (left, right) = (left.as_ptr().cast(), right.as_ptr().cast());
+                _mm256_madd_epi16(_mm256_loadu_si256(left), _mm256_loadu_si256(right))
             }
         }
 

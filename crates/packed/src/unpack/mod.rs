@@ -13,10 +13,8 @@ pub(crate) const BLOCK: usize = 32;
 /// Appends the numbers of whole blocks. Each is computed as the reference does: the scale times the whole number in
 /// `f32`, then the minimum added or subtracted, nothing fused.
 pub fn unpack(format: Format, bytes: &[u8], numbers: &mut Vec<f32>) {
-    let unpack_block = match format {
-        Format::F32 => |bytes: &[u8], numbers: &mut Vec<f32>| {
-            numbers.push(f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-        },
+    let unpack_block: fn(&[u8], &mut Vec<f32>) = match format {
+        Format::F32 => |bytes, numbers| numbers.push(f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])),
         Format::F16 => |bytes, numbers| numbers.push(half(bytes, 0)),
         Format::Bf16 => |bytes, numbers| numbers.push(bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32()),
         Format::Q4_0 => unpack_q4_0,
