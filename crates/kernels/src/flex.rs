@@ -4,7 +4,7 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::{
     BackendTensor, DispatchAutodiffContext, DispatchDevice, DispatchTensor, DispatchTensorKind, Element, TensorMetadata,
 };
-use burn::tensor::{Bytes, DType, Shape, Tensor};
+use burn::tensor::{Bytes, DType, Int, Shape, Tensor};
 
 use crate::cpu::{Matrix, Real};
 
@@ -48,6 +48,18 @@ pub(crate) fn has_fast_body<const D: usize>(tensor: &Tensor<D>) -> bool {
 pub(crate) fn unwrapped<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
     match tensor.into_dispatch().kind {
         DispatchTensorKind::Flex(tensor) => tensor.float(),
+        #[allow(unreachable_patterns, reason = "reached when other backends are compiled in")]
+        _ => panic!("a tensor of another backend, or with autodiff, came to a body for the CPU"),
+    }
+}
+
+/// As [`unwrapped`], of whole numbers.
+///
+/// # Panics
+/// With a tensor of another backend.
+pub(crate) fn unwrapped_integers<const D: usize>(tensor: Tensor<D, Int>) -> FlexTensor {
+    match tensor.into_dispatch().kind {
+        DispatchTensorKind::Flex(tensor) => tensor.int(),
         #[allow(unreachable_patterns, reason = "reached when other backends are compiled in")]
         _ => panic!("a tensor of another backend, or with autodiff, came to a body for the CPU"),
     }

@@ -2,36 +2,32 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
-use kiln_kernels::{affine, cross_entropy, projected_cross_entropy};
+use kiln_kernels::{cross_entropy, projected_cross_entropy};
 
 use crate::initializer::Initializer;
+use crate::weight::{Orientation, Weight};
 
 /// A table `[rows, width]` whose rows are looked up.
 #[derive(Module, Debug)]
 pub struct Embedding {
     /// `[rows, width]`.
-    pub weight: Param<Tensor<2>>,
+    pub weight: Weight,
 }
 
 impl Embedding {
     /// A table drawn from N(0, deviation^2).
     pub(crate) fn init(rows: usize, width: usize, deviation: f64, initializer: &mut Initializer<'_>) -> Self {
-        Self { weight: initializer.normal([rows, width], deviation) }
+        Self { weight: Weight::Parameter(initializer.normal([rows, width], deviation)) }
     }
 
     /// The rows that `indices` `[N, M]` name, `[N, M, width]`.
     pub(crate) fn forward(&self, indices: Tensor<2, Int>) -> Tensor<3> {
-        kiln_kernels::embedding(self.weight.val(), indices)
-    }
-
-    /// The transposed table, `[width, rows]`: a tied head's weight.
-    pub(crate) fn transposed(&self) -> Tensor<2> {
-        self.weight.val().transpose()
+        self.weight.look_up(indices)
     }
 
     /// How many rows.
     pub(crate) fn rows(&self) -> usize {
-        self.weight.dims()[0]
+        self.weight.dims(Orientation::Table)[0]
     }
 }
 
@@ -42,7 +38,7 @@ impl Embedding {
 #[derive(Module, Debug)]
 pub struct Projection {
     /// W, `[in, out]`.
-    pub weight: Param<Tensor<2>>,
+    pub weight: Weight,
     /// b, `[out]`; `None` leaves it out.
     pub bias: Option<Param<Tensor<1>>>,
 }
@@ -50,12 +46,12 @@ pub struct Projection {
 impl Projection {
     /// Maps `[N, in]` to `[N, out]`: two axes, because one product of all rows is faster than one for each window.
     pub(crate) fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        affine(input, self.weight.val(), self.bias.as_ref().map(Param::val), None)
+        self.weight.project(input, self.bias.as_ref().map(Param::val), None)
     }
 
     /// The same, added to `residual` `[N, out]`.
     pub(crate) fn forward_onto(&self, residual: Tensor<2>, input: Tensor<2>) -> Tensor<2> {
-        affine(input, self.weight.val(), self.bias.as_ref().map(Param::val), Some(residual))
+        self.weight.project(input, self.bias.as_ref().map(Param::val), Some(residual))
     }
 }
 
@@ -63,7 +59,7 @@ impl Projection {
 #[derive(Module, Debug)]
 pub struct Head {
     /// W, `[C, V]`; `None` when the head is tied to the embedding of the tokens.
-    pub weight: Option<Param<Tensor<2>>>,
+    pub weight: Option<Weight>,
     /// b, `[V]`; `None` leaves it out.
     pub bias: Option<Param<Tensor<1>>>,
 }
@@ -71,16 +67,32 @@ pub struct Head {
 impl Head {
     /// Logits `[N, V]` from `[N, C]`; `tied` is the embedding whose table stands for W where the head has none.
     pub(crate) fn forward(&self, hidden: Tensor<2>, tied: &Embedding) -> Tensor<2> {
-        affine(hidden, self.weight(tied), self.bias(), None)
+        match &self.weight {
+            Some(weight) => weight.project(hidden, self.bias(), None),
+            None => tied.weight.project_with_table(hidden, self.bias()),
+        }
     }
 
     /// Losses of `targets` `[N]`, nats, `[N]`, without more logits at once than there should be.
     pub(crate) fn losses(&self, hidden: Tensor<2>, tied: &Embedding, targets: Tensor<1, Int>) -> Tensor<1> {
-        losses_of_projection(hidden, self.weight(tied), self.bias(), targets)
+        let ([rows, _], vocabulary) = (hidden.dims(), tied.rows());
+        if rows.saturating_mul(vocabulary) <= LARGE {
+            return cross_entropy(self.forward(hidden, tied), targets);
+        }
+        let weight = match &self.weight {
+            Some(Weight::Parameter(weight)) => weight.val(),
+            None if tied.weight.packed().is_none() => tied.weight.val().transpose(),
+            _ => return self.losses_in_parts(hidden, tied, targets),
+        };
+        projected_cross_entropy(hidden, weight, self.bias(), targets)
     }
 
-    fn weight(&self, tied: &Embedding) -> Tensor<2> {
-        self.weight.as_ref().map_or_else(|| tied.transposed(), Param::val)
+    /// The same with packed weights, for a part of the rows at a time.
+    fn losses_in_parts(&self, hidden: Tensor<2>, tied: &Embedding, targets: Tensor<1, Int>) -> Tensor<1> {
+        let parts = hidden.split((LARGE / tied.rows().max(1)).max(1), 0).into_iter();
+        let targets = targets.split((LARGE / tied.rows().max(1)).max(1), 0);
+        let losses = parts.zip(targets).map(|(hidden, targets)| cross_entropy(self.forward(hidden, tied), targets));
+        Tensor::cat(losses.collect(), 0)
     }
 
     fn bias(&self) -> Option<Tensor<1>> {
@@ -90,18 +102,3 @@ impl Head {
 
 /// Logits that take more room than this, in numbers, never exist all at once: 128 MiB in single precision.
 const LARGE: usize = 1 << 25;
-
-/// Cross-entropy of the logits `hidden weight + bias`, nats, `[N]`, from `[N, C]`, `[C, V]`, `[V]` and `[N]`.
-fn losses_of_projection(
-    hidden: Tensor<2>,
-    weight: Tensor<2>,
-    bias: Option<Tensor<1>>,
-    targets: Tensor<1, Int>,
-) -> Tensor<1> {
-    let ([rows, _], [_, vocabulary]) = (hidden.dims(), weight.dims());
-    if rows.saturating_mul(vocabulary) > LARGE {
-        projected_cross_entropy(hidden, weight, bias, targets)
-    } else {
-        cross_entropy(affine(hidden, weight, bias, None), targets)
-    }
-}

@@ -24,7 +24,6 @@
 mod config;
 mod counting;
 mod documents;
-
 mod family;
 mod initializer;
 mod language_model;
@@ -37,6 +36,7 @@ pub mod saved;
 mod state;
 mod tokenizer;
 mod transformer;
+mod weight;
 
 pub use config::ModelConfig;
 pub use counting::{FlopsPerToken, TrainingCosts};
@@ -57,3 +57,4 @@ pub use transformer::{
     Llama3Scaling, Norm, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan, RotaryPositions, RotaryScaling,
     Transformer, TransformerConfig, YarnScaling,
 };
+pub use weight::{Packed, Weight};

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use half::{bf16, f16};
+
 use crate::product::multiply_rows;
 use crate::{Format, Inputs, PackedError, pack, unpack};
 
@@ -57,6 +59,41 @@ impl Piece {
     /// How many rows.
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// These of its rows, in this order.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn rows_in_order(&self, order: &[u32]) -> Self {
+        if order.iter().enumerate().all(|(index, row)| index == *row as usize) && order.len() == self.rows {
+            return self.clone();
+        }
+        let bytes = order.len() * self.row_bytes;
+        let mut words = vec![0_u32; bytes.div_ceil(size_of::<u32>())];
+        let places = bytemuck::cast_slice_mut::<u32, u8>(&mut words).chunks_exact_mut(self.row_bytes.max(1));
+        for (place, row) in places.zip(order) {
+            let row = *row as usize;
+            place.copy_from_slice(self.bytes(row..row + 1));
+        }
+        Self { rows: order.len(), words: Arc::new(words), ..self.clone() }
+    }
+
+    /// The first number that isn't finite, counted from the first row, or the first number of the first block whose
+    /// scale isn't.
+    pub fn first_not_finite(&self) -> Option<usize> {
+        let bytes = self.bytes(0..self.rows);
+        let half = |block: &[u8], at: usize| !f16::from_le_bytes([block[at], block[at + 1]]).is_finite();
+        let is_wrong = |block: &[u8]| match self.format {
+            Format::F32 => !f32::from_le_bytes([block[0], block[1], block[2], block[3]]).is_finite(),
+            Format::Bf16 => !bf16::from_le_bytes([block[0], block[1]]).is_finite(),
+            Format::F16 | Format::Q4_0 | Format::Q5_0 | Format::Q8_0 => half(block, 0),
+            Format::Q4_1 | Format::Q5_1 | Format::Q4K | Format::Q5K => half(block, 0) || half(block, 2),
+            Format::Q6K => half(block, 208),
+        };
+        let block = bytes.chunks_exact(self.format.block_bytes()).position(is_wrong)?;
+        Some(block * self.format.block())
     }
 
     /// The bytes of some rows.

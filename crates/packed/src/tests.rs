@@ -147,6 +147,40 @@ fn pieces_are_one_matrix() {
 }
 
 #[test]
+fn rows_are_taken_in_another_order() {
+    let bytes = rows(Format::Q8_0, 64, 4, 1);
+    let piece = Piece::new(Format::Q8_0, 64, &bytes).unwrap();
+    let taken = piece.rows_in_order(&[3, 0, 3]);
+    let expected = [&bytes[3 * 68..], &bytes[..68], &bytes[3 * 68..]].concat();
+    assert_eq!((taken.rows(), taken.bytes(0..3)), (3, &expected[..]));
+    assert_eq!(piece.rows_in_order(&[0, 1, 2, 3]).bytes(0..4), bytes);
+}
+
+#[test]
+fn what_is_not_finite_is_found_in_each_format() {
+    for format in Format::ALL {
+        let mut bytes = rows(format, 512, 2, 3);
+        assert_eq!(Piece::new(format, 512, &bytes).unwrap().first_not_finite(), None, "{}", format.name());
+        // An infinity of each type, in the second row.
+        let places: &[(usize, &[u8])] = match format {
+            Format::F32 => &[(0, &[0, 0, 0x80, 0x7F])],
+            Format::Bf16 => &[(0, &[0x80, 0x7F])],
+            Format::F16 | Format::Q4_0 | Format::Q5_0 | Format::Q8_0 => &[(0, &[0, 0x7C])],
+            Format::Q6K => &[(208, &[0, 0x7C])],
+            _ => &[(0, &[0, 0x7C]), (2, &[0, 0x7C])],
+        };
+        for (place, infinity) in places {
+            let row = bytes.len() / 2;
+            let before = bytes.clone();
+            bytes[row + place..row + place + infinity.len()].copy_from_slice(infinity);
+            let found = Piece::new(format, 512, &bytes).unwrap().first_not_finite();
+            assert_eq!(found, Some(512), "{} {place}", format.name());
+            bytes = before;
+        }
+    }
+}
+
+#[test]
 fn what_is_no_matrix_is_refused() {
     let error = |format, inputs, bytes: usize| Piece::new(format, inputs, &vec![0; bytes]).unwrap_err().to_string();
     assert_eq!(error(Format::Q4K, 32, 18), "Q4_K packs 256 numbers at a time, and a row has 32");

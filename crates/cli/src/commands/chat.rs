@@ -80,7 +80,7 @@ pub(crate) fn chat(arguments: &ChatArguments) -> anyhow::Result<Exit> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "chat")?;
-    let saved = SavedModel::open(&path, arguments.checkpoint, &chosen.device)?;
+    let saved = SavedModel::open_to_read(&path, arguments.checkpoint, &chosen.device)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

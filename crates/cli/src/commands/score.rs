@@ -104,7 +104,7 @@ pub(crate) fn score(arguments: &ScoreArguments) -> anyhow::Result<()> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "score")?;
-    let saved = SavedModel::open(&path, arguments.checkpoint, &chosen.device)?;
+    let saved = SavedModel::open_to_read(&path, arguments.checkpoint, &chosen.device)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

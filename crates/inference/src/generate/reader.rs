@@ -1,6 +1,7 @@
 //! A model that reads texts token by token, several side by side.
 
 use burn::tensor::{Int, Tensor, TensorData};
+use kiln_kernels::awake;
 use kiln_models::{LanguageModel, State};
 
 /// Longest window that is read in one forward pass: it bounds what the pass keeps in memory, and how many different
@@ -98,9 +99,10 @@ impl<'a> ModelReader<'a> {
         let tokens = TensorData::new(parts.iter().flat_map(padded).collect(), [rows.len(), steps]);
         let tokens = Tensor::<2, Int>::from_data(tokens, &self.model.device());
         if rows.len() == state.rows() {
-            return self.model.read(tokens, &lengths, state);
+            return awake(|| self.model.read(tokens, &lengths, state));
         }
-        let (last, after) = self.model.read(tokens, &lengths, state.take_rows(rows));
+        let part = state.take_rows(rows);
+        let (last, after) = awake(|| self.model.read(tokens, &lengths, part));
         (last, state.put_rows(rows, after))
     }
 }

@@ -13,6 +13,7 @@ mod simd;
 pub(crate) mod tests;
 
 pub(crate) use matrix::{Matrix, MatrixMut, multiply, multiply_add, multiply_in_parallel, product_in_parallel};
+pub use parallel::awake;
 pub(crate) use parallel::{Joined, Rows, Split, for_rows, sum_of_rows};
 pub(crate) use philox::philox;
 pub(crate) use real::Real;

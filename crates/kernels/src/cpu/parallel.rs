@@ -1,6 +1,7 @@
 //! Work split over threads, where that pays.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 
@@ -9,6 +10,46 @@ use super::real::Real;
 /// What one thread must have to do before a second one is woken for the rest: about 15 microseconds of one pass over
 /// memory. Waking a sleeping thread costs some microseconds.
 const WORTH_A_THREAD: usize = 32 * 1024;
+
+/// The same while the other threads wait [awake](awake()): what it takes to hand work over.
+const WORTH_A_WAKING_THREAD: usize = 2 * 1024;
+
+/// How many calls of [`awake`] run.
+static AWAKE: AtomicUsize = AtomicUsize::new(0);
+
+/// Runs `body`, during which all threads wait for work without sleeping: for many short operations one after the
+/// other, each of which would end before a thread had been woken.
+pub fn awake<Output: Send>(body: impl FnOnce() -> Output + Send) -> Output {
+    if rayon::current_num_threads() == 1 {
+        return body();
+    }
+    let is_over = AtomicBool::new(false);
+    rayon::scope(|scope| {
+        let own = rayon::current_thread_index();
+        let is_over = &is_over;
+        scope.spawn_broadcast(move |_, context| {
+            while Some(context.index()) != own && !is_over.load(Ordering::Relaxed) {
+                if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                    std::hint::spin_loop();
+                }
+            }
+        });
+        AWAKE.fetch_add(1, Ordering::Relaxed);
+        // Also when `body` panics: the others would wait for ever.
+        let _end = End(is_over);
+        body()
+    })
+}
+
+/// The end of a call of [`awake`].
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        AWAKE.fetch_sub(1, Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Something that can be cut in two at a row.
 pub(crate) trait Split: Send + Sized {
@@ -87,7 +128,12 @@ impl<S: Split> Split for Joined<S> {
 
 /// How many parts `rows` rows are cut into, when each is as much work as reading and writing `work` numbers.
 pub(crate) fn parts(rows: usize, work: usize) -> usize {
-    let worthwhile = rows.saturating_mul(work) / WORTH_A_THREAD;
+    let is_awake = AWAKE.load(Ordering::Relaxed) > 0;
+    parts_of(rows, work, if is_awake { WORTH_A_WAKING_THREAD } else { WORTH_A_THREAD })
+}
+
+fn parts_of(rows: usize, work: usize, worth_a_thread: usize) -> usize {
+    let worthwhile = rows.saturating_mul(work) / worth_a_thread;
     worthwhile.min(rayon::current_num_threads()).min(rows).max(1)
 }
 
@@ -127,7 +173,8 @@ pub(crate) fn sum_of_rows<T: Real, S: Split>(
     output: S,
     body: impl Fn(Range<usize>, S, &mut [T]) + Sync,
 ) -> Vec<T> {
-    summed(0..rows, parts(rows, work), length, output, &body)
+    // Not more parts while others are awake: the sum's last bits depend on their number.
+    summed(0..rows, parts_of(rows, work, WORTH_A_THREAD), length, output, &body)
 }
 
 fn summed<T: Real, S: Split>(

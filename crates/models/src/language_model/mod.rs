@@ -8,6 +8,7 @@ use crate::documents::DocumentStarts;
 use crate::recurrent::RecurrentModel;
 use crate::state::State;
 use crate::transformer::Transformer;
+use crate::weight::{Orientation, Weight};
 
 /// A language model: for each token of a window the logits of the next token.
 ///
@@ -195,13 +196,21 @@ impl LanguageModel {
         }
     }
 
+    /// The matrices that inputs are multiplied with, by the paths of their parameters.
+    pub(crate) fn weights_mut(&mut self) -> Vec<(String, Orientation, &mut Weight)> {
+        match self {
+            Self::Recurrent(model) => model.weights_mut(),
+            Self::Transformer(model) => model.weights_mut(),
+        }
+    }
+
     /// Where the weights are; an autodiff device while training.
     pub fn device(&self) -> Device {
         let table = match self {
             Self::Recurrent(model) => &model.embedding,
             Self::Transformer(model) => &model.token_embedding,
         };
-        table.weight.val().device()
+        table.weight.device()
     }
 }
 

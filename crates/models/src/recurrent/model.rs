@@ -13,6 +13,7 @@ use crate::documents::DocumentStarts;
 use crate::initializer::Initializer;
 use crate::layers::{Embedding, Head};
 use crate::rows;
+use crate::weight::{Orientation, Weight};
 
 /// A stack of recurrent layers between an embedding and a head: o_t = h_t W + b.
 ///
@@ -43,7 +44,8 @@ impl RecurrentModel {
             embedding,
             layers: (0..sizes.layers).map(layer).collect(),
             output: Head {
-                weight: (!sizes.tied).then(|| initializer.uniform([sizes.hidden, vocabulary], bound)),
+                weight: (!sizes.tied)
+                    .then(|| Weight::Parameter(initializer.uniform([sizes.hidden, vocabulary], bound))),
                 bias: Some(initializer.uniform([vocabulary], bound)),
             },
             dropout: sizes.dropout,
@@ -206,16 +208,25 @@ impl RecurrentModel {
     /// table is projected once and its rows are looked up after that; the gradient likewise is added up for each token
     /// of the vocabulary before it goes through the weight.
     fn project_tokens(&self, layer: &RecurrentLayer, tokens: Tensor<2, Int>) -> Tensor<3> {
-        if tokens.shape().num_elements() > self.vocabulary_size() {
-            embedding(layer.project(self.embedding.weight.val()), tokens)
-        } else {
-            layer.project_rows(self.embedding.forward(tokens))
+        match &self.embedding.weight {
+            Weight::Parameter(table) if tokens.shape().num_elements() > self.vocabulary_size() => {
+                embedding(layer.project(table.val()), tokens)
+            }
+            _ => layer.project_rows(self.embedding.forward(tokens)),
         }
     }
 
     /// The state before the first token: zeros.
     pub fn initial_state(&self, rows: usize) -> RecurrentState {
         RecurrentState::new(self.layers.iter().map(|layer| layer.initial_state(rows)).collect())
+    }
+
+    /// The matrices that inputs are multiplied with, by the paths of their parameters.
+    pub(crate) fn weights_mut(&mut self) -> Vec<(String, Orientation, &mut Weight)> {
+        let table = ("embedding.weight".to_owned(), Orientation::Table, &mut self.embedding.weight);
+        let head = self.output.weight.as_mut();
+        let head = head.map(|weight| ("output.weight".to_owned(), Orientation::Projection, weight));
+        [table].into_iter().chain(head).collect()
     }
 
     /// Number of token ids, V.

@@ -13,8 +13,8 @@ use super::error::SavedModelError;
 use super::hugging_face::HuggingFaceError;
 pub(super) use super::hugging_face::config::Foreign;
 use super::open::SavedModel;
+use super::packed::Loader;
 use super::problem::LoadError;
-use super::weights::load;
 #[cfg(test)]
 use crate::TransformerConfig;
 use crate::{LanguageModel, ModelConfig, Tokenizer};
@@ -149,7 +149,12 @@ impl WeightsError {
 
 impl<S: TensorSource> Weights<S> {
     /// The weights, put into a model of their sizes.
-    pub(super) fn read(self, foreign: &Foreign, device: &Device) -> Result<LanguageModel, WeightsError> {
+    pub(super) fn read(
+        self,
+        foreign: &Foreign,
+        device: &Device,
+        loader: Loader,
+    ) -> Result<LanguageModel, WeightsError> {
         let mut source = Mapped::new(self.theirs, self.recipes)?;
         let config = ModelConfig::Transformer(foreign.config.clone());
         // The sizes are only numbers in a file: as many weights must be there before memory is taken for them.
@@ -160,6 +165,6 @@ impl<S: TensorSource> Weights<S> {
             return Err(WeightsError::Model(HuggingFaceError::OtherSize { found, expected }));
         }
         let model = config.blank(foreign.vocabulary, foreign.context, device);
-        load(model, &mut source).map_err(WeightsError::Load)
+        loader(model, &mut source).map_err(WeightsError::Load)
     }
 }

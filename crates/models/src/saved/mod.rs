@@ -10,6 +10,7 @@ mod host;
 mod hugging_face;
 mod imported;
 mod open;
+mod packed;
 mod problem;
 mod state;
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::error::SavedModelError;
 use super::foreign::{ChatTemplate, ForeignModel};
 use super::gguf::{self, inspect_gguf, is_gguf};
 use super::hugging_face::{self, inspect_hugging_face, is_hugging_face};
+use super::packed::{Loader, loader_to_read};
 use super::weights::load;
 use crate::{LanguageModel, Tokenizer};
 
@@ -50,25 +51,39 @@ impl SavedModel {
     /// # Errors
     /// See [`SavedModelError`]; nothing is ever loaded in part.
     pub fn open(path: &Path, which: Which, device: &Device) -> Result<Self, SavedModelError> {
+        Self::open_with(path, which, device, load)
+    }
+
+    /// The same for a model that is only read with: on a CPU its matrices stay packed as the file has them, where each
+    /// token reads them once. They are no parameters then.
+    ///
+    /// # Errors
+    /// As [`SavedModel::open`].
+    pub fn open_to_read(path: &Path, which: Which, device: &Device) -> Result<Self, SavedModelError> {
+        Self::open_with(path, which, device, loader_to_read(device))
+    }
+
+    fn open_with(path: &Path, which: Which, device: &Device, loader: Loader) -> Result<Self, SavedModelError> {
         if has_weights_alone(path) {
-            return Self::open_weights(path, device);
+            return Self::open_weights(path, device, loader);
         }
         if is_hugging_face(path) {
-            return hugging_face::open(path, device);
+            return hugging_face::open(path, device, loader);
         }
         if is_gguf(path) {
-            return gguf::open(path, device);
+            return gguf::open(path, device, loader);
         }
-        let (found, saved) = open_checkpoint(&DiskFiles, path, which, |checkpoint| Self::read(checkpoint, device))?;
+        let read = |checkpoint: &mut CheckpointReader<'_>| Self::read_with(checkpoint, device, loader);
+        let (found, saved) = open_checkpoint(&DiskFiles, path, which, read)?;
         Ok(Self { warning: found.warning, ..saved })
     }
 
     /// Opens weights that stand beside their tokenizer. There is no manifest that they could be verified with, nor the
     /// number of a step, and the warning says the first.
-    fn open_weights(folder: &Path, device: &Device) -> Result<Self, SavedModelError> {
+    fn open_weights(folder: &Path, device: &Device, loader: Loader) -> Result<Self, SavedModelError> {
         let path = folder.join(WEIGHTS_FILE);
         let mut source = open_tensors(&path, Links::Refused)?;
-        let (model, tokenizer, description) = build(folder, folder, &mut source, device)?;
+        let (model, tokenizer, description) = build(folder, folder, &mut source, device, loader)?;
         let warning = format!("`{}` has no `{MANIFEST_FILE}`, so it can't be checked for damage", folder.display());
         let (folder, warning) = (folder.to_path_buf(), Some(warning));
         let run = folder.clone();
@@ -84,10 +99,18 @@ impl SavedModel {
     /// # Errors
     /// See [`SavedModelError`]; nothing is ever loaded in part.
     pub fn read(checkpoint: &mut CheckpointReader<'_>, device: &Device) -> Result<Self, SavedModelError> {
+        Self::read_with(checkpoint, device, load)
+    }
+
+    fn read_with(
+        checkpoint: &mut CheckpointReader<'_>,
+        device: &Device,
+        loader: Loader,
+    ) -> Result<Self, SavedModelError> {
         let (folder, run) = (checkpoint.folder().to_path_buf(), checkpoint.run().to_path_buf());
         let step = Some(checkpoint.manifest().step);
         let (model, tokenizer, description) =
-            checkpoint.read_tensors(WEIGHTS_FILE, |source| build(&run, &folder, source, device))?;
+            checkpoint.read_tensors(WEIGHTS_FILE, |source| build(&run, &folder, source, device, loader))?;
         Ok(Self { step, ..Self::own(model, tokenizer, description, folder, run) })
     }
 
@@ -170,13 +193,14 @@ fn build(
     folder: &Path,
     source: &mut dyn TensorSource,
     device: &Device,
+    loader: Loader,
 ) -> Result<(LanguageModel, Tokenizer, ModelDescription), SavedModelError> {
     let path = folder.join(WEIGHTS_FILE);
     let description = describe(&path, source.metadata())?;
     let tokenizer = open_tokenizer(run, folder, &description)?;
     check_size(&path, source, &description)?;
     let model = description.model.blank(description.vocabulary_size, description.context, device);
-    let model = load(model, source).map_err(|error| SavedModelError::load(error, &path))?;
+    let model = loader(model, source).map_err(|error| SavedModelError::load(error, &path))?;
     Ok((model, tokenizer, description))
 }
 

@@ -102,6 +102,12 @@ fn misfits(parameters: &[Parameter], source: &dyn TensorSource) -> HashMap<Strin
     problems
 }
 
+/// Whether the header alone says something against the module, or has tensors that belong to no parameter.
+pub(super) fn misfits_of<M: Module>(module: &M, source: &dyn TensorSource) -> bool {
+    let parameters = catalogue(module);
+    !misfits(&parameters, source).is_empty() || source.names().len() != parameters.len()
+}
+
 fn misfit(parameter: &Parameter, info: Option<TensorInfo>) -> Option<WeightProblem> {
     let (name, expected) = (parameter.path.clone(), parameter.shape.clone());
     match info {

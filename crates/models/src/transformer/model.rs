@@ -14,6 +14,7 @@ use super::window::Window;
 use crate::initializer::Initializer;
 use crate::layers::{Embedding, Head, Projection};
 use crate::rows;
+use crate::weight::{Orientation, Weight};
 
 /// Standard deviation of fresh weights, as in GPT-2.
 const DEVIATION: f64 = 0.02;
@@ -50,7 +51,8 @@ impl TransformerConfig {
             blocks: (0..self.layers).map(|layer| Block::init(self, layer, initializer)).collect(),
             final_norm: self.norm(initializer),
             output: Head {
-                weight: (!self.tied).then(|| initializer.normal([self.width, vocabulary], DEVIATION)),
+                weight: (!self.tied)
+                    .then(|| Weight::Parameter(initializer.normal([self.width, vocabulary], DEVIATION))),
                 bias: None,
             },
             rotary: (!learned).then(|| rotary(self.rotary_base, self.rotary_scaling.as_ref())),
@@ -83,7 +85,7 @@ impl TransformerConfig {
 }
 
 fn projection(shape: [usize; 2], bias: bool, deviation: f64, initializer: &mut Initializer<'_>) -> Projection {
-    let weight = initializer.normal(shape, deviation);
+    let weight = Weight::Parameter(initializer.normal(shape, deviation));
     Projection { weight, bias: bias.then(|| initializer.constant([shape[1]], 0.0)) }
 }
 
@@ -151,7 +153,7 @@ impl Transformer {
         let starts = cache.as_ref().map_or_else(|| vec![0; rows], |cache| cache.positions().to_vec());
         self.check(rows, &starts, lengths, cache.as_ref());
         let end = starts.iter().max().map_or(0, |start| start + steps);
-        let device = self.token_embedding.weight.val().device();
+        let device = self.token_embedding.weight.device();
         let [rotary, local_rotary] =
             [&self.rotary, &self.local_rotary].map(|rotary| rotary.as_ref().map(|rotary| rotary.tables(end, &device)));
         let window = Window { rows, steps, starts: &starts, lengths, rotary, local_rotary };
@@ -170,7 +172,26 @@ impl Transformer {
 
     /// An empty cache for `rows` rows.
     pub fn cache(&self, rows: usize) -> KeyValueCache {
-        KeyValueCache::new(&self.config, rows, self.context, &self.token_embedding.weight.val().device())
+        KeyValueCache::new(&self.config, rows, self.context, &self.token_embedding.weight.device())
+    }
+
+    /// The matrices that inputs are multiplied with, by the paths of their parameters.
+    pub(crate) fn weights_mut(&mut self) -> Vec<(String, Orientation, &mut Weight)> {
+        let table = ("token_embedding.weight".to_owned(), Orientation::Table, &mut self.token_embedding.weight);
+        let head = self.output.weight.as_mut();
+        let head = head.map(|weight| ("output.weight".to_owned(), Orientation::Projection, weight));
+        let blocks = self.blocks.iter_mut().enumerate().flat_map(|(index, block)| {
+            let projections = [
+                ("attention.query_key_value", &mut block.attention.query_key_value),
+                ("attention.output", &mut block.attention.output),
+                ("feed_forward.input", &mut block.feed_forward.input),
+                ("feed_forward.output", &mut block.feed_forward.output),
+            ];
+            projections.map(|(name, projection)| {
+                (format!("blocks.{index}.{name}.weight"), Orientation::Projection, &mut projection.weight)
+            })
+        });
+        [table].into_iter().chain(blocks).chain(head).collect()
     }
 
     /// Number of token ids, V.

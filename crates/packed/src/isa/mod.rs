@@ -60,6 +60,9 @@ pub(crate) trait Isa: Copy {
     fn dot_words(self, left: &[i16; 16], right: &[i16; 16]) -> Self::Sums;
     fn add(self, left: Self::Sums, right: Self::Sums) -> Self::Sums;
 
+    /// Asks for the cache line at `place`, which may lie anywhere.
+    fn prefetch(self, place: *const u8);
+
     fn no_eights(self) -> Self::Eights;
     /// `eights + scale * sums`.
     fn add_scaled(self, eights: Self::Eights, sums: Self::Sums, scale: f32) -> Self::Eights;

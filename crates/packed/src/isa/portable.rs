@@ -142,6 +142,9 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
+    fn prefetch(self, _: *const u8) {}
+
+    #[inline(always)]
     fn no_eights(self) -> [f32; 8] {
         [0.0; 8]
     }

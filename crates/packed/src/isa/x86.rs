@@ -101,6 +101,11 @@ macro_rules! bytes_of_256_bits {
         }
 
         #[inline(always)]
+        fn prefetch(self, place: *const u8) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) }
+        }
+
+        #[inline(always)]
         fn no_eights(self) -> __m256 {
             unsafe { _mm256_setzero_ps() }
         }

@@ -17,6 +17,9 @@ use crate::{Format, Inputs};
 /// Bytes of rows that are gone through again for further inputs: a part of a core's second cache.
 const CACHED: usize = 128 << 10;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// Products of rows with every input, `[rows, N]`.
 pub(crate) fn multiply_rows(format: Format, bytes: &[u8], inputs: &Inputs, products: &mut [f32]) {
     dispatch(Product { format, bytes, inputs, products });
@@ -98,7 +101,7 @@ impl Product<'_> {
                     8.. => rows::<I, P, 2, 8>(isa, bytes, row_bytes, &left[..8 * blocks], &mut output),
                     4..8 => rows::<I, P, 2, 4>(isa, bytes, row_bytes, &left[..4 * blocks], &mut output),
                     2..4 => rows::<I, P, 4, 2>(isa, bytes, row_bytes, &left[..2 * blocks], &mut output),
-                    _ => rows::<I, P, 4, 1>(isa, bytes, row_bytes, &left[..blocks], &mut output),
+                    _ => rows::<I, P, 8, 1>(isa, bytes, row_bytes, &left[..blocks], &mut output),
                 };
             }
         }
@@ -149,7 +152,13 @@ fn tile<I: Isa, P: Packing, const R: usize, const M: usize>(
         *row = &P::blocks(&bytes[index * row_bytes..][..row_bytes])[..count];
     }
     let mut sums = [[P::none(isa); M]; R];
+    // Rows that are read side by side are no stream that a processor would see by itself.
+    let next = bytes.as_ptr().wrapping_add(R * row_bytes);
+    let step = R * size_of::<P::Block>();
     for at in 0..count {
+        for line in 0..step.div_ceil(LINE) {
+            isa.prefetch(next.wrapping_add(at * step + line * LINE));
+        }
         for (row, sums) in rows.iter().zip(&mut sums) {
             add_all::<I, P, M>(isa, &row[at], &whole[at], sums);
         }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use burn::tensor::{BoolStore, DType, TensorData};
+use kiln_packed::{Format, Piece};
 
 use super::error::TensorFileError;
 use super::header::{FileHeader, Place};
 use super::number_types::from_safetensors;
-use super::source::{TensorFile, TensorInfo, TensorSource};
+use super::source::{TensorFile, TensorInfo, TensorSource, format_of, piece_of};
 
 /// A safetensors file whose header was read and checked against the length of the file.
 #[derive(Debug)]
@@ -84,6 +85,16 @@ impl<R: Read + Seek> TensorSource for SafetensorsReader<R> {
         }
         TensorData::try_from_bytes_vec(bytes, shape, dtype)
             .map_err(|error| TensorFileError::Header(format!("the tensor `{name}`: {error}")))
+    }
+
+    fn read_packed(&mut self, name: &str, axis: usize) -> Result<Option<Vec<Piece>>, TensorFileError> {
+        // Read only if its rows lie one after the other.
+        let is_kept = axis == 0 && self.format(name).is_some();
+        if is_kept { Ok(piece_of(&self.read(name)?, axis).map(|piece| vec![piece])) } else { Ok(None) }
+    }
+
+    fn format(&self, name: &str) -> Option<Format> {
+        format_of(self.places.get(name)?.1)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::tensor::{DType, TensorData};
+use kiln_packed::{Format, Piece};
 
 use super::error::TensorFileError;
 use super::rearrange;
@@ -141,6 +142,56 @@ impl Part {
     }
 }
 
+/// Where the rows of a matrix come from.
+struct RowOrder {
+    /// The numbers of the source's rows, as bytes of `u32`.
+    numbers: Vec<u8>,
+    /// The axes that count them.
+    axes: Vec<usize>,
+    /// Whether they are columns of the matrix.
+    is_transposed: bool,
+}
+
+impl Part {
+    /// Which rows of the source the rows along `axis` are; `None` where they aren't whole rows of it.
+    fn row_order(&self, source: &impl TensorSource, axis: usize) -> Option<Vec<u32>> {
+        let [rows, inputs] = source.info(&self.name)?.shape[..].try_into().ok()?;
+        let numbers = (0..u32::try_from(rows).ok()?).flat_map(u32::to_ne_bytes).collect();
+        let mut order = RowOrder { numbers, axes: vec![rows], is_transposed: false };
+        for step in &self.steps {
+            order = order.after(step, inputs)?;
+        }
+        let is_matrix = order.axes.len() == 1 && order.is_transposed == (axis == 1);
+        is_matrix.then(|| order.numbers.as_chunks().0.iter().map(|number| u32::from_ne_bytes(*number)).collect())
+    }
+}
+
+impl RowOrder {
+    fn after(self, step: &Step, inputs: usize) -> Option<Self> {
+        let Self { numbers, axes, is_transposed } = self;
+        let size = size_of::<u32>();
+        Some(match step {
+            Step::Transpose => Self { numbers, is_transposed: !is_transposed && axes.len() == 1, axes },
+            Step::Slice { axis, range } if !is_transposed && *axis < axes.len() => {
+                let numbers = rearrange::slice(&numbers, &axes, *axis, range, size);
+                let mut axes = axes;
+                axes[*axis] = range.len();
+                Self { numbers, axes, is_transposed }
+            }
+            Step::Swap(axis) if !is_transposed && axis + 1 < axes.len() => {
+                let numbers = rearrange::swap(&numbers, &axes, *axis, size);
+                let mut axes = axes;
+                axes.swap(*axis, axis + 1);
+                Self { numbers, axes, is_transposed }
+            }
+            Step::Reshape(wanted) if !is_transposed && wanted.last() == Some(&inputs) => {
+                Self { numbers, axes: wanted[..wanted.len() - 1].to_vec(), is_transposed }
+            }
+            _ => return None,
+        })
+    }
+}
+
 impl Step {
     /// The shape that it makes of `shape`.
     fn shape(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
@@ -261,5 +312,29 @@ impl<S: TensorSource> TensorSource for Mapped<S> {
         // In double precision, whose sum rounds to the same number as one in a narrower type.
         let sums: Vec<f64> = data.iter::<f64>().map(|number| number + f64::from(recipe.increment)).collect();
         TensorData::new(sums, info.shape.clone()).try_cast(info.dtype).map_err(|error| wrong(error.to_string()))
+    }
+
+    fn read_packed(&mut self, name: &str, axis: usize) -> Result<Option<Vec<Piece>>, TensorFileError> {
+        let (recipe, _) = self.recipes.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?;
+        if recipe.increment != 0 || (recipe.parts.len() > 1 && recipe.axis != axis) {
+            return Ok(None);
+        }
+        let orders: Option<Vec<Vec<u32>>> =
+            recipe.parts.iter().map(|part| part.row_order(&self.source, axis)).collect();
+        let mut pieces = Vec::new();
+        for (part, order) in recipe.parts.iter().zip(orders.unwrap_or_default()) {
+            match self.source.read_packed(&part.name, 0)?.as_deref() {
+                Some([piece]) => pieces.push(piece.rows_in_order(&order)),
+                _ => return Ok(None),
+            }
+        }
+        Ok((!pieces.is_empty()).then_some(pieces))
+    }
+
+    fn format(&self, name: &str) -> Option<Format> {
+        let (recipe, _) = self.recipes.get(name)?;
+        let mut formats = recipe.parts.iter().map(|part| self.source.format(&part.name));
+        let first = formats.next()??;
+        formats.all(|format| format == Some(first)).then_some(first)
     }
 }

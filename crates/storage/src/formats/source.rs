@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{DType, TensorData};
+use kiln_packed::{Format, Piece};
 
 use super::error::TensorFileError;
 
@@ -39,6 +40,16 @@ pub trait TensorSource {
     /// # Errors
     /// There is no such tensor, or it cannot be read.
     fn read(&mut self, name: &str) -> Result<TensorData, TensorFileError>;
+
+    /// A matrix as it is kept, in pieces one after the other; `axis` counts its packed rows. `None` where it isn't kept
+    /// row by row along this axis, or in a form that [`kiln_packed`] doesn't have.
+    ///
+    /// # Errors
+    /// As [`TensorSource::read`].
+    fn read_packed(&mut self, name: &str, axis: usize) -> Result<Option<Vec<Piece>>, TensorFileError>;
+
+    /// How the numbers of a tensor are kept; `None` where they aren't in such a form, or in several.
+    fn format(&self, name: &str) -> Option<Format>;
 }
 
 impl<S: TensorSource + ?Sized> TensorSource for &mut S {
@@ -56,6 +67,32 @@ impl<S: TensorSource + ?Sized> TensorSource for &mut S {
 
     fn read(&mut self, name: &str) -> Result<TensorData, TensorFileError> {
         (**self).read(name)
+    }
+
+    fn read_packed(&mut self, name: &str, axis: usize) -> Result<Option<Vec<Piece>>, TensorFileError> {
+        (**self).read_packed(name, axis)
+    }
+
+    fn format(&self, name: &str) -> Option<Format> {
+        (**self).format(name)
+    }
+}
+
+/// The format of numbers that are floats of this type.
+pub(super) fn format_of(dtype: DType) -> Option<Format> {
+    match dtype {
+        DType::F32 => Some(Format::F32),
+        DType::F16 => Some(Format::F16),
+        DType::BF16 => Some(Format::Bf16),
+        _ => None,
+    }
+}
+
+/// A matrix of floats whose rows lie one after the other, `axis` being theirs.
+pub(super) fn piece_of(data: &TensorData, axis: usize) -> Option<Piece> {
+    match (&data.shape()[..], axis) {
+        (&[_, inputs], 0) => Piece::new(format_of(data.dtype())?, inputs, data.as_bytes()).ok(),
+        _ => None,
     }
 }
 
@@ -100,5 +137,14 @@ impl TensorSource for TensorFile {
 
     fn read(&mut self, name: &str) -> Result<TensorData, TensorFileError> {
         self.tensors.get(name).cloned().ok_or_else(|| TensorFileError::Missing(name.to_owned()))
+    }
+
+    fn read_packed(&mut self, name: &str, axis: usize) -> Result<Option<Vec<Piece>>, TensorFileError> {
+        let data = self.tensors.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?;
+        Ok(piece_of(data, axis).map(|piece| vec![piece]))
+    }
+
+    fn format(&self, name: &str) -> Option<Format> {
+        self.tensors.get(name).and_then(|data| format_of(data.dtype()))
     }
 }

@@ -6,13 +6,13 @@
 
 mod attention;
 mod contest;
+mod generate;
 mod kernels;
 mod limits;
 mod measuring;
 mod meters;
 mod point;
 mod products;
-mod sample;
 mod speed;
 mod statistics;
 mod table;
@@ -22,9 +22,9 @@ pub(crate) use self::statistics::median;
 use clap::{Args, Subcommand};
 
 use self::attention::AttentionArguments;
+use self::generate::GenerateArguments;
 use self::kernels::KernelsArguments;
 use self::products::ProductsArguments;
-use self::sample::SampleArguments;
 use self::train::TrainArguments;
 
 /// Arguments of `kiln bench`.
@@ -40,7 +40,7 @@ enum Bench {
     /// Time the updates of configurations: tokens per second, arithmetic, memory traffic, peak memory
     Train(TrainArguments),
     /// Time reading a prompt and writing text, one text at a time
-    Sample(SampleArguments),
+    Generate(GenerateArguments),
     /// Time single operations: Kiln's own, and the same composed of Burn's
     Kernels(KernelsArguments),
     /// Measure how the time and memory of attention grow with the length of the window
@@ -56,7 +56,7 @@ enum Bench {
 pub(crate) fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
     match &arguments.what {
         Bench::Train(arguments) => train::train(arguments),
-        Bench::Sample(arguments) => sample::sample(arguments),
+        Bench::Generate(arguments) => generate::generate(arguments),
         Bench::Kernels(arguments) => kernels::kernels(arguments),
         Bench::Attention(arguments) => attention::attention(arguments),
         Bench::Products(arguments) => products::products(arguments),

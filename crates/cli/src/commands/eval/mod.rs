@@ -84,7 +84,7 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.run)?;
     refuse_no_model(&path, "eval")?;
-    let saved = SavedModel::open(&path, arguments.checkpoint, &chosen.device)?;
+    let saved = SavedModel::open_to_read(&path, arguments.checkpoint, &chosen.device)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

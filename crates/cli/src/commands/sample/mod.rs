@@ -120,7 +120,7 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.run)?;
     runs::refuse_no_model(&path, "sample")?;
-    let saved = SavedModel::open(&path, arguments.checkpoint, &chosen.device)?;
+    let saved = SavedModel::open_to_read(&path, arguments.checkpoint, &chosen.device)?;
     request.start.clone_from(&saved.start);
     request.end.clone_from(&saved.end);
     if let Some(warning) = &saved.warning {

@@ -28,6 +28,7 @@ use super::error::SavedModelError;
 use super::foreign::{Beside, ChatTemplate, Foreign, ForeignModel, Weights};
 use super::hugging_face::{HuggingFaceError, names as hugging_face_names};
 use super::open::SavedModel;
+use super::packed::Loader;
 use crate::transformer::RotaryScaling;
 
 /// The template of conversations.
@@ -67,7 +68,7 @@ pub(super) fn inspect_gguf(path: &Path) -> Result<ForeignModel, SavedModelError>
 ///
 /// # Errors
 /// See [`GgufModelError`]; nothing is ever loaded in part.
-pub(super) fn open(path: &Path, device: &Device) -> Result<SavedModel, SavedModelError> {
+pub(super) fn open(path: &Path, device: &Device, loader: Loader) -> Result<SavedModel, SavedModelError> {
     let mut file = open_gguf(path, Links::Followed)?;
     let (foreign, architecture) = described(path, &mut file)?;
     let tokenizer = tokenizer::tokenizer(file.values()).map_err(|problem| wrong(path, problem))?;
@@ -75,7 +76,7 @@ pub(super) fn open(path: &Path, device: &Device) -> Result<SavedModel, SavedMode
     let (end, template) = (tokenizer::end_tokens(file.values()), chat_template(file.values()));
     let weights = weights(path, file, &foreign, architecture)?;
     let unfit = |problem| wrong(path, GgufModelError::Model(problem));
-    let model = weights.read(&foreign, device).map_err(|error| error.at(path, unfit))?;
+    let model = weights.read(&foreign, device, loader).map_err(|error| error.at(path, unfit))?;
     Ok(foreign.saved(model, tokenizer, end, template, path))
 }
 

@@ -29,6 +29,7 @@ use self::shards::Shards;
 use super::error::SavedModelError;
 use super::foreign::{Beside, ForeignModel, Weights};
 use super::open::SavedModel;
+use super::packed::Loader;
 use crate::{LanguageModel, Tokenizer};
 
 /// What the model is.
@@ -65,13 +66,13 @@ pub(super) fn is_hugging_face(folder: &Path) -> bool {
 ///
 /// # Errors
 /// See [`HuggingFaceError`]; nothing is ever loaded in part.
-pub(super) fn open(folder: &Path, device: &Device) -> Result<SavedModel, SavedModelError> {
+pub(super) fn open(folder: &Path, device: &Device, loader: Loader) -> Result<SavedModel, SavedModelError> {
     let foreign = configuration(folder)?;
     let tokenizer = tokenizer(folder)?;
     let unfit = |problem| wrong(folder, problem);
     foreign.check_tokenizer(&tokenizer).map_err(unfit)?;
     let (end, template) = (beside::end_tokens(folder).map_err(unfit)?, beside::chat_template(folder).map_err(unfit)?);
-    let model = read(folder, &foreign, device)?;
+    let model = read(folder, &foreign, device, loader)?;
     Ok(foreign.saved(model, tokenizer, end, template, folder))
 }
 
@@ -116,6 +117,8 @@ fn weights(folder: &Path, foreign: &Foreign) -> Result<Weights<Shards>, SavedMod
     }
 }
 
-fn read(folder: &Path, foreign: &Foreign, device: &Device) -> Result<LanguageModel, SavedModelError> {
-    weights(folder, foreign)?.read(foreign, device).map_err(|error| error.at(folder, |problem| wrong(folder, problem)))
+fn read(folder: &Path, foreign: &Foreign, device: &Device, loader: Loader) -> Result<LanguageModel, SavedModelError> {
+    weights(folder, foreign)?
+        .read(foreign, device, loader)
+        .map_err(|error| error.at(folder, |problem| wrong(folder, problem)))
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use burn::tensor::TensorData;
+use kiln_packed::{Format, Piece};
 use kiln_settings::files::{Content, Links, read_regular};
 use kiln_storage::formats::{SafetensorsReader, TensorFileError, TensorInfo, TensorSource};
 use kiln_storage::layout::WEIGHTS_FILE;
@@ -116,5 +117,14 @@ impl TensorSource for Shards {
     fn read(&mut self, name: &str) -> Result<TensorData, TensorFileError> {
         let index = self.places.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?;
         self.files[*index].read(name)
+    }
+
+    fn read_packed(&mut self, name: &str, axis: usize) -> Result<Option<Vec<Piece>>, TensorFileError> {
+        let index = self.places.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?;
+        self.files[*index].read_packed(name, axis)
+    }
+
+    fn format(&self, name: &str) -> Option<Format> {
+        self.files[*self.places.get(name)?].format(name)
     }
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 
+use kiln_packed::Format;
+
 use super::error::GgufError;
-use super::kind::GgufType;
+use super::kind::{from_number, name_of_unread};
 use super::value::GgufValue;
 
 pub(super) const MAGIC: [u8; 4] = *b"GGUF";
@@ -21,7 +23,7 @@ const MOST_AXES: u32 = 4;
 /// Where a tensor is, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) kind: GgufType,
+    pub(super) kind: Format,
     /// The slowest axis first.
     pub(super) shape: Vec<usize>,
     /// Bytes from the start of the file.
@@ -126,9 +128,9 @@ impl Unplaced {
     fn place(self, start: u64, alignment: u64, length: u64) -> Result<(String, Place), GgufError> {
         let name = self.name;
         let wrong = |problem: String| GgufError::Header(format!("the tensor `{name}` {problem}"));
-        let Some(kind) = GgufType::from_number(self.number) else {
-            let known: Vec<&str> = GgufType::ALL.iter().map(|kind| kind.name()).collect();
-            let found = GgufType::name_of_unread(self.number)
+        let Some(kind) = from_number(self.number) else {
+            let known: Vec<&str> = Format::ALL.iter().map(|kind| kind.name()).collect();
+            let found = name_of_unread(self.number)
                 .map_or_else(|| format!("number {}", self.number), |name| (*name).to_owned());
             return Err(GgufError::UnknownType { tensor: name, found, known: known.join(", ") });
         };

@@ -5,17 +5,15 @@
 //! Numbers may be packed in blocks that share a scale. They are read as `f32`, to the bit what the reference makes of
 //! them.
 
-mod blocks;
 mod error;
 mod header;
 mod kind;
 mod reader;
-mod super_blocks;
 mod value;
 mod writer;
 
 pub use error::GgufError;
-pub use kind::GgufType;
+pub use kiln_packed::Format as GgufType;
 pub use reader::GgufReader;
 pub use value::{GgufArray, GgufValue};
 pub use writer::{GgufTensor, write_gguf};

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use burn::tensor::{DType, TensorData};
+use kiln_packed::{Format, Piece, unpack};
 
 use super::super::error::TensorFileError;
 use super::super::source::{TensorInfo, TensorSource};
-use super::blocks::unpack;
 use super::error::GgufError;
 use super::header::{Header, Place};
-use super::kind::GgufType;
+use super::kind::dtype;
 use super::value::GgufValue;
 
 /// A GGUF file whose header was read and checked against the length of the file. Packed numbers are read as `f32`.
@@ -42,8 +42,22 @@ impl<R: Read + Seek> GgufReader<R> {
     }
 
     /// How the numbers of a tensor are packed.
-    pub fn kind(&self, name: &str) -> Option<GgufType> {
+    pub fn kind(&self, name: &str) -> Option<Format> {
         self.header.places.get(name).map(|place| place.kind)
+    }
+}
+
+impl<R: Read + Seek> GgufReader<R> {
+    /// A tensor as it lies in the file.
+    fn bytes(&mut self, name: &str) -> Result<(Place, Vec<u8>), TensorFileError> {
+        let place = self.header.places.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?.clone();
+        // The header was checked, so the file has that many bytes; but a file with holes can be longer than memory.
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(place.bytes).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        bytes.resize(place.bytes, 0);
+        self.reader.seek(SeekFrom::Start(place.start))?;
+        self.reader.read_exact(&mut bytes)?;
+        Ok((place, bytes))
     }
 }
 
@@ -54,7 +68,7 @@ impl<R: Read + Seek> TensorSource for GgufReader<R> {
 
     fn info(&self, name: &str) -> Option<TensorInfo> {
         let place = self.header.places.get(name)?;
-        Some(TensorInfo { dtype: place.kind.dtype(), shape: place.shape.clone() })
+        Some(TensorInfo { dtype: dtype(place.kind), shape: place.shape.clone() })
     }
 
     fn metadata(&self) -> &BTreeMap<String, String> {
@@ -62,22 +76,28 @@ impl<R: Read + Seek> TensorSource for GgufReader<R> {
     }
 
     fn read(&mut self, name: &str) -> Result<TensorData, TensorFileError> {
-        let place = self.header.places.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?;
-        let Place { kind, shape, start, bytes: length } = place.clone();
-        // The header was checked, so the file has that many bytes; but a file with holes can be longer than memory.
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        bytes.resize(length, 0);
-        self.reader.seek(SeekFrom::Start(start))?;
-        self.reader.read_exact(&mut bytes)?;
+        let (Place { kind, shape, .. }, bytes) = self.bytes(name)?;
         let wrong = |problem: String| TensorFileError::Header(format!("the tensor `{name}`: {problem}"));
-        if kind.dtype() == DType::F32 && kind != GgufType::F32 {
-            let count = length / kind.block_bytes() * kind.block();
+        if dtype(kind) == DType::F32 && kind != Format::F32 {
+            let count = bytes.len() / kind.block_bytes() * kind.block();
             let mut numbers: Vec<f32> = Vec::new();
             numbers.try_reserve_exact(count).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
             unpack(kind, &bytes, &mut numbers);
             return Ok(TensorData::new(numbers, shape));
         }
-        TensorData::try_from_bytes_vec(bytes, shape, kind.dtype()).map_err(|error| wrong(error.to_string()))
+        TensorData::try_from_bytes_vec(bytes, shape, dtype(kind)).map_err(|error| wrong(error.to_string()))
+    }
+
+    fn read_packed(&mut self, name: &str, axis: usize) -> Result<Option<Vec<Piece>>, TensorFileError> {
+        let (Place { kind, shape, .. }, bytes) = self.bytes(name)?;
+        let piece = match (&shape[..], axis) {
+            (&[_, inputs], 0) => Piece::new(kind, inputs, &bytes).ok(),
+            _ => None,
+        };
+        Ok(piece.map(|piece| vec![piece]))
+    }
+
+    fn format(&self, name: &str) -> Option<Format> {
+        self.kind(name)
     }
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use burn::tensor::{DType, TensorData};
+use kiln_packed::{Format, pack};
 
 use super::super::source::TensorSource;
-use super::blocks::{BLOCK, pack_q8_0};
 use super::error::GgufError;
 use super::header::{DEFAULT_ALIGNMENT, MAGIC};
-use super::kind::GgufType;
+use super::kind::number;
 use super::value::{GgufValue, write_text};
 
 const VERSION: u32 = 3;
@@ -20,15 +20,14 @@ pub struct GgufTensor {
     /// Its name, in the source and in the file.
     pub name: String,
     /// How its numbers are packed.
-    pub kind: GgufType,
+    pub kind: Format,
 }
 
 /// Writes a file of version 3 with these values, and the tensors of a source in this order. No more than one tensor is
 /// in memory.
 ///
 /// # Errors
-/// A tensor that isn't there or doesn't fit its type: [`GgufType::F32`], [`GgufType::F16`], [`GgufType::Bf16`] and
-/// [`GgufType::Q8_0`] are written; and what the system says.
+/// A tensor that isn't there or doesn't fit its type: the formats of [`pack`] are written; and what the system says.
 pub fn write_gguf(
     output: &mut impl Write,
     values: &BTreeMap<String, GgufValue>,
@@ -82,23 +81,16 @@ fn describe(
     for axis in info.shape.iter().rev() {
         header.extend_from_slice(&(*axis as u64).to_le_bytes());
     }
-    header.extend_from_slice(&kind.number().to_le_bytes());
+    header.extend_from_slice(&number(*kind).to_le_bytes());
     header.extend_from_slice(&offset.to_le_bytes());
     Ok(info.elements() / kind.block() as u64 * kind.block_bytes() as u64)
 }
 
 fn packed(tensor: &GgufTensor, data: &TensorData) -> Result<Vec<u8>, GgufError> {
     let unfit = |problem: String| GgufError::Unfit { tensor: tensor.name.clone(), problem };
-    let cast = |dtype: DType| data.clone().try_cast(dtype).map_err(|error| unfit(error.to_string()));
-    match tensor.kind {
-        GgufType::F32 | GgufType::F16 | GgufType::Bf16 => Ok(cast(tensor.kind.dtype())?.as_bytes().to_vec()),
-        GgufType::Q8_0 => {
-            let data = cast(DType::F32)?;
-            let numbers = data.as_slice::<f32>().map_err(|error| unfit(format!("{error:?}")))?;
-            let mut bytes = Vec::with_capacity(numbers.len() / BLOCK * GgufType::Q8_0.block_bytes());
-            numbers.chunks_exact(BLOCK).for_each(|block| pack_q8_0(block, &mut bytes));
-            Ok(bytes)
-        }
-        other => Err(unfit(format!("{} can be read, not written", other.name()))),
-    }
+    let data = data.clone().try_cast(DType::F32).map_err(|error| unfit(error.to_string()))?;
+    let numbers = data.as_slice::<f32>().map_err(|error| unfit(format!("{error:?}")))?;
+    let mut bytes = Vec::new();
+    pack(tensor.kind, numbers, &mut bytes).map_err(|error| unfit(error.to_string()))?;
+    Ok(bytes)
 }

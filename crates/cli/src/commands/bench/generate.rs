@@ -1,4 +1,4 @@
-//! `kiln bench sample RUN`: how long reading a prompt and writing a token take.
+//! `kiln bench generate MODEL`: how long reading a prompt and writing a token take.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -37,12 +37,13 @@ GFLOP/s  the model's matrix products alone; for writing, with as many tokens bef
 GB/s     the weights, read once for the whole prompt, and once for each token that is written; small
          weights that stay in a cache can come faster than a copy";
 
-/// Arguments of `kiln bench sample`.
+/// Arguments of `kiln bench generate`.
 #[derive(Debug, Args)]
 #[command(after_help = ABOUT_THE_NUMBERS)]
-pub(super) struct SampleArguments {
-    /// A run, by folder or name, a checkpoint, or a configuration, whose model then has its first weights
-    #[arg(value_name = "RUN|CONFIG")]
+pub(super) struct GenerateArguments {
+    /// A model: a run, by folder or name, a checkpoint, a folder of Hugging Face, a GGUF file; or a configuration, whose
+    /// model then has its first weights
+    #[arg(value_name = "MODEL|CONFIG")]
     path: PathBuf,
 
     #[command(flatten)]
@@ -104,8 +105,8 @@ struct Lengths {
     written: u64,
 }
 
-/// `kiln bench sample`.
-pub(super) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
+/// `kiln bench generate`.
+pub(super) fn generate(arguments: &GenerateArguments) -> anyhow::Result<()> {
     let (writer, chosen) = Writer::open(arguments)?;
     let lengths = lengths(arguments, &writer)?;
     // Any tokens do; these are not all the same.
@@ -125,9 +126,9 @@ pub(super) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
 
 impl Writer {
     /// The model of a run, or that of a configuration with its first weights; and the device that it is on.
-    fn open(arguments: &SampleArguments) -> anyhow::Result<(Self, Chosen)> {
+    fn open(arguments: &GenerateArguments) -> anyhow::Result<(Self, Chosen)> {
         let path = &arguments.path;
-        let is_config = path.is_file() || path.extension().is_some_and(|extension| extension == "toml");
+        let is_config = path.extension().is_some_and(|extension| extension == "toml");
         if is_config && arguments.checkpoint.is_some() {
             return Err(UsageError(format!("--checkpoint: {} is a configuration, not a run", path.display())).into());
         }
@@ -145,7 +146,7 @@ impl Writer {
         }
         let chosen = arguments.measuring.open_device()?;
         let path = arguments.runs.find(path)?;
-        let saved = SavedModel::open(&path, arguments.checkpoint.unwrap_or(Which::Best), &chosen.device)?;
+        let saved = SavedModel::open_to_read(&path, arguments.checkpoint.unwrap_or(Which::Best), &chosen.device)?;
         if let Some(warning) = &saved.warning {
             say(&format!("warning: {warning}"));
         }
@@ -170,7 +171,7 @@ impl Writer {
 }
 
 /// How many tokens are read and written: as asked for, else half of a context each.
-fn lengths(arguments: &SampleArguments, writer: &Writer) -> anyhow::Result<Lengths> {
+fn lengths(arguments: &GenerateArguments, writer: &Writer) -> anyhow::Result<Lengths> {
     let context = writer.context as u64;
     let prompt = arguments.prompt_tokens.unwrap_or((context / 2).max(1));
     if let Some(limit) = writer.model.longest_window()
@@ -183,7 +184,7 @@ fn lengths(arguments: &SampleArguments, writer: &Writer) -> anyhow::Result<Lengt
 }
 
 fn report(
-    arguments: &SampleArguments,
+    arguments: &GenerateArguments,
     writer: &Writer,
     lengths: Lengths,
     setup: Setup,

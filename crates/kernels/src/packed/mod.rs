@@ -1,0 +1,78 @@
+//! Products with packed matrices, and rows of them, on the CPU: what reading with a model takes, without gradients.
+
+mod cpu;
+#[cfg(test)]
+mod tests;
+
+use burn::backend::DispatchDevice;
+use burn::tensor::{Device, Int, Tensor};
+use kiln_packed::PackedMatrix;
+
+use crate::flex::{
+    contiguous, has_fast_body, indices as whole_numbers, numbers, tensor, unwrapped, unwrapped_integers, wrapped,
+};
+
+/// Whether packed matrices can be multiplied on a device: a CPU by Burn's Flex.
+pub fn multiplies_packed(device: &Device) -> bool {
+    matches!(device.as_dispatch(), DispatchDevice::Flex(_))
+}
+
+fn check<const D: usize>(input: &Tensor<D>) {
+    assert!(has_fast_body(input), "packed matrices are multiplied on the CPU");
+}
+
+/// `x W + b + r` as [`affine`](crate::affine()), without the b or the r that is `None`; the matrix holds the transpose
+/// of W.
+///
+/// # Shapes
+/// - `input`: `[N, in]`, single precision, without gradients
+/// - `weight`: `[out, in]`
+/// - `bias`: `[out]`
+/// - `residual`: `[N, out]`
+/// - output: `[N, out]`
+///
+/// # Panics
+/// If the shapes do not fit, or the input isn't on the CPU.
+pub fn packed_affine(
+    input: Tensor<2>,
+    weight: &PackedMatrix,
+    bias: Option<Tensor<1>>,
+    residual: Option<Tensor<2>>,
+) -> Tensor<2> {
+    let [rows, inner] = input.dims();
+    let width = weight.outputs();
+    assert_eq!(inner, weight.inputs(), "an input of {inner} columns does not fit the weight");
+    check(&input);
+    if let Some(bias) = &bias {
+        assert_eq!(bias.dims(), [width], "a bias must have as many numbers as the weight has outputs");
+    }
+    if let Some(residual) = &residual {
+        assert_eq!(residual.dims(), [rows, width], "a residual must have the shape of the output");
+    }
+    let input = contiguous(unwrapped(input));
+    let bias = bias.map(|bias| contiguous(unwrapped(bias)));
+    let residual = residual.map(|residual| contiguous(unwrapped(residual)));
+    let (bias, residual) = (bias.as_ref().map(numbers), residual.as_ref().map(numbers));
+    let output = cpu::affine(numbers(&input), rows, weight, bias, residual);
+    wrapped(tensor(output, [rows, width]))
+}
+
+/// The rows of a packed table that `indices` name, as [`embedding`](crate::embedding()) gives them.
+///
+/// # Shapes
+/// - `weight`: `[V, E]`
+/// - `indices`: `[N, M]`, each below V
+/// - output: `[N, M, E]`
+///
+/// # Panics
+/// If an index is not below V, or the indices aren't on the CPU.
+pub fn packed_rows(weight: &PackedMatrix, indices: Tensor<2, Int>) -> Tensor<3> {
+    let [outer, inner] = indices.dims();
+    let rows = whole_numbers(&unwrapped_integers(indices), weight.outputs(), "index");
+    let mut output = Vec::with_capacity(rows.len() * weight.inputs());
+    for row in rows {
+        let row = row as usize;
+        weight.unpack(row..row + 1, &mut output);
+    }
+    wrapped(tensor(output, [outer, inner, weight.inputs()]))
+}

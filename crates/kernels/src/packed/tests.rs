@@ -1,0 +1,67 @@
+//! Products with packed matrices against those with the same numbers in full.
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use kiln_packed::{Format, PackedMatrix, Piece};
+
+use super::{packed_affine, packed_rows};
+use crate::testing::{assert_close, integers, tensor, values};
+use crate::{affine, embedding};
+
+/// The numbers of a matrix, `[out, in]`.
+fn full(weight: &PackedMatrix, device: &Device) -> Tensor<2> {
+    let mut numbers = Vec::new();
+    weight.unpack(0..weight.outputs(), &mut numbers);
+    Tensor::from_data(TensorData::new(numbers, [weight.outputs(), weight.inputs()]), device)
+}
+
+/// A matrix of two pieces.
+fn packed([first, second]: [Format; 2], [outputs, inner]: [usize; 2]) -> PackedMatrix {
+    let piece = |format: Format, seed: u64| {
+        let numbers: Vec<f32> = crate::cpu::tests::numbers(outputs * inner, seed);
+        PackedMatrix::pack(format, inner, &numbers).unwrap().pieces()[0].clone()
+    };
+    let pieces: Vec<Piece> = vec![piece(first, 1), piece(second, 2)];
+    PackedMatrix::join(inner, pieces).unwrap()
+}
+
+#[test]
+fn a_product_is_that_with_the_numbers_in_full() {
+    let device = Device::flex();
+    let (f32, f16, bf16, q8) = (Format::F32, Format::F16, Format::Bf16, Format::Q8_0);
+    // Whole numbers round their inputs to 8 bits.
+    for (formats, tolerance) in [([f32, f32], 1e-6), ([f16, bf16], 1e-6), ([q8, q8], 1e-2), ([f32, q8], 1e-2)] {
+        for rows in [1, 2, 5, 8, 9, 40] {
+            let weight = packed(formats, [33, 64]);
+            let input = tensor([rows, 64], 3, DType::F32, &device);
+            let (bias, residual) = (tensor([66], 4, DType::F32, &device), tensor([rows, 66], 5, DType::F32, &device));
+            for (bias, residual) in
+                [(None, None), (Some(bias.clone()), None), (None, Some(residual.clone())), (Some(bias), Some(residual))]
+            {
+                let found = packed_affine(input.clone(), &weight, bias.clone(), residual.clone());
+                let expected = affine(input.clone(), full(&weight, &device).transpose(), bias, residual);
+                assert_close(&format!("{rows} rows of {formats:?}"), &values(&found), &values(&expected), tolerance);
+            }
+        }
+    }
+}
+
+#[test]
+fn matrices_of_several_panels_and_parts_are_whole() {
+    let device = Device::flex();
+    let weight = packed([Format::Bf16, Format::Bf16], [1100, 1000]);
+    for rows in [1, 3, 20] {
+        let input = tensor([rows, 1000], 3, DType::F32, &device);
+        let found = packed_affine(input.clone(), &weight, None, None);
+        let expected = affine(input, full(&weight, &device).transpose(), None, None);
+        assert_close("a large product", &values(&found), &values(&expected), 1e-5);
+    }
+}
+
+#[test]
+fn rows_of_a_table_are_those_of_its_numbers() {
+    let device = Device::flex();
+    let weight = packed([Format::Q8_0, Format::F32], [5, 32]);
+    let indices: Tensor<2, Int> = integers([3, 4], 1, 10, &device);
+    let found = packed_rows(&weight, indices.clone());
+    assert_eq!(values(&found), values(&embedding(full(&weight, &device), indices)));
+}

@@ -1,0 +1,146 @@
+//! Matrices of weights: parameters that are trained, or packed numbers that are read with.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use kiln_kernels::{affine, embedding, packed_affine, packed_rows};
+use kiln_packed::{Format, PackedError, PackedMatrix};
+
+/// A matrix that inputs are multiplied with.
+#[derive(Module, Debug)]
+pub enum Weight {
+    /// A parameter.
+    Parameter(Param<Tensor<2>>),
+    /// Numbers as a file of a model has them, on the CPU: they are multiplied with as they are, and are no parameter.
+    Packed(Packed),
+}
+
+/// Packed numbers within a model.
+#[derive(Module, Debug)]
+pub struct Packed {
+    #[module(skip)]
+    matrix: PackedMatrix,
+}
+
+/// Which of its axes the rows of a packed matrix go along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Orientation {
+    /// A table `[rows, width]`, a packed row for each of its rows.
+    Table,
+    /// A projection `[in, out]`, a packed row for each of its columns.
+    Projection,
+}
+
+impl From<PackedMatrix> for Weight {
+    fn from(matrix: PackedMatrix) -> Self {
+        Self::Packed(Packed { matrix })
+    }
+}
+
+impl Weight {
+    /// The parameter, in a model that can be trained.
+    ///
+    /// # Panics
+    /// If the numbers are packed.
+    pub fn val(&self) -> Tensor<2> {
+        match self {
+            Self::Parameter(parameter) => parameter.val(),
+            Self::Packed(_) => panic!("packed numbers are no parameter"),
+        }
+    }
+
+    /// The packed numbers, in a model that was opened to read with it.
+    pub(crate) fn packed(&self) -> Option<&PackedMatrix> {
+        match self {
+            Self::Parameter(_) => None,
+            Self::Packed(packed) => Some(&packed.matrix),
+        }
+    }
+
+    /// Where the numbers are.
+    pub(crate) fn device(&self) -> Device {
+        match self {
+            Self::Parameter(parameter) => parameter.val().device(),
+            Self::Packed(_) => Device::flex(),
+        }
+    }
+
+    /// The sizes of its axes.
+    pub(crate) fn dims(&self, orientation: Orientation) -> [usize; 2] {
+        match (self, orientation) {
+            (Self::Parameter(parameter), _) => parameter.dims(),
+            (Self::Packed(packed), Orientation::Table) => [packed.matrix.outputs(), packed.matrix.inputs()],
+            (Self::Packed(packed), Orientation::Projection) => [packed.matrix.inputs(), packed.matrix.outputs()],
+        }
+    }
+
+    /// `x W + b + r`, W being a projection.
+    pub(crate) fn project(&self, input: Tensor<2>, bias: Option<Tensor<1>>, residual: Option<Tensor<2>>) -> Tensor<2> {
+        match self {
+            Self::Parameter(parameter) => affine(input, parameter.val(), bias, residual),
+            Self::Packed(packed) => packed_affine(input, &packed.matrix, bias, residual),
+        }
+    }
+
+    /// `x W^T + b`, W being a table.
+    pub(crate) fn project_with_table(&self, input: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+        match self {
+            Self::Parameter(parameter) => affine(input, parameter.val().transpose(), bias, None),
+            Self::Packed(packed) => packed_affine(input, &packed.matrix, bias, None),
+        }
+    }
+
+    /// The rows of a table that `indices` name.
+    pub(crate) fn look_up(&self, indices: Tensor<2, Int>) -> Tensor<3> {
+        match self {
+            Self::Parameter(parameter) => embedding(parameter.val(), indices),
+            Self::Packed(packed) => packed_rows(&packed.matrix, indices),
+        }
+    }
+
+    /// The same numbers packed as `format`, where its blocks fit the rows; otherwise as they are, or in half precision.
+    ///
+    /// # Errors
+    /// The format is only read.
+    pub(crate) fn repacked(&self, orientation: Orientation, format: Format) -> Result<Self, PackedError> {
+        let (numbers, width) = self.rows(orientation);
+        let format = match (format.row_bytes(width), self) {
+            (Some(_), _) => format,
+            (None, Self::Packed(_)) => return Ok(self.clone()),
+            (None, Self::Parameter(_)) => Format::F16,
+        };
+        Ok(PackedMatrix::pack(format, width, &numbers)?.into())
+    }
+
+    /// All numbers in single precision in the order of packed rows, and how many a row has.
+    fn rows(&self, orientation: Orientation) -> (Vec<f32>, usize) {
+        match self {
+            Self::Packed(packed) => {
+                let mut numbers = Vec::new();
+                packed.matrix.unpack(0..packed.matrix.outputs(), &mut numbers);
+                (numbers, packed.matrix.inputs())
+            }
+            Self::Parameter(parameter) => {
+                let table = match orientation {
+                    Orientation::Table => parameter.val(),
+                    Orientation::Projection => parameter.val().transpose(),
+                };
+                let [_, width] = table.dims();
+                (table.into_data().iter().collect(), width)
+            }
+        }
+    }
+
+    /// Packed numbers as a parameter, as training and saving want it.
+    pub(crate) fn unpacked(self, orientation: Orientation, device: &Device) -> Self {
+        if self.packed().is_none() {
+            return self;
+        }
+        let (numbers, width) = self.rows(orientation);
+        let height = numbers.len() / width.max(1);
+        let table = Tensor::<2>::from_data(TensorData::new(numbers, [height, width]), device);
+        Self::Parameter(Param::from_tensor(match orientation {
+            Orientation::Table => table,
+            Orientation::Projection => table.transpose(),
+        }))
+    }
+}
