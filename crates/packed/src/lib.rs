@@ -36,4 +36,4 @@ pub use format::Format;
 pub use inputs::Inputs;
 pub use matrix::{PackedMatrix, Piece};
 pub use pack::pack;
-pub use unpack::unpack;
+pub use unpack::{unpack, widen};

@@ -51,8 +51,10 @@ fn seen(given: &[f32], format: Format) -> Vec<f64> {
         };
         match block {
             1 => vec![f64::from(given[0])],
-            BLOCK => scaled(&[inputs.blocks()[0].numbers], inputs.blocks()[0].scale),
-            _ => scaled(&inputs.super_blocks()[0].numbers, inputs.super_blocks()[0].scale),
+            BLOCK => scaled(&inputs.blocks().one[0].numbers, inputs.blocks().one[0].scales[0]),
+            _ => {
+                scaled(&inputs.super_blocks().one[0].numbers.map(|[part]| part), inputs.super_blocks().one[0].scales[0])
+            }
         }
     };
     given.chunks(block).flat_map(of_block).collect()
@@ -122,6 +124,17 @@ fn packing_rounds_to_the_nearest_and_is_unpacked_again() {
     let mut back = Vec::new();
     matrix.unpack(0..1, &mut back);
     assert_eq!(back[..4], [-2.0, 0.25, 1.75, 0.0]);
+}
+
+#[test]
+fn floats_are_widened_to_the_bit() {
+    for format in [Format::F32, Format::F16, Format::Bf16] {
+        let bytes = rows(format, 83, 1, 4);
+        let (mut expected, mut found) = (Vec::new(), vec![0.0; 83]);
+        unpack(format, &bytes, &mut expected);
+        crate::widen(format, &bytes, &mut found);
+        assert_eq!(found, expected);
+    }
 }
 
 #[test]

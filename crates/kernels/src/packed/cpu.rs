@@ -1,6 +1,6 @@
 //! The CPU bodies.
 
-use kiln_packed::{Format, Inputs, PackedMatrix, unpack};
+use kiln_packed::{Format, Inputs, PackedMatrix, widen};
 
 use crate::cpu::{Matrix, MatrixMut, Rows, for_rows, multiply_in_parallel};
 
@@ -9,7 +9,7 @@ use crate::cpu::{Matrix, MatrixMut, Rows, for_rows, multiply_in_parallel};
 const FEW: usize = 8;
 
 /// Numbers of the part of a matrix that is widened to single precision at a time.
-const PANEL: usize = 1 << 20;
+const PANEL: usize = 1 << 18;
 
 /// `x W + b + r`, `[N, out]`.
 pub(super) fn affine(
@@ -66,7 +66,7 @@ fn widened(input: &[f32], rows: usize, weight: &PackedMatrix) -> Vec<f32> {
             let numbers = match piece.format() {
                 Format::F32 => bytemuck::cast_slice(bytes),
                 format => {
-                    widen(format, bytes, inner, &mut panel);
+                    widened_rows(format, bytes, inner, &mut panel);
                     &panel[..]
                 }
             };
@@ -79,12 +79,11 @@ fn widened(input: &[f32], rows: usize, weight: &PackedMatrix) -> Vec<f32> {
 }
 
 /// Rows of floats as single precision.
-fn widen(format: Format, bytes: &[u8], inner: usize, numbers: &mut Vec<f32>) {
+fn widened_rows(format: Format, bytes: &[u8], inner: usize, numbers: &mut Vec<f32>) {
     let row_bytes = inner * format.block_bytes();
-    numbers.resize(bytes.len() / row_bytes.max(1) * inner, 0.0);
-    for_rows(bytes.len() / row_bytes.max(1), inner, Rows::new(numbers, inner), |range, part| {
-        let mut row = Vec::with_capacity(part.data.len());
-        unpack(format, &bytes[range.start * row_bytes..range.end * row_bytes], &mut row);
-        part.data.copy_from_slice(&row);
+    let rows = bytes.len() / row_bytes.max(1);
+    numbers.resize(rows * inner, 0.0);
+    for_rows(rows, inner, Rows::new(numbers, inner), |range, part| {
+        widen(format, &bytes[range.start * row_bytes..range.end * row_bytes], part.data);
     });
 }

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::x86::bytes_of_256_bits;
-use super::{Isa, Kernel};
+use super::{Isa, Kernel, two_at_a_time};
 
 /// The proof that the machine has the instructions.
 #[derive(Clone, Copy)]
@@ -68,27 +68,53 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    fn dot_unsigned(self, sums: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+    fn store(self, numbers: [__m256; 2], place: &mut [f32; 16]) {
         unsafe {
-            let pairs = _mm256_maddubs_epi16(unsigned, signed);
-            _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+            _mm256_storeu_ps(place.as_mut_ptr(), numbers[0]);
+            _mm256_storeu_ps(place[8..].as_mut_ptr(), numbers[1]);
+        }
+    }
+
+    const SHIFTS_SIGNED: bool = false;
+
+    #[inline(always)]
+    fn signed(self, bytes: __m256i) -> __m256i {
+        bytes
+    }
+
+    #[inline(always)]
+    fn dot(self, unsigned: __m256i, signed: &[u8; 32]) -> __m256i {
+        unsafe {
+            let pairs = _mm256_maddubs_epi16(unsigned, self.bytes(signed));
+            _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
         }
     }
 
     #[inline(always)]
-    fn dot(self, left: __m256i, right: __m256i, _: i32) -> __m256i {
-        // The signs of the left numbers go to the right ones: magnitudes are unsigned, and pairs fit 16 bits.
-        unsafe { self.dot_unsigned(self.no_sums(), _mm256_abs_epi8(left), _mm256_sign_epi8(right, left)) }
+    fn dot_signed(self, weights: __m256i, signed: &[u8; 32]) -> __m256i {
+        // The signs of the weights go to the other numbers: magnitudes are unsigned, and pairs fit 16 bits.
+        unsafe {
+            let others = _mm256_sign_epi8(self.bytes(signed), weights);
+            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), others);
+            _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
+        }
+    }
+
+    type Factors = __m256i;
+
+    #[inline(always)]
+    fn factors(self, [first, second]: [i16; 2]) -> __m256i {
+        unsafe { _mm256_inserti128_si256::<1>(_mm256_set1_epi16(first), _mm_set1_epi16(second)) }
     }
 
     #[inline(always)]
-    fn dot_scaled(self, sums: __m256i, unsigned: __m256i, signed: __m256i, [first, second]: [i16; 2]) -> __m256i {
+    fn dot_scaled(self, sums: __m256i, unsigned: __m256i, signed: &[u8; 32], factors: __m256i) -> __m256i {
         unsafe {
-            let factors = _mm256_inserti128_si256::<1>(_mm256_set1_epi16(first), _mm_set1_epi16(second));
-            let pairs = _mm256_maddubs_epi16(unsigned, signed);
+            let pairs = _mm256_maddubs_epi16(unsigned, self.bytes(signed));
             _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, factors))
         }
     }
 
+    two_at_a_time!();
     bytes_of_256_bits!();
 }

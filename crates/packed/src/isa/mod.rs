@@ -23,6 +23,10 @@ pub(crate) trait Isa: Copy {
     type Bytes: Copy;
     type Sums: Copy;
     type Eights: Copy;
+    /// Two of `Sums`, and two of `Eights`.
+    type SumPair: Copy;
+    type Pair: Copy;
+    type Factors: Copy;
 
     fn zeros(self) -> Self::Floats;
     fn floats(self, numbers: &[f32; 16]) -> Self::Floats;
@@ -30,6 +34,7 @@ pub(crate) trait Isa: Copy {
     fn bfloats(self, numbers: &[u16; 16]) -> Self::Floats;
     fn multiply_add(self, left: Self::Floats, right: Self::Floats, sum: Self::Floats) -> Self::Floats;
     fn sum(self, numbers: Self::Floats) -> f32;
+    fn store(self, numbers: Self::Floats, place: &mut [f32; 16]);
 
     /// A half-precision number.
     fn half(self, bits: u16) -> f32;
@@ -46,19 +51,39 @@ pub(crate) trait Isa: Copy {
     fn shift_left(self, bytes: Self::Bytes, places: u32) -> Self::Bytes;
     fn shift_right(self, bytes: Self::Bytes, places: u32) -> Self::Bytes;
 
+    /// Whether signed weights are kept with 128 more, so that they are unsigned.
+    const SHIFTS_SIGNED: bool;
+    /// Signed weights as [`Isa::dot_signed`] takes them.
+    fn signed(self, bytes: Self::Bytes) -> Self::Bytes;
+    /// The products of unsigned numbers below 128 with signed ones.
+    fn dot(self, unsigned: Self::Bytes, signed: &[u8; 32]) -> Self::Sums;
+    /// The products of weights that [`Isa::signed`] gave with signed numbers, none of them -128.
+    fn dot_signed(self, weights: Self::Bytes, signed: &[u8; 32]) -> Self::Sums;
+    /// Numbers of 16 bits: the first for 16 weights, the second for 16 others.
+    fn factors(self, factors: [i16; 2]) -> Self::Factors;
+    /// The products of unsigned numbers below 64 with signed ones, times a factor, added to `sums`.
+    fn dot_scaled(
+        self,
+        sums: Self::Sums,
+        unsigned: Self::Bytes,
+        signed: &[u8; 32],
+        factors: Self::Factors,
+    ) -> Self::Sums;
     fn no_sums(self) -> Self::Sums;
-    /// One number, and zeros.
-    fn only(self, sum: i32) -> Self::Sums;
-    /// The products of unsigned numbers below 128 with signed ones, added to `sums`.
-    fn dot_unsigned(self, sums: Self::Sums, unsigned: Self::Bytes, signed: Self::Bytes) -> Self::Sums;
-    /// The products of signed numbers, none of `right` -128; `sum` is that of `right`.
-    fn dot(self, left: Self::Bytes, right: Self::Bytes, sum: i32) -> Self::Sums;
-    /// The products of unsigned numbers below 64 with signed ones, those of the first 16 times a factor, the others
-    /// times another one, added to `sums`.
-    fn dot_scaled(self, sums: Self::Sums, unsigned: Self::Bytes, signed: Self::Bytes, factors: [i16; 2]) -> Self::Sums;
     /// The products of 16 numbers with 16 others, each two neighbours added.
     fn dot_words(self, left: &[i16; 16], right: &[i16; 16]) -> Self::Sums;
-    fn add(self, left: Self::Sums, right: Self::Sums) -> Self::Sums;
+
+    /// The same for two inputs at a time.
+    fn dot_pair(self, unsigned: Self::Bytes, signed: &[[u8; 32]; 2]) -> Self::SumPair;
+    fn dot_signed_pair(self, weights: Self::Bytes, signed: &[[u8; 32]; 2]) -> Self::SumPair;
+    fn dot_scaled_pair(
+        self,
+        sums: Self::SumPair,
+        unsigned: Self::Bytes,
+        signed: &[[u8; 32]; 2],
+        factors: Self::Factors,
+    ) -> Self::SumPair;
+    fn no_sum_pair(self) -> Self::SumPair;
 
     /// Asks for the cache line at `place`, which may lie anywhere.
     fn prefetch(self, place: *const u8);
@@ -67,7 +92,67 @@ pub(crate) trait Isa: Copy {
     /// `eights + scale * sums`.
     fn add_scaled(self, eights: Self::Eights, sums: Self::Sums, scale: f32) -> Self::Eights;
     fn sum_eights(self, eights: Self::Eights) -> f32;
+
+    fn no_pair(self) -> Self::Pair;
+    /// `pair + scale * scales * sums`, each of the scales for one of the two.
+    fn add_scaled_pair(self, pair: Self::Pair, sums: Self::SumPair, scale: f32, scales: &[f32; 2]) -> Self::Pair;
+    fn sum_pair(self, pair: Self::Pair) -> [f32; 2];
 }
+
+/// The methods for two inputs, of sets whose vectors have room for one.
+macro_rules! two_at_a_time {
+    () => {
+        type SumPair = [Self::Sums; 2];
+        type Pair = [Self::Eights; 2];
+
+        #[inline(always)]
+        fn dot_pair(self, unsigned: Self::Bytes, signed: &[[u8; 32]; 2]) -> Self::SumPair {
+            [self.dot(unsigned, &signed[0]), self.dot(unsigned, &signed[1])]
+        }
+
+        #[inline(always)]
+        fn dot_signed_pair(self, weights: Self::Bytes, signed: &[[u8; 32]; 2]) -> Self::SumPair {
+            [self.dot_signed(weights, &signed[0]), self.dot_signed(weights, &signed[1])]
+        }
+
+        #[inline(always)]
+        fn dot_scaled_pair(
+            self,
+            sums: Self::SumPair,
+            unsigned: Self::Bytes,
+            signed: &[[u8; 32]; 2],
+            factors: Self::Factors,
+        ) -> Self::SumPair {
+            let [first, second] = sums;
+            [
+                self.dot_scaled(first, unsigned, &signed[0], factors),
+                self.dot_scaled(second, unsigned, &signed[1], factors),
+            ]
+        }
+
+        #[inline(always)]
+        fn no_sum_pair(self) -> Self::SumPair {
+            [self.no_sums(), self.no_sums()]
+        }
+
+        #[inline(always)]
+        fn no_pair(self) -> Self::Pair {
+            [self.no_eights(), self.no_eights()]
+        }
+
+        #[inline(always)]
+        fn add_scaled_pair(self, pair: Self::Pair, sums: Self::SumPair, scale: f32, scales: &[f32; 2]) -> Self::Pair {
+            let [first, second] = pair;
+            [self.add_scaled(first, sums[0], scale * scales[0]), self.add_scaled(second, sums[1], scale * scales[1])]
+        }
+
+        #[inline(always)]
+        fn sum_pair(self, pair: Self::Pair) -> [f32; 2] {
+            [self.sum_eights(pair[0]), self.sum_eights(pair[1])]
+        }
+    };
+}
+pub(self) use two_at_a_time;
 
 /// What is compiled for each set of instructions; its `run` is marked `#[inline(always)]`, and so is all that it calls
 /// with the set.

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::Isa;
+use super::{Isa, two_at_a_time};
 
 /// Any machine.
 #[derive(Clone, Copy)]
@@ -28,6 +28,7 @@ impl Isa for Portable {
     type Bytes = [u8; 32];
     type Sums = [i32; 8];
     type Eights = [f32; 8];
+    type Factors = [i32; 2];
 
     #[inline(always)]
     fn zeros(self) -> [f32; 16] {
@@ -57,6 +58,11 @@ impl Isa for Portable {
     #[inline(always)]
     fn sum(self, numbers: [f32; 16]) -> f32 {
         numbers.iter().sum()
+    }
+
+    #[inline(always)]
+    fn store(self, numbers: [f32; 16], place: &mut [f32; 16]) {
+        *place = numbers;
     }
 
     #[inline(always)]
@@ -104,41 +110,43 @@ impl Isa for Portable {
         bytes.map(|byte| byte >> places)
     }
 
+    const SHIFTS_SIGNED: bool = false;
+
+    #[inline(always)]
+    fn signed(self, bytes: [u8; 32]) -> [u8; 32] {
+        bytes
+    }
+
+    #[inline(always)]
+    fn dot(self, unsigned: [u8; 32], other: &[u8; 32]) -> [i32; 8] {
+        dot(unsigned.map(i32::from), signed(*other))
+    }
+
+    #[inline(always)]
+    fn dot_signed(self, weights: [u8; 32], other: &[u8; 32]) -> [i32; 8] {
+        dot(signed(weights), signed(*other))
+    }
+
+    #[inline(always)]
+    fn factors(self, factors: [i16; 2]) -> [i32; 2] {
+        factors.map(i32::from)
+    }
+
+    #[inline(always)]
+    fn dot_scaled(self, sums: [i32; 8], unsigned: [u8; 32], other: &[u8; 32], factors: [i32; 2]) -> [i32; 8] {
+        let dots = self.dot(unsigned, other);
+        std::array::from_fn(|lane| sums[lane] + dots[lane] * factors[lane / 4])
+    }
+
     #[inline(always)]
     fn no_sums(self) -> [i32; 8] {
         [0; 8]
     }
 
     #[inline(always)]
-    fn only(self, sum: i32) -> [i32; 8] {
-        [sum, 0, 0, 0, 0, 0, 0, 0]
-    }
-
-    #[inline(always)]
-    fn dot_unsigned(self, sums: [i32; 8], unsigned: [u8; 32], other: [u8; 32]) -> [i32; 8] {
-        self.add(sums, dot(unsigned.map(i32::from), signed(other)))
-    }
-
-    #[inline(always)]
-    fn dot(self, left: [u8; 32], right: [u8; 32], _: i32) -> [i32; 8] {
-        dot(signed(left), signed(right))
-    }
-
-    #[inline(always)]
-    fn dot_scaled(self, sums: [i32; 8], unsigned: [u8; 32], signed: [u8; 32], factors: [i16; 2]) -> [i32; 8] {
-        let dots = self.dot_unsigned([0; 8], unsigned, signed);
-        std::array::from_fn(|lane| sums[lane] + dots[lane] * i32::from(factors[lane / 4]))
-    }
-
-    #[inline(always)]
     fn dot_words(self, left: &[i16; 16], right: &[i16; 16]) -> [i32; 8] {
         let product = |index: usize| i32::from(left[index]) * i32::from(right[index]);
         std::array::from_fn(|lane| product(2 * lane) + product(2 * lane + 1))
-    }
-
-    #[inline(always)]
-    fn add(self, left: [i32; 8], right: [i32; 8]) -> [i32; 8] {
-        zip(left, right, |left, right| left + right)
     }
 
     #[inline(always)]
@@ -158,4 +166,6 @@ impl Isa for Portable {
     fn sum_eights(self, eights: [f32; 8]) -> f32 {
         eights.iter().sum()
     }
+
+    two_at_a_time!();
 }

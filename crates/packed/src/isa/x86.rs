@@ -83,16 +83,6 @@ macro_rules! bytes_of_256_bits {
         }
 
         #[inline(always)]
-        fn add(self, left: __m256i, right: __m256i) -> __m256i {
-            unsafe { _mm256_add_epi32(left, right) }
-        }
-
-        #[inline(always)]
-        fn only(self, sum: i32) -> __m256i {
-            unsafe { _mm256_zextsi128_si256(_mm_cvtsi32_si128(sum)) }
-        }
-
-        #[inline(always)]
         fn dot_words(self, left: &[i16; 16], right: &[i16; 16]) -> __m256i {
             unsafe {
                 let (left, right) = (left.as_ptr().cast(), right.as_ptr().cast());

@@ -1,7 +1,7 @@
 //! Floats, widened to single precision while they are read.
 
 use super::Packing;
-use crate::inputs::FLOATS;
+use crate::inputs::{self, FLOATS};
 use crate::isa::Isa;
 
 /// Single precision.
@@ -15,9 +15,9 @@ macro_rules! floats {
     ($Packing:ident, $Number:ty, $load:ident) => {
         impl Packing for $Packing {
             type Block = [$Number; FLOATS];
-            type Input = [f32; FLOATS];
+            type Form = inputs::Floats;
             type Unpacked<I: Isa> = I::Floats;
-            type Sums<I: Isa> = I::Floats;
+            type Sums<I: Isa, const M: usize> = [I::Floats; M];
 
             #[inline(always)]
             fn blocks(row: &[u8]) -> &[[$Number; FLOATS]] {
@@ -38,18 +38,29 @@ macro_rules! floats {
             }
 
             #[inline(always)]
-            fn none<I: Isa>(isa: I) -> I::Floats {
-                isa.zeros()
+            fn none<I: Isa, const M: usize>(isa: I) -> [I::Floats; M] {
+                [isa.zeros(); M]
             }
 
             #[inline(always)]
-            fn add<I: Isa>(isa: I, block: &I::Floats, input: &[f32; FLOATS], sums: I::Floats) -> I::Floats {
-                isa.multiply_add(*block, isa.floats(input), sums)
+            fn add<I: Isa, const M: usize>(
+                isa: I,
+                block: &I::Floats,
+                inputs: &[[f32; FLOATS]; M],
+                sums: &mut [I::Floats; M],
+            ) {
+                for (sum, input) in sums.iter_mut().zip(inputs) {
+                    *sum = isa.multiply_add(*block, isa.floats(input), *sum);
+                }
             }
 
             #[inline(always)]
-            fn sum<I: Isa>(isa: I, sums: I::Floats) -> f32 {
-                isa.sum(sums)
+            fn totals<I: Isa, const M: usize>(isa: I, sums: &[I::Floats; M]) -> [f32; M] {
+                let mut totals = [0.0; M];
+                for (total, sum) in totals.iter_mut().zip(sums) {
+                    *total = isa.sum(*sum);
+                }
+                totals
             }
         }
     };

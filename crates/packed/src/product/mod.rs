@@ -10,7 +10,7 @@ mod super_blocks;
 use self::blocks::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use self::floats::{Bfloats, Halves, Singles};
 use self::super_blocks::{Q4K, Q5K, Q6K};
-use crate::inputs::TILES;
+use crate::inputs::{Form, Tiles};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::{Format, Inputs};
 
@@ -36,20 +36,25 @@ pub(crate) struct Product<'a> {
 trait Packing {
     /// A block as it lies in memory.
     type Block: Copy;
-    /// The part of an input that it is multiplied with.
-    type Input;
+    /// The inputs that it is multiplied with.
+    type Form: Form;
     /// A block in registers.
     type Unpacked<I: Isa>;
-    /// Sums of products in registers.
-    type Sums<I: Isa>: Copy;
+    /// Sums of products with M inputs in registers.
+    type Sums<I: Isa, const M: usize>: Copy;
 
     fn blocks(row: &[u8]) -> &[Self::Block];
     /// The last block of a row, filled up with zeros, if it isn't whole.
     fn rest(row: &[u8]) -> Option<Self::Block>;
     fn unpacked<I: Isa>(isa: I, block: &Self::Block) -> Self::Unpacked<I>;
-    fn none<I: Isa>(isa: I) -> Self::Sums<I>;
-    fn add<I: Isa>(isa: I, block: &Self::Unpacked<I>, input: &Self::Input, sums: Self::Sums<I>) -> Self::Sums<I>;
-    fn sum<I: Isa>(isa: I, sums: Self::Sums<I>) -> f32;
+    fn none<I: Isa, const M: usize>(isa: I) -> Self::Sums<I, M>;
+    fn add<I: Isa, const M: usize>(
+        isa: I,
+        block: &Self::Unpacked<I>,
+        inputs: &<Self::Form as Form>::Tile<M>,
+        sums: &mut Self::Sums<I, M>,
+    );
+    fn totals<I: Isa, const M: usize>(isa: I, sums: &Self::Sums<I, M>) -> [f32; M];
 }
 
 /// The N bytes at `at`.
@@ -82,27 +87,29 @@ impl Kernel for Product<'_> {
 }
 
 impl Product<'_> {
-    /// `inputs` are in [`TILES`].
     #[inline(always)]
-    fn all<I: Isa, P: Packing>(self, isa: I, inputs: &[P::Input]) {
-        let (count, row_bytes) = (self.inputs.rows(), self.format.row_bytes(self.inputs.width()).unwrap_or(0));
+    fn all<I: Isa, P: Packing>(self, isa: I, inputs: &Tiles<P::Form>) {
+        let (count, width) = (self.inputs.rows(), self.inputs.width());
+        let row_bytes = self.format.row_bytes(width).unwrap_or(0);
         if count == 0 || row_bytes == 0 {
             return self.products.fill(0.0);
         }
-        let blocks = inputs.len() / count;
-        let cached = if count <= TILES[0] { usize::MAX } else { (CACHED / row_bytes).max(4) };
+        let blocks = width.div_ceil(P::Form::BLOCK);
+        let cached = if count <= 8 { usize::MAX } else { (CACHED / row_bytes).max(4) };
         let chunks = self.bytes.chunks(cached.saturating_mul(row_bytes));
         for (bytes, products) in chunks.zip(self.products.chunks_mut(cached.saturating_mul(count))) {
-            let mut first = 0;
-            while first < count {
-                let left = &inputs[first * blocks..];
-                let mut output = Output { products: &mut *products, count, first };
-                first += match count - first {
-                    8.. => rows::<I, P, 2, 8>(isa, bytes, row_bytes, &left[..8 * blocks], &mut output),
-                    4..8 => rows::<I, P, 2, 4>(isa, bytes, row_bytes, &left[..4 * blocks], &mut output),
-                    2..4 => rows::<I, P, 4, 2>(isa, bytes, row_bytes, &left[..2 * blocks], &mut output),
-                    _ => rows::<I, P, 8, 1>(isa, bytes, row_bytes, &left[..blocks], &mut output),
-                };
+            let mut output = Output { products, count, first: 0 };
+            for eight in inputs.eights.chunks_exact(blocks) {
+                rows::<I, P, 2, 8>(isa, bytes, row_bytes, eight, &mut output);
+            }
+            for four in inputs.four.chunks_exact(blocks) {
+                rows::<I, P, 2, 4>(isa, bytes, row_bytes, four, &mut output);
+            }
+            for two in inputs.two.chunks_exact(blocks) {
+                rows::<I, P, 4, 2>(isa, bytes, row_bytes, two, &mut output);
+            }
+            for one in inputs.one.chunks_exact(blocks) {
+                rows::<I, P, 8, 1>(isa, bytes, row_bytes, one, &mut output);
             }
         }
     }
@@ -115,16 +122,18 @@ struct Output<'a> {
     first: usize,
 }
 
-/// The products of all rows, R at a time, with M inputs; gives M.
+/// Blocks of M inputs.
+type TileOf<P, const M: usize> = <<P as Packing>::Form as Form>::Tile<M>;
+
+/// The products of all rows, R at a time, with M inputs, after which the next M follow.
 #[inline(always)]
 fn rows<I: Isa, P: Packing, const R: usize, const M: usize>(
     isa: I,
     bytes: &[u8],
     row_bytes: usize,
-    inputs: &[P::Input],
+    inputs: &[TileOf<P, M>],
     output: &mut Output<'_>,
-) -> usize {
-    let inputs = inputs.as_chunks::<M>().0;
+) {
     let count = bytes.len() / row_bytes;
     for row in (0..count / R * R).step_by(R) {
         tile::<I, P, R, M>(isa, &bytes[row * row_bytes..], row_bytes, inputs, output, row);
@@ -132,7 +141,7 @@ fn rows<I: Isa, P: Packing, const R: usize, const M: usize>(
     for row in count / R * R..count {
         tile::<I, P, 1, M>(isa, &bytes[row * row_bytes..], row_bytes, inputs, output, row);
     }
-    M
+    output.first += M;
 }
 
 /// The products of R rows, of which the first is number `first`, with M inputs.
@@ -141,7 +150,7 @@ fn tile<I: Isa, P: Packing, const R: usize, const M: usize>(
     isa: I,
     bytes: &[u8],
     row_bytes: usize,
-    inputs: &[[P::Input; M]],
+    inputs: &[TileOf<P, M>],
     output: &mut Output<'_>,
     first: usize,
 ) {
@@ -151,7 +160,7 @@ fn tile<I: Isa, P: Packing, const R: usize, const M: usize>(
     for (index, row) in rows.iter_mut().enumerate() {
         *row = &P::blocks(&bytes[index * row_bytes..][..row_bytes])[..count];
     }
-    let mut sums = [[P::none(isa); M]; R];
+    let mut sums = [P::none::<I, M>(isa); R];
     // Rows that are read side by side are no stream that a processor would see by itself.
     let next = bytes.as_ptr().wrapping_add(R * row_bytes);
     let step = R * size_of::<P::Block>();
@@ -160,33 +169,18 @@ fn tile<I: Isa, P: Packing, const R: usize, const M: usize>(
             isa.prefetch(next.wrapping_add(at * step + line * LINE));
         }
         for (row, sums) in rows.iter().zip(&mut sums) {
-            add_all::<I, P, M>(isa, &row[at], &whole[at], sums);
+            P::add::<I, M>(isa, &P::unpacked(isa, &row[at]), &whole[at], sums);
         }
     }
     if let [rest] = rest {
         for (index, sums) in sums.iter_mut().enumerate() {
             if let Some(block) = P::rest(&bytes[index * row_bytes..][..row_bytes]) {
-                add_all::<I, P, M>(isa, &block, rest, sums);
+                P::add::<I, M>(isa, &P::unpacked(isa, &block), rest, sums);
             }
         }
     }
     for (index, sums) in sums.iter().enumerate() {
         let products = &mut output.products[(first + index) * output.count + output.first..][..M];
-        for (product, sums) in products.iter_mut().zip(sums) {
-            *product = P::sum(isa, *sums);
-        }
-    }
-}
-
-#[inline(always)]
-fn add_all<I: Isa, P: Packing, const M: usize>(
-    isa: I,
-    block: &P::Block,
-    inputs: &[P::Input; M],
-    sums: &mut [P::Sums<I>; M],
-) {
-    let block = P::unpacked(isa, block);
-    for (sums, input) in sums.iter_mut().zip(inputs) {
-        *sums = P::add(isa, &block, input, *sums);
+        products.copy_from_slice(&P::totals(isa, sums));
     }
 }

@@ -1,7 +1,7 @@
 //! Blocks of 256 whole numbers, whose parts have scales of their own.
 
 use super::{Packing, part};
-use crate::inputs::{HALVES, InputSuperBlock, PARTS};
+use crate::inputs::{self, HALVES, PARTS, SuperBlockTile};
 use crate::isa::Isa;
 
 pub(super) struct Q4K;
@@ -29,20 +29,15 @@ pub(super) struct Unpacked<I: Isa> {
     minima: [i16; HALVES],
 }
 
-/// Sums of products of blocks, and of what is subtracted.
-pub(super) struct Sums<I: Isa> {
-    products: I::Eights,
-    minima: I::Eights,
+/// Sums of products of blocks with M inputs, and of what is subtracted.
+#[derive(Clone, Copy)]
+pub(super) struct Sums<I: Isa, const M: usize> {
+    /// Of a single input.
+    one: I::Eights,
+    /// Of each two inputs; the second half isn't used.
+    pairs: [I::Pair; M],
+    minima: [I::Eights; M],
 }
-
-impl<I: Isa> Clone for Sums<I> {
-    #[inline(always)]
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<I: Isa> Copy for Sums<I> {}
 
 #[inline(always)]
 fn word(block: &[u8], at: usize) -> u16 {
@@ -104,13 +99,52 @@ fn six_bit_numbers<I: Isa>(isa: I, block: &[u8], index: usize) -> I::Bytes {
     isa.or(lower, isa.shift_left(isa.and(upper, isa.splat(3)), 4))
 }
 
+#[inline(always)]
+fn add<I: Isa, const M: usize>(isa: I, block: &Unpacked<I>, inputs: &SuperBlockTile<M>, sums: &mut Sums<I, M>) {
+    let (mut one, mut pairs) = (isa.no_sums(), [isa.no_sum_pair(); M]);
+    for (index, numbers) in inputs.numbers.iter().enumerate() {
+        let factors = isa.factors([block.scales[2 * index], block.scales[2 * index + 1]]);
+        if M == 1 {
+            one = isa.dot_scaled(one, block.numbers[index], &numbers[0], factors);
+        }
+        for (pair, numbers) in pairs.iter_mut().zip(numbers.as_chunks().0) {
+            *pair = isa.dot_scaled_pair(*pair, block.numbers[index], numbers, factors);
+        }
+    }
+    if M == 1 {
+        sums.one = isa.add_scaled(sums.one, one, block.scale * inputs.scales[0]);
+    }
+    for ((sum, pair), scales) in sums.pairs.iter_mut().zip(pairs).zip(inputs.scales.as_chunks().0) {
+        *sum = isa.add_scaled_pair(*sum, pair, block.scale, scales);
+    }
+    for (index, sum) in sums.minima.iter_mut().enumerate() {
+        let minima = isa.dot_words(&block.minima, &inputs.half_sums[index]);
+        *sum = isa.add_scaled(*sum, minima, block.minimum * inputs.scales[index]);
+    }
+}
+
+#[inline(always)]
+fn totals<I: Isa, const M: usize>(isa: I, sums: &Sums<I, M>) -> [f32; M] {
+    let mut totals = [0.0; M];
+    if M == 1 {
+        totals[0] = isa.sum_eights(sums.one);
+    }
+    for (totals, pair) in totals.as_chunks_mut::<2>().0.iter_mut().zip(sums.pairs) {
+        *totals = isa.sum_pair(pair);
+    }
+    for (total, minima) in totals.iter_mut().zip(sums.minima) {
+        *total -= isa.sum_eights(minima);
+    }
+    totals
+}
+
 macro_rules! super_blocks {
     ($Packing:ident, $bytes:literal, $scales:ident, |$isa:ident, $block:ident, $part:ident| $numbers:expr) => {
         impl Packing for $Packing {
             type Block = [u8; $bytes];
-            type Input = InputSuperBlock;
+            type Form = inputs::SuperBlocks;
             type Unpacked<I: Isa> = Unpacked<I>;
-            type Sums<I: Isa> = Sums<I>;
+            type Sums<I: Isa, const M: usize> = Sums<I, M>;
 
             #[inline(always)]
             fn blocks(row: &[u8]) -> &[[u8; $bytes]] {
@@ -133,27 +167,23 @@ macro_rules! super_blocks {
             }
 
             #[inline(always)]
-            fn none<I: Isa>(isa: I) -> Sums<I> {
-                Sums { products: isa.no_eights(), minima: isa.no_eights() }
+            fn none<I: Isa, const M: usize>(isa: I) -> Sums<I, M> {
+                Sums { one: isa.no_eights(), pairs: [isa.no_pair(); M], minima: [isa.no_eights(); M] }
             }
 
             #[inline(always)]
-            fn add<I: Isa>(isa: I, block: &Unpacked<I>, input: &InputSuperBlock, sums: Sums<I>) -> Sums<I> {
-                let mut dots = isa.no_sums();
-                for part in 0..PARTS {
-                    let factors = [block.scales[2 * part], block.scales[2 * part + 1]];
-                    dots = isa.dot_scaled(dots, block.numbers[part], isa.bytes(&input.numbers[part]), factors);
-                }
-                let minima = isa.dot_words(&block.minima, &input.half_sums);
-                Sums {
-                    products: isa.add_scaled(sums.products, dots, block.scale * input.scale),
-                    minima: isa.add_scaled(sums.minima, minima, block.minimum * input.scale),
-                }
+            fn add<I: Isa, const M: usize>(
+                isa: I,
+                block: &Unpacked<I>,
+                inputs: &SuperBlockTile<M>,
+                sums: &mut Sums<I, M>,
+            ) {
+                add(isa, block, inputs, sums);
             }
 
             #[inline(always)]
-            fn sum<I: Isa>(isa: I, sums: Sums<I>) -> f32 {
-                isa.sum_eights(sums.products) - isa.sum_eights(sums.minima)
+            fn totals<I: Isa, const M: usize>(isa: I, sums: &Sums<I, M>) -> [f32; M] {
+                totals(isa, sums)
             }
         }
     };

@@ -6,6 +6,7 @@ use half::{bf16, f16};
 
 use self::super_blocks::{unpack_q4_k, unpack_q5_k, unpack_q6_k};
 use crate::Format;
+use crate::isa::{Isa, Kernel, dispatch};
 
 /// Numbers of a block.
 pub(crate) const BLOCK: usize = 32;
@@ -28,6 +29,46 @@ pub fn unpack(format: Format, bytes: &[u8], numbers: &mut Vec<f32>) {
     };
     for block in bytes.chunks_exact(format.block_bytes()) {
         unpack_block(block, numbers);
+    }
+}
+
+/// Writes floats as single precision, as [`unpack`] does but with vector instructions.
+///
+/// # Panics
+/// If the format isn't one of floats, or there is another number of them.
+pub fn widen(format: Format, bytes: &[u8], numbers: &mut [f32]) {
+    assert!(format.is_float() && bytes.len() == numbers.len() * format.block_bytes(), "floats, and a place for each");
+    dispatch(Widening { format, bytes, numbers });
+}
+
+struct Widening<'a> {
+    format: Format,
+    bytes: &'a [u8],
+    numbers: &'a mut [f32],
+}
+
+impl Kernel for Widening<'_> {
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let (places, rest) = self.numbers.as_chunks_mut::<16>();
+        let whole = places.len() * 16 * self.format.block_bytes();
+        let (vectors, left) = self.bytes.split_at(whole);
+        match self.format {
+            Format::F16 | Format::Bf16 => {
+                for (place, vector) in places.iter_mut().zip(bytemuck::cast_slice::<u8, u16>(vectors).as_chunks().0) {
+                    let wide = if self.format == Format::F16 { isa.halves(vector) } else { isa.bfloats(vector) };
+                    isa.store(wide, place);
+                }
+            }
+            _ => {
+                for (place, vector) in places.iter_mut().zip(bytemuck::cast_slice::<u8, f32>(vectors).as_chunks().0) {
+                    isa.store(isa.floats(vector), place);
+                }
+            }
+        }
+        let mut last = Vec::with_capacity(rest.len());
+        unpack(self.format, left, &mut last);
+        rest.copy_from_slice(&last);
     }
 }
 

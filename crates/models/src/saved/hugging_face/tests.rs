@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use super::beside::{GENERATION_CONFIG, end_tokens};
 use super::*;
+use crate::saved::packed::load_packed;
+use crate::saved::weights::load;
 use crate::{AttentionLayer, ModelConfig, TransformerConfig};
 
 fn fixtures() -> PathBuf {
@@ -30,10 +32,13 @@ struct Expected {
     parameters: u64,
 }
 
-fn open_fixture(name: &str) -> (LanguageModel, Foreign, Expected) {
+/// With parameters, and with packed matrices.
+const LOADERS: [Loader; 2] = [load, load_packed];
+
+fn open_fixture(name: &str, loader: Loader) -> (LanguageModel, Foreign, Expected) {
     let folder = fixtures().join(name);
     let foreign = configuration(&folder).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let model = read(&folder, &foreign, &Device::flex()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let model = read(&folder, &foreign, &Device::flex(), loader).unwrap_or_else(|error| panic!("{name}: {error}"));
     let expected = std::fs::read_to_string(folder.join("expected.json")).unwrap();
     (model, foreign, serde_json::from_str(&expected).unwrap())
 }
@@ -56,8 +61,8 @@ fn all() -> Vec<String> {
 
 #[test]
 fn the_logits_are_those_of_transformers() {
-    for name in all() {
-        let (model, foreign, expected) = open_fixture(&name);
+    for (name, loader) in all().into_iter().flat_map(|name| LOADERS.map(|loader| (name.clone(), loader))) {
+        let (model, foreign, expected) = open_fixture(&name, loader);
         let config = ModelConfig::Transformer(foreign.config.clone());
         assert_eq!(config.parameter_count(foreign.vocabulary, foreign.context), expected.parameters, "{name}");
         let (logits, _) = model.forward(tensor(&expected.ids.concat(), expected.ids.len()), None);
@@ -83,8 +88,8 @@ fn the_logits_are_those_of_transformers() {
 fn losses_and_their_gradients_are_those_of_pytorch() {
     let device = Device::flex().autodiff();
     for name in all() {
-        let (_, foreign, expected) = open_fixture(&name);
-        let model = read(&fixtures().join(&name), &foreign, &device).unwrap();
+        let (_, foreign, expected) = open_fixture(&name, load);
+        let model = read(&fixtures().join(&name), &foreign, &device, load).unwrap();
         let ids = tensor(&expected.ids.concat(), expected.ids.len()).to_device(&device);
         let last = expected.ids[0].len() - 1;
         let (tokens, targets) = (ids.clone().narrow(1, 0, last), ids.narrow(1, 1, last));
@@ -107,8 +112,8 @@ fn losses_and_their_gradients_are_those_of_pytorch() {
 
 #[test]
 fn greedy_continuations_step_by_step_are_those_of_transformers() {
-    for name in all() {
-        let (model, _, expected) = open_fixture(&name);
+    for (name, loader) in all().into_iter().flat_map(|name| LOADERS.map(|loader| (name.clone(), loader))) {
+        let (model, _, expected) = open_fixture(&name, loader);
         let prompt = tensor(&expected.prompt, 1);
         let (mut logits, mut state) = model.read(prompt, &[expected.prompt.len()], model.initial_state(1));
         let mut found = Vec::new();
@@ -274,7 +279,7 @@ fn a_head_by_its_old_name_is_found() {
     let whole = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes[8 + length..]].concat();
     std::fs::write(&path, whole).unwrap();
     let logits = |folder: &Path| {
-        let model = read(folder, &configuration(folder).unwrap(), &Device::flex()).unwrap();
+        let model = read(folder, &configuration(folder).unwrap(), &Device::flex(), load).unwrap();
         model.forward(tensor(&[3, 4, 5], 1), None).0.into_data()
     };
     assert_eq!(logits(folder.path()), logits(&fixtures().join("gpt-neox")));
@@ -294,7 +299,7 @@ fn copy(name: &str, leave: &[&str]) -> tempfile::TempDir {
 
 fn problem_of(folder: &Path) -> String {
     let foreign = configuration(folder).unwrap();
-    read(folder, &foreign, &Device::flex()).map(|_| ()).unwrap_err().to_string()
+    read(folder, &foreign, &Device::flex(), load).map(|_| ()).unwrap_err().to_string()
 }
 
 #[test]
