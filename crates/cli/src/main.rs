@@ -9,6 +9,7 @@ mod exit;
 mod folders;
 mod kinds;
 mod piped;
+mod precision;
 mod recorded;
 mod report;
 mod runs;

@@ -72,7 +72,9 @@ pub use embedding::embedding;
 pub use memory::{OrElse, keep_freed_pages};
 pub use norm::{layer_norm, rms_norm};
 pub use optimizer::{AdamParameter, AdamStep, SgdParameter, SgdStep, adam_step, sgd_step, sum_of_squares};
-pub use packed::{multiplies_packed, packed_affine, packed_rows};
+pub use packed::{
+    multiplies_packed, packed_affine, packed_gru_sequence, packed_lstm_sequence, packed_rnn_sequence, packed_rows,
+};
 pub use product::{MatrixPrecision, matrix_product, mixed_precision_lacks};
 pub use random::{fill_normal, fill_uniform};
 pub use recurrent::{RnnActivation, gru_sequence, lstm_sequence, rnn_sequence};

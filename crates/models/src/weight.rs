@@ -1,8 +1,11 @@
 //! Matrices of weights: parameters that are trained, or packed numbers that are read with.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use kiln_kernels::{affine, embedding, packed_affine, packed_rows};
+use burn::tensor::{Device, Int, Tensor};
+use kiln_kernels::{
+    RnnActivation, affine, embedding, gru_sequence, lstm_sequence, packed_affine, packed_gru_sequence,
+    packed_lstm_sequence, packed_rnn_sequence, packed_rows, rnn_sequence,
+};
 use kiln_packed::{Format, PackedError, PackedMatrix};
 
 /// A matrix that inputs are multiplied with.
@@ -64,6 +67,14 @@ impl Weight {
         }
     }
 
+    /// Bytes that its numbers take.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Parameter(parameter) => parameter.lazy_shape().num_elements() * parameter.val().dtype().size(),
+            Self::Packed(packed) => packed.matrix.bytes(),
+        }
+    }
+
     /// The sizes of its axes.
     pub(crate) fn dims(&self, orientation: Orientation) -> [usize; 2] {
         match (self, orientation) {
@@ -94,6 +105,30 @@ impl Weight {
         match self {
             Self::Parameter(parameter) => embedding(parameter.val(), indices),
             Self::Packed(packed) => packed_rows(&packed.matrix, indices),
+        }
+    }
+
+    /// The sequence of an Elman network, this being V.
+    pub(crate) fn rnn(&self, projected: Tensor<3>, hidden: Tensor<2>, activation: RnnActivation) -> Tensor<3> {
+        match self {
+            Self::Parameter(parameter) => rnn_sequence(projected, parameter.val(), hidden, activation),
+            Self::Packed(packed) => packed_rnn_sequence(projected, &packed.matrix, hidden, activation),
+        }
+    }
+
+    /// The sequence of an LSTM and its last cell, this being R.
+    pub(crate) fn lstm(&self, projected: Tensor<3>, hidden: Tensor<2>, cell: Tensor<2>) -> (Tensor<3>, Tensor<2>) {
+        match self {
+            Self::Parameter(parameter) => lstm_sequence(projected, parameter.val(), hidden, cell),
+            Self::Packed(packed) => packed_lstm_sequence(projected, &packed.matrix, hidden, cell),
+        }
+    }
+
+    /// The sequence of a GRU, this being R.
+    pub(crate) fn gru(&self, projected: Tensor<3>, hidden_bias: Tensor<1>, hidden: Tensor<2>) -> Tensor<3> {
+        match self {
+            Self::Parameter(parameter) => gru_sequence(projected, parameter.val(), hidden_bias, hidden),
+            Self::Packed(packed) => packed_gru_sequence(projected, &packed.matrix, hidden_bias, hidden),
         }
     }
 
@@ -128,19 +163,5 @@ impl Weight {
                 (table.into_data().iter().collect(), width)
             }
         }
-    }
-
-    /// Packed numbers as a parameter, as training and saving want it.
-    pub(crate) fn unpacked(self, orientation: Orientation, device: &Device) -> Self {
-        if self.packed().is_none() {
-            return self;
-        }
-        let (numbers, width) = self.rows(orientation);
-        let height = numbers.len() / width.max(1);
-        let table = Tensor::<2>::from_data(TensorData::new(numbers, [height, width]), device);
-        Self::Parameter(Param::from_tensor(match orientation {
-            Orientation::Table => table,
-            Orientation::Projection => table.transpose(),
-        }))
     }
 }

@@ -14,6 +14,7 @@ use kiln_storage::Which;
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
+use crate::precision::PrecisionArguments;
 use crate::report;
 use crate::runs;
 use crate::sampling::{SamplerArguments, token_count};
@@ -66,6 +67,9 @@ pub(crate) struct ChatArguments {
     #[command(flatten)]
     device: DeviceArguments,
 
+    #[command(flatten)]
+    precision: PrecisionArguments,
+
     /// Say after each answer how many tokens were read and written
     #[arg(short, long)]
     verbose: bool,
@@ -80,7 +84,7 @@ pub(crate) fn chat(arguments: &ChatArguments) -> anyhow::Result<Exit> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "chat")?;
-    let saved = SavedModel::open_to_read(&path, arguments.checkpoint, &chosen.device)?;
+    let saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

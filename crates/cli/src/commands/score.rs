@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
+use crate::precision::PrecisionArguments;
 use crate::runs;
 use crate::terminal::say;
 use crate::usage::whole;
@@ -47,6 +48,9 @@ pub(crate) struct ScoreArguments {
 
     #[command(flatten)]
     device: DeviceArguments,
+
+    #[command(flatten)]
+    precision: PrecisionArguments,
 
     /// Print one JSON object
     #[arg(long)]
@@ -104,7 +108,7 @@ pub(crate) fn score(arguments: &ScoreArguments) -> anyhow::Result<()> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "score")?;
-    let saved = SavedModel::open_to_read(&path, arguments.checkpoint, &chosen.device)?;
+    let saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

@@ -77,7 +77,10 @@ pub fn generate_batch<'a>(
 }
 
 /// As [`generate_batch`], each after a prompt that is given as tokens; the one of its request is ignored.
-pub(crate) fn generate_batch_after<'a>(
+///
+/// # Errors
+/// As [`generate_after`].
+pub fn generate_batch_after<'a>(
     model: &'a LanguageModel,
     tokenizer: &Tokenizer,
     requests: &[(Vec<u32>, Request)],

@@ -3,9 +3,9 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use kiln_packed::{Format, PackedMatrix, Piece};
 
-use super::{packed_affine, packed_rows};
+use super::{packed_affine, packed_gru_sequence, packed_lstm_sequence, packed_rnn_sequence, packed_rows};
 use crate::testing::{assert_close, integers, tensor, values};
-use crate::{affine, embedding};
+use crate::{RnnActivation, affine, embedding, gru_sequence, lstm_sequence, rnn_sequence};
 
 /// The numbers of a matrix, `[out, in]`.
 fn full(weight: &PackedMatrix, device: &Device) -> Tensor<2> {
@@ -64,4 +64,36 @@ fn rows_of_a_table_are_those_of_its_numbers() {
     let indices: Tensor<2, Int> = integers([3, 4], 1, 10, &device);
     let found = packed_rows(&weight, indices.clone());
     assert_eq!(values(&found), values(&embedding(full(&weight, &device), indices)));
+}
+
+#[test]
+fn recurrent_sequences_are_those_with_parameters() {
+    let device = Device::flex();
+    for rows in [1, 3] {
+        let sequence = |gates: usize| tensor([5, rows, gates * 32], 7, DType::F32, &device);
+        let state = |seed: u64| tensor([rows, 32], seed, DType::F32, &device);
+        let weight = |gates: usize| {
+            let numbers: Vec<f32> = crate::cpu::tests::numbers(gates * 32 * 32, 9);
+            PackedMatrix::pack(Format::F32, 32, &numbers).unwrap()
+        };
+        let close = |what: &str, found: Tensor<3>, expected: Tensor<3>| {
+            assert_close(&format!("{what} of {rows} rows"), &values(&found), &values(&expected), 1e-6);
+        };
+        let packed = weight(4);
+        let (found, cell) = packed_lstm_sequence(sequence(4), &packed, state(1), state(2));
+        let transposed = full(&packed, &device).transpose();
+        let (expected, expected_cell) = lstm_sequence(sequence(4), transposed, state(1), state(2));
+        close("LSTM", found, expected);
+        assert_close("the last cell", &values(&cell), &values(&expected_cell), 1e-6);
+        let (packed, bias) = (weight(3), tensor([32], 3, DType::F32, &device));
+        let transposed = full(&packed, &device).transpose();
+        let found = packed_gru_sequence(sequence(3), &packed, bias.clone(), state(1));
+        close("GRU", found, gru_sequence(sequence(3), transposed, bias, state(1)));
+        let packed = weight(1);
+        let transposed = full(&packed, &device).transpose();
+        for activation in [RnnActivation::Tanh, RnnActivation::Relu] {
+            let found = packed_rnn_sequence(sequence(1), &packed, state(1), activation);
+            close("RNN", found, rnn_sequence(sequence(1), transposed.clone(), state(1), activation));
+        }
+    }
 }

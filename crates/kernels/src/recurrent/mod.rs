@@ -17,8 +17,11 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use gru::cpu as gru_cpu;
 pub use gru::gru_sequence;
+pub(crate) use lstm::cpu as lstm_cpu;
 pub use lstm::lstm_sequence;
+pub(crate) use rnn::cpu as rnn_cpu;
 pub use rnn::{RnnActivation, rnn_sequence};
 
 /// The compositions of Burn's operations.

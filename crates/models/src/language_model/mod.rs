@@ -204,6 +204,15 @@ impl LanguageModel {
         }
     }
 
+    /// Bytes of the matrices that a token is multiplied with: what reading one token reads at least. A table whose rows
+    /// are looked up counts where it is the head too.
+    pub fn bytes_of_matrices(&self) -> usize {
+        match self {
+            Self::Recurrent(model) => model.bytes_of_matrices(),
+            Self::Transformer(model) => model.bytes_of_matrices(),
+        }
+    }
+
     /// Where the weights are; an autodiff device while training.
     pub fn device(&self) -> Device {
         let table = match self {

@@ -2,19 +2,20 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use kiln_kernels::{affine, fill_uniform, gru_sequence, lstm_sequence, rnn_sequence};
+use kiln_kernels::fill_uniform;
 
 use super::cell::Cell;
 use super::state::LayerState;
 use crate::initializer::Initializer;
+use crate::weight::{Orientation, Weight};
 
 /// One layer of a recurrent network over a time-major sequence; its [`Cell`] has the equations.
 #[derive(Module, Debug)]
 pub struct RecurrentLayer {
     /// W, `[in, gates H]`.
-    pub input_weight: Param<Tensor<2>>,
+    pub input_weight: Weight,
     /// R, `[H, gates H]`.
-    pub hidden_weight: Param<Tensor<2>>,
+    pub hidden_weight: Weight,
     /// b, `[gates H]`.
     pub bias: Param<Tensor<1>>,
     /// d, `[H]`; `None` in cells without it.
@@ -28,8 +29,8 @@ impl RecurrentLayer {
         let bound = 1.0 / (hidden as f64).sqrt();
         let columns = cell.gates() * hidden;
         Self {
-            input_weight: initializer.uniform([input, columns], bound),
-            hidden_weight: initializer.uniform([hidden, columns], bound),
+            input_weight: Weight::Parameter(initializer.uniform([input, columns], bound)),
+            hidden_weight: Weight::Parameter(initializer.uniform([hidden, columns], bound)),
             bias: initializer.parameter([columns], |seed, stream, values| {
                 fill_uniform(seed, stream, bound, values);
                 if let Cell::Lstm(forget_bias) = cell {
@@ -43,18 +44,18 @@ impl RecurrentLayer {
 
     /// Width of the state, H.
     pub(super) fn hidden_size(&self) -> usize {
-        self.hidden_weight.dims()[0]
+        self.hidden_weight.dims(Orientation::Projection)[0]
     }
 
     /// The state before the first token: zeros for `rows` rows.
     pub(super) fn initial_state(&self, rows: usize) -> LayerState {
-        let zeros = Tensor::zeros([rows, self.hidden_size()], &self.hidden_weight.val().device());
+        let zeros = Tensor::zeros([rows, self.hidden_size()], &self.hidden_weight.device());
         LayerState { cell: self.cell.has_memory().then(|| zeros.clone()), hidden: zeros }
     }
 
     /// The part of the layer that needs no state, x W + b: `[N, in]` to `[N, gates H]`.
     pub(super) fn project(&self, inputs: Tensor<2>) -> Tensor<2> {
-        affine(inputs, self.input_weight.val(), Some(self.bias.val()), None)
+        self.input_weight.project(inputs, Some(self.bias.val()), None)
     }
 
     /// [`project`](Self::project) of all rows of a sequence in one product, `[T, B, in]` to `[T, B, gates H]`.
@@ -74,16 +75,16 @@ impl RecurrentLayer {
     /// # Panics
     /// When the state is not of this layer's kind and `[B, H]`.
     pub(super) fn forward(&self, projected: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
-        let (weight, hidden) = (self.hidden_weight.val(), state.hidden);
+        let (weight, hidden) = (&self.hidden_weight, state.hidden);
         let (outputs, cell) = match (self.cell, state.cell) {
-            (Cell::Rnn(activation), None) => (rnn_sequence(projected, weight, hidden, activation.into()), None),
+            (Cell::Rnn(activation), None) => (weight.rnn(projected, hidden, activation.into()), None),
             (Cell::Lstm(_), Some(cell)) => {
-                let (outputs, cell) = lstm_sequence(projected, weight, hidden, cell);
+                let (outputs, cell) = weight.lstm(projected, hidden, cell);
                 (outputs, Some(cell))
             }
             (Cell::Gru, None) => {
                 let Some(bias) = &self.hidden_bias else { unreachable!("a GRU is made with its hidden bias") };
-                (gru_sequence(projected, weight, bias.val(), hidden), None)
+                (weight.gru(projected, bias.val(), hidden), None)
             }
             (Cell::Lstm(_), None) => panic!("an LSTM was given the state of a model without memory cells"),
             (Cell::Rnn(_) | Cell::Gru, Some(_)) => {

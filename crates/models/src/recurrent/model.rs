@@ -224,9 +224,20 @@ impl RecurrentModel {
     /// The matrices that inputs are multiplied with, by the paths of their parameters.
     pub(crate) fn weights_mut(&mut self) -> Vec<(String, Orientation, &mut Weight)> {
         let table = ("embedding.weight".to_owned(), Orientation::Table, &mut self.embedding.weight);
+        let layers = self.layers.iter_mut().enumerate().flat_map(|(index, layer)| {
+            let weights = [("input_weight", &mut layer.input_weight), ("hidden_weight", &mut layer.hidden_weight)];
+            weights.map(|(name, weight)| (format!("layers.{index}.{name}"), Orientation::Projection, weight))
+        });
         let head = self.output.weight.as_mut();
         let head = head.map(|weight| ("output.weight".to_owned(), Orientation::Projection, weight));
-        [table].into_iter().chain(head).collect()
+        [table].into_iter().chain(layers).chain(head).collect()
+    }
+
+    /// As [`LanguageModel::bytes_of_matrices`](crate::LanguageModel::bytes_of_matrices).
+    pub(crate) fn bytes_of_matrices(&self) -> usize {
+        let of_layer = |layer: &RecurrentLayer| layer.input_weight.bytes() + layer.hidden_weight.bytes();
+        let head = self.output.weight.as_ref().unwrap_or(&self.embedding.weight);
+        self.layers.iter().map(of_layer).sum::<usize>() + head.bytes()
     }
 
     /// Number of token ids, V.

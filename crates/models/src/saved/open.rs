@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
+use kiln_packed::{Format, PackedError};
 use kiln_settings::files::Links;
 use kiln_storage::layout::{CHECKPOINTS, MANIFEST_FILE, TOKENIZER_FILE, WEIGHTS_FILE, is_run};
 use kiln_storage::{CheckpointReader, DiskFiles, TensorSource, Which, open_checkpoint, open_tensors};
@@ -61,6 +62,18 @@ impl SavedModel {
     /// As [`SavedModel::open`].
     pub fn open_to_read(path: &Path, which: Which, device: &Device) -> Result<Self, SavedModelError> {
         Self::open_with(path, which, device, loader_to_read(device))
+    }
+
+    /// The same with its matrices packed as `format`, where its blocks fit their rows; the others as they are, or in half
+    /// precision. What is gained is speed and memory, what is lost precision.
+    ///
+    /// # Errors
+    /// The format is only read.
+    pub fn repacked(mut self, format: Format) -> Result<Self, PackedError> {
+        for (_, orientation, weight) in self.model.weights_mut() {
+            *weight = weight.repacked(orientation, format)?;
+        }
+        Ok(self)
     }
 
     fn open_with(path: &Path, which: Which, device: &Device, loader: Loader) -> Result<Self, SavedModelError> {

@@ -194,6 +194,18 @@ impl Transformer {
         [table].into_iter().chain(blocks).chain(head).collect()
     }
 
+    /// As [`LanguageModel::bytes_of_matrices`](crate::LanguageModel::bytes_of_matrices).
+    pub(crate) fn bytes_of_matrices(&self) -> usize {
+        let of_block = |block: &Block| {
+            let (attention, feed_forward) = (&block.attention, &block.feed_forward);
+            let projections =
+                [&attention.query_key_value, &attention.output, &feed_forward.input, &feed_forward.output];
+            projections.map(|projection| projection.weight.bytes()).iter().sum::<usize>()
+        };
+        let head = self.output.weight.as_ref().unwrap_or(&self.token_embedding.weight);
+        self.blocks.iter().map(of_block).sum::<usize>() + head.bytes()
+    }
+
     /// Number of token ids, V.
     pub fn vocabulary_size(&self) -> usize {
         self.token_embedding.rows()

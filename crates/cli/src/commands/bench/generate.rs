@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
-use kiln_inference::{Request, generate_after};
-use kiln_models::saved::SavedModel;
+use kiln_inference::{Request, generate_batch_after};
 use kiln_models::{LanguageModel, ModelConfig, Tokenizer};
 use kiln_settings::Override;
 use kiln_storage::Which;
@@ -18,24 +17,23 @@ use super::table::{SPEED_HEADINGS, speed_cells, table};
 use crate::arguments::{RunsArguments, open_run};
 use crate::device::Chosen;
 use crate::exit::UsageError;
+use crate::precision::PrecisionArguments;
 use crate::runs;
 use crate::terminal::say;
 use crate::training_data;
 use crate::training_display::grouped;
 use crate::usage::whole;
 
-/// Weights are 32-bit floats.
-const BYTES_PER_NUMBER: f64 = 4.0;
-
 const ABOUT_THE_NUMBERS: &str = "\
-One text at a time, as `kiln sample` writes it: the model, the choice of a token, its text. A round reads the prompt \
-up to the first new token and then writes the others; the two are timed apart. Before the first round one is done \
-that is not timed.
+As `kiln sample` writes: the model, the choice of a token, its text. A round reads the prompt up to the first new \
+token and then writes the others; the two are timed apart. Before the first round one is done that is not timed.
 
-GFLOP/s  the model's matrix products alone; for writing, with as many tokens before it as there are
-         on average
-GB/s     the weights, read once for the whole prompt, and once for each token that is written; small
-         weights that stay in a cache can come faster than a copy";
+tokens/s  of all texts of a batch together
+GFLOP/s   the model's matrix products alone; for writing, with as many tokens before it as there are
+          on average
+GB/s      the matrices, read once for the whole prompt, and once for each token that is written; small
+          ones that stay in a cache can come faster than memory gives them
+of read   of what the machine reaches in reading memory";
 
 /// Arguments of `kiln bench generate`.
 #[derive(Debug, Args)]
@@ -66,6 +64,13 @@ pub(super) struct GenerateArguments {
     #[arg(long, value_name = "N", value_parser = whole(1..=1 << 24))]
     tokens: Option<u64>,
 
+    /// Texts that are written at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=1 << 16))]
+    batch: u64,
+
+    #[command(flatten)]
+    precision: PrecisionArguments,
+
     #[command(flatten)]
     measuring: MeasuringArguments,
 }
@@ -81,6 +86,9 @@ struct Report {
     prompt_tokens: u64,
     /// Written after the first one.
     tokens: u64,
+    batch: u64,
+    /// Of the matrices that a token is multiplied with.
+    bytes_read_per_token: u64,
     /// Of the whole prompt, up to the first token after it.
     prefill: Speed,
     prefill_tokens_per_second: f64,
@@ -111,11 +119,12 @@ pub(super) fn generate(arguments: &GenerateArguments) -> anyhow::Result<()> {
     let lengths = lengths(arguments, &writer)?;
     // Any tokens do; these are not all the same.
     let vocabulary = writer.tokenizer.vocabulary_size() as u64;
-    let prompt: Vec<u32> = (0..lengths.prompt).map(|index| (index * 7 % vocabulary) as u32).collect();
-    writer.write(&prompt, lengths.written)?;
+    let prompt = |text: u64| (0..lengths.prompt).map(move |index| ((index * 7 + text) % vocabulary) as u32).collect();
+    let prompts: Vec<Vec<u32>> = (0..arguments.batch).map(prompt).collect();
+    writer.write(&prompts, lengths.written)?;
     let (mut reading, mut writing) = (Vec::new(), Vec::new());
     let setup = arguments.measuring.measure(&chosen, || {
-        let (prompt_seconds, token_seconds) = writer.write(&prompt, lengths.written)?;
+        let (prompt_seconds, token_seconds) = writer.write(&prompts, lengths.written)?;
         reading.push(prompt_seconds);
         writing.push(token_seconds);
         Ok(())
@@ -146,7 +155,7 @@ impl Writer {
         }
         let chosen = arguments.measuring.open_device()?;
         let path = arguments.runs.find(path)?;
-        let saved = SavedModel::open_to_read(&path, arguments.checkpoint.unwrap_or(Which::Best), &chosen.device)?;
+        let saved = arguments.precision.open(&path, arguments.checkpoint.unwrap_or(Which::Best), &chosen)?;
         if let Some(warning) = &saved.warning {
             say(&format!("warning: {warning}"));
         }
@@ -154,16 +163,20 @@ impl Writer {
         Ok((Self { model: saved.model, tokenizer: saved.tokenizer, config, context }, chosen))
     }
 
-    /// Reads the prompt, writes one token and then `tokens` more: the seconds up to the first, and of one of the
-    /// others.
-    fn write(&self, prompt: &[u32], tokens: u64) -> anyhow::Result<(f64, f64)> {
-        let request = Request::new("", tokens as usize + 1);
+    /// Reads the prompts, writes a token behind each and then `tokens` more: the seconds up to the first, and of one of
+    /// the others.
+    fn write(&self, prompts: &[Vec<u32>], tokens: u64) -> anyhow::Result<(f64, f64)> {
+        let request = |prompt: &Vec<u32>| (prompt.clone(), Request::new("", tokens as usize + 1));
+        let requests: Vec<(Vec<u32>, Request)> = prompts.iter().map(request).collect();
         let started = Instant::now();
-        let mut generation = generate_after(&self.model, &self.tokenizer, prompt, &request)?.past_end_token();
-        generation.next().context("no token came after the prompt")??;
+        let mut batch = generate_batch_after(&self.model, &self.tokenizer, &requests)?.past_end_token();
+        for _ in prompts {
+            let (_, piece) = batch.next().context("no token came after the prompt")?;
+            piece?;
+        }
         let prompt_seconds = started.elapsed().as_secs_f64();
         let started = Instant::now();
-        for piece in generation {
+        for (_, piece) in batch {
             piece?;
         }
         Ok((prompt_seconds, started.elapsed().as_secs_f64() / tokens as f64))
@@ -195,10 +208,11 @@ fn report(
     let flops = |length: usize| writer.config.flops_per_token(vocabulary, length).forward as f64;
     let longest = writer.model.longest_window().unwrap_or(usize::MAX);
     let average = ((lengths.prompt + lengths.written.div_ceil(2)) as usize).min(longest);
-    let bytes = BYTES_PER_NUMBER * parameters as f64;
-    let prefill = Cost { flops: flops(lengths.prompt as usize) * lengths.prompt as f64, bytes };
+    let (bytes, batch) = (writer.model.bytes_of_matrices(), arguments.batch);
+    let cost = |flops: f64| Cost { flops: flops * batch as f64, bytes: bytes as f64 };
+    let prefill = cost(flops(lengths.prompt as usize) * lengths.prompt as f64);
     let prefill = Speed::new(reading, prefill, setup.limits.as_ref());
-    let decode = Speed::new(writing, Cost { flops: flops(average), bytes }, setup.limits.as_ref());
+    let decode = Speed::new(writing, cost(flops(average)), setup.limits.as_ref());
     Report {
         setup,
         source: arguments.path.clone(),
@@ -206,18 +220,21 @@ fn report(
         parameters,
         prompt_tokens: lengths.prompt,
         tokens: lengths.written,
-        prefill_tokens_per_second: prefill.per_second(lengths.prompt),
+        batch,
+        bytes_read_per_token: bytes as u64,
+        prefill_tokens_per_second: prefill.per_second(batch * lengths.prompt),
         prefill,
-        decode_tokens_per_second: decode.per_second(1),
+        decode_tokens_per_second: decode.per_second(batch),
         decode,
     }
 }
 
 fn words(report: &Report) -> String {
-    let headings = [&["what", "tokens/s"][..], &SPEED_HEADINGS].concat();
-    let row = |what: String, tokens_per_second: f64, speed| {
+    let headings = [&["what", "tokens/s"][..], &SPEED_HEADINGS, &["of read"]].concat();
+    let row = |what: String, tokens_per_second: f64, speed: &Speed| {
         let first = [what, grouped(tokens_per_second.round() as u64)];
-        first.into_iter().chain(speed_cells(speed)).collect()
+        let of_read = speed.read_fraction.map_or_else(String::new, |part| format!("{:.1} %", 100.0 * part));
+        first.into_iter().chain(speed_cells(speed)).chain([of_read]).collect()
     };
     let reading = format!("reading {} tokens", report.prompt_tokens);
     let rows = [
@@ -226,9 +243,12 @@ fn words(report: &Report) -> String {
     ];
     let mut text = table(1, &headings, &rows);
     text += &format!(
-        "\n{}, {} parameters; the median of {} rounds, each of which wrote {} tokens after the first\n",
+        "\n{}, {} parameters, {} bytes of matrices for a token; {}the median of {} rounds, each of which wrote {} tokens \
+         after the first\n",
         report.model,
         grouped(report.parameters),
+        grouped(report.bytes_read_per_token),
+        if report.batch > 1 { format!("{} texts at a time; ", report.batch) } else { String::new() },
         report.setup.rounds,
         grouped(report.tokens)
     );

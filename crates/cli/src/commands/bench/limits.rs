@@ -27,6 +27,8 @@ pub(super) struct Reading {
     /// In a copy of 128 MiB, read and written bytes together. On a processor it is the system's own copy by all
     /// threads; on other devices an operation of Burn's that reads and writes each number once.
     pub(super) copy_bytes_per_second: f64,
+    /// In a sum of 128 MiB, which are only read, by all threads of a processor; `None` on other devices.
+    pub(super) read_bytes_per_second: Option<f64>,
 }
 
 /// What the machine reaches: the mean of a reading before the rounds and one after them. Both are kept, since they
@@ -35,6 +37,7 @@ pub(super) struct Reading {
 pub(super) struct Limits {
     pub(super) matmul_flops_per_second: f64,
     pub(super) copy_bytes_per_second: f64,
+    pub(super) read_bytes_per_second: Option<f64>,
     before: Reading,
     after: Reading,
 }
@@ -44,6 +47,8 @@ impl Limits {
         Self {
             matmul_flops_per_second: f64::midpoint(before.matmul_flops_per_second, after.matmul_flops_per_second),
             copy_bytes_per_second: f64::midpoint(before.copy_bytes_per_second, after.copy_bytes_per_second),
+            read_bytes_per_second: (before.read_bytes_per_second.zip(after.read_bytes_per_second))
+                .map(|(before, after)| f64::midpoint(before, after)),
             before,
             after,
         }
@@ -53,12 +58,14 @@ impl Limits {
     pub(super) fn words(&self) -> String {
         let giga = |before: f64, after: f64| format!("{:.1} before, {:.1} after", before / 1e9, after / 1e9);
         let (before, after) = (&self.before, &self.after);
+        let reading = self.read_bytes_per_second.map(|bytes| format!(", {:.1} GB/s in reading", bytes / 1e9));
         format!(
-            "this machine: {:.1} GFLOP/s in a {SIDE} x {SIDE} matrix product ({}), {:.1} GB/s in a copy ({})",
+            "this machine: {:.1} GFLOP/s in a {SIDE} x {SIDE} matrix product ({}), {:.1} GB/s in a copy ({}){}",
             self.matmul_flops_per_second / 1e9,
             giga(before.matmul_flops_per_second, after.matmul_flops_per_second),
             self.copy_bytes_per_second / 1e9,
             giga(before.copy_bytes_per_second, after.copy_bytes_per_second),
+            reading.unwrap_or_default(),
         )
     }
 }
@@ -75,6 +82,10 @@ pub(super) fn read(chosen: &Chosen) -> anyhow::Result<Reading> {
     Ok(Reading {
         matmul_flops_per_second: flops / seconds(device, product(device))?,
         copy_bytes_per_second: bytes / seconds(device, copying)?,
+        read_bytes_per_second: match is_processor(chosen) {
+            true => Some(bytes / 2.0 / seconds(device, host_reading())?),
+            false => None,
+        },
     })
 }
 
@@ -112,6 +123,20 @@ fn host_copying() -> Work<'static> {
             }
         });
         Box::new(())
+    })
+}
+
+/// Adds up a buffer, a part in each thread.
+fn host_reading() -> Work<'static> {
+    let numbers = vec![1_u64; COPIED / 2];
+    let part = numbers.len().div_ceil(threads());
+    Box::new(move || -> Kept {
+        let sum = |numbers: &[u64]| numbers.iter().fold(0_u64, |sum, number| sum.wrapping_add(*number));
+        let sums: Vec<u64> = std::thread::scope(|scope| {
+            let parts: Vec<_> = numbers.chunks(part).map(|part| scope.spawn(move || sum(part))).collect();
+            parts.into_iter().filter_map(|part| part.join().ok()).collect()
+        });
+        Box::new(sums)
     })
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Speed {
     pub(super) bytes_per_second: f64,
     /// Of what the machine reaches in a copy.
     pub(super) copy_fraction: Option<f64>,
+    /// Of what the machine reaches in reading.
+    pub(super) read_fraction: Option<f64>,
 }
 
 impl Speed {
@@ -44,6 +46,7 @@ impl Speed {
             matmul_fraction: limits.map(|limits| flops_per_second / limits.matmul_flops_per_second),
             bytes_per_second,
             copy_fraction: limits.map(|limits| bytes_per_second / limits.copy_bytes_per_second),
+            read_fraction: limits.and_then(|limits| Some(bytes_per_second / limits.read_bytes_per_second?)),
         }
     }
 
@@ -60,9 +63,12 @@ mod tests {
 
     #[test]
     fn speeds_are_work_over_the_median_and_fractions_of_the_limits() {
-        let reading =
-            |matmul_flops_per_second, copy_bytes_per_second| Reading { matmul_flops_per_second, copy_bytes_per_second };
-        let limits = Limits::between(reading(90.0, 40.0), reading(110.0, 60.0));
+        let reading = |matmul_flops_per_second, copy_bytes_per_second, read: f64| Reading {
+            matmul_flops_per_second,
+            copy_bytes_per_second,
+            read_bytes_per_second: Some(read),
+        };
+        let limits = Limits::between(reading(90.0, 40.0, 10.0), reading(110.0, 60.0, 30.0));
         let speed = Speed::new(&[0.5, 0.1, 4.0], Cost { flops: 10.0, bytes: 5.0 }, Some(&limits));
         assert_eq!(
             (speed.fastest_milliseconds, speed.median_milliseconds, speed.slowest_milliseconds),
@@ -70,6 +76,7 @@ mod tests {
         );
         assert_eq!((speed.flops_per_second, speed.matmul_fraction), (20.0, Some(0.2)));
         assert_eq!((speed.bytes_per_second, speed.copy_fraction), (10.0, Some(0.2)));
+        assert_eq!(speed.read_fraction, Some(0.5));
         assert_eq!(speed.per_second(3), 6.0);
         assert_eq!(Speed::new(&[1.0], Cost { flops: 1.0, bytes: 1.0 }, None).copy_fraction, None);
     }

@@ -18,6 +18,7 @@ use kiln_training::evaluation::{Evaluation, evaluate, token_losses};
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
 use crate::piped::{self, Spooled};
+use crate::precision::PrecisionArguments;
 use crate::runs::{own_config, refuse_no_model};
 use crate::terminal::{progress_bar, say};
 use crate::training_data;
@@ -57,6 +58,9 @@ pub(crate) struct EvalArguments {
     #[command(flatten)]
     device: DeviceArguments,
 
+    #[command(flatten)]
+    precision: PrecisionArguments,
+
     /// How many windows (or streams, where the state is carried) to read side by side [default: the run's `batch`]
     #[arg(long, value_name = "N", value_parser = whole(1..=65536))]
     streams: Option<u64>,
@@ -84,7 +88,7 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.run)?;
     refuse_no_model(&path, "eval")?;
-    let saved = SavedModel::open_to_read(&path, arguments.checkpoint, &chosen.device)?;
+    let saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

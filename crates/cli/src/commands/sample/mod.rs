@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
 use crate::piped::{self, is_piped};
+use crate::precision::PrecisionArguments;
 use crate::report;
 use crate::runs;
 use crate::sampling::{SamplerArguments, token_count};
@@ -87,6 +88,9 @@ pub(crate) struct SampleArguments {
     #[command(flatten)]
     device: DeviceArguments,
 
+    #[command(flatten)]
+    precision: PrecisionArguments,
+
     /// Print one JSON object at the end instead of the text as it comes
     #[arg(long)]
     json: bool,
@@ -120,7 +124,7 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.run)?;
     runs::refuse_no_model(&path, "sample")?;
-    let saved = SavedModel::open_to_read(&path, arguments.checkpoint, &chosen.device)?;
+    let saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
     request.start.clone_from(&saved.start);
     request.end.clone_from(&saved.end);
     if let Some(warning) = &saved.warning {

@@ -80,7 +80,7 @@ pub(crate) fn forward<T: Real>(layer: Layer<'_, T>, gates: &mut [T], inner: &mut
 }
 
 /// Activates the gates of a step and computes its state: `gates` is `[rows, 3 H]`, the others are `[rows, H]`.
-fn activate<T: Real>(width: usize, gates: &mut [T], [inner, previous]: [&[T]; 2], output: &mut [T]) {
+pub(crate) fn activate<T: Real>(width: usize, gates: &mut [T], [inner, previous]: [&[T]; 2], output: &mut [T]) {
     let rows = gates.chunks_exact_mut(GATES * width).zip(output.chunks_exact_mut(width));
     let read = inner.chunks_exact(width).zip(previous.chunks_exact(width));
     for ((gates, output), (inner, previous)) in rows.zip(read) {

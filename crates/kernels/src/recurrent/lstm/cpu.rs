@@ -94,7 +94,7 @@ pub(crate) fn forward<T: Real>(layer: Layer<'_, T>, gates: &mut [T], outputs: &m
 }
 
 /// Activates the gates of a step and computes its states: `gates` is `[rows, 4 H]`, the others are `[rows, H]`.
-fn activate<T: Real>(width: usize, gates: &mut [T], previous_cell: &[T], cell: &mut [T], output: &mut [T]) {
+pub(crate) fn activate<T: Real>(width: usize, gates: &mut [T], previous_cell: &[T], cell: &mut [T], output: &mut [T]) {
     let rows = gates.chunks_exact_mut(GATES * width).zip(previous_cell.chunks_exact(width));
     let states = cell.chunks_exact_mut(width).zip(output.chunks_exact_mut(width));
     for ((gates, previous_cell), (cell, output)) in rows.zip(states) {

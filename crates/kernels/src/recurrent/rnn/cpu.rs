@@ -60,7 +60,7 @@ pub(crate) fn forward<T: Real>(layer: Layer<'_, T>, outputs: &mut [T]) {
     });
 }
 
-fn activate<T: Real>(activation: Activation, sums: &mut [T]) {
+pub(crate) fn activate<T: Real>(activation: Activation, sums: &mut [T]) {
     simd(
         #[inline(always)]
         || match activation {

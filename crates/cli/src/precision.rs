@@ -1,0 +1,48 @@
+//! How the numbers of a model are kept while it is read with.
+
+use std::path::Path;
+
+use clap::Args;
+use kiln_models::saved::SavedModel;
+use kiln_packed::Format;
+use kiln_storage::Which;
+
+use crate::device::Chosen;
+use crate::exit::UsageError;
+
+/// The formats that matrices can be packed into.
+const WRITTEN: [Format; 5] = [Format::F32, Format::F16, Format::Bf16, Format::Q8_0, Format::Q4_0];
+
+/// What commands take that read with a model.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct PrecisionArguments {
+    /// Keep the matrices in memory as f32, f16, bf16, q8_0 or q4_0, on a CPU [default: as the file has them]
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    precision: Option<Format>,
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    let known = |format: &Format| format.name().eq_ignore_ascii_case(text);
+    WRITTEN.into_iter().find(known).ok_or_else(|| "must be f32, f16, bf16, q8_0 or q4_0".to_owned())
+}
+
+impl PrecisionArguments {
+    /// Opens a model to read with it.
+    ///
+    /// # Errors
+    /// It cannot be opened, or a precision was asked for that the device has no products of.
+    pub(crate) fn open(self, path: &Path, which: Which, chosen: &Chosen) -> anyhow::Result<SavedModel> {
+        let Some(format) = self.precision else {
+            return Ok(SavedModel::open_to_read(path, which, &chosen.device)?);
+        };
+        if !kiln_kernels::multiplies_packed(&chosen.device) {
+            let message = format!(
+                "--precision {}: only `--device cpu` multiplies with packed numbers, and this is {}",
+                format.name().to_lowercase(),
+                chosen.name
+            );
+            return Err(UsageError(message).into());
+        }
+        Ok(SavedModel::open_to_read(path, which, &chosen.device)?.repacked(format)?)
+    }
+}
