@@ -144,6 +144,7 @@ mod tests {
 
     #[test]
     fn a_full_device_is_no_defect() {
+        expect_training();
         let (message, exit) = explain("wgpu error: Out of Memory", None);
         assert_eq!(exit, Exit::Device);
         assert!(message.contains("run.batch"));

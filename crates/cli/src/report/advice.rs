@@ -180,6 +180,10 @@ fn of_model(error: &SavedModelError) -> Option<String> {
         SavedModelError::Weights { .. } | SavedModelError::Description { .. } => {
             "give a checkpoint that `kiln train` wrote, as it was written"
         }
+        SavedModelError::Unwritable { .. } => {
+            "docs/models.md says what can be written; what `kiln new` chooses can if it is trained with \
+             `--set model.transformer.activation=swiglu`"
+        }
         SavedModelError::VocabularyMismatch { .. } => {
             "put back the `tokenizer.json` of the run that the checkpoint comes from"
         }
