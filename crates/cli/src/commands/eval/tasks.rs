@@ -19,7 +19,8 @@ const HEADING: &str = "Tasks";
 #[derive(Debug, Args)]
 pub(super) struct TaskArguments {
     /// Ask the questions of this file, one as JSON in each line, and count right answers:
-    /// `{"prompt": "...", "choices": ["...", ...], "answer": 0}` or `{"prompt": "...", "expected": "..."}`; `-` is stdin
+    /// `{"prompt": "...", "choices": ["...", ...], "answer": 0}` or `{"prompt": "...", "expected": "..."}`; `-`
+    /// is stdin
     #[arg(
         long, value_name = "FILE", help_heading = HEADING,
         conflicts_with_all = ["files", "data", "per_token", "streams"]

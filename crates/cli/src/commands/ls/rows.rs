@@ -20,7 +20,8 @@ use crate::runs::keeps_weights_only;
 pub(super) struct Row {
     /// The folder below the listed one.
     pub(super) name: String,
-    /// `run`, `sweep`, `model` for one without a run, or `other` for a folder that is neither and a link that leads nowhere.
+    /// `run`, `sweep`, `model` for one without a run, or `other` for a folder that is none of these and a link that
+    /// leads nowhere.
     pub(super) kind: &'static str,
     pub(super) model: Option<&'static str>,
     pub(super) parameters: Option<u64>,
