@@ -113,7 +113,7 @@ fn sampling_is_timed_with_fresh_and_with_trained_weights() {
         let few = ["train", &file, "--device", "cpu", "--run", "run", "--set", "run.steps=6"];
         workshop.kiln(&few).success();
         for source in [&file, "runs/run"] {
-            let report = report(&workshop, &["sample", source, "--no-limits"]);
+            let report = report(&workshop, &["generate", source, "--no-limits"]);
             assert_eq!((&report["model"], &report["prompt_tokens"]), (&kind.into(), &16.into()));
             assert_eq!(report["tokens"], 16);
             assert_positive(&report, &["parameters", "prefill_tokens_per_second", "decode_tokens_per_second"]);
@@ -121,9 +121,9 @@ fn sampling_is_timed_with_fresh_and_with_trained_weights() {
             assert_positive(&report["decode"], &SPEED);
         }
         // Further than the context.
-        let long = report(&workshop, &["sample", &file, "--no-limits", "--prompt-tokens", "3", "--tokens", "50"]);
+        let long = report(&workshop, &["generate", &file, "--no-limits", "--prompt-tokens", "3", "--tokens", "50"]);
         assert_eq!((&long["prompt_tokens"], &long["tokens"]), (&3.into(), &50.into()));
-        let words = bench(&workshop, &["sample", &file, "--no-limits"]).success().stdout;
+        let words = bench(&workshop, &["generate", &file, "--no-limits"]).success().stdout;
         let rows: Vec<_> = words.lines().map(cells).collect();
         for (row, what, tokens) in [(&rows[1], "reading 16 tokens", 16.0), (&rows[2], "writing a token", 1.0)] {
             assert_eq!(row[0], what);
@@ -279,10 +279,10 @@ fn a_mistake_is_reported_in_one_message() {
         (&["train", "transformer.toml", "wrong.toml"], 2, "did you mean `batch`?"),
         (&["train", "transformer.toml", "--set", "run.batch=0"], 2, "`run.batch` must be 1 or more"),
         (&["train", "transformer.toml", "--set", "run.context=100000"], 3, "are needed for one batch"),
-        (&["sample", "transformer.toml", "--prompt-tokens", "33"], 2, "the model reads at most 32 tokens"),
-        (&["sample", "transformer.toml", "--checkpoint", "last"], 2, "is a configuration, not a run"),
-        (&["sample", "runs/none", "--set", "run.batch=1"], 2, "is a run"),
-        (&["sample", "runs/none"], 3, "runs/none"),
+        (&["generate", "transformer.toml", "--prompt-tokens", "33"], 2, "the model reads at most 32 tokens"),
+        (&["generate", "transformer.toml", "--checkpoint", "last"], 2, "is a configuration, not a run"),
+        (&["generate", "runs/none", "--set", "run.batch=1"], 2, "is a run"),
+        (&["generate", "runs/none"], 3, "runs/none"),
         (&["kernels", "--only", "atention"], 2, "no operation is called so; there are"),
         (&["attention", "--lengths", "256,0"], 2, "must be a whole number from 1 to 1048576"),
     ] {

@@ -11,14 +11,15 @@ use crate::support::repository;
 const HEADING: &str = "## Who may import whom";
 
 /// What a crate may import, by its folder in `crates`, from the bottom up.
-const MAY_IMPORT: [(&str, &[&str]); 13] = [
+const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("hostile", &[]),
     ("settings", &[]),
     ("parameters", &[]),
-    ("kernels", &[]),
+    ("packed", &[]),
+    ("kernels", &["packed"]),
     ("figures", &[]),
-    ("storage", &["settings"]),
-    ("models", &["kernels", "settings", "parameters", "storage"]),
+    ("storage", &["packed", "settings"]),
+    ("models", &["packed", "kernels", "settings", "parameters", "storage"]),
     ("data", &["settings", "models", "storage"]),
     ("optimization", &["kernels", "settings", "parameters"]),
     ("training", &["kernels", "settings", "parameters", "storage", "models", "data", "optimization"]),
@@ -27,6 +28,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
     (
         "cli",
         &[
+            "packed",
             "kernels",
             "settings",
             "parameters",

@@ -169,6 +169,16 @@ fn pipes_that_a_shell_names_are_read_like_files() {
     assert_eq!(shell("eval run <(cat a.txt) --device cpu --json").stdout, file);
     let prompt = shell("sample run --prompt-file a.txt -n 5 --device cpu").stdout;
     assert_eq!(shell("sample run --prompt-file <(cat a.txt) -n 5 --device cpu").stdout, prompt);
+    let scored = shell("score run --text-file a.txt --device cpu --json").stdout;
+    assert_eq!(shell("score run --text-file <(cat a.txt) --device cpu --json").stdout, scored);
+    assert_eq!(shell("score run --text - --device cpu --json < a.txt").stdout, scored);
+    workshop.write("tasks.jsonl", r#"{"prompt": "the cat", "choices": [" and", " sat"], "answer": 0}"#);
+    let tasks = shell("eval run --tasks tasks.jsonl --device cpu").stdout;
+    assert_eq!(shell("eval run --tasks <(cat tasks.jsonl) --device cpu").stdout, tasks);
+    assert_eq!(shell("eval run --tasks - --device cpu < tasks.jsonl").stdout, tasks);
+    workshop.write("examples.jsonl", r#"{"input": "the", "output": "cat"}"#);
+    let shown = shell("sample run --few-shot examples.jsonl --prompt a -n 5 --device cpu").stdout;
+    assert_eq!(shell("sample run --few-shot <(cat examples.jsonl) --prompt a -n 5 --device cpu").stdout, shown);
 }
 
 #[test]

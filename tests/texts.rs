@@ -91,6 +91,45 @@ fn a_named_text_is_cut_into_the_documents_of_the_run() {
     workshop.write("other.txt", "the cat sat<|endoftext|>".repeat(10));
     // Ten documents of eleven characters and the token after each, of which all but the first are predicted.
     assert_eq!(number(eval(&workshop, "runs/run", &["--data", "other.txt"]), "tokens"), 119.0);
+
+    // Scores and prompts read the separator as the model has learned it, too.
+    let score = |text: &str| {
+        let arguments = ["score", "run", "--device", "cpu", "--json", "--text", text];
+        workshop.kiln(&arguments).success().stdout
+    };
+    assert_eq!(score("the cat sat<|endoftext|>the"), score("the cat sat<|end|>the"));
+    let sample = |prompt: &str| {
+        let arguments = ["sample", "run", "--device", "cpu", "-n", "9", "-t", "0", "--prompt", prompt];
+        workshop.kiln(&arguments).success().stdout.split_off(prompt.len())
+    };
+    assert_eq!(sample("the cat sat<|endoftext|>"), sample("the cat sat<|end|>"));
+}
+
+#[test]
+fn a_run_without_its_configuration_is_measured_on_a_text_that_is_named() {
+    let workshop = workshop("file.paths = ['text.txt']", "[character]", &"the cat sat. ".repeat(300));
+    train(&workshop, &[]).success();
+    workshop.write("other.txt", "the cat sat. ".repeat(10));
+    let whole = number(eval(&workshop, "runs/run", &["other.txt"]), "loss");
+    std::fs::remove_file(workshop.path("runs/run/config.toml")).expect("it can be removed");
+    let without = eval(&workshop, "runs/run", &["other.txt"]);
+    assert!(without.stderr.contains("has lost its `config.toml`"), "{}", without.stderr);
+    assert!((number(without, "loss") - whole).abs() < 1e-5);
+    assert_eq!(eval(&workshop, "runs/run", &[]).code, Some(2));
+}
+
+#[test]
+fn a_name_that_only_a_shell_would_understand_is_answered_with_what_to_write() {
+    let workshop = workshop("file.paths = ['text.txt']", "[character]", "the cat sat. ");
+    for (path, words) in [
+        ("~/book.txt", "are the shell's"),
+        ("{a,b}.txt", "list the files"),
+        ("a.txt,b.txt", "several files are a list"),
+        ("https://example.org/a.txt", "[data.download]"),
+    ] {
+        let refused = train(&workshop, &["--set", &format!("data.file.paths={path}")]);
+        assert!(refused.code == Some(3) && refused.stderr.contains(words), "{path}: {}", refused.stderr);
+    }
 }
 
 #[test]

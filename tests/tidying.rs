@@ -136,7 +136,7 @@ fn a_name_that_is_none_is_proposed_the_nearest_and_told_where_it_was_looked_for(
         "rm",
         "ls",
         "prune --keep=best",
-        "bench sample",
+        "bench generate",
     ];
     for command in commands {
         for (name, help) in [("rnu", "did you mean `run`?"), ("runs/swep", "did you mean `runs/sweep`?")] {
@@ -393,6 +393,52 @@ fn a_link_to_a_run_goes_with_it_and_one_that_leads_nowhere_is_listed_and_removed
     workshop.kiln(&["rm", "--yes", "broken"]).success();
     assert!(fs::symlink_metadata(workshop.path("runs/broken")).is_err(), "the link is left");
     assert!(workshop.path("far").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn checkpoints_on_another_disk_count_and_go_with_their_run_but_nothing_else_does() {
+    let workshop = trained();
+    let size = |workshop: &Workshop| json(&workshop.kiln(&["ls", "--json"]).success().stdout)[0]["bytes"].clone();
+    let expected = size(&workshop);
+    fs::rename(workshop.path("runs/run/checkpoints"), workshop.path("large-disk")).expect("it can be moved");
+    std::os::unix::fs::symlink("../../large-disk", workshop.path("runs/run/checkpoints")).expect("it can be linked");
+    assert_eq!(size(&workshop), expected);
+    workshop.write("large-disk/thesis.txt", "two years of work");
+    let refused = workshop.kiln(&["rm", "--yes", "run"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("thesis.txt"), "{}", refused.stderr);
+    fs::remove_file(workshop.path("large-disk/thesis.txt")).expect("it can be removed");
+    let removed = workshop.kiln(&["rm", "--yes", "run"]).success();
+    assert!(removed.stderr.contains("large-disk, where its checkpoints are"), "{}", removed.stderr);
+    assert!(!workshop.path("large-disk").exists() && !workshop.path("runs/run").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_whose_checkpoints_lead_nowhere_is_refused_before_it_trains() {
+    let workshop = trained();
+    fs::remove_dir_all(workshop.path("runs/run/checkpoints")).expect("it can be removed");
+    std::os::unix::fs::symlink("gone", workshop.path("runs/run/checkpoints")).expect("it can be linked");
+    let refused = workshop.kiln(&["resume", "run", "--device", "cpu"]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`runs/run/checkpoints` is a link that leads to nothing"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("step  1"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_model_without_a_run_is_listed_and_removed_as_one() {
+    let workshop = trained();
+    workshop.kiln(&["import", "run", "--run", "copy", "--device", "cpu"]).success();
+    let listed = json(&workshop.kiln(&["ls", "--json"]).success().stdout);
+    let [copy, run] = [&listed[0], &listed[1]];
+    assert_eq!((&copy["kind"], &copy["state"]), (&"model".into(), &"a model without a run".into()));
+    assert_eq!((&copy["model"], &copy["parameters"]), (&run["model"], &run["parameters"]));
+    for command in ["log", "plot", "resume"] {
+        let refused = workshop.kiln(&[command, "copy"]);
+        assert!(refused.stderr.contains("a model without a run"), "{command}: {}", refused.stderr);
+    }
+    workshop.kiln(&["rm", "--yes", "copy"]).success();
+    assert!(!workshop.path("runs/copy").exists());
 }
 
 #[test]

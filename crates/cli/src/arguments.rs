@@ -114,7 +114,7 @@ const RUNS: &str = "runs";
 const RUNS_VARIABLE: &str = "KILN_RUNS";
 
 /// Where runs are.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct RunsArguments {
     /// The folder of all runs [default: $KILN_RUNS, else runs]
     #[arg(long, value_name = "FOLDER")]

@@ -39,10 +39,24 @@ pub(crate) fn guard(program: impl FnOnce() -> Exit + UnwindSafe, report: impl Fn
     })
 }
 
+/// Whether the command trains: advice on batches and on resuming helps no other.
+static TRAINS: AtomicBool = AtomicBool::new(false);
+
+/// Notes that the command is one that trains.
+pub(crate) fn expect_training() {
+    TRAINS.store(true, Ordering::Relaxed);
+}
+
 /// What helps where a device's memory, or this machine's, is full.
-const LESS_MEMORY: &str = "help: halve `run.batch` and double `run.accumulate`, which gives the same updates; where \
-                           the batch is 1, shorten `run.context` or train a smaller model; `kiln check` says what \
-                           takes the memory";
+fn less_memory() -> &'static str {
+    if TRAINS.load(Ordering::Relaxed) {
+        "help: halve `run.batch` and double `run.accumulate`, which gives the same updates; where the batch is 1, \
+         shorten `run.context` or train a smaller model; `kiln check` says what takes the memory, and `kiln resume` \
+         continues a run from its last checkpoint"
+    } else {
+        "help: end other programs, or take a smaller model"
+    }
+}
 
 /// Ends the program where the system refuses memory. What is saved is whole, as after a kill.
 pub(crate) fn end_without_memory(bytes: usize) -> ! {
@@ -57,8 +71,9 @@ pub(crate) fn end_without_memory(bytes: usize) -> ! {
     let kibibytes = bytes.div_ceil(1024);
     let _ = writeln!(
         std::io::stderr(),
-        "error: the system has no {kibibytes} KiB of memory to give\n  {LESS_MEMORY}; a limit of the shell \
-         (`ulimit -v`) or of a container counts too; `kiln resume` continues a run from its last checkpoint"
+        "error: the system has no {kibibytes} KiB of memory to give\n  {}; a limit of the shell (`ulimit -v`) or of a \
+         container counts too",
+        less_memory()
     );
     terminal::end_at_once(Exit::Device);
 }
@@ -73,7 +88,7 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
 fn explain(message: &str, place: Option<&str>) -> (String, Exit) {
     let lower = message.to_lowercase();
     if lower.contains("out of memory") || lower.contains("outofmemory") || lower.contains("memory allocation") {
-        return (format!("the device has not enough memory for this run\n  {LESS_MEMORY}"), Exit::Device);
+        return (format!("the device has not enough memory for this\n  {}", less_memory()), Exit::Device);
     }
     if lower.contains("device lost") || lower.contains("devicelost") || lower.contains("device is lost") {
         let message = "the device stopped working while it computed\n  \
@@ -82,10 +97,15 @@ fn explain(message: &str, place: Option<&str>) -> (String, Exit) {
     }
     // The standard library and rayon have no other way to report it.
     if lower.contains("spawn thread") || lower.contains("threadpoolbuilderror") || lower.contains("wouldblock") {
-        let message = "the system lets this process start no more threads\n  \
-             help: raise the limit of processes (`ulimit -u`, or the pids limit of the container), or end other \
-             programs; `kiln resume RUN` continues from the last checkpoint";
-        return (message.to_owned(), Exit::Data);
+        let resume = match TRAINS.load(Ordering::Relaxed) {
+            true => "; `kiln resume RUN` continues from the last checkpoint",
+            false => "",
+        };
+        let message = format!(
+            "the system lets this process start no more threads\n  help: raise the limit of processes (`ulimit -u`, or \
+             the pids limit of the container), or end other programs{resume}"
+        );
+        return (message, Exit::Data);
     }
     let place = place.map(|place| format!(" (at {place})")).unwrap_or_default();
     let message = format!(
@@ -109,6 +129,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_threads_is_no_defect() {
+        expect_training();
         // What `std::thread::spawn` and rayon's global pool panic with under `ulimit -u`.
         let texts = [
             "failed to spawn thread: Os { code: 11, kind: WouldBlock, message: \"Resource temporarily unavailable\" }",
@@ -123,6 +144,7 @@ mod tests {
 
     #[test]
     fn a_full_device_is_no_defect() {
+        expect_training();
         let (message, exit) = explain("wgpu error: Out of Memory", None);
         assert_eq!(exit, Exit::Device);
         assert!(message.contains("run.batch"));

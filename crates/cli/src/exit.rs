@@ -118,12 +118,17 @@ impl Exit {
 
 /// Whether the error is that stdout is closed. A broken pipe further down the chain, of a download say, is an error.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let kind = match (error.downcast_ref::<io::Error>(), error.downcast_ref::<serde_json::Error>()) {
+    of_stdout(error) == Some(io::ErrorKind::BrokenPipe)
+}
+
+/// What kind of error the system gave where stdout was written: an error that says no more of itself than the system
+/// does is one of stdout.
+pub(crate) fn of_stdout(error: &anyhow::Error) -> Option<io::ErrorKind> {
+    match (error.downcast_ref::<io::Error>(), error.downcast_ref::<serde_json::Error>()) {
         (Some(error), _) => Some(error.kind()),
         (_, Some(error)) => error.io_error_kind(),
         _ => None,
-    };
-    kind == Some(io::ErrorKind::BrokenPipe)
+    }
 }
 
 #[cfg(test)]

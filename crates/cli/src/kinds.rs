@@ -1,6 +1,7 @@
 //! What kind of file a TOML is, and what to type for it where another kind is wanted.
 
 use std::ops::Range;
+use std::path::Path;
 
 use kiln_settings::{ConfigErrors, Origin, Override, Problem, Source, key_span};
 
@@ -71,6 +72,9 @@ impl FileKind {
 /// # Errors
 /// One problem, with the command for the kind that it is.
 pub(crate) fn refuse_others(source: &Source, overrides: &[Override], wanted: &[FileKind]) -> Result<(), ConfigErrors> {
+    if let Some(problem) = text_in_place_of(source) {
+        return Err(ConfigErrors::new(source, overrides, vec![problem]));
+    }
     let Some((kind, key, span)) = FileKind::told(source).filter(|(kind, ..)| !wanted.contains(kind)) else {
         return Ok(());
     };
@@ -84,6 +88,25 @@ pub(crate) fn refuse_others(source: &Source, overrides: &[Override], wanted: &[F
         span,
     };
     Err(ConfigErrors::new(source, overrides, vec![problem]))
+}
+
+/// What to say of a file that is no TOML and isn't called one: its every line would be a mistake.
+fn text_in_place_of(source: &Source) -> Option<Problem> {
+    let is_called_toml = Path::new(&source.name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
+    if is_called_toml || source.text.parse::<toml::Table>().is_ok() {
+        return None;
+    }
+    let file = quoted(&source.name);
+    Some(Problem {
+        key: String::new(),
+        message: "this is not TOML, and so no configuration".to_owned(),
+        label: "a text?".to_owned(),
+        help: vec![format!(
+            "`kiln train {file}` trains on a text, and `kiln new NAME --text {file}` writes a configuration for one"
+        )],
+        origin: Origin::File,
+        span: 0..source.text.lines().next().unwrap_or_default().len(),
+    })
 }
 
 #[cfg(test)]
@@ -102,6 +125,16 @@ mod tests {
         assert_eq!(kind("title = 'a'\n[problem.quadratic]\n"), Some(FileKind::Experiment));
         assert_eq!(kind("experiments = []\n"), Some(FileKind::Lecture));
         assert_eq!((kind("title = 'a'\n"), kind("[model.gru\n")), (None, None));
+    }
+
+    #[test]
+    fn a_text_in_place_of_a_configuration_is_said_once() {
+        let source = Source::new("book.txt", "Call me Ishmael.\nSome years ago\n");
+        let errors = refuse_others(&source, &[], &FileKind::COMPARED).expect_err("it is a text");
+        let [problem] = &errors.problems[..] else { panic!("{errors}") };
+        assert!(problem.help[0].starts_with("`kiln train book.txt` trains on a text"), "{problem:?}");
+        // Of a file that is called a configuration every mistake is said.
+        assert_eq!(refuse_others(&Source::new("book.toml", "a = \n"), &[], &FileKind::COMPARED), Ok(()));
     }
 
     #[test]

@@ -72,6 +72,10 @@ fn run() -> Exit {
 }
 
 fn dispatch(command: Command) -> anyhow::Result<Exit> {
+    use Command::{Race, Resume, Sweep, Train, VerifyResume};
+    if matches!(command, Train(_) | Resume(_) | Sweep(_) | Race(_) | VerifyResume(_)) {
+        defects::expect_training();
+    }
     match command {
         Command::New(arguments) => commands::new(&arguments).map(|()| Exit::Done),
         Command::Train(arguments) => commands::train(&arguments),

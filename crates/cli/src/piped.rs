@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use kiln_settings::files::{Content, Links, read_regular};
 use tempfile::TempDir;
 
 /// What to do where a pipe stands for a configuration or for a text to train on: a run reads its text more than once,
@@ -56,6 +57,62 @@ pub(crate) fn save(path: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The text of a file, of a pipe, or of stdin, which `-` stands for. `what` it is, stands in messages.
+///
+/// # Errors
+/// What the system says; a text longer than `longest` bytes, or one that isn't UTF-8.
+pub(crate) fn read_text(path: &Path, longest: u64, what: &str) -> anyhow::Result<String> {
+    let place = if path.as_os_str() == STDIN { "on stdin".to_owned() } else { format!("`{}`", path.display()) };
+    let bytes = if is_piped(path) {
+        open(path).and_then(|from| read_at_most(from, longest))
+    } else {
+        read_regular(path, Links::Followed, longest).and_then(Content::into_bytes)
+    };
+    let bytes = bytes.with_context(|| format!("cannot read the {what} {place}"))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let byte = error.utf8_error().valid_up_to();
+        anyhow::anyhow!(
+            "the {what} {place} is not UTF-8: byte {byte} (counted from 0) begins no character; convert it, for \
+             example with `iconv -t UTF-8`"
+        )
+    })
+}
+
+fn read_at_most(from: impl Read, longest: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(longest.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > longest {
+        return Err(io::Error::other(format!("it is longer than {longest} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// A file to read in place of what an argument names: that one, or what came through it in a file that goes with this.
+pub(crate) enum Readable<'a> {
+    /// The file itself.
+    File(&'a Path),
+    /// What came through a pipe.
+    Spooled(Spooled),
+}
+
+impl<'a> Readable<'a> {
+    /// Reads a pipe to its end.
+    ///
+    /// # Errors
+    /// As [`save`].
+    pub(crate) fn of(path: &'a Path) -> anyhow::Result<Self> {
+        if is_piped(path) { Ok(Self::Spooled(Spooled::read(path)?)) } else { Ok(Self::File(path)) }
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> PathBuf {
+        match self {
+            Self::File(path) => path.to_path_buf(),
+            Self::Spooled(spooled) => spooled.path(),
+        }
+    }
+}
+
 /// What came through a pipe, in a file that goes with this.
 pub(crate) struct Spooled {
     folder: TempDir,
@@ -75,7 +132,7 @@ impl Spooled {
 
     /// The file.
     pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join("text")
+        self.folder.path().join("standard input")
     }
 
     /// A folder for what is made of it.

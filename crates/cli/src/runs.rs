@@ -6,7 +6,7 @@ use anyhow::Context;
 use kiln_data::batches::{EvaluationPlan, TooShort, Windows};
 use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
-use kiln_models::saved::{ModelDescription, has_weights_alone, is_foreign};
+use kiln_models::saved::{ModelDescription, SavedModel, has_weights_alone, is_foreign};
 use kiln_settings::Override;
 use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE, METRICS_FILE, OPTIMIZER_FILE};
 use kiln_storage::{StorageError, checkpoint_folder, steps};
@@ -75,6 +75,38 @@ pub(crate) fn own_config(run: &Path, overrides: &[Override]) -> anyhow::Result<C
         return Err(LostConfig { run: run.to_path_buf() }.into());
     }
     Config::open(&path, overrides).with_context(|| format!("the run `{}` can't be read", run.display()))
+}
+
+/// The configuration that a model was trained with. Weights that stand without a run have none, nor has a checkpoint
+/// that was copied out of one with the tokenizer beside it.
+///
+/// # Errors
+/// As [`own_config`].
+pub(crate) fn config_of(saved: &SavedModel) -> anyhow::Result<Option<Config>> {
+    let is_out_of_a_run = saved.step.is_none() || saved.run == saved.folder;
+    let is_alone = is_out_of_a_run && !saved.run.join(CONFIG_FILE).exists();
+    (!is_alone).then(|| own_config(&saved.run, &[])).transpose()
+}
+
+/// The same for a text that the run was not trained on, which can be read without it; that it is lost is said.
+pub(crate) fn config_for_text(saved: &SavedModel) -> anyhow::Result<Option<Config>> {
+    match config_of(saved) {
+        Err(error) if error.is::<LostConfig>() => {
+            say(&format!("warning: {error}; a text is read without a `data.separator`, as one document"));
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
+/// The text with the token that ends a document in the place of each separator that the run was trained with.
+pub(crate) fn with_document_ends(saved: &SavedModel, separator: Option<&str>, text: &str) -> String {
+    match (separator, saved.tokenizer.end_token()) {
+        (Some(separator), Some(end)) if !separator.is_empty() => {
+            text.replace(separator, &saved.tokenizer.decode(&[end]))
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// The changes, after it was made sure that none is refused.
@@ -252,14 +284,14 @@ pub(crate) fn new_run(runs: &RunsArguments, name: &str) -> Result<PathBuf, Usage
 
 /// Makes sure that a name given by `--run` is that of a folder among the runs.
 fn check_name(name: &str) -> Result<(), UsageError> {
-    let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0']);
-    if plain {
+    let is_plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\']);
+    if is_plain && !name.contains(char::is_control) {
         return Ok(());
     }
     Err(UsageError(format!(
-        "--run {name}: a run's name is the name of a folder in `runs`, without `/`; \
-                            `kiln resume PATH` resumes a run that is elsewhere, and `--runs FOLDER` puts new \
-                            ones there"
+        "--run {}: a run's name is the name of a folder in `runs`, on one line and without `/`; `kiln resume PATH` \
+         resumes a run that is elsewhere, and `--runs FOLDER` puts new ones there",
+        quoted(&name.replace(char::is_control, "?"))
     )))
 }
 
@@ -273,7 +305,11 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     if has_weights_alone(path) || is_foreign(path) {
-        return Err(CheckpointError::WeightsOnly { folder: path.to_path_buf() }.into());
+        let path = quoted(&there.to_string());
+        return Err(anyhow::anyhow!(
+            "{path} has only weights: a model without a run, and so without checkpoints and a record of its \
+             training\n  help: `kiln sample`, `eval`, `score`, `export` and `inspect` take it"
+        ));
     }
     if path.is_file() {
         let path = quoted(&there.to_string());

@@ -39,13 +39,16 @@ pub(crate) fn unknown_option(error: &Error, all: &Command, typed: &[String]) -> 
     let command = typed.iter().find_map(|word| all.find_subcommand(word))?;
     let name = command.get_name();
     let word = given.trim_start_matches('-');
-    let help = if let Some(ContextValue::String(meant)) = error.get(ContextKind::SuggestedArg) {
+    let elsewhere = || ELSEWHERE.iter().find(|(words, meant)| words.contains(&word) && has_option(command, meant));
+    let help = if let Some((_, meant)) = elsewhere() {
+        format!("did you mean `--{meant}`?")
+    } else if let Some(ContextValue::String(meant)) = error.get(ContextKind::SuggestedArg) {
         format!("did you mean `{meant}`?")
     } else if let Some(meant) =
         options(command).find(|option| option.strip_suffix(word).is_some_and(|o| o.ends_with('-')))
     {
         format!("did you mean `--{meant}`?")
-    } else if let Some(explained) = explain_word(word).filter(|_| options(command).any(|option| option == "set")) {
+    } else if let Some(explained) = explain_word(word).filter(|_| has_option(command, "set")) {
         format!("{explained}: `--set KEY=VALUE` sets it")
     } else if let Some(other) = all.get_subcommands().find(|other| only_has(all, other, word)) {
         format!("`kiln {}` has it", other.get_name())
@@ -56,13 +59,27 @@ pub(crate) fn unknown_option(error: &Error, all: &Command, typed: &[String]) -> 
     Some(format!("`kiln {name}` has no option `{given}`\n  help: {help}"))
 }
 
+/// What an option is called in other programs, and here.
+const ELSEWHERE: [(&[&str], &str); 6] = [
+    (&["with", "fields", "format", "show"], "columns"),
+    (&["num-samples", "num_samples", "num-return-sequences"], "count"),
+    (&["length", "max-new-tokens", "max_new_tokens", "n-predict"], "max-tokens"),
+    (&["name", "run-name", "run_name"], "run"),
+    (&["out", "outfile", "out-file"], "output"),
+    (&["force", "f"], "yes"),
+];
+
+fn has_option(command: &Command, name: &str) -> bool {
+    options(command).any(|option| option == name)
+}
+
 fn options(command: &Command) -> impl Iterator<Item = &str> {
     command.get_arguments().filter_map(clap::Arg::get_long)
 }
 
 /// Whether this command, and no other, has an option.
 fn only_has(all: &Command, command: &Command, word: &str) -> bool {
-    let having = || all.get_subcommands().filter(|command| options(command).any(|option| option == word));
+    let having = || all.get_subcommands().filter(|command| has_option(command, word));
     having().count() == 1 && having().any(|other| other.get_name() == command.get_name())
 }
 
@@ -91,7 +108,10 @@ mod tests {
             ("kiln train a.toml --epochs 3", "`epochs` is `run.steps` here"),
             ("kiln train book.txt --minutes 1", "`kiln new` has it"),
             ("kiln sample r -k 3", "did you mean `--top-k`?"),
-            ("kiln sample r --length 3", "its options are --runs, "),
+            ("kiln sample r --length 3", "did you mean `--max-tokens`?"),
+            ("kiln ls --with run.batch", "did you mean `--columns`?"),
+            ("kiln rm r --force", "did you mean `--yes`?"),
+            ("kiln sample r --beams 3", "its options are --runs, "),
             ("kiln sample r --promt a", "did you mean `--prompt`?"),
         ] {
             let said = said(line).unwrap_or_default();

@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use kiln_convergence::{Arithmetic, Experiment, run};
+//! use kiln_convergence::{Arithmetic, Experiment, Verdict, run};
 //! use kiln_settings::Source;
 //!
 //! let experiment = "
@@ -28,6 +28,10 @@
 //! // In the slow direction the distance is multiplied by 1 - 0.5, so that F falls by a factor of a quarter.
 //! let factor = outcome.curves[0].factor_per_step.as_ref().ok_or("it is measured")?;
 //! assert!((factor.value - 0.25).abs() < 1e-6);
+//! // The theorem promises a factor of 1 - 0.5, which holds and isn't tight.
+//! let Ok(bound) = &outcome.curves[0].bound else { panic!("the problem is convex") };
+//! assert_eq!(bound.at(1), bound.at(0) / 2.0);
+//! assert!(matches!(outcome.curves[0].verdict, Verdict::Holds { .. }));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -1,5 +1,5 @@
 //! Continues a prompt three times at once:
-//! `cargo run --release -p kiln-inference --example sample -- RUN "Once upon a time"`.
+//! `cargo run --release --no-default-features --example sample -- RUN "Once upon a time"`.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it made")]
 

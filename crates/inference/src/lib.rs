@@ -19,6 +19,26 @@
 //! assert_eq!(tokens.len(), 10);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A run, sampled from and scored:
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use burn::tensor::Device;
+//! use kiln_inference::{Request, generate, score};
+//! use kiln_models::saved::{SavedModel, Which};
+//!
+//! let saved = SavedModel::open(Path::new("runs/quickstart"), Which::Best, &Device::flex())?;
+//! for piece in generate(&saved.model, &saved.tokenizer, &Request::new("Once", 50))? {
+//!     print!("{}", piece?.text);
+//! }
+//! let tokens = saved.tokenizer.encode("Once upon a time")?;
+//! for token in score(&saved.model, saved.tokenizer.vocabulary_size(), &tokens, 0, 0)? {
+//!     println!("{:?} {:?}", saved.tokenizer.decode(&[token.token]), token.log_probability);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod chat;
 mod few_shot;
@@ -33,7 +53,7 @@ pub use chat::{ChatError, ChatFormat, Message};
 pub use few_shot::{Example, FewShot, FewShotError, FewShotPrompt, SHOT_TEMPLATE, read_examples};
 pub use generate::{
     Batch, Finish, GenerateError, Generation, Memory, Piece, Request, generate, generate_after, generate_batch,
-    generate_remembering,
+    generate_batch_after, generate_remembering,
 };
 pub use json_lines::JsonLinesError;
 pub use sampler::{Candidate, InvalidSampler, SampleError, Sampler, SamplerConfig};

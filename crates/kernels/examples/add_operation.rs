@@ -1,6 +1,6 @@
 //! A fused operation of your own: softsign, x / (1 + |x|), in one pass forward and one backward on Burn's CPU backend.
 //!
-//! Run it with `cargo run --release -p kiln-kernels --example add_operation`.
+//! Run it with `cargo run --release --no-default-features --example add_operation`.
 
 #![allow(clippy::print_stdout, reason = "a program that prints")]
 

@@ -176,7 +176,11 @@ pub fn open_checkpoint<T, E: From<StorageError>>(
     }
     let (mut found, value) = open_newest_whole(files, path, &mut read)?;
     let (file, step) = (path.join(BEST_FILE), found.manifest.step);
-    let warning = format!("`{}` names no checkpoint, so the newest whole one is taken: step {step}", file.display());
+    let why = match files.kind(&file).is_ok() {
+        true => format!("`{}` names no checkpoint", file.display()),
+        false => format!("`{}` has no best checkpoint yet, since nothing was evaluated", path.display()),
+    };
+    let warning = format!("{why}; the newest whole one is taken: step {step}");
     found.warning.get_or_insert(warning);
     Ok((found, value))
 }

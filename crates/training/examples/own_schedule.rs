@@ -1,7 +1,7 @@
 //! Trains with a schedule of one's own: a type that implements `Schedule`.
 //!
 //! ```text
-//! cargo run --release -p kiln-training --no-default-features --example own_schedule
+//! cargo run --release --no-default-features --example own_schedule
 //! ```
 //!
 //! "Bold driver": the rate grows a little as long as the smoothed loss falls, and is halved when it rises. A run with a

@@ -2,7 +2,7 @@
 //! its own, or that of a file:
 //!
 //! ```text
-//! cargo run --release -p kiln-training --no-default-features --example train_in_memory -- book.txt "Call me"
+//! cargo run --release --no-default-features --example train_in_memory -- book.txt "Call me"
 //! ```
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]

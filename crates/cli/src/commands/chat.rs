@@ -9,11 +9,11 @@ use anyhow::Context;
 use clap::Args;
 use kiln_inference::{ChatError, ChatFormat, Memory, Message, Request, generate_remembering};
 use kiln_models::saved::{ChatTemplate, SavedModel};
-use kiln_settings::files::{Content, Links, read_regular};
-use kiln_storage::Which;
+use kiln_storage::{DiskFiles, Which, write_file_atomically};
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
+use crate::piped::read_text;
 use crate::precision::PrecisionArguments;
 use crate::report;
 use crate::runs;
@@ -107,16 +107,14 @@ pub(crate) fn chat(arguments: &ChatArguments) -> anyhow::Result<Exit> {
 /// The template that was given, or the model's own.
 fn template(arguments: &ChatArguments, saved: &SavedModel) -> anyhow::Result<ChatTemplate> {
     let Some(path) = &arguments.template else {
-        let model = arguments.model.display();
+        let model = runs::quoted(&arguments.model.to_string_lossy());
         let words = format!(
             "{model} has no chat template: nobody taught it to answer, or it doesn't say how\n  help: `kiln sample \
              {model}` continues a text, and `--template FILE` gives a template"
         );
         return saved.chat_template.clone().ok_or_else(|| UsageError(words).into());
     };
-    let bytes = read_regular(path, Links::Followed, LONGEST_TEMPLATE).and_then(Content::into_bytes);
-    let bytes = bytes.with_context(|| format!("cannot read the template `{}`", path.display()))?;
-    let source = String::from_utf8(bytes).with_context(|| format!("the template `{}` is not UTF-8", path.display()))?;
+    let source = read_text(path, LONGEST_TEMPLATE, "template")?;
     let tokens = saved.chat_template.as_ref().map(|own| own.tokens.clone()).unwrap_or_default();
     Ok(ChatTemplate { source, tokens })
 }
@@ -203,7 +201,7 @@ impl Conversation<'_> {
 
     fn save(&self, path: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(&self.all())? + "\n";
-        std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+        Ok(write_file_atomically(&DiskFiles, path, text.as_bytes())?)
     }
 
     /// Writes the answer to a message. What the model cannot read is said and forgotten.

@@ -66,6 +66,11 @@ pub(crate) struct ExportArguments {
 /// A model that cannot be opened or has no counterpart, something at the output, or a disk that refuses.
 pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
     let output = &arguments.output;
+    if output.as_os_str() == "-" {
+        return Err(
+            UsageError("a model goes into a file or a folder, not to stdout; name one by --output".into()).into()
+        );
+    }
     if output.exists() {
         return Err(UsageError(format!("`{}` is there already; choose another --output", output.display())).into());
     }

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use burn::tensor::Device;
 use clap::Args;
-use kiln_models::saved::{RecurrentNames, SavedModel, TokenTexts, import_recurrent, write_model};
-use kiln_settings::files::{Content, Links, read_regular};
+use kiln_models::saved::{RecurrentNames, SavedModel, TokenTexts, import_recurrent, is_foreign, write_model};
 use kiln_storage::Which;
 use serde::Deserialize;
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
 use crate::folders::fill;
-use crate::runs;
+use crate::piped::read_text;
+use crate::runs::{self, quoted};
 use crate::terminal::say;
 
 /// The longest table of names, and list of tokens, bytes.
@@ -69,6 +69,11 @@ pub(crate) fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
         Some(names) => recurrent(&arguments.model, names, &device)?,
         None => {
             let path = arguments.runs.find(&arguments.model)?;
+            if path.is_file() && !is_foreign(&path) {
+                let words = "is neither a GGUF file nor a folder in Hugging Face's form; of the weights of a recurrent \
+                             model `--names FILE` says what its tensors are called";
+                return Err(UsageError(format!("{} {words}", quoted(&path.to_string_lossy()))).into());
+            }
             runs::refuse_no_model(&path, "import")?;
             SavedModel::open(&path, Which::Best, &device)?
         }
@@ -79,24 +84,18 @@ pub(crate) fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
     let runs = arguments.runs.folder();
     std::fs::create_dir_all(&runs).with_context(|| format!("cannot create `{}`", runs.display()))?;
     fill(&folder, |beside| Ok(write_model(&saved, beside)?))?;
-    say(&format!("wrote {0}; `kiln sample {0}` writes with it", folder.display()));
+    say(&format!("wrote {}; `kiln sample {}` writes with it", folder.display(), quoted(&folder.to_string_lossy())));
     Ok(())
 }
 
 fn recurrent(model: &Path, names: &Path, device: &Device) -> anyhow::Result<SavedModel> {
-    let text = text(names)?;
+    let text = read_text(names, LONGEST, "table of names")?;
     let file: NamesFile = toml::from_str(&text).map_err(|error| {
         UsageError(format!("`{}` is no table of names: {}", names.display(), error.to_string().trim_end()))
     })?;
     let list = names.parent().unwrap_or(Path::new("")).join(&file.tokens.file);
-    let texts =
-        serde_json::from_str(&self::text(&list)?).with_context(|| format!("`{}` is no JSON", list.display()))?;
+    let texts = serde_json::from_str(&read_text(&list, LONGEST, "list of tokens")?)
+        .with_context(|| format!("`{}` is no JSON", list.display()))?;
     let tokens = TokenTexts { texts, start: file.tokens.start, end: file.tokens.end };
     Ok(import_recurrent(model, &file.tensors, &tokens, device)?)
-}
-
-fn text(path: &Path) -> anyhow::Result<String> {
-    let bytes = read_regular(path, Links::Followed, LONGEST).and_then(Content::into_bytes);
-    let bytes = bytes.with_context(|| format!("cannot read `{}`", path.display()))?;
-    String::from_utf8(bytes).with_context(|| format!("`{}` is not UTF-8", path.display()))
 }

@@ -5,9 +5,10 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use kiln_models::saved::has_weights_alone;
 use kiln_storage::StorageError;
 use kiln_storage::layout;
-use kiln_training::run::{RunFolder, RunSurvey, remove};
+use kiln_training::run::{RunFolder, RunSurvey, moved_checkpoints, remove};
 
 use crate::arguments::RunsArguments;
 use crate::exit::UsageError;
@@ -56,6 +57,9 @@ pub(crate) fn rm(arguments: &RmArguments) -> anyhow::Result<()> {
 fn name_of(path: &Path) -> String {
     let whole: PathBuf = path.components().collect();
     let there = whole.display();
+    if let Some(moved) = moved_checkpoints(&whole) {
+        return format!("{there} and {}, where its checkpoints are", moved.display());
+    }
     match (fs::read_link(&whole), fs::canonicalize(&whole)) {
         (Ok(_), Ok(target)) => format!("{there} and {}, which it is a link to", target.display()),
         (Ok(target), Err(_)) => format!("{there}, a link to {}, which isn't there", target.display()),
@@ -66,6 +70,9 @@ fn name_of(path: &Path) -> String {
 /// Makes sure that there is a run or a sweep which nobody trains, or a link that leads nowhere.
 fn make_sure(path: &Path) -> anyhow::Result<()> {
     if path.is_symlink() && !path.exists() {
+        return Ok(());
+    }
+    if has_weights_alone(path) {
         return Ok(());
     }
     if !layout::is_run(path) && !layout::is_sweep(path) {

@@ -1,18 +1,17 @@
 //! `kiln score MODEL`: how likely each token of a text is.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use kiln_inference::{TokenScore, score as score_tokens};
 use kiln_models::saved::SavedModel;
-use kiln_settings::files::{Content, Links, read_regular};
 use kiln_storage::Which;
 use serde::Serialize;
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
+use crate::piped::read_text;
 use crate::precision::PrecisionArguments;
 use crate::runs;
 use crate::terminal::say;
@@ -34,7 +33,7 @@ pub(crate) struct ScoreArguments {
     #[arg(long, value_name = "WHICH", default_value = "best")]
     checkpoint: Which,
 
-    /// The text
+    /// The text; `-` reads it from stdin
     #[arg(short, long, value_name = "TEXT", required_unless_present = "text_file", conflicts_with = "text_file")]
     text: Option<String>,
 
@@ -112,10 +111,17 @@ pub(crate) fn score(arguments: &ScoreArguments) -> anyhow::Result<()> {
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
-    let tokens = [&saved.start[..], &saved.tokenizer.encode(&text)?].concat();
+    let config = runs::config_for_text(&saved)?;
+    let separator = config.as_ref().and_then(|config| config.data.separator.as_deref());
+    let encoded = saved.tokenizer.encode(&runs::with_document_ends(&saved, separator, &text))?;
+    let tokens = [&saved.start[..], &encoded].concat();
     let vocabulary = saved.tokenizer.vocabulary_size();
     let scores = score_tokens(&saved.model, vocabulary, &tokens, saved.start.len(), arguments.top as usize)?;
     let report = Report::new(&saved, scores, text.len());
+    if report.nats_per_token.is_none() {
+        let words = "the text is one token, and nothing stands before it that it could be predicted from";
+        return Err(UsageError(format!("{words}: give a longer one")).into());
+    }
     let mut stdout = io::stdout().lock();
     if arguments.json {
         serde_json::to_writer(&mut stdout, &report)?;
@@ -127,13 +133,9 @@ pub(crate) fn score(arguments: &ScoreArguments) -> anyhow::Result<()> {
 
 fn text(arguments: &ScoreArguments) -> anyhow::Result<String> {
     match (&arguments.text, &arguments.text_file) {
+        (Some(text), _) if text == "-" => read_text(Path::new("-"), LONGEST_TEXT, "text"),
         (Some(text), _) => Ok(text.clone()),
-        (None, Some(path)) if path.as_os_str() == "-" => io::read_to_string(io::stdin()).context("cannot read stdin"),
-        (None, Some(path)) => {
-            let bytes = read_regular(path, Links::Followed, LONGEST_TEXT).and_then(Content::into_bytes);
-            let bytes = bytes.with_context(|| format!("cannot read the text `{}`", path.display()))?;
-            String::from_utf8(bytes).with_context(|| format!("the text `{}` is not UTF-8", path.display()))
-        }
+        (None, Some(path)) => read_text(path, LONGEST_TEXT, "text"),
         (None, None) => Ok(String::new()),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use kiln_figures::{Chart, png, png_grid, svg, svg_grid};
+use kiln_storage::{DiskFiles, write_file_atomically};
 
 use crate::exit::UsageError;
 
@@ -38,6 +38,6 @@ impl Picture {
             (charts, true) => svg_grid(charts, 2, title).into_bytes(),
             (charts, false) => png_grid(charts, 2, title)?,
         };
-        std::fs::write(&self.path, bytes).with_context(|| format!("cannot write {}", self.path.display()))
+        Ok(write_file_atomically(&DiskFiles, &self.path, &bytes)?)
     }
 }

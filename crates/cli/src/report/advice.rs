@@ -1,7 +1,9 @@
 //! What to do about an error, in terms of the command line.
 
 use std::io;
+use std::path::Path;
 
+use kiln_data::corpus::CorpusError;
 use kiln_data::shards::DataError;
 use kiln_models::saved::{SavedModelError, WeightProblem};
 use kiln_settings::ConfigFileError;
@@ -12,7 +14,7 @@ use kiln_training::config::RefusedChanges;
 use kiln_training::run::{CheckpointError, FolderError};
 
 use super::foreign;
-use crate::arguments::{NoInput, NoSuchRun};
+use crate::arguments::{NoInput, NoSuchRun, RunsArguments};
 use crate::piped::{INSTEAD, is_piped};
 use crate::runs::{LostConfig, quoted};
 use crate::training_data::OtherText;
@@ -50,6 +52,17 @@ pub(super) fn of(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref() {
             return Some(of_other_text(error));
         }
+        // A command may read the text by itself.
+        if let Some(CorpusError::Missing { path, .. } | CorpusError::NoMatch { pattern: path, .. }) =
+            cause.downcast_ref()
+        {
+            return of_missing_text(path);
+        }
+        if let Some(DataError::Corpus(CorpusError::Missing { path, .. } | CorpusError::NoMatch { pattern: path, .. })) =
+            cause.downcast_ref()
+        {
+            return of_missing_text(path);
+        }
         if let Some(DataError::Cache { .. }) = cause.downcast_ref() {
             return Some("set the environment variable `KILN_CACHE` to a folder that you may write to".into());
         }
@@ -60,9 +73,41 @@ pub(super) fn of(error: &anyhow::Error) -> Option<String> {
                 "`kiln train` takes a text, too, and `kiln new NAME --text {}` writes a configuration for one",
                 quoted(&path.to_string_lossy())
             )),
-            _ => Some(error.help().unwrap_or_else(|| "give a TOML file, for example `configs/quickstart.toml`".into())),
+            ConfigFileError::Io { path, .. } | ConfigFileError::NotAFile { path } => {
+                of_run_as_config(path).or_else(|| error.help()).or_else(|| Some(A_FILE.into()))
+            }
+            ConfigFileError::NotText { .. } => error.help(),
         })
     })
+}
+
+/// What to give where a configuration is wanted.
+const A_FILE: &str = "give a TOML file; `configs` in Kiln's repository has one of each kind, for example \
+                      `configs/quickstart.toml` and `configs/convergence/lecture.toml`";
+
+/// Where the configuration of a run is whose folder or name was given in its place.
+fn of_run_as_config(path: &Path) -> Option<String> {
+    let run = RunsArguments::default().find(path).ok()?;
+    let file = [CONFIG_FILE, SWEEP_FILE].into_iter().map(|name| run.join(name)).find(|file| file.is_file())?;
+    Some(format!("`{}` is a run's; its configuration is `{}`", path.display(), quoted(&file.to_string_lossy())))
+}
+
+/// What a shell would have put in the place of a name, or a list.
+fn of_missing_text(path: &str) -> Option<String> {
+    let help = if path.starts_with('~') || path.starts_with('$') {
+        "`~` and variables are the shell's: write the path as it is"
+    } else if path.contains("://") {
+        "an address goes into [data.download], with the checksum of its file"
+    } else if path.contains('{') {
+        "`{a,b}` is the shell's: list the files, `paths = [\"a.txt\", \"b.txt\"]`"
+    } else if path.contains(',') {
+        "several files are a list, `paths = [\"a.txt\", \"b.txt\"]`"
+    } else if path == "-" {
+        INSTEAD
+    } else {
+        return None;
+    };
+    Some(help.into())
 }
 
 fn of_storage(error: &StorageError) -> Option<String> {
@@ -80,7 +125,7 @@ fn of_storage(error: &StorageError) -> Option<String> {
             "give the folder that `kiln train` made, for example `runs/NAME`".into()
         }
         StorageError::BrokenLink { path } => {
-            format!("`ls -l {}` shows where it leads; name the folder or file itself", quoted(&path.to_string_lossy()))
+            format!("`ls -l {}` shows where it leads; mend the link, or remove it", quoted(&path.to_string_lossy()))
         }
         StorageError::NoCheckpoint { run } => format!(
             "training saves every `run.checkpoint-every` steps and when it stops; train first, or list `{}`",
@@ -134,6 +179,10 @@ fn of_model(error: &SavedModelError) -> Option<String> {
         }
         SavedModelError::Weights { .. } | SavedModelError::Description { .. } => {
             "give a checkpoint that `kiln train` wrote, as it was written"
+        }
+        SavedModelError::Unwritable { .. } => {
+            "docs/models.md says what can be written; what `kiln new` chooses can if it is trained with \
+             `--set model.transformer.activation=swiglu`"
         }
         SavedModelError::VocabularyMismatch { .. } => {
             "put back the `tokenizer.json` of the run that the checkpoint comes from"

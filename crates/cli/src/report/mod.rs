@@ -10,6 +10,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normali
 use kiln_settings::{ConfigErrors, ConfigFileError, Origin, Problem};
 use kiln_training::run::FolderError;
 
+use crate::exit::of_stdout;
 use crate::runs::quoted;
 
 /// Prints an error to stderr, in colours if stderr is a terminal that takes them.
@@ -77,7 +78,8 @@ fn has_several_values(problem: &Problem, source: &str) -> bool {
 }
 
 fn plain_error(error: &anyhow::Error, colours: bool) -> String {
-    let mut message = String::new();
+    let is_bare = error.chain().count() == 1 && of_stdout(error).is_some();
+    let mut message = if is_bare { format!("cannot write to stdout: {error}") } else { String::new() };
     for cause in error.chain().map(words) {
         // Many messages hold the message of their cause already.
         if message.is_empty() {
@@ -140,6 +142,14 @@ mod tests {
         assert!(!render(&wrong(), true).contains("\u{1b}[31mred"));
         let hostile = anyhow::anyhow!("a file named \u{1b}[2J").context("cannot read");
         assert!(!render(&hostile, false).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn an_error_of_the_system_alone_is_one_of_stdout() {
+        let full = anyhow::Error::new(io::Error::from(io::ErrorKind::StorageFull));
+        assert!(render(&full, false).starts_with("error: cannot write to stdout: "));
+        let file = full.context("cannot write `a`");
+        assert!(render(&file, false).starts_with("error: cannot write `a`: "));
     }
 
     #[test]

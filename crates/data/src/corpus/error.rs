@@ -31,8 +31,7 @@ pub enum CorpusError {
         path: PathBuf,
     },
     /// What was named is a folder, a device or a pipe.
-    #[error("{} is not a plain file; name a text file, or a pattern such \
-             as \"{}/*.txt\"", path.display(), path.display())]
+    #[error("{} is not a plain file; name a text file{}", path.display(), about_folder(path))]
     NotAFile {
         /// What was named.
         path: PathBuf,
@@ -154,6 +153,11 @@ fn about_place(path: &str, looked_in: &[PathBuf]) -> String {
     places.dedup();
     let first = if places.len() > 1 { "beside the configuration, in " } else { "in " };
     format!("; it was looked for {first}{}", places.join(", and in the current folder, "))
+}
+
+/// The pattern for all texts of a folder.
+fn about_folder(path: &Path) -> String {
+    if path.is_dir() { format!(", or a pattern such as {:?}", path.join("*.txt")) } else { String::new() }
 }
 
 /// A folder may have brackets in its name, which in a pattern stand for one of several characters.

@@ -129,8 +129,9 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>, CorpusError> {
     let mut paths = Vec::new();
     for path in found {
         match path {
-            Ok(path) if path.is_dir() || is_hidden(&path, pattern) => {}
+            Ok(path) if path.is_dir() || is_hidden(&path, pattern) || is_in_a_circle(&path) => {}
             Ok(path) => paths.push(path),
+            Err(error) if is_in_a_circle(error.path()) => {}
             Err(error) => {
                 let path = error.path().to_owned();
                 return Err(CorpusError::Read { path, source: error.into() });
@@ -139,6 +140,19 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>, CorpusError> {
     }
     paths.sort();
     Ok(paths)
+}
+
+/// Whether a part of `path` is a link to a folder that it is in: a pattern with `**` would go round and round.
+fn is_in_a_circle(path: &Path) -> bool {
+    let leads_up = |folder: &Path| {
+        folder.is_symlink()
+            && match (std::fs::canonicalize(folder), folder.parent().map(std::fs::canonicalize)) {
+                (Ok(target), Some(Ok(above))) => above.starts_with(target),
+                // It has gone round too often to be followed.
+                _ => true,
+            }
+    };
+    path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).any(leads_up)
 }
 
 /// Whether a part of `path` begins with a dot that `pattern` does not name. As in a shell, `*` does not stand for it:

@@ -5,7 +5,7 @@ use kiln_packed::PackedMatrix;
 
 use super::cpu::affine;
 use crate::flex::{contiguous, has_fast_body, numbers, tensor, unwrapped, wrapped};
-use crate::recurrent::{RnnActivation, gru_cpu, lstm_cpu, rnn_cpu};
+use crate::recurrent::{RnnActivation, activate_gru, activate_lstm, activate_rnn};
 
 /// A sequence on the CPU.
 struct Sequence {
@@ -50,7 +50,7 @@ pub fn packed_lstm_sequence(
     for projected in sequence.projected.chunks_exact(4 * rows * width) {
         let mut gates = affine(&hidden, rows, weight, None, Some(projected));
         let previous = cell.clone();
-        lstm_cpu::activate(width, &mut gates, &previous, &mut cell, &mut hidden);
+        activate_lstm(width, &mut gates, &previous, &mut cell, &mut hidden);
         outputs.extend_from_slice(&hidden);
     }
     (wrapped(tensor(outputs, sequence.sizes)), wrapped(tensor(cell, [rows, width])))
@@ -79,7 +79,7 @@ pub fn packed_gru_sequence(
             inner.extend(products[2 * width..].iter().zip(&bias).map(|(product, bias)| product + bias));
         }
         let previous = hidden.clone();
-        gru_cpu::activate(width, gates, [&inner, &previous], &mut hidden);
+        activate_gru(width, gates, [&inner, &previous], &mut hidden);
         outputs.extend_from_slice(&hidden);
     }
     wrapped(tensor(outputs, sequence.sizes))
@@ -101,7 +101,7 @@ pub fn packed_rnn_sequence(
     let mut outputs = Vec::with_capacity(steps * rows * width);
     for projected in sequence.projected.chunks_exact(rows * width) {
         hidden = affine(&hidden, rows, weight, None, Some(projected));
-        rnn_cpu::activate(activation, &mut hidden);
+        activate_rnn(activation, &mut hidden);
         outputs.extend_from_slice(&hidden);
     }
     wrapped(tensor(outputs, sequence.sizes))

@@ -17,11 +17,11 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use gru::cpu as gru_cpu;
+pub(crate) use gru::cpu::activate as activate_gru;
 pub use gru::gru_sequence;
-pub(crate) use lstm::cpu as lstm_cpu;
+pub(crate) use lstm::cpu::activate as activate_lstm;
 pub use lstm::lstm_sequence;
-pub(crate) use rnn::cpu as rnn_cpu;
+pub(crate) use rnn::cpu::activate as activate_rnn;
 pub use rnn::{RnnActivation, rnn_sequence};
 
 /// The compositions of Burn's operations.

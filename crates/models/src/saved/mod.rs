@@ -17,6 +17,8 @@ mod state;
 mod tests;
 mod weights;
 
+pub use kiln_storage::Which;
+
 pub use description::ModelDescription;
 pub use error::SavedModelError;
 pub use export::{Precision, Written, export_gguf, export_hugging_face};

@@ -10,9 +10,9 @@ use kiln_models::saved::{ModelDescription, SavedModel, read_weights};
 use kiln_models::{LanguageModel, Tokenizer};
 use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, METRICS_FILE, RECORD_FILE, TOKENIZER_FILE};
 use kiln_storage::{
-    CheckpointReader, DiskFiles, Files, FoundCheckpoint, VerifiedSteps, Which, best_step, checkpoint_folder, clean_run,
-    create_folder_durably, name_best, open_checkpoint, open_newest_whole, remove_folder_atomically, steps_in,
-    write_file_atomically, write_folder_atomically,
+    CheckpointReader, DiskFiles, Files, FoundCheckpoint, StorageError, VerifiedSteps, Which, best_step,
+    checkpoint_folder, clean_run, create_folder_durably, name_best, open_checkpoint, open_newest_whole,
+    remove_folder_atomically, steps_in, write_file_atomically, write_folder_atomically,
 };
 
 use super::checkpoint::{Checkpoint, LoopState};
@@ -72,6 +72,10 @@ impl RunFolder {
     /// When it exists and `resume` is not set, when another process trains there, or when it cannot be written.
     pub fn open(path: &Path, resume: bool, description: ModelDescription) -> Result<Self, FolderError> {
         create_folder_durably(&DiskFiles, path)?;
+        let checkpoints = path.join(CHECKPOINTS);
+        if checkpoints.is_symlink() && !checkpoints.exists() {
+            return Err(StorageError::BrokenLink { path: checkpoints }.into());
+        }
         let lock = lock(path)?;
         if !resume && path.join(CONFIG_FILE).exists() {
             return Err(FolderError::Exists { path: path.to_path_buf() });

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use kiln_models::saved::has_weights_alone;
 use kiln_storage::layout::{
     BEST_FILE, CARRIED_STATE_FILE, CHECKPOINTS, CONFIG_FILE, DIVERGED_FILE, HISTORY_FILE, LOCK_FILE, METRICS_FILE,
-    OPTIMIZER_FILE, RECORD_FILE, TOKENIZER_FILE, TRAINING_WEIGHTS_FILE, is_run, is_sweep,
+    OPTIMIZER_FILE, RECORD_FILE, TOKENIZER_FILE, TRAINING_WEIGHTS_FILE, WEIGHTS_FILE, is_run, is_sweep,
 };
 use kiln_storage::{
     DiskFiles, StorageError, best_step, checkpoint_folder, clean_run, drop_files, list_checkpoints, list_leftovers,
-    remove_folder_atomically,
+    remove_folder_atomically, steps,
 };
 
 use super::error::FolderError;
@@ -190,9 +191,17 @@ pub fn remove(path: &Path) -> Result<u64, FolderError> {
     }
     let _locks = runs.iter().map(|run| lock(run)).collect::<Result<Vec<_>, _>>()?;
     let (bytes, _) = measure(&path);
+    let moved: Vec<PathBuf> = runs.iter().filter_map(|run| moved_checkpoints(run)).collect();
     remove_folder_atomically(&DiskFiles, &path)?;
     remove_link()?;
+    moved.iter().try_for_each(|folder| remove_folder_atomically(&DiskFiles, folder))?;
     Ok(bytes)
+}
+
+/// Where the checkpoints of a run are, if its folder has a link to them.
+pub fn moved_checkpoints(run: &Path) -> Option<PathBuf> {
+    let checkpoints = run.join(CHECKPOINTS);
+    if checkpoints.is_symlink() { fs::canonicalize(checkpoints).ok() } else { None }
 }
 
 /// The run itself, or those of a sweep.
@@ -225,10 +234,23 @@ fn foreign(run: &Path) -> Result<Option<PathBuf>, FolderError> {
     let is_ours = |path: &PathBuf| {
         OURS.iter().any(|name| path.file_name().is_some_and(|other| other == *name)) || leftovers.contains(path)
     };
+    if has_weights_alone(run) {
+        let ours = [WEIGHTS_FILE, TOKENIZER_FILE];
+        let is_ours = |path: &PathBuf| ours.iter().any(|name| path.file_name().is_some_and(|other| other == *name));
+        return Ok(list(run)?.into_iter().find(|path| !is_ours(path)));
+    }
     if !is_run(run) {
         return Err(StorageError::NotARun { path: run.to_path_buf() }.into());
     }
-    Ok(list(run)?.into_iter().find(|path| !is_ours(path)))
+    if let Some(path) = list(run)?.into_iter().find(|path| !is_ours(path)) {
+        return Ok(Some(path));
+    }
+    // A folder of checkpoints elsewhere is removed with the run, so nothing else may be in it.
+    let Some(moved) = moved_checkpoints(run) else { return Ok(None) };
+    let checkpoints = steps(run)?.into_iter().map(|step| checkpoint_folder(run, step));
+    let ours: Vec<PathBuf> = checkpoints.chain(leftovers).collect();
+    let is_ours = |path: &PathBuf| ours.iter().any(|other| other.file_name() == path.file_name());
+    Ok(list(&moved)?.into_iter().find(|path| !is_ours(path)))
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {

@@ -7,7 +7,9 @@ use std::time::SystemTime;
 
 use kiln_models::Tokenizer;
 use kiln_settings::ConfigFileError;
-use kiln_storage::layout::{BEST_FILE, CONFIG_FILE, HISTORY_FILE, METRICS_FILE, RECORD_FILE, TOKENIZER_FILE};
+use kiln_storage::layout::{
+    BEST_FILE, CHECKPOINTS, CONFIG_FILE, HISTORY_FILE, METRICS_FILE, RECORD_FILE, TOKENIZER_FILE,
+};
 use kiln_storage::{DiskFiles, StorageError, best_step, checkpoint_folder, is_there, list_checkpoints, list_leftovers};
 
 use super::checkpoint::{Best, LoopState};
@@ -204,7 +206,10 @@ fn checkpoints(run: &Path) -> Result<Vec<CheckpointSurvey>, StorageError> {
 pub(super) fn measure(folder: &Path) -> (u64, Option<SystemTime>) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.fold((0, None), |(bytes, changed), entry| {
-        let Ok(metadata) = entry.metadata() else { return (bytes, changed) };
+        let is_moved_folder = entry.file_name() == CHECKPOINTS && entry.path().is_symlink();
+        // Of links only that one is followed: what it leads to belongs to the run.
+        let metadata = if is_moved_folder { fs::metadata(entry.path()) } else { entry.metadata() };
+        let Ok(metadata) = metadata else { return (bytes, changed) };
         let (more, later) =
             if metadata.is_dir() { measure(&entry.path()) } else { (metadata.len(), metadata.modified().ok()) };
         (bytes + more, changed.max(later))

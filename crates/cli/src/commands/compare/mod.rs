@@ -13,7 +13,7 @@ use kiln_storage::layout::{self, METRICS_FILE};
 use crate::arguments::RunsArguments;
 use crate::exit::UsageError;
 use crate::recorded::{Along, Curve, Group, Measure, Picture, RecordedRun, agree, chart, losses_chart};
-use crate::runs::make_sure_of_a_run;
+use crate::runs::{make_sure_of_a_run, quoted};
 use crate::terminal::{say, width};
 
 /// Arguments of `kiln compare`.
@@ -88,7 +88,7 @@ pub(crate) fn compare(arguments: &CompareArguments) -> anyhow::Result<()> {
     let picture = arguments.drawing.picture()?;
     let runs = open_all(&arguments.paths, &arguments.runs)?;
     if runs.len() < 2 {
-        let path = arguments.paths[0].display();
+        let path = quoted(&arguments.paths[0].to_string_lossy());
         return Err(UsageError(format!("there is one run to compare; `kiln plot {path}` draws its curves")).into());
     }
     warn(&runs);

@@ -11,7 +11,6 @@ use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::{EntropyFloor, TokenFile};
 use kiln_models::saved::SavedModel;
 use kiln_storage::Which;
-use kiln_storage::layout::CONFIG_FILE;
 use kiln_training::config::Config;
 use kiln_training::evaluation::{Evaluation, evaluate, token_losses};
 
@@ -19,7 +18,7 @@ use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
 use crate::piped::{self, Spooled};
 use crate::precision::PrecisionArguments;
-use crate::runs::{own_config, refuse_no_model};
+use crate::runs::{config_for_text, config_of, refuse_no_model};
 use crate::terminal::{progress_bar, say};
 use crate::training_data;
 use crate::training_display::floor_words;
@@ -105,8 +104,8 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     if let Some(tasks) = tasks {
         return arguments.tasks.measure(&saved, &tasks, arguments.json);
     }
-    let judge = Judge::new(&saved, arguments)?;
     let files: Vec<&PathBuf> = arguments.files.iter().chain(&arguments.data).collect();
+    let judge = Judge::new(&saved, arguments, !files.is_empty())?;
     if files.iter().filter(|file| file.as_os_str() == "-").count() > 1 {
         return Err(UsageError("`-` stands twice among the files, and stdin can be read only once".into()).into());
     }
@@ -170,11 +169,9 @@ fn texts(judge: &Judge<'_>, files: &[&PathBuf]) -> anyhow::Result<Vec<Text>> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(saved: &'a SavedModel, arguments: &EvalArguments) -> anyhow::Result<Self> {
-        // Weights, or a whole checkpoint, copied out of their run with the tokenizer beside them.
-        let is_out_of_a_run = saved.step.is_none() || saved.run == saved.folder;
-        let is_alone = is_out_of_a_run && !saved.run.join(CONFIG_FILE).exists();
-        let config = (!is_alone).then(|| own_config(&saved.run, &[])).transpose()?;
+    /// Judges texts that are named, or the validation split of the run, for which its configuration is needed.
+    fn new(saved: &'a SavedModel, arguments: &EvalArguments, has_files: bool) -> anyhow::Result<Self> {
+        let config = if has_files { config_for_text(saved)? } else { config_of(saved)? };
         Ok(Self { saved, config, streams: arguments.streams.map(|streams| streams as usize) })
     }
 

@@ -9,6 +9,7 @@ use kiln_models::saved::SavedModel;
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::piped::Readable;
 use crate::terminal::{progress_bar, say};
 use crate::usage::at_least_one;
 
@@ -18,7 +19,8 @@ const HEADING: &str = "Tasks";
 #[derive(Debug, Args)]
 pub(super) struct TaskArguments {
     /// Ask the questions of this file, one as JSON in each line, and count right answers:
-    /// `{"prompt": "...", "choices": ["...", ...], "answer": 0}` or `{"prompt": "...", "expected": "..."}`
+    /// `{"prompt": "...", "choices": ["...", ...], "answer": 0}` or `{"prompt": "...", "expected": "..."}`; `-`
+    /// is stdin
     #[arg(
         long, value_name = "FILE", help_heading = HEADING,
         conflicts_with_all = ["files", "data", "per_token", "streams"]
@@ -62,7 +64,10 @@ impl TaskArguments {
     pub(super) fn read(&self) -> anyhow::Result<Option<Tasks>> {
         let Some(file) = &self.tasks else { return Ok(None) };
         let limit = self.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let source = TaskSource { file, shots: self.shots, shots_from: self.shots_from.as_deref(), limit };
+        let file = Readable::of(file)?;
+        let examples = self.shots_from.as_deref().map(Readable::of).transpose()?;
+        let shots_from = examples.as_ref().map(Readable::path);
+        let source = TaskSource { file: &file.path(), shots: self.shots, shots_from: shots_from.as_deref(), limit };
         Ok(Some(Tasks::read(&source)?))
     }
 
@@ -82,7 +87,7 @@ impl TaskArguments {
         bar.finish_and_clear();
         let summary = TaskSummary::of(&answers);
         if json {
-            let (file, shots) = (&tasks.file, tasks.shots.len());
+            let (file, shots) = (self.tasks.as_deref().unwrap_or(&tasks.file), tasks.shots.len());
             let report = Report { tasks: file, shots, cut, summary: &summary, answers: &answers };
             let mut stdout = std::io::stdout().lock();
             serde_json::to_writer(&mut stdout, &report)?;

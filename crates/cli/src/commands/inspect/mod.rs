@@ -17,6 +17,7 @@ use kiln_storage::layout::{self, CHECKPOINTS, CONFIG_FILE, MANIFEST_FILE};
 use self::report::Report;
 use crate::arguments::RunsArguments;
 use crate::exit::{Exit, UsageError};
+use crate::runs::quoted;
 
 /// Arguments of `kiln inspect`.
 #[derive(Debug, Args)]
@@ -46,7 +47,8 @@ pub(crate) fn inspect(arguments: &InspectArguments) -> anyhow::Result<Exit> {
         return print(&foreign::report(path)?, arguments.json);
     }
     if layout::is_sweep(path) {
-        let words = format!("{0} is a sweep; `kiln ls {0}` lists its runs, which can be inspected", path.display());
+        let path = quoted(&path.to_string_lossy());
+        let words = format!("{path} is a sweep; `kiln ls {path}` lists its runs, which can be inspected");
         return Err(UsageError(words).into());
     }
     if [CHECKPOINTS, CONFIG_FILE].iter().any(|file| path.join(file).exists()) {

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
+use kiln_models::saved::{has_weights_alone, is_foreign};
 use kiln_storage::StorageError;
 use kiln_storage::layout;
 
@@ -55,7 +56,9 @@ pub(crate) fn ls(arguments: &LsArguments) -> anyhow::Result<()> {
     let given = arguments.folder.as_ref().map(|folder| arguments.runs.find(folder)).transpose()?;
     let folder = given.unwrap_or_else(|| arguments.runs.folder());
     let mut rows: Vec<Row> = match folders(&folder) {
-        Ok(_) if layout::is_run(&folder) => vec![run_row(&folder, &name_of(&folder))],
+        Ok(_) if layout::is_run(&folder) || has_weights_alone(&folder) || is_foreign(&folder) => {
+            vec![run_row(&folder, &name_of(&folder))]
+        }
         Ok(folders) => folders.iter().flat_map(|name| rows(&folder, name)).collect(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && arguments.folder.is_none() => {
             say(&format!("there is no folder `{}` here yet; `kiln train` makes it", folder.display()));

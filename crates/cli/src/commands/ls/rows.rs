@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use kiln_models::saved::{has_weights_alone, inspect_foreign, is_foreign};
 use kiln_storage::layout::{self, SWEEP_FILE};
 use kiln_training::config::Sweep;
 use kiln_training::run::{RunState, RunSurvey};
@@ -19,7 +20,8 @@ use crate::runs::keeps_weights_only;
 pub(super) struct Row {
     /// The folder below the listed one.
     pub(super) name: String,
-    /// `run`, `sweep`, or `other` for a folder that is neither and a link that leads nowhere.
+    /// `run`, `sweep`, `model` for one without a run, or `other` for a folder that is none of these and a link that
+    /// leads nowhere.
     pub(super) kind: &'static str,
     pub(super) model: Option<&'static str>,
     pub(super) parameters: Option<u64>,
@@ -123,6 +125,14 @@ pub(super) fn run_row(path: &Path, name: &str) -> Row {
     };
     let bytes = survey.bytes;
     let changed = survey.changed.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs()));
+    if has_weights_alone(path) || is_foreign(path) {
+        let (model, parameters, damage) = match inspect_foreign(path) {
+            Ok(found) => (Some(found.config.name()), Some(found.parameters), Vec::new()),
+            Err(error) => (None, None, vec![error.to_string()]),
+        };
+        let state = if damage.is_empty() { "a model without a run" } else { "damaged" }.to_owned();
+        return Row { name, kind: "model", model, parameters, state, damage, bytes, changed, ..Row::default() };
+    }
     if !layout::is_run(path) {
         return Row { name, kind: "other", state: "no run".to_owned(), bytes, changed, ..Row::default() };
     }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use kiln_settings::{ConfigFileError, Override, Source};
+use kiln_storage::{DiskFiles, write_file_atomically};
 use kiln_training::config::Config;
 
 use self::ladder::Size;
@@ -229,7 +230,7 @@ fn write(path: &Path, contents: &str) -> anyhow::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    std::fs::write(path, contents).with_context(|| format!("cannot write {}", path.display()))
+    Ok(write_file_atomically(&DiskFiles, path, contents.as_bytes())?)
 }
 
 impl Size {

@@ -7,13 +7,14 @@ use kiln_inference::{FewShot, FewShotPrompt, Request, SHOT_TEMPLATE, read_exampl
 
 use super::PROMPT_HEADING;
 use crate::exit::UsageError;
+use crate::piped::Readable;
 use crate::terminal::say;
 
 /// Arguments about examples.
 #[derive(Debug, Args)]
 pub(super) struct FewShotArguments {
     /// Show the model examples first, one as JSON in each line: `{"input": "...", "output": "..."}`; the prompt is the
-    /// input of the last one
+    /// input of the last one; `-` is stdin
     #[arg(long, value_name = "FILE", help_heading = PROMPT_HEADING)]
     few_shot: Option<PathBuf>,
 
@@ -36,7 +37,7 @@ impl FewShotArguments {
             say("warning: `\\n` in the template is a backslash and an n; where a line should end, end it (in bash, \
                  $'...\\n')");
         }
-        let few_shot = FewShot::new(&read_examples(path)?, template);
+        let few_shot = FewShot::new(&read_examples(&Readable::of(path)?.path())?, template);
         Ok(Some(few_shot.map_err(|error| UsageError(error.to_string()))?))
     }
 }

@@ -9,16 +9,15 @@ use std::time::Instant;
 use anyhow::Context;
 use kiln_inference::{FewShot, Finish, GenerateError, Generation, Request, SamplerConfig, generate};
 use kiln_models::saved::SavedModel;
-use kiln_settings::files::{Content, Links, read_regular};
 use kiln_storage::Which;
 use serde::Serialize;
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
-use crate::piped::{self, is_piped};
+use crate::piped::read_text;
 use crate::precision::PrecisionArguments;
 use crate::report;
-use crate::runs;
+use crate::runs::{self, config_of, with_document_ends};
 use crate::sampling::{SamplerArguments, token_count};
 use crate::terminal::say;
 use crate::usage::at_least_one;
@@ -135,14 +134,17 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
         let step = saved.step.map_or_else(String::new, |step| format!(", step {step}"));
         say(&format!("model: {}{step}", saved.folder.display()));
     }
+    // A run that lost its configuration is sampled from as it is.
+    let config = config_of(&saved).ok().flatten();
+    let separator = config.as_ref().and_then(|config| config.data.separator.as_deref());
     if arguments.is_interactive() {
-        return continue_lines(&saved, few_shot.as_ref(), &request, arguments);
+        return continue_lines(&saved, few_shot.as_ref(), separator, &request, arguments);
     }
     for index in 0..arguments.count {
         if index > 0 && !arguments.json {
             writeln!(io::stdout(), "\n---")?;
         }
-        write_text(&saved, few_shot.as_ref(), &with_seed_after(&request, index), arguments)?;
+        write_text(&saved, few_shot.as_ref(), separator, &with_seed_after(&request, index), arguments)?;
     }
     Ok(())
 }
@@ -170,6 +172,7 @@ fn with_seed_after(request: &Request, index: u64) -> Request {
 fn continue_lines(
     saved: &SavedModel,
     few_shot: Option<&FewShot>,
+    separator: Option<&str>,
     request: &Request,
     arguments: &SampleArguments,
 ) -> anyhow::Result<()> {
@@ -189,7 +192,7 @@ fn continue_lines(
         }
         let prompt = line.trim_end_matches(['\n', '\r']).to_owned();
         let request = Request { prompt, ..with_seed_after(request, index) };
-        match write_text(saved, few_shot, &request, arguments) {
+        match write_text(saved, few_shot, separator, &request, arguments) {
             Err(error) if matches!(error.downcast_ref(), Some(GenerateError::Prompt(_))) => report::print(&error),
             other => other?,
         }
@@ -202,11 +205,13 @@ fn continue_lines(
 fn write_text(
     saved: &SavedModel,
     few_shot: Option<&FewShot>,
+    separator: Option<&str>,
     request: &Request,
     arguments: &SampleArguments,
 ) -> anyhow::Result<()> {
     let (request, shown) = prompted(few_shot, request)?;
-    let mut generation = generate(&saved.model, &saved.tokenizer, &request)?;
+    let read = with_document_ends(saved, separator, &request.prompt);
+    let mut generation = generate(&saved.model, &saved.tokenizer, &Request { prompt: read, ..request.clone() })?;
     let mut speed = Speed::new();
     let mut stdout = io::stdout().lock();
     let mut ends_line = true;
@@ -304,45 +309,11 @@ fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
 
 fn prompt(arguments: &SampleArguments) -> anyhow::Result<String> {
     match (&arguments.prompt, &arguments.prompt_file) {
-        (Some(text), _) if text == "-" => from_stdin(),
+        (Some(text), _) if text == "-" => read_text(Path::new("-"), LONGEST_PROMPT, "prompt"),
         (Some(text), _) => Ok(text.clone()),
-        (None, Some(path)) if path.as_os_str() == "-" => from_stdin(),
-        (None, Some(path)) if is_piped(path) => {
-            let read = piped::open(path).and_then(read_prompt);
-            let bytes = read.with_context(|| format!("cannot read the prompt `{}`", path.display()))?;
-            text(bytes).with_context(|| format!("the prompt `{}` is not UTF-8", path.display()))
-        }
-        (None, Some(path)) => {
-            let bytes = read_regular(path, Links::Followed, LONGEST_PROMPT).and_then(Content::into_bytes);
-            let bytes = bytes.with_context(|| format!("cannot read the prompt `{}`", path.display()))?;
-            text(bytes).with_context(|| format!("the prompt `{}` is not UTF-8", path.display()))
-        }
+        (None, Some(path)) => read_text(path, LONGEST_PROMPT, "prompt"),
         (None, None) => Ok(String::new()),
     }
-}
-
-fn from_stdin() -> anyhow::Result<String> {
-    let bytes = read_prompt(io::stdin().lock()).context("cannot read the prompt from stdin")?;
-    text(bytes).context("the prompt on stdin is not UTF-8")
-}
-
-fn read_prompt(from: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    from.take(LONGEST_PROMPT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST_PROMPT {
-        return Err(io::Error::other(format!("it is longer than {LONGEST_PROMPT} bytes")));
-    }
-    Ok(bytes)
-}
-
-/// The bytes as text, or where they stop being UTF-8.
-fn text(bytes: Vec<u8>) -> anyhow::Result<String> {
-    String::from_utf8(bytes).map_err(|error| {
-        let place = error.utf8_error().valid_up_to();
-        anyhow::anyhow!(
-            "byte {place} (counted from 0) begins no character; convert it, for example with `iconv -t UTF-8`"
-        )
-    })
 }
 
 /// How fast tokens come. The first waits for the prompt to be read, and on a GPU for kernels to be compiled, so it is

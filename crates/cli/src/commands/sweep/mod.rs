@@ -193,7 +193,7 @@ fn check_folder(folder: &Path, sweep: &Sweep, resume: bool) -> anyhow::Result<()
         return Err(FolderError::Exists { path: folder.to_path_buf() }.into());
     }
     if !file.exists() && resume {
-        say(&format!("warning: there is no sweep `{there}` to resume; it starts anew"));
+        say(&format!("warning: nothing is at `{there}` to resume; it starts anew"));
     }
     if file.exists() {
         refuse_changes(folder, &Sweep::open(&file, &[])?, sweep)?;

@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::path::Path;
 
 use annotate_snippets::normalize_untrusted_str;
-use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
 use kiln_figures::{Axis, Chart, Scale, Series, png, svg, terminal};
+use kiln_storage::{DiskFiles, write_file_atomically};
 use kiln_training::config::{Config, Difference, differences};
 
 use super::entrants::{EntrantResult, measure, ranked};
@@ -20,10 +20,7 @@ const MOST_CURVES: usize = 16;
 
 /// Writes the numbers and the pictures into the sweep's folder.
 pub(super) fn write(folder: &Path, results: &[EntrantResult]) -> anyhow::Result<()> {
-    let save = |name: &str, bytes: &[u8]| {
-        let path = folder.join(name);
-        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
-    };
+    let save = |name: &str, bytes: &[u8]| write_file_atomically(&DiskFiles, &folder.join(name), bytes);
     save("runs.csv", &runs_csv(results)?)?;
     save("summary.csv", &summary_csv(results)?)?;
     for (name, chart) in charts(results) {

@@ -34,6 +34,21 @@ fn hidden_files_are_left_out_unless_the_pattern_names_their_dot() {
     assert_eq!(read("._*.txt"), "._a.txt ");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pattern_does_not_go_round_in_circles() {
+    let folder = folder();
+    for name in ["a/b.txt", "c/d.txt"] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("it is in a folder")).expect("folders can be made");
+        std::fs::write(path, format!("{name} ")).expect("a file can be written");
+    }
+    std::os::unix::fs::symlink("..", folder.path().join("a/up")).expect("a link can be made");
+    std::os::unix::fs::symlink("c", folder.path().join("e")).expect("a link can be made");
+    // The link beside a folder leads to files that are read already.
+    assert_eq!(all(&open(&files(folder.path(), &["**/*.txt"])).expect("there is text")), "a/b.txt c/d.txt ");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_name_that_is_no_text_is_an_error_where_a_pattern_asks_for_it() {

@@ -106,7 +106,11 @@ impl TrainingLoop {
         for prompt in &self.run.prompts {
             match self.observer.sample(&model, prompt, tokens) {
                 Ok(text) => self.observer.observe(Event::Sampled { step, prompt, text: &text }),
-                Err(message) => self.observer.warn(&format!("no sample at step {step}: {message}")),
+                // Said once: at the next evaluation it will be the same.
+                Err(message) if self.refused_prompts.insert(prompt.clone()) => {
+                    self.observer.warn(&format!("no sample at step {step}: {message}"));
+                }
+                Err(_) => {}
             }
         }
     }

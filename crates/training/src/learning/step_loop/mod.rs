@@ -10,6 +10,7 @@ mod reporting;
 mod saving;
 mod storage;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -49,6 +50,8 @@ pub(super) struct TrainingLoop {
     evaluation: Option<Evaluation>,
     /// The last number that was not finite.
     fault: Option<Fault>,
+    /// Prompts after which no sample could be written.
+    refused_prompts: BTreeSet<String>,
 }
 
 impl TrainingLoop {
@@ -85,6 +88,7 @@ impl TrainingLoop {
             is_at_stop: false,
             evaluation: None,
             fault: None,
+            refused_prompts: BTreeSet::new(),
         })
     }
 
