@@ -175,7 +175,7 @@ impl TransformerConfig {
     }
 
     /// Columns of a head that are rotated, R.
-    pub(super) fn rotated_columns(&self) -> usize {
+    pub(crate) fn rotated_columns(&self) -> usize {
         (self.head_width() as f64 * self.rotary_fraction) as usize
     }
 
