@@ -188,6 +188,19 @@ impl TransformerConfig {
         }
     }
 
+    /// How many layers have a window.
+    pub(super) fn local_layers(&self) -> usize {
+        let local = |layers: &[AttentionLayer]| layers.iter().filter(|layer| **layer == AttentionLayer::Local).count();
+        match &self.layer_pattern {
+            Some(pattern) if !pattern.is_empty() => {
+                let (whole, rest) = (self.layers / pattern.len(), self.layers % pattern.len());
+                whole * local(pattern) + local(&pattern[..rest])
+            }
+            _ if self.attention_window.is_some() => self.layers,
+            _ => 0,
+        }
+    }
+
     /// The widths of the norms of queries and of keys, if there are any.
     pub(super) fn query_key_norm_widths(&self) -> Option<[usize; 2]> {
         let heads = match self.query_key_norm_over {

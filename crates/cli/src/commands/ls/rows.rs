@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use kiln_storage::layout::{self, SWEEP_FILE};
+use kiln_models::saved::{has_weights_alone, read_description};
+use kiln_storage::layout::{self, SWEEP_FILE, WEIGHTS_FILE};
 use kiln_training::config::Sweep;
 use kiln_training::run::{RunState, RunSurvey};
 use kiln_training::sweep::Diverged;
@@ -19,7 +20,7 @@ use crate::runs::keeps_weights_only;
 pub(super) struct Row {
     /// The folder below the listed one.
     pub(super) name: String,
-    /// `run`, `sweep`, or `other` for a folder that is neither and a link that leads nowhere.
+    /// `run`, `sweep`, `model` for weights without a run, or `other` for another folder and a link that leads nowhere.
     pub(super) kind: &'static str,
     pub(super) model: Option<&'static str>,
     pub(super) parameters: Option<u64>,
@@ -106,6 +107,15 @@ pub(super) fn rows(folder: &Path, name: &str) -> Vec<Row> {
     vec![run_row(&path, name)]
 }
 
+/// The line of a model without a run.
+fn with_model(path: &Path, row: Row) -> Row {
+    let Ok(description) = read_description(&path.join(WEIGHTS_FILE)) else { return row };
+    let state = if description.imported { "imported" } else { "weights alone" };
+    let parameters = description.model.parameter_count(description.vocabulary_size, description.context);
+    let model = Some(description.model.name());
+    Row { kind: "model", state: state.to_owned(), model, parameters: Some(parameters), ..row }
+}
+
 /// The line of a run.
 pub(super) fn run_row(path: &Path, name: &str) -> Row {
     let name = name.to_owned();
@@ -124,7 +134,8 @@ pub(super) fn run_row(path: &Path, name: &str) -> Row {
     let bytes = survey.bytes;
     let changed = survey.changed.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs()));
     if !layout::is_run(path) {
-        return Row { name, kind: "other", state: "no run".to_owned(), bytes, changed, ..Row::default() };
+        let row = Row { name, kind: "other", state: "no run".to_owned(), bytes, changed, ..Row::default() };
+        return if has_weights_alone(path) { with_model(path, row) } else { row };
     }
     let config = survey.config.as_ref();
     let steps = config.map(|config| config.run.steps);

@@ -172,12 +172,9 @@ fn later_gemma(model: &Model<'_>, model_type: &str, class: &str) -> Value {
     let config = model.config;
     let json = with_gelu(descendant(model, model_type, class), model);
     let mut json = with_layer_types(json, model);
-    json["query_pre_attn_scalar"] = match config.attention_scale.map(|scale| (scale * scale).recip()) {
-        None => json!(config.head_width()),
-        // The whole number whose root it was, in spite of two roundings.
-        Some(scalar) if (scalar / scalar.round() - 1.0).abs() < 1e-12 => json!(scalar.round()),
-        Some(scalar) => json!(scalar),
-    };
+    // The whole number whose root it was, in spite of two roundings: no other can be written.
+    let scalar = config.attention_scale.map_or(config.head_width() as f64, |scale| (scale * scale).recip().round());
+    json["query_pre_attn_scalar"] = json!(scalar as u64);
     json["attn_logit_softcapping"] = json!(config.attention_soft_cap);
     json["final_logit_softcapping"] = json!(config.logit_soft_cap);
     json
