@@ -4,7 +4,7 @@
     python3 scripts/reference/llama_cpp_perplexity.py KILN MODEL.gguf TEXT [CONTEXT]     # KILN is the binary
 
 Needs the packages `xllamacpp`, which carries llama.cpp, and `gguf`. The tokens are those of `kiln eval --per-token`, so that models are compared and
-not tokenizers. With CONTEXT both read a copy of the model that says it is made for so few tokens. Windows begin every CONTEXT tokens, and the last
+not tokenizers. With CONTEXT Kiln reads a copy of the model that says it is made for so few tokens. Windows begin every CONTEXT tokens, and the last
 one is moved back to end with the text; what the one before it has predicted counts once. llama.cpp is asked for one token at a time, with the next
 one of the text made so likely that it is chosen; what it says of its probability is of the logits as they were. Ends with 1 if the perplexities differ by
 more than 0.1 %.
@@ -53,7 +53,9 @@ def by_llama_cpp(server, tokens, context):
                 "logit_bias": [[tokens[place + 1], 1000.0]], "cache_prompt": True,
             })
             answer = json.loads(answer) if isinstance(answer, str) else answer
-            [found] = answer["choices"][0]["logprobs"]["content"] if "choices" in answer else answer["completion_probabilities"]
+            if "choices" not in answer:
+                sys.exit(f"llama.cpp refuses place {place}: {answer}")
+            [found] = answer["choices"][0]["logprobs"]["content"]
             if found["id"] != tokens[place + 1]:
                 sys.exit(f"llama.cpp chose {found['id']} and not {tokens[place + 1]} in place {place}")
             nats.append(-found["logprob"])
@@ -66,11 +68,13 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         fields = gguf.GGUFReader(path).fields
         context = int(next(field for name, field in fields.items() if name.endswith(".context_length")).contents())
+        ours_at = path
         if len(sys.argv) > 4:
             context = int(sys.argv[4])
-            path = with_context(path, folder, context)
-        tokens, ours = by_kiln(kiln, path, text)
-        theirs = by_llama_cpp(server_of(path, context + 8), tokens, context)
+            ours_at = with_context(path, folder, context)
+        tokens, ours = by_kiln(kiln, ours_at, text)
+        # With room for the token that is chosen.
+        theirs = by_llama_cpp(server_of(path, context + 256), tokens, context)
     mean = [sum(nats) / len(nats) for nats in (ours, theirs)]
     perplexity = [math.exp(nats) for nats in mean]
     off = perplexity[0] / perplexity[1] - 1
