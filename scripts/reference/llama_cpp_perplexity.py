@@ -84,4 +84,5 @@ def main():
     sys.exit(abs(off) > 1e-3)
 
 
-main()
+if __name__ == "__main__":
+    main()
