@@ -26,6 +26,8 @@ def server_of(path, context):
     # Threads that wait for one another do so busily, which is slow beside other programs.
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
     parameters.cache_type_k = parameters.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    # The fused attention works in half precision.
+    parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     return xllamacpp.Server(parameters)
 
 
