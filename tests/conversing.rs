@@ -152,7 +152,16 @@ fn a_recurrent_model_of_another_program_becomes_a_run() {
     let import = ["import", "gru.safetensors", "--names", "names.toml", "--run", "mine", "--device", "cpu"];
     workshop.kiln(&import).success();
     let sample = ["sample", "mine", "-p", "abc", "-n", "9", "-t", "0", "--device", "cpu"];
-    let text = workshop.kiln(&sample).success().stdout;
+    let sampled = workshop.kiln(&sample).success();
+    assert_eq!(sampled.stderr, "");
+    let listed: serde_json::Value =
+        serde_json::from_str(&workshop.kiln(&["ls", "--json"]).success().stdout).expect("it is JSON");
+    let row = &listed[0];
+    assert_eq!(
+        [&row["name"], &row["kind"], &row["state"], &row["model"]],
+        ["mine", "model", "a model without a run", "gru"]
+    );
+    let text = sampled.stdout;
     assert!(text.starts_with("abc") && text.bytes().all(|byte| (b'a'..=b'j').contains(&byte)), "{text}");
     let again = workshop.kiln(&import);
     assert_eq!(again.code, Some(2), "{}", again.stderr);

@@ -97,54 +97,66 @@ DEVIATIONS = {name: 0.5 for name in ("gemma", "gemma2", "gemma3", "smollm3", "ph
 SMALL_EMBEDDINGS = ("gemma2", "gemma3", "gemma3-with-pictures")
 
 
+def made(number, name, config_class, settings):
+    """A random model whose weights are large enough that a mistake anywhere moves the logits."""
+    torch.manual_seed(number + 1)
+    config = getattr(transformers, config_class)(**settings)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval().float()
+    with torch.no_grad():
+        for parameter_name, parameter in model.named_parameters():
+            if parameter.dim() > 1:
+                is_small = name in SMALL_EMBEDDINGS and "embed" in parameter_name
+                parameter.normal_(0.0, 0.05 if is_small else DEVIATIONS.get(name, 0.15))
+            else:
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model
+
+
+def expectation(model, vocabulary):
+    """What the model makes of two rows of random tokens."""
+    ids = torch.randint(3, vocabulary, (2, STEPS))
+    with torch.no_grad():
+        logits = model(ids).logits
+        greedy = model.generate(
+            ids[:1, :8], max_new_tokens=GREEDY, do_sample=False, eos_token_id=None, pad_token_id=0,
+            attention_mask=torch.ones(1, 8, dtype=torch.long),
+        )[0, 8:]
+    loss = torch.nn.functional.cross_entropy(model(ids).logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+    loss.backward()
+    squares = [0.0, 0.0]
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            squares[parameter.dim() == 1] += parameter.grad.double().square().sum().item()
+    places = [0, 1, STEPS // 2, STEPS - 1]
+    return {
+        "ids": ids.tolist(),
+        "places": places,
+        "logits": [[[round(x, 6) for x in row[place].tolist()] for place in places] for row in logits],
+        "prompt": ids[0, :8].tolist(),
+        "greedy": greedy.tolist(),
+        "loss": loss.item(),
+        "gradient_norms": [square**0.5 for square in squares],
+        "parameters": sum(p.numel() for n, p in model.named_parameters() if "vision" not in n and "multi_modal" not in n),
+    }
+
+
 def main():
     only = sys.argv[1:]
     for number, (name, (config_class, settings)) in enumerate(MODELS.items()):
         if only and name not in only:
             continue
-        shutil.rmtree(FOLDER / name, ignore_errors=True)
-        torch.manual_seed(number + 1)
-        config = getattr(transformers, config_class)(**settings)
-        model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval().float()
-        with torch.no_grad():
-            for parameter_name, parameter in model.named_parameters():
-                # Large enough that a mistake anywhere moves the logits.
-                if parameter.dim() > 1:
-                    is_small = name in SMALL_EMBEDDINGS and "embed" in parameter_name
-                    parameter.normal_(0.0, 0.05 if is_small else DEVIATIONS.get(name, 0.15))
-                else:
-                    parameter.add_(torch.randn_like(parameter) * 0.1)
         folder = FOLDER / name
+        shutil.rmtree(folder, ignore_errors=True)
+        model = made(number, name, config_class, settings)
         shards = {"max_shard_size": "12KB"} if name == "llama" else {}
         model.save_pretrained(folder, **shards)
         (folder / "generation_config.json").unlink(missing_ok=True)
-        ids = torch.randint(3, VOCABULARY, (2, STEPS))
-        with torch.no_grad():
-            logits = model(ids).logits
-            greedy = model.generate(
-                ids[:1, :8], max_new_tokens=GREEDY, do_sample=False, eos_token_id=None, pad_token_id=0,
-                attention_mask=torch.ones(1, 8, dtype=torch.long),
-            )[0, 8:]
-        loss = torch.nn.functional.cross_entropy(model(ids).logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
-        loss.backward()
-        squares = [0.0, 0.0]
-        for parameter in model.parameters():
-            if parameter.grad is not None:
-                squares[parameter.dim() == 1] += parameter.grad.double().square().sum().item()
-        places = [0, 1, STEPS // 2, STEPS - 1]
-        expected = {
-            "ids": ids.tolist(),
-            "places": places,
-            "logits": [[[round(x, 6) for x in row[place].tolist()] for place in places] for row in logits],
-            "prompt": ids[0, :8].tolist(),
-            "greedy": greedy.tolist(),
-            "loss": loss.item(),
-            "gradient_norms": [square**0.5 for square in squares],
-            "parameters": sum(p.numel() for n, p in model.named_parameters() if "vision" not in n and "multi_modal" not in n),
-        }
+        expected = expectation(model, VOCABULARY)
         (folder / "expected.json").write_text(json.dumps(expected, separators=(",", ":")))
         size = sum(file.stat().st_size for file in folder.iterdir())
-        print(f"{name}: {model.num_parameters()} parameters, {size} bytes, largest logit {logits.abs().max():.2f}")
+        largest = max(abs(logit) for row in expected["logits"] for place in row for logit in place)
+        print(f"{name}: {model.num_parameters()} parameters, {size} bytes, largest logit {largest:.2f}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -36,6 +36,9 @@ pub struct ModelDescription {
     /// How it was taught to hold a conversation, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_template: Option<ChatTemplate>,
+    /// Whether another program trained it, so that it has neither a configuration nor checkpoints here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imported: bool,
     /// The version of Kiln that wrote it.
     pub kiln: String,
 }
@@ -51,6 +54,7 @@ impl ModelDescription {
             start_tokens: Vec::new(),
             end_tokens: Vec::new(),
             chat_template: None,
+            imported: false,
             kiln: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

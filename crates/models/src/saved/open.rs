@@ -92,13 +92,13 @@ impl SavedModel {
     }
 
     /// Opens weights that stand beside their tokenizer. There is no manifest that they could be verified with, nor the
-    /// number of a step, and the warning says the first.
+    /// number of a step, and where there once was one the warning says the first.
     fn open_weights(folder: &Path, device: &Device, loader: Loader) -> Result<Self, SavedModelError> {
         let path = folder.join(WEIGHTS_FILE);
         let mut source = open_tensors(&path, Links::Refused)?;
         let (model, tokenizer, description) = build(folder, folder, &mut source, device, loader)?;
-        let warning = format!("`{}` has no `{MANIFEST_FILE}`, so it can't be checked for damage", folder.display());
-        let (folder, warning) = (folder.to_path_buf(), Some(warning));
+        let warning = || format!("`{}` has no `{MANIFEST_FILE}`, so it can't be checked for damage", folder.display());
+        let (folder, warning) = (folder.to_path_buf(), (!description.imported).then(warning));
         let run = folder.clone();
         Ok(Self { step: None, warning, ..Self::own(model, tokenizer, description, folder, run) })
     }

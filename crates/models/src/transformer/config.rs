@@ -175,7 +175,7 @@ impl TransformerConfig {
     }
 
     /// Columns of a head that are rotated, R.
-    pub(super) fn rotated_columns(&self) -> usize {
+    pub(crate) fn rotated_columns(&self) -> usize {
         (self.head_width() as f64 * self.rotary_fraction) as usize
     }
 
@@ -185,6 +185,19 @@ impl TransformerConfig {
             Some(pattern) => pattern[layer % pattern.len()],
             None if self.attention_window.is_some() => AttentionLayer::Local,
             None => AttentionLayer::Global,
+        }
+    }
+
+    /// How many layers have a window.
+    pub(super) fn local_layers(&self) -> usize {
+        let local = |layers: &[AttentionLayer]| layers.iter().filter(|layer| **layer == AttentionLayer::Local).count();
+        match &self.layer_pattern {
+            Some(pattern) if !pattern.is_empty() => {
+                let (whole, rest) = (self.layers / pattern.len(), self.layers % pattern.len());
+                whole * local(pattern) + local(&pattern[..rest])
+            }
+            _ if self.attention_window.is_some() => self.layers,
+            _ => 0,
         }
     }
 

@@ -58,13 +58,17 @@ impl Family for TransformerConfig {
         parts
     }
 
-    /// The projections, and for attention a query with `context` keys and `context` weights with values.
+    /// The projections, and for attention a query with all keys of the context, or of a local layer's window, and as
+    /// many weights with values.
     fn multiply_additions(&self, vocabulary: usize, context: usize) -> u64 {
-        let [layers, width, vocabulary, context] = [self.layers, self.width, vocabulary, context].map(|n| n as u64);
+        let [layers, width, vocabulary] = [self.layers, self.width, vocabulary].map(|n| n as u64);
         let heads = self.attention_width() as u64;
-        let attention = width * (self.query_key_value_columns() as u64 + heads) + 2 * context * heads;
+        let local = self.local_layers() as u64;
+        let window = self.attention_window.map_or(context, |window| window.min(context)) as u64;
+        let keys = local * window + (layers - local) * context as u64;
+        let projections = width * (self.query_key_value_columns() as u64 + heads);
         let feed_forward = width * (self.feed_forward_columns() + self.feed_forward_width()) as u64;
-        layers * (attention + feed_forward) + width * vocabulary
+        layers * (projections + feed_forward) + 2 * heads * keys + width * vocabulary
     }
 
     fn carries_state_between_windows(&self) -> bool {
@@ -90,5 +94,25 @@ impl Family for TransformerConfig {
             typical_product: [batch.saturating_mul(context), self.width, 4 * self.width],
             operations: 40 * layers,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transformer::AttentionLayer;
+
+    #[test]
+    fn a_local_layer_multiplies_the_keys_of_its_window_alone() {
+        let global = TransformerConfig { layers: 5, heads: 2, width: 8, ..TransformerConfig::default() };
+        let local = |window| TransformerConfig {
+            attention_window: Some(window),
+            layer_pattern: Some(vec![AttentionLayer::Local, AttentionLayer::Global]),
+            ..global.clone()
+        };
+        let cost = |config: &TransformerConfig| config.multiply_additions(61, 16);
+        // Three of the five layers have a query meet 4 keys and values of 8 numbers, not 16.
+        assert_eq!(cost(&global) - cost(&local(4)), 3 * 2 * (16 - 4) * 8);
+        assert_eq!(cost(&global), cost(&local(20)));
     }
 }

@@ -193,6 +193,24 @@ impl RowOrder {
 }
 
 impl Step {
+    /// What undoes all of `steps`, which must not cut anything off. A first step that reshapes says the shape that is
+    /// made again.
+    pub fn undone(steps: &[Self]) -> Vec<Self> {
+        let (mut shape, mut undone) = (None, Vec::new());
+        for step in steps {
+            undone.extend(match step {
+                Self::Reshape(_) => shape.clone().map(Self::Reshape),
+                other => Some(other.clone()),
+            });
+            shape = match (step, shape) {
+                (Self::Reshape(wanted), _) => Some(wanted.clone()),
+                (_, shape) => shape.and_then(|shape| step.shape(&shape).ok()),
+            };
+        }
+        undone.reverse();
+        undone
+    }
+
     /// The shape that it makes of `shape`.
     fn shape(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
         match self {

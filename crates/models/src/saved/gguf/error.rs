@@ -29,6 +29,14 @@ pub enum GgufModelError {
     /// A value that may change what the model computes.
     #[error("it has the value `{0}`, which may change what the model computes and is not known")]
     UnknownKey(String),
+    /// An option of a model that is to be written.
+    #[error("`{option}` has no counterpart in the architecture {architecture} of these files")]
+    Option {
+        /// The nearest architecture.
+        architecture: String,
+        /// The option.
+        option: String,
+    },
     /// Sizes that make no model.
     #[error("its values describe no model that can be read: {0}")]
     Model(HuggingFaceError),

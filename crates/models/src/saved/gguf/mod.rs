@@ -3,12 +3,16 @@
 //! The values of the file become the keys of a `config.json`, its tensors those of `transformers`; from there on it is
 //! read as a [folder in that form](super::hugging_face) is.
 
+mod architectures;
 mod config;
 mod error;
 mod names;
 mod rotary;
+#[cfg(test)]
+mod tests;
 mod tokenizer;
 mod tokenizer_values;
+mod values;
 mod written;
 
 use std::collections::BTreeMap;
@@ -21,7 +25,8 @@ use kiln_storage::formats::gguf::{GgufReader, GgufValue};
 use kiln_storage::formats::{Recipe, TensorSource};
 use kiln_storage::{StorageError, open_gguf};
 
-use self::config::{Architecture, Sizes};
+use self::architectures::Architecture;
+use self::config::Sizes;
 pub use self::error::GgufModelError;
 pub(super) use self::written::write;
 use super::error::SavedModelError;
@@ -99,6 +104,8 @@ fn described(path: &Path, file: &mut GgufReader<File>) -> Result<(Foreign, Archi
     let config = sizes.config(rows, |name| file.info(name).is_some()).map_err(wrong)?;
     let mut foreign = Foreign::new(&config).map_err(|problem| wrong(GgufModelError::Model(problem)))?;
     let architecture = sizes.architecture;
+    // One is added where the file is made.
+    foreign.has_norms_less_one = false;
     if file.info(rotary::DIVISORS).is_some() {
         let data = file.read(rotary::DIVISORS).map_err(|problem| StorageError::tensors(problem, path, "read"))?;
         let divisors: Vec<f32> = data.iter::<f32>().collect();

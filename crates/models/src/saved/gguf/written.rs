@@ -8,28 +8,35 @@ use std::path::Path;
 use burn::tensor::TensorData;
 use kiln_storage::StorageError;
 use kiln_storage::formats::gguf::{GgufTensor, GgufType, GgufValue, write_gguf};
-use kiln_storage::formats::{Mapped, Recipe, TensorSource};
+use kiln_storage::formats::{Mapped, Recipe, Step, TensorSource};
 use serde_json::Value;
 
 use super::super::error::SavedModelError;
 use super::super::export::{Unexported, Written};
-use super::config::Architecture;
+use super::super::foreign::Foreign;
+use super::super::hugging_face::written::config::differing;
+use super::architectures::{Architecture, HeadWeights, Layout};
+use super::config::Sizes;
 use super::error::GgufModelError;
 use super::tokenizer_values::tokenizer_values;
 use super::{CHAT_TEMPLATE, rotary};
+use crate::transformer::{FeedForwardActivation, RotaryScaling};
+
+const TOKENS: &str = "token_embd.weight";
+const HEAD: &str = "output.weight";
 
 /// Writes the file; what is begun and fails leaves nothing under its name.
 pub(in crate::saved) fn write(model: &Unexported<'_>, kind: GgufType, path: &Path) -> Result<Written, SavedModelError> {
     let (config, foreign) = model.described()?;
     let unfit = |problem: GgufModelError| model.unwritable(&problem);
-    let architecture = Architecture::of_family(&foreign.family).map_err(unfit)?;
-    let mut notes = notes(&config).map_err(unfit)?;
+    let (architecture, foreign) = prepared(foreign).map_err(unfit)?;
+    let mut notes = notes(&config, &foreign).map_err(unfit)?;
     if model.saved.end_tokens().is_empty() {
         let note = "the tokenizer has no token for an end, and llama.cpp needs one: it takes the last for it; run it \
                     with `--ignore-eos`";
         notes.push(note.to_owned());
     }
-    let mut values = architecture.values(&config).map_err(unfit)?;
+    let mut values = architecture.values(&config, &foreign.config).map_err(unfit)?;
     values.extend(tokenizer_values(model.saved).map_err(unfit)?);
     let text = |text: &str| GgufValue::Text(text.to_owned());
     let name =
@@ -50,10 +57,15 @@ pub(in crate::saved) fn write(model: &Unexported<'_>, kind: GgufType, path: &Pat
     let recipe = |name: String| {
         let shape = theirs.info(&name).map(|info| info.shape).unwrap_or_default();
         let own = architecture.own_name(&name);
-        let recipe = architecture.inverse_steps(&own, &shape, heads).iter().fold(Recipe::of(name), Recipe::then);
+        let steps = Step::undone(&architecture.steps(&own, &shape, heads));
+        let recipe = steps.iter().fold(Recipe::of(name), Recipe::then);
         (own, recipe)
     };
-    let recipes: BTreeMap<String, Recipe> = theirs.names().into_iter().map(recipe).collect();
+    let mut recipes: BTreeMap<String, Recipe> = theirs.names().into_iter().map(recipe).collect();
+    if architecture.head == HeadWeights::Own && foreign.config.tied {
+        recipes.insert(HEAD.to_owned(), Recipe::of(architecture.their_name(TOKENS)));
+    }
+    check(&values, &foreign, |name| recipes.contains_key(name)).map_err(unfit)?;
     let mut source = Mapped::new(theirs, recipes).map_err(failed)?;
     let tensors: Vec<GgufTensor> = source.names().into_iter().map(|name| tensor(name, kind, &source)).collect();
     into_file(path, |output| {
@@ -61,6 +73,49 @@ pub(in crate::saved) fn write(model: &Unexported<'_>, kind: GgufType, path: &Pat
             .map_err(|problem| StorageError::gguf(problem, path, "write").into())
     })?;
     Ok(Written { family: foreign.family.clone(), notes })
+}
+
+/// The model as these files have it.
+fn prepared(foreign: Foreign) -> Result<(Architecture, Foreign), GgufModelError> {
+    let unknown =
+        || GgufModelError::UnknownArchitecture { found: foreign.family.clone(), known: Architecture::all_names() };
+    let architecture = Architecture::of_family(&foreign.family).ok_or_else(unknown)?;
+    let mut foreign = Foreign { has_norms_less_one: false, ..foreign };
+    if architecture.layout == Layout::GptNeox {
+        // Biases that it needs are zero where the model has none.
+        foreign.config.attention_bias = None;
+    }
+    Ok((architecture, foreign))
+}
+
+/// Makes sure that what is written describes the same model: the values are read again.
+fn check(
+    values: &BTreeMap<String, GgufValue>,
+    foreign: &Foreign,
+    has: impl Fn(&str) -> bool,
+) -> Result<(), GgufModelError> {
+    let sizes = Sizes::new(values)?;
+    let name = sizes.architecture.name;
+    let found = Foreign::new(&sizes.config(foreign.vocabulary, has)?).map_err(GgufModelError::Model)?.config;
+    let mut wanted = foreign.config.clone();
+    // The table of tokens is written again as the head.
+    wanted.tied &= sizes.architecture.head != HeadWeights::Own;
+    // A note says which of the two it is.
+    if [wanted.activation, found.activation].iter().all(|activation| is_gelu(*activation)) {
+        wanted.activation = found.activation;
+    }
+    // A table of divisors stands for it.
+    if matches!(wanted.rotary_scaling, Some(RotaryScaling::Llama3(_))) {
+        wanted.rotary_scaling = None;
+    }
+    match differing(&wanted, &found, 1e-6).first() {
+        None => Ok(()),
+        Some(option) => Err(GgufModelError::Option { architecture: name.to_owned(), option: option.clone() }),
+    }
+}
+
+fn is_gelu(activation: FeedForwardActivation) -> bool {
+    matches!(activation, FeedForwardActivation::Gelu | FeedForwardActivation::GeluTanh)
 }
 
 /// Vectors stay in single precision, as `llama.cpp` needs them; rows that are no whole blocks become half precision.
@@ -78,20 +133,28 @@ fn tensor(name: String, kind: GgufType, source: &impl TensorSource) -> GgufTenso
 ///
 /// # Errors
 /// An activation that it doesn't have.
-fn notes(config: &Value) -> Result<Vec<String>, GgufModelError> {
-    let key = "activation_function";
+fn notes(config: &Value, foreign: &Foreign) -> Result<Vec<String>, GgufModelError> {
+    let mut notes = Vec::new();
+    let key = if foreign.family == "gpt2" { "activation_function" } else { "hidden_act" };
     match config.get(key).and_then(Value::as_str) {
         Some("gelu") => {
             let note =
                 "llama.cpp computes GELU with a tanh, so that its logits differ from these by about a thousandth";
-            Ok(vec![note.to_owned()])
+            notes.push(note.to_owned());
         }
-        None | Some("gelu_new" | "gelu_pytorch_tanh") => Ok(Vec::new()),
+        None | Some("gelu_new" | "gelu_pytorch_tanh" | "silu") => {}
         Some(other) => {
             let problem = format!("\"{other}\" has no counterpart in `llama.cpp`, which computes GELU with a tanh");
-            Err(GgufModelError::Value { key: key.to_owned(), problem })
+            return Err(GgufModelError::Value { key: key.to_owned(), problem });
         }
     }
+    let window = foreign.config.attention_window.filter(|window| *window < foreign.context);
+    if let (Some(window), "mistral" | "phi3") = (window, foreign.family.as_str()) {
+        notes.push(format!(
+            "llama.cpp knows no window in this architecture: beyond {window} tokens its logits are others"
+        ));
+    }
+    Ok(notes)
 }
 
 /// The number by which `llama.cpp` names the type of most tensors.
@@ -121,13 +184,4 @@ fn into_file(
         Ok(())
     };
     written().inspect_err(|_| _ = std::fs::remove_file(beside))
-}
-
-impl Architecture {
-    /// The architecture of a family that is written.
-    fn of_family(family: &str) -> Result<Self, GgufModelError> {
-        let known = || Self::all().iter().map(|architecture| architecture.name).collect::<Vec<_>>().join(", ");
-        let found = Self::all().iter().find(|architecture| architecture.model_type == family).copied();
-        found.ok_or_else(|| GgufModelError::UnknownArchitecture { found: family.to_owned(), known: known() })
-    }
 }

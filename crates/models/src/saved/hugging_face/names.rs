@@ -94,24 +94,13 @@ fn gpt2(foreign: &Foreign, prefix: &str) -> BTreeMap<String, Recipe> {
 fn gpt_neox(foreign: &Foreign) -> BTreeMap<String, Recipe> {
     let config = &foreign.config;
     let (heads, width) = (config.heads, config.head_width());
-    // The index is 0 for queries, 1 for keys, 2 for values.
-    let weights = |name: &str, index: usize| Part {
-        name: name.to_owned(),
-        steps: vec![
-            Step::Reshape(vec![heads, 3, width * config.width]),
-            Step::Slice { axis: 1, range: index..index + 1 },
-            Step::Reshape(vec![heads * width, config.width]),
-            Step::Transpose,
-        ],
+    // Of each head there, all queries, all keys and all values here.
+    let apart = |shape: Vec<usize>| {
+        let inner = shape[1..].iter().product::<usize>();
+        let of_heads = vec![heads, 3, width * inner];
+        [Step::Reshape(shape.clone()), Step::Reshape(of_heads), Step::Swap(0), Step::Reshape(shape)]
     };
-    let biases = |name: &str, index: usize| Part {
-        name: name.to_owned(),
-        steps: vec![
-            Step::Reshape(vec![heads, 3, width]),
-            Step::Slice { axis: 1, range: index..index + 1 },
-            Step::Reshape(vec![heads * width]),
-        ],
-    };
+    let packed = |name: &str, shape: Vec<usize>| apart(shape).iter().fold(Recipe::of(name), Recipe::then);
     let mut recipes = BTreeMap::from([
         ("token_embedding.weight".to_owned(), Recipe::of("gpt_neox.embed_in.weight")),
         ("final_norm.weight".to_owned(), Recipe::of("gpt_neox.final_layer_norm.weight")),
@@ -125,12 +114,12 @@ fn gpt_neox(foreign: &Foreign) -> BTreeMap<String, Recipe> {
             add(&format!("{own}.weight"), Recipe::of(their(&format!("{theirs}.weight"))));
             add(&format!("{own}.bias"), Recipe::of(their(&format!("{theirs}.bias"))));
         }
-        let packed = their("attention.query_key_value.weight");
-        add("attention.query_key_value.weight", Recipe::joined([0, 1, 2].map(|index| weights(&packed, index)), 1));
+        let matrix = packed(&their("attention.query_key_value.weight"), vec![3 * heads * width, config.width]);
+        add("attention.query_key_value.weight", matrix.then(&Step::Transpose));
         let [has_biases, has_last_biases] = config.attention_biases();
         if has_biases {
-            let packed = their("attention.query_key_value.bias");
-            add("attention.query_key_value.bias", Recipe::joined([0, 1, 2].map(|index| biases(&packed, index)), 0));
+            let vector = packed(&their("attention.query_key_value.bias"), vec![3 * heads * width]);
+            add("attention.query_key_value.bias", vector);
         }
         let matrices = [
             ("attention.output", "attention.dense", has_last_biases),

@@ -112,7 +112,7 @@ pub fn write_model(saved: &SavedModel, folder: &Path) -> Result<(), SavedModelEr
     let file = folder.join(WEIGHTS_FILE);
     let tensors: BTreeMap<_, _> = collect_tensors(&saved.model)?;
     check_finite(&tensors, &file)?;
-    let texts = saved.description.to_metadata();
+    let texts = ModelDescription { imported: true, ..saved.description.clone() }.to_metadata();
     let texts = texts.map_err(|problem| SavedModelError::Description { path: file.clone(), problem })?;
     let failed = |problem| StorageError::tensors(problem, &file, "write");
     let weights = tensors_to_safetensors(&tensors, &texts).map_err(failed)?;

@@ -71,44 +71,42 @@ fn open(path: &Path) -> SavedModel {
 }
 
 /// Kiln's own, with every switch that a family has.
-fn own() -> Vec<TransformerConfig> {
+fn own() -> [(String, TransformerConfig); 3] {
     let small = TransformerConfig { layers: 2, heads: 2, width: 16, ..TransformerConfig::default() };
-    vec![
-        small.clone(),
-        TransformerConfig { bias: true, tied: false, ..small.clone() },
-        TransformerConfig { activation: crate::transformer::FeedForwardActivation::ReluSquared, ..small },
-    ]
+    let biased = TransformerConfig { bias: true, tied: false, ..small.clone() };
+    let squared =
+        TransformerConfig { activation: crate::transformer::FeedForwardActivation::ReluSquared, ..small.clone() };
+    [("small", small), ("biased", biased), ("squared", squared)].map(|(name, config)| (name.to_owned(), config))
 }
 
 #[test]
 fn a_folder_that_is_written_holds_the_same_model() {
     let mut written = 0;
-    let families = families().into_iter().map(|(_, config)| config).chain(own());
-    for (config, tokenizer) in families.zip(tokenizers().into_iter().cycle()) {
+    for ((name, config), tokenizer) in families().into_iter().chain(own()).zip(tokenizers().into_iter().cycle()) {
         let folder = tempfile::tempdir().unwrap();
         let model = saved(config, tokenizer);
-        let Ok(outcome) = export_hugging_face(&model, Precision::F32, folder.path()) else { continue };
+        let outcome = export_hugging_face(&model, Precision::F32, folder.path());
+        let outcome = outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
         let read = open(folder.path());
-        assert_eq!(logits(&read), logits(&model), "{}", outcome.family);
+        assert_eq!(logits(&read), logits(&model), "{name} as {}", outcome.family);
         assert_eq!(read.tokenizer.to_json(), model.tokenizer.to_json());
         assert_eq!(read.end_tokens(), model.end_tokens());
         written += 1;
     }
-    assert!(written >= 12, "{written}");
+    assert!(written >= 26, "{written}");
 }
 
 #[test]
 fn a_gguf_file_that_is_written_holds_the_same_model_and_tokenizer() {
     let (mut written, mut refused) = (0, Vec::new());
-    let families = families().into_iter().map(|(_, config)| config).chain(own());
-    for (config, tokenizer) in families.zip(tokenizers().into_iter().cycle()) {
+    for ((name, config), tokenizer) in families().into_iter().chain(own()).zip(tokenizers().into_iter().cycle()) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.gguf");
         let model = saved(config, tokenizer);
         let outcome = match export_gguf(&model, Precision::F32, &path) {
             Ok(outcome) => outcome,
             Err(error) => {
-                refused.push(error.to_string());
+                refused.push((name, error.to_string()));
                 continue;
             }
         };
@@ -117,7 +115,7 @@ fn a_gguf_file_that_is_written_holds_the_same_model_and_tokenizer() {
         let off = largest_difference(&logits(&read), &logits(&model));
         // And GELU is read as the one with a tanh.
         let tolerance = if !outcome.notes.iter().any(|note| note.contains("GELU")) { 1e-6 } else { 1e-4 };
-        assert!(off < tolerance, "{}: {off}", outcome.family);
+        assert!(off < tolerance, "{name} as {}: {off}", outcome.family);
         assert_eq!(read.end_tokens(), model.end_tokens(), "{}", outcome.family);
         for text in [TEXT, "it came<|end|>and went", "  so \n\n it"] {
             let tokens = model.tokenizer.encode(text).unwrap();
@@ -126,7 +124,20 @@ fn a_gguf_file_that_is_written_holds_the_same_model_and_tokenizer() {
         }
         written += 1;
     }
-    assert!(written >= 12, "{written}: {refused:#?}");
+    assert!(written >= 20, "{written}: {refused:#?}");
+    let option = |name: &str, option: &str| (name.to_owned(), format!("`{option}` has no counterpart"));
+    let expected = [
+        option("gemma2", "attention-scale"),
+        option("gemma3", "attention-scale"),
+        option("gemma3-with-pictures", "attention-scale"),
+        option("qwen2-local", "attention-window"),
+        option("smollm3", "layer-pattern"),
+        ("squared".to_owned(), "\"relu2\" has no counterpart".to_owned()),
+    ];
+    assert_eq!(refused.len(), expected.len(), "{refused:#?}");
+    for ((name, problem), (expected_name, words)) in refused.iter().zip(&expected) {
+        assert!(name == expected_name && problem.contains(words), "{name}: {problem}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@ mod exported;
 mod hostile;
 mod hostile_foreign;
 mod open;
+mod packed;
 mod weights;
 
 use std::path::{Path, PathBuf};

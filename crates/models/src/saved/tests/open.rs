@@ -16,13 +16,13 @@ use crate::{LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
 
 const CONTEXT: usize = 8;
 
-fn tokenizer(text: &str) -> Tokenizer {
+pub(super) fn tokenizer(text: &str) -> Tokenizer {
     let config = TokenizerConfig::Character(crate::CharacterTokenizerConfig::default());
     Tokenizer::train(&config, &mut [Ok(text.to_owned())].into_iter()).unwrap()
 }
 
 /// One small model of each kind, by its table.
-fn configs() -> Vec<ModelConfig> {
+pub(super) fn configs() -> Vec<ModelConfig> {
     [
         r#"{"rnn":{"layers":1,"hidden":6}}"#,
         r#"{"lstm":{"layers":2,"hidden":5,"embedding":4}}"#,
@@ -39,7 +39,12 @@ fn configs() -> Vec<ModelConfig> {
 }
 
 /// Writes a run with one checkpoint of `model`.
-fn write_run(run: &Path, model: &LanguageModel, description: &ModelDescription, tokenizer: &Tokenizer) -> PathBuf {
+pub(super) fn write_run(
+    run: &Path,
+    model: &LanguageModel,
+    description: &ModelDescription,
+    tokenizer: &Tokenizer,
+) -> PathBuf {
     let folder = write_with(run, 3, |staging| HostModel::copy(model, description)?.write(staging)).unwrap();
     tokenizer.save(&run.join("tokenizer.json")).unwrap();
     folder
@@ -81,7 +86,7 @@ fn logits(model: &LanguageModel) -> TensorData {
 }
 
 /// Replaces `model.safetensors` by other bytes, with a manifest that fits them.
-fn replace_weights(run: &Path, bytes: &[u8]) {
+pub(super) fn replace_weights(run: &Path, bytes: &[u8]) {
     write_with(run, 3, |staging| Ok(staging.write(WEIGHTS_FILE, bytes)?)).unwrap();
 }
 

@@ -1,23 +1,11 @@
 //! The options of the one transformer, as the `config.json` of a family that has them all.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::super::HuggingFaceError;
 use super::super::config::Foreign;
-use crate::transformer::{AttentionBias, FeedForwardActivation, RotaryScaling, TransformerConfig};
-
-/// Writes the `config.json` of a family.
-type Write = fn(&Model<'_>) -> Value;
-
-/// The families that can be written, the plainest first.
-const FAMILIES: [(&str, Write); 4] = [("gpt2", gpt2), ("llama", llama), ("qwen2", qwen2), ("qwen3", qwen3)];
-
-/// What is to be written.
-struct Model<'a> {
-    config: &'a TransformerConfig,
-    vocabulary: usize,
-    context: usize,
-}
+use super::families::{FAMILIES, Model};
+use crate::transformer::{AttentionBias, AttentionLayer, NormKind, PositionKind, QueryKeyNormSpan, TransformerConfig};
 
 /// The `config.json` of the model, and what is read back from it.
 ///
@@ -30,154 +18,93 @@ pub(in crate::saved) fn described(
     vocabulary: usize,
     context: usize,
 ) -> Result<(Value, Foreign), HuggingFaceError> {
-    let wanted = plain(config);
     let mut nearest: Option<(usize, &str, String)> = None;
-    for (family, write) in FAMILIES {
-        // Biases of zero are no biases.
-        let with_biases = TransformerConfig { bias: true, attention_bias: None, ..wanted.clone() };
-        let wanted =
-            if family == "gpt2" && !config.bias && config.attention_bias.is_none() { &with_biases } else { &wanted };
-        let json = write(&Model { config: wanted, vocabulary, context });
+    for family in FAMILIES {
+        let mut wanted = config.clone();
+        if family.has_biases && !config.bias && config.attention_bias.is_none() {
+            // Biases of zero are no biases.
+            wanted.bias = true;
+        }
+        if family.name == "stablelm" {
+            wanted.norm_bias = Some(true);
+        }
+        let wanted = plain(&wanted);
+        let json = (family.write)(&Model { config: &wanted, vocabulary, context });
         let Ok(foreign) = Foreign::new(&json) else { continue };
-        let differing = differing(wanted, &plain(&foreign.config));
+        let differing = differing(&wanted, &foreign.config, 1e-12);
         let Some(option) = differing.first() else { return Ok((json, foreign)) };
         if nearest.as_ref().is_none_or(|(count, _, _)| differing.len() < *count) {
-            nearest = Some((differing.len(), family, option.clone()));
+            nearest = Some((differing.len(), family.name, option.clone()));
         }
     }
     let (family, option) = nearest.map_or(("gpt2", "family".to_owned()), |(_, family, option)| (family, option));
     Err(HuggingFaceError::NoFamily { family: family.to_owned(), option })
 }
 
-/// The same model with every option said, and without what only training uses.
+/// The same model with every option said, and without those that change nothing or that only training uses.
 fn plain(config: &TransformerConfig) -> TransformerConfig {
     let biases = match config.attention_biases() {
         [false, _] => AttentionBias::None,
         [true, false] => AttentionBias::QueryKeyValue,
         [true, true] => AttentionBias::All,
     };
+    let is_rotary = config.position == PositionKind::Rotary;
+    let layers: Vec<AttentionLayer> = (0..config.layers).map(|layer| config.attention_layer(layer)).collect();
+    let has_local = layers.contains(&AttentionLayer::Local);
+    let has_one_base = config.rotary_scaling.is_none() && config.local_rotary_base == Some(config.rotary_base);
+    let defaults = TransformerConfig::default();
     TransformerConfig {
         key_value_heads: Some(config.key_value_heads()),
         head_width: Some(config.head_width()),
         feed_forward: Some(config.feed_forward_width()),
         attention_bias: Some(biases),
+        norm_bias: (config.norm == NormKind::Layer).then(|| config.has_norm_biases()),
+        rotary_base: if is_rotary { config.rotary_base } else { defaults.rotary_base },
+        rotary_fraction: if is_rotary { config.rotary_fraction } else { defaults.rotary_fraction },
+        local_rotary_base: config.local_rotary_base.filter(|_| has_local && !has_one_base),
+        attention_window: config.attention_window.filter(|_| has_local),
+        layer_pattern: Some(layers),
+        query_key_norm_over: if config.query_key_norm { config.query_key_norm_over } else { QueryKeyNormSpan::Head },
         dropout: 0.0,
         ..config.clone()
     }
 }
 
-/// The options that differ, as a configuration calls them.
-fn differing(wanted: &TransformerConfig, found: &TransformerConfig) -> Vec<String> {
-    let table = |config: &TransformerConfig| match serde_json::to_value(config) {
+/// The options that differ, as a configuration calls them; numbers by more than the part `tolerance`.
+pub(in crate::saved) fn differing(
+    wanted: &TransformerConfig,
+    found: &TransformerConfig,
+    tolerance: f64,
+) -> Vec<String> {
+    let table = |config: &TransformerConfig| match serde_json::to_value(plain(config)) {
         Ok(Value::Object(table)) => table,
         _ => Map::new(),
     };
-    let (wanted, found) = (table(&plain(wanted)), table(found));
-    let is_rotary = wanted.get("position").is_some_and(|position| position == "rotary");
-    let keys = wanted.keys().chain(found.keys()).filter(|key| wanted.get(*key) != found.get(*key));
-    let mut keys: Vec<String> = keys.filter(|key| is_rotary || *key != "rotary-base").cloned().collect();
+    let (wanted, found) = (table(wanted), table(found));
+    let is_same = |key: &String| is_near(wanted.get(key), found.get(key), tolerance);
+    let mut keys: Vec<String> = wanted.keys().chain(found.keys()).filter(|key| !is_same(key)).cloned().collect();
     keys.sort();
     keys.dedup();
     keys
 }
 
-fn gpt2(model: &Model<'_>) -> Value {
-    let Model { config, vocabulary, context } = model;
-    let activation = match config.activation {
-        FeedForwardActivation::GeluTanh => "gelu_new",
-        FeedForwardActivation::ReluSquared => "relu2",
-        _ => "gelu",
-    };
-    json!({
-        "model_type": "gpt2",
-        "architectures": ["GPT2LMHeadModel"],
-        "vocab_size": vocabulary,
-        "n_positions": context,
-        "n_embd": config.width,
-        "n_layer": config.layers,
-        "n_head": config.heads,
-        "n_inner": config.feed_forward_width(),
-        "activation_function": activation,
-        "layer_norm_epsilon": config.norm_epsilon,
-        "tie_word_embeddings": config.tied,
-        "embd_pdrop": 0.0, "attn_pdrop": 0.0, "resid_pdrop": 0.0,
-    })
-}
-
-/// What Llama and its descendants share.
-fn llama(model: &Model<'_>) -> Value {
-    let Model { config, vocabulary, context } = model;
-    let mut json = json!({
-        "model_type": "llama",
-        "architectures": ["LlamaForCausalLM"],
-        "vocab_size": vocabulary,
-        "max_position_embeddings": context,
-        "hidden_size": config.width,
-        "intermediate_size": config.feed_forward_width(),
-        "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
-        "num_key_value_heads": config.key_value_heads(),
-        "head_dim": config.head_width(),
-        "rms_norm_eps": config.norm_epsilon,
-        "rope_theta": config.rotary_base,
-        "hidden_act": "silu",
-        "tie_word_embeddings": config.tied,
-    });
-    if let Some(scaling) = config.rotary_scaling.as_ref().and_then(rope_scaling) {
-        json["rope_scaling"] = scaling;
-    }
-    if config.attention_biases() == [true, true] {
-        json["attention_bias"] = json!(true);
-    }
-    json
-}
-
-/// Without the keys that Llama alone has, and with another name.
-fn descendant(model: &Model<'_>, model_type: &str, class: &str) -> Value {
-    let mut json = llama(model);
-    json["model_type"] = json!(model_type);
-    json["architectures"] = json!([class]);
-    json
-}
-
-fn qwen2(model: &Model<'_>) -> Value {
-    descendant(model, "qwen2", "Qwen2ForCausalLM")
-}
-
-fn qwen3(model: &Model<'_>) -> Value {
-    descendant(model, "qwen3", "Qwen3ForCausalLM")
-}
-
-fn rope_scaling(scaling: &RotaryScaling) -> Option<Value> {
-    Some(match scaling {
-        RotaryScaling::Linear(linear) => json!({ "rope_type": "linear", "factor": linear.factor }),
-        RotaryScaling::Llama3(llama) => json!({
-            "rope_type": "llama3",
-            "factor": llama.factor,
-            "low_freq_factor": llama.low_frequency_factor,
-            "high_freq_factor": llama.high_frequency_factor,
-            "original_max_position_embeddings": llama.original_context,
-        }),
-        RotaryScaling::Yarn(yarn) => {
-            let mut json = json!({
-                "rope_type": "yarn",
-                "factor": yarn.factor,
-                "original_max_position_embeddings": yarn.original_context,
-                "beta_fast": yarn.fast,
-                "beta_slow": yarn.slow,
-            });
-            if let Some(factor) = yarn.attention_factor {
-                json["attention_factor"] = json!(factor);
-            }
-            json
+fn is_near(left: Option<&Value>, right: Option<&Value>, tolerance: f64) -> bool {
+    match (left, right) {
+        (Some(Value::Object(left)), Some(Value::Object(right))) => {
+            left.len() == right.len() && left.iter().all(|(key, value)| is_near(Some(value), right.get(key), tolerance))
         }
-    })
+        (Some(Value::Number(left)), Some(Value::Number(right))) => {
+            let (left, right) = (left.as_f64().unwrap_or_default(), right.as_f64().unwrap_or_default());
+            (left - right).abs() <= tolerance * left.abs()
+        }
+        _ => left == right,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transformer::{NormKind, PositionKind};
+    use crate::transformer::FeedForwardActivation;
 
     fn family(config: &TransformerConfig) -> Result<String, String> {
         described(config, 61, 64).map(|(_, foreign)| foreign.family).map_err(|error| error.to_string())

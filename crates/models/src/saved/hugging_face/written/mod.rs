@@ -1,6 +1,7 @@
 //! A model of Kiln, written as a folder that `transformers` opens.
 
 pub(in crate::saved) mod config;
+mod families;
 pub(in crate::saved) mod tensors;
 
 use std::collections::BTreeMap;

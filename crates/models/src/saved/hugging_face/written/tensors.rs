@@ -61,8 +61,7 @@ fn inverse(own: &str, recipe: &Recipe, shape: &[usize], foreign: &Foreign) -> Ve
         if recipe.parts.len() > 1 {
             own = own.then(&Step::Slice { axis: recipe.axis, range: start..start + length });
         }
-        // A transposition undoes itself; the families that are written need no other step.
-        own = part.steps.iter().rev().fold(own, |own, step| own.then(step));
+        own = Step::undone(&part.steps).iter().fold(own, Recipe::then).plus(-recipe.increment);
         start += length;
         made.push((part.name.clone(), own));
     }

@@ -1,0 +1,84 @@
+//! Models that are read with as they are packed, against the same ones with parameters.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use kiln_kernels::Draws;
+use kiln_packed::Format;
+use kiln_storage::Which;
+use kiln_storage::formats::tensors_to_safetensors;
+
+use super::super::{ModelDescription, SavedModel, SavedModelError, WeightProblem, collect_tensors};
+use super::open::{a_run, configs, replace_weights, tokenizer, write_run};
+use crate::LanguageModel;
+
+const CONTEXT: usize = 32;
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1e-30_f32, |largest, number| largest.max(number.abs()));
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() <= tolerance * largest, "{what}: {found}, not {expected}");
+    }
+}
+
+/// Logits of a window, of a step after it, and the losses of another window, of two rows.
+fn outputs(model: &LanguageModel) -> [Vec<f32>; 3] {
+    let device = Device::flex();
+    let ids: Vec<i32> = (0..40).map(|index| index * 3 % model.vocabulary_size() as i32).collect();
+    let window = |range: std::ops::Range<usize>| {
+        let columns = range.len() / 2;
+        Tensor::<1, Int>::from_data(&ids[range], &device).reshape([2, columns])
+    };
+    let (logits, state) = model.forward(window(0..20), Some(model.initial_state(2)));
+    let next = Tensor::<1, Int>::from_data([1, 2], &device);
+    let (step, _) = model.step(next, state.unwrap());
+    let (losses, _) = model.losses(window(0..20), window(20..40), None, &mut Draws::none());
+    [values(logits), values(step), values(losses)]
+}
+
+#[test]
+fn every_family_gives_the_same_numbers_packed() {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, config) in configs().into_iter().enumerate() {
+        let tokenizer = tokenizer("hello world");
+        let model = config.init(tokenizer.vocabulary_size(), CONTEXT, 1, &Device::flex());
+        let run = folder.path().join(index.to_string());
+        let description = ModelDescription::new(config, &tokenizer, CONTEXT);
+        write_run(&run, &model, &description, &tokenizer);
+        let open = || SavedModel::open_to_read(&run, Which::Best, &Device::flex()).unwrap();
+        let expected = outputs(&model);
+        for (found, expected) in outputs(&open().model).iter().zip(&expected) {
+            assert_close(description.model.name(), found, expected, 2e-6);
+        }
+        for (format, tolerance) in [(Format::F32, 2e-6), (Format::F16, 2e-3), (Format::Bf16, 2e-2)] {
+            let repacked = open().repacked(format).unwrap();
+            for (found, expected) in outputs(&repacked.model).iter().zip(&expected) {
+                assert_close(&format!("{} in {format:?}", description.model.name()), found, expected, tolerance);
+            }
+        }
+        // Rows of 4 to 8 numbers are no whole blocks, so that they stay as they are.
+        let bytes = open().model.bytes_of_matrices();
+        assert_eq!(open().repacked(Format::Q8_0).unwrap().model.bytes_of_matrices(), bytes);
+        assert_eq!(2 * open().repacked(Format::F16).unwrap().model.bytes_of_matrices(), bytes);
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_named_in_packed_matrices_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path();
+    let (model, description, _) = a_run(run);
+    let mut tensors = collect_tensors(&model).unwrap();
+    let name = "layers.1.hidden_weight";
+    let data = &tensors[name];
+    let mut numbers: Vec<f32> = data.iter::<f32>().collect();
+    numbers[0] = f32::INFINITY;
+    tensors.insert(name.to_owned(), TensorData::new(numbers, data.shape().clone()));
+    replace_weights(run, &tensors_to_safetensors(&tensors, &description.to_metadata().unwrap()).unwrap());
+    let error = SavedModel::open_to_read(run, Which::Best, &Device::flex()).err().unwrap();
+    let SavedModelError::Weights { problems, .. } = error else { panic!("{error}") };
+    assert_eq!(problems, [WeightProblem::NotFinite { name: name.to_owned(), index: 0 }]);
+}
