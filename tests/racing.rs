@@ -317,7 +317,7 @@ fn a_sweep_says_that_it_starts_anew_and_that_its_runs_have_different_lengths() {
     let workshop = Workshop::with_config("tiny/lstm.toml");
     let arguments = ["sweep", "lstm.toml", "--device", "cpu", "--resume", "--run", "nosuch", "--set", "run.steps=6,8"];
     let made = workshop.kiln(&arguments).success();
-    assert!(made.stderr.contains("warning: there is no sweep `runs/nosuch` to resume"), "{}", made.stderr);
+    assert!(made.stderr.contains("warning: nothing is at `runs/nosuch` to resume; it starts anew"), "{}", made.stderr);
     assert!(made.stderr.contains("different lengths, 6 to 8 steps"), "{}", made.stderr);
     assert!(!made.stderr.contains("that of their sizes"), "{}", made.stderr);
 }

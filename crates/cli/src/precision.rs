@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
-use kiln_models::saved::SavedModel;
+use kiln_models::saved::{SavedModel, is_foreign};
 use kiln_packed::Format;
 use kiln_storage::Which;
 
@@ -27,6 +27,18 @@ fn format(text: &str) -> Result<Format, String> {
 }
 
 impl PrecisionArguments {
+    /// As [`PrecisionArguments::open`], but a model of Kiln's keeps its parameters unless a precision is asked for: it is
+    /// measured with the arithmetic that measured it while it was trained.
+    ///
+    /// # Errors
+    /// As [`PrecisionArguments::open`].
+    pub(crate) fn open_to_measure(self, path: &Path, which: Which, chosen: &Chosen) -> anyhow::Result<SavedModel> {
+        if self.precision.is_some() || is_foreign(path) {
+            return self.open(path, which, chosen);
+        }
+        Ok(SavedModel::open(path, which, &chosen.device)?)
+    }
+
     /// Opens a model to read with it.
     ///
     /// # Errors

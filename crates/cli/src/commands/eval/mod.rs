@@ -87,7 +87,7 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.run)?;
     refuse_no_model(&path, "eval")?;
-    let saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
+    let saved = arguments.precision.open_to_measure(&path, arguments.checkpoint, &chosen)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
