@@ -9,7 +9,7 @@ use burn_cubecl::cubecl::{self, prelude::*};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{AdamStep, SgdStep};
+use super::{AdamStep, GradientScale, SgdStep};
 use crate::cube::{cube_sum, cubes, empty, on_list, sizes};
 
 /// Units of a cube.
@@ -22,10 +22,93 @@ const SUMMED: usize = 16 * UNITS;
 const MOST: usize = 8;
 
 /// The tensors of a launch of which `buffers` belong together: a device limits the buffers that a kernel reads, two of
-/// which CubeCL takes for sizes and numbers.
+/// which CubeCL takes for sizes and numbers, and one is a guard.
 fn of_a_launch(client: &Client, buffers: usize) -> usize {
     let most = client.properties().hardware.max_bindings as usize;
-    (most.saturating_sub(3) / buffers).clamp(1, MOST)
+    (most.saturating_sub(4) / buffers).clamp(1, MOST)
+}
+
+/// As the state of [`crate::Guard::new`].
+pub(super) fn guard(numbers: Tensor<1>, limit: Option<f64>, before: Option<Tensor<1>>) -> Tensor<1> {
+    let given = std::iter::once(numbers).chain(before).collect();
+    let made = on_list("guard", given, &[2], move |tensors| {
+        let mut tensors = tensors.into_iter().map(into_contiguous);
+        let Some(numbers) = tensors.next() else { panic!("a guard needs numbers") };
+        let state = empty(&numbers, [2]);
+        let before: Vec<_> = tensors.collect();
+        guard_update::launch(
+            &numbers.client.clone(),
+            CubeCount::Static(1, 1, 1),
+            CubeDim::new_1d(1),
+            numbers.into_buffer_arg(),
+            before.iter().map(|before| before.clone().into_buffer_arg()).collect(),
+            state.clone().into_buffer_arg(),
+            limit.unwrap_or_default() as f32,
+            limit.is_some(),
+            !before.is_empty(),
+        );
+        vec![state]
+    });
+    let [state] = made.try_into().unwrap_or_else(|_| panic!("a guard is one tensor"));
+    state
+}
+
+/// One unit looks at the loss and the norm.
+#[cube(launch)]
+fn guard_update(
+    numbers: &[f32],
+    before: &Sequence<Box<[f32]>>,
+    state: &mut [f32],
+    limit: f32,
+    #[comptime] has_limit: bool,
+    #[comptime] has_before: bool,
+) {
+    let mut factor = f32::new(1.0);
+    if comptime!(has_limit) {
+        factor = f32::min(1.0, limit / (numbers[1] + 1e-6));
+    }
+    let mut is_made = f32::new(1.0);
+    if !is_finite(numbers[0]) || !is_finite(numbers[1]) {
+        is_made = f32::new(0.0);
+    }
+    if comptime!(has_before) {
+        let before = &before[0];
+        is_made *= before[1];
+    }
+    state[0] = factor;
+    state[1] = is_made;
+}
+
+/// By its bits: a compiler of shaders may take all numbers for finite.
+#[cube]
+fn is_finite(number: f32) -> bool {
+    (u32::reinterpret(number) & 0x7F80_0000) != 0x7F80_0000
+}
+
+/// The factor of gradients and whether the step is made, 1 or 0: from the guard on the device, if there is one.
+#[cube]
+fn scale_of(guard: &Sequence<Box<[f32]>>, factor: f32, #[comptime] is_guarded: bool) -> (f32, f32) {
+    let mut scale = factor;
+    let mut is_made = f32::new(1.0);
+    if comptime!(is_guarded) {
+        let state = &guard[0];
+        scale = state[0];
+        is_made = state[1];
+    }
+    (scale, is_made)
+}
+
+/// A scale on its way into a body: the factor that the host knows, and the tensor of the guard, if there is one.
+fn taken_apart(scale: &GradientScale) -> (f32, Option<Tensor<1>>) {
+    match scale {
+        GradientScale::Number(factor) => (*factor as f32, None),
+        GradientScale::Guarded(guard) => (1.0, Some(guard.state().clone())),
+    }
+}
+
+/// Takes the guard, which is the last one, out of the tensors of a body.
+fn guard_of(tensors: &mut Vec<CubeTensor>, is_guarded: bool) -> Option<CubeTensor> {
+    if is_guarded { tensors.pop().map(into_contiguous) } else { None }
 }
 
 /// As [`crate::sum_of_squares`].
@@ -102,18 +185,31 @@ fn sum(parts: &[f32], total: &mut [f32]) {
 }
 
 /// As [`crate::adam_step`], of values, gradients and moments, each with `shrink` and `penalty`.
-pub(super) fn adam_step(step: AdamStep, given: Vec<([Tensor<1>; 4], [f64; 2])>) -> Vec<[Tensor<1>; 3]> {
+pub(super) fn adam_step(
+    step: AdamStep,
+    scale: &GradientScale,
+    given: Vec<([Tensor<1>; 4], [f64; 2])>,
+) -> Vec<[Tensor<1>; 3]> {
     let lengths = given.iter().flat_map(|(tensors, _)| [tensors[0].dims()[0]; 3]).collect::<Vec<_>>();
     let (tensors, decays): (Vec<_>, Vec<_>) = given.into_iter().unzip();
-    let moved = on_list("adam_step", tensors.into_iter().flatten().collect(), &lengths, move |tensors| {
-        adam_of_all(step, tensors, &decays)
+    let (factor, guard) = taken_apart(scale);
+    let is_guarded = guard.is_some();
+    let tensors = tensors.into_iter().flatten().chain(guard).collect();
+    let moved = on_list("adam_step", tensors, &lengths, move |mut tensors| {
+        let guard = guard_of(&mut tensors, is_guarded);
+        adam_of_all(step, (factor, guard), tensors, &decays)
     });
     in_groups(moved)
 }
 
-fn adam_of_all(step: AdamStep, tensors: Vec<CubeTensor>, decays: &[[f64; 2]]) -> Vec<CubeTensor> {
+fn adam_of_all(
+    step: AdamStep,
+    (factor, guard): (f32, Option<CubeTensor>),
+    tensors: Vec<CubeTensor>,
+    decays: &[[f64; 2]],
+) -> Vec<CubeTensor> {
     let Some(client) = tensors.first().map(|tensor| tensor.client.clone()) else { return Vec::new() };
-    let AdamStep { betas, epsilon, rate, root_correction, gradient_scale } = step;
+    let AdamStep { betas, epsilon, rate, root_correction } = step;
     let parameters = in_groups(tensors)
         .into_iter()
         .map(|[value, gradient, first, second]| ([value, first, second].map(to_write), into_contiguous(gradient)));
@@ -141,8 +237,10 @@ fn adam_of_all(step: AdamStep, tensors: Vec<CubeTensor>, decays: &[[f64; 2]]) ->
                 epsilon as f32,
                 rate as f32,
                 root_correction as f32,
-                gradient_scale as f32,
+                factor,
             ),
+            guard.iter().map(|guard| guard.clone().into_buffer_arg()).collect(),
+            guard.is_some(),
             present.len(),
         );
     }
@@ -171,8 +269,14 @@ fn move_by_moments(
     shrinks: &Sequence<f32>,
     penalties: &Sequence<f32>,
     by: Moments,
+    guard: &Sequence<Box<[f32]>>,
+    #[comptime] is_guarded: bool,
     #[comptime] count: usize,
 ) {
+    let (scale, is_made) = scale_of(guard, by.scale, is_guarded);
+    if is_made == 0.0 {
+        terminate!();
+    }
     let mut before = 0usize;
     #[unroll]
     for index in 0..count {
@@ -187,6 +291,7 @@ fn move_by_moments(
                 shrinks[index],
                 penalties[index],
                 &by,
+                scale,
                 CUBE_POS - before,
             );
         }
@@ -203,13 +308,14 @@ fn move_one_by_moments(
     shrink: f32,
     penalty: f32,
     by: &Moments,
+    scale: f32,
     part: usize,
 ) {
     for step in 0..comptime!(MOVED / UNITS) {
         let place = part * MOVED + step * UNITS + UNIT_POS as usize;
         if place < gradients.len() {
             let value = values[place];
-            let gradient = gradients[place] * by.scale + value * penalty;
+            let gradient = gradients[place] * scale + value * penalty;
             let first = firsts[place] * by.beta_1 + gradient * by.rest_1;
             let second = seconds[place] * by.beta_2 + gradient * gradient * by.rest_2;
             firsts[place] = first;
@@ -222,6 +328,7 @@ fn move_one_by_moments(
 /// As [`crate::sgd_step`], with a velocity for each parameter if there is momentum.
 pub(super) fn sgd_step(
     step: SgdStep,
+    scale: &GradientScale,
     given: Vec<(Tensor<1>, Tensor<1>, Option<Tensor<1>>, f64)>,
 ) -> Vec<(Tensor<1>, Option<Tensor<1>>)> {
     let (mut tensors, mut lengths, mut decays) = (Vec::new(), Vec::new(), Vec::new());
@@ -232,14 +339,18 @@ pub(super) fn sgd_step(
         decays.push(decay);
         tensors.extend([value, gradient].into_iter().chain(velocity));
     }
-    let moved = on_list("sgd_step", tensors, &lengths, move |tensors| {
+    let (factor, guard) = taken_apart(scale);
+    let is_guarded = guard.is_some();
+    tensors.extend(guard);
+    let moved = on_list("sgd_step", tensors, &lengths, move |mut tensors| {
+        let scale = (factor, guard_of(&mut tensors, is_guarded));
         if has_velocities {
             let given =
                 in_groups(tensors).into_iter().map(|[value, gradient, velocity]| (value, gradient, Some(velocity)));
-            sgd_of_all(step, given.collect(), &decays)
+            sgd_of_all(step, scale, given.collect(), &decays)
         } else {
             let given = in_groups(tensors).into_iter().map(|[value, gradient]| (value, gradient, None));
-            sgd_of_all(step, given.collect(), &decays)
+            sgd_of_all(step, scale, given.collect(), &decays)
         }
     });
     if has_velocities {
@@ -251,6 +362,7 @@ pub(super) fn sgd_step(
 
 fn sgd_of_all(
     step: SgdStep,
+    (factor, guard): (f32, Option<CubeTensor>),
     given: Vec<(CubeTensor, CubeTensor, Option<CubeTensor>)>,
     decays: &[f64],
 ) -> Vec<CubeTensor> {
@@ -271,7 +383,9 @@ fn sgd_of_all(
             present.iter().map(|(_, decay)| **decay as f32).collect(),
             step.rate as f32,
             step.momentum as f32,
-            step.gradient_scale as f32,
+            factor,
+            guard.iter().map(|guard| guard.clone().into_buffer_arg()).collect(),
+            guard.is_some(),
             step.momentum != 0.0,
             step.nesterov,
             present.len(),
@@ -288,11 +402,17 @@ fn move_against(
     decays: &Sequence<f32>,
     rate: f32,
     momentum: f32,
-    scale: f32,
+    factor: f32,
+    guard: &Sequence<Box<[f32]>>,
+    #[comptime] is_guarded: bool,
     #[comptime] has_velocities: bool,
     #[comptime] looks_ahead: bool,
     #[comptime] count: usize,
 ) {
+    let (scale, is_made) = scale_of(guard, factor, is_guarded);
+    if is_made == 0.0 {
+        terminate!();
+    }
     let mut before = 0usize;
     #[unroll]
     for index in 0..count {
