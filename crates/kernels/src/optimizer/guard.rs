@@ -51,7 +51,7 @@ impl Guard {
     #[cfg(feature = "cube")]
     fn on_other_devices(numbers: Tensor<1>, limit: Option<f64>, before: Option<Tensor<1>>) -> Tensor<1> {
         if crate::cube::is_on_gpu(&numbers) {
-            return super::cube::guard(numbers, limit, before);
+            return super::cube_guard::guard(numbers, limit, before);
         }
         super::reference::guard(numbers, limit, before)
     }

@@ -6,6 +6,8 @@
 mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
+#[cfg(feature = "cube")]
+mod cube_guard;
 mod flex;
 mod guard;
 pub(crate) mod reference;

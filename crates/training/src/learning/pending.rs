@@ -52,8 +52,8 @@ impl Updater {
         }
     }
 
-    /// Waits for the numbers of an update. If one is not finite, only the schedule has moved on, and the update that was
-    /// handed to the device `later` is given up: it is to begin again.
+    /// Waits for the numbers of an update. If one is not finite, only the schedule has moved on, and the update that
+    /// was handed to the device `later` is given up: it is to begin again.
     ///
     /// # Errors
     /// When the device fails, or the schedule does not take back its own state.

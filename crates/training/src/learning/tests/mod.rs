@@ -223,8 +223,8 @@ impl World {
         Ok(training)
     }
 
-    /// Whether a run that was asked to stop by the report of step `stop` may have ended after step `step`: with a delay,
-    /// the next one is on its way when a step is reported.
+    /// Whether a run that was asked to stop by the report of step `stop` may have ended after step `step`: with a
+    /// delay, the next one is on its way when a step is reported.
     fn may_stop_after(&self, step: u64, stop: u64) -> bool {
         step == stop || self.delays && step == stop + 1
     }
