@@ -332,7 +332,8 @@ fn mixed_precision_on_a_processor_rounds_and_learns_the_same() {
     assert_eq!((single.len(), mixed.len()), (20, 20));
     assert!(single[0] - single[19] > 0.05, "{single:?}");
     assert!(single != mixed, "nothing was rounded");
-    for (step, (single, mixed)) in (1..).zip(single.iter().zip(&mixed)) {
-        assert!((single - mixed).abs() < 1e-2, "step {step}: {single} and {mixed}");
+    // Later, at this rate, training amplifies what rounding does.
+    for (step, (single, mixed)) in (1..=10).zip(single.iter().zip(&mixed)) {
+        assert!((single - mixed).abs() < 1e-3, "step {step}: {single} and {mixed}");
     }
 }
