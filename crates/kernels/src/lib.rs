@@ -44,6 +44,7 @@ mod cube;
 mod dropout;
 mod embedding;
 mod flex;
+mod launches;
 mod memory;
 mod norm;
 mod optimizer;
@@ -57,7 +58,7 @@ mod runtime;
 #[cfg(test)]
 mod testing;
 
-pub use abilities::{Abilities, abilities};
+pub use abilities::{Abilities, abilities, is_gpu};
 pub use activation::{Activation, activate, sigmoid, swiglu, tanh};
 pub use affine::affine;
 pub use allowance::{Allowance, Exceeded, within};
@@ -67,9 +68,13 @@ pub use choice::{GpuKernel, leave_out_gpu_kernels, set_matrix_precision};
 pub use cross_entropy::{cross_entropy, projected_cross_entropy};
 pub use dropout::{Draw, Draws, dropout};
 pub use embedding::embedding;
+pub use launches::count_launches;
 pub use memory::{OrElse, keep_freed_pages};
 pub use norm::{layer_norm, rms_norm};
-pub use optimizer::{AdamParameter, AdamStep, SgdParameter, SgdStep, adam_step, sgd_step, sum_of_squares};
+pub use optimizer::{
+    AdamParameter, AdamStep, GradientScale, Guard, SgdParameter, SgdStep, adam_step, clip_coefficient, sgd_step,
+    sum_of_squares,
+};
 pub use product::{MatrixPrecision, matrix_product, mixed_precision_lacks};
 pub use random::{fill_normal, fill_uniform};
 pub use recurrent::{RnnActivation, gru_sequence, lstm_sequence, rnn_sequence};
