@@ -305,12 +305,35 @@ fn curves_with_and_without_fused_operations_agree() {
     }
 }
 
+#[cfg(feature = "ndarray")]
 #[test]
-fn mixed_precision_on_a_processor_is_refused_before_there_is_a_run() {
+fn mixed_precision_that_a_backend_lacks_is_refused_before_there_is_a_run() {
     let workshop = Workshop::with_config("tiny/transformer.toml");
-    let refused = workshop.kiln(&training("transformer.toml", &["--set", "run.precision=mixed"]));
+    let arguments =
+        ["train", "transformer.toml", "--device", "ndarray", "--run", "run", "--set", "run.precision=mixed"];
+    let refused = workshop.kiln(&arguments);
     assert_eq!(refused.code, Some(5), "{}", refused.stderr);
-    assert!(refused.stderr.contains("only GPUs have units for mixed precision"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("this backend multiplies in single precision alone"), "{}", refused.stderr);
     assert!(refused.stderr.contains("`--set run.precision=f32`"), "{}", refused.stderr);
     assert!(!workshop.path("runs/run").exists());
+}
+
+#[test]
+fn mixed_precision_on_a_processor_rounds_and_learns_the_same() {
+    let losses = |precision: &str| {
+        let workshop = Workshop::with_config("tiny/transformer.toml");
+        let precision = format!("run.precision={precision}");
+        let settings = ["--set", &precision, "--set", "run.steps=20", "--set", "run.log-every=1"];
+        workshop.kiln(&training("transformer.toml", &settings)).success();
+        let loss = |line: &Value| line.get("train_loss").and_then(Value::as_f64);
+        metrics(&workshop).iter().filter_map(loss).collect::<Vec<f64>>()
+    };
+    let (single, mixed) = (losses("f32"), losses("mixed"));
+    assert_eq!((single.len(), mixed.len()), (20, 20));
+    assert!(single[0] - single[19] > 0.05, "{single:?}");
+    assert!(single != mixed, "nothing was rounded");
+    // Later, at this rate, training amplifies what rounding does.
+    for (step, (single, mixed)) in (1..=10).zip(single.iter().zip(&mixed)) {
+        assert!((single - mixed).abs() < 1e-3, "step {step}: {single} and {mixed}");
+    }
 }

@@ -1,11 +1,16 @@
 //! How long the updates of a training take.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
+use burn::module::Module;
+use kiln_data::batches::BatchOrder;
 use kiln_data::shards::PreparedData;
+use kiln_kernels::count_launches;
 use kiln_models::LanguageModel;
 use kiln_training::config::Config;
-use kiln_training::learning::Trainer;
+use kiln_training::learning::{Trainer, TrainingInput, training_loss, training_step};
+use serde::Serialize;
 
 use crate::device::Chosen;
 use crate::runs;
@@ -42,6 +47,38 @@ impl TimedUpdates {
         Ok(())
     }
 
+    /// How many kernels an update launches, after two updates at least, so that nothing is tuned and no state is new.
+    pub(crate) fn launches(&mut self, config: &Config, data: &PreparedData) -> anyhow::Result<Launches> {
+        self.trainer.updates(2)?;
+        let (made, kernels) = count_launches(|| self.trainer.updates(1));
+        made?;
+        let run = &config.run;
+        let order = BatchOrder::new(data.train.clone(), run.windows, run.batch, run.context, config.seed)?;
+        let model = self.model().train();
+        let input = TrainingInput {
+            share: 1.0 / run.accumulate as f64,
+            dropout_seed: Some(config.seed),
+            ..TrainingInput::new(order.read(0)?)
+        };
+        // Twice, since the first time may tune what the update did otherwise.
+        let [mut forward, mut both] = [0, 0];
+        for _ in 0..2 {
+            let (loss, counts) = count_launches(|| {
+                let loss = training_loss(&model, input.clone()).0;
+                model.device().sync().map(|()| loss)
+            });
+            loss?;
+            forward = counts.values().sum();
+            let (step, counts) = count_launches(|| {
+                let step = training_step(&model, input.clone());
+                model.device().sync().map(|()| step)
+            });
+            step?;
+            both = counts.values().sum();
+        }
+        Ok(Launches::new(kernels, [forward, both], run.accumulate as u64))
+    }
+
     /// The model as it is now.
     pub(crate) fn model(&self) -> LanguageModel {
         self.trainer.model()
@@ -55,5 +92,36 @@ impl TimedUpdates {
     /// Mean loss of the last update's batches before it, nats per token.
     pub(crate) fn loss(&self) -> f64 {
         self.loss
+    }
+}
+
+/// The kernels that an update launches on a GPU.
+#[derive(Debug, Serialize)]
+pub(crate) struct Launches {
+    /// In all.
+    pub(crate) update: u64,
+    /// In the forward passes of all batches.
+    pub(crate) forward: u64,
+    /// In their backward passes.
+    pub(crate) backward: u64,
+    /// In the rest: means over batches, the norm, the guard, the optimizer, the average.
+    pub(crate) norm_and_optimizer: u64,
+    /// In all, by name.
+    pub(crate) kernels: BTreeMap<String, u64>,
+}
+
+impl Launches {
+    /// Of the kernels of an update of `batches` batches, each of which takes so many for its forward pass, and for both
+    /// passes.
+    fn new(kernels: BTreeMap<String, u64>, [forward, both]: [u64; 2], batches: u64) -> Self {
+        let update: u64 = kernels.values().sum();
+        let rest = update.saturating_sub(batches * both);
+        Self {
+            update,
+            forward: batches * forward,
+            backward: batches * both.saturating_sub(forward),
+            norm_and_optimizer: rest,
+            kernels,
+        }
     }
 }

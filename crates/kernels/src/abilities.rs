@@ -26,6 +26,16 @@ pub struct Abilities {
     pub buffer_bytes: u64,
 }
 
+/// Whether the device is a GPU, which works behind the host: the host hands it work, and waits when it reads.
+pub fn is_gpu(device: &Device) -> bool {
+    #[cfg(feature = "cube")]
+    if let burn::backend::DispatchDevice::Cube(_) = device.clone().inner().as_dispatch() {
+        return true;
+    }
+    let _ = device;
+    false
+}
+
 /// What the device can do; `None` for one that is not driven through CubeCL.
 pub fn abilities(device: &Device) -> Option<Abilities> {
     #[cfg(feature = "cube")]

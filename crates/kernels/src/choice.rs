@@ -45,7 +45,6 @@ pub fn set_matrix_precision(precision: MatrixPrecision) {
 }
 
 /// The precision of products.
-#[cfg(feature = "cube")]
 pub(crate) fn matrix_precision() -> MatrixPrecision {
     if MIXED.load(Ordering::Relaxed) { MatrixPrecision::Mixed } else { MatrixPrecision::Single }
 }

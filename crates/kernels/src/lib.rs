@@ -44,6 +44,7 @@ mod cube;
 mod dropout;
 mod embedding;
 mod flex;
+mod launches;
 mod memory;
 mod norm;
 mod optimizer;
@@ -58,7 +59,7 @@ mod runtime;
 #[cfg(test)]
 mod testing;
 
-pub use abilities::{Abilities, abilities};
+pub use abilities::{Abilities, abilities, is_gpu};
 pub use activation::{Activation, activate, sigmoid, swiglu, tanh};
 pub use affine::affine;
 pub use allowance::{Allowance, Exceeded, within};
@@ -69,9 +70,13 @@ pub use cpu::awake;
 pub use cross_entropy::{cross_entropy, projected_cross_entropy};
 pub use dropout::{Draw, Draws, dropout};
 pub use embedding::embedding;
+pub use launches::count_launches;
 pub use memory::{OrElse, keep_freed_pages};
 pub use norm::{layer_norm, rms_norm};
-pub use optimizer::{AdamParameter, AdamStep, SgdParameter, SgdStep, adam_step, sgd_step, sum_of_squares};
+pub use optimizer::{
+    AdamParameter, AdamStep, GradientScale, Guard, SgdParameter, SgdStep, adam_step, clip_coefficient, sgd_step,
+    sum_of_squares,
+};
 pub use packed::{
     multiplies_packed, packed_affine, packed_gru_sequence, packed_lstm_sequence, packed_rnn_sequence, packed_rows,
 };

@@ -32,6 +32,7 @@ mod count;
 mod gradients;
 mod host;
 mod path;
+mod reading;
 mod role;
 mod taking;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use catalogue::{Parameter, catalogue};
 pub use count::PartCount;
 pub use gradients::{flat_gradient, flat_gradients};
 pub use host::{HostCopy, HostTensors};
+pub use reading::Reading;
 pub use role::Role;
 pub use taking::{Taken, put_back, take};
 pub use walk::{fill, map, visit};

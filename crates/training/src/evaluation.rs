@@ -1,11 +1,16 @@
 //! The loss of a model on a split: deterministic, token-weighted.
 
-use burn::tensor::{ExecutionError, Tensor, TensorData};
+use std::collections::VecDeque;
+
+use burn::tensor::{ExecutionError, Tensor};
 use kiln_data::batches::{EvaluationBatch, EvaluationPlan};
 use kiln_data::shards::{ShardError, TokenFile};
 use kiln_kernels::Draws;
 use kiln_models::{LanguageModel, State};
+use kiln_parameters::Reading;
 use serde::{Deserialize, Serialize};
+
+use crate::learning::uploaded;
 
 /// The loss of a model on a text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -98,6 +103,9 @@ pub fn token_losses(
     Ok(all)
 }
 
+/// Batches whose losses are on their way from the device while it works on the next one.
+const ON_THEIR_WAY: usize = 2;
+
 /// Gives the counted losses of one batch after the other; says whether it came to the end.
 fn walk(
     model: &LanguageModel,
@@ -107,6 +115,12 @@ fn walk(
     take: &mut dyn FnMut(&[f64]),
 ) -> Result<bool, EvaluationError> {
     let mut state: Option<State> = None;
+    let mut read = |(mut losses, weights): (Reading, Vec<f32>)| -> Result<(), ExecutionError> {
+        let counted = losses.wait()?.iter().zip(&weights).filter(|(_, weight)| **weight > 0.0);
+        take(&counted.map(|(loss, _)| *loss).collect::<Vec<f64>>());
+        Ok(())
+    };
+    let mut on_their_way = VecDeque::new();
     for index in 0..plan.batches() {
         if !proceed(index) {
             return Ok(false);
@@ -115,18 +129,21 @@ fn walk(
         let before = state.take().filter(|_| batch.carries_state);
         let (losses, after) = losses(model, &batch, before);
         state = after;
-        let losses = losses.try_into_data()?;
-        let counted = losses.iter::<f64>().zip(&batch.weights).filter(|(_, weight)| **weight > 0.0);
-        take(&counted.map(|(loss, _)| loss).collect::<Vec<f64>>());
+        on_their_way.push_back((Reading::begin(losses), batch.weights));
+        if on_their_way.len() > ON_THEIR_WAY
+            && let Some(oldest) = on_their_way.pop_front()
+        {
+            read(oldest)?;
+        }
     }
+    on_their_way.into_iter().try_for_each(read)?;
     Ok(true)
 }
 
 /// The loss of every token of a batch, counted or not, nats, [rows * columns], and the state after it.
 fn losses(model: &LanguageModel, batch: &EvaluationBatch, state: Option<State>) -> (Tensor<1>, Option<State>) {
     let (shape, device) = ([batch.rows, batch.columns], model.device());
-    let tokens = |ids: &[i32]| Tensor::from_data(TensorData::new(ids.to_vec(), shape), &device);
-    let (tokens, targets) = (tokens(&batch.inputs), tokens(&batch.targets));
+    let [tokens, targets] = uploaded(batch.inputs.clone(), batch.targets.clone(), shape, &device);
     let (losses, state) = model.losses_of_documents(tokens, targets, state, &batch.document_starts, &mut Draws::none());
     (losses.reshape([batch.rows * batch.columns]), state)
 }

@@ -15,6 +15,8 @@ use burn::tensor::Tensor;
 
 use crate::autodiff::record;
 use crate::flex::has_fast_body;
+use crate::product::MatrixPrecision;
+use crate::product::rounding::precision_on_cpu;
 
 /// A tensor that may be missing.
 #[derive(ExtensionType)]
@@ -87,6 +89,9 @@ pub fn affine(input: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, resi
         if crate::product::is_product_for(&input, &weight, precision) {
             return gpu::affine(input, weight, bias, residual, precision);
         }
+    }
+    if precision_on_cpu(&input) == MatrixPrecision::Mixed {
+        return reference::mixed_affine(input, weight, bias, residual);
     }
     if !has_fast_body(&input) {
         return reference::affine(input, weight, bias, residual);

@@ -38,6 +38,8 @@ use crate::autodiff::record;
 use crate::choice::GpuKernel;
 use crate::dropout::Draw;
 use crate::flex::has_fast_body;
+use crate::product::MatrixPrecision;
+use crate::product::rounding::precision_on_cpu;
 use reference::WeightDropout;
 
 pub use geometry::{AttentionHeads, AttentionScores};
@@ -159,7 +161,8 @@ pub fn causal_attention(
     assert!((0.0..1.0).contains(&dropout), "a probability of dropout is in [0, 1), not {dropout}");
     scores.check();
     let (scores, dropout) = (scores.within(steps), draw.filter(|_| dropout > 0.0).map(|draw| (dropout, draw)));
-    if !has_fast_body(&packed) && !has_gpu_body(&packed, heads, scores, dropout) {
+    let is_mixed = precision_on_cpu(&packed) == MatrixPrecision::Mixed;
+    if is_mixed || !has_fast_body(&packed) && !has_gpu_body(&packed, heads, scores, dropout) {
         return reference::causal_attention(packed, heads, scores, dropout);
     }
     Tensor::from_dispatch(Dispatch::causal_attention(packed.into_dispatch(), heads, scores, dropout))

@@ -6,7 +6,8 @@ use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 
 use super::geometry::{AttentionHeads, AttentionScores};
 use crate::activation::tanh;
-use crate::dropout::{Draw, dropout};
+use crate::dropout::{Draw, weight_dropout};
+use crate::product::rounding::{precision_on_cpu, product};
 
 /// Dropout of weights: a probability and its random numbers.
 pub(crate) type WeightDropout = Option<(f64, Draw)>;
@@ -111,7 +112,8 @@ fn attend(
     // repeated.
     let groups = heads / shared;
     let query = (query * scale).reshape([rows, shared, groups * steps, width]);
-    let mut scores = query.matmul(key.transpose());
+    let precision = precision_on_cpu(&query);
+    let mut scores = product(query, key.transpose(), precision);
     if let Some(cap) = soft_cap {
         // Not divided: Burn rounds the reciprocal in the gradient of a division to single precision.
         scores = tanh(scores * cap.recip()) * cap;
@@ -121,10 +123,10 @@ fn attend(
     let weights = (scores.clone() - scores.detach().max_dim(3)).exp();
     let sums = weights.clone().sum_dim(3);
     let weights = match dropped {
-        Some((probability, draw)) => dropout(weights, probability, Some(draw)),
+        Some((probability, draw)) => weight_dropout(weights, probability, draw, steps),
         None => weights,
     };
-    (weights.matmul(value) / sums).reshape([rows, heads, steps, width])
+    (product(weights, value, precision) / sums).reshape([rows, heads, steps, width])
 }
 
 /// For queries and keys at the positions `0..steps`: 0 where the key is not later than the query and within its window,

@@ -57,6 +57,13 @@ fn weights_are_dropped_and_gradients_know_it() {
         causal_attention(packed, heads, scores(3, None), 0.4, draw).reshape([rows * steps * 12])
     };
     assert_gradients("attention with dropout", &[rows * steps * columns], &attend);
+    // The composition drops the same weights.
+    let expected = |inputs: &[Tensor<1>]| {
+        let packed = inputs[0].clone().reshape([rows, steps, columns]);
+        let dropout = draw.map(|draw| (0.4, draw));
+        reference::causal_attention(packed, heads, scores(3, None), dropout).reshape([rows * steps * 12])
+    };
+    assert_equals_reference("attention with dropout", &[rows * steps * columns], &attend, &expected);
     // The first query sees one key, whose weight is 1: dropped or over the probability of being kept.
     let packed = Tensor::ones([rows, steps, columns], &Device::flex());
     let output = causal_attention(packed, heads, scores(3, None), 0.4, draw).narrow(1, 0, 1);

@@ -51,6 +51,24 @@ impl Dropout {
         Self { key: [seed as u32, (seed >> 32) as u32], site, threshold, factor: 1.0 / (1.0 - probability) }
     }
 
+    /// The key of its counters.
+    #[cfg(feature = "cube")]
+    pub(crate) fn key(&self) -> [u32; 2] {
+        self.key
+    }
+
+    /// The least word of a number that is kept.
+    #[cfg(feature = "cube")]
+    pub(crate) fn threshold(&self) -> u32 {
+        self.threshold
+    }
+
+    /// What a number is multiplied by that is kept.
+    #[cfg(feature = "cube")]
+    pub(crate) fn factor(&self) -> f64 {
+        self.factor
+    }
+
     /// Fills `factors` for the places `first..` of row `row` of matrix `matrix`: for place j,
     ///
     /// ```text

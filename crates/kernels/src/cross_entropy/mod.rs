@@ -14,12 +14,13 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
-use burn::tensor::module::linear;
 use burn::tensor::{Int, Tensor};
 
 use crate::autodiff::record;
 use crate::choice::GpuKernel;
 use crate::flex::has_fast_body;
+use crate::product::MatrixPrecision;
+use crate::product::rounding::precision_on_cpu;
 
 /// The operation on logits as a backend extension.
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cube"), Fusion: cfg(feature = "fusion"))]
@@ -151,8 +152,8 @@ pub fn projected_cross_entropy(
     if let Some(bias) = &bias {
         assert_eq!(bias.dims(), [vocabulary], "a bias must have as many numbers as the weight has columns");
     }
-    if !has_fast_body(&hidden) {
-        return cross_entropy(linear(hidden, weight, bias), targets);
+    if !has_fast_body(&hidden) || precision_on_cpu(&hidden) == MatrixPrecision::Mixed {
+        return cross_entropy(crate::affine(hidden, weight, bias, None), targets);
     }
     let bias = bias.unwrap_or_else(|| Tensor::zeros([vocabulary], (&hidden.device(), hidden.dtype())));
     Tensor::from_dispatch(Dispatch::projected_cross_entropy(

@@ -151,3 +151,29 @@ fn rnn_equals_that_of_the_cpu_on_an_adapter() {
         });
     }
 }
+
+#[test]
+#[ignore = "needs an adapter"]
+fn dropout_drops_the_numbers_of_the_cpu_on_an_adapter() {
+    let draw = || crate::Draws::from_seed(0xFEDC_BA98_7654_3210).take();
+    let (cpu, adapter) = (Device::flex(), Device::wgpu(DeviceKind::DefaultDevice));
+    for length in [1, 5, 1023, 1025, 100_000] {
+        let [on_cpu, on_adapter] = [&cpu, &adapter].map(|device| {
+            let ones = Tensor::<1>::ones([length], device);
+            crate::testing::values(&crate::dropout(ones, 0.3, draw()))
+        });
+        assert_eq!(on_adapter, on_cpu, "{length} numbers");
+        assert_equals_cpu("dropout", &[length], |inputs, _| crate::dropout(inputs[0].clone(), 0.3, draw()));
+    }
+    // Attention, where each key and query has its number, and heads may share keys.
+    let heads = AttentionHeads { queries: 4, key_values: 2, width: 8 };
+    let scores = AttentionScores { scale: 0.35, soft_cap: None, window: None };
+    for [rows, steps] in [[1, 1], [2, 5], [3, 67]] {
+        let shape = [rows, steps, heads.packed_columns()];
+        assert_equals_cpu("attention with dropout", &[shape.iter().product()], |inputs, _| {
+            let output = crate::causal_attention(inputs[0].clone().reshape(shape), heads, scores, 0.3, draw());
+            let length = output.dims().iter().product::<usize>();
+            output.reshape([length])
+        });
+    }
+}

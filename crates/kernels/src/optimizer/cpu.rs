@@ -14,8 +14,6 @@ pub struct AdamStep {
     pub rate: f64,
     /// sqrt(1 - beta2^t).
     pub root_correction: f64,
-    /// What every gradient is multiplied by first.
-    pub gradient_scale: f64,
 }
 
 /// The numbers of one step of stochastic gradient descent.
@@ -27,8 +25,6 @@ pub struct SgdStep {
     pub momentum: f64,
     /// Whether the momentum looks ahead.
     pub nesterov: bool,
-    /// What every gradient is multiplied by first.
-    pub gradient_scale: f64,
 }
 
 /// Part of a parameter in a step of Adam.
@@ -53,11 +49,11 @@ impl<T: Real> Split for AdamPiece<'_, T> {
     }
 }
 
-/// One step of Adam, in place, over pieces, each with its length.
-pub(super) fn adam<T: Real>(step: AdamStep, pieces: Vec<(usize, AdamPiece<'_, T>)>) {
+/// One step of Adam, in place, over pieces, each with its length; gradients are multiplied by `scale`.
+pub(super) fn adam<T: Real>(step: AdamStep, scale: f64, pieces: Vec<(usize, AdamPiece<'_, T>)>) {
     let [beta_1, beta_2] = step.betas.map(T::from_f64);
     let [rest_1, rest_2] = step.betas.map(|beta| T::from_f64(1.0 - beta));
-    let [rate, scale, epsilon] = [step.rate, step.gradient_scale, step.epsilon].map(T::from_f64);
+    let [rate, scale, epsilon] = [step.rate, scale, step.epsilon].map(T::from_f64);
     let inverse_correction = T::from_f64(1.0 / step.root_correction);
     in_one_pass(pieces, 5, |piece| {
         let AdamPiece { shrink, penalty, gradient, value, moments: [first, second] } = piece;
@@ -96,13 +92,13 @@ impl<T: Real> Split for SgdPiece<'_, T> {
     }
 }
 
-/// One step of gradient descent, in place, over pieces, each with its length.
-pub(super) fn sgd<T: Real>(step: SgdStep, pieces: Vec<(usize, SgdPiece<'_, T>)>) {
-    if step.momentum == 0.0 { descend(step, pieces) } else { descend_with_momentum(step, pieces) }
+/// One step of gradient descent, in place, over pieces, each with its length; gradients are multiplied by `scale`.
+pub(super) fn sgd<T: Real>(step: SgdStep, scale: f64, pieces: Vec<(usize, SgdPiece<'_, T>)>) {
+    if step.momentum == 0.0 { descend(step, scale, pieces) } else { descend_with_momentum(step, scale, pieces) }
 }
 
-fn descend<T: Real>(step: SgdStep, pieces: Vec<(usize, SgdPiece<'_, T>)>) {
-    let [rate, scale] = [step.rate, step.gradient_scale].map(T::from_f64);
+fn descend<T: Real>(step: SgdStep, scale: f64, pieces: Vec<(usize, SgdPiece<'_, T>)>) {
+    let [rate, scale] = [step.rate, scale].map(T::from_f64);
     in_one_pass(pieces, 2, |SgdPiece { decay, gradient, value, .. }| {
         simd(
             #[inline(always)]
@@ -111,8 +107,8 @@ fn descend<T: Real>(step: SgdStep, pieces: Vec<(usize, SgdPiece<'_, T>)>) {
     });
 }
 
-fn descend_with_momentum<T: Real>(step: SgdStep, pieces: Vec<(usize, SgdPiece<'_, T>)>) {
-    let [rate, momentum, scale] = [step.rate, step.momentum, step.gradient_scale].map(T::from_f64);
+fn descend_with_momentum<T: Real>(step: SgdStep, scale: f64, pieces: Vec<(usize, SgdPiece<'_, T>)>) {
+    let [rate, momentum, scale] = [step.rate, step.momentum, scale].map(T::from_f64);
     // Without a branch in the loop: Nesterov's step goes along g + momentum b, the other one along b.
     let [of_gradient, of_velocity] = if step.nesterov { [T::ONE, momentum] } else { [T::ZERO, T::ONE] };
     in_one_pass(pieces, 4, |SgdPiece { decay, gradient, value, velocity }| {

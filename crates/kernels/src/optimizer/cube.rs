@@ -9,7 +9,8 @@ use burn_cubecl::cubecl::{self, prelude::*};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{AdamStep, SgdStep};
+use super::cube_guard::{guard_of, scale_of, taken_apart};
+use super::{AdamStep, GradientScale, SgdStep};
 use crate::cube::{cube_sum, cubes, empty, on_list, sizes};
 
 /// Units of a cube.
@@ -22,10 +23,10 @@ const SUMMED: usize = 16 * UNITS;
 const MOST: usize = 8;
 
 /// The tensors of a launch of which `buffers` belong together: a device limits the buffers that a kernel reads, two of
-/// which CubeCL takes for sizes and numbers.
+/// which CubeCL takes for sizes and numbers, and one is a guard.
 fn of_a_launch(client: &Client, buffers: usize) -> usize {
     let most = client.properties().hardware.max_bindings as usize;
-    (most.saturating_sub(3) / buffers).clamp(1, MOST)
+    (most.saturating_sub(4) / buffers).clamp(1, MOST)
 }
 
 /// As [`crate::sum_of_squares`].
@@ -102,18 +103,31 @@ fn sum(parts: &[f32], total: &mut [f32]) {
 }
 
 /// As [`crate::adam_step`], of values, gradients and moments, each with `shrink` and `penalty`.
-pub(super) fn adam_step(step: AdamStep, given: Vec<([Tensor<1>; 4], [f64; 2])>) -> Vec<[Tensor<1>; 3]> {
+pub(super) fn adam_step(
+    step: AdamStep,
+    scale: &GradientScale,
+    given: Vec<([Tensor<1>; 4], [f64; 2])>,
+) -> Vec<[Tensor<1>; 3]> {
     let lengths = given.iter().flat_map(|(tensors, _)| [tensors[0].dims()[0]; 3]).collect::<Vec<_>>();
     let (tensors, decays): (Vec<_>, Vec<_>) = given.into_iter().unzip();
-    let moved = on_list("adam_step", tensors.into_iter().flatten().collect(), &lengths, move |tensors| {
-        adam_of_all(step, tensors, &decays)
+    let (factor, guard) = taken_apart(scale);
+    let is_guarded = guard.is_some();
+    let tensors = tensors.into_iter().flatten().chain(guard).collect();
+    let moved = on_list("adam_step", tensors, &lengths, move |mut tensors| {
+        let guard = guard_of(&mut tensors, is_guarded);
+        adam_of_all(step, (factor, guard), tensors, &decays)
     });
     in_groups(moved)
 }
 
-fn adam_of_all(step: AdamStep, tensors: Vec<CubeTensor>, decays: &[[f64; 2]]) -> Vec<CubeTensor> {
+fn adam_of_all(
+    step: AdamStep,
+    (factor, guard): (f32, Option<CubeTensor>),
+    tensors: Vec<CubeTensor>,
+    decays: &[[f64; 2]],
+) -> Vec<CubeTensor> {
     let Some(client) = tensors.first().map(|tensor| tensor.client.clone()) else { return Vec::new() };
-    let AdamStep { betas, epsilon, rate, root_correction, gradient_scale } = step;
+    let AdamStep { betas, epsilon, rate, root_correction } = step;
     let parameters = in_groups(tensors)
         .into_iter()
         .map(|[value, gradient, first, second]| ([value, first, second].map(to_write), into_contiguous(gradient)));
@@ -141,8 +155,10 @@ fn adam_of_all(step: AdamStep, tensors: Vec<CubeTensor>, decays: &[[f64; 2]]) ->
                 epsilon as f32,
                 rate as f32,
                 root_correction as f32,
-                gradient_scale as f32,
+                factor,
             ),
+            guard.iter().map(|guard| guard.clone().into_buffer_arg()).collect(),
+            guard.is_some(),
             present.len(),
         );
     }
@@ -171,8 +187,14 @@ fn move_by_moments(
     shrinks: &Sequence<f32>,
     penalties: &Sequence<f32>,
     by: Moments,
+    guard: &Sequence<Box<[f32]>>,
+    #[comptime] is_guarded: bool,
     #[comptime] count: usize,
 ) {
+    let (scale, is_made) = scale_of(guard, by.scale, is_guarded);
+    if is_made == 0.0 {
+        terminate!();
+    }
     let mut before = 0usize;
     #[unroll]
     for index in 0..count {
@@ -187,6 +209,7 @@ fn move_by_moments(
                 shrinks[index],
                 penalties[index],
                 &by,
+                scale,
                 CUBE_POS - before,
             );
         }
@@ -203,13 +226,14 @@ fn move_one_by_moments(
     shrink: f32,
     penalty: f32,
     by: &Moments,
+    scale: f32,
     part: usize,
 ) {
     for step in 0..comptime!(MOVED / UNITS) {
         let place = part * MOVED + step * UNITS + UNIT_POS as usize;
         if place < gradients.len() {
             let value = values[place];
-            let gradient = gradients[place] * by.scale + value * penalty;
+            let gradient = gradients[place] * scale + value * penalty;
             let first = firsts[place] * by.beta_1 + gradient * by.rest_1;
             let second = seconds[place] * by.beta_2 + gradient * gradient * by.rest_2;
             firsts[place] = first;
@@ -222,6 +246,7 @@ fn move_one_by_moments(
 /// As [`crate::sgd_step`], with a velocity for each parameter if there is momentum.
 pub(super) fn sgd_step(
     step: SgdStep,
+    scale: &GradientScale,
     given: Vec<(Tensor<1>, Tensor<1>, Option<Tensor<1>>, f64)>,
 ) -> Vec<(Tensor<1>, Option<Tensor<1>>)> {
     let (mut tensors, mut lengths, mut decays) = (Vec::new(), Vec::new(), Vec::new());
@@ -232,14 +257,18 @@ pub(super) fn sgd_step(
         decays.push(decay);
         tensors.extend([value, gradient].into_iter().chain(velocity));
     }
-    let moved = on_list("sgd_step", tensors, &lengths, move |tensors| {
+    let (factor, guard) = taken_apart(scale);
+    let is_guarded = guard.is_some();
+    tensors.extend(guard);
+    let moved = on_list("sgd_step", tensors, &lengths, move |mut tensors| {
+        let scale = (factor, guard_of(&mut tensors, is_guarded));
         if has_velocities {
             let given =
                 in_groups(tensors).into_iter().map(|[value, gradient, velocity]| (value, gradient, Some(velocity)));
-            sgd_of_all(step, given.collect(), &decays)
+            sgd_of_all(step, scale, given.collect(), &decays)
         } else {
             let given = in_groups(tensors).into_iter().map(|[value, gradient]| (value, gradient, None));
-            sgd_of_all(step, given.collect(), &decays)
+            sgd_of_all(step, scale, given.collect(), &decays)
         }
     });
     if has_velocities {
@@ -251,6 +280,7 @@ pub(super) fn sgd_step(
 
 fn sgd_of_all(
     step: SgdStep,
+    (factor, guard): (f32, Option<CubeTensor>),
     given: Vec<(CubeTensor, CubeTensor, Option<CubeTensor>)>,
     decays: &[f64],
 ) -> Vec<CubeTensor> {
@@ -271,7 +301,9 @@ fn sgd_of_all(
             present.iter().map(|(_, decay)| **decay as f32).collect(),
             step.rate as f32,
             step.momentum as f32,
-            step.gradient_scale as f32,
+            factor,
+            guard.iter().map(|guard| guard.clone().into_buffer_arg()).collect(),
+            guard.is_some(),
             step.momentum != 0.0,
             step.nesterov,
             present.len(),
@@ -288,11 +320,17 @@ fn move_against(
     decays: &Sequence<f32>,
     rate: f32,
     momentum: f32,
-    scale: f32,
+    factor: f32,
+    guard: &Sequence<Box<[f32]>>,
+    #[comptime] is_guarded: bool,
     #[comptime] has_velocities: bool,
     #[comptime] looks_ahead: bool,
     #[comptime] count: usize,
 ) {
+    let (scale, is_made) = scale_of(guard, factor, is_guarded);
+    if is_made == 0.0 {
+        terminate!();
+    }
     let mut before = 0usize;
     #[unroll]
     for index in 0..count {

@@ -6,7 +6,10 @@
 mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
+#[cfg(feature = "cube")]
+mod cube_guard;
 mod flex;
+mod guard;
 pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
@@ -16,6 +19,7 @@ use burn::tensor::Tensor;
 use crate::flex::has_fast_body;
 
 pub use cpu::{AdamStep, SgdStep};
+pub use guard::{GradientScale, Guard, clip_coefficient};
 
 /// A flattened parameter on its way through a step of Adam, with tensors of one length, without autodiff.
 #[derive(Debug, Clone)]
@@ -46,7 +50,7 @@ pub struct SgdParameter {
 }
 
 /// One step of Adam (Kingma and Ba 2015, Algorithm 1) with AdamW's decoupled decay (Loshchilov and Hutter 2019,
-/// Algorithm 2) for each parameter, with s the scale of the gradient:
+/// Algorithm 2) for each parameter, with s the scale of the gradient, which may also say that nothing changes:
 ///
 /// g = s g + lambda w, m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g²,
 /// w = shrink w - rate m / (sqrt(v) / root_correction + epsilon).
@@ -55,7 +59,7 @@ pub struct SgdParameter {
 ///
 /// # Panics
 /// If the lengths differ within a parameter, or the types of numbers anywhere, or a tensor is tracked by autodiff.
-pub fn adam_step(step: AdamStep, parameters: Vec<AdamParameter>) -> Vec<[Tensor<1>; 3]> {
+pub fn adam_step(step: AdamStep, scale: &GradientScale, parameters: Vec<AdamParameter>) -> Vec<[Tensor<1>; 3]> {
     let given = parameters.into_iter().map(|parameter| {
         let AdamParameter { value, gradient, moments, shrink, penalty } = parameter;
         let [first, second] = moments.unwrap_or_else(|| [value.zeros_like(), value.zeros_like()]);
@@ -66,17 +70,17 @@ pub fn adam_step(step: AdamStep, parameters: Vec<AdamParameter>) -> Vec<[Tensor<
     });
     let given: Vec<_> = given.collect();
     if have_fast_bodies(given.iter().flat_map(|(tensors, _)| tensors)) {
-        return flex::adam_step(step, given);
+        return flex::adam_step(step, scale, given);
     }
     #[cfg(feature = "cube")]
     if given.iter().flat_map(|(tensors, _)| tensors).all(crate::cube::is_on_gpu) {
-        return cube::adam_step(step, given);
+        return cube::adam_step(step, scale, given);
     }
-    given.into_iter().map(|(tensors, decay)| reference::adam_step(step, tensors, decay)).collect()
+    given.into_iter().map(|(tensors, decay)| reference::adam_step(step, scale, tensors, decay)).collect()
 }
 
 /// One step of stochastic gradient descent as `torch.optim.SGD` defines it for each parameter, with s the scale of the
-/// gradient:
+/// gradient, which may also say that nothing changes:
 ///
 /// g = s g + lambda w; b = mu b + g; w = w - rate b, or with Nesterov's look-ahead w - rate (g + mu b).
 ///
@@ -85,7 +89,11 @@ pub fn adam_step(step: AdamStep, parameters: Vec<AdamParameter>) -> Vec<[Tensor<
 ///
 /// # Panics
 /// If the lengths differ within a parameter, or the types of numbers anywhere, or a tensor is tracked by autodiff.
-pub fn sgd_step(step: SgdStep, parameters: Vec<SgdParameter>) -> Vec<(Tensor<1>, Option<Tensor<1>>)> {
+pub fn sgd_step(
+    step: SgdStep,
+    scale: &GradientScale,
+    parameters: Vec<SgdParameter>,
+) -> Vec<(Tensor<1>, Option<Tensor<1>>)> {
     let given = parameters.into_iter().map(|parameter| {
         let SgdParameter { value, gradient, velocity, weight_decay } = parameter;
         let velocity = (step.momentum != 0.0).then(|| velocity.unwrap_or_else(|| value.zeros_like()));
@@ -98,14 +106,14 @@ pub fn sgd_step(step: SgdStep, parameters: Vec<SgdParameter>) -> Vec<(Tensor<1>,
     if have_fast_bodies(
         given.iter().flat_map(|(value, gradient, velocity, _)| [value, gradient].into_iter().chain(velocity)),
     ) {
-        return flex::sgd_step(step, given);
+        return flex::sgd_step(step, scale, given);
     }
     #[cfg(feature = "cube")]
     if given.iter().all(|(value, ..)| crate::cube::is_on_gpu(value)) {
-        return cube::sgd_step(step, given);
+        return cube::sgd_step(step, scale, given);
     }
     let steps = given.into_iter().map(|(value, gradient, velocity, weight_decay)| {
-        reference::sgd_step(step, value, gradient, velocity, weight_decay)
+        reference::sgd_step(step, scale, value, gradient, velocity, weight_decay)
     });
     steps.collect()
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use config::{AveragingConfig, ExponentialConfig, NonMonotoneConfig, PolyakConfig};
 
+use kiln_kernels::GradientScale;
 use kiln_parameters::{map, visit};
 
 use crate::schedules::NonMonotoneTrigger;
@@ -47,8 +48,8 @@ use crate::schedules::NonMonotoneTrigger;
 ///
 /// let point = |at: f32| Point { at: Param::from_tensor(Tensor::from_data([at], &Device::flex())) };
 /// let mut averaging = Averaging::new(Some(&AveragingConfig::Polyak(PolyakConfig { start: 1 })));
-/// averaging.observe_update(&point(1.0), 1);
-/// averaging.observe_update(&point(2.0), 2);
+/// averaging.observe_update(&point(1.0), 1, &1.0.into());
+/// averaging.observe_update(&point(2.0), 2, &1.0.into());
 /// let averaged = averaging.applied(point(2.0));
 /// assert_eq!(averaged.at.val().into_data().iter::<f32>().collect::<Vec<_>>(), [1.5]);
 /// ```
@@ -93,8 +94,9 @@ impl Averaging {
         self.count > 0
     }
 
-    /// Takes in the weights after the update `step`, counted from 1.
-    pub fn observe_update<M: Module>(&mut self, model: &M, step: u64) {
+    /// Takes in the weights after the update `step`, counted from 1. If the device decided by `scale` that the update
+    /// is not made, it leaves the average as it is, and [`Averaging::take_back`] the count.
+    pub fn observe_update<M: Module>(&mut self, model: &M, step: u64, scale: &GradientScale) {
         let share = match &self.config {
             None => return,
             Some(AveragingConfig::Polyak(config)) if step < config.start => return,
@@ -102,14 +104,27 @@ impl Averaging {
             Some(AveragingConfig::Polyak(_) | AveragingConfig::NonMonotone(_)) => 1.0 / (self.count + 1) as f64,
             Some(AveragingConfig::Exponential(config)) => config.share(self.count),
         };
-        self.take_in(model, share);
+        self.take_in(model, share, scale);
+    }
+
+    /// How many iterates are in the average, to be given to [`Averaging::take_back`].
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Counts the iterates after `count` of them as not taken in: on the device they have changed nothing.
+    pub fn take_back(&mut self, count: u64) {
+        self.count = count;
+        if count == 0 {
+            self.average.clear();
+        }
     }
 
     /// Takes in a validation loss, and the weights of the update before it, with which the average may begin.
     pub fn observe_validation<M: Module>(&mut self, model: &M, loss: f64) {
         let waits = !self.has_average();
         if waits && self.trigger.as_mut().is_some_and(|trigger| trigger.observe(loss)) {
-            self.take_in(model, 1.0);
+            self.take_in(model, 1.0, &1.0.into());
         }
     }
 
@@ -146,7 +161,7 @@ impl Averaging {
         }
         self.count = 0;
         if state.count > 0 {
-            self.take_in(averaged, 1.0);
+            self.take_in(averaged, 1.0, &1.0.into());
         }
         self.count = state.count;
         let configured = self.trigger.as_ref().map(NonMonotoneTrigger::patience);
@@ -155,12 +170,12 @@ impl Averaging {
     }
 
     /// Moves the average by `share` of the way to the model; the first iterate is the average.
-    fn take_in<M: Module>(&mut self, model: &M, share: f64) {
+    fn take_in<M: Module>(&mut self, model: &M, share: f64, scale: &GradientScale) {
         let average = &mut self.average;
         let first = self.count == 0;
         visit(model, |parameter, value| {
             let next = match average.remove(&parameter.path) {
-                Some(mean) if !first => mean.clone().add(value.sub(mean).mul_scalar(share)),
+                Some(mean) if !first => scale.chosen(mean.clone().add(value.sub(mean.clone()).mul_scalar(share)), mean),
                 _ => value,
             };
             average.insert(parameter.path.clone(), next);

@@ -2,6 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use kiln_kernels::Guard;
 use serde::Deserialize;
 
 use super::*;
@@ -85,7 +86,7 @@ fn assert_averages(config: &AveragingConfig, first: u64, expected: &[Pair]) {
     for (index, iterate) in fixture().iterates.iter().enumerate() {
         let step = index as u64 + 1;
         let pieces = Pieces::new(iterate);
-        averaging.observe_update(&pieces, step);
+        averaging.observe_update(&pieces, step, &1.0.into());
         assert_eq!(averaging.has_average(), step >= first);
         if step >= first {
             averaging.applied(pieces.valid()).assert_close(&expected[compared], &format!("{config:?}, step {step}"));
@@ -119,7 +120,7 @@ fn the_non_monotone_mean_begins_with_the_weights_of_the_bad_evaluation() {
     let losses = [2.0, 1.0, 2.5, 0.5, 9.0, 9.0, 9.0, 9.0];
     for (index, (iterate, loss)) in fixture.iterates.iter().zip(losses).enumerate() {
         let pieces = Pieces::new(iterate);
-        averaging.observe_update(&pieces, index as u64 + 1);
+        averaging.observe_update(&pieces, index as u64 + 1, &1.0.into());
         averaging.observe_validation(&pieces, loss);
         let applied = averaging.applied(pieces.valid());
         match index.checked_sub(2) {
@@ -145,7 +146,7 @@ fn a_restored_average_goes_on_with_the_same_bits() {
             let mut stopped = Averaging::new(Some(&config));
             for (index, (pieces, loss)) in iterates.iter().zip(losses).enumerate() {
                 for averaging in [&mut whole, &mut stopped] {
-                    averaging.observe_update(pieces, index as u64 + 1);
+                    averaging.observe_update(pieces, index as u64 + 1, &1.0.into());
                     averaging.observe_validation(pieces, loss);
                 }
                 if index == stop {
@@ -165,7 +166,7 @@ fn a_restored_average_goes_on_with_the_same_bits() {
 fn another_kind_of_average_is_refused_by_name() {
     let pieces = Pieces::new(&fixture().iterates[0]);
     let mut polyak = Averaging::new(Some(&AveragingConfig::Polyak(PolyakConfig { start: 1 })));
-    polyak.observe_update(&pieces, 1);
+    polyak.observe_update(&pieces, 1, &1.0.into());
     let exponential = AveragingConfig::Exponential(ExponentialConfig::default());
     for (config, words) in [(Some(&exponential), "[averaging.exponential]"), (None, "no averaging")] {
         let error = Averaging::new(config).restore(polyak.state(), &pieces.valid()).unwrap_err();
@@ -183,4 +184,23 @@ fn mistakes_in_the_settings_are_named() {
     let exponential = ExponentialConfig { decay: 1.0, bias_correction: false };
     assert_eq!(keys(AveragingConfig::Exponential(exponential)), ["exponential.decay"]);
     assert_eq!(keys(AveragingConfig::NonMonotone(NonMonotoneConfig { patience: 0 })), ["non-monotone.patience"]);
+}
+
+#[test]
+fn an_average_takes_in_nothing_of_an_update_that_is_not_made() {
+    let device = Device::flex();
+    let guard = |loss: f32| Guard::new(Tensor::from_data([loss, 1.0], &device), None, None).into();
+    let config = AveragingConfig::Exponential(ExponentialConfig { decay: 0.5, bias_correction: false });
+    let (mut plain, mut guarded) = (Averaging::new(Some(&config)), Averaging::new(Some(&config)));
+    for (index, iterate) in fixture().iterates.iter().enumerate() {
+        let (pieces, step) = (Pieces::new(iterate), index as u64 + 1);
+        let before = guarded.count();
+        // Also before there is an average.
+        guarded.observe_update(&pieces, step, &guard(f32::NAN));
+        guarded.take_back(before);
+        guarded.observe_update(&pieces, step, &guard(1.0));
+        plain.observe_update(&pieces, step, &1.0.into());
+        assert_eq!(guarded.count(), plain.count());
+        assert_eq!(guarded.applied(pieces.valid()).bits(), plain.applied(pieces.valid()).bits(), "iterate {index}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Adam and AdamW: one rule, with the decay inside the gradient or beside it.
 
 use burn::tensor::Tensor;
-use kiln_kernels::{AdamParameter, AdamStep, adam_step};
+use kiln_kernels::{AdamParameter, AdamStep, GradientScale, adam_step};
 use kiln_settings::{Violation, rules};
 use serde::{Deserialize, Serialize};
 
@@ -119,7 +119,7 @@ impl UpdateRule for AdamRule {
     /// where s is 1 - eta lambda if the decay is decoupled, else 1.
     fn update(&self, moving: Moving<'_>, rate: &Rate) -> Tensor<1> {
         if let Rate::Same(eta) = *rate {
-            return self.update_all(vec![moving], 1.0, eta).remove(0);
+            return self.update_all(vec![moving], &1.0.into(), eta).remove(0);
         }
         let Moving { parameter, value, gradient, slots } = moving;
         let (value, gradient) = match self.decay {
@@ -129,7 +129,7 @@ impl UpdateRule for AdamRule {
         value.sub(self.step(parameter.step, gradient, slots, rate))
     }
 
-    fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64) -> Vec<Tensor<1>> {
+    fn update_all(&self, moving: Vec<Moving<'_>>, scale: &GradientScale, rate: f64) -> Vec<Tensor<1>> {
         let Some(t) = moving.first().map(|moving| moving.parameter.step as f64) else { return Vec::new() };
         let [beta1, beta2] = self.betas;
         let step = AdamStep {
@@ -137,7 +137,6 @@ impl UpdateRule for AdamRule {
             epsilon: self.epsilon,
             rate: rate / (1.0 - beta1.powf(t)),
             root_correction: (1.0 - beta2.powf(t)).sqrt(),
-            gradient_scale: scale,
         };
         let taken = moving.into_iter().map(|Moving { parameter, value, gradient, slots }| {
             let moments = slots.take(FIRST).zip(slots.take(SECOND)).map(<[_; 2]>::from);
@@ -149,11 +148,12 @@ impl UpdateRule for AdamRule {
             (slots, AdamParameter { value, gradient, moments, shrink, penalty })
         });
         let (all_slots, parameters): (Vec<_>, Vec<_>) = taken.unzip();
-        let moved = adam_step(step, parameters).into_iter().zip(all_slots).map(|([value, first, second], slots)| {
-            slots.put(FIRST, first);
-            slots.put(SECOND, second);
-            value
-        });
+        let moved =
+            adam_step(step, scale, parameters).into_iter().zip(all_slots).map(|([value, first, second], slots)| {
+                slots.put(FIRST, first);
+                slots.put(SECOND, second);
+                value
+            });
         moved.collect()
     }
 

@@ -1,4 +1,4 @@
-//! The norm of all gradients together, and clipping by it.
+//! The norm of all gradients together.
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -14,10 +14,3 @@ pub fn global_norm<M: Module>(model: &M, gradients: &GradientsParams) -> Option<
 
 /// A norm that still lies on the device.
 pub struct GlobalNorm(pub Tensor<1>);
-
-/// The factor that brings a gradient of norm `norm` down to `limit`, 1 if it is not above.
-///
-/// As `torch.nn.utils.clip_grad_norm_`: min(1, limit / (norm + 1e-6)).
-pub fn clip_coefficient(norm: f64, limit: Option<f64>) -> f64 {
-    limit.map_or(1.0, |limit| (limit / (norm + 1e-6)).min(1.0))
-}

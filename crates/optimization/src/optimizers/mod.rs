@@ -30,12 +30,13 @@ mod terms;
 mod tests;
 
 pub use adam::{AdamConfig, AdamRule, AdamwConfig};
-pub use clipping::{GlobalNorm, clip_coefficient, global_norm};
+pub use clipping::{GlobalNorm, global_norm};
 pub use config::OptimizerConfig;
 pub use error::OptimizerStateError;
+pub use kiln_kernels::{GradientScale, Guard, clip_coefficient};
 pub use lion::{LionConfig, LionRule};
 pub use muon::{MuonAdjustment, MuonConfig, MuonRule};
-pub use parameters::Optimizer;
+pub use parameters::{HostState, Optimizer};
 pub use rate::Rate;
 pub use rmsprop::{RmspropConfig, RmspropRule};
 pub use rule::{Moving, ParameterView, UpdateRule};

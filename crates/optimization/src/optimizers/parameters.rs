@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, ExecutionError, TensorData};
 
+use kiln_kernels::GradientScale;
 use kiln_parameters::{HostCopy, map, put_back, take};
 
 use super::error::OptimizerStateError;
@@ -43,14 +44,28 @@ pub struct Optimizer {
     step: u64,
 }
 
+/// What the host, and not the device, keeps of an optimizer's state.
+#[derive(Debug, Clone)]
+pub struct HostState {
+    step: u64,
+    numbers: BTreeMap<String, BTreeMap<&'static str, f64>>,
+}
+
 impl Optimizer {
     /// An optimizer that follows `rule`, before its first update.
     pub fn new(rule: Box<dyn UpdateRule>) -> Self {
         Self { rule, slots: BTreeMap::new(), step: 0 }
     }
 
-    /// Moves every parameter that has a gradient, which is multiplied by `scale` first (clipping).
-    pub fn update<M: Module>(&mut self, model: M, gradients: GradientsParams, scale: f64, rate: f64) -> M {
+    /// Moves every parameter that has a gradient, which is multiplied by `scale` first (clipping). If the device
+    /// decides that none of them moves, the host learns of it later, and calls [`Optimizer::take_back`].
+    pub fn update<M: Module>(
+        &mut self,
+        model: M,
+        gradients: GradientsParams,
+        scale: impl Into<GradientScale>,
+        rate: f64,
+    ) -> M {
         self.step += 1;
         let (model, mut taken) = take(model, gradients);
         let tensors = std::mem::take(&mut taken.tensors);
@@ -61,10 +76,30 @@ impl Optimizer {
             let parameter = ParameterView::new(taken, self.step);
             Moving { parameter, value, gradient, slots }
         });
-        let values = self.rule.update_all(moving.collect(), scale, rate);
+        let values = self.rule.update_all(moving.collect(), &scale.into(), rate);
         let model = put_back(model, &taken, values);
         self.slots.extend(taken.parameters.into_iter().map(|taken| taken.path).zip(slots));
         model
+    }
+
+    /// What the host keeps of the state, to be given to [`Optimizer::take_back`].
+    pub fn host_state(&self) -> HostState {
+        let numbers = self.slots.iter().map(|(path, slots)| (path, slots.numbers()));
+        let numbers = numbers.filter(|(_, numbers)| !numbers.is_empty());
+        HostState { step: self.step, numbers: numbers.map(|(path, numbers)| (path.clone(), numbers.clone())).collect() }
+    }
+
+    /// Counts the updates since `before` as not made: on the device they have changed nothing.
+    pub fn take_back(&mut self, before: HostState) {
+        self.step = before.step;
+        if before.step == 0 {
+            self.slots.clear();
+        }
+        for (path, numbers) in before.numbers {
+            if let Some(slots) = self.slots.get_mut(&path) {
+                slots.set_numbers(numbers);
+            }
+        }
     }
 
     /// How many updates were made.

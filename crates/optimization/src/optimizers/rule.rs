@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use kiln_kernels::GradientScale;
 use kiln_parameters::{Parameter, Role};
 
 use super::{Rate, SlotNames, Slots};
@@ -82,14 +83,23 @@ pub trait UpdateRule: Send + Sync {
 
     /// The new values of many parameters, in their order, in the same step, with one rate, and gradients that are
     /// multiplied by `scale` first (clipping). The same as one [`update`](Self::update) after the other; some rules do
-    /// it in one pass over all of them.
-    fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64) -> Vec<Tensor<1>> {
+    /// it in one pass over all of them. Where `scale` says so, on the device, values and vectors stay what they were.
+    fn update_all(&self, moving: Vec<Moving<'_>>, scale: &GradientScale, rate: f64) -> Vec<Tensor<1>> {
         let rate = Rate::Same(rate);
-        let scaled = |moving: Moving<'_>| match scale {
-            1.0 => self.update(moving, &rate),
-            _ => {
-                let gradient = moving.gradient.mul_scalar(scale);
-                self.update(Moving { gradient, ..moving }, &rate)
+        let scaled = |moving: Moving<'_>| {
+            let Moving { parameter, value, gradient, slots } = moving;
+            let before = match scale {
+                GradientScale::Number(_) => None,
+                GradientScale::Guarded(_) => Some((value.clone(), slots.clone())),
+            };
+            let gradient = scale.scaled(gradient);
+            let new = self.update(Moving { parameter, value, gradient, slots: &mut *slots }, &rate);
+            match before {
+                None => new,
+                Some((value, before)) => {
+                    slots.choose(scale, &before);
+                    scale.chosen(new, value)
+                }
             }
         };
         moving.into_iter().map(scaled).collect()

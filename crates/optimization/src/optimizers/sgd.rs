@@ -1,7 +1,7 @@
 //! Stochastic gradient descent with momentum.
 
 use burn::tensor::Tensor;
-use kiln_kernels::{SgdParameter, SgdStep, sgd_step};
+use kiln_kernels::{GradientScale, SgdParameter, SgdStep, sgd_step};
 use kiln_settings::{Violation, rules};
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +73,7 @@ impl UpdateRule for SgdRule {
     /// w_t = w_{t-1} - eta (g_t + mu b_t).
     fn update(&self, moving: Moving<'_>, rate: &Rate) -> Tensor<1> {
         if let Rate::Same(rate) = *rate {
-            return self.update_all(vec![moving], 1.0, rate).remove(0);
+            return self.update_all(vec![moving], &1.0.into(), rate).remove(0);
         }
         let Moving { parameter, value, gradient, slots } = moving;
         let g = penalised(parameter, gradient, &value, self.weight_decay);
@@ -89,16 +89,16 @@ impl UpdateRule for SgdRule {
         value.sub(rate.times(direction))
     }
 
-    fn update_all(&self, moving: Vec<Moving<'_>>, scale: f64, rate: f64) -> Vec<Tensor<1>> {
+    fn update_all(&self, moving: Vec<Moving<'_>>, scale: &GradientScale, rate: f64) -> Vec<Tensor<1>> {
         let Self { momentum, nesterov, .. } = *self;
-        let step = SgdStep { rate, momentum, nesterov, gradient_scale: scale };
+        let step = SgdStep { rate, momentum, nesterov };
         let taken = moving.into_iter().map(|Moving { parameter, value, gradient, slots }| {
             let weight_decay = if parameter.role.is_matrix() { self.weight_decay } else { 0.0 };
             let velocity = slots.take(VELOCITY);
             (slots, SgdParameter { value, gradient, velocity, weight_decay })
         });
         let (all_slots, parameters): (Vec<_>, Vec<_>) = taken.unzip();
-        let moved = sgd_step(step, parameters).into_iter().zip(all_slots).map(|((value, velocity), slots)| {
+        let moved = sgd_step(step, scale, parameters).into_iter().zip(all_slots).map(|((value, velocity), slots)| {
             if let Some(velocity) = velocity {
                 slots.put(VELOCITY, velocity);
             }

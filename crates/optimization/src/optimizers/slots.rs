@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use kiln_kernels::GradientScale;
 use kiln_parameters::HostCopy;
 
 use super::Rate;
@@ -67,6 +68,25 @@ impl Slots {
                 self.vectors.insert(name, vector);
             }
         }
+    }
+
+    /// Leaves each vector that was there before as it was, if `scale` says so on the device.
+    pub(super) fn choose(&mut self, scale: &GradientScale, before: &Self) {
+        for (name, old) in &before.vectors {
+            if let Some(new) = self.vectors.remove(name) {
+                self.vectors.insert(name, scale.chosen(new, old.clone()));
+            }
+        }
+    }
+
+    /// The numbers.
+    pub(super) fn numbers(&self) -> &BTreeMap<&'static str, f64> {
+        &self.numbers
+    }
+
+    /// Puts back what [`Slots::numbers`] gave.
+    pub(super) fn set_numbers(&mut self, numbers: BTreeMap<&'static str, f64>) {
+        self.numbers = numbers;
     }
 
     /// Adds every slot of the parameter `path` to a copy: vectors as they are, numbers as one 64-bit float each.

@@ -73,6 +73,10 @@ impl<R: RateByTime> ByTime<R> {
 }
 
 impl<R: RateByTime> Schedule for ByTime<R> {
+    fn observes_training(&self) -> bool {
+        false
+    }
+
     fn next_rate(&mut self) -> f64 {
         let t = self.progress.step;
         self.progress.step += 1;

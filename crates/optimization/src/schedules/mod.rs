@@ -65,6 +65,12 @@ pub trait Schedule: Send {
     /// Takes in the mean training loss of the batch whose update comes next, in nats per token.
     fn observe_training(&mut self, _loss: f64) {}
 
+    /// Whether what [`Schedule::observe_training`] takes in changes anything. If not, a GPU need not be waited for
+    /// before each update.
+    fn observes_training(&self) -> bool {
+        true
+    }
+
     /// Takes in a validation loss, in nats per token.
     fn observe_validation(&mut self, _loss: f64) {}
 

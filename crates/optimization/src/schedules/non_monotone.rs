@@ -73,6 +73,10 @@ struct Progress {
 }
 
 impl Schedule for NonMonotone {
+    fn observes_training(&self) -> bool {
+        false
+    }
+
     fn observe_validation(&mut self, loss: f64) {
         if self.progress.trigger.observe(loss) {
             self.progress.rate *= self.factor;

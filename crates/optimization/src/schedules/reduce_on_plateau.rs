@@ -140,6 +140,10 @@ impl Schedule for ReduceOnPlateau {
         }
     }
 
+    fn observes_training(&self) -> bool {
+        self.config.watch == Watched::Training
+    }
+
     fn observe_validation(&mut self, loss: f64) {
         if self.config.watch == Watched::Validation {
             self.observe(loss);

@@ -42,6 +42,10 @@ impl Schedule for WarmUp {
         }
     }
 
+    fn observes_training(&self) -> bool {
+        self.behind.observes_training()
+    }
+
     fn observe_validation(&mut self, loss: f64) {
         if self.is_over() {
             self.behind.observe_validation(loss);

@@ -85,7 +85,7 @@ pub enum Precision {
     /// Single precision throughout.
     #[default]
     F32,
-    /// On a GPU, operands of products are rounded to bfloat16 and their products added up in single precision. Weights,
+    /// Operands of products are rounded to bfloat16 and their products added up in single precision. Weights,
     /// gradients, the optimizer and everything else stay in single precision.
     Mixed,
 }

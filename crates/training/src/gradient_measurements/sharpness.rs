@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{ExecutionError, Tensor};
-use kiln_parameters::{catalogue, flat_gradient, map, visit};
+use kiln_parameters::{Reading, catalogue, flat_gradient, map, visit};
 
 /// h over the norm of all weights: how far the two gradients of a difference are taken from the weights.
 ///
@@ -70,7 +70,7 @@ fn read_sum(numbers: Vec<Tensor<1>>) -> Result<f64, ExecutionError> {
     if numbers.is_empty() {
         return Ok(0.0);
     }
-    Ok(Tensor::cat(numbers, 0).try_into_data()?.iter::<f64>().sum())
+    Ok(Reading::begin(Tensor::cat(numbers, 0)).wait()?.iter().sum())
 }
 
 /// The model with `factor` times `direction` added to its weights.

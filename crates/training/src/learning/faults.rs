@@ -20,6 +20,9 @@ pub(super) trait Faults: Send {
         (loss, gradients)
     }
 
+    /// Step number `step`, which was begun, is to begin again.
+    fn taken_back(&mut self, _step: u64) {}
+
     /// Gives the validation loss that the evaluation after step number `step` is to have.
     fn validation_loss(&mut self, _step: u64, loss: f64) -> f64 {
         loss

@@ -3,7 +3,8 @@
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{ExecutionError, Tensor};
 use kiln_models::{LanguageModel, State};
-use kiln_optimization::optimizers::global_norm;
+use kiln_optimization::optimizers::{Guard, global_norm};
+use kiln_parameters::Reading;
 
 use super::error::Fault;
 use super::loss::{TrainingInput, training_step};
@@ -63,7 +64,21 @@ impl Mean {
     }
 }
 
-/// What an update needs to know on the host.
+/// [`Numbers`] that are still on the device, all in one tensor, so that they are read in one go.
+pub(super) struct QueuedNumbers {
+    /// The mean loss, the gradient norm, and the norm of each piece times its share.
+    tensor: Tensor<1>,
+    /// Windows of each piece, and its share.
+    pieces: Vec<(usize, f64)>,
+}
+
+/// [`Numbers`] on their way to the host.
+pub(super) struct ComingNumbers {
+    reading: Reading,
+    pieces: Vec<(usize, f64)>,
+}
+
+/// What the host needs to know of an update.
 pub(super) struct Numbers {
     /// The mean loss, nats per token.
     pub(super) loss: f64,
@@ -72,30 +87,48 @@ pub(super) struct Numbers {
     parts: Vec<PartNorm>,
 }
 
-impl Numbers {
-    /// Reads all numbers from the device in one go, which waits for it only once.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub(super) fn read(
+impl QueuedNumbers {
+    /// Asks the device for them.
+    pub(super) fn new(
         model: &LanguageModel,
         loss: Tensor<1>,
         gradients: &GradientsParams,
-        pieces: &[PieceNorm],
-    ) -> Result<Self, ExecutionError> {
+        pieces: Vec<PieceNorm>,
+    ) -> Self {
         let norm = global_norm(model, gradients).map_or_else(|| loss.zeros_like(), |norm| norm.0);
-        let norms = pieces.iter().map(|piece| piece.norm.clone());
+        let shares = pieces.iter().map(|piece| (piece.windows, piece.share)).collect();
+        let norms = pieces.into_iter().map(|piece| piece.norm);
         let tensors: Vec<Tensor<1>> = [loss, norm].into_iter().chain(norms).collect();
-        let values: Vec<f64> = Tensor::cat(tensors, 0).try_into_data()?.iter::<f64>().collect();
-        // The gradient of a piece came in multiplied by its share of the update.
-        let part = |(piece, value): (&PieceNorm, &f64)| PartNorm {
-            windows: piece.windows,
-            squared: (value / piece.share).powi(2),
-        };
-        let parts = pieces.iter().zip(&values[2..]).map(part).collect();
-        Ok(Self { loss: values[0], gradient_norm: values[1], parts })
+        Self { tensor: Tensor::cat(tensors, 0), pieces: shares }
     }
 
+    /// See [`Guard::new`].
+    pub(super) fn guard(&self, limit: Option<f64>, before: Option<&Guard>) -> Guard {
+        Guard::new(self.tensor.clone(), limit, before)
+    }
+
+    /// Begins to copy them to the host, and waits for nothing.
+    pub(super) fn read(self) -> ComingNumbers {
+        ComingNumbers { reading: Reading::begin(self.tensor), pieces: self.pieces }
+    }
+}
+
+impl ComingNumbers {
+    /// Waits until the device has computed them.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub(super) fn wait(&mut self) -> Result<Numbers, ExecutionError> {
+        let values = self.reading.wait()?;
+        // The gradient of a piece came in multiplied by its share of the update.
+        let part =
+            |(&(windows, share), value): (&(usize, f64), &f64)| PartNorm { windows, squared: (value / share).powi(2) };
+        let parts = self.pieces.iter().zip(&values[2..]).map(part).collect();
+        Ok(Numbers { loss: values[0], gradient_norm: values[1], parts })
+    }
+}
+
+impl Numbers {
     /// The first of the numbers that weights depend on and that isn't finite.
     pub(super) fn fault(&self) -> Option<Fault> {
         let numbers = [("loss", self.loss), ("gradient norm", self.gradient_norm)];

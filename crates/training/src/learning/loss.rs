@@ -1,7 +1,7 @@
 //! One batch: tokens to loss to gradients.
 
 use burn::optim::GradientsParams;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_kernels::Draws;
 use kiln_models::{LanguageModel, State};
 
@@ -61,14 +61,31 @@ pub struct TrainingOutput {
 
 /// The loss of a batch and the gradients of `input.share` times it; `model` is with autodiff.
 pub fn training_step(model: &LanguageModel, input: TrainingInput) -> (TrainingOutput, GradientsParams) {
-    let TrainingInput { batch, state, share, dropout_seed } = input;
-    let (shape, device) = ([batch.rows, batch.columns], model.device());
-    let tokens = |ids: Vec<i32>| Tensor::from_data(TensorData::new(ids, shape), &device);
-    let (tokens, targets) = (tokens(batch.inputs), tokens(batch.targets));
-    let mut draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
-    let (losses, state) = model.losses_of_documents(tokens, targets, state, &batch.document_starts, &mut draws);
-    let loss = losses.mean();
+    let share = input.share;
+    let (loss, state) = training_loss(model, input);
     let gradients = if share == 1.0 { loss.backward() } else { loss.clone().mul_scalar(share).backward() };
     let output = TrainingOutput { loss: loss.inner(), state: state.map(State::detach) };
     (output, GradientsParams::from_grads(gradients, model))
+}
+
+/// The mean loss of a batch, not yet multiplied by its share, \[1\], and the state after it; `model` is with autodiff.
+pub fn training_loss(model: &LanguageModel, input: TrainingInput) -> (Tensor<1>, Option<State>) {
+    let TrainingInput { batch, state, dropout_seed, .. } = input;
+    let (shape, device) = ([batch.rows, batch.columns], model.device());
+    let [tokens, targets] = uploaded(batch.inputs, batch.targets, shape, &device);
+    let mut draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
+    let (losses, state) = model.losses_of_documents(tokens, targets, state, &batch.document_starts, &mut draws);
+    (losses.mean(), state)
+}
+
+/// Inputs and targets, each in the shape `[rows, columns]`, brought to the device in one go.
+pub(crate) fn uploaded(
+    mut inputs: Vec<i32>,
+    targets: Vec<i32>,
+    [rows, columns]: [usize; 2],
+    device: &Device,
+) -> [Tensor<2, Int>; 2] {
+    inputs.extend(targets);
+    let both = Tensor::<3, Int>::from_data(TensorData::new(inputs, [2, rows, columns]), device);
+    [0, 1].map(|which| both.clone().narrow(0, which, 1).reshape([rows, columns]))
 }

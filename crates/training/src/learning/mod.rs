@@ -12,7 +12,9 @@ mod gradients;
 mod loss;
 mod monitor;
 mod observer;
+mod pending;
 mod rate_test;
+mod reading_ahead;
 mod session;
 mod step_loop;
 #[cfg(test)]
@@ -22,7 +24,8 @@ mod update;
 
 pub use burn_train::{metrics, train};
 pub use error::{Divergence, TrainError};
-pub use loss::{TrainingInput, TrainingOutput, training_step};
+pub(crate) use loss::uploaded;
+pub use loss::{TrainingInput, TrainingOutput, training_loss, training_step};
 pub use observer::{Event, Observer, Stop};
 pub use rate_test::{
     RateFindings, RatePoint, RateRange, RateRule, RateStop, RateTest, RateTrial, Recorder, find_rate, try_rate,

@@ -6,6 +6,7 @@ use kiln_models::LanguageModel;
 use kiln_optimization::schedules::Schedule;
 
 use super::gradients::Measure;
+use super::pending::Pending;
 use super::update::{Step, Update, Updater};
 use super::{Divergence, TrainError};
 use crate::config::Config;
@@ -79,15 +80,8 @@ impl Trainer {
     /// # Errors
     /// When the data or the device fails, or when the loss or the gradient is not finite.
     pub fn update(&mut self) -> Result<Update, TrainError> {
-        let (step, first_batch) = (self.step + 1, self.step * self.updater.accumulate);
-        match self.updater.update(step, first_batch, Measure::default(), &|| false)? {
-            Step::Made(update) => {
-                self.step = step;
-                Ok(update)
-            }
-            Step::Skipped(fault) => Err(TrainError::Diverged(Divergence::at(step, fault))),
-            Step::Abandoned => Err(TrainError::NoBatch),
-        }
+        let pending = self.begin(None)?;
+        self.finish(pending)
     }
 
     /// Makes `count` updates, at least one, and waits until the device has finished them: from reading the batches to
@@ -96,12 +90,41 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::update`].
     pub fn updates(&mut self, count: u64) -> Result<Update, TrainError> {
-        let mut update = self.update()?;
+        let mut pending = self.begin(None)?;
         for _ in 1..count {
-            update = self.update()?;
+            let waits = self.updater.waits(Measure::default());
+            let next = if waits {
+                self.finish(pending)?;
+                self.begin(None)?
+            } else {
+                let next = self.begin(Some(&pending))?;
+                self.finish(pending)?;
+                next
+            };
+            pending = next;
         }
+        let update = self.finish(pending)?;
         self.device.sync()?;
         Ok(update)
+    }
+
+    /// Hands the device the next update; another one may be on its way.
+    fn begin(&mut self, on_its_way: Option<&Pending>) -> Result<Pending, TrainError> {
+        let step = on_its_way.map_or(self.step, |earlier| earlier.step) + 1;
+        let first_batch = (step - 1) * self.updater.accumulate;
+        let begun = self.updater.begin(step, first_batch, Measure::default(), on_its_way, &|| false)?;
+        begun.ok_or(TrainError::NoBatch)
+    }
+
+    fn finish(&mut self, pending: Pending) -> Result<Update, TrainError> {
+        let step = pending.step;
+        match self.updater.finish(pending, None)?.0 {
+            Step::Made(update) => {
+                self.step = step;
+                Ok(update)
+            }
+            Step::Skipped(fault) => Err(TrainError::Diverged(Divergence::at(step, fault))),
+        }
     }
 
     /// Updates made so far.

@@ -5,19 +5,21 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use kiln_kernels::{mixed_precision_lacks, set_matrix_precision};
+use kiln_kernels::{is_gpu, mixed_precision_lacks, set_matrix_precision};
 use kiln_models::{LanguageModel, State};
 
 use super::error::{Fault, TrainError};
 use super::faults::{Faults, NoFaults};
-use super::gradients::{Mean, Measure, Numbers};
+use super::gradients::{Mean, Measure, QueuedNumbers};
 use super::loss::TrainingInput;
+use super::pending::Pending;
+use super::reading_ahead::ReadingAhead;
 use crate::config::{Config, Precision};
 use crate::gradient_measurements::sharpness;
 use kiln_data::batches::{BatchOrder, mix};
 use kiln_data::shards::TokenFile;
 use kiln_optimization::averaging::Averaging;
-use kiln_optimization::optimizers::{Optimizer, clip_coefficient};
+use kiln_optimization::optimizers::{GradientScale, Optimizer, clip_coefficient};
 use kiln_optimization::schedules::Schedule;
 
 /// Makes updates, one after the other. It knows no folder, log or observer.
@@ -26,7 +28,7 @@ pub(super) struct Updater {
     /// them.
     model: Option<LanguageModel>,
     /// The training batches by number.
-    order: BatchOrder,
+    batches: ReadingAhead,
     /// The seed of dropout.
     seed: u64,
     /// Batches in an update.
@@ -42,6 +44,9 @@ pub(super) struct Updater {
     /// Whether batches carry it.
     pub(super) carries_state: bool,
     pub(super) faults: Box<dyn Faults>,
+    /// Whether the host learns the numbers of an update after it handed the device the next one: on GPUs. On a CPU,
+    /// which computes whatever it is asked for at once, tests alone want it.
+    pub(super) delays: bool,
 }
 
 /// What came of a step.
@@ -50,8 +55,6 @@ pub(super) enum Step {
     Made(Update),
     /// The same weights as before, because a number was not finite.
     Skipped(Fault),
-    /// Nothing: the run is to stop. The step is to be made again, from its first batch.
-    Abandoned,
 }
 
 /// What one update was made of.
@@ -91,8 +94,10 @@ impl Updater {
         let run = &config.run;
         check_device(config, &model.device())?;
         set_matrix_precision(run.precision.into());
+        let order = BatchOrder::new(train, run.windows, run.batch, run.context, config.seed)?;
+        let delays = is_gpu(&model.device());
         Ok(Self {
-            order: BatchOrder::new(train, run.windows, run.batch, run.context, config.seed)?,
+            batches: ReadingAhead::new(order, delays),
             seed: config.seed,
             accumulate: run.accumulate as u64,
             clip_norm: run.clip_norm,
@@ -102,6 +107,7 @@ impl Updater {
             carried: None,
             carries_state: run.carries_state(&model),
             faults: Box::new(NoFaults),
+            delays,
             model: Some(model.train()),
         })
     }
@@ -117,52 +123,106 @@ impl Updater {
         self.model = Some(model.train());
     }
 
-    /// Step number `step`, counted from 1: gradients of the batches from number `first_batch` on, their mean, checks,
-    /// clipping, the rate, new weights. `should_stop` is asked between two batches.
-    ///
-    /// If the loss or the gradient is not finite, only the schedule moves on: weights, optimizer, averages and the
-    /// recurrent state stay as they were.
+    /// Makes step number `step`, counted from 1, and waits for its numbers; see [`Updater::begin`].
     ///
     /// # Errors
     /// When the data cannot be read or the device fails.
-    pub(super) fn update(
+    pub(super) fn update(&mut self, step: u64, first_batch: u64, measure: Measure) -> Result<Step, TrainError> {
+        let pending = self.begin(step, first_batch, measure, None, &|| false)?.ok_or(TrainError::NoBatch)?;
+        Ok(self.finish(pending, None)?.0)
+    }
+
+    /// Hands step number `step`, counted from 1, to the device: gradients of the batches from number `first_batch` on,
+    /// their mean, checks, clipping, the rate, new weights. Another one may be `on_its_way`, unless this one
+    /// [waits](Self::waits). `should_stop` is asked between two batches; `None` if it says so.
+    ///
+    /// If the loss or the gradient is not finite, only the schedule moves on: weights, optimizer, averages and the
+    /// recurrent state stay as they were, or become that again in [`Updater::finish`].
+    ///
+    /// # Errors
+    /// When the data cannot be read or the device fails.
+    pub(super) fn begin(
         &mut self,
         step: u64,
         first_batch: u64,
         measure: Measure,
+        on_its_way: Option<&Pending>,
         should_stop: &dyn Fn() -> bool,
-    ) -> Result<Step, TrainError> {
+    ) -> Result<Option<Pending>, TrainError> {
         if let Some(model) = &mut self.model {
             self.faults.before_update(step, model, &mut self.carried);
         }
-        let carried = self.carried.clone();
+        let before = self.before();
         let Some(mut mean) = self.work_through(step, first_batch, measure, should_stop)? else {
-            self.carried = carried;
-            return Ok(Step::Abandoned);
+            self.carried = before.carried;
+            return Ok(None);
         };
         let loss = mean.loss.take().ok_or(TrainError::NoBatch)?;
         let gradients = mean.gradients();
         let Some(model) = &self.model else { panic!("there is a model between updates") };
         let (loss, gradients) = self.faults.after_backward(model, loss, gradients);
-        let numbers = Numbers::read(model, loss, &gradients, &mean.norms)?;
-        if let Some(fault) = numbers.fault() {
-            self.carried = carried;
+        let queued = QueuedNumbers::new(model, loss, &gradients, std::mem::take(&mut mean.norms));
+        let earlier = on_its_way.and_then(|earlier| earlier.guard.as_ref());
+        let guard = self.delays.then(|| queued.guard(self.clip_norm, earlier));
+        let mut pending = Pending {
+            step,
+            numbers: queued.read(),
+            guard,
+            learning_rate: 0.0,
+            sharpness: None,
+            measuring: Duration::ZERO,
+            before,
+        };
+        if self.waits(measure) && !self.decide(&mut pending, measure, &gradients, &mean.inputs)? {
             self.schedule.next_rate();
-            return Ok(Step::Skipped(fault));
+            return Ok(Some(pending));
         }
-        let Numbers { loss, gradient_norm, .. } = numbers;
-        let started = Instant::now();
-        let sharpness = if measure.sharpness { self.sharpness(&gradients, &mean.inputs)? } else { None };
-        let measuring = started.elapsed();
-        let scale = clip_coefficient(gradient_norm, self.clip_norm);
+        pending.learning_rate = self.schedule.next_rate();
+        self.move_weights(&mut pending, gradients)?;
+        Ok(Some(pending))
+    }
+
+    /// Whether the host has to know the numbers of an update before it goes on.
+    pub(super) fn waits(&self, measure: Measure) -> bool {
+        !self.delays || measure.sharpness || self.schedule.observes_training()
+    }
+
+    /// Waits for the numbers of an update whose gradients these are, of these inputs; if they are finite, measures the
+    /// sharpness and shows the loss to the schedule. Whether they are.
+    fn decide(
+        &mut self,
+        pending: &mut Pending,
+        measure: Measure,
+        gradients: &GradientsParams,
+        inputs: &[TrainingInput],
+    ) -> Result<bool, TrainError> {
+        let numbers = pending.numbers.wait()?;
+        if numbers.fault().is_some() {
+            return Ok(false);
+        }
+        let loss = numbers.loss;
+        if measure.sharpness {
+            let started = Instant::now();
+            pending.sharpness = self.sharpness(gradients, inputs)?;
+            pending.measuring = started.elapsed();
+        }
         self.schedule.observe_training(loss);
-        let learning_rate = self.schedule.next_rate();
+        Ok(true)
+    }
+
+    /// New weights, and the average of them, unless the device decides otherwise.
+    fn move_weights(&mut self, pending: &mut Pending, gradients: GradientsParams) -> Result<(), TrainError> {
+        let scale = match &pending.guard {
+            Some(guard) => GradientScale::from(guard.clone()),
+            // The host has waited for the numbers.
+            None => clip_coefficient(pending.numbers.wait()?.gradient_norm, self.clip_norm).into(),
+        };
         if let Some(model) = self.model.take() {
-            let model = self.optimizer.update(model, gradients, scale, learning_rate);
-            self.averaging.observe_update(&model, step);
+            let model = self.optimizer.update(model, gradients, scale.clone(), pending.learning_rate);
+            self.averaging.observe_update(&model, pending.step, &scale);
             self.model = Some(model);
         }
-        Ok(Step::Made(Update { loss, gradient_norm, learning_rate, noise: numbers.noise(), sharpness, measuring }))
+        Ok(())
     }
 
     /// Shows the schedule and the average a validation loss.
@@ -198,7 +258,7 @@ impl Updater {
             if number > 0 && should_stop() {
                 return Ok(None);
             }
-            let mut input = TrainingInput::new(self.order.read(first_batch + number)?);
+            let mut input = TrainingInput::new(self.batches.read(first_batch + number)?);
             if self.carries_state && input.batch.carries_state {
                 input.state = self.carried.take();
             }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::usage::whole;
 use clap::{Args, ValueEnum};
-use kiln_kernels::{GpuKernel, leave_out_gpu_kernels};
+use kiln_data::shards::PreparedData;
+use kiln_kernels::{GpuKernel, is_gpu, leave_out_gpu_kernels};
 use kiln_settings::Override;
 use kiln_training::config::Config;
 use kiln_training::estimate::{Estimate, least_bytes_per_update};
@@ -18,7 +19,7 @@ use crate::arguments::open_run;
 use crate::device::Chosen;
 use crate::training_data;
 use crate::training_display::grouped;
-use crate::updates::TimedUpdates;
+use crate::updates::{Launches, TimedUpdates};
 
 const ABOUT_THE_NUMBERS: &str = "\
 An update is what `kiln train` does in one: batches, forward, loss, backward, clipping, optimizer, average. There is \
@@ -53,6 +54,10 @@ pub(super) struct TrainArguments {
     /// Updates before the first round, not timed
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole(0..=1_000_000))]
     warmup: u64,
+
+    /// Count the kernels that an update launches on a GPU instead of timing it
+    #[arg(long)]
+    launches: bool,
 
     /// Compose this operation of Burn's on a GPU too, to see what Kiln's own kernel saves; may be repeated
     #[arg(long, value_name = "OPERATION")]
@@ -121,7 +126,7 @@ struct Timed {
 struct Contestant<'a> {
     file: &'a Path,
     config: &'a Config,
-    vocabulary: usize,
+    data: PreparedData,
     updates: TimedUpdates,
 }
 
@@ -137,6 +142,9 @@ pub(super) fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     let mut contestants = contestants.collect::<anyhow::Result<Vec<_>>>()?;
     for contestant in &mut contestants {
         contestant.updates.warm_up(arguments.warmup)?;
+    }
+    if arguments.launches {
+        return count(arguments, &mut contestants, &chosen);
     }
     let peak_after_warmup = peak_resident_bytes();
     let setup = arguments.measuring.measure(&chosen, || {
@@ -154,23 +162,62 @@ pub(super) fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     arguments.measuring.print(&report, || words(&report))
 }
 
+/// The launches of an update of each configuration.
+#[derive(Debug, Serialize)]
+struct Counted<'a> {
+    config: &'a Path,
+    #[serde(flatten)]
+    launches: Launches,
+}
+
+fn count(arguments: &TrainArguments, contestants: &mut [Contestant<'_>], chosen: &Chosen) -> anyhow::Result<()> {
+    if !is_gpu(&chosen.device) {
+        anyhow::bail!(
+            "`--launches` counts what a GPU is asked to run, and this device is none; choose one by `--device`"
+        );
+    }
+    let counted = contestants.iter_mut().map(Contestant::launches).collect::<anyhow::Result<Vec<_>>>()?;
+    arguments.measuring.print(&counted, || {
+        let headings = ["configuration", "launches", "forward", "backward", "norm and optimizer"];
+        let rows = counted.iter().map(|Counted { config, launches }| {
+            let Launches { update, forward, backward, norm_and_optimizer, .. } = launches;
+            let numbers = [update, forward, backward, norm_and_optimizer].map(ToString::to_string);
+            std::iter::once(config.display().to_string()).chain(numbers).collect()
+        });
+        let mut text = table(1, &headings, &rows.collect::<Vec<_>>());
+        for Counted { config, launches } in &counted {
+            text += &format!("\n{}\n", config.display());
+            let mut kernels: Vec<_> = launches.kernels.iter().collect();
+            kernels.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), name.as_str()));
+            kernels.iter().for_each(|(name, count)| text += &format!("{count:>6}  {name}\n"));
+        }
+        text
+    })
+}
+
 impl<'a> Contestant<'a> {
     fn new(file: &'a Path, config: &'a Config, chosen: &Chosen) -> anyhow::Result<Self> {
         let data = training_data::prepare(config)?;
         let updates = TimedUpdates::new(config, &data, chosen)?;
-        Ok(Self { file, config, vocabulary: data.tokenizer.vocabulary_size(), updates })
+        Ok(Self { file, config, data, updates })
+    }
+
+    fn launches(&mut self) -> anyhow::Result<Counted<'a>> {
+        let launches = self.updates.launches(self.config, &self.data)?;
+        Ok(Counted { config: self.file, launches })
     }
 
     fn timed(&self, setup: &Setup) -> Timed {
-        let needs = Estimate::new(self.config, self.vocabulary);
+        let vocabulary = self.data.tokenizer.vocabulary_size();
+        let needs = Estimate::new(self.config, vocabulary);
         let flops_per_step = needs.training_flops_per_token as f64 * needs.tokens_per_step as f64;
-        let least_bytes_per_step = least_bytes_per_update(self.config, self.vocabulary);
+        let least_bytes_per_step = least_bytes_per_update(self.config, vocabulary);
         let cost = Cost { flops: flops_per_step, bytes: least_bytes_per_step as f64 };
         let speed = Speed::new(self.updates.seconds(), cost, setup.limits.as_ref());
         Timed {
             config: self.file.to_path_buf(),
             model: self.config.model.name(),
-            vocabulary: self.vocabulary,
+            vocabulary,
             parameters: needs.parameters,
             tokens_per_step: needs.tokens_per_step,
             flops_per_step,

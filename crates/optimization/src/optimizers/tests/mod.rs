@@ -1,5 +1,6 @@
 //! Optimizers and clipping against outside figures (scripts/reference/optimizers.py).
 
+mod guarded;
 mod hostile;
 mod muon;
 mod rates;

@@ -52,11 +52,9 @@ pub fn find_rate(test: RateTest<'_>, proceed: &mut dyn FnMut(&RatePoint) -> bool
     // The loss that a rate leads to is that of the update after it, so that there is one more of those than rates.
     for step in 1..=range.steps + 1 {
         let first_batch = (step - 1) * updater.accumulate;
-        let loss = match updater.update(step, first_batch, Measure::default(), &|| false)? {
+        let loss = match updater.update(step, first_batch, Measure::default())? {
             Step::Made(update) => update.loss,
             Step::Skipped(fault) => fault.value,
-            // Nothing stops it there.
-            Step::Abandoned => break,
         };
         if !recorder.add(loss) || !recorder.last().is_none_or(&mut *proceed) {
             break;

@@ -41,6 +41,15 @@ impl TrainingLoop {
         Ok(true)
     }
 
+    /// Whether a step is followed by an evaluation, a sample, a checkpoint or the end of the session: it is completed
+    /// before the next one begins.
+    pub(super) fn is_something_due_after(&self, step: u64) -> bool {
+        let run = &self.run;
+        let intervals = [Some(run.evaluate_every), Some(run.checkpoint_every), run.sample_every];
+        let is_due = intervals.into_iter().flatten().any(|every| step.is_multiple_of(every));
+        is_due || step == run.steps || self.stop_after == Some(step)
+    }
+
     /// Whether this step has an evaluation that was not made yet.
     pub(super) fn is_evaluation_due(&self) -> bool {
         let step = self.state.step;

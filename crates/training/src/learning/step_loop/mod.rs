@@ -24,8 +24,9 @@ use super::faults::Faults;
 use super::gradients::Measure;
 use super::monitor::Monitor;
 use super::observer::{Event, Observer, Stop};
+use super::pending::Pending;
 use super::session::{Outcome, Session};
-use super::update::{Step, Updater};
+use super::update::{Step, Update, Updater};
 use crate::config::RunConfig;
 use crate::evaluation::Evaluation;
 use crate::gradient_measurements::EstimatesConfig;
@@ -46,6 +47,10 @@ pub(super) struct TrainingLoop {
     /// Whether the step after which to stop was made.
     is_at_stop: bool,
     clock: Clock,
+    /// An update that was handed to the device, and is not counted yet.
+    pending: Option<Pending>,
+    /// Since when the update is made that is counted next.
+    since: Instant,
     /// The last evaluation.
     evaluation: Option<Evaluation>,
     /// The last number that was not finite.
@@ -86,10 +91,18 @@ impl TrainingLoop {
             run,
             stop_after,
             is_at_stop: false,
+            pending: None,
+            since: Instant::now(),
             evaluation: None,
             fault: None,
             refused_prompts: BTreeSet::new(),
         })
+    }
+
+    /// Whether the numbers of an update are read after the next one began, wherever it trains.
+    #[cfg(test)]
+    pub(super) fn delay(&mut self, delays: bool) {
+        self.updater.delays = delays;
     }
 
     /// Trains to the end, or until `monitor` asks to stop; the newest state is on disk then.
@@ -127,6 +140,7 @@ impl TrainingLoop {
         while self.is_unfinished(monitor) {
             self.advance(monitor)?;
         }
+        self.catch_up(monitor)?;
         let stop = if self.state.step >= steps && !self.is_evaluation_due() {
             Stop::Done
         } else if self.state.is_out_of_patience(&self.run) {
@@ -147,16 +161,48 @@ impl TrainingLoop {
         !self.state.is_done(&self.run) && !self.is_at_stop && !monitor.should_stop()
     }
 
-    /// Makes a step and what is due after it, or goes back to an earlier checkpoint. A step that the monitor interrupts
-    /// isn't made.
+    /// Hands a step to the device and completes the one before, or this one if something is due after it. A step that
+    /// the monitor interrupts isn't made.
     fn advance(&mut self, monitor: &mut dyn Monitor) -> Result<(), TrainError> {
         self.check_saving()?;
-        let before = self.state.step;
-        if let Some(entry) = self.update(monitor)? {
-            self.report(&entry, monitor)?;
+        let ahead = u64::from(self.pending.is_some());
+        let step = self.state.step + ahead + 1;
+        let (noise, sharpness) = (self.estimates.measures_noise(step), self.estimates.measures_sharpness(step));
+        let measure = Measure { noise, sharpness };
+        if self.pending.is_none() {
+            self.since = Instant::now();
+        } else if self.updater.waits(measure) {
+            return self.catch_up(monitor);
         }
-        if self.state.step == before {
-            return Ok(());
+        let first_batch = self.position() + ahead * self.updater.accumulate;
+        let begun = self.updater.begin(step, first_batch, measure, self.pending.as_ref(), &|| monitor.should_stop())?;
+        let Some(begun) = begun else { return self.catch_up(monitor) };
+        let waits = self.updater.waits(measure) || self.is_something_due_after(step);
+        if let Some(earlier) = self.pending.replace(begun) {
+            self.complete(earlier, monitor)?;
+        }
+        if waits { self.catch_up(monitor) } else { Ok(()) }
+    }
+
+    /// Completes the step that is on its way, if one is.
+    fn catch_up(&mut self, monitor: &mut dyn Monitor) -> Result<(), TrainError> {
+        match self.pending.take() {
+            Some(pending) => self.complete(pending, monitor),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a step and does what is due after it, or goes back to an earlier checkpoint. If its update was not made,
+    /// the one that was handed to the device after it is to be made again.
+    fn complete(&mut self, pending: Pending, monitor: &mut dyn Monitor) -> Result<(), TrainError> {
+        let (step, later) = self.updater.finish(pending, self.pending.take())?;
+        self.pending = later;
+        match step {
+            Step::Made(update) => {
+                let entry = self.count(update);
+                self.report(&entry, monitor)?;
+            }
+            Step::Skipped(fault) => self.skip(fault)?,
         }
         if self.has_too_many_faults() || !self.evaluate_sample_and_save(monitor)? {
             return self.roll_back(monitor);
@@ -165,28 +211,21 @@ impl TrainingLoop {
         Ok(())
     }
 
-    /// One step, counted and timed; `None` if its update was skipped or given up.
-    fn update(&mut self, monitor: &dyn Monitor) -> Result<Option<StepEntry>, TrainError> {
-        let started = Instant::now();
+    /// Counts and times an update.
+    fn count(&mut self, update: Update) -> StepEntry {
         let step = self.state.step + 1;
-        let (noise, sharpness) = (self.estimates.measures_noise(step), self.estimates.measures_sharpness(step));
-        let (measure, first_batch) = (Measure { noise, sharpness }, self.position());
-        let update = match self.updater.update(step, first_batch, measure, &|| monitor.should_stop())? {
-            Step::Made(update) => update,
-            Step::Skipped(fault) => return self.skip(fault).map(|()| None),
-            Step::Abandoned => return Ok(None),
-        };
         self.state.step = step;
         self.state.faults.in_a_row = 0;
         self.state.tokens += self.run.tokens_per_step();
-        self.clock.made_step(step, started.elapsed(), update.measuring);
+        let now = Instant::now();
+        self.clock.made_step(step, now - std::mem::replace(&mut self.since, now), update.measuring);
         let noise_scale = update.noise.and_then(|noise| {
             let averages = self.state.noise.get_or_insert_default();
             averages.add(&noise, self.estimates.noise_decay);
             averages.noise_scale()
         });
         let tokens = self.state.tokens;
-        Ok(Some(StepEntry {
+        StepEntry {
             step,
             tokens,
             train_loss: update.loss,
@@ -196,6 +235,6 @@ impl TrainingLoop {
             gradient_noise: update.noise.map(|noise| noise.of_update()),
             noise_scale,
             sharpness: update.sharpness,
-        }))
+        }
     }
 }

@@ -31,7 +31,7 @@ fn averaging_worlds() -> Vec<World> {
 }
 
 #[test]
-fn a_run_that_averages_and_was_stopped_ends_with_the_bits_of_one_that_was_not() {
+pub(super) fn a_run_that_averages_and_was_stopped_ends_with_the_bits_of_one_that_was_not() {
     for world in averaging_worlds() {
         world.train("whole", &Notes::default()).unwrap();
         let (expected_folder, expected) = world.newest("whole");
@@ -48,7 +48,7 @@ fn a_run_that_averages_and_was_stopped_ends_with_the_bits_of_one_that_was_not() 
 }
 
 #[test]
-fn the_saved_model_is_the_one_that_was_evaluated_and_not_the_one_that_is_trained() {
+pub(super) fn the_saved_model_is_the_one_that_was_evaluated_and_not_the_one_that_is_trained() {
     for world in averaging_worlds() {
         let outcome = world.train("run", &Notes::default()).unwrap();
         let (folder, checkpoint) = world.newest("run");

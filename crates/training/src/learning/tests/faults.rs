@@ -49,11 +49,10 @@ fn a_number_that_is_not_finite_changes_neither_weights_nor_state() {
         for step in 1..=bad {
             let before = everything(&updater);
             let first_batch = (step - 1) * updater.accumulate;
-            let outcome = updater.update(step, first_batch, Measure::default(), &|| false).unwrap();
+            let outcome = updater.update(step, first_batch, Measure::default()).unwrap();
             let after = everything(&updater);
             match outcome {
                 Step::Made(_) => assert!(step < bad && after != before, "trial {trial}, step {step}"),
-                Step::Abandoned => panic!("nobody stops it"),
                 Step::Skipped(fault) => {
                     assert_eq!(step, bad, "trial {trial}");
                     assert!(!fault.value.is_finite());
@@ -72,7 +71,7 @@ fn a_number_that_is_not_finite_changes_neither_weights_nor_state() {
 }
 
 #[test]
-fn one_infinite_gradient_costs_one_step_and_nothing_after_it() {
+pub(super) fn one_infinite_gradient_costs_one_step_and_nothing_after_it() {
     let mut world = world(TRANSFORMER);
     world.run.windows = kiln_data::batches::Windows::Shuffled;
     world.estimates = toml::from_str("noise-every = 1").unwrap();
@@ -103,7 +102,7 @@ fn eight_in_a_row() -> Injection {
 }
 
 #[test]
-fn eight_in_a_row_go_back_to_the_last_checkpoint_and_on_with_later_data() {
+pub(super) fn eight_in_a_row_go_back_to_the_last_checkpoint_and_on_with_later_data() {
     for model in [LSTM, TRANSFORMER] {
         let mut world = world(model);
         world.faults = Some(eight_in_a_row());
@@ -124,7 +123,7 @@ fn eight_in_a_row_go_back_to_the_last_checkpoint_and_on_with_later_data() {
 }
 
 #[test]
-fn a_run_that_is_stopped_during_faults_goes_back_like_one_that_is_not() {
+pub(super) fn a_run_that_is_stopped_during_faults_goes_back_like_one_that_is_not() {
     let mut world = world(LSTM);
     // What is saved after step 7, during faults, is no checkpoint of the run that is not stopped.
     for stop in [5, 7, 8, 12] {
@@ -148,7 +147,7 @@ fn a_run_that_is_stopped_during_faults_goes_back_like_one_that_is_not() {
 
 /// Stopped during faults, with no more than the fewest checkpoints kept: those before the faults stay.
 #[test]
-fn checkpoints_saved_during_faults_displace_no_others() {
+pub(super) fn checkpoints_saved_during_faults_displace_no_others() {
     let mut world = world(LSTM);
     world.run.keep = 2;
     // Without an evaluation there is no best one, which would stay in any case.
@@ -166,7 +165,7 @@ fn checkpoints_saved_during_faults_displace_no_others() {
 }
 
 #[test]
-fn weights_that_went_bad_are_replaced_and_never_saved() {
+pub(super) fn weights_that_went_bad_are_replaced_and_never_saved() {
     let mut world = world(TRANSFORMER);
     let mut spoiled = false;
     world.faults = Some(Injection::plan(move |step| {
@@ -179,7 +178,7 @@ fn weights_that_went_bad_are_replaced_and_never_saved() {
 }
 
 #[test]
-fn after_three_returns_it_stops_with_a_report() {
+pub(super) fn after_three_returns_it_stops_with_a_report() {
     let mut world = world(TRANSFORMER);
     world.faults = Some(Injection::plan(|step| (step > 9).then_some((Site::Loss, f64::NAN))));
     let Err(error) = world.train("run", &Notes::default()) else { panic!("it went on without finite losses") };
@@ -199,7 +198,7 @@ fn after_three_returns_it_stops_with_a_report() {
 }
 
 #[test]
-fn a_validation_loss_that_is_not_finite_goes_back_like_a_fault_of_training() {
+pub(super) fn a_validation_loss_that_is_not_finite_goes_back_like_a_fault_of_training() {
     let mut world = world(TRANSFORMER);
     world.faults = Some(Injection::of_validation(15));
     world.train("run", &Notes::default()).unwrap();
@@ -213,7 +212,7 @@ fn a_validation_loss_that_is_not_finite_goes_back_like_a_fault_of_training() {
 }
 
 #[test]
-fn without_a_checkpoint_there_is_nothing_to_go_back_to() {
+pub(super) fn without_a_checkpoint_there_is_nothing_to_go_back_to() {
     let mut world = world(TRANSFORMER);
     world.run.checkpoint_every = 100;
     world.run.evaluate_every = 100;

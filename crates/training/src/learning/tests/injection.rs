@@ -1,5 +1,6 @@
 //! Faults for tests: what goes wrong, and in which step.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -23,8 +24,11 @@ pub(super) enum Site {
     State,
 }
 
+/// What goes wrong in a step.
+type Planned = Option<(Site, f64)>;
+
 /// Asked at every step, by its number.
-type Plan = dyn FnMut(u64) -> Option<(Site, f64)> + Send;
+type Plan = dyn FnMut(u64) -> Planned + Send;
 
 /// A plan of what goes wrong. Clones share it, so that it outlives a session.
 #[derive(Clone)]
@@ -33,13 +37,15 @@ pub(super) struct Injection {
     /// The step after which the next validation loss is to be no number.
     validation: Arc<Mutex<Option<u64>>>,
     /// What goes wrong in this step.
-    current: Option<(Site, f64)>,
+    current: Planned,
+    /// What was planned for a step that is to begin again.
+    taken_back: Arc<Mutex<BTreeMap<u64, Planned>>>,
 }
 
 impl Injection {
     /// What goes wrong in each step.
-    pub(super) fn plan(plan: impl FnMut(u64) -> Option<(Site, f64)> + Send + 'static) -> Self {
-        Self { plan: Arc::new(Mutex::new(plan)), validation: Arc::default(), current: None }
+    pub(super) fn plan(plan: impl FnMut(u64) -> Planned + Send + 'static) -> Self {
+        Self { plan: Arc::new(Mutex::new(plan)), validation: Arc::default(), current: None, taken_back: Arc::default() }
     }
 
     /// The next validation loss after a step is NaN.
@@ -50,7 +56,8 @@ impl Injection {
 
 impl Faults for Injection {
     fn before_update(&mut self, step: u64, model: &mut LanguageModel, carried: &mut Option<State>) {
-        self.current = (self.plan.lock().unwrap_or_else(PoisonError::into_inner))(step);
+        let planned = self.taken_back.lock().unwrap_or_else(PoisonError::into_inner).remove(&step);
+        self.current = planned.unwrap_or_else(|| (self.plan.lock().unwrap_or_else(PoisonError::into_inner))(step));
         match self.current {
             Some((Site::Weight, value)) => *model = map(model.valid(), |_, weights| spoiled(weights, value)).train(),
             Some((Site::State, value)) => {
@@ -76,6 +83,10 @@ impl Faults for Injection {
             }
             _ => (loss, gradients),
         }
+    }
+
+    fn taken_back(&mut self, step: u64) {
+        self.taken_back.lock().unwrap_or_else(PoisonError::into_inner).insert(step, self.current);
     }
 
     fn validation_loss(&mut self, step: u64, loss: f64) -> f64 {

@@ -6,7 +6,7 @@ use crate::gradient_measurements::EstimatesConfig;
 use kiln_optimization::optimizers::OptimizerConfig;
 
 #[test]
-fn a_measured_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
+pub(super) fn a_measured_run_that_was_stopped_ends_with_the_bits_of_one_that_was_not() {
     for accumulate in [1, 2] {
         let settings = format!("windows = \"streams\"\naccumulate = {accumulate}");
         let mut world = World::new(LSTM, &settings);
@@ -43,7 +43,7 @@ fn the_halves_of_a_batch_drop_different_numbers() {
 }
 
 #[test]
-fn steps_with_a_measurement_are_logged_with_it() {
+pub(super) fn steps_with_a_measurement_are_logged_with_it() {
     for (model, windows) in [(TRANSFORMER, "random"), (LSTM, "streams")] {
         let mut world = World::new(model, &format!("windows = \"{windows}\""));
         world.run.log_every = 5;
@@ -65,7 +65,7 @@ fn steps_with_a_measurement_are_logged_with_it() {
 }
 
 #[test]
-fn measuring_changes_no_bit_of_a_run_that_accumulates() {
+pub(super) fn measuring_changes_no_bit_of_a_run_that_accumulates() {
     for (model, windows) in [(TRANSFORMER, "random"), (LSTM, "streams")] {
         let mut world = World::new(model, &format!("windows = \"{windows}\"\naccumulate = 3\nclip-norm = 0.5"));
         world.train("plain", &Notes::default()).unwrap();

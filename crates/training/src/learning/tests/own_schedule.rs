@@ -38,7 +38,7 @@ fn rates(notes: &Notes) -> Vec<f64> {
 }
 
 #[test]
-fn a_schedule_of_ones_own_gives_the_rates_and_is_saved_and_restored() {
+pub(super) fn a_schedule_of_ones_own_gives_the_rates_and_is_saved_and_restored() {
     let mut world = World::new(LSTM, "");
     world.own_schedule = Some(|| Box::<Growing>::default());
     let notes = Notes::default();

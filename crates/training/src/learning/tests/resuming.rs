@@ -61,7 +61,7 @@ fn every_schedule_is_among_those_that_are_resumed() {
 }
 
 /// A configuration drawn at random, and its description.
-fn drawn(seed: u64) -> (World, String) {
+pub(super) fn drawn(seed: u64) -> (World, String) {
     let mut draws = Draws(seed, 0);
     // The first sixteen seeds name every family, optimizer, schedule and average at least once.
     let at = |choices: &'static [&'static str]| choices[seed as usize % choices.len()];
@@ -90,7 +90,7 @@ fn drawn(seed: u64) -> (World, String) {
 }
 
 /// Everything that a run leaves behind but the speed, which no two runs have in common.
-fn left_behind(world: &World, name: &str) -> (Checkpoint, Vec<u8>, String) {
+pub(super) fn left_behind(world: &World, name: &str) -> (Checkpoint, Vec<u8>, String) {
     let (folder, checkpoint) = world.newest(name);
     let log = std::fs::read_to_string(world.folder.path().join(name).join("metrics.jsonl")).unwrap();
     let lines = log.lines().map(|line| {
@@ -102,12 +102,12 @@ fn left_behind(world: &World, name: &str) -> (Checkpoint, Vec<u8>, String) {
 }
 
 /// 100 for a night, by `KILN_RESUME_CASES=100`.
-fn cases() -> u64 {
+pub(super) fn cases() -> u64 {
     std::env::var("KILN_RESUME_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(40)
 }
 
 #[test]
-fn random_configurations_resume_to_the_same_bits() {
+pub(super) fn random_configurations_resume_to_the_same_bits() {
     for seed in 0..cases() {
         let (world, what) = drawn(seed);
         world.train("whole", &Notes::default()).unwrap();
@@ -141,7 +141,7 @@ impl Monitor for StopAtQuestion {
 }
 
 #[test]
-fn a_chain_of_stops_at_any_moment_ends_with_the_same_bits() {
+pub(super) fn a_chain_of_stops_at_any_moment_ends_with_the_same_bits() {
     for seed in 0..4 {
         let (mut world, what) = drawn(seed);
         world.run.steps = 40;
@@ -165,7 +165,7 @@ fn a_chain_of_stops_at_any_moment_ends_with_the_same_bits() {
 }
 
 #[test]
-fn patience_ends_a_run_early_and_is_the_same_after_a_stop() {
+pub(super) fn patience_ends_a_run_early_and_is_the_same_after_a_stop() {
     let mut world = World::new(TRANSFORMER, "windows = \"shuffled\"\npatience = 2");
     // A rate at which the validation loss soon rises.
     world.schedule = cosine(1.0);

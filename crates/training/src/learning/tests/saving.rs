@@ -122,7 +122,7 @@ fn a_checkpoint_is_of_its_step_however_late_it_is_written() {
     let mut updater = Updater::new(&world.config(), world.first_model(), world.train.clone()).unwrap();
     let advance = |updater: &mut Updater, steps: std::ops::RangeInclusive<u64>| {
         for step in steps {
-            let made = updater.update(step, (step - 1) * updater.accumulate, Measure::default(), &|| false).unwrap();
+            let made = updater.update(step, (step - 1) * updater.accumulate, Measure::default()).unwrap();
             assert!(matches!(made, Step::Made(_)));
         }
     };

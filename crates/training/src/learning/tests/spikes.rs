@@ -51,7 +51,7 @@ fn thrown_off(stop_after: Option<u64>) -> Metrics {
 }
 
 #[test]
-fn a_spike_is_logged_between_the_logged_steps_and_found_again_after_a_resumption() {
+pub(super) fn a_spike_is_logged_between_the_logged_steps_and_found_again_after_a_resumption() {
     let log = thrown_off(None);
     assert!(log.steps.iter().all(|entry| entry.step != 50), "{log:?}");
     let spike = log.spikes.iter().find(|spike| spike.step == 50).expect("it is logged");

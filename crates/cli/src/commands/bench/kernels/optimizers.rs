@@ -1,13 +1,15 @@
 //! Steps of optimizers, with their state from call to call, and the sum of squares that clipping needs.
 
 use burn::tensor::{Device, Tensor};
-use kiln_kernels::{AdamParameter, AdamStep, SgdParameter, SgdStep, reference};
+use kiln_kernels::{AdamParameter, AdamStep, GradientScale, SgdParameter, SgdStep, reference};
 
 use super::super::meters::{Kept, Work};
 use super::inputs::{Kernel, count, forward, numbers};
 
 /// Numbers of a parameter: the largest matrix of a transformer of 10 million parameters, and one that no cache holds.
 const SIZES: [usize; 2] = [384 * 1536, 1 << 23];
+
+const SCALE: GradientScale = GradientScale::Number(0.5);
 
 /// Calls `step` with the value and the state that it returned before. Nothing else holds them meanwhile, so they may be
 /// written in place.
@@ -24,7 +26,7 @@ fn steps<const N: usize>(
 }
 
 pub(super) fn adam_step(device: &Device) -> Vec<Kernel> {
-    let step = AdamStep { betas: [0.9, 0.99], epsilon: 1e-8, rate: 1e-6, root_correction: 0.5, gradient_scale: 0.5 };
+    let step = AdamStep { betas: [0.9, 0.99], epsilon: 1e-8, rate: 1e-6, root_correction: 0.5 };
     let [shrink, penalty] = [1.0 - 1e-7, 0.0];
     let kernel = |length: usize| {
         let gradient = numbers::<1>([length], device);
@@ -33,12 +35,13 @@ pub(super) fn adam_step(device: &Device) -> Vec<Kernel> {
             let moments = Some([first, second]);
             kiln_kernels::adam_step(
                 step,
+                &SCALE,
                 vec![AdamParameter { value, gradient: given.clone(), moments, shrink, penalty }],
             )
             .remove(0)
         });
         let reference = steps(length, device, move |[value, first, second]| {
-            reference::adam_step(step, [value, gradient.clone(), first, second], [shrink, penalty])
+            reference::adam_step(step, &SCALE, [value, gradient.clone(), first, second], [shrink, penalty])
         });
         // Value and moments are read and written, the gradient is read.
         Kernel::new(length.to_string(), [fused, reference], 15.0 * length as f64, 7.0 * length as f64)
@@ -47,7 +50,7 @@ pub(super) fn adam_step(device: &Device) -> Vec<Kernel> {
 }
 
 pub(super) fn sgd_step(device: &Device) -> Vec<Kernel> {
-    let step = SgdStep { rate: 1e-6, momentum: 0.9, nesterov: true, gradient_scale: 0.5 };
+    let step = SgdStep { rate: 1e-6, momentum: 0.9, nesterov: true };
     let weight_decay = 1e-4;
     let kernel = |length: usize| {
         let gradient = numbers::<1>([length], device);
@@ -59,10 +62,10 @@ pub(super) fn sgd_step(device: &Device) -> Vec<Kernel> {
         let fused = steps(length, device, move |[value, velocity]| {
             let velocity = Some(velocity);
             let parameter = SgdParameter { value, gradient: given.clone(), velocity, weight_decay };
-            with_velocity(kiln_kernels::sgd_step(step, vec![parameter]).remove(0))
+            with_velocity(kiln_kernels::sgd_step(step, &SCALE, vec![parameter]).remove(0))
         });
         let reference = steps(length, device, move |[value, velocity]| {
-            with_velocity(reference::sgd_step(step, value, gradient.clone(), Some(velocity), weight_decay))
+            with_velocity(reference::sgd_step(step, &SCALE, value, gradient.clone(), Some(velocity), weight_decay))
         });
         Kernel::new(length.to_string(), [fused, reference], 9.0 * length as f64, 5.0 * length as f64)
     };
