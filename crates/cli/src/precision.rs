@@ -27,8 +27,8 @@ fn format(text: &str) -> Result<Format, String> {
 }
 
 impl PrecisionArguments {
-    /// As [`PrecisionArguments::open`], but a model of Kiln's keeps its parameters unless a precision is asked for: it is
-    /// measured with the arithmetic that measured it while it was trained.
+    /// As [`PrecisionArguments::open`], but a model of Kiln's keeps its parameters unless a precision is asked for: it
+    /// is measured with the arithmetic that measured it while it was trained.
     ///
     /// # Errors
     /// As [`PrecisionArguments::open`].

@@ -5,9 +5,9 @@ use serde::Serialize;
 /// Floating-point operations for one token, a multiplication with its addition counted as two.
 ///
 /// Matrix products only, as they are executed: element-wise work is left out, and attention multiplies every position
-/// of the context with every other, masked or not, in a local layer with as many as its window holds. Training is three times the forward pass, because the backward pass
-/// multiplies each gradient with the weights and with the inputs (Kaplan et al. 2020,
-/// <https://arxiv.org/abs/2001.08361>, section 2.1; attention as in Chowdhery et al. 2022,
+/// of the context with every other, masked or not, in a local layer with as many as its window holds. Training is three
+/// times the forward pass, because the backward pass multiplies each gradient with the weights and with the inputs
+/// (Kaplan et al. 2020, <https://arxiv.org/abs/2001.08361>, section 2.1; attention as in Chowdhery et al. 2022,
 /// <https://arxiv.org/abs/2204.02311>, appendix B).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct FlopsPerToken {

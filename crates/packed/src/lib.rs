@@ -3,8 +3,8 @@
 //! the file has.
 //!
 //! The formats are those of GGUF (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>). Products with whole
-//! numbers pack their inputs too, to 8 bits, as `llama.cpp` does: sums of a block are then exact, and results agree with
-//! it but for the order in which the blocks are added.
+//! numbers pack their inputs too, to 8 bits, as `llama.cpp` does: sums of a block are then exact, and results agree
+//! with it but for the order in which the blocks are added.
 //!
 //! ```
 //! use kiln_packed::{Format, Inputs, PackedMatrix};

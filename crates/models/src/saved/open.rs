@@ -64,8 +64,8 @@ impl SavedModel {
         Self::open_with(path, which, device, loader_to_read(device))
     }
 
-    /// The same with its matrices packed as `format`, where its blocks fit their rows; the others as they are, or in half
-    /// precision. What is gained is speed and memory, what is lost precision.
+    /// The same with its matrices packed as `format`, where its blocks fit their rows; the others as they are, or in
+    /// half precision. What is gained is speed and memory, what is lost precision.
     ///
     /// # Errors
     /// The format is only read.

@@ -152,7 +152,7 @@ macro_rules! two_at_a_time {
         }
     };
 }
-pub(self) use two_at_a_time;
+use two_at_a_time;
 
 /// What is compiled for each set of instructions; its `run` is marked `#[inline(always)]`, and so is all that it calls
 /// with the set.

@@ -39,8 +39,8 @@ of read   of what the machine reaches in reading memory";
 #[derive(Debug, Args)]
 #[command(after_help = ABOUT_THE_NUMBERS)]
 pub(super) struct GenerateArguments {
-    /// A model: a run, by folder or name, a checkpoint, a folder of Hugging Face, a GGUF file; or a configuration, whose
-    /// model then has its first weights
+    /// A model: a run, by folder or name, a checkpoint, a folder of Hugging Face, a GGUF file; or a configuration,
+    /// whose model then has its first weights
     #[arg(value_name = "MODEL|CONFIG")]
     path: PathBuf,
 
@@ -243,7 +243,8 @@ fn words(report: &Report) -> String {
     ];
     let mut text = table(1, &headings, &rows);
     text += &format!(
-        "\n{}, {} parameters, {} bytes of matrices for a token; {}the median of {} rounds, each of which wrote {} tokens \
+        "\n{}, {} parameters, {} bytes of matrices for a token; {}the median of {} rounds, each of which wrote {} \
+         tokens \
          after the first\n",
         report.model,
         grouped(report.parameters),
