@@ -53,15 +53,16 @@ fn every_family_gives_the_same_numbers_packed() {
         for (found, expected) in outputs(&open().model).iter().zip(&expected) {
             assert_close(description.model.name(), found, expected, 2e-6);
         }
-        for (format, tolerance) in [(Format::F32, 2e-6), (Format::F16, 2e-3), (Format::Bf16, 2e-2)] {
+        // Rows that are no whole blocks stay as they are.
+        for (format, tolerance) in
+            [(Format::F32, 2e-6), (Format::F16, 2e-3), (Format::Bf16, 2e-2), (Format::Q8_0, 5e-2)]
+        {
             let repacked = open().repacked(format).unwrap();
             for (found, expected) in outputs(&repacked.model).iter().zip(&expected) {
                 assert_close(&format!("{} in {format:?}", description.model.name()), found, expected, tolerance);
             }
         }
-        // Rows of 4 to 8 numbers are no whole blocks, so that they stay as they are.
         let bytes = open().model.bytes_of_matrices();
-        assert_eq!(open().repacked(Format::Q8_0).unwrap().model.bytes_of_matrices(), bytes);
         assert_eq!(2 * open().repacked(Format::F16).unwrap().model.bytes_of_matrices(), bytes);
     }
 }
