@@ -1,7 +1,7 @@
 //! A model that reads texts token by token, several side by side.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use kiln_kernels::awake;
+use kiln_kernels::{awake, multiplies_packed};
 use kiln_models::{LanguageModel, State};
 
 /// Longest window that is read in one forward pass: it bounds what the pass keeps in memory, and how many different
@@ -33,11 +33,13 @@ pub(super) struct ModelReader<'a> {
     state: Option<State>,
     /// The tokens of each row in a transformer's cache; empty for recurrent models.
     windows: Vec<Vec<u32>>,
+    is_on_cpu: bool,
 }
 
 impl<'a> ModelReader<'a> {
     pub(super) fn new(model: &'a LanguageModel) -> Self {
-        Self { model, state: None, windows: Vec::new() }
+        let is_on_cpu = multiplies_packed(&model.device());
+        Self { model, state: None, windows: Vec::new(), is_on_cpu }
     }
 
     /// What each row has to read so that its `tokens` are read: they alone, or its whole new window.
@@ -99,11 +101,18 @@ impl<'a> ModelReader<'a> {
         let tokens = TensorData::new(parts.iter().flat_map(padded).collect(), [rows.len(), steps]);
         let tokens = Tensor::<2, Int>::from_data(tokens, &self.model.device());
         if rows.len() == state.rows() {
-            return awake(|| self.model.read(tokens, &lengths, state));
+            return self.read_tokens(tokens, &lengths, state);
         }
-        let part = state.take_rows(rows);
-        let (last, after) = awake(|| self.model.read(tokens, &lengths, part));
+        let (last, after) = self.read_tokens(tokens, &lengths, state.take_rows(rows));
         (last, state.put_rows(rows, after))
+    }
+}
+
+impl ModelReader<'_> {
+    /// On a CPU a token is some hundred short operations, between which no thread should fall asleep.
+    fn read_tokens(&self, tokens: Tensor<2, Int>, lengths: &[usize], state: State) -> (Tensor<2>, State) {
+        let read = || self.model.read(tokens, lengths, state);
+        if self.is_on_cpu { awake(read) } else { read() }
     }
 }
 

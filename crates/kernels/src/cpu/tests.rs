@@ -85,3 +85,21 @@ fn rows_are_all_visited_once_in_parts() {
     let sum = sum_of_rows::<f64, _>(rows, 1000, 1, (), |range, (), sum| sum[0] += range.map(|x| x as f64).sum::<f64>());
     assert_eq!(sum, [(rows * (rows - 1) / 2) as f64]);
 }
+
+#[test]
+fn work_is_shared_out_to_threads_that_wait_awake_and_a_panic_comes_through() {
+    use crate::cpu::{Rows, awake, for_rows};
+    let doubled = |count: usize| {
+        let mut numbers: Vec<usize> = (0..count).collect();
+        for_rows(count, 4096, Rows::new(&mut numbers, 1), |range, part| {
+            assert_eq!(range.start, part.data[0]);
+            part.data.iter_mut().for_each(|number| *number *= 2);
+        });
+        numbers
+    };
+    let expected: Vec<usize> = (0..100).map(|number| 2 * number).collect();
+    assert_eq!(awake(|| awake(|| doubled(100))), expected);
+    let panicked = std::panic::catch_unwind(|| awake(|| panic!("as asked")));
+    assert!(panicked.is_err());
+    assert_eq!(awake(|| doubled(100)), expected);
+}

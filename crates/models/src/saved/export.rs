@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
+use kiln_packed::Format;
 use kiln_storage::StorageError;
-use kiln_storage::formats::gguf::GgufType;
 use kiln_storage::formats::{Mapped, TensorFile};
 use serde_json::Value;
 
@@ -40,12 +40,12 @@ impl Precision {
         }
     }
 
-    fn gguf(self) -> GgufType {
+    fn gguf(self) -> Format {
         match self {
-            Self::F32 => GgufType::F32,
-            Self::F16 => GgufType::F16,
-            Self::Bf16 => GgufType::Bf16,
-            Self::Q8_0 => GgufType::Q8_0,
+            Self::F32 => Format::F32,
+            Self::F16 => Format::F16,
+            Self::Bf16 => Format::Bf16,
+            Self::Q8_0 => Format::Q8_0,
         }
     }
 }

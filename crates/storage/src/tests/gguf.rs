@@ -11,9 +11,10 @@ use burn::tensor::{DType, TensorData};
 use kiln_hostile::{Fate, Form, each_mutant};
 use kiln_settings::files::Links;
 
-use crate::formats::gguf::{GgufArray, GgufReader, GgufTensor, GgufType, GgufValue, write_gguf};
+use crate::formats::gguf::{GgufArray, GgufReader, GgufTensor, GgufValue, write_gguf};
 use crate::formats::{TensorFile, TensorSource};
 use crate::{open_gguf, read_safetensors};
+use kiln_packed::Format;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/gguf")).join(name)
@@ -29,7 +30,7 @@ fn packed_numbers_are_those_of_the_reference_to_the_bit() {
     let mut file = open_gguf(&fixture("packed.gguf"), Links::Refused).unwrap();
     let expected = read_safetensors(&fixture("packed.safetensors")).unwrap().tensors;
     let names = file.names();
-    assert_eq!(names.len(), GgufType::ALL.len());
+    assert_eq!(names.len(), Format::ALL.len());
     for name in names {
         let (kind, info) = (file.kind(&name).unwrap(), file.info(&name).unwrap());
         let data = file.read(&name).unwrap();
@@ -60,14 +61,14 @@ fn written(values: &BTreeMap<String, GgufValue>, tensors: &[GgufTensor], source:
     bytes
 }
 
-fn tensor(name: &str, kind: GgufType) -> GgufTensor {
+fn tensor(name: &str, kind: Format) -> GgufTensor {
     GgufTensor { name: name.to_owned(), kind }
 }
 
 #[test]
 fn numbers_are_packed_into_eight_bits_as_the_reference_packs_them() {
     let expected = read_safetensors(&fixture("packed.safetensors")).unwrap();
-    let bytes = written(&BTreeMap::new(), &[tensor("q8.source", GgufType::Q8_0)], &expected);
+    let bytes = written(&BTreeMap::new(), &[tensor("q8.source", Format::Q8_0)], &expected);
     let packed = expected.tensors["q8.packed"].as_bytes();
     assert!(bytes.windows(packed.len()).any(|window| window == packed));
 }
@@ -91,8 +92,8 @@ fn a_written_file_is_read_again() {
         .into(),
         metadata: BTreeMap::new(),
     };
-    for kind in [GgufType::F32, GgufType::F16, GgufType::Bf16] {
-        let bytes = written(&values, &[tensor("two", kind), tensor("one", GgufType::F32)], &source);
+    for kind in [Format::F32, Format::F16, Format::Bf16] {
+        let bytes = written(&values, &[tensor("two", kind), tensor("one", Format::F32)], &source);
         let mut read = GgufReader::new(Cursor::new(&bytes), bytes.len() as u64).unwrap();
         assert_eq!(read.values(), &values);
         assert_eq!(read.names(), ["two", "one"]);
@@ -103,7 +104,7 @@ fn a_written_file_is_read_again() {
         }
     }
     let mut none = Vec::new();
-    let unfit = write_gguf(&mut none, &values, &[tensor("one", GgufType::Q8_0)], &mut source.clone()).unwrap_err();
+    let unfit = write_gguf(&mut none, &values, &[tensor("one", Format::Q8_0)], &mut source.clone()).unwrap_err();
     assert!(unfit.to_string().contains("no multiple of 32"), "{unfit}");
     assert!(none.is_empty(), "nothing is written before every tensor is known to fit");
 }

@@ -6,8 +6,9 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use burn::tensor::TensorData;
+use kiln_packed::Format;
 use kiln_storage::StorageError;
-use kiln_storage::formats::gguf::{GgufTensor, GgufType, GgufValue, write_gguf};
+use kiln_storage::formats::gguf::{GgufTensor, GgufValue, write_gguf};
 use kiln_storage::formats::{Mapped, Recipe, Step, TensorSource};
 use serde_json::Value;
 
@@ -26,7 +27,7 @@ const TOKENS: &str = "token_embd.weight";
 const HEAD: &str = "output.weight";
 
 /// Writes the file; what is begun and fails leaves nothing under its name.
-pub(in crate::saved) fn write(model: &Unexported<'_>, kind: GgufType, path: &Path) -> Result<Written, SavedModelError> {
+pub(in crate::saved) fn write(model: &Unexported<'_>, kind: Format, path: &Path) -> Result<Written, SavedModelError> {
     let (config, foreign) = model.described()?;
     let unfit = |problem: GgufModelError| model.unwritable(&problem);
     let (architecture, foreign) = prepared(foreign).map_err(unfit)?;
@@ -119,11 +120,11 @@ fn is_gelu(activation: FeedForwardActivation) -> bool {
 }
 
 /// Vectors stay in single precision, as `llama.cpp` needs them; rows that are no whole blocks become half precision.
-fn tensor(name: String, kind: GgufType, source: &impl TensorSource) -> GgufTensor {
+fn tensor(name: String, kind: Format, source: &impl TensorSource) -> GgufTensor {
     let shape = source.info(&name).map(|info| info.shape).unwrap_or_default();
     let kind = match shape.last() {
-        _ if shape.len() < 2 => GgufType::F32,
-        Some(row) if row % kind.block() != 0 => GgufType::F16,
+        _ if shape.len() < 2 => Format::F32,
+        Some(row) if row % kind.block() != 0 => Format::F16,
         _ => kind,
     };
     GgufTensor { name, kind }
@@ -158,11 +159,11 @@ fn notes(config: &Value, foreign: &Foreign) -> Result<Vec<String>, GgufModelErro
 }
 
 /// The number by which `llama.cpp` names the type of most tensors.
-fn file_type(kind: GgufType) -> u32 {
+fn file_type(kind: Format) -> u32 {
     match kind {
-        GgufType::F16 => 1,
-        GgufType::Q8_0 => 7,
-        GgufType::Bf16 => 32,
+        Format::F16 => 1,
+        Format::Q8_0 => 7,
+        Format::Bf16 => 32,
         _ => 0,
     }
 }

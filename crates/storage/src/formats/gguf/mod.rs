@@ -13,7 +13,6 @@ mod value;
 mod writer;
 
 pub use error::GgufError;
-pub use kiln_packed::Format as GgufType;
 pub use reader::GgufReader;
 pub use value::{GgufArray, GgufValue};
 pub use writer::{GgufTensor, write_gguf};
