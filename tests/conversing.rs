@@ -157,7 +157,10 @@ fn a_recurrent_model_of_another_program_becomes_a_run() {
     let listed: serde_json::Value =
         serde_json::from_str(&workshop.kiln(&["ls", "--json"]).success().stdout).expect("it is JSON");
     let row = &listed[0];
-    assert_eq!([&row["name"], &row["kind"], &row["state"], &row["model"]], ["mine", "model", "a model without a run", "gru"]);
+    assert_eq!(
+        [&row["name"], &row["kind"], &row["state"], &row["model"]],
+        ["mine", "model", "a model without a run", "gru"]
+    );
     let text = sampled.stdout;
     assert!(text.starts_with("abc") && text.bytes().all(|byte| (b'a'..=b'j').contains(&byte)), "{text}");
     let again = workshop.kiln(&import);

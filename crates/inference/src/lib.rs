@@ -56,7 +56,7 @@ pub use generate::{
     generate_remembering,
 };
 pub use json_lines::JsonLinesError;
-pub use sampler::{Candidate, InvalidSampler, SampleError, Sampler, SamplerConfig};
+pub use sampler::{Candidate, Dry, History, InvalidSampler, Mirostat, SampleError, Sampler, SamplerConfig, Xtc};
 pub use score::{ScoreError, TokenScore, score};
 pub use tasks::{
     Answer, ChoiceSummary, Outcome, PreparedTasks, Proportion, Question, QuestionError, QuestionKind, TaskError,

@@ -4,7 +4,7 @@ use kiln_models::{StreamDecoder, Tokenizer};
 
 use super::request::{Finish, GenerateError, Piece, Request};
 use super::stop::StopFinder;
-use crate::sampler::Sampler;
+use crate::sampler::{History, Sampler};
 
 /// A text that is being written.
 pub(super) struct Row {
@@ -19,7 +19,7 @@ pub(super) struct Row {
     stop: StopFinder,
     /// Tokens that the model has not read yet: the prompt, then always one.
     unread: Vec<u32>,
-    seen: SeenTokens,
+    history: History,
     left: usize,
     finish: Option<Finish>,
 }
@@ -32,7 +32,7 @@ impl Row {
         prompt: &[u32],
         request: &Request,
     ) -> Result<Self, GenerateError> {
-        let sampler = Sampler::new(request.sampler)?;
+        let sampler = Sampler::new(request.sampler.clone())?;
         if request.stop.iter().any(String::is_empty) {
             return Err(GenerateError::EmptyStop);
         }
@@ -43,8 +43,6 @@ impl Row {
         if let Some(&token) = unread.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(GenerateError::UnknownToken { token, vocabulary });
         }
-        let mut seen = SeenTokens::new(vocabulary);
-        prompt.iter().for_each(|&token| seen.add(token));
         Ok(Self {
             sampler,
             end_tokens: request.end.iter().copied().chain(tokenizer.end_token()).collect(),
@@ -55,7 +53,7 @@ impl Row {
                 && !tokenizer.decode(prompt).ends_with(char::is_whitespace),
             stop: StopFinder::new(request.stop.clone()),
             unread,
-            seen,
+            history: History::new(prompt),
             left: request.max_tokens,
             finish: (request.max_tokens == 0).then_some(Finish::Length),
         })
@@ -88,10 +86,10 @@ impl Row {
     /// Chooses the next token from the logits after what was unread.
     pub(super) fn write(&mut self, logits: &[f32]) -> Result<Piece, GenerateError> {
         let logits = logits.get(..self.vocabulary).unwrap_or(logits);
-        let token = self.sampler.sample(logits, &self.seen.tokens).inspect_err(|_| self.left = 0)?;
+        let token = self.sampler.sample(logits, &self.history).inspect_err(|_| self.left = 0)?;
         self.left -= 1;
         self.unread = vec![token];
-        self.seen.add(token);
+        self.history.write(token);
         let text = self.text_of(token);
         Ok(Piece { token, text: self.behind_the_prompt(text) })
     }
@@ -142,24 +140,4 @@ pub(crate) fn first_tokens(tokenizer: &Tokenizer) -> Vec<u32> {
     }
     let line_break = tokenizer.encode("\n").unwrap_or_default();
     if line_break.is_empty() { vec![0] } else { line_break }
-}
-
-/// The different tokens of a text: as many as the vocabulary at most, however long the text grows.
-struct SeenTokens {
-    tokens: Vec<u32>,
-    known: Vec<bool>,
-}
-
-impl SeenTokens {
-    fn new(vocabulary: usize) -> Self {
-        Self { tokens: Vec::new(), known: vec![false; vocabulary] }
-    }
-
-    fn add(&mut self, token: u32) {
-        if let Some(known) = self.known.get_mut(token as usize)
-            && !std::mem::replace(known, true)
-        {
-            self.tokens.push(token);
-        }
-    }
 }

@@ -122,6 +122,7 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let saved = SavedModel::open(&path, arguments.checkpoint, &chosen.device)?;
     request.start.clone_from(&saved.start);
     request.end.clone_from(&saved.end);
+    request.sampler = arguments.sampler.with_tokens(request.sampler, &saved.tokenizer)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
@@ -159,7 +160,8 @@ impl SampleArguments {
 
 /// The same request with a seed that is `index` higher.
 fn with_seed_after(request: &Request, index: u64) -> Request {
-    let sampler = SamplerConfig { seed: request.sampler.seed.wrapping_add(index), ..request.sampler };
+    let sampler = &request.sampler;
+    let sampler = SamplerConfig { seed: sampler.seed.wrapping_add(index), ..sampler.clone() };
     Request { sampler, ..request.clone() }
 }
 
