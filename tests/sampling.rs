@@ -253,3 +253,33 @@ fn what_is_said_of_single_tokens_is_spelled_by_the_tokenizer() {
     let mirostat = write(&["--mirostat-surprise", "2"]).success().stdout;
     assert_eq!(mirostat.chars().count(), 44, "{mirostat}");
 }
+
+#[test]
+fn a_search_writes_one_text_the_same_every_time() {
+    let workshop = train("transformer");
+    let write = |arguments: &[&str]| sample(&workshop, &[&["-p", "the ", "-n", "12", "--json"], arguments].concat());
+    let found = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&write(arguments).success().stdout).expect("it is JSON")
+    };
+    let (one, five) = (found(&["--beams", "1"]), found(&["--beams", "5"]));
+    assert_eq!(one["text"], found(&["-t", "0"])["text"]);
+    let again = found(&["--beams", "5"]);
+    assert_eq!((&five["text"], &five["score"]), (&again["text"], &again["score"]));
+    // Texts of 12 tokens all, so that the penalty only scales what they score.
+    let whole = found(&["--beams", "5", "--length-penalty", "0"]);
+    assert_eq!(whole["text"], five["text"]);
+    let scores = [&whole, &five].map(|found| found["score"].as_f64().expect("it is a number"));
+    assert!((scores[0] - 12.0 * scores[1]).abs() < 1e-9, "{scores:?}");
+    let streamed = sample(&workshop, &["-p", "the ", "-n", "12", "--beams", "5"]).success().stdout;
+    assert_eq!(streamed, format!("the {}", five["text"].as_str().expect("it is a text")));
+    for (arguments, words) in [
+        (&["--beams", "0"][..], "--beams"),
+        (&["--beams", "2", "--length-penalty", "nan"], "--length-penalty must be a finite number, is NaN"),
+        (&["--beams", "2", "--top-k", "5"], "cannot be used with"),
+        (&["--length-penalty", "2"], "--beams"),
+    ] {
+        let finished = write(arguments);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", finished.stderr);
+        assert!(finished.stderr.contains(words), "{words} is not in {}", finished.stderr);
+    }
+}

@@ -52,8 +52,8 @@ mod template;
 pub use chat::{ChatError, ChatFormat, Message};
 pub use few_shot::{Example, FewShot, FewShotError, FewShotPrompt, SHOT_TEMPLATE, read_examples};
 pub use generate::{
-    Batch, Finish, GenerateError, Generation, Memory, Piece, Request, generate, generate_after, generate_batch,
-    generate_remembering,
+    Batch, Beams, Finish, Found, GenerateError, Generation, Memory, Piece, Request, generate, generate_after,
+    generate_batch, generate_remembering, search,
 };
 pub use json_lines::JsonLinesError;
 pub use sampler::{Candidate, Dry, History, InvalidSampler, Mirostat, SampleError, Sampler, SamplerConfig, Xtc};

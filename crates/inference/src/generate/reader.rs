@@ -17,7 +17,7 @@ pub(super) trait Reader {
     /// first call says how many rows there are. The error is what the device says.
     fn read(&mut self, tokens: &[&[u32]]) -> Result<Vec<Vec<f32>>, String>;
 
-    /// Keeps only the rows `rows`, in ascending order, and forgets the others.
+    /// Keeps the rows `rows`, in that order, one several times if it is named so, and forgets the others.
     fn keep(&mut self, rows: &[usize]);
 }
 

@@ -76,6 +76,14 @@ pub enum GenerateError {
     /// A stop text is empty, which every text contains.
     #[error("a stop text must not be empty")]
     EmptyStop,
+    /// A beam search without beams, or with a penalty that is none.
+    #[error("a beam search needs at least 1 beam and a finite length penalty, not {count} and {length_penalty}")]
+    Beams {
+        /// Beginnings to keep.
+        count: usize,
+        /// The penalty.
+        length_penalty: f64,
+    },
     /// The prompt cannot be spelled with the vocabulary.
     #[error("the prompt cannot be read: {0}")]
     Prompt(#[from] TokenizerError),

@@ -78,6 +78,16 @@ impl Row {
         &self.unread
     }
 
+    /// The logits of the tokens that may be written.
+    pub(super) fn allowed<'a>(&self, logits: &'a [f32]) -> &'a [f32] {
+        logits.get(..self.vocabulary).unwrap_or(logits)
+    }
+
+    /// The tokens that end the text.
+    pub(super) fn end_tokens(&self) -> &[u32] {
+        &self.end_tokens
+    }
+
     /// Ends the text with an error.
     pub(super) fn fail(&mut self) {
         self.left = 0;
@@ -85,13 +95,17 @@ impl Row {
 
     /// Chooses the next token from the logits after what was unread.
     pub(super) fn write(&mut self, logits: &[f32]) -> Result<Piece, GenerateError> {
-        let logits = logits.get(..self.vocabulary).unwrap_or(logits);
-        let token = self.sampler.sample(logits, &self.history).inspect_err(|_| self.left = 0)?;
+        let token = self.sampler.sample(self.allowed(logits), &self.history).inspect_err(|_| self.left = 0)?;
+        Ok(self.put(token))
+    }
+
+    /// Takes a token for the next one.
+    pub(super) fn put(&mut self, token: u32) -> Piece {
         self.left -= 1;
         self.unread = vec![token];
         self.history.write(token);
         let text = self.text_of(token);
-        Ok(Piece { token, text: self.behind_the_prompt(text) })
+        Piece { token, text: self.behind_the_prompt(text) }
     }
 
     /// The text without the space that the prompt has already.

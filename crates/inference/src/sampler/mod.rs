@@ -14,7 +14,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 pub use config::{Dry, Mirostat, SamplerConfig, Xtc};
 use filters::{Circumstances, Weighted, filter, total};
 pub use history::History;
-use scores::highest_logit;
+pub(crate) use scores::highest_logit;
 
 /// Settings of a sampler that make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

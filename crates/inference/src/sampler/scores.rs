@@ -4,7 +4,7 @@ use super::config::{Dry, SamplerConfig};
 use super::{History, SampleError};
 
 /// The highest logit and its token, the lowest number among equals, in one pass.
-pub(super) fn highest_logit(logits: &[f32]) -> Result<(u32, f32), SampleError> {
+pub(crate) fn highest_logit(logits: &[f32]) -> Result<(u32, f32), SampleError> {
     // Small enough to find the place of a maximum in, large enough that it is rarely looked for.
     const BLOCK: usize = 1024;
     if logits.is_empty() {

@@ -1,5 +1,6 @@
 //! `kiln sample RUN`: text written with a trained model.
 
+mod beams;
 mod few_shot;
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
@@ -20,6 +21,7 @@ use crate::runs::{self, config_of, with_document_ends};
 use crate::sampling::{SamplerArguments, token_count};
 use crate::terminal::say;
 use crate::usage::at_least_one;
+use beams::{BeamArguments, write_found};
 use few_shot::{FewShotArguments, prompted};
 
 const PROMPT_HEADING: &str = "Prompt";
@@ -84,6 +86,9 @@ pub(crate) struct SampleArguments {
     sampler: SamplerArguments,
 
     #[command(flatten)]
+    beams: BeamArguments,
+
+    #[command(flatten)]
     device: DeviceArguments,
 
     /// Print one JSON object at the end instead of the text as it comes
@@ -106,6 +111,9 @@ struct Sample<'a> {
     checkpoint: &'a Path,
     step: Option<u64>,
     tokens_per_second: Option<f64>,
+    /// Of the text that a search found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
 }
 
 /// `kiln sample`.
@@ -149,7 +157,7 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
 impl SampleArguments {
     /// Whether prompts are read as long as there are any.
     fn is_interactive(&self) -> bool {
-        let is_plain = !self.has_prompt() && !self.json && self.count == 1;
+        let is_plain = !self.has_prompt() && !self.json && self.count == 1 && !self.beams.is_given();
         self.interactive || (is_plain && io::stdin().is_terminal() && io::stdout().is_terminal())
     }
 
@@ -209,6 +217,16 @@ fn write_text(
 ) -> anyhow::Result<()> {
     let (request, shown) = prompted(few_shot, request)?;
     let read = with_document_ends(saved, separator, &request.prompt);
+    if let Some(beams) = arguments.beams.get()? {
+        return write_found(
+            saved,
+            &Request { prompt: read, ..request.clone() },
+            &request.prompt,
+            &shown,
+            beams,
+            arguments,
+        );
+    }
     let mut generation = generate(&saved.model, &saved.tokenizer, &Request { prompt: read, ..request.clone() })?;
     let mut speed = Speed::new();
     let mut stdout = io::stdout().lock();
@@ -219,11 +237,12 @@ fn write_text(
             prompt: &request.prompt,
             text: &text,
             tokens: speed.tokens,
-            finish: finish_word(&generation),
+            finish: finish_word(generation.finish()),
             seed: request.sampler.seed,
             checkpoint: &saved.folder,
             step: saved.step,
             tokens_per_second: speed.tokens_per_second(),
+            score: None,
         };
         serde_json::to_writer(&mut stdout, &sample)?;
         writeln!(stdout)?;
@@ -234,7 +253,7 @@ fn write_text(
     if arguments.verbose || io::stderr().is_terminal() {
         // Where both go to the same place.
         let above = if ends_line { "" } else { "\n" };
-        say(&format!("{above}{}", speed.words(finish_word(&generation))));
+        say(&format!("{above}{}", speed.words(finish_word(generation.finish()))));
     }
     Ok(())
 }
@@ -275,8 +294,8 @@ fn collect(generation: &mut Generation, speed: &mut Speed) -> anyhow::Result<Str
     Ok(text)
 }
 
-fn finish_word(generation: &Generation) -> &'static str {
-    match generation.finish() {
+fn finish_word(finish: Option<Finish>) -> &'static str {
+    match finish {
         Some(Finish::EndToken) => "end-token",
         Some(Finish::StopText) => "stop-text",
         Some(Finish::Length) | None => "length",
@@ -286,6 +305,7 @@ fn finish_word(generation: &Generation) -> &'static str {
 /// The request that the arguments ask for, checked before any file or device is touched.
 fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
     let sampler = arguments.sampler.config()?;
+    arguments.beams.get()?;
     if arguments.stop.iter().any(String::is_empty) {
         return Err(UsageError("--stop must not be empty: it would stop before the first token".into()).into());
     }

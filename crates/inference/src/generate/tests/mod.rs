@@ -1,4 +1,5 @@
 mod batch;
+mod beams;
 mod from_tokens;
 mod published;
 
