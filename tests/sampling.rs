@@ -283,3 +283,17 @@ fn a_search_writes_one_text_the_same_every_time() {
         assert!(finished.stderr.contains(words), "{words} is not in {}", finished.stderr);
     }
 }
+
+#[test]
+fn guesses_change_no_text() {
+    let workshop = train("transformer");
+    for choice in [&["-t", "0"][..], &["-t", "1", "--seed", "4", "--mirostat-surprise", "2"]] {
+        let write = |more: &[&str]| {
+            sample(&workshop, &[&["-p", "the the ", "-n", "60"], choice, more].concat()).success().stdout
+        };
+        assert_eq!(write(&["--speculate", "6"]), write(&[]));
+    }
+    let refused = sample(&workshop, &["--speculate", "many"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("must be a whole number"), "{}", refused.stderr);
+}

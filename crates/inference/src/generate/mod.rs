@@ -2,6 +2,7 @@
 
 mod batch;
 mod beams;
+mod lookup;
 mod memory;
 mod reader;
 mod request;

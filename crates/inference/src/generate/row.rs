@@ -2,6 +2,7 @@
 
 use kiln_models::{StreamDecoder, Tokenizer};
 
+use super::lookup::guess;
 use super::request::{Finish, GenerateError, Piece, Request};
 use super::stop::StopFinder;
 use crate::sampler::{History, Sampler};
@@ -21,6 +22,7 @@ pub(super) struct Row {
     unread: Vec<u32>,
     history: History,
     left: usize,
+    speculate: usize,
     finish: Option<Finish>,
 }
 
@@ -55,6 +57,7 @@ impl Row {
             unread,
             history: History::new(prompt),
             left: request.max_tokens,
+            speculate: request.speculate,
             finish: (request.max_tokens == 0).then_some(Finish::Length),
         })
     }
@@ -86,6 +89,13 @@ impl Row {
     /// The tokens that end the text.
     pub(super) fn end_tokens(&self) -> &[u32] {
         &self.end_tokens
+    }
+
+    /// What may come after the token that is unread, at most `room` tokens of it; nothing before the prompt is read.
+    pub(super) fn guess(&self, room: usize) -> &[u32] {
+        // The last token to be written needs no logits after it.
+        let count = self.speculate.min(room).min(self.left.saturating_sub(1));
+        if self.unread.len() > 1 { &[] } else { guess(self.history.tokens(), count) }
     }
 
     /// Ends the text with an error.

@@ -20,7 +20,7 @@ use crate::report;
 use crate::runs::{self, config_of, with_document_ends};
 use crate::sampling::{SamplerArguments, token_count};
 use crate::terminal::say;
-use crate::usage::at_least_one;
+use crate::usage::{at_least_one, whole};
 use beams::{BeamArguments, write_found};
 use few_shot::{FewShotArguments, prompted};
 
@@ -84,6 +84,14 @@ pub(crate) struct SampleArguments {
 
     #[command(flatten)]
     sampler: SamplerArguments,
+
+    /// Guess up to N tokens from what followed an earlier copy of the text's end, and read them at once: the same text,
+    /// sooner where texts repeat themselves. Only for transformers
+    #[arg(
+        long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = whole(0..=256),
+        conflicts_with = "beams"
+    )]
+    speculate: u64,
 
     #[command(flatten)]
     beams: BeamArguments,
@@ -322,6 +330,7 @@ fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
         max_tokens: arguments.max_tokens,
         stop: arguments.stop.clone(),
         sampler,
+        speculate: usize::try_from(arguments.speculate).unwrap_or(usize::MAX),
     })
 }
 

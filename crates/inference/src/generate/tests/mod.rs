@@ -2,6 +2,7 @@ mod batch;
 mod beams;
 mod from_tokens;
 mod published;
+mod speculating;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
