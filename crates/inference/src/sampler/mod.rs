@@ -69,14 +69,14 @@ pub struct Candidate {
 /// The order of the steps is bias, penalties, temperature, top-n-sigma, top-k, top-p, min-p, typical-p, XTC, draw. That
 /// of Hugging Face's `generate` is bias, repetition penalty, temperature, top-k, top-p, min-p, typical-p, so settings
 /// found elsewhere mean the same here; what it doesn't have stands where `llama.cpp` has it: frequency, presence and
-/// DRY's penalty behind the repetition penalty, top-n-sigma before top-k, XTC last. Penalties are defined on the model's
-/// own logits and come first. The temperature comes before the filters, because they are statements about the
+/// DRY's penalty behind the repetition penalty, top-n-sigma before top-k, XTC last. Penalties are defined on the
+/// model's own logits and come first. The temperature comes before the filters, because they are statements about the
 /// probabilities that are drawn from. Top-k comes before top-p, which then shares out what is left; min-p compares with
 /// the likeliest token, which no filter before it removes. Mirostat takes the place of all filters.
 ///
 /// Draw number n of a request is a pure function of (seed, n): every token takes one 64-bit word of the ChaCha stream
-/// whose key is the seed, also a token that the filters leave no choice about, and XTC decides whether it acts by word n
-/// of a second stream with that key. Greedy choice takes none.
+/// whose key is the seed, also a token that the filters leave no choice about, and XTC decides whether it acts by word
+/// n of a second stream with that key. Greedy choice takes none.
 #[derive(Debug, Clone)]
 pub struct Sampler {
     config: SamplerConfig,
