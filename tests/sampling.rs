@@ -217,3 +217,83 @@ fn a_run_that_is_not_whole_is_reported_with_its_file_and_loses_nothing() {
     assert_eq!(none.code, Some(3));
     assert!(none.stderr.contains("runs/none") && none.stderr.contains("help"), "{}", none.stderr);
 }
+
+#[test]
+fn what_is_said_of_single_tokens_is_spelled_by_the_tokenizer() {
+    let workshop = train("transformer");
+    let write = |arguments: &[&str]| sample(&workshop, &[&["-p", "the ", "-n", "40"], arguments].concat());
+    let banned = write(&["--logit-bias", "e=-1000", "--logit-bias", " =-1000"]).success().stdout;
+    assert!(!banned["the ".len()..].contains(['e', ' ']), "{banned}");
+    let demanded = write(&["--logit-bias", "t=1000"]).success().stdout;
+    assert_eq!(demanded, format!("the {}", "t".repeat(40)));
+    for (arguments, words) in [
+        (&["--logit-bias", "th=1"][..], "\"th\" is not one token but 2"),
+        (&["--logit-bias", "100000=1"], "the model's tokens are 0 to"),
+        (&["--logit-bias", "e=much"], "must be TOKEN=X"),
+        (&["--logit-bias", "e=inf"], "must be TOKEN=X"),
+        (&["--dry-multiplier", "1", "--dry-breaker", "th"], "no token of the model has that text in it"),
+        (&["--dry-base", "2"], "--dry-multiplier"),
+        (&["--dry-multiplier", "1", "--dry-base", "0.5"], "--dry-base must be a finite number of 1 or more, is 0.5"),
+        (&["--typical-p", "2"], "--typical-p must be greater than 0 and at most 1, is 2"),
+        (&["--top-n-sigma", "0"], "--top-n-sigma must be a finite number greater than 0, is 0"),
+        (&["--xtc-probability", "1", "--xtc-threshold", "0.6"], "greater than 0 and at most 0.5, is 0.6"),
+        (&["--frequency-penalty", "nan"], "--frequency-penalty must be a finite number, is NaN"),
+        (&["--mirostat-surprise", "3", "--top-k", "5"], "--top-k must not stand beside mirostat"),
+        (&["--mirostat-surprise", "3", "-t", "0"], "--temperature must be greater than 0 where mirostat draws"),
+    ] {
+        let finished = write(arguments);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", finished.stderr);
+        assert!(finished.stderr.contains(words), "{words} is not in {}", finished.stderr);
+    }
+    let all =
+        ["--frequency-penalty", "0.5", "--presence-penalty", "0.5", "--dry-multiplier", "0.8", "--typical-p", "0.9"];
+    let more = ["--top-n-sigma", "2", "--xtc-probability", "0.5", "--seed", "3"];
+    let both = [&all[..], &more].concat();
+    assert_eq!(write(&both).success().stdout, write(&both).success().stdout);
+    let mirostat = write(&["--mirostat-surprise", "2"]).success().stdout;
+    assert_eq!(mirostat.chars().count(), 44, "{mirostat}");
+}
+
+#[test]
+fn a_search_writes_one_text_the_same_every_time() {
+    let workshop = train("transformer");
+    let write = |arguments: &[&str]| sample(&workshop, &[&["-p", "the ", "-n", "12", "--json"], arguments].concat());
+    let found = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&write(arguments).success().stdout).expect("it is JSON")
+    };
+    let (one, five) = (found(&["--beams", "1"]), found(&["--beams", "5"]));
+    assert_eq!(one["text"], found(&["-t", "0"])["text"]);
+    let again = found(&["--beams", "5"]);
+    assert_eq!((&five["text"], &five["score"]), (&again["text"], &again["score"]));
+    // Texts of 12 tokens all, so that the penalty only scales what they score.
+    let whole = found(&["--beams", "5", "--length-penalty", "0"]);
+    assert_eq!(whole["text"], five["text"]);
+    let scores = [&whole, &five].map(|found| found["score"].as_f64().expect("it is a number"));
+    assert!((scores[0] - 12.0 * scores[1]).abs() < 1e-9, "{scores:?}");
+    let streamed = sample(&workshop, &["-p", "the ", "-n", "12", "--beams", "5"]).success().stdout;
+    assert_eq!(streamed, format!("the {}", five["text"].as_str().expect("it is a text")));
+    for (arguments, words) in [
+        (&["--beams", "0"][..], "--beams"),
+        (&["--beams", "2", "--length-penalty", "nan"], "--length-penalty must be a finite number, is NaN"),
+        (&["--beams", "2", "--top-k", "5"], "cannot be used with"),
+        (&["--length-penalty", "2"], "--beams"),
+    ] {
+        let finished = write(arguments);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", finished.stderr);
+        assert!(finished.stderr.contains(words), "{words} is not in {}", finished.stderr);
+    }
+}
+
+#[test]
+fn guesses_change_no_text() {
+    let workshop = train("transformer");
+    for choice in [&["-t", "0"][..], &["-t", "1", "--seed", "4", "--mirostat-surprise", "2"]] {
+        let write = |more: &[&str]| {
+            sample(&workshop, &[&["-p", "the the ", "-n", "60"], choice, more].concat()).success().stdout
+        };
+        assert_eq!(write(&["--speculate", "6"]), write(&[]));
+    }
+    let refused = sample(&workshop, &["--speculate", "many"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("must be a whole number"), "{}", refused.stderr);
+}

@@ -111,7 +111,7 @@ mod tests {
             ("kiln sample r --length 3", "did you mean `--max-tokens`?"),
             ("kiln ls --with run.batch", "did you mean `--columns`?"),
             ("kiln rm r --force", "did you mean `--yes`?"),
-            ("kiln sample r --beams 3", "its options are --runs, "),
+            ("kiln sample r --watermark 3", "its options are --runs, "),
             ("kiln sample r --promt a", "did you mean `--prompt`?"),
         ] {
             let said = said(line).unwrap_or_default();

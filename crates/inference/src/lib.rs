@@ -52,11 +52,11 @@ mod template;
 pub use chat::{ChatError, ChatFormat, Message};
 pub use few_shot::{Example, FewShot, FewShotError, FewShotPrompt, SHOT_TEMPLATE, read_examples};
 pub use generate::{
-    Batch, Finish, GenerateError, Generation, Memory, Piece, Request, generate, generate_after, generate_batch,
-    generate_batch_after, generate_remembering,
+    Batch, Beams, Finish, Found, GenerateError, Generation, Memory, Piece, Request, generate, generate_after,
+    generate_batch, generate_batch_after, generate_remembering, search,
 };
 pub use json_lines::JsonLinesError;
-pub use sampler::{Candidate, InvalidSampler, SampleError, Sampler, SamplerConfig};
+pub use sampler::{Candidate, Dry, History, InvalidSampler, Mirostat, SampleError, Sampler, SamplerConfig, Xtc};
 pub use score::{ScoreError, TokenScore, score};
 pub use tasks::{
     Answer, ChoiceSummary, Outcome, PreparedTasks, Proportion, Question, QuestionError, QuestionKind, TaskError,

@@ -87,6 +87,19 @@ impl State {
         }
     }
 
+    /// The state without the last `tokens` of each row, where it holds every token by itself: nothing for a recurrent
+    /// model.
+    ///
+    /// # Panics
+    /// When a row has read fewer.
+    #[must_use]
+    pub fn shortened(self, tokens: usize) -> Option<Self> {
+        match self {
+            Self::Recurrent(_) => None,
+            Self::Transformer(cache) => Some(Self::Transformer(cache.shortened(tokens))),
+        }
+    }
+
     /// The same numbers, cut from the graph that computed them: the boundary of truncated back-propagation.
     #[must_use]
     pub fn detach(self) -> Self {

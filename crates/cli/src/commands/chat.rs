@@ -89,6 +89,7 @@ pub(crate) fn chat(arguments: &ChatArguments) -> anyhow::Result<Exit> {
         say(&format!("warning: {warning}"));
     }
     let format = ChatFormat::new(&template(arguments, &saved)?)?;
+    let sampler = arguments.sampler.with_tokens(sampler, &saved.tokenizer)?;
     let request = Request { end: saved.end.clone(), sampler, ..Request::new("", arguments.max_tokens) };
     let conversation = Conversation {
         saved: &saved,

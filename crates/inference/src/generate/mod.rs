@@ -1,6 +1,8 @@
 //! From prompts to text, piece by piece.
 
 mod batch;
+mod beams;
+mod lookup;
 mod memory;
 mod reader;
 mod request;
@@ -12,6 +14,7 @@ mod tests;
 use kiln_models::{LanguageModel, Tokenizer};
 
 pub use batch::Batch;
+pub use beams::{Beams, Found, search};
 pub use memory::Memory;
 use reader::{ModelReader, Reader};
 pub use request::{Finish, GenerateError, Piece, Request};

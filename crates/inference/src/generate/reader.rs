@@ -18,7 +18,21 @@ pub(super) trait Reader {
     /// first call says how many rows there are. The error is what the device says.
     fn read(&mut self, tokens: &[&[u32]]) -> Result<Vec<Vec<f32>>, String>;
 
-    /// Keeps only the rows `rows`, in ascending order, and forgets the others.
+    /// How many tokens the only row can read before what it has read is cut; none where it reads one at a time.
+    fn room(&self) -> usize {
+        0
+    }
+
+    /// The logits after each of `tokens`, which follow everything that the only row has read and fit its
+    /// [`room`](Self::room).
+    fn read_each(&mut self, _: &[u32]) -> Result<Vec<Vec<f32>>, String> {
+        Err("this reader gives logits of last tokens alone".to_owned())
+    }
+
+    /// Forgets the last `count` tokens of what [`read_each`](Self::read_each) read.
+    fn forget(&mut self, _: usize) {}
+
+    /// Keeps the rows `rows`, in that order, one several times if it is named so, and forgets the others.
     fn keep(&mut self, rows: &[usize]);
 }
 
@@ -133,6 +147,30 @@ impl Reader for ModelReader<'_> {
         };
         let (unread, state) = self.unread(tokens, state);
         self.advance(&unread, state)
+    }
+
+    fn room(&self) -> usize {
+        match (self.model.longest_window(), &self.windows[..]) {
+            (Some(context), [window]) => context - window.len(),
+            // A recurrent state cannot go back.
+            _ => 0,
+        }
+    }
+
+    fn read_each(&mut self, tokens: &[u32]) -> Result<Vec<Vec<f32>>, String> {
+        let state = self.state.take().ok_or("nothing was read before")?;
+        let data = TensorData::new(tokens.iter().map(|&token| token as i32).collect(), [1, tokens.len()]);
+        let read = Tensor::<2, Int>::from_data(data, &self.model.device());
+        let (logits, state) = self.model.forward_ragged(read, &[tokens.len()], state);
+        self.windows.iter_mut().for_each(|window| window.extend(tokens));
+        self.state = Some(state);
+        let values = to_host(logits.squeeze_dim(0))?;
+        Ok(values.chunks(self.model.vocabulary_size()).map(<[f32]>::to_vec).collect())
+    }
+
+    fn forget(&mut self, count: usize) {
+        self.state = self.state.take().and_then(|state| state.shortened(count));
+        self.windows.iter_mut().for_each(|window| window.truncate(window.len() - count));
     }
 
     fn keep(&mut self, rows: &[usize]) {

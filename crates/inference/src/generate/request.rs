@@ -29,6 +29,10 @@ pub struct Request {
     pub stop: Vec<String>,
     /// How tokens are chosen.
     pub sampler: SamplerConfig,
+    /// How many tokens to guess at most from what follows an earlier copy of the text's end, and to read with the next
+    /// one at once. Each is chosen as ever, so the text is the same but for the last bits of sums; one that was guessed
+    /// wrong was read in vain. Only where a single text is written, by a transformer. 0, the default, guesses none.
+    pub speculate: usize,
 }
 
 impl Request {
@@ -41,6 +45,7 @@ impl Request {
             max_tokens,
             stop: Vec::new(),
             sampler: SamplerConfig::default(),
+            speculate: 0,
         }
     }
 }
@@ -76,6 +81,14 @@ pub enum GenerateError {
     /// A stop text is empty, which every text contains.
     #[error("a stop text must not be empty")]
     EmptyStop,
+    /// A beam search without beams, or with a penalty that is none.
+    #[error("a beam search needs at least 1 beam and a finite length penalty, not {count} and {length_penalty}")]
+    Beams {
+        /// Beginnings to keep.
+        count: usize,
+        /// The penalty.
+        length_penalty: f64,
+    },
     /// The prompt cannot be spelled with the vocabulary.
     #[error("the prompt cannot be read: {0}")]
     Prompt(#[from] TokenizerError),

@@ -2,9 +2,10 @@
 
 use kiln_models::{StreamDecoder, Tokenizer};
 
+use super::lookup::guess;
 use super::request::{Finish, GenerateError, Piece, Request};
 use super::stop::StopFinder;
-use crate::sampler::Sampler;
+use crate::sampler::{History, Sampler};
 
 /// A text that is being written.
 pub(super) struct Row {
@@ -19,8 +20,9 @@ pub(super) struct Row {
     stop: StopFinder,
     /// Tokens that the model has not read yet: the prompt, then always one.
     unread: Vec<u32>,
-    seen: SeenTokens,
+    history: History,
     left: usize,
+    speculate: usize,
     finish: Option<Finish>,
 }
 
@@ -32,7 +34,7 @@ impl Row {
         prompt: &[u32],
         request: &Request,
     ) -> Result<Self, GenerateError> {
-        let sampler = Sampler::new(request.sampler)?;
+        let sampler = Sampler::new(request.sampler.clone())?;
         if request.stop.iter().any(String::is_empty) {
             return Err(GenerateError::EmptyStop);
         }
@@ -43,8 +45,6 @@ impl Row {
         if let Some(&token) = unread.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(GenerateError::UnknownToken { token, vocabulary });
         }
-        let mut seen = SeenTokens::new(vocabulary);
-        prompt.iter().for_each(|&token| seen.add(token));
         Ok(Self {
             sampler,
             end_tokens: request.end.iter().copied().chain(tokenizer.end_token()).collect(),
@@ -55,8 +55,9 @@ impl Row {
                 && !tokenizer.decode(prompt).ends_with(char::is_whitespace),
             stop: StopFinder::new(request.stop.clone()),
             unread,
-            seen,
+            history: History::new(prompt),
             left: request.max_tokens,
+            speculate: request.speculate,
             finish: (request.max_tokens == 0).then_some(Finish::Length),
         })
     }
@@ -80,6 +81,23 @@ impl Row {
         &self.unread
     }
 
+    /// The logits of the tokens that may be written.
+    pub(super) fn allowed<'a>(&self, logits: &'a [f32]) -> &'a [f32] {
+        logits.get(..self.vocabulary).unwrap_or(logits)
+    }
+
+    /// The tokens that end the text.
+    pub(super) fn end_tokens(&self) -> &[u32] {
+        &self.end_tokens
+    }
+
+    /// What may come after the token that is unread, at most `room` tokens of it; nothing before the prompt is read.
+    pub(super) fn guess(&self, room: usize) -> &[u32] {
+        // The last token to be written needs no logits after it.
+        let count = self.speculate.min(room).min(self.left.saturating_sub(1));
+        if self.unread.len() > 1 { &[] } else { guess(self.history.tokens(), count) }
+    }
+
     /// Ends the text with an error.
     pub(super) fn fail(&mut self) {
         self.left = 0;
@@ -87,13 +105,17 @@ impl Row {
 
     /// Chooses the next token from the logits after what was unread.
     pub(super) fn write(&mut self, logits: &[f32]) -> Result<Piece, GenerateError> {
-        let logits = logits.get(..self.vocabulary).unwrap_or(logits);
-        let token = self.sampler.sample(logits, &self.seen.tokens).inspect_err(|_| self.left = 0)?;
+        let token = self.sampler.sample(self.allowed(logits), &self.history).inspect_err(|_| self.left = 0)?;
+        Ok(self.put(token))
+    }
+
+    /// Takes a token for the next one.
+    pub(super) fn put(&mut self, token: u32) -> Piece {
         self.left -= 1;
         self.unread = vec![token];
-        self.seen.add(token);
+        self.history.write(token);
         let text = self.text_of(token);
-        Ok(Piece { token, text: self.behind_the_prompt(text) })
+        Piece { token, text: self.behind_the_prompt(text) }
     }
 
     /// The text without the space that the prompt has already.
@@ -142,24 +164,4 @@ pub(crate) fn first_tokens(tokenizer: &Tokenizer) -> Vec<u32> {
     }
     let line_break = tokenizer.encode("\n").unwrap_or_default();
     if line_break.is_empty() { vec![0] } else { line_break }
-}
-
-/// The different tokens of a text: as many as the vocabulary at most, however long the text grows.
-struct SeenTokens {
-    tokens: Vec<u32>,
-    known: Vec<bool>,
-}
-
-impl SeenTokens {
-    fn new(vocabulary: usize) -> Self {
-        Self { tokens: Vec::new(), known: vec![false; vocabulary] }
-    }
-
-    fn add(&mut self, token: u32) {
-        if let Some(known) = self.known.get_mut(token as usize)
-            && !std::mem::replace(known, true)
-        {
-            self.tokens.push(token);
-        }
-    }
 }

@@ -1,6 +1,9 @@
 //! From logits to the next token, on the host.
 
 mod config;
+mod filters;
+mod history;
+mod scores;
 #[cfg(test)]
 mod tests;
 
@@ -8,7 +11,10 @@ use kiln_settings::Violation;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-pub use config::SamplerConfig;
+pub use config::{Dry, Mirostat, SamplerConfig, Xtc};
+use filters::{Circumstances, Weighted, filter, total};
+pub use history::History;
+pub(crate) use scores::highest_logit;
 
 /// Settings of a sampler that make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +37,14 @@ pub enum SampleError {
         /// Its logit.
         value: f32,
     },
+    /// A bias on a token that the logits do not know.
+    #[error("there is a bias on token {token}, and there are only {vocabulary} logits")]
+    UnknownBias {
+        /// The token.
+        token: u32,
+        /// The number of logits.
+        vocabulary: usize,
+    },
     /// An earlier token that the logits do not know.
     #[error("token {token} came before, and there are only {vocabulary} logits")]
     UnknownToken {
@@ -52,18 +66,27 @@ pub struct Candidate {
 
 /// Chooses tokens for one request.
 ///
-/// The order of the steps is penalty, temperature, top-k, top-p, min-p, draw: that of Hugging Face's `generate`, so
-/// that settings found elsewhere mean the same here. The penalty is defined on the model's own logits and comes first.
-/// The temperature comes before the filters, because top-p and min-p are statements about the probabilities that are
-/// drawn from. Top-k comes before top-p, which then shares out what is left; min-p compares with the likeliest token,
-/// which no filter removes, so its place among the filters changes nothing but its cost.
+/// The order of the steps is bias, penalties, temperature, top-n-sigma, top-k, top-p, min-p, typical-p, XTC, draw. That
+/// of Hugging Face's `generate` is bias, repetition penalty, temperature, top-k, top-p, min-p, typical-p, so settings
+/// found elsewhere mean the same here; what it doesn't have stands where `llama.cpp` has it: frequency, presence and
+/// DRY's penalty behind the repetition penalty, top-n-sigma before top-k, XTC last. Penalties are defined on the
+/// model's own logits and come first. The temperature comes before the filters, because they are statements about the
+/// probabilities that are drawn from. Top-k comes before top-p, which then shares out what is left; min-p compares with
+/// the likeliest token, which no filter before it removes. Mirostat takes the place of all filters.
 ///
 /// Draw number n of a request is a pure function of (seed, n): every token takes one 64-bit word of the ChaCha stream
-/// whose key is the seed, also a token that the filters leave no choice about. Greedy choice takes none.
+/// whose key is the seed, also a token that the filters leave no choice about, and XTC decides whether it acts by word
+/// n of a second stream with that key. Greedy choice takes none.
 #[derive(Debug, Clone)]
 pub struct Sampler {
     config: SamplerConfig,
     random: ChaCha12Rng,
+    /// Of XTC.
+    chances: ChaCha12Rng,
+    /// Mirostat's bound on the surprise of a token, in bits.
+    bound: f64,
+    /// The room of the candidates, from one token to the next.
+    candidates: Vec<Weighted>,
 }
 
 impl Sampler {
@@ -79,145 +102,90 @@ impl Sampler {
         // The key is written out instead of derived by `seed_from_u64`, whose rule belongs to another crate.
         let mut key = [0; 32];
         key[..8].copy_from_slice(&config.seed.to_le_bytes());
-        Ok(Self { config, random: ChaCha12Rng::from_seed(key) })
+        let mut chances = ChaCha12Rng::from_seed(key);
+        chances.set_stream(1);
+        let bound = config.mirostat.map_or(0.0, |mirostat| 2.0 * f64::from(mirostat.surprise));
+        Ok(Self { config, random: ChaCha12Rng::from_seed(key), chances, bound, candidates: Vec::new() })
     }
 
-    /// The next token. `logits` has one number for each token of the vocabulary; `history` holds the tokens so far, of
-    /// which only the repetition penalty takes notice, and it does not matter how often each occurs.
+    /// The next token. `logits` has one number for each token of the vocabulary; `history` is the text so far, of which
+    /// only penalties take notice.
     ///
     /// # Errors
-    /// No logits, one that is not finite, or a token in `history` that has none.
-    pub fn sample(&mut self, logits: &[f32], history: &[u32]) -> Result<u32, SampleError> {
-        let scores = self.scores(logits, history)?;
-        if self.config.temperature == 0.0 {
-            return Ok(likeliest(&scores));
-        }
-        let candidates = self.filter(&scores);
-        let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
-        let mut left = self.uniform() * total;
-        for candidate in &candidates {
-            left -= candidate.weight;
-            if left < 0.0 {
-                return Ok(candidate.token);
-            }
-        }
-        // Rounding can leave a rest after the last candidate; one with weight 0 is never drawn.
-        let drawable = candidates.iter().rev().find(|candidate| candidate.weight > 0.0);
-        Ok(drawable.map_or_else(|| likeliest(&scores), |candidate| candidate.token))
+    /// No logits, one that is not finite, or a token in `history` or with a bias that has none.
+    pub fn sample(&mut self, logits: &[f32], history: &History) -> Result<u32, SampleError> {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        let chosen = self.weigh(logits, history, &mut candidates);
+        let token =
+            chosen.map(|likeliest| if self.is_greedy() { likeliest } else { self.draw(&candidates, likeliest) });
+        self.candidates = candidates;
+        token
     }
 
-    /// The tokens that [`Sampler::sample`] may give, in the order of their numbers, with their probabilities.
+    /// The tokens that [`Sampler::sample`] may give next, in the order of their numbers, with their probabilities.
     ///
     /// # Errors
     /// As [`Sampler::sample`].
-    pub fn distribution(&self, logits: &[f32], history: &[u32]) -> Result<Vec<Candidate>, SampleError> {
-        let scores = self.scores(logits, history)?;
-        if self.config.temperature == 0.0 {
-            return Ok(vec![Candidate { token: likeliest(&scores), probability: 1.0 }]);
+    pub fn distribution(&self, logits: &[f32], history: &History) -> Result<Vec<Candidate>, SampleError> {
+        let mut weighted = Vec::new();
+        let likeliest = self.weigh(logits, history, &mut weighted)?;
+        if self.is_greedy() {
+            return Ok(vec![Candidate { token: likeliest, probability: 1.0 }]);
         }
-        let weighted = self.filter(&scores);
-        let total: f64 = weighted.iter().map(|candidate| candidate.weight).sum();
+        let total = total(&weighted);
         let candidate = |weighted: Weighted| Candidate { token: weighted.token, probability: weighted.weight / total };
         Ok(weighted.into_iter().map(candidate).collect())
     }
 
-    /// The logits after the penalty, in double precision, where neither the penalty nor the temperature overflows.
-    fn scores(&self, logits: &[f32], history: &[u32]) -> Result<Vec<f64>, SampleError> {
-        if logits.is_empty() {
-            return Err(SampleError::Empty);
-        }
-        if let Some(token) = logits.iter().position(|logit| !logit.is_finite()) {
-            return Err(SampleError::NotFinite { token, value: logits[token] });
-        }
-        let mut scores: Vec<f64> = logits.iter().copied().map(f64::from).collect();
-        let Some(penalty) = self.config.repetition_penalty.map(f64::from) else { return Ok(scores) };
-        let mut done = vec![false; scores.len()];
-        for &token in history {
-            let place = token as usize;
-            if place >= scores.len() {
-                return Err(SampleError::UnknownToken { token, vocabulary: scores.len() });
+    fn is_greedy(&self) -> bool {
+        self.config.temperature == 0.0
+    }
+
+    /// The likeliest token before any filter, and, unless the choice is greedy, what may be drawn.
+    fn weigh(&self, logits: &[f32], history: &History, candidates: &mut Vec<Weighted>) -> Result<u32, SampleError> {
+        let (likeliest, highest) = highest_logit(logits)?;
+        let circumstances = Circumstances { excludes_top: self.excludes_top(), bound: self.bound };
+        if !self.config.changes_logits() {
+            if !self.is_greedy() {
+                filter(&self.config, logits, f64::from(highest), circumstances, candidates);
             }
-            if !std::mem::replace(&mut done[place], true) {
-                scores[place] = if scores[place] < 0.0 { scores[place] * penalty } else { scores[place] / penalty };
-            }
+            return Ok(likeliest);
         }
-        Ok(scores)
+        let scores = self.config.scores(logits, history)?;
+        let likeliest =
+            (1..scores.len()).fold(0, |best, token| if scores[token] > scores[best] { token } else { best });
+        if !self.is_greedy() {
+            filter(&self.config, &scores, scores[likeliest], circumstances, candidates);
+        }
+        Ok(likeliest as u32)
     }
 
-    /// Temperature and filters; at least the likeliest token is left. In the order of the tokens' numbers.
-    fn filter(&self, scores: &[f64]) -> Vec<Weighted> {
-        let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let temperature = f64::from(self.config.temperature);
-        let weigh = |(token, score): (usize, &f64)| {
-            // At most 1, and exactly 1 for the likeliest: nothing overflows and the sum is never 0.
-            Weighted { token: token as u32, weight: ((score - highest) / temperature).exp() }
-        };
-        let mut candidates: Vec<Weighted> = scores.iter().enumerate().map(weigh).collect();
-        if let Some(count) = self.config.top_k {
-            keep_likeliest(&mut candidates, count);
+    /// One of the candidates by their weights.
+    fn draw(&mut self, candidates: &[Weighted], likeliest: u32) -> u32 {
+        let total = total(candidates);
+        self.chances.next_u64();
+        let mut left = uniform(&mut self.random) * total;
+        let crossed = candidates.iter().find(|candidate| {
+            left -= candidate.weight;
+            left < 0.0
+        });
+        // Rounding can leave a rest after the last candidate; one with weight 0 is never drawn.
+        let drawn = crossed.or_else(|| candidates.iter().rev().find(|candidate| candidate.weight > 0.0));
+        if let (Some(mirostat), Some(drawn)) = (self.config.mirostat, drawn) {
+            let error = -(drawn.weight / total).log2() - f64::from(mirostat.surprise);
+            self.bound -= f64::from(mirostat.rate) * error;
         }
-        if let Some(share) = self.config.top_p.filter(|&share| share < 1.0) {
-            keep_share(&mut candidates, share);
-        }
-        if let Some(share) = self.config.min_p {
-            candidates.retain(|candidate| candidate.weight as f32 >= share);
-        }
-        // The filters leave some order of theirs; a draw must depend on the numbers alone.
-        candidates.sort_unstable_by_key(|candidate| candidate.token);
-        candidates
+        drawn.map_or(likeliest, |candidate| candidate.token)
     }
 
-    /// A number in [0, 1) with 53 random bits.
-    fn uniform(&mut self) -> f64 {
-        const STEP: f64 = 1.0 / (1_u64 << 53) as f64;
-        (self.random.next_u64() >> 11) as f64 * STEP
+    /// Whether XTC acts on the next draw.
+    fn excludes_top(&self) -> bool {
+        self.config.xtc.is_some_and(|xtc| uniform(&mut self.chances.clone()) < f64::from(xtc.probability))
     }
 }
 
-/// A token with its probability relative to the likeliest token's.
-#[derive(Debug, Clone, Copy)]
-struct Weighted {
-    token: u32,
-    weight: f64,
-}
-
-impl Weighted {
-    /// Likelier first, then by number: a total order, so that every choice among equals is settled.
-    fn order(&self, other: &Self) -> std::cmp::Ordering {
-        other.weight.total_cmp(&self.weight).then(self.token.cmp(&other.token))
-    }
-}
-
-/// The token with the highest score, the lowest number among equals.
-fn likeliest(scores: &[f64]) -> u32 {
-    let mut best = 0;
-    for (token, score) in scores.iter().enumerate() {
-        if *score > scores[best] {
-            best = token;
-        }
-    }
-    best as u32
-}
-
-/// Keeps the `count` likeliest candidates.
-fn keep_likeliest(candidates: &mut Vec<Weighted>, count: usize) {
-    if count < candidates.len() {
-        candidates.select_nth_unstable_by(count - 1, Weighted::order);
-        candidates.truncate(count);
-    }
-}
-
-/// Keeps the smallest set of likeliest candidates that together reach `share` of the whole. Compared in single
-/// precision, as `share` was written: in double precision 0.5 + 0.3 would not reach the 0.8 of a configuration.
-fn keep_share(candidates: &mut Vec<Weighted>, share: f32) {
-    candidates.sort_unstable_by(Weighted::order);
-    let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
-    let mut reached = 0.0;
-    let enough = candidates.iter().position(|candidate| {
-        reached += candidate.weight;
-        (reached / total) as f32 >= share
-    });
-    if let Some(last) = enough {
-        candidates.truncate(last + 1);
-    }
+/// A number in [0, 1) with 53 random bits.
+fn uniform(random: &mut ChaCha12Rng) -> f64 {
+    const STEP: f64 = 1.0 / (1_u64 << 53) as f64;
+    (random.next_u64() >> 11) as f64 * STEP
 }

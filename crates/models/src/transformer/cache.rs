@@ -68,6 +68,16 @@ impl KeyValueCache {
         Self { capacity: positions, ..self.map(longer) }
     }
 
+    /// As [`State::shortened`](crate::State::shortened). What stands behind a row's positions is never looked at.
+    #[must_use]
+    pub fn shortened(mut self, tokens: usize) -> Self {
+        for position in &mut self.positions {
+            assert!(*position >= tokens, "{tokens} tokens cannot be taken from a row that has read {position}");
+            *position -= tokens;
+        }
+        self
+    }
+
     /// The cache with room for `positions`, and for as many again unless the model cannot read them.
     pub(super) fn with_room(self, positions: usize, context: usize) -> Self {
         if positions <= self.capacity {

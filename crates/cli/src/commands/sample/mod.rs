@@ -1,5 +1,6 @@
 //! `kiln sample RUN`: text written with a trained model.
 
+mod beams;
 mod few_shot;
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
@@ -20,7 +21,8 @@ use crate::report;
 use crate::runs::{self, config_of, with_document_ends};
 use crate::sampling::{SamplerArguments, token_count};
 use crate::terminal::say;
-use crate::usage::at_least_one;
+use crate::usage::{at_least_one, whole};
+use beams::{BeamArguments, write_found};
 use few_shot::{FewShotArguments, prompted};
 
 const PROMPT_HEADING: &str = "Prompt";
@@ -84,6 +86,17 @@ pub(crate) struct SampleArguments {
     #[command(flatten)]
     sampler: SamplerArguments,
 
+    /// Guess up to N tokens from what followed an earlier copy of the text's end, and read them at once: the same text,
+    /// sooner where texts repeat themselves. Only for transformers
+    #[arg(
+        long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = whole(0..=256),
+        conflicts_with = "beams"
+    )]
+    speculate: u64,
+
+    #[command(flatten)]
+    beams: BeamArguments,
+
     #[command(flatten)]
     device: DeviceArguments,
 
@@ -110,6 +123,9 @@ struct Sample<'a> {
     checkpoint: &'a Path,
     step: Option<u64>,
     tokens_per_second: Option<f64>,
+    /// Of the text that a search found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
 }
 
 /// `kiln sample`.
@@ -126,6 +142,7 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
     request.start.clone_from(&saved.start);
     request.end.clone_from(&saved.end);
+    request.sampler = arguments.sampler.with_tokens(request.sampler, &saved.tokenizer)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
@@ -152,7 +169,7 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
 impl SampleArguments {
     /// Whether prompts are read as long as there are any.
     fn is_interactive(&self) -> bool {
-        let is_plain = !self.has_prompt() && !self.json && self.count == 1;
+        let is_plain = !self.has_prompt() && !self.json && self.count == 1 && !self.beams.is_given();
         self.interactive || (is_plain && io::stdin().is_terminal() && io::stdout().is_terminal())
     }
 
@@ -163,7 +180,8 @@ impl SampleArguments {
 
 /// The same request with a seed that is `index` higher.
 fn with_seed_after(request: &Request, index: u64) -> Request {
-    let sampler = SamplerConfig { seed: request.sampler.seed.wrapping_add(index), ..request.sampler };
+    let sampler = &request.sampler;
+    let sampler = SamplerConfig { seed: sampler.seed.wrapping_add(index), ..sampler.clone() };
     Request { sampler, ..request.clone() }
 }
 
@@ -211,6 +229,16 @@ fn write_text(
 ) -> anyhow::Result<()> {
     let (request, shown) = prompted(few_shot, request)?;
     let read = with_document_ends(saved, separator, &request.prompt);
+    if let Some(beams) = arguments.beams.get()? {
+        return write_found(
+            saved,
+            &Request { prompt: read, ..request.clone() },
+            &request.prompt,
+            &shown,
+            beams,
+            arguments,
+        );
+    }
     let mut generation = generate(&saved.model, &saved.tokenizer, &Request { prompt: read, ..request.clone() })?;
     let mut speed = Speed::new();
     let mut stdout = io::stdout().lock();
@@ -221,11 +249,12 @@ fn write_text(
             prompt: &request.prompt,
             text: &text,
             tokens: speed.tokens,
-            finish: finish_word(&generation),
+            finish: finish_word(generation.finish()),
             seed: request.sampler.seed,
             checkpoint: &saved.folder,
             step: saved.step,
             tokens_per_second: speed.tokens_per_second(),
+            score: None,
         };
         serde_json::to_writer(&mut stdout, &sample)?;
         writeln!(stdout)?;
@@ -236,7 +265,7 @@ fn write_text(
     if arguments.verbose || io::stderr().is_terminal() {
         // Where both go to the same place.
         let above = if ends_line { "" } else { "\n" };
-        say(&format!("{above}{}", speed.words(finish_word(&generation))));
+        say(&format!("{above}{}", speed.words(finish_word(generation.finish()))));
     }
     Ok(())
 }
@@ -277,8 +306,8 @@ fn collect(generation: &mut Generation, speed: &mut Speed) -> anyhow::Result<Str
     Ok(text)
 }
 
-fn finish_word(generation: &Generation) -> &'static str {
-    match generation.finish() {
+fn finish_word(finish: Option<Finish>) -> &'static str {
+    match finish {
         Some(Finish::EndToken) => "end-token",
         Some(Finish::StopText) => "stop-text",
         Some(Finish::Length) | None => "length",
@@ -288,6 +317,7 @@ fn finish_word(generation: &Generation) -> &'static str {
 /// The request that the arguments ask for, checked before any file or device is touched.
 fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
     let sampler = arguments.sampler.config()?;
+    arguments.beams.get()?;
     if arguments.stop.iter().any(String::is_empty) {
         return Err(UsageError("--stop must not be empty: it would stop before the first token".into()).into());
     }
@@ -304,6 +334,7 @@ fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
         max_tokens: arguments.max_tokens,
         stop: arguments.stop.clone(),
         sampler,
+        speculate: usize::try_from(arguments.speculate).unwrap_or(usize::MAX),
     })
 }
 

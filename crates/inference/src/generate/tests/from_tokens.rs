@@ -9,10 +9,10 @@ fn the_tokens_of_a_text_are_continued_as_the_text_is() {
     let sampler = SamplerConfig { repetition_penalty: Some(1.3), ..SamplerConfig::default() };
     let models = models();
     for model in &models {
-        let expected = run(generate(model, &tokenizer, &request("hello", 20, sampler)).unwrap());
+        let expected = run(generate(model, &tokenizer, &request("hello", 20, sampler.clone())).unwrap());
         let prompt = tokenizer.encode("hello").unwrap();
         assert_eq!(
-            run(generate_after(model, &tokenizer, &prompt, &request("not read", 20, sampler)).unwrap()),
+            run(generate_after(model, &tokenizer, &prompt, &request("not read", 20, sampler.clone())).unwrap()),
             expected
         );
     }

@@ -1,6 +1,8 @@
 mod batch;
+mod beams;
 mod from_tokens;
 mod published;
+mod speculating;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -390,7 +392,7 @@ proptest! {
         let tokenizer = bytes();
         let sampler = SamplerConfig { seed, temperature: 1.0, ..SamplerConfig::default() };
         let write = || {
-            let (oracle, request) = (Box::new(Oracle::new(257, hashed)), request(&prompt, length, sampler));
+            let (oracle, request) = (Box::new(Oracle::new(257, hashed)), request(&prompt, length, sampler.clone()));
             run(Generation::new(oracle, &tokenizer, &request).unwrap())
         };
         let (text, mut tokens, finish) = write();

@@ -10,7 +10,7 @@ fn the_start_is_read_before_the_prompt_and_has_no_text() {
     let logits = |text: &[u32]| (0..3).map(|token| if token == text[0] { 9.0 } else { 0.0 }).collect();
     let greedy = SamplerConfig { temperature: 0.0, ..SamplerConfig::default() };
     let written = |start: Vec<u32>, prompt: &str| {
-        let request = Request { start, ..request(prompt, 2, greedy) };
+        let request = Request { start, ..request(prompt, 2, greedy.clone()) };
         run(Generation::new(Box::new(Oracle::new(3, logits)), &tokenizer, &request).unwrap()).0
     };
     assert_eq!(written(Vec::new(), "ac"), "aa");

@@ -1,6 +1,8 @@
+mod reference;
+
 use proptest::prelude::*;
 
-use super::{Candidate, SampleError, Sampler, SamplerConfig};
+use super::{Candidate, History, SampleError, Sampler, SamplerConfig};
 
 /// Temperature 1 and nothing else: the softmax of the logits.
 fn plain() -> SamplerConfig {
@@ -13,7 +15,7 @@ fn logits(probabilities: &[f32]) -> Vec<f32> {
 }
 
 fn distribution(config: SamplerConfig, logits: &[f32], history: &[u32]) -> Vec<Candidate> {
-    Sampler::new(config).unwrap().distribution(logits, history).unwrap()
+    Sampler::new(config).unwrap().distribution(logits, &History::new(history)).unwrap()
 }
 
 #[track_caller]
@@ -83,7 +85,7 @@ fn min_p_keeps_what_is_near_enough_to_the_likeliest() {
 fn the_filters_work_one_after_the_other() {
     let five = logits(&[0.4, 0.3, 0.2, 0.06, 0.04]);
     let both = SamplerConfig { top_k: Some(3), top_p: Some(0.75), ..plain() };
-    assert_distribution(both, &five, &[], &[(0, 4.0 / 7.0), (1, 3.0 / 7.0)]);
+    assert_distribution(both.clone(), &five, &[], &[(0, 4.0 / 7.0), (1, 3.0 / 7.0)]);
     let share_alone = SamplerConfig { top_p: Some(0.75), ..plain() };
     assert_eq!(distribution(share_alone, &five, &[]).len(), 3);
     assert_distribution(SamplerConfig { min_p: Some(0.8), ..both }, &five, &[], &[(0, 1.0)]);
@@ -94,7 +96,7 @@ fn the_filters_work_one_after_the_other() {
 fn the_temperature_comes_before_the_filters() {
     let two = logits(&[0.6, 0.4]);
     let config = SamplerConfig { top_p: Some(0.65), ..plain() };
-    assert_eq!(distribution(config, &two, &[]).len(), 2);
+    assert_eq!(distribution(config.clone(), &two, &[]).len(), 2);
     assert_eq!(distribution(SamplerConfig { temperature: 0.5, ..config }, &two, &[]).len(), 1);
 }
 
@@ -116,17 +118,17 @@ fn the_penalty_follows_the_sign_of_the_logit_and_counts_a_token_once() {
 fn the_penalty_also_moves_the_greedy_choice() {
     let config = SamplerConfig { repetition_penalty: Some(1.5), ..SamplerConfig::greedy() };
     let mut sampler = Sampler::new(config).unwrap();
-    assert_eq!(sampler.sample(&[3.0, 2.5, 1.0], &[]), Ok(0));
-    assert_eq!(sampler.sample(&[3.0, 2.5, 1.0], &[0]), Ok(1));
+    assert_eq!(sampler.sample(&[3.0, 2.5, 1.0], &History::default()), Ok(0));
+    assert_eq!(sampler.sample(&[3.0, 2.5, 1.0], &History::new(&[0])), Ok(1));
 }
 
 #[test]
 fn greedy_takes_the_likeliest_and_the_lowest_number_among_equals() {
     let mut sampler = Sampler::new(SamplerConfig::greedy()).unwrap();
-    assert_eq!(sampler.sample(&[0.0, 5.0, -1.0, 5.0], &[]), Ok(1));
-    assert_eq!(sampler.sample(&[-0.0, 0.0], &[]), Ok(0));
-    assert_eq!(sampler.sample(&[f32::MIN], &[]), Ok(0));
-    let candidates = sampler.distribution(&[0.0, 5.0], &[]).unwrap();
+    assert_eq!(sampler.sample(&[0.0, 5.0, -1.0, 5.0], &History::default()), Ok(1));
+    assert_eq!(sampler.sample(&[-0.0, 0.0], &History::default()), Ok(0));
+    assert_eq!(sampler.sample(&[f32::MIN], &History::default()), Ok(0));
+    let candidates = sampler.distribution(&[0.0, 5.0], &History::default()).unwrap();
     assert_eq!(candidates, [Candidate { token: 1, probability: 1.0 }]);
 }
 
@@ -134,7 +136,7 @@ fn greedy_takes_the_likeliest_and_the_lowest_number_among_equals() {
 #[test]
 fn the_draws_are_those_of_the_stream_of_the_seed() {
     let mut sampler = Sampler::new(SamplerConfig { seed: 7, ..plain() }).unwrap();
-    let drawn: Vec<_> = (0..20).map(|_| sampler.sample(&[0.0; 10], &[]).unwrap()).collect();
+    let drawn: Vec<_> = (0..20).map(|_| sampler.sample(&[0.0; 10], &History::default()).unwrap()).collect();
     assert_eq!(drawn, [8, 9, 0, 5, 6, 6, 5, 7, 6, 5, 4, 0, 9, 4, 0, 8, 9, 9, 0, 6]);
 }
 
@@ -142,7 +144,7 @@ fn the_draws_are_those_of_the_stream_of_the_seed() {
 fn the_same_seed_draws_the_same_and_another_seed_draws_otherwise() {
     let draw = |seed| {
         let mut sampler = Sampler::new(SamplerConfig { seed, ..plain() }).unwrap();
-        (0..100).map(|_| sampler.sample(&[0.1, 0.2, 0.3, 0.0], &[]).unwrap()).collect::<Vec<_>>()
+        (0..100).map(|_| sampler.sample(&[0.1, 0.2, 0.3, 0.0], &History::default()).unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(draw(1), draw(1));
     assert_ne!(draw(1), draw(2));
@@ -154,9 +156,11 @@ fn the_same_seed_draws_the_same_and_another_seed_draws_otherwise() {
 fn every_draw_takes_one_word() {
     let mut free = Sampler::new(plain()).unwrap();
     let mut forced = free.clone();
-    free.sample(&[0.0; 10], &[]).unwrap();
-    forced.sample(&[0.0, 1000.0], &[]).unwrap();
-    let rest = |mut sampler: Sampler| (0..20).map(|_| sampler.sample(&[0.0; 10], &[]).unwrap()).collect::<Vec<_>>();
+    free.sample(&[0.0; 10], &History::default()).unwrap();
+    forced.sample(&[0.0, 1000.0], &History::default()).unwrap();
+    let rest = |mut sampler: Sampler| {
+        (0..20).map(|_| sampler.sample(&[0.0; 10], &History::default()).unwrap()).collect::<Vec<_>>()
+    };
     assert_eq!(rest(free), rest(forced));
 }
 
@@ -175,10 +179,10 @@ fn the_frequencies_are_the_probabilities() {
     const DRAWS: u32 = 100_000;
     for (config, given, expected, critical) in cases {
         let given = logits(&given);
-        let mut sampler = Sampler::new(SamplerConfig { seed: 11, ..config }).unwrap();
+        let mut sampler = Sampler::new(SamplerConfig { seed: 11, ..config.clone() }).unwrap();
         let mut counts = vec![0_u32; expected.len()];
         for _ in 0..DRAWS {
-            counts[sampler.sample(&given, &[]).unwrap() as usize] += 1;
+            counts[sampler.sample(&given, &History::default()).unwrap() as usize] += 1;
         }
         let mut statistic = 0.0;
         for (count, probability) in counts.iter().zip(&expected) {
@@ -198,13 +202,13 @@ fn logits_that_are_not_finite_are_an_error_that_names_the_first() {
     for config in [plain(), SamplerConfig::greedy(), SamplerConfig { top_p: Some(0.9), ..plain() }] {
         let mut sampler = Sampler::new(config).unwrap();
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let error = sampler.sample(&[0.0, value, f32::NAN], &[]).unwrap_err();
+            let error = sampler.sample(&[0.0, value, f32::NAN], &History::default()).unwrap_err();
             assert!(matches!(error, SampleError::NotFinite { token: 1, .. }), "{error}");
         }
-        assert_eq!(sampler.sample(&[], &[]), Err(SampleError::Empty));
+        assert_eq!(sampler.sample(&[], &History::default()), Err(SampleError::Empty));
     }
     let mut penalised = Sampler::new(SamplerConfig { repetition_penalty: Some(1.1), ..plain() }).unwrap();
-    let unknown = penalised.sample(&[0.0, 1.0], &[2]);
+    let unknown = penalised.sample(&[0.0, 1.0], &History::new(&[2]));
     assert_eq!(unknown, Err(SampleError::UnknownToken { token: 2, vocabulary: 2 }));
 }
 
@@ -216,7 +220,7 @@ fn impossible_settings_are_refused_all_at_once() {
         top_k: Some(0),
         top_p: Some(1.5),
         min_p: Some(f32::NAN),
-        seed: 0,
+        ..plain()
     };
     let keys: Vec<_> = config.validate().into_iter().map(|violation| violation.key).collect();
     assert_eq!(keys, ["repetition-penalty", "temperature", "top-k", "top-p", "min-p"]);
@@ -242,7 +246,8 @@ proptest! {
         repetition_penalty in proptest::option::of(prop_oneof![Just(f32::MIN_POSITIVE), Just(f32::MAX), 0.5_f32..2.0]),
         seed in any::<u64>(),
     ) {
-        let config = SamplerConfig { repetition_penalty, temperature, top_k, top_p, min_p, seed };
+        let config = SamplerConfig { repetition_penalty, temperature, top_k, top_p, min_p, seed, ..plain() };
+        let history = History::new(&history);
         let mut sampler = Sampler::new(config).unwrap();
         let allowed = sampler.distribution(&logits, &history).unwrap();
         let total: f64 = allowed.iter().map(|candidate| candidate.probability).sum();
