@@ -78,7 +78,8 @@ impl Weight {
     /// The sizes of its axes.
     pub(crate) fn dims(&self, orientation: Orientation) -> [usize; 2] {
         match (self, orientation) {
-            (Self::Parameter(parameter), _) => parameter.dims(),
+            // A parameter that has no value yet doesn't get one for being asked.
+            (Self::Parameter(parameter), _) => parameter.lazy_shape().dims(),
             (Self::Packed(packed), Orientation::Table) => [packed.matrix.outputs(), packed.matrix.inputs()],
             (Self::Packed(packed), Orientation::Projection) => [packed.matrix.inputs(), packed.matrix.outputs()],
         }
