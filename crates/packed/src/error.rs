@@ -22,8 +22,8 @@ pub enum PackedError {
         /// The bytes that there are.
         found: usize,
     },
-    /// The format is only read.
-    Unwritten(Format),
+    /// The format is one of floats, where whole numbers are asked for.
+    Floats(Format),
     /// Pieces of another width, or none.
     Pieces,
 }
@@ -36,7 +36,7 @@ impl fmt::Display for PackedError {
                 write!(f, "{name} packs {block} numbers at a time, and a row has {inputs}")
             }
             Self::Length { expected, found } => write!(f, "the matrix takes {expected} bytes, and there are {found}"),
-            Self::Unwritten(format) => write!(f, "{} can be read, not written", format.name()),
+            Self::Floats(format) => write!(f, "{} has no whole numbers", format.name()),
             Self::Pieces => write!(f, "the pieces of a matrix must have rows of the same length"),
         }
     }

@@ -21,6 +21,7 @@
 
 mod error;
 mod format;
+mod grid;
 mod inputs;
 mod isa;
 mod matrix;
@@ -33,6 +34,7 @@ mod tests;
 
 pub use error::PackedError;
 pub use format::Format;
+pub use grid::Grid;
 pub use inputs::Inputs;
 pub use matrix::{PackedMatrix, Piece};
 pub use pack::pack;

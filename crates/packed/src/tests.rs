@@ -198,8 +198,8 @@ fn what_is_no_matrix_is_refused() {
     let error = |format, inputs, bytes: usize| Piece::new(format, inputs, &vec![0; bytes]).unwrap_err().to_string();
     assert_eq!(error(Format::Q4K, 32, 18), "Q4_K packs 256 numbers at a time, and a row has 32");
     assert_eq!(error(Format::Q8_0, 32, 35), "the matrix takes 68 bytes, and there are 35");
-    let unwritten = PackedMatrix::pack(Format::Q6K, 256, &[0.0; 256]).unwrap_err();
-    assert_eq!(unwritten.to_string(), "Q6_K can be read, not written");
+    let narrow = PackedMatrix::pack(Format::Q6K, 32, &[0.0; 32]).unwrap_err();
+    assert_eq!(narrow.to_string(), "Q6_K packs 256 numbers at a time, and a row has 32");
     let pieces = vec![Piece::new(Format::F32, 3, &[0; 12]).unwrap()];
     assert_eq!(
         PackedMatrix::join(4, pieces).unwrap_err().to_string(),
