@@ -5,10 +5,10 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     BenchArguments, CacheArguments, ChatArguments, CheckArguments, CompareArguments, CompletionsArguments,
-    ConvergeArguments, DevicesArguments, EvalArguments, ExportArguments, FindRateArguments, ImportArguments,
-    InspectArguments, LogArguments, LsArguments, ManualArguments, NewArguments, PlotArguments, PruneArguments,
-    RaceArguments, ResumeArguments, RmArguments, SampleArguments, ScoreArguments, SweepArguments, TrainArguments,
-    VerifyResumeArguments,
+    CompressArguments, ConvergeArguments, DevicesArguments, EvalArguments, ExportArguments, FindRateArguments,
+    ImportArguments, InspectArguments, LogArguments, LsArguments, ManualArguments, NewArguments, PlotArguments,
+    PruneArguments, RaceArguments, ResumeArguments, RmArguments, SampleArguments, ScoreArguments, SweepArguments,
+    TrainArguments, VerifyResumeArguments,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Import(ImportArguments),
     /// Write a model for other programs: a folder of Hugging Face's `transformers`, or a GGUF file
     Export(ExportArguments),
+    /// Make a smaller model of a model: fewer bits, fewer numbers
+    Compress(CompressArguments),
     /// Remove checkpoints of a run, or keep only the weights in them
     Prune(PruneArguments),
     /// Remove runs

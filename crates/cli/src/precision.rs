@@ -22,8 +22,14 @@ pub(crate) struct PrecisionArguments {
 }
 
 fn format(text: &str) -> Result<Format, String> {
-    let known = |format: &Format| format.name().eq_ignore_ascii_case(text);
-    WRITTEN.into_iter().find(known).ok_or_else(|| "must be f32, f16, bf16, q8_0 or q4_0".to_owned())
+    let written = Format::from_name(text).filter(|format| WRITTEN.contains(format));
+    written.ok_or_else(|| "must be f32, f16, bf16, q8_0 or q4_0".to_owned())
+}
+
+/// Any format of packed numbers, by its name.
+pub(crate) fn packed_format(text: &str) -> Result<Format, String> {
+    let names: Vec<String> = Format::ALL.iter().map(|format| format.name().to_lowercase()).collect();
+    Format::from_name(text).ok_or_else(|| format!("must be one of {}", names.join(", ")))
 }
 
 impl PrecisionArguments {

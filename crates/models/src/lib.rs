@@ -28,6 +28,8 @@ mod family;
 mod initializer;
 mod language_model;
 mod layers;
+mod matrix;
+mod observed;
 mod recurrent;
 #[cfg(test)]
 mod reference;
@@ -44,6 +46,8 @@ pub use documents::DocumentStarts;
 pub use kiln_kernels::Draws;
 pub use language_model::LanguageModel;
 pub use layers::{Embedding, Head, Projection};
+pub use matrix::Matrix;
+pub use observed::{InputSums, Observed, Sums};
 pub use recurrent::{
     Activation, Cell, GruConfig, LayerState, LstmConfig, RecurrentLayer, RecurrentModel, RecurrentState, RnnConfig,
 };

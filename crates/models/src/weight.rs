@@ -8,6 +8,8 @@ use kiln_kernels::{
 };
 use kiln_packed::{Format, PackedError, PackedMatrix};
 
+use crate::observed::Observed;
+
 /// A matrix that inputs are multiplied with.
 #[derive(Module, Debug)]
 pub enum Weight {
@@ -15,6 +17,8 @@ pub enum Weight {
     Parameter(Param<Tensor<2>>),
     /// Numbers as a file of a model has them, on the CPU: they are multiplied with as they are, and are no parameter.
     Packed(Packed),
+    /// A parameter whose inputs are summed, for methods that make models smaller.
+    Observed(Observed),
 }
 
 /// Packed numbers within a model.
@@ -46,7 +50,7 @@ impl Weight {
     /// If the numbers are packed.
     pub fn val(&self) -> Tensor<2> {
         match self {
-            Self::Parameter(parameter) => parameter.val(),
+            Self::Parameter(parameter) | Self::Observed(Observed { parameter, .. }) => parameter.val(),
             Self::Packed(_) => panic!("packed numbers are no parameter"),
         }
     }
@@ -54,7 +58,7 @@ impl Weight {
     /// The packed numbers, in a model that was opened to read with it.
     pub(crate) fn packed(&self) -> Option<&PackedMatrix> {
         match self {
-            Self::Parameter(_) => None,
+            Self::Parameter(_) | Self::Observed(_) => None,
             Self::Packed(packed) => Some(&packed.matrix),
         }
     }
@@ -62,7 +66,7 @@ impl Weight {
     /// Where the numbers are.
     pub(crate) fn device(&self) -> Device {
         match self {
-            Self::Parameter(parameter) => parameter.val().device(),
+            Self::Parameter(_) | Self::Observed(_) => self.val().device(),
             Self::Packed(_) => Device::flex(),
         }
     }
@@ -70,7 +74,9 @@ impl Weight {
     /// Bytes that its numbers take.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Parameter(parameter) => parameter.lazy_shape().num_elements() * parameter.val().dtype().size(),
+            Self::Parameter(parameter) | Self::Observed(Observed { parameter, .. }) => {
+                parameter.lazy_shape().num_elements() * parameter.val().dtype().size()
+            }
             Self::Packed(packed) => packed.matrix.bytes(),
         }
     }
@@ -79,7 +85,9 @@ impl Weight {
     pub(crate) fn dims(&self, orientation: Orientation) -> [usize; 2] {
         match (self, orientation) {
             // A parameter that has no value yet doesn't get one for being asked.
-            (Self::Parameter(parameter), _) => parameter.lazy_shape().dims(),
+            (Self::Parameter(parameter) | Self::Observed(Observed { parameter, .. }), _) => {
+                parameter.lazy_shape().dims()
+            }
             (Self::Packed(packed), Orientation::Table) => [packed.matrix.outputs(), packed.matrix.inputs()],
             (Self::Packed(packed), Orientation::Projection) => [packed.matrix.inputs(), packed.matrix.outputs()],
         }
@@ -89,6 +97,10 @@ impl Weight {
     pub(crate) fn project(&self, input: Tensor<2>, bias: Option<Tensor<1>>, residual: Option<Tensor<2>>) -> Tensor<2> {
         match self {
             Self::Parameter(parameter) => affine(input, parameter.val(), bias, residual),
+            Self::Observed(observed) => {
+                observed.see(&input);
+                affine(input, self.val(), bias, residual)
+            }
             Self::Packed(packed) => packed_affine(input, &packed.matrix, bias, residual),
         }
     }
@@ -97,6 +109,10 @@ impl Weight {
     pub(crate) fn project_with_table(&self, input: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
         match self {
             Self::Parameter(parameter) => affine(input, parameter.val().transpose(), bias, None),
+            Self::Observed(observed) => {
+                observed.see(&input);
+                affine(input, self.val().transpose(), bias, None)
+            }
             Self::Packed(packed) => packed_affine(input, &packed.matrix, bias, None),
         }
     }
@@ -104,7 +120,7 @@ impl Weight {
     /// The rows of a table that `indices` name.
     pub(crate) fn look_up(&self, indices: Tensor<2, Int>) -> Tensor<3> {
         match self {
-            Self::Parameter(parameter) => embedding(parameter.val(), indices),
+            Self::Parameter(_) | Self::Observed(_) => embedding(self.val(), indices),
             Self::Packed(packed) => packed_rows(&packed.matrix, indices),
         }
     }
@@ -113,6 +129,11 @@ impl Weight {
     pub(crate) fn rnn(&self, projected: Tensor<3>, hidden: Tensor<2>, activation: RnnActivation) -> Tensor<3> {
         match self {
             Self::Parameter(parameter) => rnn_sequence(projected, parameter.val(), hidden, activation),
+            Self::Observed(observed) => {
+                let states = rnn_sequence(projected, self.val(), hidden.clone(), activation);
+                observed.see_states(&hidden, &states);
+                states
+            }
             Self::Packed(packed) => packed_rnn_sequence(projected, &packed.matrix, hidden, activation),
         }
     }
@@ -121,6 +142,11 @@ impl Weight {
     pub(crate) fn lstm(&self, projected: Tensor<3>, hidden: Tensor<2>, cell: Tensor<2>) -> (Tensor<3>, Tensor<2>) {
         match self {
             Self::Parameter(parameter) => lstm_sequence(projected, parameter.val(), hidden, cell),
+            Self::Observed(observed) => {
+                let (states, cell) = lstm_sequence(projected, self.val(), hidden.clone(), cell);
+                observed.see_states(&hidden, &states);
+                (states, cell)
+            }
             Self::Packed(packed) => packed_lstm_sequence(projected, &packed.matrix, hidden, cell),
         }
     }
@@ -129,6 +155,11 @@ impl Weight {
     pub(crate) fn gru(&self, projected: Tensor<3>, hidden_bias: Tensor<1>, hidden: Tensor<2>) -> Tensor<3> {
         match self {
             Self::Parameter(parameter) => gru_sequence(projected, parameter.val(), hidden_bias, hidden),
+            Self::Observed(observed) => {
+                let states = gru_sequence(projected, self.val(), hidden_bias, hidden.clone());
+                observed.see_states(&hidden, &states);
+                states
+            }
             Self::Packed(packed) => packed_gru_sequence(projected, &packed.matrix, hidden_bias, hidden),
         }
     }
@@ -142,23 +173,23 @@ impl Weight {
         let format = match (format.row_bytes(width), self) {
             (Some(_), _) => format,
             (None, Self::Packed(_)) => return Ok(self.clone()),
-            (None, Self::Parameter(_)) => Format::F16,
+            (None, Self::Parameter(_) | Self::Observed(_)) => Format::F16,
         };
         Ok(PackedMatrix::pack(format, width, &numbers)?.into())
     }
 
     /// All numbers in single precision in the order of packed rows, and how many a row has.
-    fn rows(&self, orientation: Orientation) -> (Vec<f32>, usize) {
+    pub(crate) fn rows(&self, orientation: Orientation) -> (Vec<f32>, usize) {
         match self {
             Self::Packed(packed) => {
                 let mut numbers = Vec::new();
                 packed.matrix.unpack(0..packed.matrix.outputs(), &mut numbers);
                 (numbers, packed.matrix.inputs())
             }
-            Self::Parameter(parameter) => {
+            Self::Parameter(_) | Self::Observed(_) => {
                 let table = match orientation {
-                    Orientation::Table => parameter.val(),
-                    Orientation::Projection => parameter.val().transpose(),
+                    Orientation::Table => self.val(),
+                    Orientation::Projection => self.val().transpose(),
                 };
                 let [_, width] = table.dims();
                 (table.into_data().iter().collect(), width)

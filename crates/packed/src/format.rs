@@ -61,6 +61,11 @@ impl Format {
         }
     }
 
+    /// The format of this name, in capital letters or small ones.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name))
+    }
+
     /// Numbers of a block.
     pub fn block(self) -> usize {
         match self {

@@ -9,7 +9,7 @@ use crate::product::multiply_rows;
 use crate::{Format, Inputs, PackedError, pack, unpack};
 
 /// Rows of one format, each the weights of one output.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Piece {
     format: Format,
     rows: usize,
@@ -22,7 +22,7 @@ pub struct Piece {
 ///
 /// It may have pieces of different formats: the projections that make queries, keys and values are one matrix, of which
 /// a file may keep the last in more bits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedMatrix {
     inputs: usize,
     outputs: usize,

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use kiln_models::saved::{Precision, SavedModel, Written, export_gguf, export_hugging_face};
+use kiln_models::saved::{SavedModel, Written, export_gguf, export_hugging_face};
 use kiln_storage::Which;
 
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
 use crate::folders::fill;
+use crate::precision::packed_format;
 use crate::runs;
 use crate::terminal::say;
 
@@ -19,16 +20,6 @@ enum Format {
     Hf,
     /// A file that `llama.cpp` opens
     Gguf,
-}
-
-/// How precise the matrices are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PrecisionArgument {
-    F32,
-    F16,
-    Bf16,
-    #[value(name = "q8_0")]
-    Q8_0,
 }
 
 /// Arguments of `kiln export`.
@@ -48,9 +39,10 @@ pub(crate) struct ExportArguments {
     #[arg(long, value_enum)]
     format: Format,
 
-    /// How precise the matrices are written; q8_0 has 8 bits and a scale for each 32 numbers, in GGUF alone
-    #[arg(long, value_enum, default_value = "f32")]
-    precision: PrecisionArgument,
+    /// How precise the matrices are written: f32, f16 or bf16, and in GGUF q8_0, q4_0 and the others of `kiln compress`
+    /// [default: as the model has them]
+    #[arg(long, value_name = "FORMAT", value_parser = packed_format)]
+    precision: Option<kiln_packed::Format>,
 
     /// The folder or file to write, which must not be there
     #[arg(short, long, value_name = "PATH")]
@@ -77,19 +69,13 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "export")?;
-    let saved = SavedModel::open(&path, arguments.checkpoint, &chosen.device)?;
+    let saved = SavedModel::open_to_read(&path, arguments.checkpoint, &chosen.device)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
-    let precision = match arguments.precision {
-        PrecisionArgument::F32 => Precision::F32,
-        PrecisionArgument::F16 => Precision::F16,
-        PrecisionArgument::Bf16 => Precision::Bf16,
-        PrecisionArgument::Q8_0 => Precision::Q8_0,
-    };
     let Written { family, notes } = match arguments.format {
-        Format::Hf => fill(output, |folder| Ok(export_hugging_face(&saved, precision, folder)?))?,
-        Format::Gguf => export_gguf(&saved, precision, output)?,
+        Format::Hf => fill(output, |folder| Ok(export_hugging_face(&saved, arguments.precision, folder)?))?,
+        Format::Gguf => export_gguf(&saved, arguments.precision, output)?,
     };
     for note in notes {
         say(&format!("note: {note}"));

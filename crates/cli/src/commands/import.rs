@@ -75,7 +75,7 @@ pub(crate) fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
                 return Err(UsageError(format!("{} {words}", quoted(&path.to_string_lossy()))).into());
             }
             runs::refuse_no_model(&path, "import")?;
-            SavedModel::open(&path, Which::Best, &device)?
+            SavedModel::open_to_read(&path, Which::Best, &device)?
         }
     };
     if let Some(warning) = &saved.warning {

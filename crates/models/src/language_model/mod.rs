@@ -8,7 +8,6 @@ use crate::documents::DocumentStarts;
 use crate::recurrent::RecurrentModel;
 use crate::state::State;
 use crate::transformer::Transformer;
-use crate::weight::{Orientation, Weight};
 
 /// A language model: for each token of a window the logits of the next token.
 ///
@@ -193,14 +192,6 @@ impl LanguageModel {
         match self {
             Self::Recurrent(_) => true,
             Self::Transformer(_) => false,
-        }
-    }
-
-    /// The matrices that inputs are multiplied with, by the paths of their parameters.
-    pub(crate) fn weights_mut(&mut self) -> Vec<(String, Orientation, &mut Weight)> {
-        match self {
-            Self::Recurrent(model) => model.weights_mut(),
-            Self::Transformer(model) => model.weights_mut(),
         }
     }
 

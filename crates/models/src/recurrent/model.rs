@@ -12,8 +12,9 @@ use super::state::RecurrentState;
 use crate::documents::DocumentStarts;
 use crate::initializer::Initializer;
 use crate::layers::{Embedding, Head};
+use crate::matrix::Matrix;
 use crate::rows;
-use crate::weight::{Orientation, Weight};
+use crate::weight::Weight;
 
 /// A stack of recurrent layers between an embedding and a head: o_t = h_t W + b.
 ///
@@ -222,14 +223,13 @@ impl RecurrentModel {
     }
 
     /// The matrices that inputs are multiplied with, by the paths of their parameters.
-    pub(crate) fn weights_mut(&mut self) -> Vec<(String, Orientation, &mut Weight)> {
-        let table = ("embedding.weight".to_owned(), Orientation::Table, &mut self.embedding.weight);
+    pub(crate) fn matrices(&mut self) -> Vec<Matrix<'_>> {
+        let table = Matrix::table("embedding.weight", &mut self.embedding.weight);
         let layers = self.layers.iter_mut().enumerate().flat_map(|(index, layer)| {
             let weights = [("input_weight", &mut layer.input_weight), ("hidden_weight", &mut layer.hidden_weight)];
-            weights.map(|(name, weight)| (format!("layers.{index}.{name}"), Orientation::Projection, weight))
+            weights.map(|(name, weight)| Matrix::projection(format!("layers.{index}.{name}"), weight))
         });
-        let head = self.output.weight.as_mut();
-        let head = head.map(|weight| ("output.weight".to_owned(), Orientation::Projection, weight));
+        let head = self.output.weight.as_mut().map(|weight| Matrix::projection("output.weight", weight));
         [table].into_iter().chain(layers).chain(head).collect()
     }
 

@@ -39,6 +39,9 @@ pub struct ModelDescription {
     /// Whether another program trained it, so that it has neither a configuration nor checkpoints here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imported: bool,
+    /// What was done to make it smaller, first to last, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compressed: Vec<String>,
     /// The version of Kiln that wrote it.
     pub kiln: String,
 }
@@ -55,6 +58,7 @@ impl ModelDescription {
             end_tokens: Vec::new(),
             chat_template: None,
             imported: false,
+            compressed: Vec::new(),
             kiln: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

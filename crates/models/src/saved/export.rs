@@ -17,39 +17,6 @@ use super::weights::collect_tensors;
 use super::{gguf, hugging_face::HuggingFaceError};
 use crate::ModelConfig;
 
-/// How precise the written matrices are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
-    /// Single.
-    F32,
-    /// Half.
-    F16,
-    /// The upper half of single.
-    Bf16,
-    /// Eight bits with a scale for each 32 numbers; in GGUF alone.
-    Q8_0,
-}
-
-impl Precision {
-    fn dtype(self) -> Option<DType> {
-        match self {
-            Self::F32 => Some(DType::F32),
-            Self::F16 => Some(DType::F16),
-            Self::Bf16 => Some(DType::BF16),
-            Self::Q8_0 => None,
-        }
-    }
-
-    fn gguf(self) -> Format {
-        match self {
-            Self::F32 => Format::F32,
-            Self::F16 => Format::F16,
-            Self::Bf16 => Format::Bf16,
-            Self::Q8_0 => Format::Q8_0,
-        }
-    }
-}
-
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
@@ -82,40 +49,49 @@ impl Unexported<'_> {
         SavedModelError::Unwritable { folder: self.saved.folder.clone(), problem: problem.to_string() }
     }
 
-    /// The tensors of the family, and others `beside` them.
+    /// The tensors of the family, and others `beside` them; packed matrices stay packed.
     pub(super) fn tensors(
         &self,
         foreign: &Foreign,
         beside: BTreeMap<String, TensorData>,
     ) -> Result<Mapped<TensorFile>, SavedModelError> {
-        let parameters: BTreeMap<String, TensorData> = collect_tensors(&self.saved.model)?;
+        let parameters = TensorFile {
+            tensors: collect_tensors(&self.saved.model)?,
+            packed: self.saved.model.packed_tensors(),
+            ..TensorFile::default()
+        };
         let path = &self.saved.folder;
         tensors::tensors(foreign, parameters, beside)
             .map_err(|problem| StorageError::tensors(problem, path, "write").into())
     }
 }
 
-/// Writes a folder that `transformers` opens: `folder` is there and empty.
+/// Writes a folder that `transformers` opens, with matrices of `format`, by default single precision: `folder` is there
+/// and empty.
 ///
 /// # Errors
-/// No family has all of the model's options, [`Precision::Q8_0`], which these folders don't have, or the system
+/// No family has all of the model's options, a format of whole numbers, which these folders don't have, or the system
 /// refuses.
 pub fn export_hugging_face(
     saved: &SavedModel,
-    precision: Precision,
+    format: Option<Format>,
     folder: &Path,
 ) -> Result<Written, SavedModelError> {
     let model = Unexported { saved };
-    match precision.dtype() {
-        Some(dtype) => hugging_face::write(&model, dtype, folder),
-        None => Err(model.unwritable(&HuggingFaceError::NoPacked)),
-    }
+    let dtype = match format {
+        None | Some(Format::F32) => DType::F32,
+        Some(Format::F16) => DType::F16,
+        Some(Format::Bf16) => DType::BF16,
+        Some(_) => return Err(model.unwritable(&HuggingFaceError::NoPacked)),
+    };
+    hugging_face::write(&model, dtype, folder)
 }
 
-/// Writes a file that `llama.cpp` opens.
+/// Writes a file that `llama.cpp` opens, with matrices of `format`; by default as the model has them, which keeps the
+/// very bits of packed ones.
 ///
 /// # Errors
 /// No family has all of the model's options or of its tokenizer's, or the system refuses.
-pub fn export_gguf(saved: &SavedModel, precision: Precision, path: &Path) -> Result<Written, SavedModelError> {
-    gguf::write(&Unexported { saved }, precision.gguf(), path)
+pub fn export_gguf(saved: &SavedModel, format: Option<Format>, path: &Path) -> Result<Written, SavedModelError> {
+    gguf::write(&Unexported { saved }, format, path)
 }

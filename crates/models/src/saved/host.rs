@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use burn::module::Module;
 use burn::tensor::TensorData;
-use kiln_storage::StagedFolder;
+use kiln_storage::formats::{add_packed, tensors_to_safetensors};
 use kiln_storage::layout::WEIGHTS_FILE;
+use kiln_storage::{StagedFolder, StorageError};
 
 use super::description::ModelDescription;
 use super::error::SavedModelError;
 use super::weights::{check_finite, collect_tensors};
+use crate::LanguageModel;
 
 /// The numbers of a model on the host, with its description: what `model.safetensors` holds.
 pub struct HostModel {
@@ -25,6 +27,23 @@ impl HostModel {
     /// A value that is not finite (a checkpoint never holds one), or the device fails.
     pub fn copy<M: Module>(model: &M, description: &ModelDescription) -> Result<Self, SavedModelError> {
         Self::new(collect_tensors(model)?, description)
+    }
+
+    /// A model that may have packed matrices, which stay packed.
+    ///
+    /// # Errors
+    /// As [`HostModel::copy`].
+    pub(super) fn of(model: &LanguageModel, description: &ModelDescription) -> Result<Self, SavedModelError> {
+        let mut copy = Self::copy(model, description)?;
+        add_packed(&model.packed_tensors(), &mut copy.tensors, &mut copy.metadata)
+            .map_err(|problem| StorageError::tensors(problem, WEIGHTS_FILE.as_ref(), "write"))?;
+        Ok(copy)
+    }
+
+    /// What [`HostModel::write`] writes.
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, SavedModelError> {
+        let failed = |problem| StorageError::tensors(problem, WEIGHTS_FILE.as_ref(), "write");
+        Ok(tensors_to_safetensors(&self.tensors, &self.metadata).map_err(failed)?)
     }
 
     /// Parameters that are on the host already, by path.

@@ -21,13 +21,14 @@ pub use kiln_storage::Which;
 
 pub use description::ModelDescription;
 pub use error::SavedModelError;
-pub use export::{Precision, Written, export_gguf, export_hugging_face};
+pub use export::{Written, export_gguf, export_hugging_face};
 pub use foreign::{ChatTemplate, ForeignModel};
 pub use gguf::GgufModelError;
 pub use host::HostModel;
 pub use hugging_face::HuggingFaceError;
 pub use imported::{
-    Gate, ImportError, MatrixLayout, RecurrentFamily, RecurrentNames, TokenTexts, import_recurrent, write_model,
+    Gate, ImportError, MatrixLayout, RecurrentFamily, RecurrentNames, TokenTexts, import_recurrent, write_as_run,
+    write_model,
 };
 pub use open::{
     SavedModel, describe, has_weights_alone, inspect_foreign, is_foreign, load_weights, read_description, read_weights,

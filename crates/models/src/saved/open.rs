@@ -70,8 +70,8 @@ impl SavedModel {
     /// # Errors
     /// The format is only read.
     pub fn repacked(mut self, format: Format) -> Result<Self, PackedError> {
-        for (_, orientation, weight) in self.model.weights_mut() {
-            *weight = weight.repacked(orientation, format)?;
+        for matrix in self.model.matrices() {
+            *matrix.weight = matrix.weight.repacked(matrix.orientation, format)?;
         }
         Ok(self)
     }

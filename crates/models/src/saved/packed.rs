@@ -11,6 +11,7 @@ use kiln_storage::formats::{TensorInfo, TensorSource};
 use super::problem::{LoadError, WeightProblem};
 use super::weights::{load, misfits_of};
 use crate::LanguageModel;
+use crate::matrix::Matrix;
 use crate::weight::Orientation;
 
 /// How weights become those of a model.
@@ -31,7 +32,7 @@ pub(super) fn load_packed(mut model: LanguageModel, source: &mut dyn TensorSourc
         return load(model, source);
     }
     let (mut taken, mut problems) = (BTreeSet::new(), Vec::new());
-    for (name, orientation, weight) in model.weights_mut() {
+    for Matrix { name, orientation, weight } in model.matrices() {
         let [height, width] = weight.dims(orientation);
         let (axis, inputs) = match orientation {
             Orientation::Table => (0, width),

@@ -74,7 +74,7 @@ pub fn apply_tensors<M: Module>(
     tensors: BTreeMap<String, TensorData>,
     path: &Path,
 ) -> Result<M, SavedModelError> {
-    let mut source = TensorFile { tensors, metadata: BTreeMap::new() };
+    let mut source = TensorFile { tensors, ..TensorFile::default() };
     load(module, &mut source).map_err(|error| SavedModelError::load(error, path))
 }
 

@@ -13,8 +13,9 @@ use super::rotary::RotaryPositions;
 use super::window::Window;
 use crate::initializer::Initializer;
 use crate::layers::{Embedding, Head, Projection};
+use crate::matrix::Matrix;
 use crate::rows;
-use crate::weight::{Orientation, Weight};
+use crate::weight::Weight;
 
 /// Standard deviation of fresh weights, as in GPT-2.
 const DEVIATION: f64 = 0.02;
@@ -176,10 +177,9 @@ impl Transformer {
     }
 
     /// The matrices that inputs are multiplied with, by the paths of their parameters.
-    pub(crate) fn weights_mut(&mut self) -> Vec<(String, Orientation, &mut Weight)> {
-        let table = ("token_embedding.weight".to_owned(), Orientation::Table, &mut self.token_embedding.weight);
-        let head = self.output.weight.as_mut();
-        let head = head.map(|weight| ("output.weight".to_owned(), Orientation::Projection, weight));
+    pub(crate) fn matrices(&mut self) -> Vec<Matrix<'_>> {
+        let table = Matrix::table("token_embedding.weight", &mut self.token_embedding.weight);
+        let head = self.output.weight.as_mut().map(|weight| Matrix::projection("output.weight", weight));
         let blocks = self.blocks.iter_mut().enumerate().flat_map(|(index, block)| {
             let projections = [
                 ("attention.query_key_value", &mut block.attention.query_key_value),
@@ -188,7 +188,7 @@ impl Transformer {
                 ("feed_forward.output", &mut block.feed_forward.output),
             ];
             projections.map(|(name, projection)| {
-                (format!("blocks.{index}.{name}.weight"), Orientation::Projection, &mut projection.weight)
+                Matrix::projection(format!("blocks.{index}.{name}.weight"), &mut projection.weight)
             })
         });
         [table].into_iter().chain(blocks).chain(head).collect()

@@ -89,8 +89,7 @@ pub(super) fn affine(codes: Codes, numbers: &[f32], weights: &[f32]) -> (f32, f3
 fn line(codes: Codes, group: Group, numbers: &[f32], weights: &[f32]) -> Option<(f32, f32)> {
     let [mut all, mut of_codes, mut of_numbers, mut of_squares, mut of_products] = [0.0_f64; 5];
     for (number, weight) in numbers.iter().zip(weights) {
-        let (code, weight, number) =
-            (f64::from(codes.nearest(group, *number)), f64::from(*weight), f64::from(*number));
+        let (code, weight, number) = (f64::from(codes.nearest(group, *number)), f64::from(*weight), f64::from(*number));
         all += weight;
         of_codes += weight * code;
         of_numbers += weight * number;

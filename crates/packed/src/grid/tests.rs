@@ -5,16 +5,8 @@ use proptest::prelude::*;
 use super::Grid;
 use crate::{Format, pack, unpack};
 
-const WHOLE: [Format; 8] = [
-    Format::Q4_0,
-    Format::Q4_1,
-    Format::Q5_0,
-    Format::Q5_1,
-    Format::Q8_0,
-    Format::Q4K,
-    Format::Q5K,
-    Format::Q6K,
-];
+const WHOLE: [Format; 8] =
+    [Format::Q4_0, Format::Q4_1, Format::Q5_0, Format::Q5_1, Format::Q8_0, Format::Q4K, Format::Q5K, Format::Q6K];
 
 fn unpacked(format: Format, bytes: &[u8]) -> Vec<f32> {
     let mut numbers = Vec::new();

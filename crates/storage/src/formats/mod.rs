@@ -9,6 +9,7 @@ mod error;
 pub mod gguf;
 mod header;
 mod number_types;
+mod packed;
 mod reader;
 mod rearrange;
 mod recipe;
@@ -17,6 +18,7 @@ mod writer;
 
 pub use error::TensorFileError;
 pub(crate) use header::{FileHeader, Place};
+pub use packed::{PackedTensor, add_packed};
 pub use reader::{SafetensorsReader, tensors_from_safetensors};
 pub use recipe::{Mapped, Part, Recipe, Step};
 pub use source::{TensorFile, TensorInfo, TensorSource};

@@ -9,6 +9,7 @@ use kiln_packed::{Format, Piece};
 use super::error::TensorFileError;
 use super::header::{FileHeader, Place};
 use super::number_types::from_safetensors;
+use super::packed::PackedPlace;
 use super::source::{TensorFile, TensorInfo, TensorSource, format_of, piece_of};
 
 /// A safetensors file whose header was read and checked against the length of the file.
@@ -18,6 +19,8 @@ pub struct SafetensorsReader<R> {
     /// Names in the order of the file.
     names: Vec<String>,
     places: BTreeMap<String, (Place, DType)>,
+    /// Which tensors of bytes are packed matrices.
+    packed: BTreeMap<String, PackedPlace>,
     metadata: BTreeMap<String, String>,
     /// Where the tensors begin.
     start: u64,
@@ -41,7 +44,12 @@ impl<R: Read + Seek> SafetensorsReader<R> {
             places.insert(name, (place, dtype));
         }
         let (metadata, start) = (header.metadata, header.length);
-        Ok(Self { reader, names, places, metadata, start, position: Some(start) })
+        let bytes_of = |name: &str| {
+            let (place, dtype) = places.get(name)?;
+            (*dtype == DType::U8).then(|| place.length())
+        };
+        let packed = PackedPlace::read_all(&metadata, bytes_of)?;
+        Ok(Self { reader, names, places, packed, metadata, start, position: Some(start) })
     }
 
     /// The next `length` bytes from `start`. The header was checked, so the file has that many; but a file with holes
@@ -65,6 +73,9 @@ impl<R: Read + Seek> TensorSource for SafetensorsReader<R> {
     }
 
     fn info(&self, name: &str) -> Option<TensorInfo> {
+        if let Some(packed) = self.packed.get(name) {
+            return Some(TensorInfo { dtype: DType::F32, shape: packed.shape().to_vec() });
+        }
         let (place, dtype) = self.places.get(name)?;
         Some(TensorInfo { dtype: *dtype, shape: place.shape.clone() })
     }
@@ -77,6 +88,9 @@ impl<R: Read + Seek> TensorSource for SafetensorsReader<R> {
         let (place, dtype) = self.places.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?;
         let (start, length, shape, dtype) = (self.start + place.start(), place.length(), place.shape.clone(), *dtype);
         let bytes = self.bytes(start, length)?;
+        if let Some(packed) = self.packed.get(name) {
+            return packed.unpacked(&bytes);
+        }
         if dtype == DType::Bool(BoolStore::Native)
             && let Some(index) = bytes.iter().position(|byte| *byte > 1)
         {
@@ -88,13 +102,21 @@ impl<R: Read + Seek> TensorSource for SafetensorsReader<R> {
     }
 
     fn read_packed(&mut self, name: &str, axis: usize) -> Result<Option<Vec<Piece>>, TensorFileError> {
+        if let Some(packed) = self.packed.get(name).cloned() {
+            let (place, _) = self.places.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?;
+            let (start, length) = (self.start + place.start(), place.length());
+            return if packed.is_by(axis) { Ok(Some(packed.pieces(&self.bytes(start, length)?)?)) } else { Ok(None) };
+        }
         // Read only if its rows lie one after the other.
         let is_kept = axis == 0 && self.format(name).is_some();
         if is_kept { Ok(piece_of(&self.read(name)?, axis).map(|piece| vec![piece])) } else { Ok(None) }
     }
 
     fn format(&self, name: &str) -> Option<Format> {
-        format_of(self.places.get(name)?.1)
+        match self.packed.get(name) {
+            Some(packed) => packed.format(),
+            None => format_of(self.places.get(name)?.1),
+        }
     }
 }
 

@@ -153,17 +153,51 @@ struct RowOrder {
 }
 
 impl Part {
-    /// Which rows of the source the rows along `axis` are; `None` where they aren't whole rows of it.
-    fn row_order(&self, source: &impl TensorSource, axis: usize) -> Option<Vec<u32>> {
-        let [rows, inputs] = source.info(&self.name)?.shape[..].try_into().ok()?;
+    /// Which rows of the source the rows along `axis` are, those of the source being counted by its axis `own`; `None`
+    /// where they aren't whole rows of it.
+    fn row_order(&self, source: &impl TensorSource, own: usize, axis: usize) -> Option<Vec<u32>> {
+        let shape: [usize; 2] = source.info(&self.name)?.shape[..].try_into().ok()?;
+        let (rows, inputs) = (shape[own], shape[1 - own]);
         let numbers = (0..u32::try_from(rows).ok()?).flat_map(u32::to_ne_bytes).collect();
-        let mut order = RowOrder { numbers, axes: vec![rows], is_transposed: false };
+        let mut order = RowOrder { numbers, axes: vec![rows], is_transposed: own == 1 };
         for step in &self.steps {
             order = order.after(step, inputs)?;
         }
         let is_matrix = order.axes.len() == 1 && order.is_transposed == (axis == 1);
         is_matrix.then(|| order.numbers.as_chunks().0.iter().map(|number| u32::from_ne_bytes(*number)).collect())
     }
+
+    /// The rows along `axis`, packed as the source has them.
+    fn read_packed(&self, source: &mut impl TensorSource, axis: usize) -> Result<Vec<Piece>, TensorFileError> {
+        for own in [0, 1] {
+            let Some(order) = self.row_order(source, own, axis) else { continue };
+            if let Some(pieces) = source.read_packed(&self.name, own)? {
+                return Ok(in_order(&pieces, &order));
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// Rows of several pieces in an order that goes through them: neighbours of one piece stay together.
+fn in_order(pieces: &[Piece], mut order: &[u32]) -> Vec<Piece> {
+    let ends = pieces.iter().scan(0, |end, piece| {
+        *end += piece.rows();
+        Some(*end)
+    });
+    let ends: Vec<usize> = ends.collect();
+    let piece_of = |row: u32| ends.partition_point(|end| *end <= row as usize);
+    let mut taken = Vec::new();
+    while let Some(first) = order.first() {
+        let index = piece_of(*first);
+        let length = order.iter().take_while(|row| piece_of(**row) == index).count();
+        let (own, rest) = order.split_at(length);
+        let start = ends[index] - pieces[index].rows();
+        let own: Vec<u32> = own.iter().map(|row| row - start as u32).collect();
+        taken.push(pieces[index].rows_in_order(&own));
+        order = rest;
+    }
+    taken
 }
 
 impl RowOrder {
@@ -177,6 +211,11 @@ impl RowOrder {
                 let mut axes = axes;
                 axes[*axis] = range.len();
                 Self { numbers, axes, is_transposed }
+            }
+            // The rows are the columns of a matrix.
+            Step::Slice { axis: 1, range } if is_transposed && axes.len() == 1 => {
+                let numbers = rearrange::slice(&numbers, &axes, 0, range, size);
+                Self { numbers, axes: vec![range.len()], is_transposed }
             }
             Step::Swap(axis) if !is_transposed && axis + 1 < axes.len() => {
                 let numbers = rearrange::swap(&numbers, &axes, *axis, size);
@@ -337,14 +376,13 @@ impl<S: TensorSource> TensorSource for Mapped<S> {
         if recipe.increment != 0 || (recipe.parts.len() > 1 && recipe.axis != axis) {
             return Ok(None);
         }
-        let orders: Option<Vec<Vec<u32>>> =
-            recipe.parts.iter().map(|part| part.row_order(&self.source, axis)).collect();
         let mut pieces = Vec::new();
-        for (part, order) in recipe.parts.iter().zip(orders.unwrap_or_default()) {
-            match self.source.read_packed(&part.name, 0)?.as_deref() {
-                Some([piece]) => pieces.push(piece.rows_in_order(&order)),
-                _ => return Ok(None),
+        for part in &recipe.parts {
+            let own = part.read_packed(&mut self.source, axis)?;
+            if own.is_empty() {
+                return Ok(None);
             }
+            pieces.extend(own);
         }
         Ok((!pieces.is_empty()).then_some(pieces))
     }

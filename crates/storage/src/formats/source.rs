@@ -6,6 +6,7 @@ use burn::tensor::{DType, TensorData};
 use kiln_packed::{Format, Piece};
 
 use super::error::TensorFileError;
+use super::packed::PackedTensor;
 
 /// What is known of a tensor before it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +102,8 @@ pub(super) fn piece_of(data: &TensorData, axis: usize) -> Option<Piece> {
 pub struct TensorFile {
     /// The tensors by name.
     pub tensors: BTreeMap<String, TensorData>,
+    /// Packed matrices by name.
+    pub packed: BTreeMap<String, PackedTensor>,
     /// The texts beside them.
     pub metadata: BTreeMap<String, String>,
 }
@@ -116,17 +119,20 @@ impl TensorFile {
             let data = source.read(&name)?;
             tensors.insert(name, data);
         }
-        Ok(Self { tensors, metadata: source.metadata().clone() })
+        Ok(Self { tensors, packed: BTreeMap::new(), metadata: source.metadata().clone() })
     }
 }
 
 /// Tensors that are in memory are a source too.
 impl TensorSource for TensorFile {
     fn names(&self) -> Vec<String> {
-        self.tensors.keys().cloned().collect()
+        self.tensors.keys().chain(self.packed.keys()).cloned().collect()
     }
 
     fn info(&self, name: &str) -> Option<TensorInfo> {
+        if let Some(packed) = self.packed.get(name) {
+            return Some(TensorInfo { dtype: DType::F32, shape: packed.shape().to_vec() });
+        }
         let data = self.tensors.get(name)?;
         Some(TensorInfo { dtype: data.dtype(), shape: data.shape().to_vec() })
     }
@@ -136,15 +142,26 @@ impl TensorSource for TensorFile {
     }
 
     fn read(&mut self, name: &str) -> Result<TensorData, TensorFileError> {
+        if let Some(packed) = self.packed.get(name) {
+            return Ok(packed.unpacked());
+        }
         self.tensors.get(name).cloned().ok_or_else(|| TensorFileError::Missing(name.to_owned()))
     }
 
     fn read_packed(&mut self, name: &str, axis: usize) -> Result<Option<Vec<Piece>>, TensorFileError> {
+        if let Some(packed) = self.packed.get(name) {
+            return Ok((packed.axis == axis).then(|| packed.matrix.pieces().to_vec()));
+        }
         let data = self.tensors.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?;
         Ok(piece_of(data, axis).map(|piece| vec![piece]))
     }
 
     fn format(&self, name: &str) -> Option<Format> {
+        if let Some(packed) = self.packed.get(name) {
+            let mut formats = packed.matrix.pieces().iter().map(Piece::format);
+            let first = formats.next()?;
+            return formats.all(|format| format == first).then_some(first);
+        }
         self.tensors.get(name).and_then(|data| format_of(data.dtype()))
     }
 }

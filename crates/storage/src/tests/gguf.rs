@@ -90,7 +90,7 @@ fn a_written_file_is_read_again() {
             ("two".to_owned(), TensorData::new(numbers, [15])),
         ]
         .into(),
-        metadata: BTreeMap::new(),
+        ..TensorFile::default()
     };
     for kind in [Format::F32, Format::F16, Format::Bf16] {
         let bytes = written(&values, &[tensor("two", kind), tensor("one", Format::F32)], &source);

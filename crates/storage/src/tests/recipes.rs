@@ -19,7 +19,8 @@ fn source() -> TensorFile {
         ("count", TensorData::new(vec![7_i64], [1])),
     ];
     let tensors = tensors.map(|(name, data)| (name.to_owned(), data)).into();
-    TensorFile { tensors, metadata: [("format".to_owned(), "pt".to_owned())].into() }
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    TensorFile { tensors, metadata, ..TensorFile::default() }
 }
 
 fn made(recipe: Recipe) -> TensorData {

@@ -27,7 +27,11 @@ const TOKENS: &str = "token_embd.weight";
 const HEAD: &str = "output.weight";
 
 /// Writes the file; what is begun and fails leaves nothing under its name.
-pub(in crate::saved) fn write(model: &Unexported<'_>, kind: Format, path: &Path) -> Result<Written, SavedModelError> {
+pub(in crate::saved) fn write(
+    model: &Unexported<'_>,
+    wanted: Option<Format>,
+    path: &Path,
+) -> Result<Written, SavedModelError> {
     let (config, foreign) = model.described()?;
     let unfit = |problem: GgufModelError| model.unwritable(&problem);
     let (architecture, foreign) = prepared(foreign).map_err(unfit)?;
@@ -43,7 +47,6 @@ pub(in crate::saved) fn write(model: &Unexported<'_>, kind: Format, path: &Path)
     let name =
         model.saved.run.file_stem().map_or_else(|| "kiln".to_owned(), |name| name.to_string_lossy().into_owned());
     values.insert("general.name".to_owned(), text(&name));
-    values.insert("general.file_type".to_owned(), GgufValue::U32(file_type(kind)));
     if let Some(template) = &model.saved.chat_template {
         values.insert(CHAT_TEMPLATE.to_owned(), text(&template.source));
     }
@@ -68,7 +71,8 @@ pub(in crate::saved) fn write(model: &Unexported<'_>, kind: Format, path: &Path)
     }
     check(&values, &foreign, |name| recipes.contains_key(name)).map_err(unfit)?;
     let mut source = Mapped::new(theirs, recipes).map_err(failed)?;
-    let tensors: Vec<GgufTensor> = source.names().into_iter().map(|name| tensor(name, kind, &source)).collect();
+    let tensors: Vec<GgufTensor> = source.names().into_iter().map(|name| tensor(name, wanted, &source)).collect();
+    values.insert("general.file_type".to_owned(), GgufValue::U32(file_type(&tensors, &source)));
     into_file(path, |output| {
         write_gguf(output, &values, &tensors, &mut source)
             .map_err(|problem| StorageError::gguf(problem, path, "write").into())
@@ -120,8 +124,9 @@ fn is_gelu(activation: FeedForwardActivation) -> bool {
 }
 
 /// Vectors stay in single precision, as `llama.cpp` needs them; rows that are no whole blocks become half precision.
-fn tensor(name: String, kind: Format, source: &impl TensorSource) -> GgufTensor {
+fn tensor(name: String, wanted: Option<Format>, source: &impl TensorSource) -> GgufTensor {
     let shape = source.info(&name).map(|info| info.shape).unwrap_or_default();
+    let kind = wanted.or_else(|| source.format(&name)).unwrap_or(Format::F32);
     let kind = match shape.last() {
         _ if shape.len() < 2 => Format::F32,
         Some(row) if row % kind.block() != 0 => Format::F16,
@@ -158,13 +163,24 @@ fn notes(config: &Value, foreign: &Foreign) -> Result<Vec<String>, GgufModelErro
     Ok(notes)
 }
 
-/// The number by which `llama.cpp` names the type of most tensors.
-fn file_type(kind: Format) -> u32 {
-    match kind {
-        Format::F16 => 1,
-        Format::Q8_0 => 7,
-        Format::Bf16 => 32,
-        _ => 0,
+/// The number by which `llama.cpp` names the type of most numbers.
+fn file_type(tensors: &[GgufTensor], source: &impl TensorSource) -> u32 {
+    let mut numbers = BTreeMap::<Format, u64>::new();
+    for GgufTensor { name, kind } in tensors {
+        *numbers.entry(*kind).or_default() += source.info(name).map_or(0, |info| info.elements());
+    }
+    match numbers.into_iter().max_by_key(|(_, count)| *count).map(|(format, _)| format) {
+        None | Some(Format::F32) => 0,
+        Some(Format::F16) => 1,
+        Some(Format::Q4_0) => 2,
+        Some(Format::Q4_1) => 3,
+        Some(Format::Q8_0) => 7,
+        Some(Format::Q5_0) => 8,
+        Some(Format::Q5_1) => 9,
+        Some(Format::Q4K) => 15,
+        Some(Format::Q5K) => 17,
+        Some(Format::Q6K) => 18,
+        Some(Format::Bf16) => 32,
     }
 }
 

@@ -5,24 +5,28 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Device;
 use kiln_settings::files::Links;
-use kiln_storage::formats::tensors_to_safetensors;
-use kiln_storage::layout::{TOKENIZER_FILE, WEIGHTS_FILE};
-use kiln_storage::{DiskFiles, StorageError, TensorFileError, open_tensors, write_file_atomically};
+use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, RECORD_FILE, TOKENIZER_FILE, WEIGHTS_FILE};
+use kiln_storage::{
+    DiskFiles, StorageError, TensorFileError, checkpoint_folder, create_folder_durably, name_best, open_tensors,
+    read_small, write_file_atomically, write_folder_atomically,
+};
 
 use self::matrices::parameters;
 pub use self::names::{Gate, MatrixLayout, RecurrentFamily, RecurrentNames, TokenTexts};
 use super::description::ModelDescription;
 use super::error::SavedModelError;
+use super::host::HostModel;
 use super::open::SavedModel;
-use super::weights::{apply_tensors, check_finite, collect_tensors};
+use super::weights::{apply_tensors, check_finite};
 
 /// Windows of a recurrent model, which reads texts of any length.
 const CONTEXT: usize = 256;
+/// The longest record of a run, bytes.
+const LONGEST_RECORD: u64 = 1 << 20;
 
 /// Why a recurrent model cannot be made of a file.
 #[derive(Debug, thiserror::Error)]
@@ -104,19 +108,35 @@ pub fn import_recurrent(
     })
 }
 
-/// Writes a model into `folder`, which is there, as Kiln keeps one: `model.safetensors` and `tokenizer.json`.
+/// Writes a model into `folder`, which is there, as Kiln keeps one: `model.safetensors` and `tokenizer.json`. Packed
+/// matrices stay packed.
 ///
 /// # Errors
 /// A value that is not finite, a device that fails, or what the system says.
 pub fn write_model(saved: &SavedModel, folder: &Path) -> Result<(), SavedModelError> {
-    let file = folder.join(WEIGHTS_FILE);
-    let tensors: BTreeMap<_, _> = collect_tensors(&saved.model)?;
-    check_finite(&tensors, &file)?;
-    let texts = ModelDescription { imported: true, ..saved.description.clone() }.to_metadata();
-    let texts = texts.map_err(|problem| SavedModelError::Description { path: file.clone(), problem })?;
-    let failed = |problem| StorageError::tensors(problem, &file, "write");
-    let weights = tensors_to_safetensors(&tensors, &texts).map_err(failed)?;
+    let description = ModelDescription { imported: true, ..saved.description.clone() };
+    let weights = HostModel::of(&saved.model, &description)?.to_bytes()?;
     let tokenizer = saved.tokenizer.to_json();
     write_file_atomically(&DiskFiles, &folder.join(TOKENIZER_FILE), tokenizer.as_bytes())?;
-    Ok(write_file_atomically(&DiskFiles, &file, &weights)?)
+    Ok(write_file_atomically(&DiskFiles, &folder.join(WEIGHTS_FILE), &weights)?)
+}
+
+/// Writes a model that a run of Kiln's trained into `folder`, which is there, as a run whose one checkpoint has no more
+/// than weights. Packed matrices stay packed; `config` is the text of its configuration.
+///
+/// # Errors
+/// As [`write_model`].
+pub fn write_as_run(saved: &SavedModel, step: u64, config: &str, folder: &Path) -> Result<(), SavedModelError> {
+    let weights = HostModel::of(&saved.model, &saved.description)?;
+    for (name, content) in [(CONFIG_FILE, config), (TOKENIZER_FILE, &saved.tokenizer.to_json())] {
+        write_file_atomically(&DiskFiles, &folder.join(name), content.as_bytes())?;
+    }
+    let record = saved.run.join(RECORD_FILE);
+    if record.exists() {
+        let content = read_small(&DiskFiles, &record, LONGEST_RECORD)?;
+        write_file_atomically(&DiskFiles, &folder.join(RECORD_FILE), &content)?;
+    }
+    create_folder_durably(&DiskFiles, &folder.join(CHECKPOINTS))?;
+    write_folder_atomically(&DiskFiles, &checkpoint_folder(folder, step), step, |staged| weights.write(staged))?;
+    Ok(name_best(&DiskFiles, folder, step)?)
 }

@@ -103,7 +103,7 @@ fn matrices_and_gates_may_be_in_another_order() {
             };
         }
         let other = folder.path().join("other.safetensors");
-        let TensorFile { tensors, metadata } = file;
+        let TensorFile { tensors, metadata, .. } = file;
         std::fs::write(&other, tensors_to_safetensors(&tensors, &metadata).unwrap()).unwrap();
         let order = if name == "lstm" {
             vec![Gate::Output, Gate::Input, Gate::Forget, Gate::Candidate]

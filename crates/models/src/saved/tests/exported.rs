@@ -6,11 +6,12 @@ use burn::tensor::{Device, Int, Tensor};
 
 use super::super::foreign::Foreign;
 use super::super::hugging_face;
-use crate::saved::{Precision, SavedModel, export_gguf, export_hugging_face};
+use crate::saved::{SavedModel, export_gguf, export_hugging_face};
 use crate::{
     BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, ModelConfig, Tokenizer, TokenizerConfig,
     TransformerConfig,
 };
+use kiln_packed::Format;
 use kiln_storage::Which;
 
 const TEXT: &str = "so it goes, and so it went: 12 of 34 came back\nand 5 did not";
@@ -85,7 +86,7 @@ fn a_folder_that_is_written_holds_the_same_model() {
     for ((name, config), tokenizer) in families().into_iter().chain(own()).zip(tokenizers().into_iter().cycle()) {
         let folder = tempfile::tempdir().unwrap();
         let model = saved(config, tokenizer);
-        let outcome = export_hugging_face(&model, Precision::F32, folder.path());
+        let outcome = export_hugging_face(&model, None, folder.path());
         let outcome = outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
         let read = open(folder.path());
         assert_eq!(logits(&read), logits(&model), "{name} as {}", outcome.family);
@@ -103,7 +104,7 @@ fn a_gguf_file_that_is_written_holds_the_same_model_and_tokenizer() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.gguf");
         let model = saved(config, tokenizer);
-        let outcome = match export_gguf(&model, Precision::F32, &path) {
+        let outcome = match export_gguf(&model, None, &path) {
             Ok(outcome) => outcome,
             Err(error) => {
                 refused.push((name, error.to_string()));
@@ -148,16 +149,15 @@ fn lower_precision_is_near() {
     let expected = logits(&model);
     let largest = expected.iter().fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
     let folder = tempfile::tempdir().unwrap();
-    for (precision, tolerance) in
-        [(Precision::F16, 1e-3), (Precision::Bf16, 2e-2), (Precision::Q8_0, 2e-2), (Precision::F32, 1e-4)]
+    for (precision, tolerance) in [(Format::F16, 1e-3), (Format::Bf16, 2e-2), (Format::Q8_0, 2e-2), (Format::F32, 1e-4)]
     {
         let path = folder.path().join(format!("{precision:?}.gguf"));
         export_gguf(&model, precision, &path).unwrap();
         let off = largest_difference(&logits(&open(&path)), &expected);
         assert!(off < tolerance * largest, "{precision:?}: {off} of {largest}");
-        assert!(off > 1e-5 || precision == Precision::F32, "{precision:?} must be seen");
+        assert!(off > 1e-5 || precision == Format::F32, "{precision:?} must be seen");
     }
-    let problem = export_hugging_face(&model, Precision::Q8_0, folder.path()).unwrap_err().to_string();
+    let problem = export_hugging_face(&model, Some(Format::Q8_0), folder.path()).unwrap_err().to_string();
     assert!(problem.contains("q8_0 is a type of GGUF files"), "{problem}");
 }
 
@@ -173,7 +173,7 @@ fn a_model_without_a_family_is_refused_with_the_option_and_leaves_nothing() {
     };
     let model = saved(config, bytes);
     let folder = tempfile::tempdir().unwrap();
-    let problem = export_gguf(&model, Precision::F32, &folder.path().join("x.gguf")).unwrap_err().to_string();
+    let problem = export_gguf(&model, None, &folder.path().join("x.gguf")).unwrap_err().to_string();
     assert!(problem.contains("`attention-soft-cap`"), "{problem}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -8,8 +8,9 @@ use burn::tensor::Device;
 use kiln_hostile::{Fate, Form, Tally, each_mutant, in_a_process, within_bounds};
 use kiln_storage::Which;
 
-use crate::saved::{Precision, SavedModel, export_gguf};
+use crate::saved::{SavedModel, export_gguf};
 use crate::{CharacterTokenizerConfig, Tokenizer, TokenizerConfig};
+use kiln_packed::Format;
 
 fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
@@ -78,7 +79,7 @@ fn every_mutant_of_a_gguf_file_is_refused_or_opened() {
     let folder = folder();
     let path = folder.path().join("model.gguf");
     let model = SavedModel::open(folder.path(), Which::Best, &Device::flex()).unwrap();
-    export_gguf(&model, Precision::Q8_0, &path).or_else(|_| export_gguf(&model, Precision::F16, &path)).unwrap();
+    export_gguf(&model, Some(Format::Q8_0), &path).or_else(|_| export_gguf(&model, Some(Format::F16), &path)).unwrap();
     let tally = mutants(&path, &path, Form::Bytes);
     assert!(tally.read > 500 && tally.refused > 4000, "{tally:?}");
 }

@@ -51,7 +51,10 @@ pub fn write_gguf(
     pad(&mut header);
     output.write_all(&header)?;
     for tensor in tensors {
-        let mut bytes = packed(tensor, &source.read(&tensor.name)?)?;
+        let mut bytes = match as_it_is(tensor, source)? {
+            Some(bytes) => bytes,
+            None => packed(tensor, &source.read(&tensor.name)?)?,
+        };
         pad(&mut bytes);
         output.write_all(&bytes)?;
     }
@@ -84,6 +87,15 @@ fn describe(
     header.extend_from_slice(&number(*kind).to_le_bytes());
     header.extend_from_slice(&offset.to_le_bytes());
     Ok(info.elements() / kind.block() as u64 * kind.block_bytes() as u64)
+}
+
+/// The bytes of a tensor that the source has in its format already.
+fn as_it_is(tensor: &GgufTensor, source: &mut impl TensorSource) -> Result<Option<Vec<u8>>, GgufError> {
+    if source.format(&tensor.name) != Some(tensor.kind) || tensor.kind.is_float() {
+        return Ok(None);
+    }
+    let Some(pieces) = source.read_packed(&tensor.name, 0)? else { return Ok(None) };
+    Ok(Some(pieces.iter().flat_map(|piece| piece.bytes(0..piece.rows())).copied().collect()))
 }
 
 fn packed(tensor: &GgufTensor, data: &TensorData) -> Result<Vec<u8>, GgufError> {

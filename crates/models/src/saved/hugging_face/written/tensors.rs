@@ -16,24 +16,24 @@ use crate::ModelConfig;
 /// A parameter is missing.
 pub(in crate::saved) fn tensors(
     foreign: &Foreign,
-    mut parameters: BTreeMap<String, TensorData>,
+    mut parameters: TensorFile,
     beside: BTreeMap<String, TensorData>,
 ) -> Result<Mapped<TensorFile>, TensorFileError> {
     let shapes = shapes(foreign);
     for (name, shape) in &shapes {
-        if name.ends_with(".bias") && !parameters.contains_key(name) {
+        if name.ends_with(".bias") && !parameters.tensors.contains_key(name) {
             let zeros = vec![0.0_f32; shape.iter().product()];
-            parameters.insert(name.clone(), TensorData::new(zeros, shape.clone()));
+            parameters.tensors.insert(name.clone(), TensorData::new(zeros, shape.clone()));
         }
     }
     let mut theirs: BTreeMap<String, Recipe> = beside.keys().map(|name| (name.clone(), Recipe::of(name))).collect();
-    parameters.extend(beside);
+    parameters.tensors.extend(beside);
     let (recipes, _) = names::recipes(foreign, &[]);
     for (own, recipe) in recipes {
         let info = shapes.get(&own).ok_or_else(|| TensorFileError::Missing(own.clone()))?;
         theirs.extend(inverse(&own, &recipe, info, foreign));
     }
-    Mapped::new(TensorFile { tensors: parameters, metadata: BTreeMap::new() }, theirs)
+    Mapped::new(parameters, theirs)
 }
 
 /// The shapes of all parameters.

@@ -1,0 +1,48 @@
+//! A trained model made smaller: its numbers packed into fewer bits, some of them left out.
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use kiln_compression::{Calibration, CompressConfig, QuantizeConfig, compress};
+//! use kiln_models::{GruConfig, ModelConfig};
+//! use kiln_packed::Format;
+//!
+//! let model = ModelConfig::Gru(GruConfig { layers: 1, hidden: 32, ..GruConfig::default() });
+//! let mut model = model.init(32, 16, 1, &Device::flex());
+//! let before = model.bytes_of_matrices();
+//! let quantize = Some(QuantizeConfig::to(Format::Q4_0));
+//! let config = CompressConfig { quantize, ..CompressConfig::default() };
+//! let outcome = compress(&mut model, &config, &Calibration::none(), &mut |_| true)?;
+//! assert!(model.bytes_of_matrices() * 5 < before);
+//! assert_eq!(outcome.parts.len(), 4, "table, two matrices of the layer, head");
+//! # Ok::<(), kiln_compression::CompressionError>(())
+//! ```
+
+mod calibration;
+mod config;
+mod error;
+mod outcome;
+mod quantize;
+
+use kiln_models::LanguageModel;
+
+pub use calibration::Calibration;
+pub use config::{CompressConfig, Method, QuantizeConfig};
+pub use error::CompressionError;
+pub use outcome::{Outcome, PartOutcome, Stage};
+
+/// Makes a model smaller, one step after the other. `proceed` is told how far it is, and stops it by `false`.
+///
+/// # Errors
+/// See [`CompressionError`]; the model is then of no use.
+pub fn compress(
+    model: &mut LanguageModel,
+    config: &CompressConfig,
+    calibration: &Calibration,
+    proceed: &mut dyn FnMut(Stage<'_>) -> bool,
+) -> Result<Outcome, CompressionError> {
+    let mut outcome = Outcome::default();
+    if let Some(quantize) = &config.quantize {
+        outcome.parts = quantize::quantize(model, quantize, calibration, proceed)?;
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,117 @@
+//! The matrices of a model, to be looked at and replaced.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Tensor, TensorData};
+use kiln_packed::{PackedError, PackedMatrix};
+use kiln_storage::formats::PackedTensor;
+
+use crate::LanguageModel;
+use crate::observed::{InputSums, Observed, Sums};
+use crate::weight::{Orientation, Weight};
+
+/// A matrix that inputs are multiplied with, in a model.
+pub struct Matrix<'a> {
+    /// The path of its parameter, for example `blocks.0.attention.query_key_value.weight`.
+    pub name: String,
+    pub(crate) orientation: Orientation,
+    pub(crate) weight: &'a mut Weight,
+}
+
+impl<'a> Matrix<'a> {
+    pub(crate) fn table(name: impl Into<String>, weight: &'a mut Weight) -> Self {
+        Self { name: name.into(), orientation: Orientation::Table, weight }
+    }
+
+    pub(crate) fn projection(name: impl Into<String>, weight: &'a mut Weight) -> Self {
+        Self { name: name.into(), orientation: Orientation::Projection, weight }
+    }
+
+    /// Outputs and inputs of each token: rows of the matrix as it is packed, and numbers of a row.
+    pub fn sizes(&self) -> [usize; 2] {
+        let [first, second] = self.weight.dims(self.orientation);
+        if self.orientation == Orientation::Table { [first, second] } else { [second, first] }
+    }
+
+    /// Whether it is a table whose rows are looked up. It may be the head too.
+    pub fn is_table(&self) -> bool {
+        self.orientation == Orientation::Table
+    }
+
+    /// Bytes that it takes in memory.
+    pub fn bytes(&self) -> usize {
+        self.weight.bytes()
+    }
+
+    /// All numbers by outputs, `[outputs, inputs]`, in single precision.
+    pub fn rows(&self) -> Vec<f32> {
+        self.weight.rows(self.orientation).0
+    }
+
+    /// The packed numbers, if they are.
+    pub fn packed(&self) -> Option<&PackedMatrix> {
+        self.weight.packed()
+    }
+
+    /// Puts packed numbers in its place, after which it is no parameter.
+    ///
+    /// # Errors
+    /// [`PackedError::Pieces`] if they are of other sizes.
+    pub fn pack(&mut self, matrix: PackedMatrix) -> Result<(), PackedError> {
+        if [matrix.outputs(), matrix.inputs()] != self.sizes() {
+            return Err(PackedError::Pieces);
+        }
+        *self.weight = matrix.into();
+        Ok(())
+    }
+
+    /// Puts other numbers in its place, `[outputs, inputs]`; nothing happens to one that is packed.
+    ///
+    /// # Panics
+    /// If there is another number of them.
+    pub fn set_rows(&mut self, numbers: Vec<f32>) {
+        let (sizes, orientation) = (self.sizes(), self.orientation);
+        let Weight::Parameter(parameter) = &mut *self.weight else { return };
+        let rows = Tensor::<2>::from_data(TensorData::new(numbers, sizes), &parameter.lazy_device());
+        let value = if orientation == Orientation::Table { rows } else { rows.transpose() };
+        *parameter = parameter.clone().map(|_| value);
+    }
+
+    /// From now on sums its inputs, if it is a parameter.
+    pub fn observe(&mut self, sums: Sums) {
+        if let Weight::Parameter(parameter) = &*self.weight {
+            *self.weight = Weight::Observed(Observed::new(parameter.clone(), sums));
+        }
+    }
+
+    /// Stops that, and says what was seen; nothing if it wasn't observed.
+    ///
+    /// # Errors
+    /// What the device said when it failed.
+    pub fn observed(&mut self) -> Option<Result<InputSums, String>> {
+        let Weight::Observed(observed) = &*self.weight else { return None };
+        let (sums, parameter) = (observed.sums(), observed.parameter.clone());
+        *self.weight = Weight::Parameter(parameter);
+        Some(sums)
+    }
+}
+
+impl LanguageModel {
+    /// The matrices that inputs are multiplied with, in the order in which a token meets them.
+    pub fn matrices(&mut self) -> Vec<Matrix<'_>> {
+        match self {
+            Self::Recurrent(model) => model.matrices(),
+            Self::Transformer(model) => model.matrices(),
+        }
+    }
+
+    /// Those that are packed, by the paths of their parameters.
+    pub(crate) fn packed_tensors(&self) -> BTreeMap<String, PackedTensor> {
+        let mut model = self.clone();
+        let packed = model.matrices().into_iter().filter_map(|matrix| {
+            let axis = usize::from(!matrix.is_table());
+            Some((matrix.name.clone(), PackedTensor { axis, matrix: matrix.packed()?.clone() }))
+        });
+        packed.collect()
+    }
+}
