@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::{Int, Tensor, TensorData};
-use kiln_models::{Draws, InputSums, LanguageModel, Sums};
+use kiln_models::{Between, Draws, InputSums, LanguageModel, Sums};
 
 use crate::error::CompressionError;
 
@@ -52,39 +52,85 @@ impl Calibration {
         self.windows.iter().map(Vec::len).sum()
     }
 
-    /// What the inputs of some matrices are.
+    /// What the inputs of all matrices are.
     ///
     /// # Errors
     /// The device fails, or the inputs are not finite.
     pub(crate) fn observe(
         &self,
         model: &mut LanguageModel,
+        sums: Sums,
+    ) -> Result<BTreeMap<String, InputSums>, CompressionError> {
+        model.matrices().iter_mut().for_each(|matrix| matrix.observe(sums));
+        for tokens in self.batches(model) {
+            _ = model.losses(tokens.clone(), tokens, None, &mut Draws::none());
+        }
+        seen(model)
+    }
+
+    /// Begins to go through a model layer by layer.
+    pub(crate) fn walk(&self, model: &LanguageModel) -> Walk {
+        Walk { streams: self.batches(model).into_iter().map(|tokens| model.before_layers(tokens)).collect() }
+    }
+
+    /// The windows, some at a time.
+    fn batches(&self, model: &LanguageModel) -> Vec<Tensor<2, Int>> {
+        let columns = self.windows.first().map_or(1, Vec::len);
+        let rows = (TOKENS_OF_A_PASS / columns.max(1)).max(1);
+        let device = model.device();
+        let batch = |windows: &[Vec<u32>]| {
+            let ids = windows.iter().flatten().map(|token| i64::from(*token)).collect::<Vec<_>>();
+            Tensor::from_data(TensorData::new(ids, [windows.len(), columns]), &device)
+        };
+        self.windows.chunks(rows).map(batch).collect()
+    }
+}
+
+/// What the layers so far make of a text.
+pub(crate) struct Walk {
+    streams: Vec<Between>,
+}
+
+impl Walk {
+    /// What the inputs of a layer's matrices are, or of the head's behind the last layer.
+    ///
+    /// # Errors
+    /// As [`Calibration::observe`].
+    pub(crate) fn observe(
+        &self,
+        model: &mut LanguageModel,
+        layer: Option<usize>,
         names: &BTreeSet<String>,
         sums: Sums,
     ) -> Result<BTreeMap<String, InputSums>, CompressionError> {
         model.matrices().into_iter().filter(|matrix| names.contains(&matrix.name)).for_each(|mut it| it.observe(sums));
-        self.read(model);
-        let mut seen = BTreeMap::new();
-        for mut matrix in model.matrices() {
-            let Some(sums) = matrix.observed() else { continue };
-            let sums = sums.map_err(CompressionError::Device)?;
-            if sums.squares.iter().any(|number| !number.is_finite()) {
-                return Err(CompressionError::NotFinite { part: matrix.name });
+        for stream in &self.streams {
+            match layer {
+                Some(layer) => _ = model.through_layer(layer, stream.clone()),
+                None => _ = model.after_layers(stream.clone()),
             }
-            seen.insert(matrix.name, sums);
         }
-        Ok(seen)
+        seen(model)
     }
 
-    /// Reads all windows. The last token of each is only predicted.
-    fn read(&self, model: &LanguageModel) {
-        let Some(columns) = self.windows.first().map(Vec::len) else { return };
-        let rows = (TOKENS_OF_A_PASS / columns.max(1)).max(1);
-        let device = model.device();
-        for windows in self.windows.chunks(rows) {
-            let ids = windows.iter().flatten().map(|token| i64::from(*token)).collect::<Vec<_>>();
-            let tokens = Tensor::<2, Int>::from_data(TensorData::new(ids, [windows.len(), columns]), &device);
-            _ = model.losses(tokens.clone(), tokens, None, &mut Draws::none());
+    /// Goes through a layer as it is now.
+    pub(crate) fn go_on(&mut self, model: &LanguageModel, layer: usize) {
+        for stream in &mut self.streams {
+            *stream = model.through_layer(layer, stream.clone());
         }
     }
+}
+
+/// What was seen; nothing is observed any longer.
+fn seen(model: &mut LanguageModel) -> Result<BTreeMap<String, InputSums>, CompressionError> {
+    let mut seen = BTreeMap::new();
+    for mut matrix in model.matrices() {
+        let Some(sums) = matrix.observed() else { continue };
+        let sums = sums.map_err(CompressionError::Device)?;
+        if sums.squares.iter().any(|number| !number.is_finite()) {
+            return Err(CompressionError::NotFinite { part: matrix.name });
+        }
+        seen.insert(matrix.name, sums);
+    }
+    Ok(seen)
 }

@@ -22,6 +22,8 @@ mod config;
 mod error;
 mod outcome;
 mod quantize;
+#[cfg(test)]
+mod tests;
 
 use kiln_models::LanguageModel;
 

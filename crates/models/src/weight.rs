@@ -63,6 +63,11 @@ impl Weight {
         }
     }
 
+    /// Whether its inputs are summed.
+    pub(crate) fn is_observed(&self) -> bool {
+        matches!(self, Self::Observed(_))
+    }
+
     /// Where the numbers are.
     pub(crate) fn device(&self) -> Device {
         match self {

@@ -34,10 +34,8 @@ pub(super) fn packed(
     let Some(upper) = inverse_factor(&seen.products, &order) else {
         return rounded(format, inputs, numbers, Some(&seen.squares));
     };
-    let job = Job { format, order: &order, upper: &upper, importance: &seen.squares };
-    let parts: Result<Vec<Vec<u8>>, CompressionError> =
-        numbers.par_chunks(inputs * ROWS).map(|rows| job.rows(rows)).collect();
-    joined(format, inputs, &parts?.concat())
+    let job = Job { format, order: &order, upper: &upper, importance: Some(&seen.squares) };
+    joined(format, inputs, &job.all(numbers)?)
 }
 
 struct Job<'a> {
@@ -45,15 +43,20 @@ struct Job<'a> {
     /// The inputs in the order in which they are rounded.
     order: &'a [usize],
     upper: &'a [f32],
-    importance: &'a [f32],
+    importance: Option<&'a [f32]>,
 }
 
 impl Job<'_> {
+    fn all(&self, numbers: &[f32]) -> Result<Vec<u8>, CompressionError> {
+        let rows = numbers.par_chunks(self.order.len() * ROWS).map(|rows| self.rows(rows));
+        Ok(rows.collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
     /// The blocks of some rows.
     fn rows(&self, numbers: &[f32]) -> Result<Vec<u8>, CompressionError> {
         let inputs = self.order.len();
         let grids: Result<Vec<Grid>, _> =
-            numbers.chunks(inputs).map(|row| Grid::fit(self.format, row, Some(self.importance))).collect();
+            numbers.chunks(inputs).map(|row| Grid::fit(self.format, row, self.importance)).collect();
         let grids = grids?;
         let in_order = |row: &[f32]| self.order.iter().map(|input| row[*input]).collect::<Vec<f32>>();
         let mut left: Vec<Vec<f32>> = numbers.chunks(inputs).map(in_order).collect();
@@ -72,5 +75,52 @@ impl Job<'_> {
         let mut bytes = Vec::new();
         grids.iter().zip(&codes).for_each(|(grid, codes)| grid.write(codes, &mut bytes));
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_packed::unpack;
+    use serde::Deserialize;
+
+    use super::*;
+
+    /// What `scripts/reference/gptq.py` wrote.
+    #[derive(Deserialize)]
+    struct Reference {
+        inputs: usize,
+        weights: Vec<f32>,
+        products: Vec<f32>,
+        codes: Vec<u8>,
+        off: f64,
+        off_nearest: f64,
+    }
+
+    #[test]
+    fn whole_numbers_are_those_of_the_paper() {
+        let reference: Reference = serde_json::from_str(include_str!("../../fixtures/gptq.json")).unwrap();
+        let Reference { inputs, weights, products, codes, off, off_nearest } = reference;
+        let squares: Vec<f32> = products.iter().step_by(inputs + 1).copied().collect();
+        let mut order: Vec<usize> = (0..inputs).collect();
+        order.sort_by(|left, right| squares[*right].total_cmp(&squares[*left]));
+        let upper = inverse_factor(&products, &order).unwrap();
+        let job = Job { format: Format::Q4_0, order: &order, upper: &upper, importance: None };
+        let bytes = job.all(&weights).unwrap();
+        let mut expected = Vec::new();
+        for (row, codes) in weights.chunks(inputs).zip(codes.chunks(inputs)) {
+            Grid::fit(Format::Q4_0, row, None).unwrap().write(codes, &mut expected);
+        }
+        let same = bytes.iter().zip(&expected).filter(|(found, expected)| found == expected).count();
+        // A number that lies in the middle of two may go either way in single precision, and those after it differ.
+        assert!(same * 100 >= bytes.len() * 97, "{same} of {} bytes are those of the reference", bytes.len());
+        let mut kept = Vec::new();
+        unpack(Format::Q4_0, &bytes, &mut kept);
+        let error = |row: usize, input: usize| f64::from(weights[row * inputs + input] - kept[row * inputs + input]);
+        let rows = weights.len() / inputs;
+        let pairs = (0..rows).flat_map(|row| (0..inputs * inputs).map(move |pair| (row, pair / inputs, pair % inputs)));
+        let found: f64 =
+            pairs.map(|(row, i, j)| error(row, i) * f64::from(products[i * inputs + j]) * error(row, j)).sum();
+        assert!((found / off - 1.0).abs() < 0.02, "{found}, and the reference has {off}");
+        assert!(found < 0.5 * off_nearest, "{found}, and rounding to the nearest has {off_nearest}");
     }
 }

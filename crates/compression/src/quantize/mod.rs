@@ -17,8 +17,7 @@ use rounding::{error_of, rounded};
 
 /// Packs all matrices.
 ///
-/// With GPTQ the model is calibrated block by block: the inputs of a block are those that the packed blocks before it
-/// make.
+/// GPTQ goes through the model layer by layer: the inputs of a layer are those that the packed layers below it make.
 pub(crate) fn quantize(
     model: &mut LanguageModel,
     config: &QuantizeConfig,
@@ -26,31 +25,67 @@ pub(crate) fn quantize(
     proceed: &mut dyn FnMut(Stage<'_>) -> bool,
 ) -> Result<Vec<PartOutcome>, CompressionError> {
     let formats = formats(model, config)?;
-    let (what, sums) = match config.method {
-        Method::Nearest => ("rounding to the nearest", None),
-        Method::Importance => ("rounding by importance", Some(Sums::Squares)),
-        Method::Gptq => ("GPTQ", Some(Sums::Products)),
+    let what = match config.method {
+        Method::Nearest => "rounding to the nearest",
+        Method::Importance => "rounding by importance",
+        Method::Gptq => "GPTQ",
     };
-    if sums.is_some() && calibration.is_empty() {
+    if config.method != Method::Nearest && calibration.is_empty() {
         return Err(CompressionError::NoCalibration { what });
     }
-    let mut outcomes = Vec::new();
-    let all = formats.len();
-    for names in stages(model, config.method) {
-        let mut seen = match sums {
-            Some(sums) => calibration.observe(model, &names, sums)?,
-            None => BTreeMap::new(),
-        };
-        for mut matrix in model.matrices().into_iter().filter(|matrix| names.contains(&matrix.name)) {
-            if !proceed(Stage { what, done: outcomes.len(), all }) {
-                return Err(CompressionError::Stopped);
+    let mut packing = Packing { what, method: config.method, formats, outcomes: Vec::new(), proceed };
+    let every: BTreeSet<String> = packing.formats.keys().cloned().collect();
+    match config.method {
+        Method::Nearest => packing.pack(model, &every, BTreeMap::new())?,
+        Method::Importance => {
+            let seen = calibration.observe(model, Sums::Squares)?;
+            packing.pack(model, &every, seen)?;
+        }
+        Method::Gptq => {
+            let mut walk = calibration.walk(model);
+            let mut left = every;
+            for layer in 0..model.layers() {
+                let prefix = model.layer_prefix(layer);
+                let names = left.extract_if(.., |name| name.starts_with(&prefix)).collect();
+                let seen = walk.observe(model, Some(layer), &names, Sums::Products)?;
+                packing.pack(model, &names, seen)?;
+                walk.go_on(model, layer);
             }
-            let format = formats[&matrix.name];
-            let seen = seen.remove(&matrix.name);
-            outcomes.push(pack(&mut matrix, format, config.method, seen)?);
+            let seen = walk.observe(model, None, &left, Sums::Products)?;
+            packing.pack(model, &left, seen)?;
         }
     }
-    Ok(outcomes)
+    Ok(packing.outcomes)
+}
+
+/// What is being done.
+struct Packing<'a> {
+    what: &'static str,
+    method: Method,
+    formats: BTreeMap<String, Format>,
+    outcomes: Vec<PartOutcome>,
+    proceed: &'a mut dyn FnMut(Stage<'_>) -> bool,
+}
+
+impl Packing<'_> {
+    /// Packs the matrices of these names.
+    fn pack(
+        &mut self,
+        model: &mut LanguageModel,
+        names: &BTreeSet<String>,
+        mut seen: BTreeMap<String, InputSums>,
+    ) -> Result<(), CompressionError> {
+        for mut matrix in model.matrices().into_iter().filter(|matrix| names.contains(&matrix.name)) {
+            let stage = Stage { what: self.what, done: self.outcomes.len(), all: self.formats.len() };
+            if !(self.proceed)(stage) {
+                return Err(CompressionError::Stopped);
+            }
+            let seen = seen.remove(&matrix.name);
+            let format = self.formats[&matrix.name];
+            self.outcomes.push(pack(&mut matrix, format, self.method, seen)?);
+        }
+        Ok(())
+    }
 }
 
 fn pack(
@@ -77,32 +112,6 @@ fn pack(
     };
     matrix.pack(packed)?;
     Ok(outcome)
-}
-
-/// Which matrices are observed together.
-fn stages(model: &mut LanguageModel, method: Method) -> Vec<BTreeSet<String>> {
-    let names = model.matrices().into_iter().map(|matrix| matrix.name);
-    if method != Method::Gptq {
-        return vec![names.collect()];
-    }
-    // The table first, if it is only looked up; blocks in their order; then the head, which may be the table.
-    let mut stages: Vec<(String, BTreeSet<String>)> = Vec::new();
-    let mut last = BTreeSet::new();
-    for name in names {
-        let mut parts = name.split('.');
-        let block = match (parts.next(), parts.next()) {
-            (Some("blocks" | "layers"), Some(index)) => index.to_owned(),
-            _ => {
-                last.insert(name);
-                continue;
-            }
-        };
-        match stages.last_mut().filter(|(known, _)| *known == block) {
-            Some((_, names)) => _ = names.insert(name),
-            None => stages.push((block, BTreeSet::from([name]))),
-        }
-    }
-    stages.into_iter().map(|(_, names)| names).chain([last]).collect()
 }
 
 /// The format of each matrix.

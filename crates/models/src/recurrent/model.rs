@@ -69,9 +69,7 @@ impl RecurrentModel {
         state: Option<RecurrentState>,
     ) -> (Tensor<3>, RecurrentState) {
         let (hidden, state) = self.hidden(tokens, lengths, state, &mut Draws::none());
-        let [steps, rows, width] = hidden.dims();
-        let logits = self.output.forward(hidden.reshape([steps * rows, width]), &self.embedding);
-        (logits.reshape([steps, rows, self.vocabulary_size()]).swap_dims(0, 1), state)
+        (self.after_layers(hidden), state)
     }
 
     /// Logits `[B, V]` for the token after the last token of each row, and the state after the window.
@@ -207,14 +205,34 @@ impl RecurrentModel {
     ///
     /// A token's row is the same wherever it stands. So where a window has more tokens than the vocabulary, the whole
     /// table is projected once and its rows are looked up after that; the gradient likewise is added up for each token
-    /// of the vocabulary before it goes through the weight.
+    /// of the vocabulary before it goes through the weight. A weight whose inputs are observed sees every token.
     fn project_tokens(&self, layer: &RecurrentLayer, tokens: Tensor<2, Int>) -> Tensor<3> {
         match &self.embedding.weight {
-            Weight::Parameter(table) if tokens.shape().num_elements() > self.vocabulary_size() => {
+            Weight::Parameter(table)
+                if tokens.shape().num_elements() > self.vocabulary_size() && !layer.input_weight.is_observed() =>
+            {
                 embedding(layer.project(table.val()), tokens)
             }
             _ => layer.project_rows(self.embedding.forward(tokens)),
         }
+    }
+
+    /// What the first layer reads of whole windows `[B, T]`, `[T, B, in]`.
+    pub(crate) fn before_layers(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        self.embedding.forward(tokens.swap_dims(0, 1))
+    }
+
+    /// What the layer `index` makes of that, from its state before the first token on: `[T, B, H]`.
+    pub(crate) fn through_layer(&self, index: usize, below: Tensor<3>) -> Tensor<3> {
+        let ([_, rows, _], layer) = (below.dims(), &self.layers[index]);
+        layer.forward(layer.project_rows(below), layer.initial_state(rows)).0
+    }
+
+    /// The logits `[B, T, V]` of what the last layer makes.
+    pub(crate) fn after_layers(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let [steps, rows, width] = hidden.dims();
+        let logits = self.output.forward(hidden.reshape([steps * rows, width]), &self.embedding);
+        logits.reshape([steps, rows, self.vocabulary_size()]).swap_dims(0, 1)
     }
 
     /// The state before the first token: zeros.

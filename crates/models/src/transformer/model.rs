@@ -154,10 +154,7 @@ impl Transformer {
         let starts = cache.as_ref().map_or_else(|| vec![0; rows], |cache| cache.positions().to_vec());
         self.check(rows, &starts, lengths, cache.as_ref());
         let end = starts.iter().max().map_or(0, |start| start + steps);
-        let device = self.token_embedding.weight.device();
-        let [rotary, local_rotary] =
-            [&self.rotary, &self.local_rotary].map(|rotary| rotary.as_ref().map(|rotary| rotary.tables(end, &device)));
-        let window = Window { rows, steps, starts: &starts, lengths, rotary, local_rotary };
+        let window = self.window(steps, &starts, lengths);
         let mut stream = self.embed(tokens, &window, draws);
         // Taken out of the cache, so that each block owns its part alone and writes into it in place.
         let cache = cache.map(|cache| cache.with_room(end, self.context));
@@ -169,6 +166,33 @@ impl Transformer {
             after.extend(layer);
         }
         (self.final_norm.forward(stream), cache.map(|cache| cache.advanced(after, lengths)))
+    }
+
+    /// The window of rows that start at these positions.
+    fn window<'a>(&self, steps: usize, starts: &'a [usize], lengths: &'a [usize]) -> Window<'a> {
+        let end = starts.iter().max().map_or(0, |start| start + steps);
+        let device = self.token_embedding.weight.device();
+        let [rotary, local_rotary] =
+            [&self.rotary, &self.local_rotary].map(|rotary| rotary.as_ref().map(|rotary| rotary.tables(end, &device)));
+        Window { rows: starts.len(), steps, starts, lengths, rotary, local_rotary }
+    }
+
+    /// What the first block reads of whole windows `[B, T]`, `[B T, C]`.
+    pub(crate) fn before_blocks(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
+        let [rows, steps] = tokens.dims();
+        let (starts, lengths) = (vec![0; rows], vec![steps; rows]);
+        self.embed(tokens, &self.window(steps, &starts, &lengths), &mut Draws::none())
+    }
+
+    /// What the block `index` makes of that.
+    pub(crate) fn through_block(&self, index: usize, stream: Tensor<2>, [rows, steps]: [usize; 2]) -> Tensor<2> {
+        let (starts, lengths) = (vec![0; rows], vec![steps; rows]);
+        self.blocks[index].forward(stream, &self.window(steps, &starts, &lengths), None, &mut Draws::none()).0
+    }
+
+    /// The logits `[B T, V]` of what the last block makes.
+    pub(crate) fn after_blocks(&self, stream: Tensor<2>) -> Tensor<2> {
+        self.logits(self.final_norm.forward(stream))
     }
 
     /// An empty cache for `rows` rows.

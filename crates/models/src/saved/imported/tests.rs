@@ -1,5 +1,6 @@
 //! Recurrent models of PyTorch (`scripts/reference/recurrent_import.py`), and mistakes in their names.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use burn::tensor::{Int, Tensor, TensorData};

@@ -8,10 +8,10 @@ use super::super::foreign::Foreign;
 use super::super::hugging_face;
 use crate::saved::{SavedModel, export_gguf, export_hugging_face};
 use crate::{
-    BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, ModelConfig, Tokenizer, TokenizerConfig,
-    TransformerConfig,
+    BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, FeedForwardActivation, ModelConfig,
+    NormKind, PositionKind, Tokenizer, TokenizerConfig, TransformerConfig,
 };
-use kiln_packed::Format;
+use kiln_packed::{Format, Grid, PackedMatrix, Piece};
 use kiln_storage::Which;
 
 const TEXT: &str = "so it goes, and so it went: 12 of 34 came back\nand 5 did not";
@@ -152,7 +152,7 @@ fn lower_precision_is_near() {
     for (precision, tolerance) in [(Format::F16, 1e-3), (Format::Bf16, 2e-2), (Format::Q8_0, 2e-2), (Format::F32, 1e-4)]
     {
         let path = folder.path().join(format!("{precision:?}.gguf"));
-        export_gguf(&model, precision, &path).unwrap();
+        export_gguf(&model, Some(precision), &path).unwrap();
         let off = largest_difference(&logits(&open(&path)), &expected);
         assert!(off < tolerance * largest, "{precision:?}: {off} of {largest}");
         assert!(off > 1e-5 || precision == Format::F32, "{precision:?} must be seen");
@@ -176,4 +176,49 @@ fn a_model_without_a_family_is_refused_with_the_option_and_leaves_nothing() {
     let problem = export_gguf(&model, None, &folder.path().join("x.gguf")).unwrap_err().to_string();
     assert!(problem.contains("`attention-soft-cap`"), "{problem}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn packed_matrices_keep_their_bits_in_gguf() {
+    let folder = tempfile::tempdir().unwrap();
+    let [tokenizer, ..] = tokenizers();
+    let config = TransformerConfig {
+        layers: 2,
+        width: 64,
+        heads: 4,
+        key_value_heads: Some(2),
+        position: PositionKind::Rotary,
+        norm: NormKind::Rms,
+        activation: FeedForwardActivation::Swiglu,
+        feed_forward: Some(128),
+        bias: false,
+        ..TransformerConfig::default()
+    };
+    let mut model = saved(config, tokenizer);
+    // As if its numbers had been chosen by another method: codes that no rounding of theirs would make.
+    let model_folder = folder.path().join("model");
+    std::fs::create_dir(&model_folder).unwrap();
+    for mut matrix in model.model.matrices() {
+        let [outputs, inputs] = matrix.sizes();
+        let row: Vec<f32> = (0..inputs).map(|index| (index % 7) as f32).collect();
+        let grid = Grid::fit(Format::Q4_0, &row, None).unwrap();
+        let mut bytes = Vec::new();
+        for output in 0..outputs {
+            let codes: Vec<u8> = (0..inputs).map(|input| ((output * 5 + input) % 9) as u8).collect();
+            grid.write(&codes, &mut bytes);
+        }
+        let piece = Piece::new(Format::Q4_0, inputs, &bytes).unwrap();
+        matrix.pack(PackedMatrix::join(inputs, vec![piece]).unwrap()).unwrap();
+    }
+    let path = folder.path().join("x.gguf");
+    export_gguf(&model, None, &path).unwrap();
+    let again = SavedModel::open_to_read(&path, Which::Best, &Device::flex()).unwrap();
+    let bytes = |saved: &SavedModel| {
+        let packed = saved.model.packed_tensors().into_iter();
+        let bytes = |piece: &Piece| piece.bytes(0..piece.rows()).to_vec();
+        packed
+            .map(|(name, it)| (name, it.matrix.pieces().iter().flat_map(bytes).collect()))
+            .collect::<Vec<(_, Vec<u8>)>>()
+    };
+    assert_eq!(bytes(&again), bytes(&model));
 }

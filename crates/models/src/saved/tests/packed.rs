@@ -6,7 +6,7 @@ use kiln_packed::Format;
 use kiln_storage::Which;
 use kiln_storage::formats::tensors_to_safetensors;
 
-use super::super::{ModelDescription, SavedModel, SavedModelError, WeightProblem, collect_tensors};
+use super::super::{ModelDescription, SavedModel, SavedModelError, WeightProblem, collect_tensors, write_model};
 use super::open::{a_run, configs, replace_weights, tokenizer, write_run};
 use crate::LanguageModel;
 
@@ -82,4 +82,35 @@ fn what_is_not_finite_is_named_in_packed_matrices_too() {
     let error = SavedModel::open_to_read(run, Which::Best, &Device::flex()).err().unwrap();
     let SavedModelError::Weights { problems, .. } = error else { panic!("{error}") };
     assert_eq!(problems, [WeightProblem::NotFinite { name: name.to_owned(), index: 0 }]);
+}
+
+/// A model of every family whose matrices are packed: 4 bits where they fit, half precision elsewhere.
+fn packed_models() -> impl Iterator<Item = SavedModel> {
+    let folder = tempfile::tempdir().unwrap();
+    configs().into_iter().enumerate().map(move |(index, config)| {
+        let tokenizer = tokenizer("hello world");
+        let model = config.init(tokenizer.vocabulary_size(), CONTEXT, 1, &Device::flex());
+        let run = folder.path().join(index.to_string());
+        write_run(&run, &model, &ModelDescription::new(config, &tokenizer, CONTEXT), &tokenizer);
+        SavedModel::open_to_read(&run, Which::Best, &Device::flex()).unwrap().repacked(Format::Q4_0).unwrap()
+    })
+}
+
+#[test]
+fn packed_matrices_are_saved_bit_by_bit() {
+    for saved in packed_models() {
+        let folder = tempfile::tempdir().unwrap();
+        write_model(&saved, folder.path()).unwrap();
+        let again = SavedModel::open_to_read(folder.path(), Which::Best, &Device::flex()).unwrap();
+        assert_eq!(again.model.packed_tensors(), saved.model.packed_tensors());
+        assert_eq!(outputs(&again.model), outputs(&saved.model));
+        // Parameters are the numbers that the blocks stand for.
+        let mut parameters = SavedModel::open(folder.path(), Which::Best, &Device::flex()).unwrap().model;
+        for matrix in parameters.matrices() {
+            let packed = &saved.model.packed_tensors()[&matrix.name];
+            let mut numbers = Vec::new();
+            packed.matrix.unpack(0..packed.matrix.outputs(), &mut numbers);
+            assert_eq!(matrix.rows(), numbers, "{}", matrix.name);
+        }
+    }
 }
