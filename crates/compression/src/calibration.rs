@@ -87,6 +87,7 @@ impl Calibration {
 }
 
 /// What the layers so far make of a text.
+#[derive(Clone)]
 pub(crate) struct Walk {
     streams: Vec<Between>,
 }
@@ -113,12 +114,47 @@ impl Walk {
         seen(model)
     }
 
+    /// Sum of the squares of each number over all tokens.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub(crate) fn squares(&self) -> Result<Vec<f64>, CompressionError> {
+        let mut sums: Vec<f64> = Vec::new();
+        for stream in &self.streams {
+            let squares = numbers(stream.values().clone().powi_scalar(2).sum_dim(0))?;
+            sums.resize(squares.len(), 0.0);
+            sums.iter_mut().zip(squares).for_each(|(sum, square)| *sum += square);
+        }
+        Ok(sums)
+    }
+
+    /// The mean cosine of the angle between what stands here for a token and what stands in `other`.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub(crate) fn mean_cosine(&self, other: &Self) -> Result<f64, CompressionError> {
+        let (mut sum, mut tokens) = (0.0, 0);
+        for (left, right) in self.streams.iter().zip(&other.streams) {
+            let (left, right) = (left.values().clone(), right.values().clone());
+            let product = |left: &Tensor<2>, right: &Tensor<2>| (left.clone() * right.clone()).sum_dim(1);
+            let norms = (product(&left, &left) * product(&right, &right)).sqrt().clamp_min(f32::MIN_POSITIVE);
+            let cosines = numbers(product(&left, &right) / norms)?;
+            (sum, tokens) = (sum + cosines.iter().sum::<f64>(), tokens + cosines.len());
+        }
+        Ok(sum / tokens.max(1) as f64)
+    }
+
     /// Goes through a layer as it is now.
     pub(crate) fn go_on(&mut self, model: &LanguageModel, layer: usize) {
         for stream in &mut self.streams {
             *stream = model.through_layer(layer, stream.clone());
         }
     }
+}
+
+fn numbers(tensor: Tensor<2>) -> Result<Vec<f64>, CompressionError> {
+    let data = tensor.try_into_data().map_err(|error| CompressionError::Device(error.to_string()))?;
+    Ok(data.iter::<f64>().collect())
 }
 
 /// What was seen; nothing is observed any longer.

@@ -5,6 +5,8 @@ use kiln_packed::Format;
 use kiln_settings::{ConfigErrors, Override, Source, Violation, read};
 use serde::{Deserialize, Serialize};
 
+use crate::prune::PruneConfig;
+
 /// How a model is made smaller, step by step in this order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -14,6 +16,9 @@ pub struct CompressConfig {
     pub calibration: Option<String>,
     /// Tokens of it that are read, >= 1. Default `16384`.
     pub calibration_tokens: usize,
+    /// Leaving parts of it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prune: Option<PruneConfig>,
     /// Packing numbers into fewer bits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantize: Option<QuantizeConfig>,
@@ -21,7 +26,7 @@ pub struct CompressConfig {
 
 impl Default for CompressConfig {
     fn default() -> Self {
-        Self { calibration: None, calibration_tokens: 16_384, quantize: None }
+        Self { calibration: None, calibration_tokens: 16_384, prune: None, quantize: None }
     }
 }
 
@@ -70,10 +75,13 @@ impl CompressConfig {
         if self.calibration_tokens == 0 {
             violations.push(Violation::new("calibration-tokens", "must be 1 or more, is 0"));
         }
+        if let Some(prune) = &self.prune {
+            violations.extend(prune.validate().into_iter().map(|violation| violation.under("prune")));
+        }
         if let Some(quantize) = &self.quantize {
             violations.extend(quantize.validate().into_iter().map(|violation| violation.under("quantize")));
         }
-        if self.quantize.is_none() {
+        if self.quantize.is_none() && self.prune.is_none() {
             let help = "write `[quantize]` with `format = \"q8_0\"`, or add `--format q8_0`";
             violations.push(Violation::new("", "nothing is to be done").with_help(help));
         }
@@ -82,12 +90,13 @@ impl CompressConfig {
 
     /// What is done, a line a step.
     pub fn words(&self) -> Vec<String> {
-        self.quantize.iter().map(QuantizeConfig::words).collect()
+        self.prune.iter().map(PruneConfig::words).chain(self.quantize.iter().map(QuantizeConfig::words)).collect()
     }
 
     /// Whether a text has to be read.
     pub fn needs_calibration(&self) -> bool {
-        self.quantize.as_ref().is_some_and(|quantize| quantize.method != Method::Nearest)
+        self.prune.as_ref().is_some_and(PruneConfig::needs_calibration)
+            || self.quantize.as_ref().is_some_and(|quantize| quantize.method != Method::Nearest)
     }
 }
 

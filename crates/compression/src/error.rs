@@ -38,6 +38,32 @@ pub enum CompressionError {
         /// Tokens of a window.
         context: usize,
     },
+    /// More than there is.
+    #[error("{asked} {what} can't be left out of {there}: one must stay")]
+    TooMuch {
+        /// Parts of the model.
+        what: &'static str,
+        /// How many are to be left out.
+        asked: usize,
+        /// How many there are.
+        there: usize,
+    },
+    /// The model has no such parts, or can't do without.
+    #[error("a model of this kind can't be made smaller by its {what}")]
+    NotOfThisFamily {
+        /// The parts, and why.
+        what: &'static str,
+    },
+    /// The rows of a part aren't whole groups of a pattern.
+    #[error("`{part}` has rows of {inputs} numbers, which are no whole groups of {group}")]
+    Group {
+        /// The part.
+        part: String,
+        /// Numbers of a row.
+        inputs: usize,
+        /// Numbers of a group.
+        group: usize,
+    },
     /// No text that the model computes with.
     #[error("after the text of the calibration the inputs of `{part}` are not finite")]
     NotFinite {

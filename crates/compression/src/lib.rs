@@ -6,12 +6,12 @@
 //! use kiln_models::{GruConfig, ModelConfig};
 //! use kiln_packed::Format;
 //!
-//! let model = ModelConfig::Gru(GruConfig { layers: 1, hidden: 32, ..GruConfig::default() });
-//! let mut model = model.init(32, 16, 1, &Device::flex());
+//! let mut description = ModelConfig::Gru(GruConfig { layers: 1, hidden: 32, ..GruConfig::default() });
+//! let mut model = description.init(32, 16, 1, &Device::flex());
 //! let before = model.bytes_of_matrices();
 //! let quantize = Some(QuantizeConfig::to(Format::Q4_0));
 //! let config = CompressConfig { quantize, ..CompressConfig::default() };
-//! let outcome = compress(&mut model, &config, &Calibration::none(), &mut |_| true)?;
+//! let outcome = compress(&mut model, &mut description, 16, &config, &Calibration::none(), &mut |_| true)?;
 //! assert!(model.bytes_of_matrices() * 5 < before);
 //! assert_eq!(outcome.parts.len(), 4, "table, two matrices of the layer, head");
 //! # Ok::<(), kiln_compression::CompressionError>(())
@@ -21,28 +21,39 @@ mod calibration;
 mod config;
 mod error;
 mod outcome;
+mod prune;
 mod quantize;
 #[cfg(test)]
 mod tests;
 
-use kiln_models::LanguageModel;
+use kiln_models::{LanguageModel, ModelConfig};
 
 pub use calibration::Calibration;
 pub use config::{CompressConfig, Method, QuantizeConfig};
 pub use error::CompressionError;
 pub use outcome::{Outcome, PartOutcome, Stage};
+pub use prune::{Across, PruneConfig, Score};
 
-/// Makes a model smaller, one step after the other. `proceed` is told how far it is, and stops it by `false`.
+/// Makes a model smaller, one step after the other; `description` is what `kiln_models` makes such a model by, and
+/// changes with it. `proceed` is told how far it is, and stops it by `false`.
 ///
 /// # Errors
 /// See [`CompressionError`]; the model is then of no use.
 pub fn compress(
     model: &mut LanguageModel,
+    description: &mut ModelConfig,
+    context: usize,
     config: &CompressConfig,
     calibration: &Calibration,
     proceed: &mut dyn FnMut(Stage<'_>) -> bool,
 ) -> Result<Outcome, CompressionError> {
     let mut outcome = Outcome::default();
+    if let Some(config) = &config.prune {
+        if !proceed(Stage { what: "pruning", done: 0, all: 1 }) {
+            return Err(CompressionError::Stopped);
+        }
+        outcome.zeros = prune::prune(model, description, context, config, calibration)?;
+    }
     if let Some(quantize) = &config.quantize {
         outcome.parts = quantize::quantize(model, quantize, calibration, proceed)?;
     }

@@ -6,6 +6,9 @@ use serde::Serialize;
 /// What became of a model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Outcome {
+    /// Which share of each pruned matrix is 0.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub zeros: Vec<(String, f64)>,
     /// The matrices that were packed, in the order of the model.
     pub parts: Vec<PartOutcome>,
 }

@@ -7,10 +7,10 @@ use kiln_settings::{Override, Source};
 
 use crate::{Calibration, CompressConfig, CompressionError, Method, Outcome, QuantizeConfig, compress};
 
-const VOCABULARY: usize = 96;
-const CONTEXT: usize = 32;
+pub(crate) const VOCABULARY: usize = 96;
+pub(crate) const CONTEXT: usize = 32;
 
-fn families() -> [ModelConfig; 4] {
+pub(crate) fn families() -> [ModelConfig; 4] {
     let transformer =
         TransformerConfig { layers: 2, width: 64, heads: 4, key_value_heads: Some(2), ..TransformerConfig::default() };
     [
@@ -21,7 +21,7 @@ fn families() -> [ModelConfig; 4] {
     ]
 }
 
-fn model(config: &ModelConfig) -> LanguageModel {
+pub(crate) fn model(config: &ModelConfig) -> LanguageModel {
     config.init(VOCABULARY, CONTEXT, 5, &Device::flex())
 }
 
@@ -39,17 +39,17 @@ fn text(seed: u32, count: usize) -> Vec<u32> {
     .collect()
 }
 
-fn calibration() -> Calibration {
+pub(crate) fn calibration() -> Calibration {
     Calibration::new((0..24).map(|seed| text(seed, CONTEXT)).collect())
 }
 
-fn logits(model: &LanguageModel) -> Vec<f32> {
+pub(crate) fn logits(model: &LanguageModel) -> Vec<f32> {
     let ids: Vec<i64> = text(77, 2 * CONTEXT).into_iter().map(i64::from).collect();
     let tokens = Tensor::<2, Int>::from_data(TensorData::new(ids, [2, CONTEXT]), &Device::flex());
     model.forward(tokens, None).0.into_data().iter::<f32>().collect()
 }
 
-fn distance(found: &[f32], expected: &[f32]) -> f64 {
+pub(crate) fn distance(found: &[f32], expected: &[f32]) -> f64 {
     let squared = |(found, expected): (&f32, &f32)| f64::from(found - expected).powi(2);
     let all: f64 = expected.iter().map(|number| f64::from(*number).powi(2)).sum();
     (found.iter().zip(expected).map(squared).sum::<f64>() / all).sqrt()
@@ -61,7 +61,8 @@ fn quantized(
     calibration: &Calibration,
 ) -> Result<Outcome, CompressionError> {
     let config = CompressConfig { quantize: Some(quantize), ..CompressConfig::default() };
-    compress(model, &config, calibration, &mut |_| true)
+    let [mut description, ..] = families();
+    compress(model, &mut description, CONTEXT, &config, calibration, &mut |_| true)
 }
 
 #[test]

@@ -21,7 +21,7 @@ const ROWS: usize = 16;
 /// e = (w_i - q_i) / U_ii      w_j -= e U_ij   for j > i
 /// ```
 ///
-/// Scales are chosen before, by importance, so that any order will do. Where H cannot be inverted, importance alone
+/// What was pruned stays 0. Scales are chosen before, by importance, so that any order will do. Where H cannot be inverted, importance alone
 /// decides.
 pub(super) fn packed(
     format: Format,
@@ -63,8 +63,9 @@ impl Job<'_> {
         let mut codes = vec![vec![0; inputs]; grids.len()];
         for (place, input) in self.order.iter().enumerate() {
             let factors = &self.upper[place * inputs + place..(place + 1) * inputs];
-            for ((left, grid), codes) in left.iter_mut().zip(&grids).zip(&mut codes) {
-                let code = grid.nearest(*input, left[place]);
+            for (((left, grid), codes), row) in left.iter_mut().zip(&grids).zip(&mut codes).zip(numbers.chunks(inputs))
+            {
+                let code = grid.nearest(*input, if row[*input] == 0.0 { 0.0 } else { left[place] });
                 codes[*input] = code;
                 let error = (left[place] - grid.value(*input, code)) / factors[0];
                 for (number, factor) in left[place..].iter_mut().zip(factors) {

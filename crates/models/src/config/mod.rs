@@ -121,6 +121,32 @@ impl ModelConfig {
         self.family().training_costs(batch, context)
     }
 
+    /// The same with recurrent layers of another width, which read embeddings of the width that they had; a transformer
+    /// stays as it is.
+    #[must_use]
+    pub fn with_hidden(&self, hidden: usize) -> Self {
+        let mut config = self.clone();
+        let (width, embedding) = match &mut config {
+            Self::Rnn(config) => (&mut config.hidden, &mut config.embedding),
+            Self::Lstm(config) => (&mut config.hidden, &mut config.embedding),
+            Self::Gru(config) => (&mut config.hidden, &mut config.embedding),
+            Self::Transformer(_) => return config,
+        };
+        embedding.get_or_insert(*width);
+        *width = hidden;
+        config
+    }
+
+    /// Blocks of columns, one for each gate, in the matrices of recurrent layers; a transformer has none.
+    pub fn recurrent_gates(&self) -> usize {
+        match self {
+            Self::Rnn(config) => config.sizes().cell.gates(),
+            Self::Lstm(config) => config.sizes().cell.gates(),
+            Self::Gru(config) => config.sizes().cell.gates(),
+            Self::Transformer(_) => 0,
+        }
+    }
+
     /// Whether the model carries what it remembers from one training window into the next, when windows follow one
     /// another in the text. Otherwise every window starts cold.
     pub fn carries_state_between_windows(&self) -> bool {

@@ -66,7 +66,7 @@ pub enum Cell {
 
 impl Cell {
     /// Blocks of H columns in W, R and b.
-    pub(super) fn gates(self) -> usize {
+    pub(crate) fn gates(self) -> usize {
         match self {
             Self::Rnn(_) => 1,
             Self::Lstm(_) => 4,

@@ -49,7 +49,7 @@ impl Attention {
             let width = config.query_key_norm_widths()?[index];
             Some(Norm::init(NormKind::Rms, width, false, config.norm_epsilon, initializer))
         };
-        let layer = config.attention_layer(layer);
+        let layer = config.layer(layer);
         Self {
             query_key_value: config.projection([width, config.query_key_value_columns()], biases, initializer),
             output: config.residual_projection([config.attention_width(), width], last_biases, initializer),

@@ -170,6 +170,11 @@ impl TransformerConfig {
     }
 
     /// Whether norms of the stream have biases.
+    /// Whether queries and keys are normalised over all heads together.
+    pub fn has_norms_over_all_heads(&self) -> bool {
+        self.query_key_norm && self.query_key_norm_over == QueryKeyNormSpan::AllHeads
+    }
+
     pub(crate) fn has_norm_biases(&self) -> bool {
         self.norm == NormKind::Layer && self.norm_bias.unwrap_or(self.bias)
     }
@@ -180,7 +185,7 @@ impl TransformerConfig {
     }
 
     /// What a layer's attention sees.
-    pub(crate) fn attention_layer(&self, layer: usize) -> AttentionLayer {
+    pub fn layer(&self, layer: usize) -> AttentionLayer {
         match &self.layer_pattern {
             Some(pattern) => pattern[layer % pattern.len()],
             None if self.attention_window.is_some() => AttentionLayer::Local,

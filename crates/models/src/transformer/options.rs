@@ -44,7 +44,7 @@ pub enum FeedForwardActivation {
 
 impl FeedForwardActivation {
     /// Whether a third matrix makes gates.
-    pub(super) fn has_gates(self) -> bool {
+    pub fn has_gates(self) -> bool {
         matches!(self, Self::Swiglu | Self::GegluTanh)
     }
 }

@@ -83,7 +83,8 @@ pub(crate) fn compress(arguments: &CompressArguments) -> anyhow::Result<()> {
     let calibration = calibrating::read(&saved, run_config.as_ref(), &config)?;
     let before = saved.model.bytes_of_matrices();
     let bar = progress_bar(1, "[{bar:30}] {pos}/{len} {msg}");
-    let outcome = compress_model(&mut saved.model, &config, &calibration, &mut |stage| {
+    let (description, context) = (&mut saved.description.model, saved.description.context);
+    let outcome = compress_model(&mut saved.model, description, context, &config, &calibration, &mut |stage| {
         bar.set_length(stage.all as u64);
         bar.set_position(stage.done as u64);
         bar.set_message(stage.what.to_owned());

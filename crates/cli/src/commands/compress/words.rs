@@ -32,6 +32,7 @@ pub(super) fn print(
             "steps": saved.description.compressed,
             "bytes_a_token_before": before,
             "bytes_a_token": after,
+            "zeros": outcome.zeros,
             "parts": outcome.parts,
         });
         return Ok(writeln!(stdout, "{what}")?);
@@ -46,6 +47,11 @@ pub(super) fn print(
         bytes(after as u64),
         before as f64 / after.max(1) as f64
     )?;
+    if !outcome.zeros.is_empty() {
+        let shares = outcome.zeros.iter().map(|(_, share)| *share);
+        let (least, most) = shares.fold((1.0_f64, 0.0_f64), |(least, most), share| (least.min(share), most.max(share)));
+        writeln!(stdout, "zeros: {:.1} to {:.1} % of the numbers of a matrix", 100.0 * least, 100.0 * most)?;
+    }
     if outcome.parts.is_empty() {
         return Ok(());
     }

@@ -38,7 +38,7 @@ impl Architecture {
             add("attention.value_length", whole(options.head_width()));
         }
         if self.global_every.is_some() && options.attention_window.is_some() {
-            let is_local = |layer| options.attention_layer(layer) == AttentionLayer::Local;
+            let is_local = |layer| options.layer(layer) == AttentionLayer::Local;
             let pattern = (0..options.layers).map(is_local).collect();
             add(PATTERN, GgufValue::Array(GgufArray::Flags(pattern)));
         }

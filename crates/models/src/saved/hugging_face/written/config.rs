@@ -49,7 +49,7 @@ fn plain(config: &TransformerConfig) -> TransformerConfig {
         [true, true] => AttentionBias::All,
     };
     let is_rotary = config.position == PositionKind::Rotary;
-    let layers: Vec<AttentionLayer> = (0..config.layers).map(|layer| config.attention_layer(layer)).collect();
+    let layers: Vec<AttentionLayer> = (0..config.layers).map(|layer| config.layer(layer)).collect();
     let has_local = layers.contains(&AttentionLayer::Local);
     let has_one_base = config.rotary_scaling.is_none() && config.local_rotary_base == Some(config.rotary_base);
     let defaults = TransformerConfig::default();

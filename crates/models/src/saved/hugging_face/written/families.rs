@@ -108,7 +108,7 @@ fn with_attention_bias(mut json: Value, model: &Model<'_>) -> Value {
 
 fn with_layer_types(mut json: Value, model: &Model<'_>) -> Value {
     let config = model.config;
-    let kind = |layer| match config.attention_layer(layer) {
+    let kind = |layer| match config.layer(layer) {
         AttentionLayer::Local => "sliding_attention",
         _ => "full_attention",
     };
@@ -148,7 +148,7 @@ fn qwen3(model: &Model<'_>) -> Value {
 fn smollm3(model: &Model<'_>) -> Value {
     let config = model.config;
     let mut json = with_attention_bias(descendant(model, "smollm3", "SmolLM3ForCausalLM"), model);
-    let is_rotated = |layer| u8::from(config.attention_layer(layer) != AttentionLayer::Unrotated);
+    let is_rotated = |layer| u8::from(config.layer(layer) != AttentionLayer::Unrotated);
     json["no_rope_layers"] = (0..config.layers).map(is_rotated).collect();
     json["use_sliding_window"] = json!(false);
     json
