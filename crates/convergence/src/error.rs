@@ -60,6 +60,20 @@ pub enum LabError {
         /// The norm of the gradient.
         norm: f64,
     },
+    /// The minimum is not known well enough for errors F - F* to mean something.
+    #[error(
+        "the minimum is known to within {distance:.0e} only, so that F* may be {minimum:.0e} lower and errors mean \
+         nothing: L/c is {condition:.0e}, more than double precision can carry. Standardise the features, or raise \
+         `l2`"
+    )]
+    Uncertain {
+        /// How far the w* that was found may be from the true one.
+        distance: f64,
+        /// How much lower F* may be.
+        minimum: f64,
+        /// L / c.
+        condition: f64,
+    },
     /// The caller asked for a stop.
     #[error("stopped")]
     Stopped,
