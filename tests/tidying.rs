@@ -458,6 +458,11 @@ fn what_is_given_in_place_of_a_run_or_a_configuration_is_answered_with_the_comma
         (&["sample", "sweep"][..], format!("`kiln sample runs/sweep/{best}` takes its best run")),
         (&["eval", "sweep"], format!("`kiln eval runs/sweep/{best}` takes its best run")),
         (&["sample", "lstm.toml"], "`kiln train lstm.toml` trains a run".to_owned()),
+        (
+            &["eval", "runs/run/checkpoints/step-00000030/model.safetensors"],
+            "give its folder: `kiln eval runs/run/checkpoints/step-00000030`".to_owned(),
+        ),
+        (&["sample", "runs/run/config.toml"], "give its folder: `kiln sample runs/run`".to_owned()),
         (&["resume", "lstm.toml"], "`kiln train lstm.toml` trains a new run".to_owned()),
         (&["train", "runs/run"], "`kiln resume runs/run` resumes it".to_owned()),
         (&["train", "run", "--resume"], "`kiln resume runs/run` resumes it".to_owned()),

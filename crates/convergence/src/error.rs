@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::numbers::number;
+
 /// Why an experiment could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
@@ -62,9 +64,9 @@ pub enum LabError {
     },
     /// The minimum is not known well enough for errors F - F* to mean something.
     #[error(
-        "the minimum is known to within {distance:.0e} only, so that F* may be {minimum:.0e} lower and errors mean \
-         nothing: L/c is {condition:.0e}, more than double precision can carry. Standardise the features, or raise \
-         `l2`"
+        "the minimum is known to within {} only, so that F* may be {} lower and errors mean nothing: L/c is {}, more \
+         than double precision can carry. Standardise the features, or raise `l2`",
+        number(*distance), number(*minimum), number(*condition)
     )]
     Uncertain {
         /// How far the w* that was found may be from the true one.

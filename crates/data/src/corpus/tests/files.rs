@@ -75,7 +75,15 @@ fn brackets_in_the_name_of_a_folder_are_explained() {
     std::fs::write(folder.path().join("data [v2]/a.txt"), "text").expect("a file can be written");
     let error = open(&files(folder.path(), &["data [v2]/*.txt"])).expect_err("nothing matches");
     assert!(error.to_string().contains("data [[]v2]/*.txt"), "{error}");
-    assert_eq!(all(&open(&files(folder.path(), &["data [[]v2]/*.txt"])).expect("there is text")), "text");
+    // The pattern that is proposed for the folder is one that finds what is in it.
+    let error = open(&files(folder.path(), &["data [v2]"])).expect_err("it is a folder").to_string();
+    let (_, proposed) = error.split_once("a pattern such as ").expect("one is proposed");
+    assert!(proposed.ends_with("data [[]v2[]]/*.txt\""), "{error}");
+    for pattern in ["data [[]v2]/*.txt", "data [[]v2[]]/*.txt"] {
+        assert_eq!(all(&open(&files(folder.path(), &[pattern])).expect("there is text")), "text");
+    }
+    let violations = files(folder.path(), &["b[x/*.txt"]).validate();
+    assert!(violations.iter().any(|violation| violation.message.contains("is neither a file nor a pattern")));
 }
 
 #[test]
