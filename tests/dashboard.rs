@@ -163,3 +163,21 @@ fn a_terminal_that_cannot_show_it_gets_lines() {
         assert!(before.is_empty() || !bytes.contains(&0x1b), "{letters}");
     }
 }
+
+#[test]
+fn colours_are_for_terminals_that_take_them() {
+    let workshop = Workshop::with_config("tiny/transformer.toml");
+    let train = ["train", "transformer.toml", "--device", "cpu", "--run", "run", "--set", "run.steps=10"];
+    workshop.kiln(&[&train[..], &["--set", "schedule.cosine.warmup=1"]].concat()).success();
+    for (before, has_colours) in
+        [("unset NO_COLOR;", true), ("", false), ("unset NO_COLOR TERM;", false), ("unset NO_COLOR; TERM=dumb", false)]
+    {
+        for (kiln, code) in [("sample nosuch", 3), ("score run --text Once", 0)] {
+            let Some(mut screen) = Screen::start(&workshop, [80, 24], before, kiln) else { return };
+            let (ended, letters) = screen.end();
+            assert_eq!(ended, Some(code), "{letters}");
+            let bytes = fs::read(workshop.path("screen")).expect("it is there");
+            assert_eq!(bytes.contains(&0x1b), has_colours, "`{before}` {kiln}: {letters}");
+        }
+    }
+}

@@ -45,10 +45,9 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
 ];
 
 #[test]
-fn the_readme_names_the_version_and_features_of_burn_that_the_crates_are_built_with_and_crates_that_are_there() {
-    let readme = fs::read_to_string(repository().join("README.md")).expect("it is part of the repository");
-    let (_, section) = readme.split_once("## As a library").expect("there is such a section");
-    let block = section.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).expect("there is TOML");
+fn the_documents_name_the_version_and_features_of_burn_that_the_crates_are_built_with_and_crates_that_are_there() {
+    let page = fs::read_to_string(repository().join("docs/library.md")).expect("it is part of the repository");
+    let block = page.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).expect("there is TOML");
     let named: Table = block.parse().expect("it is right");
     let manifest = fs::read_to_string(repository().join("Cargo.toml")).expect("it is part of the repository");
     let workspace: Table = manifest.parse().expect("it is right");

@@ -138,7 +138,7 @@ impl Workshop {
 }
 
 /// Every file below a folder with its contents.
-fn contents_of(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn contents_of(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("the folder can be read") {
         let path = entry.expect("the folder can be read").path();

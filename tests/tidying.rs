@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Finished, Workshop, newest_checkpoint};
+use crate::support::{Finished, Workshop, contents_of, newest_checkpoint};
 
 /// A workshop whose run `run` of the tiny LSTM has checkpoints of the steps 10, 20 and 30.
 fn trained() -> Workshop {
@@ -50,6 +50,11 @@ fn files(checkpoint: &Path) -> Vec<String> {
 fn loss(workshop: &Workshop, arguments: &[&str]) -> f64 {
     let finished = workshop.kiln(&[&["eval", "--device", "cpu", "--json"], arguments].concat()).success();
     json(&finished.stdout)["loss"].as_f64().expect("there is a loss")
+}
+
+/// Files but the locks, which are written by whoever looks.
+fn without_lock(files: BTreeMap<PathBuf, Vec<u8>>) -> BTreeMap<PathBuf, Vec<u8>> {
+    files.into_iter().filter(|(path, _)| !path.ends_with("lock")).collect()
 }
 
 /// The best of three checkpoints that is not the newest: the file says so, whatever the losses.
@@ -291,9 +296,6 @@ fn weights_alone_are_sampled_from_and_evaluated_and_not_trained_on() {
     for words in ["has only weights", "kiln sample"] {
         assert!(refused.stderr.contains(words), "{}", refused.stderr);
     }
-    let without_lock = |files: BTreeMap<PathBuf, Vec<u8>>| -> BTreeMap<PathBuf, Vec<u8>> {
-        files.into_iter().filter(|(path, _)| !path.ends_with("lock")).collect()
-    };
     assert!(without_lock(workshop.contents()) == without_lock(before), "a refusal wrote something");
 }
 
@@ -373,7 +375,7 @@ fn the_cache_is_listed_counted_and_cleared() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_to_a_run_goes_with_it_and_one_that_leads_nowhere_is_listed_and_removed() {
+fn a_link_to_a_run_goes_alone_and_one_that_leads_nowhere_is_listed_and_removed() {
     let workshop = trained();
     fs::create_dir(workshop.path("far")).expect("a folder can be made");
     fs::rename(workshop.path("runs/run"), workshop.path("far/run")).expect("it can be moved");
@@ -381,11 +383,13 @@ fn a_link_to_a_run_goes_with_it_and_one_that_leads_nowhere_is_listed_and_removed
         std::os::unix::fs::symlink(to, workshop.path(&format!("runs/{name}"))).expect("a link can be made");
     };
     link("../far/run", "run");
+    let before = without_lock(contents_of(&workshop.path("far/run")));
     let removed = workshop.kiln(&["rm", "--yes", "runs/run/"]).success();
-    let words = "removed runs/run and ";
-    assert!(removed.stderr.contains(words) && removed.stderr.contains("far/run, which it is a link to"), "{words}");
+    let words = "removed runs/run, a link to ../far/run; what links lead to stays: ";
+    assert!(removed.stderr.contains(words) && removed.stderr.contains("/far/run\n"), "{}", removed.stderr);
     assert!(fs::symlink_metadata(workshop.path("runs/run")).is_err(), "the link is left");
-    assert!(!workshop.path("far/run").exists());
+    let after = without_lock(contents_of(&workshop.path("far/run")));
+    assert!(after == before && before.len() > 5, "what the link leads to has changed");
     link("../far/gone", "broken");
     let listed = workshop.kiln(&["ls"]).success().stdout;
     assert!(listed.contains("broken") && listed.contains("a link to ../far/gone, which isn't there"), "{listed}");
@@ -397,20 +401,22 @@ fn a_link_to_a_run_goes_with_it_and_one_that_leads_nowhere_is_listed_and_removed
 
 #[cfg(unix)]
 #[test]
-fn checkpoints_on_another_disk_count_and_go_with_their_run_but_nothing_else_does() {
+fn checkpoints_on_another_disk_count_but_only_the_link_to_them_goes_with_their_run() {
     let workshop = trained();
     let size = |workshop: &Workshop| json(&workshop.kiln(&["ls", "--json"]).success().stdout)[0]["bytes"].clone();
     let expected = size(&workshop);
     fs::rename(workshop.path("runs/run/checkpoints"), workshop.path("large-disk")).expect("it can be moved");
     std::os::unix::fs::symlink("../../large-disk", workshop.path("runs/run/checkpoints")).expect("it can be linked");
     assert_eq!(size(&workshop), expected);
-    workshop.write("large-disk/thesis.txt", "two years of work");
-    let refused = workshop.kiln(&["rm", "--yes", "run"]);
-    assert!(refused.code == Some(2) && refused.stderr.contains("thesis.txt"), "{}", refused.stderr);
-    fs::remove_file(workshop.path("large-disk/thesis.txt")).expect("it can be removed");
+    let pruned = workshop.kiln(&["prune", "run", "--keep", "2"]).success();
+    assert!(pruned.stderr.contains("large-disk, which `checkpoints` of the run is a link to"), "{}", pruned.stderr);
+    let before = contents_of(&workshop.path("large-disk"));
     let removed = workshop.kiln(&["rm", "--yes", "run"]).success();
-    assert!(removed.stderr.contains("large-disk, where its checkpoints are"), "{}", removed.stderr);
-    assert!(!workshop.path("large-disk").exists() && !workshop.path("runs/run").exists());
+    let words = "what links lead to stays: ";
+    assert!(removed.stderr.contains(words) && removed.stderr.contains("/large-disk\n"), "{}", removed.stderr);
+    assert!(fs::symlink_metadata(workshop.path("runs/run")).is_err(), "the run is left");
+    let after = contents_of(&workshop.path("large-disk"));
+    assert!(after == before && before.len() > 8, "what the link leads to has changed");
 }
 
 #[cfg(unix)]
@@ -452,6 +458,11 @@ fn what_is_given_in_place_of_a_run_or_a_configuration_is_answered_with_the_comma
         (&["sample", "sweep"][..], format!("`kiln sample runs/sweep/{best}` takes its best run")),
         (&["eval", "sweep"], format!("`kiln eval runs/sweep/{best}` takes its best run")),
         (&["sample", "lstm.toml"], "`kiln train lstm.toml` trains a run".to_owned()),
+        (
+            &["eval", "runs/run/checkpoints/step-00000030/model.safetensors"],
+            "give its folder: `kiln eval runs/run/checkpoints/step-00000030`".to_owned(),
+        ),
+        (&["sample", "runs/run/config.toml"], "give its folder: `kiln sample runs/run`".to_owned()),
         (&["resume", "lstm.toml"], "`kiln train lstm.toml` trains a new run".to_owned()),
         (&["train", "runs/run"], "`kiln resume runs/run` resumes it".to_owned()),
         (&["train", "run", "--resume"], "`kiln resume runs/run` resumes it".to_owned()),

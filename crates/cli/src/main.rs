@@ -50,7 +50,7 @@ fn run() -> Exit {
         Ok(arguments) => arguments,
         Err(error) => {
             let typed: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-            if let Some(words) = usage::unknown_option(&error, &command, &typed) {
+            if let Some(words) = usage::in_our_words(&error, &command, &typed) {
                 report::print(&anyhow::Error::msg(words));
                 return Exit::Usage;
             }

@@ -8,7 +8,7 @@ use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
 use kiln_models::saved::{ModelDescription, SavedModel, has_weights_alone, is_foreign};
 use kiln_settings::Override;
-use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE, METRICS_FILE, OPTIMIZER_FILE};
+use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE, METRICS_FILE, OPTIMIZER_FILE, WEIGHTS_FILE};
 use kiln_storage::{StorageError, checkpoint_folder, steps};
 use kiln_training::config::{Change, Config, Meaning, RefusedChanges, changes as changes_between};
 use kiln_training::estimate::Estimate;
@@ -329,9 +329,20 @@ pub(crate) fn make_sure_of_a_run(path: &Path) -> anyhow::Result<()> {
     Err(StorageError::NotARun { path: path.to_path_buf() }.into())
 }
 
+/// The folder of a run, a checkpoint or a model that a file is in, as it is typed.
+fn folder_of_model(file: &Path) -> Option<String> {
+    let folder = file.parent().filter(|_| file.is_file() && !is_foreign(file))?;
+    let is_model = layout::is_run(folder) || folder.join(WEIGHTS_FILE).exists() || is_foreign(folder);
+    is_model.then(|| quoted(&folder.to_string_lossy()))
+}
+
 /// Refuses what `command` is given in place of a model, with what to type.
 pub(crate) fn refuse_no_model(path: &Path, command: &str) -> Result<(), UsageError> {
     let there = quoted(&path.to_string_lossy());
+    if let Some(folder) = folder_of_model(path) {
+        let words = format!("is a file of a model; give its folder: `kiln {command} {folder}`");
+        return Err(UsageError(format!("{there} {words}")));
+    }
     if path.is_file() && !is_foreign(path) {
         let words =
             format!("is a file, not a run; `kiln train {there}` trains a run, and `kiln {command} RUN` takes it");

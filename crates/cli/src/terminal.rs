@@ -31,6 +31,11 @@ pub(crate) fn moves_its_cursor() -> bool {
     cfg!(windows) || std::env::var("TERM").is_ok_and(|name| !name.is_empty() && name != "dumb")
 }
 
+/// Whether the terminal, if there is one, may be written to in colours (<https://no-color.org>).
+pub(crate) fn takes_colours() -> bool {
+    moves_its_cursor() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// A bar on stderr, from a template of indicatif's; hidden if stderr isn't a terminal, or one that can't draw it.
 pub(crate) fn progress_bar(length: u64, template: &str) -> ProgressBar {
     if !moves_its_cursor() {

@@ -1,5 +1,6 @@
 //! A command line that clap refuses, in our words where ours say more.
 
+use std::num::{ParseFloatError, ParseIntError};
 use std::ops::RangeInclusive;
 
 use clap::builder::ValueParser;
@@ -30,8 +31,27 @@ pub(crate) fn whole(range: RangeInclusive<u64>) -> ValueParser {
     })
 }
 
-/// What to say of an option that the command doesn't have; nothing of other mistakes.
-pub(crate) fn unknown_option(error: &Error, all: &Command, typed: &[String]) -> Option<String> {
+/// What to say of a mistake of which clap says less, or in the words of a parser of numbers; nothing of others.
+pub(crate) fn in_our_words(error: &Error, all: &Command, typed: &[String]) -> Option<String> {
+    unknown_option(error, all, typed).or_else(|| no_number(error))
+}
+
+/// What to say of a value that is no number.
+fn no_number(error: &Error) -> Option<String> {
+    let source = std::error::Error::source(error)?;
+    let wanted = if source.is::<ParseFloatError>() {
+        "a number, for example 0.5"
+    } else if source.is::<ParseIntError>() {
+        "a whole number, 0 or more"
+    } else {
+        return None;
+    };
+    let (option, value) = (error.get(ContextKind::InvalidArg)?, error.get(ContextKind::InvalidValue)?);
+    Some(format!("invalid value '{value}' for '{option}': must be {wanted}"))
+}
+
+/// What to say of an option that the command doesn't have.
+fn unknown_option(error: &Error, all: &Command, typed: &[String]) -> Option<String> {
     let ContextValue::String(given) = error.get(ContextKind::InvalidArg)? else { return None };
     if error.kind() != ErrorKind::UnknownArgument || !given.starts_with('-') {
         return None;
@@ -97,7 +117,7 @@ mod tests {
             .try_get_matches_from_mut(&typed)
             .and_then(|matches| Arguments::from_arg_matches(&matches).map(|_| ()))
             .expect_err("it is wrong");
-        unknown_option(&error, &command, &typed).or_else(|| Some(error.to_string()))
+        in_our_words(&error, &command, &typed).or_else(|| Some(error.to_string()))
     }
 
     #[test]
@@ -127,6 +147,33 @@ mod tests {
         }
         let said = said("kiln new a --text b --minutes -1").unwrap_or_default();
         assert!(said.contains("invalid value '-1'") && said.contains("0.1 to 10080 minutes"), "{said}");
+    }
+
+    #[test]
+    fn what_is_no_number_is_never_answered_in_the_words_of_a_parser() {
+        for (line, words) in [
+            ("kiln sample r --length-penalty x", "for '--length-penalty <A>': must be a number, for example 0.5"),
+            ("kiln chat r --temperature hot", "invalid value 'hot' for '--temperature <T>': must be a number"),
+            ("kiln sample r --dry-multiplier 1 --dry-allowed-length 1.5", "must be a whole number, 0 or more"),
+        ] {
+            let said = said(line).unwrap_or_default();
+            assert!(said.contains(words), "{line}: {said}");
+        }
+        let of_all = Arguments::command();
+        for command in of_all.get_subcommands() {
+            let places =
+                command.get_positionals().filter(|arg| arg.is_required_set()).map(|_| " x").collect::<String>();
+            for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+                let typed: Vec<String> = format!("kiln {}{places} --{option} x.y", command.get_name())
+                    .split(' ')
+                    .map(str::to_owned)
+                    .collect();
+                let Err(error) = Arguments::command().try_get_matches_from(&typed) else { continue };
+                let said = in_our_words(&error, &of_all, &typed).unwrap_or_else(|| error.to_string());
+                let words_of_parsers = ["literal", "digit found", "invalid float", "parse"];
+                assert!(!words_of_parsers.iter().any(|words| said.contains(words)), "{typed:?}: {said}");
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::numbers::number;
+
 /// Why an experiment could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
@@ -59,6 +61,20 @@ pub enum LabError {
         steps: usize,
         /// The norm of the gradient.
         norm: f64,
+    },
+    /// The minimum is not known well enough for errors F - F* to mean something.
+    #[error(
+        "the minimum is known to within {} only, so that F* may be {} lower and errors mean nothing: L/c is {}, more \
+         than double precision can carry. Standardise the features, or raise `l2`",
+        number(*distance), number(*minimum), number(*condition)
+    )]
+    Uncertain {
+        /// How far the w* that was found may be from the true one.
+        distance: f64,
+        /// How much lower F* may be.
+        minimum: f64,
+        /// L / c.
+        condition: f64,
     },
     /// The caller asked for a stop.
     #[error("stopped")]

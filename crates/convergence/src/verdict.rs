@@ -80,7 +80,8 @@ impl Verdict {
             let updates = evaluations().filter(is_above).count();
             return Self::Broken { step, error: band.mean, bound: bound.at(step), updates };
         }
-        let says_nothing = |(_, band): &(u64, &Band)| wider * band.half_width >= band.mean;
+        // Repeats that are all the same say all there is.
+        let says_nothing = |(_, band): &(u64, &Band)| band.half_width > 0.0 && wider * band.half_width >= band.mean;
         if 2 * evaluations().filter(says_nothing).count() > compared && trace.is_noisy {
             return Self::TooFewRepeats;
         }

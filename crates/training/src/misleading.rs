@@ -1,5 +1,7 @@
 //! Settings that are right, but whose losses would mislead, or whose time is badly spent.
 
+use std::path::Path;
+
 use kiln_data::batches::Windows;
 use kiln_models::{Tokenizer, TokenizerConfig};
 
@@ -67,6 +69,30 @@ pub fn unreadable_prompts(config: &Config, tokenizer: &Tokenizer) -> Vec<String>
         Ok(_) => None,
     };
     chosen.filter_map(unreadable).collect()
+}
+
+/// What comes of files that hold the same text. Where the files are is the configuration's, so a text that is gone or
+/// has yet to be downloaded says nothing.
+pub fn copied(config: &Config, cache: &Path) -> Option<String> {
+    let copies = config.data.copies(cache).unwrap_or_default();
+    let worst = copies.iter().find(|copy| copy.validates).or(copies.first())?;
+    let (path, of) = (worst.path.display(), worst.of.display());
+    let more = match copies.len() - 1 {
+        0 => String::new(),
+        1 => " (and one more file is a copy)".to_owned(),
+        more => format!(" (and {more} more files are copies)"),
+    };
+    Some(if worst.validates {
+        format!(
+            "the validation file `{path}` holds the same text as `{of}`, which is trained on{more}: the validation \
+             loss measures what the model remembers, not what it has learned; validate on another text"
+        )
+    } else {
+        format!(
+            "`{path}` holds the same text as `{of}`{more}: where one is trained on and the other validates, the \
+             validation loss measures what the model remembers; name each text once"
+        )
+    })
 }
 
 /// Passes over the training split.
@@ -197,6 +223,34 @@ mod tests {
         ] {
             assert_eq!(said(separator, separators), Vec::<String>::new());
         }
+    }
+
+    #[test]
+    fn copies_of_a_text_are_said_and_most_of_all_where_one_validates() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for (name, text) in [("a.txt", "one"), ("b.txt", "one"), ("c.txt", "two"), ("d.txt", "one")] {
+            std::fs::write(path(name), text).expect("it can be written");
+        }
+        let said = |names: &[&str], validation: Option<&str>| {
+            let mut config = config("", "byte]", "steps = 100");
+            let file = config.data.file.as_mut().expect("the text is a file");
+            file.paths = names.iter().map(|name| path(name)).collect();
+            config.data.validation_files = validation.map(|name| vec![path(name)]);
+            copied(&config, folder.path()).unwrap_or_default()
+        };
+        assert_eq!(said(&["a.txt", "c.txt", "a.txt"], None), "");
+        let (a, b, d) = (path("a.txt"), path("b.txt"), path("d.txt"));
+        let words = said(&["a.txt", "b.txt", "c.txt"], None);
+        assert!(words.starts_with(&format!("`{b}` holds the same text as `{a}`: where one is")), "{words}");
+        let words = said(&["a.txt", "b.txt", "d.txt"], None);
+        assert!(words.starts_with(&format!("`{b}` holds the same text as `{a}` (and one more file is")), "{words}");
+        let words = said(&["c.txt", "a.txt"], Some("d.txt"));
+        assert!(
+            words.starts_with(&format!("the validation file `{d}` holds the same text as `{a}`, which")),
+            "{words}"
+        );
+        assert_eq!(said(&["a.txt", "c.txt"], Some("c.txt")), "");
     }
 
     #[test]

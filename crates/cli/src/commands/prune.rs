@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use kiln_training::run::{Keep, Pruned, prune as prune_run};
+use kiln_training::run::{Keep, Pruned, moved_checkpoints, prune as prune_run};
 
 use crate::arguments::RunsArguments;
 use crate::runs::make_sure_of_a_run;
@@ -35,6 +35,9 @@ pub(crate) fn prune(arguments: &PruneArguments) -> anyhow::Result<()> {
     let path = arguments.runs.find(&arguments.run)?;
     make_sure_of_a_run(&path)?;
     let pruned = prune_run(&path, arguments.keep.unwrap_or(Keep::All), arguments.weights_only)?;
+    if let Some(folder) = moved_checkpoints(&path) {
+        say(&format!("the checkpoints are in {}, which `checkpoints` of the run is a link to", folder.display()));
+    }
     let Pruned { kept, removed, freed, linked } = &pruned;
     let what = if arguments.weights_only { "the weights of " } else { "" };
     let removed = match removed.as_slice() {

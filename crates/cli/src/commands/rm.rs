@@ -8,7 +8,7 @@ use clap::Args;
 use kiln_models::saved::has_weights_alone;
 use kiln_storage::StorageError;
 use kiln_storage::layout;
-use kiln_training::run::{RunFolder, RunSurvey, moved_checkpoints, remove};
+use kiln_training::run::{Removal, RunFolder, remove};
 
 use crate::arguments::RunsArguments;
 use crate::exit::UsageError;
@@ -47,23 +47,30 @@ pub(crate) fn rm(arguments: &RmArguments) -> anyhow::Result<()> {
             continue;
         }
         let name = name_of(path);
-        let bytes = remove(path)?;
-        say(&format!("removed {name}, {}", sizes::bytes(bytes)));
+        let removal = remove(path)?;
+        say(&format!("removed {name}{}", words(&removal)));
     }
     Ok(())
 }
 
-/// What is about to be removed: a path, and what it leads to if it is a link.
+/// What is to be removed: a path, and what it leads to if it is a link.
 fn name_of(path: &Path) -> String {
     let whole: PathBuf = path.components().collect();
     let there = whole.display();
-    if let Some(moved) = moved_checkpoints(&whole) {
-        return format!("{there} and {}, where its checkpoints are", moved.display());
+    match fs::read_link(&whole) {
+        Ok(target) if whole.exists() => format!("{there}, a link to {}", target.display()),
+        Ok(target) => format!("{there}, a link to {}, which isn't there", target.display()),
+        Err(_) => there.to_string(),
     }
-    match (fs::read_link(&whole), fs::canonicalize(&whole)) {
-        (Ok(_), Ok(target)) => format!("{there} and {}, which it is a link to", target.display()),
-        (Ok(target), Err(_)) => format!("{there}, a link to {}, which isn't there", target.display()),
-        _ => there.to_string(),
+}
+
+/// How much goes, and what stays since only a link leads to it.
+fn words(removal: &Removal) -> String {
+    let size = if removal.bytes > 0 { format!(", {}", sizes::bytes(removal.bytes)) } else { String::new() };
+    let stays: Vec<String> = removal.stays.iter().map(|path| path.display().to_string()).collect();
+    match stays.as_slice() {
+        [] => size,
+        stays => format!("{size}; what links lead to stays: {}", stays.join(", ")),
     }
 }
 
@@ -82,9 +89,8 @@ fn make_sure(path: &Path) -> anyhow::Result<()> {
 }
 
 fn confirmed(path: &Path) -> anyhow::Result<bool> {
-    let size = RunSurvey::of(path).map_or_else(|_| String::new(), |survey| format!(", {}", sizes::bytes(survey.bytes)));
     let mut stderr = io::stderr().lock();
-    write!(stderr, "remove {}{size}? [y/N] ", name_of(path))?;
+    write!(stderr, "remove {}{}? [y/N] ", name_of(path), words(&Removal::of(path)))?;
     stderr.flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;

@@ -14,7 +14,7 @@ use crate::exit::UsageError;
 use crate::piped::read_text;
 use crate::precision::PrecisionArguments;
 use crate::runs;
-use crate::terminal::say;
+use crate::terminal::{say, takes_colours};
 use crate::usage::whole;
 
 /// The longest text that is scored, bytes; `kiln eval` measures longer ones.
@@ -173,7 +173,7 @@ impl Report {
     }
 
     fn print(&self, stdout: &mut io::StdoutLock) -> anyhow::Result<()> {
-        let is_coloured = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let is_coloured = stdout.is_terminal() && takes_colours();
         let painted = |text: &str, log_probability: Option<f64>| match log_probability {
             Some(log_probability) if is_coloured => {
                 format!("\x1b[{}m{text}\x1b[0m", colour(log_probability))

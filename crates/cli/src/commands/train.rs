@@ -13,7 +13,7 @@ use kiln_storage::layout::{self, METRICS_FILE};
 use kiln_storage::steps;
 use kiln_training::config::Config;
 use kiln_training::learning::{self, Outcome, Session, Stop};
-use kiln_training::misleading::{TextNumbers, misleading, unreadable_prompts};
+use kiln_training::misleading::{TextNumbers, copied, misleading, unreadable_prompts};
 use kiln_training::run::{Metrics, RunFolder};
 
 use super::new;
@@ -163,7 +163,7 @@ fn run(
         say(&format!("warning: {warning}"));
     }
     if resumed.is_none() {
-        warn_of_what_misleads(config, &data);
+        warn_of_what_misleads(config, &data)?;
     }
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
@@ -297,16 +297,17 @@ fn known(
 }
 
 /// Warns of what will make losses mean less than they seem to.
-fn warn_of_what_misleads(config: &Config, data: &PreparedData) {
+fn warn_of_what_misleads(config: &Config, data: &PreparedData) -> anyhow::Result<()> {
     let numbers = TextNumbers {
         training_tokens: Some(data.train.len()),
         vocabulary: Some(data.tokenizer.vocabulary_size()),
         documents: Some(data.documents),
         separators: Some(data.separators),
     };
-    for warning in misleading(config, &numbers) {
+    for warning in misleading(config, &numbers).into_iter().chain(copied(config, &training_data::cache_folder()?)) {
         say(&format!("warning: {warning}"));
     }
+    Ok(())
 }
 
 /// What is about to be trained, in a few lines.

@@ -12,18 +12,13 @@ use kiln_training::run::FolderError;
 
 use crate::exit::of_stdout;
 use crate::runs::quoted;
+use crate::terminal::takes_colours;
 
 /// Prints an error to stderr, in colours if stderr is a terminal that takes them.
 pub(crate) fn print(error: &anyhow::Error) {
     // Nobody can be reached when stderr is closed.
-    let _ = io::stderr().write_all(render(error, stderr_has_colours()).as_bytes());
-}
-
-/// Whether what is written to stderr may be coloured (<https://no-color.org>).
-pub(crate) fn stderr_has_colours() -> bool {
-    let is_set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-    io::stderr().is_terminal() && !is_set("NO_COLOR") && !is_dumb
+    let colours = io::stderr().is_terminal() && takes_colours();
+    let _ = io::stderr().write_all(render(error, colours).as_bytes());
 }
 
 /// The error as text: a configuration's problems each at their line, any other error with its causes and advice.

@@ -100,14 +100,7 @@ impl Table {
             let start = record.position().map_or(0, csv::Position::byte);
             let number = |(column, field)| {
                 let number = parsed(field);
-                let name = names.get(column).unwrap_or_default();
-                number.ok_or_else(|| {
-                    let field = field.lines().next().unwrap_or_default();
-                    table.wrong(
-                        start,
-                        format!("`{field}` in column `{name}` is no number, or one too large to compute with"),
-                    )
-                })
+                number.ok_or_else(|| table.wrong(start, wrong_field(field, &names, column)))
             };
             rows.push((start, record.iter().enumerate().map(number).collect::<Result<_, _>>()?));
             if rows.len() > MOST_SAMPLES {
@@ -232,6 +225,19 @@ impl Table {
 /// A number whose square, summed over all samples, is still one.
 fn parsed(field: &str) -> Option<f64> {
     field.parse::<f64>().ok().filter(|number| number.abs() <= 1e100)
+}
+
+/// What is wrong with a field.
+fn wrong_field(field: &str, names: &StringRecord, column: usize) -> String {
+    let (name, number) = (names.get(column).unwrap_or_default(), column + 1);
+    let place = if name.is_empty() { format!("column {number}") } else { format!("column `{name}`") };
+    match field.lines().next() {
+        Some(field) => format!("`{field}` in {place} is no number, or one too large to compute with"),
+        None if name.is_empty() => format!(
+            "column {number} has neither a name nor a number; if lines end with a comma, leave it out of all of them"
+        ),
+        None => format!("{place} is empty; write a number, or leave out the line or the column"),
+    }
 }
 
 /// What is wrong with the line of names.

@@ -1,5 +1,7 @@
 //! Logistic regression with an L2 penalty, strongly convex by the penalty.
 
+use std::f64::consts::LN_2;
+
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, softplus_with_threshold};
 use kiln_settings::Violation;
@@ -27,6 +29,9 @@ pub struct LogisticRegressionConfig {
 fn tenth() -> f64 {
     0.1
 }
+
+/// F* may be uncertain by this part of F(0) - F*.
+const MOST_UNCERTAIN: f64 = 1e-6;
 
 /// Newton's method doubles the digits with each step; damped at first, it needs some more.
 const MOST_NEWTON_STEPS: usize = 100;
@@ -65,6 +70,13 @@ impl LogisticRegressionConfig {
                 / self.l2,
             variance: Variance::Sampled,
         };
+        let uncertain = self.l2 / 2.0 * constants.minimizer_error.powi(2);
+        // F(0) - F*, or where that is rounding what it is at least.
+        let start = (LN_2 - minimum).max(self.l2 / 2.0 * minimizer.norm_squared());
+        if uncertain > MOST_UNCERTAIN * start {
+            let (distance, condition) = (constants.minimizer_error, constants.condition());
+            return Err(LabError::Uncertain { distance, minimum: uncertain, condition });
+        }
         // y_i x_i is all that the loss needs.
         let mut signed = samples.features.clone();
         for (mut row, target) in signed.row_iter_mut().zip(samples.targets.iter()) {

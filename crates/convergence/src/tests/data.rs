@@ -41,7 +41,7 @@ fn standardised_columns_have_mean_0_and_variance_1() {
 
 #[test]
 fn every_mistake_in_a_file_is_told_with_its_line() {
-    let cases: [(&[u8], Option<&str>, Targets, &str); 12] = [
+    let cases: [(&[u8], Option<&str>, Targets, &str); 13] = [
         (b"", None, Targets::Numbers, "data.csv:1: is empty"),
         (b"1,2\n3,4\n5,6\n", None, Targets::Numbers, "data.csv:1: holds numbers; the first line must name the columns"),
         (b"a,a\n1,2\n3,4\n", None, Targets::Numbers, "data.csv:1: names two columns `a`"),
@@ -63,7 +63,14 @@ fn every_mistake_in_a_file_is_told_with_its_line() {
             b"a,b\n1,2\n3,\n",
             None,
             Targets::Numbers,
-            "data.csv:3: `` in column `b` is no number, or one too large to compute with",
+            "data.csv:3: column `b` is empty; write a number, or leave out the line or the column",
+        ),
+        (
+            b"a,b,\n1,2,\n3,4,\n",
+            None,
+            Targets::Numbers,
+            "data.csv:2: column 3 has neither a name nor a number; if lines end with a comma, leave it out of all of \
+             them",
         ),
         (
             b"a,b\n1,2\n\n3,inf\n",

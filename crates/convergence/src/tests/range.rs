@@ -100,3 +100,31 @@ fn data_that_cannot_be_carried_are_refused_unless_they_are_standardised() {
         assert_eq!(curves[0].agreement, Some(Agreement::Agrees), "{scale}");
     }
 }
+
+/// Twelve samples of two classes that no line parts, with a feature of this size.
+fn classes(folder: &std::path::Path, scale: f64) -> String {
+    let path = folder.join("classes.csv");
+    let rows: String = (0..12).map(|row| format!("{:e},{}\n", scale * f64::from(row - 6), row * 5 % 12 % 2)).collect();
+    fs::write(&path, format!("a,y\n{rows}")).unwrap();
+    format!("[logistic-regression]\nl2 = 0.1\ndata.csv = {{ path = {path:?}, standardise = false }}\n")
+}
+
+#[test]
+fn a_minimum_that_cannot_be_found_to_enough_digits_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = problem(&classes(folder.path(), 1e12)).err().unwrap().to_string();
+    assert!(error.starts_with("the minimum is known to within ") && error.contains("raise `l2`"), "{error}");
+    // At 1e4 the penalty, 0.1 beside 1e7, is still seen.
+    let constants = problem(&classes(folder.path(), 1e4)).unwrap();
+    assert!(constants.constants().unwrap().condition() > 1e8);
+}
+
+#[test]
+fn repeats_that_are_all_the_same_are_not_too_few() {
+    let folder = tempfile::tempdir().unwrap();
+    let problem = classes(folder.path(), 1e-12);
+    let head = "title = \"test\"\nrepeats = 50\nsteps = 40\n[problem.";
+    let made = curves(&format!("{head}{}{}", &problem[1..], curve(4, "constant]\nrate = 0.1")));
+    // F - F* is 1e-25 beside ln 2: none of its digits are left.
+    assert!(matches!(made[0].verdict, Verdict::Holds { until: 0, .. }), "{:?}", made[0].verdict);
+}

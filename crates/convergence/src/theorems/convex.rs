@@ -4,7 +4,9 @@ use super::lecture::at_most_inverse_smoothness;
 use super::{Theorem, constant_rate, plain_rate};
 use crate::{Constants, CurveConfig};
 
-/// Gradient descent at a rate of at most 1 / L, plain or with a momentum that grows (Nesterov 1983).
+/// Gradient descent at a rate of at most 1 / L, plain or with a momentum that grows (Nesterov 1983; with t / (t + 3) in
+/// Su, Boyd and Candès, "A Differential Equation for Modeling Nesterov's Accelerated Gradient Method", 2016,
+/// <https://jmlr.org/papers/v17/15-084.html>).
 ///
 /// # Errors
 /// Why the theorem is silent, as a clause.

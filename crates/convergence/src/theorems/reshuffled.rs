@@ -20,6 +20,9 @@
 //! |e'|² <= (1 - eta c m) E |e|² + eta³ L_max sigma*² m (m² - 1) / (3 (n - 1)).
 //!
 //! F - F* <= L / 2 |e|² makes a bound on F of either.
+//!
+//! The paper's Theorem 1 has, for single samples, 2 eta / mu times its sigma_shuffle² as the floor of E |e|², which is at
+//! most eta² L_max n sigma*² / (2 mu), since sigma_shuffle² <= eta L_max n sigma*² / 4. The first sum is never more.
 
 use super::{Theorem, plain_rate};
 use crate::numbers::apart;
@@ -122,5 +125,30 @@ impl Epoch {
              sample's loss is strongly convex, and rates up to 1/L_max will do",
             self.batches
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_floor_is_at_most_that_of_the_paper() {
+        for samples in [2, 3, 10, 100, 1000] {
+            for (convexity, rate) in [(0.001, 0.001), (0.001, 1.0), (0.1, 0.1), (0.5, 0.9), (1.0, 1.0)] {
+                let epoch = Epoch {
+                    batches: f64::from(samples),
+                    others: f64::from(samples - 1),
+                    smoothness: 1.0,
+                    convexity,
+                    strong_convexity: convexity,
+                    noise: 3.0,
+                };
+                let floor = epoch.strongly_convex_samples(rate).expect("the rate is at most 1/L").floor;
+                let paper = rate * rate * f64::from(samples) * 3.0 / (2.0 * convexity);
+                assert!(floor <= paper, "n = {samples}, mu = {convexity}, eta = {rate}: {floor}, {paper}");
+                assert!(floor > 0.0);
+            }
+        }
     }
 }

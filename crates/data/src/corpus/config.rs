@@ -183,7 +183,10 @@ fn check_paths(key: &str, paths: &[String]) -> Vec<Violation> {
         } else if let Err(error) = glob::Pattern::new(path)
             && !std::path::Path::new(path).exists()
         {
-            violations.push(Violation::new(key, format!("{path:?} is not a pattern: {error}")));
+            let violation = Violation::new(key, format!("{path:?} is neither a file nor a pattern: {}", error.msg));
+            let help = "in a pattern `[...]` stands for one of the characters in it, and a `[` of a name is written \
+                        `[[]`";
+            violations.push(if path.contains('[') { violation.with_help(help) } else { violation });
         }
     }
     violations

@@ -20,7 +20,6 @@ pub(super) fn fetch(
 ) -> Result<PathBuf, DownloadError> {
     let expected = config.sha256.to_ascii_lowercase();
     let folder = cache.join(crate::cache::DOWNLOADS).join(&expected);
-    std::fs::create_dir_all(&folder).map_err(|source| DownloadError::File { path: folder.clone(), source })?;
     // Two runs that start together must not write into the same part.
     let _lock = FolderLock::acquire(&folder).map_err(|source| DownloadError::File { path: folder.clone(), source })?;
     let path = folder.join(config.file_name());
@@ -29,15 +28,12 @@ pub(super) fn fetch(
     }
     let part = folder.join(format!("{}.part", config.file_name()));
     let wanted = Wanted { target: Target { name: config.file_name(), part: &part }, hash: &expected };
-    match mirror_origin(config, mirror)? {
-        Some(origin) => match wanted.take_from(&origin, report) {
-            // A mirror on the network need not have every file.
-            Err(DownloadError::Status { status: 404, .. }) => wanted.take_from(&Origin::of_url(&config.url), report)?,
-            result => result?,
-        },
-        None => wanted.take_from(&Origin::of_url(&config.url), report)?,
+    let taken = mirror_origin(config, mirror).and_then(|mirror| wanted.take(mirror.as_ref(), &config.url, report));
+    if taken.is_err() && !path.exists() && !part.exists() {
+        // There is nothing to resume from.
+        let _ = std::fs::remove_dir_all(&folder);
     }
-    rename(&part, &path)?;
+    taken.and_then(|()| rename(&part, &path))?;
     Ok(path)
 }
 
@@ -54,6 +50,15 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// Makes the part a whole and verified file, from the mirror if there is one.
+    fn take(&self, mirror: Option<&Origin>, url: &str, report: Report) -> Result<(), DownloadError> {
+        match mirror.map(|mirror| self.take_from(mirror, report)) {
+            // A mirror on the network need not have every file.
+            None | Some(Err(DownloadError::Status { status: 404, .. })) => self.take_from(&Origin::of_url(url), report),
+            Some(taken) => taken,
+        }
+    }
+
     /// Makes the part a whole and verified file.
     fn take_from(&self, origin: &Origin, report: Report) -> Result<(), DownloadError> {
         match origin {

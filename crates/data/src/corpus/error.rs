@@ -157,7 +157,11 @@ fn about_place(path: &str, looked_in: &[PathBuf]) -> String {
 
 /// The pattern for all texts of a folder.
 fn about_folder(path: &Path) -> String {
-    if path.is_dir() { format!(", or a pattern such as {:?}", path.join("*.txt")) } else { String::new() }
+    if !path.is_dir() {
+        return String::new();
+    }
+    let literal = glob::Pattern::escape(&path.to_string_lossy());
+    format!(", or a pattern such as {:?}", Path::new(&literal).join("*.txt"))
 }
 
 /// A folder may have brackets in its name, which in a pattern stand for one of several characters.

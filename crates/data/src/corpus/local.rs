@@ -21,15 +21,20 @@ impl DataConfig {
     /// # Errors
     /// Files that are missing or no files.
     pub fn local_files(&self, cache: &Path) -> Result<Option<Vec<LocalFile>>, CorpusError> {
-        let files = match (&self.file, &self.download) {
-            (Some(_), _) => file::Files::find(self)?,
+        let files = self.files_here(cache)?;
+        let local = |file: file::TextFile| LocalFile { path: file.path, bytes: file.bytes };
+        Ok(files.map(|files| files.all.into_iter().map(local).collect()))
+    }
+
+    pub(super) fn files_here(&self, cache: &Path) -> Result<Option<file::Files>, CorpusError> {
+        match (&self.file, &self.download) {
+            (Some(_), _) => file::Files::find(self).map(Some),
             (None, Some(config)) => match on_this_machine(config, cache) {
-                Some(path) => file::Files::of_download(file::TextFile::new(&path)?, self)?,
-                None => return Ok(None),
+                Some(path) => file::Files::of_download(file::TextFile::new(&path)?, self).map(Some),
+                None => Ok(None),
             },
-            (None, None) => return Ok(None),
-        };
-        Ok(Some(files.all.into_iter().map(|file| LocalFile { path: file.path, bytes: file.bytes }).collect()))
+            (None, None) => Ok(None),
+        }
     }
 }
 

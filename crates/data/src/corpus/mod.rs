@@ -5,6 +5,7 @@
 
 mod builtin;
 mod config;
+mod copies;
 mod documents;
 mod download;
 mod error;
@@ -22,6 +23,7 @@ mod transfer;
 
 pub use builtin::{BuiltinConfig, BuiltinCorpus, CharacterModel, Entropy, ImpossibleCharacter, Pieces};
 pub use config::{DataConfig, DownloadConfig, FileConfig};
+pub use copies::CopiedFile;
 pub use error::{CorpusError, DownloadError};
 pub use local::LocalFile;
 pub use mirror::MIRROR_VARIABLE;

@@ -71,11 +71,14 @@ impl Folder {
         Self(cache.join(crate::cache::TOKENS).join(&name.as_str()[..32]))
     }
 
-    /// Makes the folder, and keeps other processes out of it.
-    pub(super) fn lock(&self) -> Result<FolderLock, DataError> {
-        let failed = |source| DataError::Cache { path: self.0.clone(), source };
-        std::fs::create_dir_all(&self.0).map_err(failed)?;
-        FolderLock::acquire(&self.0).map_err(failed)
+    /// Fills the folder while other processes are kept out of it. Where that fails, what is not complete goes.
+    pub(super) fn fill<T>(&self, fill: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
+        let _lock = FolderLock::acquire(&self.0).map_err(|source| DataError::Cache { path: self.0.clone(), source })?;
+        let filled = fill();
+        if filled.is_err() && self.facts().is_none() {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+        filled
     }
 
     pub(super) fn tokens(&self, split: Split) -> PathBuf {

@@ -82,20 +82,21 @@ pub fn prepare(
     if let Some(prepared) = folder.open(settings) {
         return Ok(prepared);
     }
-    let _lock = folder.lock()?;
-    if let Some(prepared) = folder.open(settings) {
-        return Ok(prepared);
-    }
-    let corpus = config.open(cache, &mut |progress| report(PrepareProgress::Opening(progress)))?;
-    let tokenizer = learn(settings, &corpus, report)?;
-    if config.separator.is_some() && tokenizer.end_token().is_none() {
-        return Err(DataError::NoEndToken);
-    }
-    let train = encode(&corpus, Split::Train, &tokenizer, &folder.tokens(Split::Train), report)?;
-    let validation = encode(&corpus, Split::Validation, &tokenizer, &folder.tokens(Split::Validation), report)?;
-    let facts = Facts::of(&corpus, format!("{}, {}", config.description(), settings.name()));
-    folder.complete(&tokenizer, &facts)?;
-    Ok(facts.with(tokenizer, train, validation))
+    folder.fill(|| {
+        if let Some(prepared) = folder.open(settings) {
+            return Ok(prepared);
+        }
+        let corpus = config.open(cache, &mut |progress| report(PrepareProgress::Opening(progress)))?;
+        let tokenizer = learn(settings, &corpus, report)?;
+        if config.separator.is_some() && tokenizer.end_token().is_none() {
+            return Err(DataError::NoEndToken);
+        }
+        let train = encode(&corpus, Split::Train, &tokenizer, &folder.tokens(Split::Train), report)?;
+        let validation = encode(&corpus, Split::Validation, &tokenizer, &folder.tokens(Split::Validation), report)?;
+        let facts = Facts::of(&corpus, format!("{}, {}", config.description(), settings.name()));
+        folder.complete(&tokenizer, &facts)?;
+        Ok(facts.with(tokenizer, train, validation))
+    })
 }
 
 /// The tokens of the validation split alone, under a tokenizer that is there already: the configuration tells only
@@ -120,13 +121,14 @@ pub fn prepare_validation(
     if let Some(found) = trained.or_else(|| folder.open_validation(tokenizer)) {
         return Ok(found);
     }
-    let _lock = folder.lock()?;
-    let corpus = config.open(cache, &mut |progress| report(PrepareProgress::Opening(progress)))?;
-    let path = folder.tokens(Split::Validation);
-    let validation = encode(&corpus, Split::Validation, tokenizer, &path, report)?;
-    let facts = Facts::of(&corpus, format!("{}, the validation split", config.description()));
-    folder.complete(tokenizer, &facts)?;
-    Ok((validation, facts.floor))
+    folder.fill(|| {
+        let corpus = config.open(cache, &mut |progress| report(PrepareProgress::Opening(progress)))?;
+        let path = folder.tokens(Split::Validation);
+        let validation = encode(&corpus, Split::Validation, tokenizer, &path, report)?;
+        let facts = Facts::of(&corpus, format!("{}, the validation split", config.description()));
+        folder.complete(tokenizer, &facts)?;
+        Ok((validation, facts.floor))
+    })
 }
 
 /// The tokens of whole files under a tokenizer that is there already, to evaluate a model on them. They are cut into
@@ -146,16 +148,16 @@ pub fn prepare_evaluation(
     let separator = separator.map(str::to_owned);
     let data = DataConfig { file, separator, ..DataConfig::default() };
     let folder = Folder::of(&[b"evaluation", &data.identity()?, &tokenizer.hash()], cache);
-    let path = folder.tokens(Split::Validation);
     if let Some((file, _)) = folder.open_validation(tokenizer) {
         return Ok(file);
     }
-    let _lock = folder.lock()?;
-    let corpus =
-        open_files(paths, data.separator.as_deref(), &mut |progress| report(PrepareProgress::Opening(progress)))?;
-    let file = encode(&corpus, Split::Train, tokenizer, &path, report)?;
-    folder.complete(tokenizer, &Facts::of(&corpus, format!("{}, to evaluate on", data.description())))?;
-    Ok(file)
+    folder.fill(|| {
+        let corpus =
+            open_files(paths, data.separator.as_deref(), &mut |progress| report(PrepareProgress::Opening(progress)))?;
+        let file = encode(&corpus, Split::Train, tokenizer, &folder.tokens(Split::Validation), report)?;
+        folder.complete(tokenizer, &Facts::of(&corpus, format!("{}, to evaluate on", data.description())))?;
+        Ok(file)
+    })
 }
 
 /// A hash of what a tokenizer is a function of besides its training text.

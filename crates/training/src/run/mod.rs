@@ -26,7 +26,7 @@ pub use history::{HistoryEntry, history};
 pub use lock::Trainer;
 pub use metrics::{EvaluationEntry, Metrics, MetricsLog, RollbackEntry, SkipEntry, SpikeEntry, StepEntry};
 pub use record::{BURN_VERSION, RunRecord};
-pub use removing::{Keep, Pruned, moved_checkpoints, prune, remove};
+pub use removing::{Keep, Pruned, Removal, moved_checkpoints, prune, remove};
 pub use saver::Saver;
 pub use snapshot::Snapshot;
 pub use spikes::SpikeWatch;

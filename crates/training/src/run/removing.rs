@@ -12,7 +12,7 @@ use kiln_storage::layout::{
 };
 use kiln_storage::{
     DiskFiles, StorageError, best_step, checkpoint_folder, clean_run, drop_files, list_checkpoints, list_leftovers,
-    remove_folder_atomically, steps,
+    remove_folder_atomically,
 };
 
 use super::error::FolderError;
@@ -168,34 +168,61 @@ fn identity(path: &Path, _metadata: &fs::Metadata) -> (String, u64) {
     (path.to_string_lossy().into_owned(), 1)
 }
 
-/// Removes the folder of a run or a sweep, which loses its name first, and the link to it if the path is one; gives the
-/// bytes that it had. Of a link that leads nowhere the link is all there is. Nothing is removed where a run in it is
-/// being trained, or where it holds something that no run has.
+/// What removing a run or a sweep takes away, and what it leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// Bytes of the files that go.
+    pub bytes: u64,
+    /// What links lead to, which stays: where the path is one, all of it; else the folders of checkpoints, or the runs
+    /// of a sweep, that are elsewhere.
+    pub stays: Vec<PathBuf>,
+}
+
+impl Removal {
+    /// Of the run or sweep at `path`.
+    pub fn of(path: &Path) -> Self {
+        let path: PathBuf = path.components().collect();
+        if path.is_symlink() {
+            return Self { bytes: 0, stays: fs::canonicalize(&path).into_iter().collect() };
+        }
+        let entries = list(&path).unwrap_or_default();
+        let runs = entries.iter().filter(|entry| is_sweep(&path) && entry.is_dir());
+        let links = runs.clone().filter(|run| run.is_symlink()).filter_map(|run| fs::canonicalize(run).ok());
+        let here = std::iter::once(&path).chain(runs.filter(|run| !run.is_symlink()));
+        let moved: Vec<PathBuf> = here.filter_map(|run| moved_checkpoints(run)).collect();
+        let elsewhere: u64 = moved.iter().map(|folder| measure(folder).0).sum();
+        Self { bytes: measure(&path).0.saturating_sub(elsewhere), stays: links.chain(moved).collect() }
+    }
+}
+
+/// Removes the folder of a run or a sweep, which loses its name first. Links are never followed: one that is given, or
+/// that is in the folder, goes alone, and what it leads to stays. Nothing is removed where a run in it is being
+/// trained, or where it holds something that no run has.
 ///
 /// # Errors
 /// It isn't a run, or it is one of those; else what the system says.
-pub fn remove(path: &Path) -> Result<u64, FolderError> {
+pub fn remove(path: &Path) -> Result<Removal, FolderError> {
     // With a slash at its end a link is the folder that it leads to.
-    let link = Some(path.components().collect::<PathBuf>()).filter(|path| path.is_symlink());
-    let remove_link =
-        || link.as_ref().map_or(Ok(()), |link| fs::remove_file(link).map_err(StorageError::io("remove", link)));
-    if link.as_ref().is_some_and(|link| !link.exists()) {
-        remove_link()?;
-        return Ok(0);
+    let given: PathBuf = path.components().collect();
+    let removal = Removal::of(&given);
+    let unlink = || fs::remove_file(&given).map_err(StorageError::io("remove", &given));
+    if given.is_symlink() && !given.exists() {
+        unlink()?;
+        return Ok(removal);
     }
-    // The last part of `.` or of a link is not the name that the folder has.
-    let path = fs::canonicalize(path).map_err(StorageError::io("find", path))?;
+    // The last part of `.` is not the name that the folder has.
+    let path = fs::canonicalize(&given).map_err(StorageError::io("find", &given))?;
     let runs = runs_in(&path)?;
     if let Some(inside) = runs.iter().find_map(|run| foreign(run).transpose()).transpose()? {
         return Err(FolderError::NotOurs { path, inside });
     }
     let _locks = runs.iter().map(|run| lock(run)).collect::<Result<Vec<_>, _>>()?;
-    let (bytes, _) = measure(&path);
-    let moved: Vec<PathBuf> = runs.iter().filter_map(|run| moved_checkpoints(run)).collect();
-    remove_folder_atomically(&DiskFiles, &path)?;
-    remove_link()?;
-    moved.iter().try_for_each(|folder| remove_folder_atomically(&DiskFiles, folder))?;
-    Ok(bytes)
+    if given.is_symlink() {
+        unlink()?;
+    } else {
+        remove_folder_atomically(&DiskFiles, &path)?;
+    }
+    Ok(removal)
 }
 
 /// Where the checkpoints of a run are, if its folder has a link to them.
@@ -242,15 +269,7 @@ fn foreign(run: &Path) -> Result<Option<PathBuf>, FolderError> {
     if !is_run(run) {
         return Err(StorageError::NotARun { path: run.to_path_buf() }.into());
     }
-    if let Some(path) = list(run)?.into_iter().find(|path| !is_ours(path)) {
-        return Ok(Some(path));
-    }
-    // A folder of checkpoints elsewhere is removed with the run, so nothing else may be in it.
-    let Some(moved) = moved_checkpoints(run) else { return Ok(None) };
-    let checkpoints = steps(run)?.into_iter().map(|step| checkpoint_folder(run, step));
-    let ours: Vec<PathBuf> = checkpoints.chain(leftovers).collect();
-    let is_ours = |path: &PathBuf| ours.iter().any(|other| other.file_name() == path.file_name());
-    Ok(list(&moved)?.into_iter().find(|path| !is_ours(path)))
+    Ok(list(run)?.into_iter().find(|path| !is_ours(path)))
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {

@@ -14,7 +14,7 @@ use clap::Args;
 use kiln_settings::{ConfigFileError, Source, read_source};
 use kiln_training::config::{Config, Sweep};
 use kiln_training::estimate::Estimate;
-use kiln_training::misleading::{TextNumbers, misleading, unreadable_prompts};
+use kiln_training::misleading::{TextNumbers, copied, misleading, unreadable_prompts};
 use serde::Serialize;
 
 use self::lab::LabReport;
@@ -24,6 +24,7 @@ use self::text::{TextFacts, Vocabulary};
 use crate::arguments::ConfigArguments;
 use crate::device::{self, Chosen};
 use crate::kinds::FileKind;
+use crate::training_data;
 
 /// Arguments of `kiln check`.
 #[derive(Debug, Args)]
@@ -126,7 +127,8 @@ fn report(arguments: &CheckArguments, config: &Config, device: &Chosen, speeds: 
     };
     let time = needs.as_ref().map(|needs| expected_time(config, needs, device, speeds)).transpose()?;
     let prompts = vocabulary.tokenizer.iter().flat_map(|tokenizer| unreadable_prompts(config, tokenizer));
-    let warnings = misleading(config, &numbers).into_iter().chain(prompts).chain(text.too_short(config));
+    let copied = copied(config, &training_data::cache_folder()?);
+    let warnings = misleading(config, &numbers).into_iter().chain(copied).chain(prompts).chain(text.too_short(config));
     Ok(Report {
         config: arguments.config.config.display().to_string(),
         model: config.model.name(),

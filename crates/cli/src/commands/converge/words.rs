@@ -69,18 +69,22 @@ pub(super) fn facts(made: &Made) -> Vec<String> {
 
 fn constants(known: &Constants) -> String {
     let Constants { strong_convexity: c, smoothness: l, minimum, minimizer_error, minimizer, .. } = known;
-    let at = minimizer.iter().take(4).map(|weight| format!("{weight:.4}")).collect::<Vec<_>>().join(", ");
+    let at = minimizer.iter().take(4).map(|weight| number(*weight)).collect::<Vec<_>>().join(", ");
     let more = if minimizer.len() > 4 { ", ..." } else { "" };
     let certificate = match minimizer_error {
         0.0 => "by construction".to_string(),
         error => format!("to within {error:.0e}"),
     };
     let c_of = match known.convexity {
-        Convexity::Singular => " (the smallest eigenvalue that is not 0: the Hessian is singular, F has many minima)",
+        Convexity::Singular => {
+            " (the smallest eigenvalue that is not 0, which those below 1e-12 L count as: the Hessian is singular, F \
+             has many minima)"
+        }
         Convexity::Strong | Convexity::Quadratic => "",
     };
+    let minimum = if minimum.abs() >= 1e-3 { format!("{minimum:.12}") } else { number(*minimum) };
     format!(
-        "c = {}{c_of}, L = {}, L/c = {}, F* = {minimum:.12} at w* = ({at}{more}) {certificate}",
+        "c = {}{c_of}, L = {}, L/c = {}, F* = {minimum} at w* = ({at}{more}) {certificate}",
         number(*c),
         number(*l),
         number(known.condition()),
@@ -132,7 +136,10 @@ pub(super) fn rows(made: &Made) -> Vec<Vec<String>> {
 fn row(curve: &CurveOutcome) -> Vec<String> {
     let last = match curve.trace.error.last() {
         Some(band) if matches!(curve.verdict, Verdict::Diverged { .. }) => format!("{} and rising", number(band.mean)),
-        Some(band) if band.half_width > 0.0 => format!("{} ± {}", number(band.mean), number(band.half_width)),
+        // Repeats without noise differ by rounding.
+        Some(band) if band.half_width > 1e-12 * band.mean => {
+            format!("{} ± {}", number(band.mean), number(band.half_width))
+        }
         Some(band) => number(band.mean),
         None => "none".into(),
     };

@@ -12,6 +12,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, Wrap};
 
 use super::state::State;
+use crate::terminal::takes_colours;
 
 /// Below this many columns and rows nothing of use can be drawn; lines are better then.
 pub(crate) const SMALLEST: (u16, u16) = (60, 16);
@@ -30,7 +31,7 @@ pub(crate) struct Look {
 impl Look {
     /// As the environment asks for.
     pub(crate) fn of_environment() -> Self {
-        Self { has_colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
+        Self { has_colours: takes_colours() }
     }
 
     fn colour(self, colour: Color) -> Style {

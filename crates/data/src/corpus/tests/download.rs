@@ -198,7 +198,10 @@ fn a_mirror_without_the_file_is_passed_over_and_one_that_is_not_there_is_an_erro
     let error = fetched(&config, folder().path(), Some("/no/such/mirror")).expect_err("it was named");
     assert!(matches!(error, DownloadError::Mirror { .. }), "{error:?}");
     write(mirror.path(), "text.txt", b"another text");
-    let error = fetched(&config, folder().path(), Some(&path)).expect_err("the hash differs");
+    let cache = folder();
+    let error = fetched(&config, cache.path(), Some(&path)).expect_err("the hash differs");
+    let left = std::fs::read_dir(cache.path().join("downloads")).expect("it can be listed").count();
+    assert_eq!(left, 0, "an empty folder is left");
     assert!(matches!(&error, DownloadError::WrongHash { place, .. } if place.ends_with("text.txt")), "{error:?}");
 }
 

@@ -75,7 +75,15 @@ fn brackets_in_the_name_of_a_folder_are_explained() {
     std::fs::write(folder.path().join("data [v2]/a.txt"), "text").expect("a file can be written");
     let error = open(&files(folder.path(), &["data [v2]/*.txt"])).expect_err("nothing matches");
     assert!(error.to_string().contains("data [[]v2]/*.txt"), "{error}");
-    assert_eq!(all(&open(&files(folder.path(), &["data [[]v2]/*.txt"])).expect("there is text")), "text");
+    // The pattern that is proposed for the folder is one that finds what is in it.
+    let error = open(&files(folder.path(), &["data [v2]"])).expect_err("it is a folder").to_string();
+    let (_, proposed) = error.split_once("a pattern such as ").expect("one is proposed");
+    assert!(proposed.ends_with("data [[]v2[]]/*.txt\""), "{error}");
+    for pattern in ["data [[]v2]/*.txt", "data [[]v2[]]/*.txt"] {
+        assert_eq!(all(&open(&files(folder.path(), &[pattern])).expect("there is text")), "text");
+    }
+    let violations = files(folder.path(), &["b[x/*.txt"]).validate();
+    assert!(violations.iter().any(|violation| violation.message.contains("is neither a file nor a pattern")));
 }
 
 #[test]
@@ -231,4 +239,32 @@ fn an_identity_tells_corpora_apart_and_is_the_same_twice() {
     all.sort_unstable();
     all.dedup();
     assert_eq!(all.len(), 9);
+}
+
+#[test]
+fn files_with_the_same_bytes_are_found_whatever_they_are_called() {
+    let folder = folder();
+    // Longer than what is compared first, so that `late.txt` differs behind it.
+    let long = "0123456789".repeat(10_000);
+    let late = format!("{}x", &long[..long.len() - 1]);
+    for (name, text) in [("a.txt", "abc"), ("b.txt", "abd"), ("c.txt", "abc"), ("d.txt", "abc"), ("empty", "")] {
+        write(folder.path(), name, text);
+    }
+    for (name, text) in [("long.txt", &long), ("late.txt", &late), ("same.txt", &long), ("empty2", &String::new())] {
+        write(folder.path(), name, text);
+    }
+    let copies = |config: &super::DataConfig| -> Vec<(String, String, bool)> {
+        let name = |path: std::path::PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let found = config.copies(folder.path()).expect("all files are there").into_iter();
+        found.map(|copy| (name(copy.path), name(copy.of), copy.validates)).collect()
+    };
+    let copy = |path: &str, of: &str, validates| (path.to_owned(), of.to_owned(), validates);
+    let all = ["long.txt", "a.txt", "b.txt", "late.txt", "c.txt", "same.txt", "d.txt", "empty", "empty2", "a.txt"];
+    let config = files(folder.path(), &all);
+    let expected = [copy("c.txt", "a.txt", false), copy("same.txt", "long.txt", false), copy("d.txt", "a.txt", false)];
+    assert_eq!(copies(&config), expected);
+    let mut config = files(folder.path(), &["b.txt", "a.txt", "late.txt"]);
+    config.validation_files = files(folder.path(), &["long.txt", "c.txt", "d.txt"]).file.map(|file| file.paths);
+    assert_eq!(copies(&config), [copy("c.txt", "a.txt", true), copy("d.txt", "a.txt", true)]);
+    assert_eq!(copies(&files(folder.path(), &["a.txt", "b.txt", "late.txt", "long.txt"])), []);
 }

@@ -230,6 +230,28 @@ fn errors_of_text_tokenizer_and_cache_keep_what_they_are() {
 }
 
 #[test]
+fn what_fails_leaves_nothing_in_the_cache_and_what_was_complete_stays() {
+    let (folder, cache) = (folder(), folder());
+    let entries = || std::fs::read_dir(cache.path().join("tokens")).map_or(0, Iterator::count);
+    let data = write_text(folder.path(), TALE);
+    let characters = TokenizerConfig::Character(CharacterTokenizerConfig::default());
+    let tokenizer = prepared(&data, &characters, cache.path()).tokenizer;
+    assert_eq!(entries(), 1);
+    let path = folder.path().join("other.txt");
+    for text in [&b"no such letter: \xC3\x9F"[..], b"abc\xFF", b""] {
+        std::fs::write(&path, text).expect("the temporary folder can be written");
+        let paths = [path.clone()];
+        prepare_evaluation(&paths, None, &tokenizer, cache.path(), &mut |_| ()).expect_err("it cannot be encoded");
+        assert_eq!(entries(), 1, "{text:?}");
+    }
+    let paths = vec![path.to_string_lossy().into_owned()];
+    let empty = DataConfig { file: Some(FileConfig { paths }), ..DataConfig::default() };
+    prepare(&empty, &characters, cache.path(), &mut |_| ()).expect_err("there is no text");
+    prepare_validation(&empty, &characters, &tokenizer, cache.path(), &mut |_| ()).expect_err("there is no text");
+    assert_eq!(entries(), 1);
+}
+
+#[test]
 fn whole_files_are_encoded_for_evaluation() {
     let (folder, cache) = (folder(), folder());
     let data = write_text(folder.path(), TALE);
