@@ -5,6 +5,7 @@ use kiln_packed::Format;
 use kiln_settings::{ConfigErrors, Override, Source, Violation, read};
 use serde::{Deserialize, Serialize};
 
+use crate::low_rank::LowRankConfig;
 use crate::prune::PruneConfig;
 
 /// How a model is made smaller, step by step in this order.
@@ -19,6 +20,9 @@ pub struct CompressConfig {
     /// Leaving parts of it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prune: Option<PruneConfig>,
+    /// Two thin matrices in the place of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_rank: Option<LowRankConfig>,
     /// Packing numbers into fewer bits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantize: Option<QuantizeConfig>,
@@ -26,7 +30,7 @@ pub struct CompressConfig {
 
 impl Default for CompressConfig {
     fn default() -> Self {
-        Self { calibration: None, calibration_tokens: 16_384, prune: None, quantize: None }
+        Self { calibration: None, calibration_tokens: 16_384, prune: None, low_rank: None, quantize: None }
     }
 }
 
@@ -78,10 +82,13 @@ impl CompressConfig {
         if let Some(prune) = &self.prune {
             violations.extend(prune.validate().into_iter().map(|violation| violation.under("prune")));
         }
+        if let Some(low_rank) = &self.low_rank {
+            violations.extend(low_rank.validate().into_iter().map(|violation| violation.under("low-rank")));
+        }
         if let Some(quantize) = &self.quantize {
             violations.extend(quantize.validate().into_iter().map(|violation| violation.under("quantize")));
         }
-        if self.quantize.is_none() && self.prune.is_none() {
+        if self.quantize.is_none() && self.prune.is_none() && self.low_rank.is_none() {
             let help = "write `[quantize]` with `format = \"q8_0\"`, or add `--format q8_0`";
             violations.push(Violation::new("", "nothing is to be done").with_help(help));
         }
@@ -90,12 +97,15 @@ impl CompressConfig {
 
     /// What is done, a line a step.
     pub fn words(&self) -> Vec<String> {
-        self.prune.iter().map(PruneConfig::words).chain(self.quantize.iter().map(QuantizeConfig::words)).collect()
+        let prune = self.prune.iter().map(PruneConfig::words);
+        let low_rank = self.low_rank.iter().map(LowRankConfig::words);
+        prune.chain(low_rank).chain(self.quantize.iter().map(QuantizeConfig::words)).collect()
     }
 
     /// Whether a text has to be read.
     pub fn needs_calibration(&self) -> bool {
         self.prune.as_ref().is_some_and(PruneConfig::needs_calibration)
+            || self.low_rank.as_ref().is_some_and(|low_rank| low_rank.calibrated)
             || self.quantize.as_ref().is_some_and(|quantize| quantize.method != Method::Nearest)
     }
 }

@@ -20,6 +20,7 @@
 mod calibration;
 mod config;
 mod error;
+mod low_rank;
 mod outcome;
 mod prune;
 mod quantize;
@@ -31,7 +32,8 @@ use kiln_models::{LanguageModel, ModelConfig};
 pub use calibration::Calibration;
 pub use config::{CompressConfig, Method, QuantizeConfig};
 pub use error::CompressionError;
-pub use outcome::{Outcome, PartOutcome, Stage};
+pub use low_rank::LowRankConfig;
+pub use outcome::{Outcome, PartOutcome, RankOutcome, Stage};
 pub use prune::{Across, PruneConfig, Score};
 
 /// Makes a model smaller, one step after the other; `description` is what `kiln_models` makes such a model by, and
@@ -53,6 +55,9 @@ pub fn compress(
             return Err(CompressionError::Stopped);
         }
         outcome.zeros = prune::prune(model, description, context, config, calibration)?;
+    }
+    if let Some(config) = &config.low_rank {
+        outcome.ranks = low_rank::factor(model, config, calibration, proceed)?;
     }
     if let Some(quantize) = &config.quantize {
         outcome.parts = quantize::quantize(model, quantize, calibration, proceed)?;

@@ -9,8 +9,27 @@ pub struct Outcome {
     /// Which share of each pruned matrix is 0.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub zeros: Vec<(String, f64)>,
+    /// The products that are with two thin matrices now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<RankOutcome>,
     /// The matrices that were packed, in the order of the model.
     pub parts: Vec<PartOutcome>,
+}
+
+/// What became of a product.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RankOutcome {
+    /// The path of the parameter.
+    pub name: String,
+    /// Numbers between the two matrices.
+    pub rank: usize,
+    /// Its inputs.
+    pub inputs: usize,
+    /// Its outputs.
+    pub outputs: usize,
+    /// The root of the mean squared error of its outputs over that of the outputs themselves, on the inputs of the
+    /// calibration if there was one.
+    pub relative_error: f64,
 }
 
 /// What became of a matrix.

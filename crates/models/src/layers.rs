@@ -37,8 +37,10 @@ impl Embedding {
 /// burn-store's PyTorch adapter transposes whatever belongs to a `Linear`.
 #[derive(Module, Debug)]
 pub struct Projection {
-    /// W, `[in, out]`.
+    /// W, `[in, out]`; behind a narrow matrix `[rank, out]`.
     pub weight: Weight,
+    /// A, `[in, rank]`, where x A W stands for the product with a matrix of more numbers.
+    pub narrow: Option<Weight>,
     /// b, `[out]`; `None` leaves it out.
     pub bias: Option<Param<Tensor<1>>>,
 }
@@ -46,12 +48,26 @@ pub struct Projection {
 impl Projection {
     /// Maps `[N, in]` to `[N, out]`: two axes, because one product of all rows is faster than one for each window.
     pub(crate) fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        self.weight.project(input, self.bias.as_ref().map(Param::val), None)
+        self.weight.project(narrowed(self.narrow.as_ref(), input), self.bias.as_ref().map(Param::val), None)
+    }
+
+    /// Bytes that its numbers take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.weight.bytes() + self.narrow.as_ref().map_or(0, Weight::bytes)
     }
 
     /// The same, added to `residual` `[N, out]`.
     pub(crate) fn forward_onto(&self, residual: Tensor<2>, input: Tensor<2>) -> Tensor<2> {
+        let input = narrowed(self.narrow.as_ref(), input);
         self.weight.project(input, self.bias.as_ref().map(Param::val), Some(residual))
+    }
+}
+
+/// x A, or x where there is no narrow matrix.
+pub(crate) fn narrowed(narrow: Option<&Weight>, input: Tensor<2>) -> Tensor<2> {
+    match narrow {
+        Some(narrow) => narrow.project(input, None, None),
+        None => input,
     }
 }
 

@@ -48,7 +48,7 @@ pub use kiln_kernels::Draws;
 pub use language_model::LanguageModel;
 pub use layer_by_layer::Between;
 pub use layers::{Embedding, Head, Projection};
-pub use matrix::Matrix;
+pub use matrix::{Matrix, Product};
 pub use observed::{InputSums, Observed, Sums};
 pub use recurrent::{
     Activation, Cell, GruConfig, LayerState, LstmConfig, RecurrentLayer, RecurrentModel, RecurrentState, RnnConfig,

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 use kiln_packed::{PackedError, PackedMatrix};
 use kiln_storage::formats::PackedTensor;
 
 use crate::LanguageModel;
+use crate::initializer::Initializer;
 use crate::observed::{InputSums, Observed, Sums};
 use crate::weight::{Orientation, Weight};
 
@@ -96,7 +98,70 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// A product with a matrix W `[in, out]`, which may be one of two thin ones: x A W.
+pub struct Product<'a> {
+    /// The path of W.
+    pub name: String,
+    pub(crate) narrow_name: String,
+    pub(crate) weight: &'a mut Weight,
+    pub(crate) narrow: &'a mut Option<Weight>,
+}
+
+impl<'a> Product<'a> {
+    /// A, if there is one, and W.
+    pub(crate) fn matrices(self) -> Vec<Matrix<'a>> {
+        let narrow = self.narrow.as_mut().map(|narrow| Matrix::projection(self.narrow_name, narrow));
+        narrow.into_iter().chain([Matrix::projection(self.name, self.weight)]).collect()
+    }
+
+    /// Outputs and inputs of W.
+    pub fn sizes(&self) -> [usize; 2] {
+        let [inputs, outputs] = self.weight.dims(Orientation::Projection);
+        [outputs, inputs]
+    }
+
+    /// All numbers of W by outputs, `[outputs, inputs]`, in single precision.
+    pub fn rows(&self) -> Vec<f32> {
+        self.weight.rows(Orientation::Projection).0
+    }
+
+    /// Whether it is of two matrices.
+    pub fn is_factored(&self) -> bool {
+        self.narrow.is_some()
+    }
+
+    /// Puts two thin matrices in the place of one: A by outputs, `[rank, inputs]`, and W, `[outputs, rank]`.
+    ///
+    /// # Panics
+    /// If there are other numbers of them, or it is of two matrices already.
+    pub fn factor(&mut self, rank: usize, narrow: Vec<f32>, weight: Vec<f32>) {
+        assert!(self.narrow.is_none(), "a product of two matrices can't be factored again");
+        let ([outputs, inputs], device) = (self.sizes(), self.weight.device());
+        let parameter = |rows: Vec<f32>, sizes: [usize; 2]| {
+            let rows = Tensor::<2>::from_data(TensorData::new(rows, sizes), &device);
+            Weight::Parameter(Param::from_tensor(rows.transpose()))
+        };
+        *self.narrow = Some(parameter(narrow, [rank, inputs]));
+        *self.weight = parameter(weight, [outputs, rank]);
+    }
+
+    /// Makes room for two thin matrices, without values.
+    pub(crate) fn make_room(&mut self, rank: usize, initializer: &mut Initializer<'_>) {
+        let [outputs, inputs] = self.sizes();
+        *self.narrow = Some(Weight::Parameter(initializer.normal([inputs, rank], 1.0)));
+        *self.weight = Weight::Parameter(initializer.normal([rank, outputs], 1.0));
+    }
+}
+
 impl LanguageModel {
+    /// The products with matrices of the layers, but for those of recurrent layers with their own states.
+    pub fn products(&mut self) -> Vec<Product<'_>> {
+        match self {
+            Self::Recurrent(model) => model.products(),
+            Self::Transformer(model) => model.products(),
+        }
+    }
+
     /// The matrices that inputs are multiplied with, in the order in which a token meets them.
     pub fn matrices(&mut self) -> Vec<Matrix<'_>> {
         match self {

@@ -7,6 +7,7 @@ use kiln_kernels::fill_uniform;
 use super::cell::Cell;
 use super::state::LayerState;
 use crate::initializer::Initializer;
+use crate::layers::narrowed;
 use crate::weight::{Orientation, Weight};
 
 /// One layer of a recurrent network over a time-major sequence; its [`Cell`] has the equations.
@@ -14,6 +15,8 @@ use crate::weight::{Orientation, Weight};
 pub struct RecurrentLayer {
     /// W, `[in, gates H]`.
     pub input_weight: Weight,
+    /// A, `[in, rank]`, where x A W stands for x W with a W of more numbers; W is `[rank, G H]` then.
+    pub input_narrow: Option<Weight>,
     /// R, `[H, gates H]`.
     pub hidden_weight: Weight,
     /// b, `[gates H]`.
@@ -30,6 +33,7 @@ impl RecurrentLayer {
         let columns = cell.gates() * hidden;
         Self {
             input_weight: Weight::Parameter(initializer.uniform([input, columns], bound)),
+            input_narrow: None,
             hidden_weight: Weight::Parameter(initializer.uniform([hidden, columns], bound)),
             bias: initializer.parameter([columns], |seed, stream, values| {
                 fill_uniform(seed, stream, bound, values);
@@ -55,6 +59,7 @@ impl RecurrentLayer {
 
     /// The part of the layer that needs no state, x W + b: `[N, in]` to `[N, gates H]`.
     pub(super) fn project(&self, inputs: Tensor<2>) -> Tensor<2> {
+        let inputs = narrowed(self.input_narrow.as_ref(), inputs);
         self.input_weight.project(inputs, Some(self.bias.val()), None)
     }
 

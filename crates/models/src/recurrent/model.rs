@@ -12,7 +12,7 @@ use super::state::RecurrentState;
 use crate::documents::DocumentStarts;
 use crate::initializer::Initializer;
 use crate::layers::{Embedding, Head};
-use crate::matrix::Matrix;
+use crate::matrix::{Matrix, Product};
 use crate::rows;
 use crate::weight::Weight;
 
@@ -244,16 +244,26 @@ impl RecurrentModel {
     pub(crate) fn matrices(&mut self) -> Vec<Matrix<'_>> {
         let table = Matrix::table("embedding.weight", &mut self.embedding.weight);
         let layers = self.layers.iter_mut().enumerate().flat_map(|(index, layer)| {
-            let weights = [("input_weight", &mut layer.input_weight), ("hidden_weight", &mut layer.hidden_weight)];
-            weights.map(|(name, weight)| Matrix::projection(format!("layers.{index}.{name}"), weight))
+            let hidden = Matrix::projection(format!("layers.{index}.hidden_weight"), &mut layer.hidden_weight);
+            let input = product(index, &mut layer.input_weight, &mut layer.input_narrow);
+            input.matrices().into_iter().chain([hidden])
         });
         let head = self.output.weight.as_mut().map(|weight| Matrix::projection("output.weight", weight));
         [table].into_iter().chain(layers).chain(head).collect()
     }
 
+    /// The products of the layers that are not with their own states.
+    pub(crate) fn products(&mut self) -> Vec<Product<'_>> {
+        let layers = self.layers.iter_mut().enumerate();
+        layers.map(|(index, layer)| product(index, &mut layer.input_weight, &mut layer.input_narrow)).collect()
+    }
+
     /// As [`LanguageModel::bytes_of_matrices`](crate::LanguageModel::bytes_of_matrices).
     pub(crate) fn bytes_of_matrices(&self) -> usize {
-        let of_layer = |layer: &RecurrentLayer| layer.input_weight.bytes() + layer.hidden_weight.bytes();
+        let of_layer = |layer: &RecurrentLayer| {
+            let narrow = layer.input_narrow.as_ref().map_or(0, Weight::bytes);
+            layer.input_weight.bytes() + narrow + layer.hidden_weight.bytes()
+        };
         let head = self.output.weight.as_ref().unwrap_or(&self.embedding.weight);
         self.layers.iter().map(of_layer).sum::<usize>() + head.bytes()
     }
@@ -266,4 +276,9 @@ impl RecurrentModel {
     fn hidden_size(&self) -> usize {
         self.layers.last().map_or(0, RecurrentLayer::hidden_size)
     }
+}
+
+fn product<'a>(layer: usize, weight: &'a mut Weight, narrow: &'a mut Option<Weight>) -> Product<'a> {
+    let name = |part: &str| format!("layers.{layer}.input_{part}");
+    Product { name: name("weight"), narrow_name: name("narrow"), weight, narrow }
 }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use burn::tensor::Device;
+
 use super::foreign::ChatTemplate;
-use crate::{ModelConfig, Tokenizer};
+use crate::initializer::Initializer;
+use crate::{LanguageModel, ModelConfig, Tokenizer};
 
 /// The key of the description in the header of the weights.
 const KEY: &str = "kiln";
@@ -39,6 +42,9 @@ pub struct ModelDescription {
     /// Whether another program trained it, so that it has neither a configuration nor checkpoints here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imported: bool,
+    /// The ranks of products that are with two thin matrices, by the path of the second.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ranks: BTreeMap<String, usize>,
     /// What was done to make it smaller, first to last, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compressed: Vec<String>,
@@ -58,8 +64,31 @@ impl ModelDescription {
             end_tokens: Vec::new(),
             chat_template: None,
             imported: false,
+            ranks: BTreeMap::new(),
             compressed: Vec::new(),
             kiln: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// The model without weights, to be loaded.
+    ///
+    /// # Errors
+    /// What is wrong with the ranks.
+    pub(super) fn blank(&self, device: &Device) -> Result<LanguageModel, String> {
+        let mut model = self.model.blank(self.vocabulary_size, self.context, device);
+        let mut left = self.ranks.clone();
+        for mut product in model.products() {
+            let Some(rank) = left.remove(&product.name) else { continue };
+            let [outputs, inputs] = product.sizes();
+            if rank == 0 || rank > outputs.min(inputs) {
+                let name = &product.name;
+                return Err(format!("a rank of {rank} for `{name}`, which has {inputs} inputs and {outputs} outputs"));
+            }
+            product.make_room(rank, &mut Initializer::blank(device));
+        }
+        match left.keys().next() {
+            Some(name) => Err(format!("a rank for `{name}`, which the model doesn't have")),
+            None => Ok(model),
         }
     }
 

@@ -35,6 +35,9 @@ impl Unexported<'_> {
     /// The `config.json` of the family that has all of the model's options.
     pub(super) fn described(&self) -> Result<(Value, Foreign), SavedModelError> {
         let description = &self.saved.description;
+        if !description.ranks.is_empty() {
+            return Err(self.unwritable(&HuggingFaceError::Factored));
+        }
         let config = match &description.model {
             ModelConfig::Transformer(config) => Ok(config),
             _ => Err(HuggingFaceError::Recurrent),

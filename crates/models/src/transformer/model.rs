@@ -13,7 +13,7 @@ use super::rotary::RotaryPositions;
 use super::window::Window;
 use crate::initializer::Initializer;
 use crate::layers::{Embedding, Head, Projection};
-use crate::matrix::Matrix;
+use crate::matrix::{Matrix, Product};
 use crate::rows;
 use crate::weight::Weight;
 
@@ -87,7 +87,7 @@ impl TransformerConfig {
 
 fn projection(shape: [usize; 2], bias: bool, deviation: f64, initializer: &mut Initializer<'_>) -> Projection {
     let weight = Weight::Parameter(initializer.normal(shape, deviation));
-    Projection { weight, bias: bias.then(|| initializer.constant([shape[1]], 0.0)) }
+    Projection { weight, narrow: None, bias: bias.then(|| initializer.constant([shape[1]], 0.0)) }
 }
 
 impl Transformer {
@@ -204,18 +204,13 @@ impl Transformer {
     pub(crate) fn matrices(&mut self) -> Vec<Matrix<'_>> {
         let table = Matrix::table("token_embedding.weight", &mut self.token_embedding.weight);
         let head = self.output.weight.as_mut().map(|weight| Matrix::projection("output.weight", weight));
-        let blocks = self.blocks.iter_mut().enumerate().flat_map(|(index, block)| {
-            let projections = [
-                ("attention.query_key_value", &mut block.attention.query_key_value),
-                ("attention.output", &mut block.attention.output),
-                ("feed_forward.input", &mut block.feed_forward.input),
-                ("feed_forward.output", &mut block.feed_forward.output),
-            ];
-            projections.map(|(name, projection)| {
-                Matrix::projection(format!("blocks.{index}.{name}.weight"), &mut projection.weight)
-            })
-        });
+        let blocks = products(&mut self.blocks).flat_map(Product::matrices);
         [table].into_iter().chain(blocks).chain(head).collect()
+    }
+
+    /// The products of the blocks.
+    pub(crate) fn products(&mut self) -> Vec<Product<'_>> {
+        products(&mut self.blocks).collect()
     }
 
     /// As [`LanguageModel::bytes_of_matrices`](crate::LanguageModel::bytes_of_matrices).
@@ -224,7 +219,7 @@ impl Transformer {
             let (attention, feed_forward) = (&block.attention, &block.feed_forward);
             let projections =
                 [&attention.query_key_value, &attention.output, &feed_forward.input, &feed_forward.output];
-            projections.map(|projection| projection.weight.bytes()).iter().sum::<usize>()
+            projections.map(Projection::bytes).iter().sum::<usize>()
         };
         let head = self.output.weight.as_ref().unwrap_or(&self.token_embedding.weight);
         self.blocks.iter().map(of_block).sum::<usize>() + head.bytes()
@@ -286,4 +281,21 @@ impl Transformer {
             None => logits,
         }
     }
+}
+
+fn products(blocks: &mut [Block]) -> impl Iterator<Item = Product<'_>> {
+    blocks.iter_mut().enumerate().flat_map(|(index, block)| {
+        let projections = [
+            ("attention.query_key_value", &mut block.attention.query_key_value),
+            ("attention.output", &mut block.attention.output),
+            ("feed_forward.input", &mut block.feed_forward.input),
+            ("feed_forward.output", &mut block.feed_forward.output),
+        ];
+        projections.map(|(name, projection)| Product {
+            name: format!("blocks.{index}.{name}.weight"),
+            narrow_name: format!("blocks.{index}.{name}.narrow"),
+            weight: &mut projection.weight,
+            narrow: &mut projection.narrow,
+        })
+    })
 }

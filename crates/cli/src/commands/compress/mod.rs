@@ -96,6 +96,7 @@ pub(crate) fn compress(arguments: &CompressArguments) -> anyhow::Result<()> {
         other => other.into(),
     })?;
     saved.description.compressed.extend(config.words());
+    saved.description.ranks.extend(outcome.ranks.iter().map(|product| (product.name.clone(), product.rank)));
     let runs_folder = arguments.runs.folder();
     std::fs::create_dir_all(&runs_folder).with_context(|| format!("cannot create `{}`", runs_folder.display()))?;
     fill(&folder, |beside| {

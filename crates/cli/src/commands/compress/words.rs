@@ -33,6 +33,7 @@ pub(super) fn print(
             "bytes_a_token_before": before,
             "bytes_a_token": after,
             "zeros": outcome.zeros,
+            "ranks": outcome.ranks,
             "parts": outcome.parts,
         });
         return Ok(writeln!(stdout, "{what}")?);
@@ -51,6 +52,14 @@ pub(super) fn print(
         let shares = outcome.zeros.iter().map(|(_, share)| *share);
         let (least, most) = shares.fold((1.0_f64, 0.0_f64), |(least, most), share| (least.min(share), most.max(share)));
         writeln!(stdout, "zeros: {:.1} to {:.1} % of the numbers of a matrix", 100.0 * least, 100.0 * most)?;
+    }
+    if let Some(worst) = outcome.ranks.iter().max_by(|a, b| a.relative_error.total_cmp(&b.relative_error)) {
+        let (ranks, name, rank) = (outcome.ranks.len(), &worst.name, worst.rank);
+        let error = 100.0 * worst.relative_error;
+        writeln!(
+            stdout,
+            "{ranks} products of two thin matrices; most lost `{name}`: {error:.1} % at a rank of {rank}"
+        )?;
     }
     if outcome.parts.is_empty() {
         return Ok(());

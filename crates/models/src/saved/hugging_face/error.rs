@@ -104,6 +104,9 @@ pub enum HuggingFaceError {
     /// A recurrent model.
     #[error("it is a recurrent model, of which `transformers` and `llama.cpp` have no family")]
     Recurrent,
+    /// Thin matrices in the place of one have no counterpart.
+    #[error("products with two thin matrices have no counterpart in other programs")]
+    Factored,
     /// Packed numbers in a folder.
     #[error("a folder of `transformers` holds f32, f16 or bf16; q8_0 is a type of GGUF files")]
     NoPacked,

@@ -114,3 +114,39 @@ fn packed_matrices_are_saved_bit_by_bit() {
         }
     }
 }
+
+#[test]
+fn products_of_two_thin_matrices_are_saved_with_their_ranks() {
+    for config in configs() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokenizer = tokenizer("hello world");
+        let model = config.init(tokenizer.vocabulary_size(), CONTEXT, 1, &Device::flex());
+        let run = folder.path().join("run");
+        let description = ModelDescription::new(config, &tokenizer, CONTEXT);
+        write_run(&run, &model, &description, &tokenizer);
+        let mut saved = SavedModel::open(&run, Which::Best, &Device::flex()).unwrap();
+        for mut product in saved.model.products() {
+            let [outputs, inputs] = product.sizes();
+            let thin = |count: usize| (0..count).map(|index| (index as f32).sin() / 4.0).collect();
+            saved.description.ranks.insert(product.name.clone(), 2);
+            product.factor(2, thin(2 * inputs), thin(2 * outputs));
+        }
+        let [small, wrong] = ["small", "wrong"].map(|name| folder.path().join(name));
+        for folder in [&small, &wrong] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        write_model(&saved, &small).unwrap();
+        let again = SavedModel::open(&small, Which::Best, &Device::flex()).unwrap();
+        assert_eq!(again.description.ranks, saved.description.ranks);
+        let packed = SavedModel::open_to_read(&small, Which::Best, &Device::flex()).unwrap();
+        for model in [again.model, packed.model] {
+            for (found, expected) in outputs(&model).iter().zip(outputs(&saved.model)) {
+                assert_close(saved.description.model.name(), found, &expected, 2e-6);
+            }
+        }
+        saved.description.ranks.values_mut().for_each(|rank| *rank = usize::MAX);
+        write_model(&saved, &wrong).unwrap();
+        let error = SavedModel::open(&wrong, Which::Best, &Device::flex()).err().unwrap().to_string();
+        assert!(error.contains("a rank of 18446744073709551615"), "{error}");
+    }
+}
