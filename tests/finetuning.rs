@@ -83,8 +83,8 @@ fn a_run_resumes_without_the_model_that_it_started_from_and_ends_with_the_same_b
 #[test]
 fn a_model_that_another_program_could_have_saved_is_trained_further() {
     let workshop = with_base();
-    for (form, path) in [("hugging-face", "exported"), ("gguf", "exported.gguf")] {
-        workshop.kiln(&["export", "base", path, "--format", form]).success();
+    for (form, path) in [("hf", "exported"), ("gguf", "exported.gguf")] {
+        workshop.kiln(&["export", "base", "--output", path, "--format", form]).success();
         let run = format!("from-{form}");
         let sections = format!("[start]\nfrom = '{path}'");
         let tuned = tune(&workshop, &run, &sections);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kiln_models::saved::{has_weights_alone, is_foreign};
-use kiln_settings::{ConfigFileError, Override, Replaced, Source, nearest, read_source};
+use kiln_settings::{Override, Replaced, Source, nearest, read_source};
 use kiln_storage::layout::{self, MANIFEST_FILE};
 use kiln_training::config::Config;
 
