@@ -66,7 +66,7 @@ pub(super) fn zeros_of_matrices_stay_the_same_bits_with_every_optimizer_and_aver
         world.finetuning.model = Some(pruned(world.first_model()));
         let before = collect_tensors(&world.first_model()).unwrap();
         let losses = train_and_resume(&world, name);
-        assert!(losses[15..].iter().sum::<f64>() / 5.0 < 0.97 * losses[0], "{name}: {losses:?}");
+        assert!(losses[15..].iter().sum::<f64>() / 5.0 < 0.98 * losses[0], "{name}: {losses:?}");
         let (after, roles) = (saved(&world, "whole"), catalogue(&world.first_model()));
         let (mut kept, mut moved) = (0, 0);
         for parameter in roles.iter().filter(|parameter| parameter.role.is_matrix()) {
