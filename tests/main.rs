@@ -13,6 +13,7 @@ mod conversing;
 mod dashboard;
 mod devices;
 mod finding_rates;
+mod finetuning;
 mod foreign;
 mod foreign_mistakes;
 mod golden;

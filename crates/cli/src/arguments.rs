@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kiln_models::saved::{has_weights_alone, is_foreign};
-use kiln_settings::{ConfigFileError, Override, Replaced, Source, nearest, read_source};
+use kiln_settings::{Override, Replaced, Source, nearest, read_source};
 use kiln_storage::layout::{self, MANIFEST_FILE};
 use kiln_training::config::Config;
 
+use crate::beginnings;
 use crate::device::{Chosen, DeviceError, choose};
 use crate::kinds::{FileKind, refuse_others};
 use crate::piped::{INSTEAD, is_piped};
@@ -45,7 +46,7 @@ impl ConfigArguments {
     ///
     /// # Errors
     /// When the file cannot be read, or is wrong.
-    pub(crate) fn open(&self) -> Result<Config, ConfigFileError> {
+    pub(crate) fn open(&self) -> anyhow::Result<Config> {
         self.read(&read_source(&self.config)?)
     }
 
@@ -53,7 +54,7 @@ impl ConfigArguments {
     ///
     /// # Errors
     /// When it is wrong.
-    pub(crate) fn read(&self, source: &Source) -> Result<Config, ConfigFileError> {
+    pub(crate) fn read(&self, source: &Source) -> anyhow::Result<Config> {
         let config = read_run(&self.config, source, &self.overrides)?;
         self.say(&Config::replaced(source, &self.overrides));
         Ok(config)
@@ -99,13 +100,17 @@ impl NoInput {
 ///
 /// # Errors
 /// When the file cannot be read, is wrong, or is of another kind.
-pub(crate) fn open_run(path: &Path, overrides: &[Override]) -> Result<Config, ConfigFileError> {
+pub(crate) fn open_run(path: &Path, overrides: &[Override]) -> anyhow::Result<Config> {
     read_run(path, &read_source(path)?, overrides)
 }
 
-fn read_run(path: &Path, source: &Source, overrides: &[Override]) -> Result<Config, ConfigFileError> {
+fn read_run(path: &Path, source: &Source, overrides: &[Override]) -> anyhow::Result<Config> {
     refuse_others(source, overrides, &[FileKind::Run])?;
-    Ok(Config::read(source, overrides)?.look_beside(path, overrides))
+    let mut settings = beginnings::of_start(path, source, overrides)?;
+    settings.extend_from_slice(overrides);
+    let mut config = Config::read(source, &settings)?.look_beside(path, overrides);
+    beginnings::look_among_runs(&mut config);
+    Ok(config)
 }
 
 /// The folder of all runs.

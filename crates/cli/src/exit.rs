@@ -10,8 +10,10 @@ use kiln_models::saved::SavedModelError;
 use kiln_settings::{ConfigErrors, ConfigFileError};
 use kiln_training::config::RefusedChanges;
 use kiln_training::evaluation::EvaluationError;
-use kiln_training::learning::TrainError;
+use kiln_training::learning::{TeacherError, TrainError};
+use kiln_training::parts::PartsError;
 use kiln_training::run::FolderError;
+use kiln_training::start::StartError;
 
 use crate::arguments::NoInput;
 use crate::device::DeviceError;
@@ -70,7 +72,12 @@ impl Exit {
             || error.is::<RefusedChanges>()
             || error.is::<LostConfig>()
             || error.is::<NoInput>()
+            || error.is::<PartsError>()
+            || error.is::<TeacherError>()
         {
+            return Some(Self::Usage);
+        }
+        if error.downcast_ref().is_some_and(|error| !matches!(error, StartError::Model(_))) {
             return Some(Self::Usage);
         }
         match error.downcast_ref() {

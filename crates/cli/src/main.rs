@@ -1,6 +1,7 @@
 //! The binary `kiln`: the command line, devices, printing.
 
 mod arguments;
+mod beginnings;
 mod command_line;
 mod commands;
 mod defects;

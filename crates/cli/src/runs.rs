@@ -13,20 +13,17 @@ use kiln_storage::{StorageError, checkpoint_folder, steps};
 use kiln_training::config::{Change, Config, Meaning, RefusedChanges, changes as changes_between};
 use kiln_training::estimate::Estimate;
 use kiln_training::learning::check_device;
+use kiln_training::parts::Parts;
 use kiln_training::run::{
     BURN_VERSION, Checkpoint, CheckpointError, HistoryEntry, Metrics, Resumed, RunDocuments, RunFolder, RunRecord,
 };
 
 use crate::arguments::RunsArguments;
+use crate::beginnings::Origins;
 use crate::device::{Chosen, DeviceError};
 use crate::exit::UsageError;
 use crate::terminal::say;
 use crate::training_data::hexadecimal;
-
-/// The model of a configuration with its first weights, on the chosen device.
-pub(crate) fn first_model(config: &Config, data: &PreparedData, chosen: &Chosen) -> LanguageModel {
-    config.model.init(data.tokenizer.vocabulary_size(), config.run.context, config.seed, &chosen.device)
-}
 
 /// Warns where the device's memory is less than what training is estimated to need: the system ends a process that
 /// takes too much, and others with it.
@@ -125,13 +122,18 @@ pub(crate) fn open_run(
     changes: Vec<(Change, Meaning)>,
     data: &PreparedData,
     chosen: &Chosen,
+    origins: &Origins,
 ) -> anyhow::Result<(RunFolder, Option<(LanguageModel, Checkpoint)>)> {
     // Before anything is written: a run that cannot begin would keep its name.
     check_lengths(config, data)?;
     check_device(config, &chosen.device)?;
-    let description = ModelDescription::new(config.model.clone(), &data.tokenizer, config.run.context);
-    let folder = RunFolder::open(path, resume, description)?;
-    let (record, resolved) = (record(config, data, chosen), config.to_toml());
+    Parts::of_config(config, data.tokenizer.vocabulary_size())?;
+    let mut description = ModelDescription::new(config.model.clone(), &data.tokenizer, config.run.context);
+    if let Some(start) = &origins.description {
+        description.converse_as(start);
+    }
+    let mut folder = RunFolder::open(path, resume, description)?;
+    let (record, resolved) = (record(config, data, chosen, origins), config.to_toml());
     let entry = |step, changes| HistoryEntry {
         step,
         device: chosen.description.clone(),
@@ -146,6 +148,7 @@ pub(crate) fn open_run(
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
+    folder.converse_as(&saved.description);
     check_saved(path, config, &saved.description, &record)?;
     refuse_fewer_steps(path, checkpoint.state.step, config.run.steps)?;
     announce(&changes, checkpoint.state.step);
@@ -206,8 +209,9 @@ pub(crate) fn refuse_other_texts(
     data: &PreparedData,
     chosen: &Chosen,
 ) -> anyhow::Result<()> {
-    let now = record(config, data, chosen);
-    Ok(RefusedChanges::check(run, RunRecord::read(run)?.other_texts(&now))?)
+    let before = RunRecord::read(run)?;
+    let origins = Origins { teacher: before.teacher.clone(), ..Origins::default() };
+    Ok(RefusedChanges::check(run, before.other_texts(&record(config, data, chosen, &origins)))?)
 }
 
 /// Says what was changed, and of what changes the course that it does.
@@ -225,7 +229,7 @@ fn announce(changes: &[(Change, Meaning)], step: u64) {
     }
 }
 
-fn record(config: &Config, data: &PreparedData, chosen: &Chosen) -> RunRecord {
+fn record(config: &Config, data: &PreparedData, chosen: &Chosen, origins: &Origins) -> RunRecord {
     RunRecord {
         kiln: env!("CARGO_PKG_VERSION").to_string(),
         burn: BURN_VERSION.to_string(),
@@ -235,6 +239,8 @@ fn record(config: &Config, data: &PreparedData, chosen: &Chosen) -> RunRecord {
         tokenizer_hash: hexadecimal(data.tokenizer.hash()),
         train_text_hash: hexadecimal(data.train.text_hash()),
         validation_text_hash: hexadecimal(data.validation.text_hash()),
+        start: origins.start.clone(),
+        teacher: origins.teacher.clone(),
         entropy: data.floor.map(|floor| floor.nats_per_character),
         validation_floor: data.floor.map(|floor| floor.validation_nats_per_character),
     }
@@ -381,8 +387,8 @@ pub(crate) fn keeps_weights_only(run: &Path) -> bool {
 pub(crate) fn refuse_run_as_config(given: &Path, runs: &RunsArguments) -> Result<(), UsageError> {
     if is_foreign(given) {
         let path = quoted(&given.to_string_lossy());
-        let words = "is a model, not a configuration or a text; training one further is not there yet, and";
-        return Err(UsageError(format!("{path} {words} `kiln sample {path}` writes with it")));
+        let words = "is a model, not a configuration or a text; a configuration with";
+        return Err(UsageError(format!("{path} {words} `[start] from = {path:?}` trains it further")));
     }
     if given.is_file() {
         return Ok(());

@@ -59,7 +59,10 @@ fn with_own_tokenizer(run: &Path, config: &Config) -> anyhow::Result<Option<Conf
         return Ok(None);
     }
     let record = RunRecord::read(run)?;
-    let hash = |path: &Path| Ok::<_, TokenizerError>(hexadecimal(Tokenizer::from_file(path)?.hash()));
+    let hash = |path: &Path| {
+        let file = TokenizerFileConfig { path: path.to_path_buf() };
+        Ok::<_, TokenizerError>(hexadecimal(file.open()?.hash()))
+    };
     if file.path.exists() {
         // Before the text is encoded with it.
         let now = RunRecord { tokenizer_hash: hash(&file.path)?, ..record.clone() };

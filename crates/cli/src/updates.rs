@@ -12,8 +12,8 @@ use kiln_training::config::Config;
 use kiln_training::learning::{Trainer, TrainingInput, training_loss, training_step};
 use serde::Serialize;
 
+use crate::beginnings;
 use crate::device::Chosen;
-use crate::runs;
 
 /// A training in memory whose updates are timed in rounds. An update is what `kiln train` does in one.
 pub(crate) struct TimedUpdates {
@@ -26,7 +26,7 @@ pub(crate) struct TimedUpdates {
 impl TimedUpdates {
     /// Of the configuration's model with its first weights.
     pub(crate) fn new(config: &Config, data: &PreparedData, chosen: &Chosen) -> anyhow::Result<Self> {
-        let model = runs::first_model(config, data, chosen);
+        let model = beginnings::drawn_model(config, data, chosen);
         let trainer = Trainer::new(config, model, data.train.clone())?;
         Ok(Self { trainer, seconds: Vec::new(), loss: f64::NAN })
     }

@@ -31,6 +31,12 @@ pub fn fill<M: Module>(module: M, give: impl FnMut(&Parameter) -> Option<Tensor<
     module.map(&mut Filler { path: ModulePath::default(), give })
 }
 
+/// The module, on an autodiff device, with only those parameters trained that `is_trained` says: the others need no
+/// gradient, so that the backward pass ends above the lowest that does.
+pub fn freeze<M: Module>(module: M, is_trained: impl FnMut(&Parameter) -> bool) -> M {
+    module.map(&mut Freezer { path: ModulePath::default(), is_trained })
+}
+
 struct Visitor<F> {
     path: ModulePath,
     look: F,
@@ -97,5 +103,25 @@ impl<F: FnMut(&Parameter) -> Option<Tensor<1>>> ModuleMapper for Filler<F> {
             None => values,
         };
         param.transform_for_load(values, id)
+    }
+}
+
+struct Freezer<F> {
+    path: ModulePath,
+    is_trained: F,
+}
+
+impl<F: FnMut(&Parameter) -> bool> ModuleMapper for Freezer<F> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.path.exit(container);
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let is_trained = (self.is_trained)(&Parameter::new(&self.path, &param));
+        param.set_require_grad(is_trained)
     }
 }

@@ -42,8 +42,10 @@ pub mod evaluation;
 pub mod gradient_measurements;
 pub mod learning;
 pub mod misleading;
+pub mod parts;
 pub mod run;
 mod running_mean;
+pub mod start;
 pub mod sweep;
 
 pub use running_mean::RunningMean;

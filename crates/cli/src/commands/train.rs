@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use anyhow::Context;
 use burn::module::Module;
 use burn::train::Interrupter;
 use clap::Args;
@@ -18,6 +19,7 @@ use kiln_training::run::{Metrics, RunFolder};
 
 use super::new;
 use crate::arguments::{ConfigArguments, DeviceArguments, NoInput, RunsArguments, is_text, overriding};
+use crate::beginnings::Beginning;
 use crate::commands::resume_sweep;
 use crate::device::Chosen;
 use crate::exit::{Exit, UsageError};
@@ -152,12 +154,11 @@ fn run(
     if resume && steps(run_path)?.is_empty() {
         say(&format!("warning: `{}` has no checkpoint to resume from; training starts anew", run_path.display()));
     }
-    let (folder, resumed) = runs::open_run(run_path, resume, config, changes, &data, &chosen)?;
+    let Beginning { model, teacher, origins } = Beginning::of_run(run_path, resume, config, &data, &chosen)?;
+    let (folder, resumed) = runs::open_run(run_path, resume, config, changes, &data, &chosen, &origins)?;
     let resumed_at = resumed.as_ref().map(|(_, checkpoint)| checkpoint.state.step);
-    let model = match &resumed {
-        Some((model, _)) => model.clone(),
-        None => runs::first_model(config, &data, &chosen),
-    };
+    let model = resumed.as_ref().map(|(model, _)| model.clone()).or(model);
+    let model = model.context("the checkpoints of the run are gone")?;
     // Now instead of at each sample.
     for warning in unreadable_prompts(config, &data.tokenizer) {
         say(&format!("warning: {warning}"));
@@ -175,6 +176,7 @@ fn run(
     let session = Session {
         config,
         model,
+        teacher,
         train: data.train.clone(),
         validation: data.validation.clone(),
         folder,

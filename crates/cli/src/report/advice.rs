@@ -11,7 +11,9 @@ use kiln_storage::StorageError;
 use kiln_storage::formats::gguf::GgufError;
 use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, SWEEP_FILE, TOKENIZER_FILE, is_sweep};
 use kiln_training::config::RefusedChanges;
+use kiln_training::learning::TeacherError;
 use kiln_training::run::{CheckpointError, FolderError};
+use kiln_training::start::StartError;
 
 use super::foreign;
 use crate::arguments::{NoInput, NoSuchRun, RunsArguments};
@@ -39,6 +41,14 @@ pub(super) fn of(error: &anyhow::Error) -> Option<String> {
         }
         if let Some(error) = cause.downcast_ref::<NoSuchRun>() {
             return Some(error.help());
+        }
+        if let Some(StartError::Mismatch { .. }) = cause.downcast_ref() {
+            return Some(
+                "leave `[model]` out to take that of the start model, or say what fits by `start.only`".into(),
+            );
+        }
+        if let Some(TeacherError::Vocabulary { path, .. }) = cause.downcast_ref() {
+            return Some(format!("`[tokenizer.file]` with `path = {path:?}` takes the teacher's tokenizer"));
         }
         if let Some(error) = cause.downcast_ref::<NoInput>() {
             return Some(error.help());

@@ -153,6 +153,8 @@ fn log() -> Metrics {
             step,
             tokens: 1536 * step,
             train_loss: loss,
+            hard_loss: None,
+            soft_loss: None,
             learning_rate: rate,
             gradient_norm,
             tokens_per_second,

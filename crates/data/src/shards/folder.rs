@@ -93,7 +93,7 @@ impl Folder {
         let facts = self.facts()?;
         let tokenizer = match config {
             // The user's own file is the one that counts.
-            TokenizerConfig::File(file) => Tokenizer::from_file(&file.path).ok()?,
+            TokenizerConfig::File(file) => file.open().ok()?,
             _ => Tokenizer::from_file(&self.0.join("tokenizer.json")).ok()?,
         };
         let train = TokenFile::open_verified(&self.tokens(Split::Train), &tokenizer.hash()).ok()?;

@@ -163,7 +163,7 @@ pub fn prepare_evaluation(
 /// A hash of what a tokenizer is a function of besides its training text.
 fn identity(config: &TokenizerConfig) -> Result<[u8; 32], DataError> {
     if let TokenizerConfig::File(file) = config {
-        return Ok(Tokenizer::from_file(&file.path)?.hash());
+        return Ok(file.open()?.hash());
     }
     Ok(*blake3::hash(format!("{config:?}").as_bytes()).as_bytes())
 }

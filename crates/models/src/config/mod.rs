@@ -60,6 +60,16 @@ impl ModelConfig {
         self.family().name()
     }
 
+    /// How many layers, or blocks, lie one above the other.
+    pub fn layers(&self) -> usize {
+        match self {
+            Self::Rnn(config) => config.layers,
+            Self::Lstm(config) => config.layers,
+            Self::Gru(config) => config.layers,
+            Self::Transformer(config) => config.layers,
+        }
+    }
+
     /// Every broken rule, with keys relative to `[model]`, for example `transformer.heads`.
     pub fn validate(&self) -> Vec<Violation> {
         let violations = self.family().validate();

@@ -150,6 +150,44 @@ impl LanguageModel {
         }
     }
 
+    /// What the head reads after each token of a window, and the state after the window, as for
+    /// [`losses_of_documents`](Self::losses_of_documents): what [`logits_of`](Self::logits_of) makes logits of, for as
+    /// many tokens at a time as there should be.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[B, T]`
+    /// - output: `[B, T, C]`
+    ///
+    /// # Panics
+    /// As [`losses_of_documents`](Self::losses_of_documents).
+    pub fn features(
+        &self,
+        tokens: Tensor<2, Int>,
+        state: Option<State>,
+        starts: &DocumentStarts,
+        draws: &mut Draws,
+    ) -> (Tensor<3>, Option<State>) {
+        match self {
+            Self::Recurrent(model) => {
+                let (features, state) = model.features(tokens, state.map(State::into_recurrent), starts, draws);
+                (features, Some(State::Recurrent(state)))
+            }
+            Self::Transformer(model) => (model.features(tokens, draws), None),
+        }
+    }
+
+    /// Logits of what the head reads.
+    ///
+    /// # Shapes
+    /// - `features`: `[N, C]`
+    /// - output: `[N, V]`
+    pub fn logits_of(&self, features: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Recurrent(model) => model.logits_of(features),
+            Self::Transformer(model) => model.logits(features),
+        }
+    }
+
     /// Logits for the token after one token in each row, and the state after it.
     ///
     /// # Shapes

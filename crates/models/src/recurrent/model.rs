@@ -114,6 +114,26 @@ impl RecurrentModel {
         (losses.reshape([steps, rows]).swap_dims(0, 1), state)
     }
 
+    /// What the head reads after each token of a window, `[B, T, H]`, and the state after the window; as for
+    /// [`losses`](Self::losses).
+    pub(crate) fn features(
+        &self,
+        tokens: Tensor<2, Int>,
+        state: Option<RecurrentState>,
+        starts: &DocumentStarts,
+        draws: &mut Draws,
+    ) -> (Tensor<3>, RecurrentState) {
+        let [rows, _] = tokens.dims();
+        let state = state.unwrap_or_else(|| self.initial_state(rows));
+        let (hidden, state) = self.hidden_of_documents(tokens, state, starts, draws);
+        (hidden.swap_dims(0, 1), state)
+    }
+
+    /// Logits `[N, V]` of what the head reads, `[N, H]`.
+    pub(crate) fn logits_of(&self, features: Tensor<2>) -> Tensor<2> {
+        self.output.forward(features, &self.embedding)
+    }
+
     /// What the head reads, `[T, B, H]`, zeros for padding, and the state after the window.
     ///
     /// Padding is never read: the window is cut where rows end, and those that have ended are left out of what follows.

@@ -92,6 +92,13 @@ impl ModelDescription {
         }
     }
 
+    /// Takes over how another model of the same tokenizer ends texts and holds conversations. What stands before its
+    /// texts isn't taken over: those that Kiln trains on are read as they are.
+    pub fn converse_as(&mut self, other: &Self) {
+        self.end_tokens.clone_from(&other.end_tokens);
+        self.chat_template.clone_from(&other.chat_template);
+    }
+
     /// The texts for the header: this description, and the `format` that other programs look for.
     pub(super) fn to_metadata(&self) -> Result<BTreeMap<String, String>, String> {
         let json = serde_json::to_string(self).map_err(|error| error.to_string())?;

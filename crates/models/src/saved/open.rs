@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use kiln_packed::{Format, PackedError};
 use kiln_settings::files::Links;
 use kiln_storage::layout::{CHECKPOINTS, MANIFEST_FILE, TOKENIZER_FILE, WEIGHTS_FILE, is_run};
-use kiln_storage::{CheckpointReader, DiskFiles, TensorSource, Which, open_checkpoint, open_tensors};
+use kiln_storage::{CheckpointReader, DiskFiles, TensorSource, Which, find_checkpoint, open_checkpoint, open_tensors};
 
 use super::description::{ModelDescription, hexadecimal};
 use super::error::SavedModelError;
@@ -17,7 +17,7 @@ use super::gguf::{self, inspect_gguf, is_gguf};
 use super::hugging_face::{self, inspect_hugging_face, is_hugging_face};
 use super::packed::{Loader, loader_to_read};
 use super::weights::load;
-use crate::{LanguageModel, Tokenizer};
+use crate::{LanguageModel, ModelConfig, Tokenizer};
 
 /// A trained model with its tokenizer.
 pub struct SavedModel {
@@ -153,6 +153,39 @@ impl SavedModel {
 /// file.
 pub fn is_foreign(path: &Path) -> bool {
     is_hugging_face(path) || is_gguf(path)
+}
+
+/// The tokenizer of the model at `path`, for which nothing else of it is opened; nothing if there is no model.
+pub fn tokenizer_of(path: &Path) -> Option<Result<Tokenizer, SavedModelError>> {
+    if is_gguf(path) {
+        return Some(gguf::tokenizer_in(path));
+    }
+    if !path.is_dir() {
+        return None;
+    }
+    if is_hugging_face(path) {
+        return Some(hugging_face::tokenizer(path));
+    }
+    // A checkpoint has that of its run.
+    let above = path.canonicalize().ok()?;
+    let run = above.parent().filter(|above| above.ends_with(CHECKPOINTS)).and_then(Path::parent);
+    let file = [Some(path), run].into_iter().flatten().map(|folder| folder.join(TOKENIZER_FILE));
+    let file = file.into_iter().find(|file| file.exists())?;
+    let tokenizer = Tokenizer::from_file(&file);
+    Some(tokenizer.map_err(|error| SavedModelError::Tokenizer { path: file, problem: error.reason() }))
+}
+
+/// The configuration of the model at `path`, of which the weights are verified where there is something to verify them
+/// with, and never loaded.
+///
+/// # Errors
+/// As [`SavedModel::open`].
+pub fn config_of(path: &Path, which: Which) -> Result<ModelConfig, SavedModelError> {
+    if is_foreign(path) {
+        return Ok(inspect_foreign(path)?.config);
+    }
+    let folder = if has_weights_alone(path) { path.to_path_buf() } else { find_checkpoint(path, which)?.folder };
+    Ok(read_description(&folder.join(WEIGHTS_FILE))?.model)
 }
 
 /// Looks at a model that another program saved, or at one of Kiln's without a run, without reading its weights.

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use kiln_settings::Violation;
 
+use super::error::TokenizerError;
+use super::handle::Tokenizer;
+use crate::saved::tokenizer_of;
+
 /// The special token that stands between documents.
 pub const END_TOKEN: &str = "<|end|>";
 
@@ -82,7 +86,8 @@ pub struct BytePairTokenizerConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TokenizerFileConfig {
-    /// Path of the `tokenizer.json`, relative to the current folder. No default.
+    /// Path of the `tokenizer.json`, or of a model whose tokenizer it is to be, relative to the current folder. No
+    /// default.
     pub path: PathBuf,
 }
 
@@ -156,6 +161,18 @@ impl BytePairTokenizerConfig {
 }
 
 impl TokenizerFileConfig {
+    /// The tokenizer of the file, or of the model.
+    ///
+    /// # Errors
+    /// As for [`Tokenizer::from_file`]; also if the model has no tokenizer that can be used.
+    pub fn open(&self) -> Result<Tokenizer, TokenizerError> {
+        let Some(found) = tokenizer_of(&self.path) else { return Tokenizer::from_file(&self.path) };
+        found.map_err(|error| TokenizerError::Invalid {
+            place: self.path.display().to_string(),
+            reason: error.to_string(),
+        })
+    }
+
     fn validate(&self) -> Vec<Violation> {
         let empty = self.path.as_os_str().is_empty();
         let violation = || Violation::new("path", "must name a file, is empty").with_help("path = \"tokenizer.json\"");

@@ -41,7 +41,7 @@ impl Tokenizer {
             TokenizerConfig::Character(config) => Self::from_json(train::characters(config, text)?),
             TokenizerConfig::Byte(config) => Self::from_json(train::bytes(config)?),
             TokenizerConfig::BytePair(config) => Self::from_json(train::byte_pairs(config, text)?),
-            TokenizerConfig::File(config) => Self::from_file(&config.path),
+            TokenizerConfig::File(config) => config.open(),
         }
     }
 
@@ -84,6 +84,22 @@ impl Tokenizer {
     /// The `tokenizer.json`, to the byte as it was read or made.
     pub fn to_json(&self) -> String {
         self.0.json.clone()
+    }
+
+    /// The bytes that a token stands for, as well as they can be known without its neighbours; nothing for a number that
+    /// isn't a token. Two vocabularies know the same token by them.
+    pub fn token_bytes(&self, token: u32) -> Option<Vec<u8>> {
+        match &self.0.spelling {
+            Some(spelling) => spelling.known(token).map(<[u8]>::to_vec),
+            None => self.0.library.id_to_token(token).map(|piece| piece_bytes(&piece)),
+        }
+    }
+
+    /// Whether another tokenizer has the same tokens under the same numbers.
+    pub fn has_vocabulary_of(&self, other: &Self) -> bool {
+        let size = self.vocabulary_size();
+        let same = |token: u32| self.token_bytes(token) == other.token_bytes(token);
+        self.hash() == other.hash() || (size == other.vocabulary_size() && (0..size as u32).all(same))
     }
 
     /// BLAKE3 of [`Tokenizer::to_json`]: equal hashes are equal tokenizers.
@@ -157,5 +173,14 @@ impl Tokenizer {
     /// word of a text has no space before it, but the first word of a continuation has.
     pub fn decoder_after(&self, before: &[u32]) -> StreamDecoder {
         StreamDecoder::after(Arc::clone(&self.0), before)
+    }
+}
+
+/// The bytes of a piece of SentencePiece: `▁` is a space, `<0x0A>` a byte.
+fn piece_bytes(piece: &str) -> Vec<u8> {
+    let byte = piece.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
+    match byte.filter(|digits| digits.len() == 2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+        Some(byte) => vec![byte],
+        None => piece.replace('\u{2581}', " ").into_bytes(),
     }
 }

@@ -26,6 +26,11 @@ impl Spelling {
         place.map_or("\u{FFFD}".as_bytes(), |(start, end)| &self.bytes[start as usize..end as usize])
     }
 
+    /// The bytes of `token`, if it is one.
+    pub(super) fn known(&self, token: u32) -> Option<&[u8]> {
+        self.places.get(token as usize).copied().flatten().map(|_| self.bytes(token))
+    }
+
     pub(super) fn decode(&self, tokens: &[u32]) -> String {
         let bytes: Vec<u8> = tokens.iter().flat_map(|token| self.bytes(*token)).copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()

@@ -141,6 +141,13 @@ impl Transformer {
         losses.reshape([rows, steps])
     }
 
+    /// What the head reads after each token of a window, `[B, T, C]`.
+    pub(crate) fn features(&self, tokens: Tensor<2, Int>, draws: &mut Draws) -> Tensor<3> {
+        let [rows, steps] = tokens.dims();
+        let (stream, _) = self.stream(tokens, &vec![steps; rows], None, draws);
+        stream.reshape([rows, steps, self.config.width])
+    }
+
     /// What the head reads, `[N, C]`, and the cache after the window.
     fn stream(
         &self,
@@ -274,7 +281,7 @@ impl Transformer {
     }
 
     /// `[N, C]` to `[N, V]`.
-    fn logits(&self, stream: Tensor<2>) -> Tensor<2> {
+    pub(crate) fn logits(&self, stream: Tensor<2>) -> Tensor<2> {
         let logits = self.output.forward(stream, &self.token_embedding);
         match self.config.logit_soft_cap {
             Some(cap) => (logits / cap).tanh() * cap,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, ExecutionError, TensorData};
+use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
 
 use kiln_kernels::GradientScale;
 use kiln_parameters::{HostCopy, map, put_back, take};
@@ -42,6 +42,8 @@ pub struct Optimizer {
     rule: Box<dyn UpdateRule>,
     slots: BTreeMap<String, Slots>,
     step: u64,
+    /// What the rate is multiplied by, by path, where that isn't 1.
+    factors: BTreeMap<String, f64>,
 }
 
 /// What the host, and not the device, keeps of an optimizer's state.
@@ -54,7 +56,14 @@ pub struct HostState {
 impl Optimizer {
     /// An optimizer that follows `rule`, before its first update.
     pub fn new(rule: Box<dyn UpdateRule>) -> Self {
-        Self { rule, slots: BTreeMap::new(), step: 0 }
+        Self { rule, slots: BTreeMap::new(), step: 0, factors: BTreeMap::new() }
+    }
+
+    /// The same, with the rate of some parameters multiplied, by their paths.
+    #[must_use]
+    pub fn with_factors(mut self, factors: BTreeMap<String, f64>) -> Self {
+        self.factors = factors;
+        self
     }
 
     /// Moves every parameter that has a gradient, which is multiplied by `scale` first (clipping). If the device
@@ -76,10 +85,29 @@ impl Optimizer {
             let parameter = ParameterView::new(taken, self.step);
             Moving { parameter, value, gradient, slots }
         });
-        let values = self.rule.update_all(moving.collect(), &scale.into(), rate);
+        let values = self.moved(moving.collect(), &scale.into(), rate);
         let model = put_back(model, &taken, values);
         self.slots.extend(taken.parameters.into_iter().map(|taken| taken.path).zip(slots));
         model
+    }
+
+    /// The new values, in their order; those with one rate are moved in one go.
+    fn moved(&self, moving: Vec<Moving<'_>>, scale: &GradientScale, rate: f64) -> Vec<Tensor<1>> {
+        if self.factors.is_empty() {
+            return self.rule.update_all(moving, scale, rate);
+        }
+        let mut groups: BTreeMap<u64, (Vec<usize>, Vec<Moving<'_>>)> = BTreeMap::new();
+        for (place, moving) in moving.into_iter().enumerate() {
+            let factor = self.factors.get(moving.parameter.path).copied().unwrap_or(1.0);
+            let (places, group) = groups.entry(factor.to_bits()).or_default();
+            places.push(place);
+            group.push(moving);
+        }
+        let mut values: BTreeMap<usize, Tensor<1>> = BTreeMap::new();
+        for (factor, (places, group)) in groups {
+            values.extend(places.into_iter().zip(self.rule.update_all(group, scale, rate * f64::from_bits(factor))));
+        }
+        values.into_values().collect()
     }
 
     /// What the host keeps of the state, to be given to [`Optimizer::take_back`].

@@ -21,6 +21,7 @@
 
 mod changes;
 mod differences;
+mod finetuning;
 mod reading;
 mod rules;
 mod run;
@@ -32,6 +33,7 @@ mod words;
 
 pub use changes::{Change, Meaning, RefusedChanges, changes};
 pub use differences::{Difference, differences};
+pub use finetuning::{DistillationConfig, RatesConfig, StartConfig, TrainOnlyConfig};
 pub use run::{DEFAULT_PROMPT, DocumentState, OnSaveError, Precision, RunConfig};
 pub use sections::Config;
 pub use sweep::{Entrant, ONE_RUN, Search, Sweep, SweepRun, SweepSettings, settings_at_rate};

@@ -10,6 +10,7 @@ use kiln_settings::{
 use kiln_data::corpus::DataConfig;
 use kiln_models::TokenizerConfig;
 
+use super::finetuning::{DistillationConfig, RatesConfig, StartConfig, TrainOnlyConfig};
 use super::rules;
 use super::sections::Config;
 use super::words;
@@ -77,11 +78,16 @@ impl Config {
         if !is_typed("data") {
             self.data.look_in(folder);
         }
-        if let TokenizerConfig::File(config) = &mut self.tokenizer
-            && !is_typed("tokenizer")
-            && folder.join(&config.path).exists()
-        {
-            config.path = folder.join(&config.path);
+        let tokenizer = match &mut self.tokenizer {
+            TokenizerConfig::File(config) => Some(("tokenizer", &mut config.path)),
+            _ => None,
+        };
+        let start = self.start.as_mut().map(|start| ("start", &mut start.from));
+        let teacher = self.distillation.as_mut().map(|distillation| ("distillation", &mut distillation.teacher));
+        for (section, path) in [tokenizer, start, teacher].into_iter().flatten() {
+            if !is_typed(section) && folder.join(&*path).exists() {
+                *path = folder.join(&*path);
+            }
         }
         self
     }
@@ -92,6 +98,10 @@ impl Config {
             ("data", self.data.validate()),
             ("tokenizer", self.tokenizer.validate()),
             ("model", self.model.validate()),
+            ("start", self.start.as_ref().map(StartConfig::validate).unwrap_or_default()),
+            ("distillation", self.distillation.as_ref().map(DistillationConfig::validate).unwrap_or_default()),
+            ("train-only", self.train_only.as_ref().map(TrainOnlyConfig::validate).unwrap_or_default()),
+            ("rates", self.rates.as_ref().map(RatesConfig::validate).unwrap_or_default()),
             ("optimizer", self.optimizer.validate()),
             ("schedule", self.schedule.validate(self.run.steps)),
             (

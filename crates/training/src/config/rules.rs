@@ -15,6 +15,7 @@ pub(super) fn between_sections(config: &Config) -> Vec<Violation> {
         averages(config),
         tokens(config),
         noise(config),
+        last_layers(config),
     ];
     seeds(config).into_iter().chain(others.into_iter().flatten()).collect()
 }
@@ -86,5 +87,15 @@ fn noise(config: &Config) -> Option<Violation> {
     (measures && config.run.batch == 1 && config.run.accumulate == 1).then(|| {
         Violation::new("estimates.noise-every", "needs at least two windows in an update, but `run.batch` is 1")
             .with_help("use a larger `run.batch`, or `run.accumulate = 2`, or leave `noise-every` out")
+    })
+}
+
+/// There are only so many layers to train.
+fn last_layers(config: &Config) -> Option<Violation> {
+    let asked = config.train_only.as_ref().and_then(|only| only.last_layers)?;
+    let layers = config.model.layers();
+    (asked > layers).then(|| {
+        Violation::new("train-only.last-layers", format!("is {asked}, but the model has {layers}"))
+            .with_help("leave `[train-only]` out to train all of it")
     })
 }

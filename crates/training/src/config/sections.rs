@@ -7,6 +7,7 @@ use kiln_optimization::optimizers::OptimizerConfig;
 use kiln_optimization::schedules::ScheduleConfig;
 use serde::{Deserialize, Serialize};
 
+use super::finetuning::{DistillationConfig, RatesConfig, StartConfig, TrainOnlyConfig};
 use super::run::RunConfig;
 use crate::gradient_measurements::EstimatesConfig;
 
@@ -23,6 +24,18 @@ pub struct Config {
     pub tokenizer: TokenizerConfig,
     /// Which model.
     pub model: ModelConfig,
+    /// The weights that training starts from. Default: none, they are drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<StartConfig>,
+    /// What is learned from beside the text. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<DistillationConfig>,
+    /// Which parameters are trained. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_only: Option<TrainOnlyConfig>,
+    /// Which parameters have other rates than the schedule's. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<RatesConfig>,
     /// How gradients become updates.
     pub optimizer: OptimizerConfig,
     /// The learning rate over time.

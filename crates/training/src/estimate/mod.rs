@@ -2,12 +2,14 @@
 
 mod traffic;
 
-use kiln_parameters::PartCount;
+use burn::tensor::Device;
+use kiln_parameters::{PartCount, catalogue};
 use serde::Serialize;
 
 pub use traffic::least_bytes_per_update;
 
 use crate::config::Config;
+use crate::parts::Parts;
 
 /// Weights, gradients and states are 32-bit floats.
 const BYTES_PER_NUMBER: u64 = 4;
@@ -65,10 +67,12 @@ impl Estimate {
         let parts = config.model.parameters(vocabulary, run.context);
         let parameters = parts.iter().map(|part| part.count).sum::<u64>();
         let weights = parameters.saturating_mul(BYTES_PER_NUMBER);
-        let optimizer = config.optimizer.state_numbers(&parts).saturating_mul(BYTES_PER_NUMBER);
+        let trained = trained(config, vocabulary, &parts);
+        let optimizer = config.optimizer.state_numbers(&trained).saturating_mul(BYTES_PER_NUMBER);
+        let gradients = trained.iter().map(|part| part.count).sum::<u64>().saturating_mul(BYTES_PER_NUMBER);
         let memory = MemoryEstimate {
             weights,
-            gradients: weights.saturating_mul(if run.accumulate > 1 { 2 } else { 1 }),
+            gradients: gradients.saturating_mul(if run.accumulate > 1 { 2 } else { 1 }),
             optimizer,
             average: if config.averaging.is_some() { weights } else { 0 },
             activations: activations(config, vocabulary),
@@ -95,6 +99,20 @@ impl Estimate {
             disk_bytes: checkpoint_bytes.saturating_mul(kept),
         }
     }
+}
+
+/// The parts that are trained: frozen ones have neither gradients nor a state.
+fn trained(config: &Config, vocabulary: usize, parts: &[PartCount]) -> Vec<PartCount> {
+    if config.train_only.is_none() {
+        return parts.to_vec();
+    }
+    let parameters = catalogue(&config.model.blank(vocabulary, config.run.context, &Device::flex()));
+    // Patterns that fit nothing are refused before anything is trained.
+    let chosen = Parts::new(config, &parameters).unwrap_or_default();
+    let trained = parameters.iter().filter(|parameter| chosen.trains(&parameter.path));
+    trained
+        .map(|parameter| PartCount::new(&*parameter.path, &[(parameter.role, parameter.elements() as u64)]))
+        .collect()
 }
 
 /// Bytes that the forward and backward pass of one batch hold at their fullest, counted as numbers a token.

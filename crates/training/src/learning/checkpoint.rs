@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{ExecutionError, TensorData};
-use kiln_models::LanguageModel;
 use kiln_models::saved::{apply_tensors, state_from_tensors, state_tensors};
+use kiln_models::{LanguageModel, State};
 use kiln_parameters::{HostCopy, catalogue};
 use kiln_storage::layout::TRAINING_WEIGHTS_FILE;
 
@@ -20,6 +20,9 @@ enum Part {
     Optimizer,
     Carried,
 }
+
+/// What stands before the names of the teacher's recurrent state.
+const TEACHER: &str = "teacher.";
 
 impl Updater {
     /// The weights to be saved, by path, and the rest of a checkpoint; `state` is where the loop is. Everything is on
@@ -37,8 +40,11 @@ impl Updater {
             copy.add_parameters(Part::TrainingWeights, &model);
         }
         self.optimizer.copy_state(Part::Optimizer, &mut copy);
-        for (name, tensor) in self.carried.as_ref().map(state_tensors).unwrap_or_default() {
-            copy.add(Part::Carried, name, tensor);
+        let carried = [("", &self.carried), (TEACHER, &self.teacher_carried)];
+        for (owner, state) in carried {
+            for (name, tensor) in state.as_ref().map(state_tensors).unwrap_or_default() {
+                copy.add(Part::Carried, format!("{owner}{name}"), tensor);
+            }
         }
         let mut parts = copy.read()?;
         let state = LoopState {
@@ -68,7 +74,8 @@ impl Updater {
     ) -> Result<LoopState, TrainError> {
         let Checkpoint { state, optimizer, training_weights, carried } = checkpoint;
         let device = saved.device();
-        self.optimizer.restore(optimizer, state.updates(), &catalogue(&saved), &device)?;
+        let parameters = catalogue(&self.parts.trained(saved.clone()));
+        self.optimizer.restore(optimizer, state.updates(), &parameters, &device)?;
         self.schedule.restore(state.schedule.0.clone())?;
         self.averaging.restore(state.averaging.clone(), &saved)?;
         let model = match training_weights {
@@ -77,10 +84,33 @@ impl Updater {
             }
             None => saved,
         };
-        let carried = carried.map(|tensors| state_from_tensors(model.initial_state(batch), tensors, &device));
-        let carried = carried.transpose().map_err(CheckpointError::State)?;
-        self.carried = carried.filter(|_| self.carries_state);
+        self.restore_carried(carried.unwrap_or_default(), &model, batch)?;
         self.replace_model(model);
         Ok(state)
+    }
+
+    /// Puts back the recurrent states that were carried, if any.
+    fn restore_carried(
+        &mut self,
+        carried: BTreeMap<String, TensorData>,
+        model: &LanguageModel,
+        batch: usize,
+    ) -> Result<(), TrainError> {
+        let (mut own, mut of_teacher) = (BTreeMap::new(), BTreeMap::new());
+        for (name, tensor) in carried {
+            match name.strip_prefix(TEACHER) {
+                Some(name) => of_teacher.insert(name.to_owned(), tensor),
+                None => own.insert(name, tensor),
+            };
+        }
+        let device = model.device();
+        let restored = |fresh: Option<State>, tensors: BTreeMap<String, TensorData>| {
+            let fresh = fresh.filter(|_| self.carries_state && !tensors.is_empty());
+            fresh.map(|fresh| state_from_tensors(fresh, tensors, &device)).transpose().map_err(CheckpointError::State)
+        };
+        let own = restored(Some(model.initial_state(batch)), own)?;
+        let of_teacher = restored(self.teacher_state(batch), of_teacher)?;
+        (self.carried, self.teacher_carried) = (own, of_teacher);
+        Ok(())
     }
 }

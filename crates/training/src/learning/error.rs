@@ -5,6 +5,7 @@ use std::fmt;
 use burn::tensor::ExecutionError;
 
 use crate::evaluation::EvaluationError;
+use crate::parts::PartsError;
 use crate::run::{CheckpointError, FolderError};
 use kiln_data::batches::TooShort;
 use kiln_data::shards::ShardError;
@@ -81,6 +82,9 @@ pub enum TrainError {
     /// The device has no units for the products of `run.precision = "mixed"`.
     #[error("`run.precision` is \"mixed\", but {0}; use `--set run.precision=f32`, or another `--device`")]
     NoMixedPrecision(String),
+    /// The configuration names parameters that the model doesn't have.
+    #[error(transparent)]
+    Parts(#[from] PartsError),
     /// The run folder cannot be written.
     #[error(transparent)]
     Folder(#[from] FolderError),

@@ -4,7 +4,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{ExecutionError, Tensor};
 use kiln_models::{LanguageModel, State};
 use kiln_optimization::optimizers::{Guard, global_norm};
-use kiln_parameters::Reading;
+use kiln_parameters::{Reading, without_zeros};
 
 use super::error::Fault;
 use super::loss::{TrainingInput, training_step};
@@ -25,6 +25,10 @@ pub(super) struct Measure {
 pub(super) struct Mean {
     /// The mean loss, \[1\]; `None` before the first piece.
     pub(super) loss: Option<Tensor<1>>,
+    /// Its parts, where there is a teacher.
+    parts: Option<[Tensor<1>; 2]>,
+    /// Whether zeros of matrices have no gradient.
+    keep_zeros: bool,
     accumulator: GradientsAccumulator<LanguageModel>,
     /// For the noise.
     pub(super) norms: Vec<PieceNorm>,
@@ -40,22 +44,35 @@ pub(super) struct PieceNorm {
 }
 
 impl Mean {
-    /// Takes in a piece and gives the state after it.
-    pub(super) fn add(&mut self, model: &LanguageModel, input: TrainingInput, measure: Measure) -> Option<State> {
+    /// Nothing yet; with `keep_zeros` numbers of matrices that are exactly zero have no gradient.
+    pub(super) fn new(keep_zeros: bool) -> Self {
+        Self { keep_zeros, ..Self::default() }
+    }
+
+    /// Takes in a piece and gives the states after it, that of the model and that of the teacher.
+    pub(super) fn add(&mut self, model: &LanguageModel, input: TrainingInput, measure: Measure) -> [Option<State>; 2] {
         let (windows, share) = (input.batch.rows, input.share);
         if measure.sharpness {
             self.inputs.push(input.clone());
         }
-        let (output, gradients) = training_step(model, input);
+        let (output, mut gradients) = training_step(model, input);
+        if self.keep_zeros {
+            gradients = without_zeros(model, gradients);
+        }
         let loss = output.loss.mul_scalar(share);
         if measure.noise
             && let Some(norm) = global_norm(model, &gradients)
         {
             self.norms.push(PieceNorm { windows, share, norm: norm.0 });
         }
-        self.loss = Some(self.loss.take().map_or_else(|| loss.clone(), |mean| mean.add(loss.clone())));
+        self.loss = Some(added(self.loss.take(), loss));
+        if let Some([hard, soft]) = output.parts {
+            let [mean_hard, mean_soft] = self.parts.take().map_or([None, None], |parts| parts.map(Some));
+            let [hard, soft] = [hard, soft].map(|part| part.mul_scalar(share));
+            self.parts = Some([added(mean_hard, hard), added(mean_soft, soft)]);
+        }
         self.accumulator.accumulate(model, gradients);
-        output.state
+        [output.state, output.teacher_state]
     }
 
     /// The mean gradients; they are taken out.
@@ -64,10 +81,18 @@ impl Mean {
     }
 }
 
+fn added(mean: Option<Tensor<1>>, more: Tensor<1>) -> Tensor<1> {
+    match mean {
+        Some(mean) => mean.add(more),
+        None => more,
+    }
+}
+
 /// [`Numbers`] that are still on the device, all in one tensor, so that they are read in one go.
 pub(super) struct QueuedNumbers {
-    /// The mean loss, the gradient norm, and the norm of each piece times its share.
+    /// The mean loss, the gradient norm, the parts of the loss, and the norm of each piece times its share.
     tensor: Tensor<1>,
+    has_parts: bool,
     /// Windows of each piece, and its share.
     pieces: Vec<(usize, f64)>,
 }
@@ -75,6 +100,7 @@ pub(super) struct QueuedNumbers {
 /// [`Numbers`] on their way to the host.
 pub(super) struct ComingNumbers {
     reading: Reading,
+    has_parts: bool,
     pieces: Vec<(usize, f64)>,
 }
 
@@ -84,22 +110,21 @@ pub(super) struct Numbers {
     pub(super) loss: f64,
     /// The global norm of the mean gradient, before clipping.
     pub(super) gradient_norm: f64,
+    /// Where there is a teacher: the parts of the loss.
+    pub(super) losses: Option<[f64; 2]>,
     parts: Vec<PartNorm>,
 }
 
 impl QueuedNumbers {
-    /// Asks the device for them.
-    pub(super) fn new(
-        model: &LanguageModel,
-        loss: Tensor<1>,
-        gradients: &GradientsParams,
-        pieces: Vec<PieceNorm>,
-    ) -> Self {
+    /// Asks the device for those of a mean with this loss and these gradients.
+    pub(super) fn new(model: &LanguageModel, loss: Tensor<1>, gradients: &GradientsParams, mean: &mut Mean) -> Self {
+        let (pieces, parts) = (std::mem::take(&mut mean.norms), mean.parts.take());
         let norm = global_norm(model, gradients).map_or_else(|| loss.zeros_like(), |norm| norm.0);
         let shares = pieces.iter().map(|piece| (piece.windows, piece.share)).collect();
         let norms = pieces.into_iter().map(|piece| piece.norm);
-        let tensors: Vec<Tensor<1>> = [loss, norm].into_iter().chain(norms).collect();
-        Self { tensor: Tensor::cat(tensors, 0), pieces: shares }
+        let has_parts = parts.is_some();
+        let tensors = [loss, norm].into_iter().chain(parts.into_iter().flatten()).chain(norms);
+        Self { tensor: Tensor::cat(tensors.collect(), 0), has_parts, pieces: shares }
     }
 
     /// See [`Guard::new`].
@@ -109,7 +134,7 @@ impl QueuedNumbers {
 
     /// Begins to copy them to the host, and waits for nothing.
     pub(super) fn read(self) -> ComingNumbers {
-        ComingNumbers { reading: Reading::begin(self.tensor), pieces: self.pieces }
+        ComingNumbers { reading: Reading::begin(self.tensor), has_parts: self.has_parts, pieces: self.pieces }
     }
 }
 
@@ -123,8 +148,10 @@ impl ComingNumbers {
         // The gradient of a piece came in multiplied by its share of the update.
         let part =
             |(&(windows, share), value): (&(usize, f64), &f64)| PartNorm { windows, squared: (value / share).powi(2) };
-        let parts = self.pieces.iter().zip(&values[2..]).map(part).collect();
-        Ok(Numbers { loss: values[0], gradient_norm: values[1], parts })
+        let losses = self.has_parts.then(|| [values[2], values[3]]);
+        let norms = &values[if self.has_parts { 4 } else { 2 }..];
+        let parts = self.pieces.iter().zip(norms).map(part).collect();
+        Ok(Numbers { loss: values[0], gradient_norm: values[1], losses, parts })
     }
 }
 

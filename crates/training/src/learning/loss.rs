@@ -5,6 +5,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_kernels::Draws;
 use kiln_models::{LanguageModel, State};
 
+use super::distilling::distilling_step;
+use super::teacher::Teacher;
 use kiln_data::batches::{HostBatch, mix};
 
 /// A batch, and the recurrent state before it.
@@ -18,12 +20,23 @@ pub struct TrainingInput {
     pub share: f64,
     /// The seed of dropout; `None` drops nothing.
     pub dropout_seed: Option<u64>,
+    /// What is learned from beside the text.
+    pub teaching: Option<Teaching>,
+}
+
+/// A teacher, and the state that it carries from batch to batch.
+#[derive(Clone)]
+pub struct Teaching {
+    /// The teacher.
+    pub teacher: Teacher,
+    /// Its state after the previous batch, if the order of the batches carries it.
+    pub state: Option<State>,
 }
 
 impl TrainingInput {
     /// A batch that starts cold and makes an update alone, without dropout.
     pub fn new(batch: HostBatch) -> Self {
-        Self { batch, state: None, share: 1.0, dropout_seed: None }
+        Self { batch, state: None, share: 1.0, dropout_seed: None, teaching: None }
     }
 
     /// The first half of the rows and the others, each with its part of the state and of the share. Their losses and
@@ -31,44 +44,57 @@ impl TrainingInput {
     ///
     /// A batch of one row stays whole.
     pub(super) fn halves(self) -> Vec<Self> {
-        let Self { batch, state, share, dropout_seed } = self;
+        let Self { batch, state, share, dropout_seed, teaching } = self;
         let (rows, first) = (batch.rows, batch.rows / 2);
         if first == 0 {
-            return vec![Self { batch, state, share, dropout_seed }];
+            return vec![Self { batch, state, share, dropout_seed, teaching }];
         }
-        let state_of = |start: usize, end: usize| {
+        let rows_of = |state: &Option<State>, start: usize, end: usize| {
             let part: Vec<usize> = (start..end).collect();
             state.as_ref().map(|state| state.take_rows(&part))
         };
-        let share_of = |part: usize| share * part as f64 / rows as f64;
+        let piece = |start: usize, end: usize, batch: HostBatch, dropout_seed: Option<u64>| {
+            let teaching = teaching.as_ref().map(|Teaching { teacher, state }| Teaching {
+                teacher: teacher.clone(),
+                state: rows_of(state, start, end),
+            });
+            let share = share * batch.rows as f64 / rows as f64;
+            Self { state: rows_of(&state, start, end), share, batch, dropout_seed, teaching }
+        };
         let (upper, lower) = batch.split(first);
         // With one seed both halves would drop the same, and their gradients would not be independent.
         let other_seed = dropout_seed.map(|seed| mix(seed, 1));
-        vec![
-            Self { state: state_of(0, first), share: share_of(upper.rows), batch: upper, dropout_seed },
-            Self { state: state_of(first, rows), share: share_of(lower.rows), batch: lower, dropout_seed: other_seed },
-        ]
+        vec![piece(0, first, upper, dropout_seed), piece(first, rows, lower, other_seed)]
     }
 }
 
 /// What a training step gives beside the gradients.
 pub struct TrainingOutput {
-    /// Mean cross-entropy, nats per token, \[1\].
+    /// Mean loss, nats per token, \[1\]: the cross-entropy, unless there is a teacher.
     pub loss: Tensor<1>,
+    /// With a teacher: the mean cross-entropy, and the mean divergence from the teacher times the temperature squared.
+    pub parts: Option<[Tensor<1>; 2]>,
     /// The state after the batch, cut off from the graph.
     pub state: Option<State>,
+    /// That of the teacher.
+    pub teacher_state: Option<State>,
 }
 
 /// The loss of a batch and the gradients of `input.share` times it; `model` is with autodiff.
 pub fn training_step(model: &LanguageModel, input: TrainingInput) -> (TrainingOutput, GradientsParams) {
+    if let Some(teacher) = input.teaching.as_ref().map(|teaching| teaching.teacher.clone()) {
+        return distilling_step(model, input, &teacher);
+    }
     let share = input.share;
     let (loss, state) = training_loss(model, input);
     let gradients = if share == 1.0 { loss.backward() } else { loss.clone().mul_scalar(share).backward() };
-    let output = TrainingOutput { loss: loss.inner(), state: state.map(State::detach) };
+    let output =
+        TrainingOutput { loss: loss.inner(), parts: None, state: state.map(State::detach), teacher_state: None };
     (output, GradientsParams::from_grads(gradients, model))
 }
 
-/// The mean loss of a batch, not yet multiplied by its share, \[1\], and the state after it; `model` is with autodiff.
+/// The mean cross-entropy of a batch, without a teacher and not yet multiplied by its share, \[1\], and the state after
+/// it; `model` is with autodiff.
 pub fn training_loss(model: &LanguageModel, input: TrainingInput) -> (Tensor<1>, Option<State>) {
     let TrainingInput { batch, state, dropout_seed, .. } = input;
     let (shape, device) = ([batch.rows, batch.columns], model.device());

@@ -6,6 +6,7 @@
 
 mod burn_train;
 mod checkpoint;
+mod distilling;
 mod error;
 mod faults;
 mod gradients;
@@ -17,6 +18,7 @@ mod rate_test;
 mod reading_ahead;
 mod session;
 mod step_loop;
+mod teacher;
 #[cfg(test)]
 mod tests;
 mod trainer;
@@ -25,11 +27,12 @@ mod update;
 pub use burn_train::{metrics, train};
 pub use error::{Divergence, TrainError};
 pub(crate) use loss::uploaded;
-pub use loss::{TrainingInput, TrainingOutput, training_loss, training_step};
+pub use loss::{Teaching, TrainingInput, TrainingOutput, training_loss, training_step};
 pub use observer::{Event, Observer, Stop};
 pub use rate_test::{
     RateFindings, RatePoint, RateRange, RateRule, RateStop, RateTest, RateTrial, Recorder, find_rate, try_rate,
 };
 pub use session::{Outcome, Session};
+pub use teacher::{Teacher, TeacherError};
 pub use trainer::Trainer;
 pub use update::{Update, check_device};

@@ -32,6 +32,7 @@ pub(super) struct Pending {
 /// What the host knew before an update.
 pub(super) struct Before {
     pub(super) carried: Option<State>,
+    teacher_carried: Option<State>,
     optimizer: HostState,
     averaged: u64,
     /// Where another update may be on its way.
@@ -46,6 +47,7 @@ impl Updater {
     pub(super) fn before(&self) -> Before {
         Before {
             carried: self.carried.clone(),
+            teacher_carried: self.teacher_carried.clone(),
             optimizer: self.optimizer.host_state(),
             averaged: self.averaging.count(),
             schedule: self.delays.then(|| self.schedule.state()),
@@ -68,9 +70,9 @@ impl Updater {
             self.take_back(before);
             return Ok((Step::Skipped(fault), None));
         }
-        let Numbers { loss, gradient_norm, .. } = numbers;
+        let Numbers { loss, gradient_norm, losses, .. } = numbers;
         let noise = numbers.noise();
-        let update = Update { loss, gradient_norm, learning_rate, noise, sharpness, measuring };
+        let update = Update { loss, losses, gradient_norm, learning_rate, noise, sharpness, measuring };
         Ok((Step::Made(update), later))
     }
 
@@ -83,8 +85,13 @@ impl Updater {
         Ok(())
     }
 
-    fn take_back(&mut self, before: Before) {
-        self.carried = before.carried;
+    pub(super) fn take_back_states(&mut self, before: &mut Before) {
+        self.carried = before.carried.take();
+        self.teacher_carried = before.teacher_carried.take();
+    }
+
+    fn take_back(&mut self, mut before: Before) {
+        self.take_back_states(&mut before);
         self.optimizer.take_back(before.optimizer);
         self.averaging.take_back(before.averaged);
     }

@@ -6,7 +6,7 @@ use kiln_data::shards::TokenFile;
 use kiln_models::LanguageModel;
 use kiln_optimization::schedules::Schedule;
 
-use super::{Observer, Stop};
+use super::{Observer, Stop, Teacher};
 use crate::config::Config;
 use crate::evaluation::Evaluation;
 use crate::run::{Checkpoint, RunFolder};
@@ -18,6 +18,8 @@ pub struct Session<'a> {
     /// The model, on its device, without autodiff. With a checkpoint to resume it has that checkpoint's saved weights,
     /// even if they are an average: the weights to continue from are in the checkpoint then.
     pub model: LanguageModel,
+    /// What is learned from beside the text, as `[distillation]` says; none without it.
+    pub teacher: Option<Teacher>,
     /// The training split.
     pub train: TokenFile,
     /// The validation split.

@@ -8,7 +8,7 @@ use kiln_optimization::schedules::Schedule;
 use super::gradients::Measure;
 use super::pending::Pending;
 use super::update::{Step, Update, Updater};
-use super::{Divergence, TrainError};
+use super::{Divergence, Teacher, TrainError};
 use crate::config::Config;
 
 /// The updates that [`train`](super::train) makes, and nothing around them: no run folder, no log, no evaluation, no
@@ -72,6 +72,13 @@ impl Trainer {
     #[must_use]
     pub fn with_schedule(mut self, schedule: Box<dyn Schedule>) -> Self {
         self.updater.schedule = schedule;
+        self
+    }
+
+    /// The same, learning from a teacher too.
+    #[must_use]
+    pub fn with_teacher(mut self, teacher: Teacher) -> Self {
+        self.updater = self.updater.with_teacher(Some(teacher));
         self
     }
 

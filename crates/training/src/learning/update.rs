@@ -11,16 +11,19 @@ use kiln_models::{LanguageModel, State};
 use super::error::{Fault, TrainError};
 use super::faults::{Faults, NoFaults};
 use super::gradients::{Mean, Measure, QueuedNumbers};
-use super::loss::TrainingInput;
+use super::loss::{Teaching, TrainingInput};
 use super::pending::Pending;
 use super::reading_ahead::ReadingAhead;
+use super::teacher::Teacher;
 use crate::config::{Config, Precision};
 use crate::gradient_measurements::sharpness;
+use crate::parts::Parts;
 use kiln_data::batches::{BatchOrder, mix};
 use kiln_data::shards::TokenFile;
 use kiln_optimization::averaging::Averaging;
 use kiln_optimization::optimizers::{GradientScale, Optimizer, clip_coefficient};
 use kiln_optimization::schedules::Schedule;
+use kiln_parameters::{Zeros, catalogue};
 
 /// Makes updates, one after the other. It knows no folder, log or observer.
 pub(super) struct Updater {
@@ -43,6 +46,14 @@ pub(super) struct Updater {
     pub(super) carried: Option<State>,
     /// Whether batches carry it.
     pub(super) carries_state: bool,
+    /// What is learned from beside the text.
+    teacher: Option<Teacher>,
+    /// Its recurrent state after the last batch.
+    pub(super) teacher_carried: Option<State>,
+    /// What is trained, and how fast.
+    pub(super) parts: Parts,
+    /// Whether numbers of matrices that are exactly zero stay so.
+    keep_zeros: bool,
     pub(super) faults: Box<dyn Faults>,
     /// Whether the host learns the numbers of an update after it handed the device the next one: on GPUs. On a CPU,
     /// which computes whatever it is asked for at once, tests alone want it.
@@ -62,6 +73,8 @@ pub(super) enum Step {
 pub struct Update {
     /// Mean loss of its batches before it, nats per token.
     pub loss: f64,
+    /// With a teacher: the cross-entropy of the text, and the divergence from the teacher times the temperature squared.
+    pub losses: Option<[f64; 2]>,
     /// The global gradient norm before clipping.
     pub gradient_norm: f64,
     /// The rate that the schedule gave.
@@ -89,8 +102,10 @@ impl Updater {
     /// Updates of `model`, which is without autodiff, on the training split `train`, as `config` says.
     ///
     /// # Errors
-    /// When the text is too short for a batch, or the device lacks what `run.precision` needs.
+    /// When the text is too short for a batch, the device lacks what `run.precision` needs, or the configuration names
+    /// parameters that the model doesn't have.
     pub(super) fn new(config: &Config, model: LanguageModel, train: TokenFile) -> Result<Self, TrainError> {
+        let parts = Parts::new(config, &catalogue(&model))?;
         let run = &config.run;
         check_device(config, &model.device())?;
         set_matrix_precision(run.precision.into());
@@ -101,15 +116,25 @@ impl Updater {
             seed: config.seed,
             accumulate: run.accumulate as u64,
             clip_norm: run.clip_norm,
-            optimizer: config.optimizer.build(),
+            optimizer: config.optimizer.build().with_factors(parts.factors().clone()),
             averaging: Averaging::new(config.averaging.as_ref()),
             schedule: config.schedule.build(run.steps),
             carried: None,
             carries_state: run.carries_state(&model),
             faults: Box::new(NoFaults),
             delays,
-            model: Some(model.train()),
+            teacher: None,
+            teacher_carried: None,
+            keep_zeros: config.start.as_ref().is_some_and(|start| start.keep_zeros),
+            model: Some(parts.trained(model)),
+            parts,
         })
+    }
+
+    /// The same, learning from a teacher too.
+    pub(super) fn with_teacher(mut self, teacher: Option<Teacher>) -> Self {
+        self.teacher = teacher;
+        self
     }
 
     /// The model that is trained, with autodiff.
@@ -118,9 +143,14 @@ impl Updater {
         model
     }
 
+    /// The teacher's state before the first token, if there is a teacher that has one.
+    pub(super) fn teacher_state(&self, rows: usize) -> Option<State> {
+        self.teacher.as_ref()?.initial_state(rows)
+    }
+
     /// Continues with the weights of `model`, which is without autodiff.
     pub(super) fn replace_model(&mut self, model: LanguageModel) {
-        self.model = Some(model.train());
+        self.model = Some(self.parts.trained(model));
     }
 
     /// Makes step number `step`, counted from 1, and waits for its numbers; see [`Updater::begin`].
@@ -152,16 +182,16 @@ impl Updater {
         if let Some(model) = &mut self.model {
             self.faults.before_update(step, model, &mut self.carried);
         }
-        let before = self.before();
+        let mut before = self.before();
         let Some(mut mean) = self.work_through(step, first_batch, measure, should_stop)? else {
-            self.carried = before.carried;
+            self.take_back_states(&mut before);
             return Ok(None);
         };
         let loss = mean.loss.take().ok_or(TrainError::NoBatch)?;
         let gradients = mean.gradients();
         let Some(model) = &self.model else { panic!("there is a model between updates") };
         let (loss, gradients) = self.faults.after_backward(model, loss, gradients);
-        let queued = QueuedNumbers::new(model, loss, &gradients, std::mem::take(&mut mean.norms));
+        let queued = QueuedNumbers::new(model, loss, &gradients, &mut mean);
         let earlier = on_its_way.and_then(|earlier| earlier.guard.as_ref());
         let guard = self.delays.then(|| queued.guard(self.clip_norm, earlier));
         let mut pending = Pending {
@@ -218,7 +248,11 @@ impl Updater {
             None => clip_coefficient(pending.numbers.wait()?.gradient_norm, self.clip_norm).into(),
         };
         if let Some(model) = self.model.take() {
-            let model = self.optimizer.update(model, gradients, scale.clone(), pending.learning_rate);
+            let zeros = self.keep_zeros.then(|| Zeros::of(&model));
+            let mut model = self.optimizer.update(model, gradients, scale.clone(), pending.learning_rate);
+            if let Some(zeros) = zeros {
+                model = zeros.kept(model);
+            }
             self.averaging.observe_update(&model, pending.step, &scale);
             self.model = Some(model);
         }
@@ -253,7 +287,7 @@ impl Updater {
         should_stop: &dyn Fn() -> bool,
     ) -> Result<Option<Mean>, TrainError> {
         let count = self.accumulate;
-        let mut mean = Mean::default();
+        let mut mean = Mean::new(self.keep_zeros);
         for number in 0..count {
             if number > 0 && should_stop() {
                 return Ok(None);
@@ -262,12 +296,22 @@ impl Updater {
             if self.carries_state && input.batch.carries_state {
                 input.state = self.carried.take();
             }
+            if let Some(teacher) = self.teacher.clone() {
+                let state = self.teacher_carried.take().filter(|_| input.batch.carries_state);
+                input.teaching = Some(Teaching { teacher, state });
+            }
             input.share = 1.0 / count as f64;
             // Dropout draws from the seed of its step and batch, so that a resumed run draws what it would have drawn.
             input.dropout_seed = Some(mix(mix(self.seed, step), number));
             let pieces = if measure.noise && count == 1 { input.halves() } else { vec![input] };
-            let states: Vec<_> = pieces.into_iter().map(|piece| mean.add(self.model(), piece, measure)).collect();
+            let (mut states, mut of_teacher) = (Vec::new(), Vec::new());
+            for piece in pieces {
+                let [state, teacher_state] = mean.add(self.model(), piece, measure);
+                states.push(state);
+                of_teacher.push(teacher_state);
+            }
             self.carried = if self.carries_state { joined(states) } else { None };
+            self.teacher_carried = if self.carries_state { joined(of_teacher) } else { None };
         }
         Ok(Some(mean))
     }
@@ -275,7 +319,7 @@ impl Updater {
     /// The sharpness along `gradients`, from the gradients of the same inputs with the same dropout nearby.
     fn sharpness(&self, gradients: &GradientsParams, inputs: &[TrainingInput]) -> Result<Option<f64>, TrainError> {
         sharpness(self.model(), gradients, |model: &LanguageModel| {
-            let mut mean = Mean::default();
+            let mut mean = Mean::new(self.keep_zeros);
             for input in inputs {
                 mean.add(model, input.clone(), Measure::default());
             }

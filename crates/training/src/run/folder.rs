@@ -121,6 +121,11 @@ impl RunFolder {
         &self.description
     }
 
+    /// Lets its models hold conversations as another model does.
+    pub fn converse_as(&mut self, other: &ModelDescription) {
+        self.description.converse_as(other);
+    }
+
     /// Refuses at once if another process trains a run, before anything is prepared for it. It is [`RunFolder::open`]
     /// that keeps two from training.
     ///

@@ -21,6 +21,12 @@ pub struct StepEntry {
     pub tokens: u64,
     /// Mean training loss of this step's batch, nats per token.
     pub train_loss: f64,
+    /// Where a teacher is learned from: the cross-entropy of the text within it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hard_loss: Option<f64>,
+    /// Where a teacher is learned from: the divergence from its probabilities within it, times the temperature squared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_loss: Option<f64>,
     /// The rate of this step's update.
     pub learning_rate: f64,
     /// The global gradient norm before clipping.

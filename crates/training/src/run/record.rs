@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use super::error::{FolderError, io};
+use super::lineage::Lineage;
 use crate::config::Change;
 
 /// The version of Burn that Kiln is built with, from the workspace's manifest.
@@ -35,6 +36,12 @@ pub struct RunRecord {
     pub train_text_hash: String,
     /// BLAKE3 of the validation split's text, hexadecimal.
     pub validation_text_hash: String,
+    /// The model that training started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Lineage>,
+    /// The model that it learns from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<Lineage>,
     /// The exact entropy of the built-in corpus, nats per character.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entropy: Option<f64>,
@@ -54,7 +61,8 @@ impl RunRecord {
         bytes.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)).map_err(|source| io(&path, "read", source))
     }
 
-    /// Which texts differ from those of this record. A file may change under a name that stays.
+    /// Which texts, and whether the teacher, differ from those of this record. A file may change under a name that
+    /// stays.
     pub fn other_texts(&self, now: &Self) -> Vec<Change> {
         let texts = [
             ("tokenizer", &self.tokenizer_hash, &now.tokenizer_hash),
@@ -64,6 +72,12 @@ impl RunRecord {
         let value = |hash: &String| Some(Value::String(hash.clone()));
         let change =
             |(what, from, to)| Change { key: format!("BLAKE3 of the {what}"), from: value(from), to: value(to) };
-        texts.into_iter().filter(|(_, from, to)| from != to).map(change).collect()
+        let mut changes: Vec<Change> = texts.into_iter().filter(|(_, from, to)| from != to).map(change).collect();
+        let [from, to] = [self, now].map(|record| record.teacher.as_ref().map(|teacher| teacher.sha256.clone()));
+        if from != to {
+            let value = |hash: Option<String>| hash.map(Value::String);
+            changes.push(Change { key: "SHA-256 of the teacher".to_owned(), from: value(from), to: value(to) });
+        }
+        changes
     }
 }

@@ -15,10 +15,10 @@ use super::measuring::{MeasuringArguments, Setup};
 use super::speed::{Cost, Speed};
 use super::table::{SPEED_HEADINGS, speed_cells, table};
 use crate::arguments::{RunsArguments, open_run};
+use crate::beginnings;
 use crate::device::Chosen;
 use crate::exit::UsageError;
 use crate::precision::PrecisionArguments;
-use crate::runs;
 use crate::terminal::say;
 use crate::training_data;
 use crate::training_display::grouped;
@@ -146,7 +146,7 @@ impl Writer {
             let config = open_run(path, overrides)?;
             let chosen = arguments.measuring.open_device()?;
             let data = training_data::prepare(&config)?;
-            let model = runs::first_model(&config, &data, &chosen);
+            let model = beginnings::drawn_model(&config, &data, &chosen);
             let writer = Self { model, tokenizer: data.tokenizer, config: config.model, context: config.run.context };
             return Ok((writer, chosen));
         }

@@ -22,6 +22,7 @@ use self::report::{Report, Time};
 use self::sweep::SweepReport;
 use self::text::{TextFacts, Vocabulary};
 use crate::arguments::ConfigArguments;
+use crate::beginnings::look_among_runs;
 use crate::device::{self, Chosen};
 use crate::kinds::FileKind;
 use crate::training_data;
@@ -96,7 +97,8 @@ fn print(json: bool, report: &impl Serialize, words: impl Fn() -> String) -> any
 
 /// The same of a race or a sweep: every entrant.
 fn check_sweep(arguments: &CheckArguments, device: &Chosen, source: &Source, sweep: Sweep) -> anyhow::Result<()> {
-    let sweep = sweep.look_beside(&arguments.config.config, &arguments.config.overrides);
+    let mut sweep = sweep.look_beside(&arguments.config.config, &arguments.config.overrides);
+    sweep.entrants.iter_mut().for_each(|entrant| look_among_runs(&mut entrant.config));
     let mut speeds = Speeds::default();
     let reports: Vec<Report> = sweep
         .entrants

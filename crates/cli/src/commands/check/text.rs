@@ -198,7 +198,7 @@ impl Vocabulary {
                 how: "as configured; a short text may give fewer".to_owned(),
             }),
             TokenizerConfig::File(file) => {
-                let tokenizer = Tokenizer::from_file(&file.path)?;
+                let tokenizer = file.open()?;
                 if data.separator.is_some() && tokenizer.end_token().is_none() {
                     return Err(DataError::NoEndToken.into());
                 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 use self::picture::chart;
 use self::trials::Trial;
 use crate::arguments::{ConfigArguments, DeviceArguments};
+use crate::beginnings;
 use crate::exit::{Exit, UsageError};
 use crate::recorded::Picture;
 use crate::runs;
@@ -86,7 +87,7 @@ pub(crate) fn find_rate(arguments: &FindRateArguments) -> anyhow::Result<Exit> {
     runs::check_memory(&config, &data, &chosen)?;
     let test = RateTest {
         config: &config,
-        model: runs::first_model(&config, &data, &chosen),
+        model: beginnings::begun_model(&config, &data, &chosen)?,
         train: data.train.clone(),
         range,
     };

@@ -6,8 +6,8 @@ use kiln_training::config::Config;
 use kiln_training::learning::{RateTrial, try_rate};
 use serde::Serialize;
 
+use crate::beginnings;
 use crate::device::Chosen;
-use crate::runs;
 use crate::terminal::progress_bar;
 
 /// From one rate to the next. Of the cases that the rule was measured on, this spacing left the least loss.
@@ -40,7 +40,7 @@ pub(super) fn try_around(
     for rate in [rate / FACTOR, rate, rate * FACTOR] {
         let trial = RateTrial {
             config,
-            model: runs::first_model(config, data, chosen),
+            model: beginnings::begun_model(config, data, chosen)?,
             train: data.train.clone(),
             validation: data.validation.clone(),
             rate,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use kiln_storage::StorageError;
-use kiln_training::run::{Best, HistoryEntry, RunRecord, RunState, RunSurvey};
+use kiln_training::run::{Best, HistoryEntry, Lineage, RunRecord, RunState, RunSurvey};
 use serde::Serialize;
 
 use super::checkpoint::damage_words;
@@ -114,6 +114,11 @@ impl Report for RunReport {
         }
         if let Some(record) = &self.record {
             let _ = writeln!(text, "started     on {}, seed {}, by Kiln {}", record.device, record.seed, record.kiln);
+            for (what, lineage) in [("from", &record.start), ("teacher", &record.teacher)] {
+                if let Some(Lineage { path, sha256, .. }) = lineage {
+                    let _ = writeln!(text, "{what:<12}{path}, SHA-256 {sha256}");
+                }
+            }
             let _ = writeln!(text, "tokenizer   BLAKE3 {}", record.tokenizer_hash);
             let _ = writeln!(text, "training    BLAKE3 {}", record.train_text_hash);
             let _ = writeln!(text, "validation  BLAKE3 {}", record.validation_text_hash);

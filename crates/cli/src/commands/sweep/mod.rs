@@ -21,6 +21,7 @@ use kiln_training::sweep::Halving;
 
 use self::runner::Runner;
 use crate::arguments::{ConfigArguments, DeviceArguments, RunsArguments};
+use crate::beginnings::look_among_runs;
 use crate::exit::{Exit, UsageError};
 use crate::kinds::{FileKind, refuse_others};
 use crate::runs::{self, quoted};
@@ -133,7 +134,8 @@ fn start(arguments: &SharedArguments, options: &[(&str, &str, Option<String>)]) 
     let source = read_source(file)?;
     refuse_others(&source, &overrides, &FileKind::COMPARED).map_err(ConfigFileError::from)?;
     let sweep = Sweep::read(&source, &overrides).map_err(|errors| with_words(errors, file))?;
-    let sweep = sweep.look_beside(file, &overrides);
+    let mut sweep = sweep.look_beside(file, &overrides);
+    sweep.entrants.iter_mut().for_each(|entrant| look_among_runs(&mut entrant.config));
     let folder = runs::run_path(&arguments.runs.folder(), file, arguments.run.as_deref(), arguments.resume)?;
     check_folder(&folder, &sweep, arguments.resume)?;
     run(&sweep, &folder, &arguments.device)

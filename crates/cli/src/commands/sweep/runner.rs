@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use anyhow::Context;
 use burn::train::Interrupter;
 use kiln_data::corpus::DataConfig;
 use kiln_data::shards::PreparedData;
@@ -16,6 +17,7 @@ use kiln_training::sweep::{Diverged, Halving};
 
 use super::entrants::EntrantResult;
 use super::progress::RunProgress;
+use crate::beginnings::Beginning;
 use crate::device::Chosen;
 use crate::recorded::{Measure, RecordedRun};
 use crate::runs;
@@ -207,16 +209,16 @@ impl<'a> Runner<'a> {
             return Ok(true);
         }
         let data = self.prepared(&run.config)?;
-        let (folder, resumed) = runs::open_run(&path, true, &run.config, changes, &data, self.chosen)?;
-        let (model, resume) = match resumed {
-            Some((model, checkpoint)) => (model, Some(checkpoint)),
-            None => (runs::first_model(&run.config, &data, self.chosen), None),
-        };
+        let Beginning { model, teacher, origins } = Beginning::of_run(&path, true, &run.config, &data, self.chosen)?;
+        let (folder, resumed) = runs::open_run(&path, true, &run.config, changes, &data, self.chosen, &origins)?;
+        let (saved, resume) = resumed.unzip();
+        let model = saved.or(model).context("the checkpoints of the run are gone")?;
         let from = resume.as_ref().map_or(0, |checkpoint| checkpoint.state.step);
         let progress = RunProgress::new(&name, steps);
         let session = Session {
             config: &run.config,
             model,
+            teacher,
             train: data.train.clone(),
             validation: data.validation.clone(),
             folder,

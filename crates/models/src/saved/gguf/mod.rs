@@ -34,6 +34,7 @@ use super::foreign::{Beside, ChatTemplate, Foreign, ForeignModel, Weights};
 use super::hugging_face::{HuggingFaceError, names as hugging_face_names};
 use super::open::SavedModel;
 use super::packed::Loader;
+use crate::Tokenizer;
 use crate::transformer::RotaryScaling;
 
 /// The template of conversations.
@@ -83,6 +84,15 @@ pub(super) fn open(path: &Path, device: &Device, loader: Loader) -> Result<Saved
     let unfit = |problem| wrong(path, GgufModelError::Model(problem));
     let model = weights.read(&foreign, device, loader).map_err(|error| error.at(path, unfit))?;
     Ok(foreign.saved(model, tokenizer, end, template, path))
+}
+
+/// The tokenizer in the file at `path`.
+///
+/// # Errors
+/// See [`GgufModelError`].
+pub(super) fn tokenizer_in(path: &Path) -> Result<Tokenizer, SavedModelError> {
+    let file = open_gguf(path, Links::Followed)?;
+    tokenizer::tokenizer(file.values()).map_err(|problem| wrong(path, problem))
 }
 
 fn chat_template(values: &BTreeMap<String, GgufValue>) -> Option<ChatTemplate> {

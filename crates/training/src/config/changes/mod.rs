@@ -92,6 +92,8 @@ enum Rule {
     CourseUnlessZero,
     /// Refused; but from nothing to something the average begins with the next update.
     CourseFromNone,
+    /// Harmless; but from nothing to something, or back, refused.
+    Moved,
     /// Harmless; but a schedule that ends with the run takes another course.
     Length,
 }
@@ -113,6 +115,14 @@ const RULES: &[(&str, Rule)] = &[
     ("data.**", Rule::Refused),
     ("tokenizer.**", Rule::Refused),
     ("model.**", Rule::Refused),
+    // What they are called does not matter: the start is over, and the teacher's hash is compared.
+    ("start.from", Rule::Moved),
+    ("start.**", Rule::Refused),
+    ("distillation.teacher", Rule::Moved),
+    ("distillation.temperature", Rule::Course),
+    ("distillation.weight", Rule::Course),
+    ("train-only.**", Rule::Refused),
+    ("rates.**", Rule::Refused),
     ("optimizer", Rule::Refused),
     ("optimizer.sgd.momentum", Rule::CourseUnlessZero),
     ("optimizer.rmsprop.momentum", Rule::CourseUnlessZero),
@@ -250,6 +260,8 @@ fn meaning(change: &Change, schedule_ends_with_the_run: bool) -> Meaning {
         Some(Rule::CourseUnlessZero) => Meaning::Course,
         Some(Rule::CourseFromNone) if change.from.is_some() => Meaning::Refused,
         Some(Rule::CourseFromNone) => Meaning::Course,
+        Some(Rule::Moved) if change.from.is_none() || change.to.is_none() => Meaning::Refused,
+        Some(Rule::Moved) => Meaning::Harmless,
         Some(Rule::Length) if schedule_ends_with_the_run => Meaning::Course,
         Some(Rule::Length) => Meaning::Harmless,
     }

@@ -140,6 +140,15 @@ const OUT_OF_RANGE: &[(&str, &[&str])] = &[
     ("schedule.reduce-on-plateau.minimum-rate", &["-0.1", "1.0"]),
     ("schedule.non-monotone.rate", &["0.0", "-1.0"]),
     ("schedule.non-monotone.factor", &["0.0", "1.0"]),
+    ("start.from", &["\"\""]),
+    ("start.only", &["[\"\"]"]),
+    ("start.except", &["[\"a\", \"\"]"]),
+    ("distillation.teacher", &["\"\""]),
+    ("distillation.temperature", &["0.0", "-1.0", "nan"]),
+    ("distillation.weight", &["-0.1", "1.1", "nan"]),
+    ("train-only.parameters", &["[\"\"]"]),
+    ("train-only.last-layers", &["1000"]),
+    ("rates.layer-decay", &["0.0", "1.5", "nan"]),
     ("run.steps", &["0"]),
     ("run.batch", &["0"]),
     ("run.context", &["0"]),
@@ -175,6 +184,7 @@ fn right_value(path: &str, kind: &Kind) -> String {
         Kind::Flag => "true".into(),
         Kind::Word(words) => format!("{:?}", words[0]),
         Kind::List => "[]".into(),
+        Kind::Map => "{}".into(),
         other => panic!("{path} is no value but {other:?}"),
     })
 }
@@ -188,6 +198,7 @@ fn wrong_value(kind: &Kind) -> (&'static str, &'static str) {
         Kind::Flag => ("7", "must be true or false"),
         Kind::Word(_) => ("\"zzzzzz\"", "cannot be \"zzzzzz\""),
         Kind::List => ("7", "must be a list"),
+        Kind::Map => ("7", "must be a table"),
         other => panic!("{other:?} is no kind of value"),
     }
 }

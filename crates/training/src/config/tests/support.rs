@@ -25,6 +25,16 @@ const NEEDED: [(&str, &str); 8] = [
     ("model.transformer.rotary-scaling.yarn", "factor = 4.0\noriginal-context = 64"),
 ];
 
+/// Keys and sections that may be left out, with the section and what it needs at least; the first that fits counts.
+const OPTIONAL: [(&str, &str, &str); 6] = [
+    ("start", "start", "from = \"runs/base\"\n"),
+    ("distillation", "distillation", "teacher = \"runs/teacher\"\n"),
+    ("train-only.parameters", "train-only", "last-layers = 1\n"),
+    ("train-only", "train-only", "parameters = [\"*.bias\"]\n"),
+    ("rates", "rates", ""),
+    ("estimates", "estimates", ""),
+];
+
 /// What a table needs for a choice within it.
 const BESIDE: [(&str, &str); 1] = [("model.transformer", "position = \"rotary\"")];
 
@@ -93,9 +103,8 @@ pub(super) fn right_text(path: &str) -> String {
         }
     }
     text += "[run]\nsteps = 100\nbatch = 4\ncontext = 16\n";
-    // A section that may be left out.
-    if path.starts_with("estimates.") {
-        text += "\n[estimates]\n";
+    if let Some((_, table, keys)) = OPTIONAL.iter().find(|(key, ..)| is_in(path, key)) {
+        text += &format!("\n[{table}]\n{keys}");
     }
     text
 }

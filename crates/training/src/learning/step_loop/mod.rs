@@ -65,9 +65,10 @@ impl TrainingLoop {
     /// # Errors
     /// When a text is too short, the checkpoint does not fit, or the log cannot be opened.
     pub(super) fn new(session: Session<'_>, faults: Box<dyn Faults>) -> Result<Self, TrainError> {
-        let Session { config, model, train, validation, folder, schedule, resume, observer, stop_after } = session;
+        let Session { config, model, teacher, train, validation, folder, schedule, resume, observer, stop_after } =
+            session;
         let run = config.run.clone();
-        let mut updater = Updater::new(config, model.clone(), train)?;
+        let mut updater = Updater::new(config, model.clone(), train)?.with_teacher(teacher);
         updater.faults = faults;
         if let Some(schedule) = schedule {
             updater.schedule = schedule;
@@ -229,6 +230,8 @@ impl TrainingLoop {
             step,
             tokens,
             train_loss: update.loss,
+            hard_loss: update.losses.map(|losses| losses[0]),
+            soft_loss: update.losses.map(|losses| losses[1]),
             learning_rate: update.learning_rate,
             gradient_norm: update.gradient_norm,
             tokens_per_second: self.clock.tokens_per_second(tokens),

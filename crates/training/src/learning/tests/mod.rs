@@ -2,7 +2,9 @@
 
 mod averaging;
 mod delay;
+mod distilling;
 mod faults;
+mod finetuning;
 mod injection;
 mod measuring;
 mod own_schedule;
@@ -25,12 +27,13 @@ use self::injection::Injection;
 use super::faults::{Faults, NoFaults};
 use super::step_loop::TrainingLoop;
 use super::*;
-use crate::config::{Config, RunConfig};
+use crate::config::{Config, RatesConfig, RunConfig, StartConfig, TrainOnlyConfig};
 use crate::evaluation::evaluate;
 use crate::gradient_measurements::EstimatesConfig;
+use crate::parts::Parts;
 use crate::run::tests::trouble::TroubledFiles;
 use crate::run::{Checkpoint, EvaluationEntry, Metrics, RunFolder, StepEntry};
-use kiln_data::batches::EvaluationPlan;
+use kiln_data::batches::{BatchOrder, EvaluationPlan};
 use kiln_data::shards::{TextIdentity, TokenFile, TokenFileWriter};
 use kiln_optimization::averaging::{AveragingConfig, ExponentialConfig, NonMonotoneConfig, PolyakConfig};
 use kiln_optimization::optimizers::{AdamwConfig, OptimizerConfig, ScheduleFreeAdamwConfig, ScheduleFreeSgdConfig};
@@ -83,6 +86,17 @@ impl Observer for Notes {
     }
 }
 
+/// What is trained, from where, and what is learned from.
+#[derive(Default)]
+struct Finetuning {
+    start: Option<StartConfig>,
+    train_only: Option<TrainOnlyConfig>,
+    rates: Option<RatesConfig>,
+    teacher: Option<Teacher>,
+    /// The first weights, if not drawn ones.
+    model: Option<LanguageModel>,
+}
+
 /// A small world: text, tokens, a model configuration, settings.
 struct World {
     folder: tempfile::TempDir,
@@ -97,6 +111,7 @@ struct World {
     own_schedule: Option<fn() -> Box<dyn Schedule>>,
     run: RunConfig,
     estimates: EstimatesConfig,
+    finetuning: Finetuning,
     seed: u64,
     /// The file system to write through; the real one if `None`.
     files: Option<TroubledFiles>,
@@ -131,6 +146,7 @@ impl World {
             own_schedule: None,
             run: toml::from_str(&run).unwrap(),
             estimates: EstimatesConfig::default(),
+            finetuning: Finetuning::default(),
             seed: 11,
             files: None,
             faults: None,
@@ -153,13 +169,18 @@ impl World {
             schedule: self.schedule.clone(),
             averaging: self.averaging.clone(),
             run: self.run.clone(),
+            start: self.finetuning.start.clone(),
+            distillation: None,
+            train_only: self.finetuning.train_only.clone(),
+            rates: self.finetuning.rates.clone(),
             estimates: Some(self.estimates.clone()),
         }
     }
 
     /// A model with its first weights.
     fn first_model(&self) -> LanguageModel {
-        self.model.init(self.tokenizer.vocabulary_size(), self.run.context, 3, &Device::flex())
+        let drawn = || self.model.init(self.tokenizer.vocabulary_size(), self.run.context, 3, &Device::flex());
+        self.finetuning.model.clone().unwrap_or_else(drawn)
     }
 
     /// Trains in the run folder `name`, resuming if there is a checkpoint.
@@ -206,6 +227,7 @@ impl World {
         let session = Session {
             config: &self.config(),
             model,
+            teacher: self.finetuning.teacher.clone(),
             train: self.train.clone(),
             validation: self.validation.clone(),
             folder,

@@ -19,6 +19,8 @@ fn entry(step: u64) -> StepEntry {
         step,
         tokens: step * 16,
         train_loss: 1.5,
+        hard_loss: None,
+        soft_loss: None,
         learning_rate: 0.1,
         gradient_norm: 2.0,
         tokens_per_second: 3.0,
