@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
+use kiln_models::LanguageModel;
 use kiln_models::saved::{SavedModel, is_foreign};
 use kiln_packed::Format;
 use kiln_storage::Which;
@@ -30,6 +31,39 @@ fn format(text: &str) -> Result<Format, String> {
 pub(crate) fn packed_format(text: &str) -> Result<Format, String> {
     let names: Vec<String> = Format::ALL.iter().map(|format| format.name().to_lowercase()).collect();
     Format::from_name(text).ok_or_else(|| format!("must be one of {}", names.join(", ")))
+}
+
+/// What commands take that write with a model.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct CacheArguments {
+    /// Keep the keys and values of what a transformer has read as f32, or q8_0 in about a quarter of the memory, on a
+    /// CPU
+    #[arg(long, value_name = "FORMAT", default_value = "f32", value_parser = cache_format)]
+    cache: Format,
+}
+
+fn cache_format(text: &str) -> Result<Format, String> {
+    let known = Format::from_name(text).filter(|format| [Format::F32, Format::Q8_0].contains(format));
+    known.ok_or_else(|| "must be f32 or q8_0".to_owned())
+}
+
+impl CacheArguments {
+    /// The model with such states.
+    ///
+    /// # Errors
+    /// The device or the width of a head doesn't allow it.
+    pub(crate) fn apply(self, model: LanguageModel, chosen: &Chosen) -> Result<LanguageModel, UsageError> {
+        if self.cache == Format::F32 {
+            return Ok(model);
+        }
+        if !kiln_kernels::multiplies_packed(&chosen.device) {
+            let message = format!("--cache q8_0: only `--device cpu` has such states, and this is {}", chosen.name);
+            return Err(UsageError(message));
+        }
+        model.with_packed_cache().map_err(|width| {
+            UsageError(format!("--cache q8_0: the heads of the model have {width} numbers, no multiple of 4"))
+        })
+    }
 }
 
 impl PrecisionArguments {

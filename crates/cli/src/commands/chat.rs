@@ -14,7 +14,7 @@ use kiln_storage::{DiskFiles, Which, write_file_atomically};
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
 use crate::piped::read_text;
-use crate::precision::PrecisionArguments;
+use crate::precision::{CacheArguments, PrecisionArguments};
 use crate::report;
 use crate::runs;
 use crate::sampling::{SamplerArguments, token_count};
@@ -70,6 +70,9 @@ pub(crate) struct ChatArguments {
     #[command(flatten)]
     precision: PrecisionArguments,
 
+    #[command(flatten)]
+    cache: CacheArguments,
+
     /// Say after each answer how many tokens were read and written
     #[arg(short, long)]
     verbose: bool,
@@ -84,7 +87,8 @@ pub(crate) fn chat(arguments: &ChatArguments) -> anyhow::Result<Exit> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "chat")?;
-    let saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
+    let mut saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
+    saved.model = arguments.cache.apply(saved.model, &chosen)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

@@ -13,15 +13,36 @@ const KEY_BLOCK: usize = 64;
 /// Columns of the output that are summed in registers.
 const COLUMNS: usize = 4 * LANES;
 
+/// Keys or values of a cache, `[B, key-value heads, capacity, D]`, as they are kept.
+pub(crate) trait CachedNumbers<T>: Sync {
+    /// How many numbers there are.
+    fn len(&self) -> usize;
+
+    /// `count` vectors from number `first` on, `[count, D]`: in place, or in `copy`.
+    fn vectors<'a>(&'a self, first: usize, count: usize, copy: &'a mut Vec<T>) -> &'a [T];
+}
+
+/// Numbers that lie there as they are, with D.
+pub(crate) struct Plain<'a, T>(pub(crate) &'a [T], pub(crate) usize);
+
+impl<T: Real> CachedNumbers<T> for Plain<'_, T> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn vectors<'a>(&'a self, first: usize, count: usize, _: &'a mut Vec<T>) -> &'a [T] {
+        &self.0[first * self.1..(first + count) * self.1]
+    }
+}
+
 /// What [`attention`](super::cpu::attention) gives for the queries at positions `starts[r]..starts[r] + T` of each row
 /// r, from keys and values that a cache holds; without dropout.
 ///
 /// `queries` is `[B, T, heads D]`, `keys` and `values` are `[B, key-value heads, capacity, D]`, of which positions from
 /// `starts[r] + T` on are not read. `output` `[B, T, heads D]` is overwritten.
-pub(crate) fn cached_attention<T: Real>(
+pub(crate) fn cached_attention<T: Real, C: CachedNumbers<T>>(
     queries: &[T],
-    keys: &[T],
-    values: &[T],
+    [keys, values]: [C; 2],
     sizes: &CacheSizes<'_>,
     scores: AttentionScores,
     output: &mut [T],
@@ -38,16 +59,16 @@ pub(crate) fn cached_attention<T: Real>(
         return;
     }
     if steps < FEW_STEPS {
-        few_queries(queries, [keys, values], sizes, scores, output);
+        few_queries(queries, [&keys, &values], sizes, scores, output);
     } else {
-        many_queries(queries, [keys, values], sizes, scores, output);
+        many_queries(queries, [&keys, &values], sizes, scores, output);
     }
 }
 
 /// One task for each tile of queries.
-fn many_queries<T: Real>(
+fn many_queries<T: Real, C: CachedNumbers<T>>(
     queries: &[T],
-    [keys, values]: [&[T]; 2],
+    [keys, values]: [&C; 2],
     sizes: &CacheSizes<'_>,
     scores: AttentionScores,
     output: &mut [T],
@@ -66,10 +87,12 @@ fn many_queries<T: Real>(
         let position = starts[row] + first;
         let seen = position + count;
         let (mut tile, mut copy) = (Tile::new(seen, scores, None), Vec::new());
+        let [mut key_copy, mut value_copy] = [Vec::new(), Vec::new()];
         for shared in 0..key_values {
-            let keys = Matrix::new(sizes.first(keys, row, shared, seen), seen, width);
+            let start = sizes.first(row, shared);
+            let keys = Matrix::new(keys.vectors(start, seen, &mut key_copy), seen, width);
             let keys = transposed(keys, count * group, &mut copy);
-            let values = Matrix::new(sizes.first(values, row, shared, seen), seen, width);
+            let values = Matrix::new(values.vectors(start, seen, &mut value_copy), seen, width);
             for head in shared * group..(shared + 1) * group {
                 let queries = &queries[(row * steps + first) * columns + head * width..];
                 let queries = Matrix::strided(queries, count, width, columns);
@@ -81,9 +104,9 @@ fn many_queries<T: Real>(
 }
 
 /// One query of a group of heads after the other.
-fn few_queries<T: Real>(
+fn few_queries<T: Real, C: CachedNumbers<T>>(
     queries: &[T],
-    [keys, values]: [&[T]; 2],
+    [keys, values]: [&C; 2],
     sizes: &CacheSizes<'_>,
     scores: AttentionScores,
     output: &mut [T],
@@ -96,15 +119,17 @@ fn few_queries<T: Real>(
     let work = sizes.mean() * head_width * heads.group().div_ceil(2) / 2;
     for_rows(starts.len() * steps * key_values, work, Rows::new(output, width), |parts, output| {
         let mut weights = vec![T::ZERO; heads.group() * padded(sizes.longest())];
+        let [mut key_copy, mut value_copy] = [Vec::new(), Vec::new()];
         for (part, output) in parts.zip(output.data.chunks_exact_mut(width)) {
             let (token, shared) = (part / key_values, part % key_values);
             let row = token / steps;
             let seen = starts[row] + token % steps + 1;
-            let hidden = scores.first_seen(seen - 1) * head_width;
+            let hidden = scores.first_seen(seen - 1);
+            let (first, count) = (sizes.first(row, shared) + hidden, seen - hidden);
             let group = Group {
                 queries: &queries[token * heads.output_columns() + shared * width..][..width],
-                keys: &sizes.first(keys, row, shared, seen)[hidden..],
-                values: &sizes.first(values, row, shared, seen)[hidden..],
+                keys: keys.vectors(first, count, &mut key_copy),
+                values: values.vectors(first, count, &mut value_copy),
                 width: head_width,
                 scale: T::from_f64(scores.scale),
                 soft_cap: scores.soft_cap.map(T::from_f64),

@@ -1,4 +1,4 @@
-use super::cached_cpu::cached_attention;
+use super::cached_cpu::{Plain, cached_attention};
 use super::cpu::attention;
 use super::cpu_backward::{AttentionResult, attention_backward};
 use super::geometry::{AttentionHeads, AttentionOptions, AttentionScores, AttentionSizes, CacheSizes};
@@ -242,7 +242,8 @@ fn cached_attention_gives_the_last_rows() {
                     .collect();
                 let cache_sizes = CacheSizes { steps: count, starts: &vec![steps - count; batch], capacity, heads };
                 let mut output = vec![f64::NAN; batch * count * sizes.heads.output_columns()];
-                cached_attention(&queries, &keys, &values, &cache_sizes, options.scores, &mut output);
+                let cache = [&keys, &values].map(|vectors| Plain(&vectors[..], sizes.heads.width));
+                cached_attention(&queries, cache, &cache_sizes, options.scores, &mut output);
                 let difference = largest_difference(&output, &last(&all, sizes.heads.output_columns(), count));
                 assert!(difference < 1e-13, "{cache_sizes:?} {options:?}: {difference}");
             }

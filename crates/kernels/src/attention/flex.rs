@@ -4,7 +4,7 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 
-use super::cached_cpu;
+use super::cached_cpu::{self, Plain};
 use super::cpu::attention;
 use super::cpu_backward::{AttentionResult, attention_backward};
 use super::geometry::{AttentionHeads, AttentionOptions, AttentionScores, AttentionSizes, CacheSizes};
@@ -106,6 +106,7 @@ fn cached<T: Number>(tensors: [FlexTensor; 3], starts: &[usize], scores: Attenti
     let heads = AttentionHeads { queries: columns / width, key_values, width };
     let shape = CacheSizes { steps, starts, capacity, heads };
     let mut output = vec![T::ZERO; rows * steps * columns];
-    cached_cpu::cached_attention(numbers(&query), numbers(&keys), numbers(&values), &shape, scores, &mut output);
+    let cache = [&keys, &values].map(|vectors| Plain(numbers::<T>(vectors), width));
+    cached_cpu::cached_attention(numbers(&query), cache, &shape, scores, &mut output);
     tensor(output, [rows, steps, columns])
 }

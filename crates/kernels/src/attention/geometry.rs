@@ -169,9 +169,8 @@ impl CacheSizes<'_> {
         self.starts.iter().sum::<usize>() / self.starts.len().max(1) + self.steps
     }
 
-    /// The first `count` keys or values `[count, D]` of one head of one row.
-    pub(super) fn first<'a, T>(&self, cache: &'a [T], row: usize, shared: usize, count: usize) -> &'a [T] {
-        let AttentionHeads { key_values, width, .. } = self.heads;
-        &cache[(row * key_values + shared) * self.capacity * width..][..count * width]
+    /// The number of the first vector of one head of one row.
+    pub(super) fn first(&self, row: usize, shared: usize) -> usize {
+        (row * self.heads.key_values + shared) * self.capacity
     }
 }

@@ -1,6 +1,6 @@
 //! Causal self-attention that never holds a matrix of all queries by all keys.
 
-mod cached_cpu;
+pub(crate) mod cached_cpu;
 mod cpu;
 mod cpu_backward;
 #[cfg(test)]
@@ -42,6 +42,7 @@ use crate::product::MatrixPrecision;
 use crate::product::rounding::precision_on_cpu;
 use reference::WeightDropout;
 
+pub(crate) use geometry::CacheSizes;
 pub use geometry::{AttentionHeads, AttentionScores};
 
 /// The operations as a backend extension.

@@ -1,5 +1,6 @@
 //! Products with packed matrices, and rows of them, on the CPU: what reading with a model takes, without gradients.
 
+mod cache;
 mod cpu;
 mod recurrent;
 #[cfg(test)]
@@ -9,6 +10,7 @@ use burn::backend::DispatchDevice;
 use burn::tensor::{Device, Int, Tensor};
 use kiln_packed::PackedMatrix;
 
+pub use self::cache::{packed_cached_attention, packed_vector_width, packed_vectors};
 pub use self::recurrent::{packed_gru_sequence, packed_lstm_sequence, packed_rnn_sequence};
 use crate::flex::{
     contiguous, has_fast_body, indices as whole_numbers, numbers, tensor, unwrapped, unwrapped_integers, wrapped,

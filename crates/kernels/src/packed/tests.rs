@@ -3,9 +3,15 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use kiln_packed::{Format, PackedMatrix, Piece};
 
-use super::{packed_affine, packed_gru_sequence, packed_lstm_sequence, packed_rnn_sequence, packed_rows};
+use super::{
+    packed_affine, packed_cached_attention, packed_gru_sequence, packed_lstm_sequence, packed_rnn_sequence,
+    packed_rows, packed_vector_width, packed_vectors,
+};
 use crate::testing::{assert_close, integers, tensor, values};
-use crate::{RnnActivation, affine, embedding, gru_sequence, lstm_sequence, rnn_sequence};
+use crate::{
+    AttentionHeads, AttentionScores, RnnActivation, affine, cached_attention, embedding, gru_sequence, lstm_sequence,
+    rnn_sequence,
+};
 
 /// The numbers of a matrix, `[out, in]`.
 fn full(weight: &PackedMatrix, device: &Device) -> Tensor<2> {
@@ -96,4 +102,37 @@ fn recurrent_sequences_are_those_with_parameters() {
             close("RNN", found, rnn_sequence(sequence(1), transposed.clone(), state(1), activation));
         }
     }
+}
+
+/// The numbers that packed vectors stand for, by the rule in words: the greatest magnitude of 32 neighbours is 127.
+fn rounded(vectors: &[f64], width: usize) -> Vec<f32> {
+    let group = |group: &[f32]| {
+        let greatest = group.iter().fold(0.0_f32, |greatest, number| greatest.max(number.abs()));
+        let whole = |number: &f32| if greatest == 0.0 { 0.0 } else { (number * 127.0 / greatest).round() };
+        group.iter().map(|number| whole(number) * (greatest / 127.0)).collect::<Vec<f32>>()
+    };
+    let vectors: Vec<f32> = vectors.iter().map(|number| *number as f32).collect();
+    vectors.chunks(width).flat_map(|vector| vector.chunks(32).flat_map(group).collect::<Vec<f32>>()).collect()
+}
+
+#[test]
+fn attention_to_packed_vectors_is_that_to_the_numbers_that_they_stand_for() {
+    let device = Device::flex();
+    // Heads of one group of 32 and part of another, few new tokens and many, rows that start elsewhere, a window.
+    for (width, steps, window) in [(40, 1, None), (64, 3, Some(5)), (4, 9, None), (32, 20, Some(7))] {
+        let (heads, capacity, starts) = (AttentionHeads { queries: 4, key_values: 2, width }, 32, [11_usize, 3]);
+        let shape = [2, heads.key_values, capacity, width];
+        let vectors = |seed: u64| tensor(shape, seed, DType::F32, &device);
+        let query: Tensor<3> = tensor([2, steps, heads.queries * width], 1, DType::F32, &device);
+        let scores = AttentionScores { scale: 0.3, soft_cap: Some(4.0), window };
+        let [keys, stored]: [Tensor<4>; 2] = [vectors(2), vectors(3)];
+        let packed = [&keys, &stored].map(|vectors| packed_vectors(vectors.clone()));
+        assert_eq!(packed[0].dims(), [2, 2, capacity, packed_vector_width(width)]);
+        let found = packed_cached_attention(query.clone(), packed, heads, &starts, scores);
+        let [keys, stored] = [keys, stored]
+            .map(|it| Tensor::<4>::from_data(TensorData::new(rounded(&values(&it), width), shape), &device));
+        let expected = cached_attention(query, keys, stored, &starts, scores);
+        assert_close("attention", &values(&found), &values(&expected), 1e-5);
+    }
+    assert_eq!(packed_vector_width(64), 18);
 }

@@ -209,6 +209,18 @@ impl LanguageModel {
         }
     }
 
+    /// The model with states that keep 8 bits of each number of the keys and values that it has read, and a scale for
+    /// each 32 neighbours, on the CPU and without gradients. A recurrent model has none and stays as it is.
+    ///
+    /// # Errors
+    /// The width of a head, which isn't a multiple of 4.
+    pub fn with_packed_cache(self) -> Result<Self, usize> {
+        Ok(match self {
+            Self::Recurrent(model) => Self::Recurrent(model),
+            Self::Transformer(model) => Self::Transformer(model.with_packed_cache()?),
+        })
+    }
+
     /// Number of token ids, V.
     pub fn vocabulary_size(&self) -> usize {
         match self {

@@ -2,7 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
-use kiln_kernels::{AttentionHeads, AttentionScores, Draws, cached_attention, causal_attention, rotate};
+use kiln_kernels::{
+    AttentionHeads, AttentionScores, Draws, cached_attention, causal_attention, packed_cached_attention, rotate,
+};
 
 use super::cache::LayerCache;
 use super::config::TransformerConfig;
@@ -87,7 +89,12 @@ impl Attention {
         let output = match &cache {
             Some(cache) if window.common_start() != Some(0) => {
                 let query = packed.narrow(2, 0, queries * width);
-                cached_attention(query, cache.keys.clone(), cache.values.clone(), window.starts, self.scores)
+                let (keys, values) = (cache.keys.clone(), cache.values.clone());
+                if cache.is_packed {
+                    packed_cached_attention(query, [keys, values], self.heads, window.starts, self.scores)
+                } else {
+                    cached_attention(query, keys, values, window.starts, self.scores)
+                }
             }
             _ => causal_attention(packed, self.heads, self.scores, self.dropout, draw),
         };

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use burn::tensor::{Device, Tensor, assert_shape};
+use kiln_kernels::{packed_vector_width, packed_vectors};
 
 use super::config::TransformerConfig;
 use super::window::Window;
@@ -22,18 +23,29 @@ pub struct KeyValueCache {
     capacity: usize,
 }
 
-/// One block's part of a [`KeyValueCache`]: keys and values, `[B, key-value heads, capacity, D]` each.
+/// One block's part of a [`KeyValueCache`]: keys and values, `[B, key-value heads, capacity, D]` each; packed to 8 bits
+/// their last axis is [`packed_vector_width`] of D.
 #[derive(Debug, Clone)]
 pub(super) struct LayerCache {
     pub(super) keys: Tensor<4>,
     pub(super) values: Tensor<4>,
+    pub(super) is_packed: bool,
 }
 
 impl KeyValueCache {
-    pub(super) fn new(config: &TransformerConfig, rows: usize, context: usize, device: &Device) -> Self {
+    /// An empty one; packed, it keeps 8 bits of each number.
+    pub(super) fn new(
+        config: &TransformerConfig,
+        is_packed: bool,
+        rows: usize,
+        context: usize,
+        device: &Device,
+    ) -> Self {
         let capacity = FIRST_CAPACITY.min(context);
-        let shape = [rows, config.key_value_heads(), capacity, config.head_width()];
-        let layer = || LayerCache { keys: Tensor::zeros(shape, device), values: Tensor::zeros(shape, device) };
+        let width = config.head_width();
+        let width = if is_packed { packed_vector_width(width) } else { width };
+        let zeros = || Tensor::zeros([rows, config.key_value_heads(), capacity, width], device);
+        let layer = || LayerCache { keys: zeros(), values: zeros(), is_packed };
         Self { layers: (0..config.layers).map(|_| layer()).collect(), positions: vec![0; rows], capacity }
     }
 
@@ -93,6 +105,7 @@ impl KeyValueCache {
         let take = |layer: &LayerCache| LayerCache {
             keys: rows::take(&layer.keys, rows),
             values: rows::take(&layer.values, rows),
+            is_packed: layer.is_packed,
         };
         let positions = rows::take_entries(&self.positions, rows);
         Self { layers: self.layers.iter().map(take).collect(), positions, capacity: self.capacity }
@@ -124,7 +137,11 @@ impl KeyValueCache {
     }
 
     fn map(self, change: impl Fn(Tensor<4>) -> Tensor<4>) -> Self {
-        let changed = |layer: LayerCache| LayerCache { keys: change(layer.keys), values: change(layer.values) };
+        let changed = |layer: LayerCache| LayerCache {
+            keys: change(layer.keys),
+            values: change(layer.values),
+            is_packed: layer.is_packed,
+        };
         Self { layers: self.layers.into_iter().map(changed).collect(), ..self }
     }
 
@@ -135,6 +152,7 @@ impl KeyValueCache {
         let both = |(own, other): (LayerCache, LayerCache)| LayerCache {
             keys: change(own.keys, other.keys),
             values: change(own.values, other.values),
+            is_packed: own.is_packed,
         };
         Self { layers: own.layers.into_iter().zip(other.layers).map(both).collect(), ..own }
     }
@@ -143,6 +161,8 @@ impl KeyValueCache {
 impl LayerCache {
     /// Writes the keys and values `[B, key-value heads, T, D]` of a window's tokens to their positions.
     pub(super) fn write(self, window: &Window<'_>, keys: Tensor<4>, values: Tensor<4>) -> Self {
+        let [keys, values] =
+            [keys, values].map(|vectors| if self.is_packed { packed_vectors(vectors) } else { vectors });
         let [rows, heads, steps, width] = keys.dims();
         assert_shape!(self.keys, [rows, heads, _, width]);
         if let Some(start) = window.common_start() {
@@ -151,6 +171,7 @@ impl LayerCache {
             return Self {
                 keys: self.keys.slice_assign(place.clone(), keys),
                 values: self.values.slice_assign(place, values),
+                is_packed: self.is_packed,
             };
         }
         let ends = window.starts.iter().zip(window.lengths).enumerate().filter(|(_, (_, length))| **length > 0);
@@ -160,6 +181,7 @@ impl LayerCache {
             Self {
                 keys: cache.keys.slice_assign(place.clone(), of_row(&keys)),
                 values: cache.values.slice_assign(place, of_row(&values)),
+                is_packed: cache.is_packed,
             }
         })
     }

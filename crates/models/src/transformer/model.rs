@@ -37,6 +37,7 @@ pub struct Transformer {
     local_rotary: Option<RotaryPositions>,
     dropout: f64,
     context: usize,
+    packs_cache: bool,
     #[module(skip)]
     config: TransformerConfig,
 }
@@ -60,6 +61,7 @@ impl TransformerConfig {
             local_rotary: self.local_rotary_base.map(|base| rotary(base, None)),
             dropout: self.dropout,
             context,
+            packs_cache: false,
             config: self.clone(),
         }
     }
@@ -204,7 +206,15 @@ impl Transformer {
 
     /// An empty cache for `rows` rows.
     pub fn cache(&self, rows: usize) -> KeyValueCache {
-        KeyValueCache::new(&self.config, rows, self.context, &self.token_embedding.weight.device())
+        let device = self.token_embedding.weight.device();
+        KeyValueCache::new(&self.config, self.packs_cache, rows, self.context, &device)
+    }
+
+    /// As [`LanguageModel::with_packed_cache`](crate::LanguageModel::with_packed_cache).
+    pub(crate) fn with_packed_cache(mut self) -> Result<Self, usize> {
+        let width = self.config.head_width();
+        self.packs_cache = width.is_multiple_of(4);
+        if self.packs_cache { Ok(self) } else { Err(width) }
     }
 
     /// The matrices that inputs are multiplied with, by the paths of their parameters.

@@ -18,7 +18,7 @@ use crate::arguments::{RunsArguments, open_run};
 use crate::beginnings;
 use crate::device::Chosen;
 use crate::exit::UsageError;
-use crate::precision::PrecisionArguments;
+use crate::precision::{CacheArguments, PrecisionArguments};
 use crate::terminal::say;
 use crate::training_data;
 use crate::training_display::grouped;
@@ -70,6 +70,9 @@ pub(super) struct GenerateArguments {
 
     #[command(flatten)]
     precision: PrecisionArguments,
+
+    #[command(flatten)]
+    cache: CacheArguments,
 
     #[command(flatten)]
     measuring: MeasuringArguments,
@@ -159,8 +162,9 @@ impl Writer {
         if let Some(warning) = &saved.warning {
             say(&format!("warning: {warning}"));
         }
+        let model = arguments.cache.apply(saved.model, &chosen)?;
         let (config, context) = (saved.description.model, saved.description.context);
-        Ok((Self { model: saved.model, tokenizer: saved.tokenizer, config, context }, chosen))
+        Ok((Self { model, tokenizer: saved.tokenizer, config, context }, chosen))
     }
 
     /// Reads the prompts, writes a token behind each and then `tokens` more: the seconds up to the first, and of one of

@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
 use crate::piped::read_text;
-use crate::precision::PrecisionArguments;
+use crate::precision::{CacheArguments, PrecisionArguments};
 use crate::report;
 use crate::runs::{self, config_of, with_document_ends};
 use crate::sampling::{SamplerArguments, token_count};
@@ -103,6 +103,9 @@ pub(crate) struct SampleArguments {
     #[command(flatten)]
     precision: PrecisionArguments,
 
+    #[command(flatten)]
+    cache: CacheArguments,
+
     /// Print one JSON object at the end instead of the text as it comes
     #[arg(long)]
     json: bool,
@@ -139,7 +142,8 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.run)?;
     runs::refuse_no_model(&path, "sample")?;
-    let saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
+    let mut saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
+    saved.model = arguments.cache.apply(saved.model, &chosen)?;
     request.start.clone_from(&saved.start);
     request.end.clone_from(&saved.end);
     request.sampler = arguments.sampler.with_tokens(request.sampler, &saved.tokenizer)?;

@@ -150,3 +150,27 @@ fn products_of_two_thin_matrices_are_saved_with_their_ranks() {
         assert!(error.contains("a rank of 18446744073709551615"), "{error}");
     }
 }
+
+#[test]
+fn a_packed_cache_gives_nearly_the_same_and_its_rows_are_rows() {
+    for config in configs() {
+        let model = config.init(11, CONTEXT, 1, &Device::flex());
+        let packed = model.clone().with_packed_cache().unwrap();
+        let read = |model: &LanguageModel| {
+            let ids: Vec<i32> = (0..24).map(|index| index * 7 % 11).collect();
+            let tokens = Tensor::<1, Int>::from_data(&ids[..], &Device::flex()).reshape([2, 12]);
+            let (_, state) = model.read(tokens.clone(), &[12, 5], model.initial_state(2));
+            let (logits, _) = model.read(tokens.narrow(1, 0, 3), &[3, 2], state.clone());
+            let alone = state.take_rows(&[1]).joined(state.take_rows(&[0]));
+            let next = Tensor::<1, Int>::from_data([3, 3], &Device::flex());
+            let (step, _) = model.step(next.clone(), state);
+            let (swapped, _) = model.step(next, alone);
+            let (step, swapped) = (values(step), values(swapped));
+            assert_eq!([&step[11..], &step[..11]].concat(), swapped, "{}", config.name());
+            [values(logits), step]
+        };
+        for (found, expected) in read(&packed).iter().zip(read(&model)) {
+            assert_close(config.name(), found, &expected, 2e-2);
+        }
+    }
+}
