@@ -126,7 +126,7 @@ fn report_start(report: &WarmStart) {
     }
     if let Some(vocabulary) = vocabulary {
         say(&format!(
-            "vocabulary: {} tokens of the start model by their text, {} new ones at the mean of its tokens, {} of its \
+            "vocabulary: {} tokens of the start model by their text, {} new at the mean of its tokens, {} of its \
              rows left",
             grouped(vocabulary.known as u64),
             grouped(vocabulary.others as u64),

@@ -86,7 +86,7 @@ impl Tokenizer {
         self.0.json.clone()
     }
 
-    /// The bytes that a token stands for, as well as they can be known without its neighbours; nothing for a number that
+    /// The bytes that a token stands for, as far as they can be known without its neighbours; none for a number that
     /// isn't a token. Two vocabularies know the same token by them.
     pub fn token_bytes(&self, token: u32) -> Option<Vec<u8>> {
         match &self.0.spelling {

@@ -23,8 +23,8 @@ pub struct Teacher {
 pub enum TeacherError {
     /// Its tokens are others.
     #[error(
-        "`distillation.teacher`: `{}` reads other tokens than the model that it is to teach: it has {theirs}, the model \
-         {ours}{}", path.display(), first(.difference)
+        "`distillation.teacher`: `{}` reads other tokens than the model that it is to teach: it has {theirs}, the \
+         model {ours}{}", path.display(), first(.difference)
     )]
     Vocabulary {
         /// The teacher.
@@ -37,7 +37,9 @@ pub enum TeacherError {
         difference: Option<u32>,
     },
     /// It cannot read the windows.
-    #[error("`distillation.teacher`: `{}` reads at most {longest} tokens, and `run.context` is {context}", path.display())]
+    #[error(
+        "`distillation.teacher`: `{}` reads at most {longest} tokens, and `run.context` is {context}", path.display()
+    )]
     Context {
         /// The teacher.
         path: PathBuf,

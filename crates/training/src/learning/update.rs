@@ -73,7 +73,7 @@ pub(super) enum Step {
 pub struct Update {
     /// Mean loss of its batches before it, nats per token.
     pub loss: f64,
-    /// With a teacher: the cross-entropy of the text, and the divergence from the teacher times the temperature squared.
+    /// With a teacher: the cross-entropy of the text, and the divergence times the temperature squared.
     pub losses: Option<[f64; 2]>,
     /// The global gradient norm before clipping.
     pub gradient_norm: f64,

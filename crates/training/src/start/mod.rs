@@ -74,8 +74,8 @@ fn lines(mismatches: &[String]) -> String {
 /// The model `fresh`, whose weights were drawn, with those of the model `start` as far as `settings` takes them; it
 /// reads tokens of `tokenizer`.
 ///
-/// Where the vocabularies differ, a token's row of the table, its column of the head and its bias are those of the token
-/// of the same text; those of other tokens are the mean over all of the start model's. Rows beyond the tokens are left
+/// Where the vocabularies differ, a token's row of the table, its column of the head and its bias are those of the
+/// token of the same text; those of other tokens are the mean over all of the start model's. Rows beyond the tokens are left
 /// out, and so are learned positions beyond the context.
 ///
 /// # Errors

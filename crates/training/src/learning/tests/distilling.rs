@@ -227,7 +227,7 @@ fn a_teacher_of_other_tokens_or_with_a_shorter_context_is_refused() {
     let characters: TokenizerConfig = toml::from_str("[character]").unwrap();
     let other = Tokenizer::train(&characters, &mut std::iter::once(Ok(" .abd".to_owned()))).unwrap();
     let error = teacher(&world, &other).unwrap();
-    let expected = "`distillation.teacher`: `base` reads other tokens than the model that it is to teach: it has 5, the \
-                    model 28, and token 4 is the first that differs";
+    let expected = "`distillation.teacher`: `base` reads other tokens than the model that it is to teach: it has 5, \
+                    the model 28, and token 4 is the first that differs";
     assert_eq!(error, expected);
 }

@@ -31,8 +31,8 @@ fn train_and_resume(world: &World, what: &str) -> Vec<f64> {
     let (stopped, found) = world.newest("stopped");
     assert_eq!(found, expected, "{what}");
     assert!(weights(&stopped) == weights(&folder), "{what}");
-    let losses = notes.steps.lock().unwrap().iter().map(|entry| entry.train_loss).collect();
-    losses
+    let steps = notes.steps.lock().unwrap();
+    steps.iter().map(|entry| entry.train_loss).collect()
 }
 
 /// Every number of a matrix whose index is divisible by 3 is zero.
