@@ -150,6 +150,31 @@ impl LanguageModel {
         }
     }
 
+    /// Logits for the token after each token of a window, and the state after the window, where
+    /// [`losses_of_documents`](Self::losses_of_documents) gives the losses: a recurrent state begins anew where a document
+    /// starts, and a transformer starts each window cold.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[B, T]`
+    /// - output: `[B, T, V]`
+    ///
+    /// # Panics
+    /// As [`losses_of_documents`](Self::losses_of_documents).
+    pub fn logits_of_documents(
+        &self,
+        tokens: Tensor<2, Int>,
+        state: Option<State>,
+        starts: &DocumentStarts,
+    ) -> (Tensor<3>, Option<State>) {
+        match self {
+            Self::Recurrent(model) => {
+                let (logits, state) = model.logits(tokens, state.map(State::into_recurrent), starts);
+                (logits, Some(State::Recurrent(state)))
+            }
+            Self::Transformer(_) => self.forward(tokens, None),
+        }
+    }
+
     /// Logits for the token after one token in each row, and the state after it.
     ///
     /// # Shapes

@@ -114,6 +114,19 @@ impl RecurrentModel {
         (losses.reshape([steps, rows]).swap_dims(0, 1), state)
     }
 
+    /// Logits `[B, T, V]` where [`losses`](Self::losses) gives losses, and the state after the window.
+    pub(crate) fn logits(
+        &self,
+        tokens: Tensor<2, Int>,
+        state: Option<RecurrentState>,
+        starts: &DocumentStarts,
+    ) -> (Tensor<3>, RecurrentState) {
+        let [rows, _] = tokens.dims();
+        let state = state.unwrap_or_else(|| self.initial_state(rows));
+        let (hidden, state) = self.hidden_of_documents(tokens, state, starts, &mut Draws::none());
+        (self.after_layers(hidden), state)
+    }
+
     /// What the head reads, `[T, B, H]`, zeros for padding, and the state after the window.
     ///
     /// Padding is never read: the window is cut where rows end, and those that have ended are left out of what follows.

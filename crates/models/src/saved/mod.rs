@@ -31,7 +31,8 @@ pub use imported::{
     write_model,
 };
 pub use open::{
-    SavedModel, describe, has_weights_alone, inspect_foreign, is_foreign, load_weights, read_description, read_weights,
+    SavedModel, describe, has_weights_alone, inspect_foreign, is_foreign, load_weights, read_description, read_formats,
+    read_weights,
 };
 pub use problem::{LoadError, WeightProblem};
 pub use state::{StateProblem, state_from_tensors, state_tensors};
