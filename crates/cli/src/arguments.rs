@@ -208,7 +208,7 @@ fn is_something_saved(path: &Path) -> bool {
 }
 
 /// The device to compute on.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct DeviceArguments {
     /// Where to compute: auto, cpu, ndarray, wgpu[:N], vulkan[:N], cuda[:N], rocm[:N], metal; `wgpu:software` for an
     /// adapter that computes on the CPU

@@ -20,14 +20,17 @@ pub(crate) enum FileKind {
     Experiment,
     /// Of several.
     Lecture,
+    /// Of models that are made smaller and compared.
+    Compression,
 }
 
 /// The keys that tell a kind from the others. A race and a sweep have those of a run too, so theirs come first.
-const TELLING: [(&str, FileKind); 10] = [
+const TELLING: [(&str, FileKind); 11] = [
     ("entrants", FileKind::Race),
     ("sweep", FileKind::Sweep),
     ("curves", FileKind::Experiment),
     ("experiments", FileKind::Lecture),
+    ("variants", FileKind::Compression),
     ("problem", FileKind::Experiment),
     ("model", FileKind::Run),
     ("run", FileKind::Run),
@@ -63,6 +66,9 @@ impl FileKind {
                 ("this is an experiment of the lab, which has [[curves]] instead of a [model]", "the lab", "converge")
             }
             Self::Lecture => ("this is a list of experiments of the lab", "the lab", "converge"),
+            Self::Compression => {
+                ("this is a report on models made smaller, which has [[variants]]", "a report", "compress --report")
+            }
         }
     }
 }
@@ -124,6 +130,7 @@ mod tests {
         assert_eq!(kind("[model.gru]\n[sweep]\n[[entrants]]\n"), Some(FileKind::Race));
         assert_eq!(kind("title = 'a'\n[problem.quadratic]\n"), Some(FileKind::Experiment));
         assert_eq!(kind("experiments = []\n"), Some(FileKind::Lecture));
+        assert_eq!(kind("title = 'a'\n[[variants]]\n[variants.prune]\n"), Some(FileKind::Compression));
         assert_eq!((kind("title = 'a'\n"), kind("[model.gru\n")), (None, None));
     }
 

@@ -68,7 +68,8 @@ impl CacheArguments {
 
 impl PrecisionArguments {
     /// As [`PrecisionArguments::open`], but a model of Kiln's keeps its parameters unless a precision is asked for: it
-    /// is measured with the arithmetic that measured it while it was trained.
+    /// is measured with the arithmetic that measured it while it was trained. One that was made smaller is measured as
+    /// it is written with.
     ///
     /// # Errors
     /// As [`PrecisionArguments::open`].
@@ -76,7 +77,13 @@ impl PrecisionArguments {
         if self.precision.is_some() || is_foreign(path) {
             return self.open(path, which, chosen);
         }
-        Ok(SavedModel::open(path, which, &chosen.device)?)
+        let saved = SavedModel::open(path, which, &chosen.device)?;
+        if saved.description.compressed.is_empty() {
+            return Ok(saved);
+        }
+        // The very checkpoint, should another one be the best by now.
+        let warning = saved.warning;
+        Ok(SavedModel { warning, ..SavedModel::open_to_read(&saved.folder, which, &chosen.device)? })
     }
 
     /// Opens a model to read with it.

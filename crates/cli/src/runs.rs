@@ -16,6 +16,7 @@ use kiln_training::learning::check_device;
 use kiln_training::parts::Parts;
 use kiln_training::run::{
     BURN_VERSION, Checkpoint, CheckpointError, HistoryEntry, Metrics, Resumed, RunDocuments, RunFolder, RunRecord,
+    RunSurvey,
 };
 
 use crate::arguments::RunsArguments;
@@ -375,6 +376,12 @@ fn best_of_sweep(sweep: &Path) -> Option<PathBuf> {
         Some((evaluations.iter().map(|entry| entry.bits_per_byte).min_by(f64::total_cmp)?, run))
     };
     runs.filter_map(best).min_by(|(left, _), (right, _)| left.total_cmp(right)).map(|(_, run)| run)
+}
+
+/// The weights of the best checkpoint of a run, or of its newest.
+pub(crate) fn weights_of(run: &Path, survey: &RunSurvey) -> Option<PathBuf> {
+    let newest = survey.checkpoints.last().map(|checkpoint| checkpoint.step);
+    Some(checkpoint_folder(run, survey.best.or(newest)?).join(WEIGHTS_FILE))
 }
 
 /// Whether no checkpoint of a run has more than weights, so that training cannot resume.

@@ -12,6 +12,9 @@ use crate::prune::PruneConfig;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct CompressConfig {
+    /// What a report calls it. Default: what is done, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// A text like those that the model is for, which shows what its numbers are multiplied with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<String>,
@@ -30,7 +33,7 @@ pub struct CompressConfig {
 
 impl Default for CompressConfig {
     fn default() -> Self {
-        Self { calibration: None, calibration_tokens: 16_384, prune: None, low_rank: None, quantize: None }
+        Self { label: None, calibration: None, calibration_tokens: 16_384, prune: None, low_rank: None, quantize: None }
     }
 }
 
@@ -93,6 +96,11 @@ impl CompressConfig {
             violations.push(Violation::new("", "nothing is to be done").with_help(help));
         }
         violations
+    }
+
+    /// What a report calls it.
+    pub fn name(&self) -> String {
+        self.label.clone().unwrap_or_else(|| self.words().join("; "))
     }
 
     /// What is done, a line a step.

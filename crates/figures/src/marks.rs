@@ -6,7 +6,8 @@ use kuva::render::render::{PathData, Primitive};
 use super::chart::{Chart, Line, Series};
 use super::palette::{COLOURS, colour};
 
-/// A curve of this many points or fewer has a mark at each; two are the ends of a straight line.
+/// A curve of this many points or fewer has a mark at each, as one of a single point has; two are the ends of a straight
+/// line.
 const FEW_POINTS: std::ops::RangeInclusive<usize> = 3..=12;
 /// How many marks another curve has.
 const MARKS: usize = 4;
@@ -19,14 +20,15 @@ pub(super) type Place = (f64, f64);
 /// Whether a curve has a mark in the legend and on its line.
 pub(super) fn is_marked(chart: &Chart, series: &Series) -> bool {
     let is_named = |series: &&Series| series.line == Line::Solid && !series.label.is_empty();
-    is_named(&series) && (FEW_POINTS.contains(&series.points.len()) || chart.series.iter().filter(is_named).count() > 1)
+    let has_few = series.points.len() == 1 || FEW_POINTS.contains(&series.points.len());
+    is_named(&series) && (has_few || chart.series.iter().filter(is_named).count() > 1)
 }
 
 /// The marks of the curve that is the `index`th of `count`, along its parts on paper: at different places than those of
 /// the others, so that they are seen where curves lie on one another.
 pub(super) fn places(parts: &[Vec<Place>], index: usize, count: usize) -> Vec<Place> {
     let points: Vec<Place> = parts.iter().flatten().copied().collect();
-    if FEW_POINTS.contains(&points.len()) {
+    if points.len() == 1 || FEW_POINTS.contains(&points.len()) {
         return points;
     }
     let (Some(&(left, _)), Some(&(right, _))) = (points.first(), points.last()) else { return points };

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::atomic::leftover;
 use crate::error::StorageError;
 use crate::files::DiskFiles;
-use crate::formats::{FileHeader, Place};
+use crate::formats::{FileHeader, PackedPlace, Place};
 use crate::layout::{CHECKPOINTS, MANIFEST_FILE, step_of};
 use crate::manifest::Manifest;
 
@@ -51,9 +51,10 @@ pub struct TensorReport {
     pub file: String,
     /// The name.
     pub name: String,
-    /// The sizes of its axes.
+    /// The sizes of its axes, of a packed matrix as it is unpacked.
     pub shape: Vec<usize>,
-    /// The type of its numbers, as safetensors calls it, for example `F32`.
+    /// The type of its numbers, as safetensors calls it, for example `F32`; of a packed matrix its format, and of one
+    /// whose rows differ in it all of them: `Q4_K+Q6_K`.
     pub number_type: String,
 }
 
@@ -121,9 +122,9 @@ impl CheckpointContents {
         let verified = self.files.iter().filter(|file| file.verified && file.name.ends_with(".safetensors"));
         let names: Vec<String> = verified.map(|file| file.name.clone()).collect();
         for name in names {
-            if let Some(header) = self.note(header_of(&folder.join(&name))) {
+            if let Some((header, packed)) = self.note(header_of(&folder.join(&name))) {
                 let mut tensors: Vec<TensorReport> =
-                    header.tensors.into_iter().map(|found| report(&name, found)).collect();
+                    header.tensors.into_iter().map(|found| report(&name, found, &packed)).collect();
                 tensors.sort_by(|left, right| left.name.cmp(&right.name));
                 self.tensors.extend(tensors);
                 self.texts.insert(name, header.metadata);
@@ -132,15 +133,24 @@ impl CheckpointContents {
     }
 }
 
-fn report(file: &str, (name, place): (String, Place)) -> TensorReport {
-    TensorReport { file: file.to_owned(), name, shape: place.shape, number_type: place.dtype.to_string() }
+fn report(file: &str, (name, place): (String, Place), packed: &PackedPlaces) -> TensorReport {
+    let (shape, number_type) = match packed.get(&name) {
+        Some(packed) => (packed.shape().to_vec(), packed.formats().join("+")),
+        None => (place.shape, place.dtype.to_string()),
+    };
+    TensorReport { file: file.to_owned(), name, shape, number_type }
 }
 
-fn header_of(path: &Path) -> Result<FileHeader, StorageError> {
+/// What the packed matrices of a file are, by their names.
+type PackedPlaces = BTreeMap<String, PackedPlace>;
+
+fn header_of(path: &Path) -> Result<(FileHeader, PackedPlaces), StorageError> {
+    let wrong = |source| StorageError::TensorFile { path: path.to_path_buf(), source };
     let mut opened = File::open(path).map_err(StorageError::io("open", path))?;
     let length = opened.metadata().map_err(StorageError::io("read", path))?.len();
-    FileHeader::read(&mut opened, length)
-        .map_err(|source| StorageError::TensorFile { path: path.to_path_buf(), source })
+    let header = FileHeader::read(&mut opened, length).map_err(wrong)?;
+    let packed = header.packed().map_err(wrong)?;
+    Ok((header, packed))
 }
 
 /// Names and lengths of what is in the folder.

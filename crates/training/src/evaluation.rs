@@ -29,7 +29,7 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// From the mean loss of `tokens` predictions on `file`, which says how many bytes and characters its tokens hold.
-    fn new(loss: f64, tokens: u64, file: &TokenFile) -> Self {
+    pub(crate) fn new(loss: f64, tokens: u64, file: &TokenFile) -> Self {
         Self::of_lengths(loss, tokens, [file.text_len(), file.bytes(), file.characters()])
     }
 

@@ -36,6 +36,7 @@
 //!
 //! `examples/train_in_memory.rs` goes on to a sample, `examples/own_schedule.rs` trains with a schedule of one's own.
 
+pub mod comparison;
 pub mod config;
 pub mod estimate;
 pub mod evaluation;

@@ -132,6 +132,15 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> anyhow::Result<Exit> {
     run(&config, &path, true, &arguments.training, None)
 }
 
+/// Trains a run of a configuration to its end where there is none, or resumes it.
+///
+/// # Errors
+/// As `kiln train --resume`.
+pub(crate) fn train_to_end(config: &Config, path: &Path, device: &DeviceArguments) -> anyhow::Result<Exit> {
+    let training = TrainingArguments { device: device.clone(), stop_after: None, progress: Progress::default() };
+    run(config, path, path.exists(), &training, None)
+}
+
 /// Trains a run to its end or until it is stopped, on a device that may be open already.
 fn run(
     config: &Config,

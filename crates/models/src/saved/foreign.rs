@@ -45,6 +45,8 @@ pub struct ForeignModel {
     pub types: BTreeMap<String, u64>,
     /// Tokens of its tokenizer, or why it cannot be used.
     pub tokens: Result<usize, String>,
+    /// What was done to make it smaller, where Kiln did.
+    pub compressed: Vec<String>,
     /// Whether it has a template for conversations.
     pub has_chat_template: bool,
     /// Its licence, where it names one.
@@ -82,6 +84,7 @@ impl Foreign {
             parameters,
             types,
             tokens,
+            compressed: Vec::new(),
             has_chat_template,
             license,
             warning,

@@ -32,7 +32,7 @@ pub use imported::{
 };
 pub use open::{
     SavedModel, config_of, describe, has_weights_alone, inspect_foreign, is_foreign, load_weights, read_description,
-    read_weights, tokenizer_of,
+    read_formats, read_weights, tokenizer_of,
 };
 pub use problem::{LoadError, WeightProblem};
 pub use state::{StateProblem, state_from_tensors, state_tensors};

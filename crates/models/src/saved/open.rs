@@ -206,10 +206,7 @@ fn inspect_weights(folder: &Path) -> Result<ForeignModel, SavedModelError> {
     let source = open_tensors(&path, Links::Refused)?;
     let description = describe(&path, source.metadata())?;
     checked_blank(&path, &source, &description, &Device::flex())?;
-    let mut types = BTreeMap::new();
-    for info in source.names().iter().filter_map(|name| source.info(name)) {
-        *types.entry(format!("{:?}", info.dtype)).or_insert(0) += info.elements();
-    }
+    let types = numbers_by_format(&source);
     let tokens = open_tokenizer(folder, folder, &description);
     let (rows, context) = (description.vocabulary_size, description.context);
     Ok(ForeignModel {
@@ -220,6 +217,7 @@ fn inspect_weights(folder: &Path) -> Result<ForeignModel, SavedModelError> {
         context,
         types,
         tokens: tokens.map(|tokenizer| tokenizer.vocabulary_size()).map_err(|error| error.to_string()),
+        compressed: description.compressed,
         has_chat_template: description.chat_template.is_some(),
         license: None,
         warning: None,
@@ -275,6 +273,25 @@ pub fn read_weights<M: Module>(model: M, checkpoint: &mut CheckpointReader<'_>) 
 /// As [`load_weights`], and the description is missing or makes no sense.
 pub fn read_description(path: &Path) -> Result<ModelDescription, SavedModelError> {
     describe(path, open_tensors(path, Links::Refused)?.metadata())
+}
+
+/// How many numbers a file of weights has of each format, by the header alone.
+///
+/// # Errors
+/// As [`load_weights`].
+pub fn read_formats(path: &Path) -> Result<BTreeMap<String, u64>, SavedModelError> {
+    Ok(numbers_by_format(&open_tensors(path, Links::Refused)?))
+}
+
+fn numbers_by_format(source: &dyn TensorSource) -> BTreeMap<String, u64> {
+    let mut numbers = BTreeMap::new();
+    for name in source.names() {
+        let Some(info) = source.info(&name) else { continue };
+        let format =
+            source.format(&name).map_or_else(|| format!("{:?}", info.dtype), |format| format.name().to_owned());
+        *numbers.entry(format).or_insert(0) += info.elements();
+    }
+    numbers
 }
 
 /// The description in the texts of the file of weights at `path`.

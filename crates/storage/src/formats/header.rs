@@ -10,6 +10,7 @@ use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::error::{LONGEST_HEADER, RESERVED_NAME, TensorFileError};
+use super::packed::PackedPlace;
 
 /// Most tensors that are read.
 const MOST_TENSORS: usize = 50_000;
@@ -57,6 +58,13 @@ impl Place {
 }
 
 impl FileHeader {
+    /// Which of its tensors of bytes are packed matrices.
+    pub(crate) fn packed(&self) -> Result<BTreeMap<String, PackedPlace>, TensorFileError> {
+        let length = |(_, place): &(String, Place)| (place.dtype == Dtype::U8).then(|| place.length());
+        let bytes_of = |name: &str| self.tensors.iter().find(|(own, _)| own == name).and_then(length);
+        PackedPlace::read_all(&self.metadata, bytes_of)
+    }
+
     /// Reads and checks the header of a file of `length` bytes: places without gaps or overlaps, each as long as its
     /// shape says, and together the whole file.
     pub(crate) fn read(reader: &mut dyn Read, length: u64) -> Result<Self, TensorFileError> {

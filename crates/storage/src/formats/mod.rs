@@ -18,6 +18,7 @@ mod writer;
 
 pub use error::TensorFileError;
 pub(crate) use header::{FileHeader, Place};
+pub(crate) use packed::PackedPlace;
 pub use packed::{PackedTensor, add_packed};
 pub use reader::{SafetensorsReader, tensors_from_safetensors};
 pub use recipe::{Mapped, Part, Recipe, Step};

@@ -82,7 +82,7 @@ pub fn add_packed(
 /// What the bytes of a tensor are.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PackedPlace {
+pub(crate) struct PackedPlace {
     axis: usize,
     inputs: usize,
     pieces: Vec<(String, usize)>,
@@ -90,7 +90,7 @@ pub(super) struct PackedPlace {
 
 impl PackedPlace {
     /// The description in the texts of a header, compared with how many bytes each tensor of bytes has.
-    pub(super) fn read_all(
+    pub(crate) fn read_all(
         texts: &BTreeMap<String, String>,
         bytes_of: impl Fn(&str) -> Option<usize>,
     ) -> Result<BTreeMap<String, Self>, TensorFileError> {
@@ -125,8 +125,15 @@ impl PackedPlace {
         self.pieces.iter().map(|(_, rows)| rows).sum()
     }
 
-    pub(super) fn shape(&self) -> [usize; 2] {
+    pub(crate) fn shape(&self) -> [usize; 2] {
         shape(self.axis, [self.rows(), self.inputs])
+    }
+
+    /// The formats of its pieces, each once.
+    pub(crate) fn formats(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.pieces.iter().map(|(name, _)| name.as_str()).collect();
+        names.dedup();
+        names
     }
 
     pub(super) fn is_by(&self, axis: usize) -> bool {

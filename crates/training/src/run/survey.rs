@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use kiln_models::Tokenizer;
 use kiln_settings::ConfigFileError;
 use kiln_storage::layout::{
-    BEST_FILE, CHECKPOINTS, CONFIG_FILE, HISTORY_FILE, METRICS_FILE, RECORD_FILE, TOKENIZER_FILE,
+    BEST_FILE, CHECKPOINTS, CONFIG_FILE, HISTORY_FILE, METRICS_FILE, RECORD_FILE, TOKENIZER_FILE, TRAINING_STATE_FILE,
 };
 use kiln_storage::{DiskFiles, StorageError, best_step, checkpoint_folder, is_there, list_checkpoints, list_leftovers};
 
@@ -59,7 +59,7 @@ pub struct CheckpointSurvey {
     pub folder: PathBuf,
     /// Bytes of all its files.
     pub bytes: u64,
-    /// Where the loop was; nothing where it is damaged.
+    /// Where the loop was; nothing where it is damaged, or a model was made of another that is no longer trained.
     pub state: Option<LoopState>,
     /// Which file is damaged, and how; nothing where it is whole.
     pub damage: Option<String>,
@@ -152,7 +152,8 @@ impl RunSurvey {
 
     /// Steps made: those that are saved; of a run that is being trained, those that are logged.
     pub fn steps(&self) -> u64 {
-        let saved = self.newest().map_or(0, |state| state.step);
+        let whole = self.checkpoints.iter().rev().find(|checkpoint| checkpoint.damage.is_none());
+        let saved = whole.map_or(0, |checkpoint| checkpoint.step);
         if self.trainer.is_some() { saved.max(self.logged.unwrap_or(0)) } else { saved }
     }
 
@@ -181,7 +182,10 @@ impl RunSurvey {
         if !self.all_damage().is_empty() {
             return RunState::Damaged;
         }
-        let (Some(config), Some(state)) = (&self.config, self.newest()) else { return RunState::Stopped };
+        let (Some(config), Some(state)) = (&self.config, self.newest()) else {
+            // One that was made of another is trained no further.
+            return if self.checkpoints.is_empty() { RunState::Stopped } else { RunState::Done };
+        };
         let early = config.run.patience.is_some_and(|patience| state.worse_evaluations >= patience);
         if state.step >= config.run.steps || early { RunState::Done } else { RunState::Stopped }
     }
@@ -194,10 +198,13 @@ fn checkpoints(run: &Path) -> Result<Vec<CheckpointSurvey>, StorageError> {
             StorageError::Damaged { problem, .. } => problem,
             other => other.to_string(),
         });
-        let state = state.and_then(|_| LoopState::read(&entry.folder).map_err(|error| error.to_string()));
+        let state = state.and_then(|manifest| {
+            let is_of_training = manifest.lists(TRAINING_STATE_FILE);
+            is_of_training.then(|| LoopState::read(&entry.folder)).transpose().map_err(|error| error.to_string())
+        });
         let (bytes, _) = measure(&entry.folder);
         let damage = state.as_ref().err().cloned();
-        CheckpointSurvey { step: entry.step, folder: entry.folder, bytes, state: state.ok(), damage }
+        CheckpointSurvey { step: entry.step, folder: entry.folder, bytes, state: state.ok().flatten(), damage }
     });
     Ok(found.filter(|checkpoint| checkpoint.damage.is_none() || is_there(&checkpoint.folder)).collect())
 }

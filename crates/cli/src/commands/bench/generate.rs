@@ -1,11 +1,8 @@
 //! `kiln bench generate MODEL`: how long reading a prompt and writing a token take.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
-use anyhow::Context;
 use clap::Args;
-use kiln_inference::{Request, generate_batch_after};
 use kiln_models::{LanguageModel, ModelConfig, Tokenizer};
 use kiln_settings::Override;
 use kiln_storage::Which;
@@ -14,6 +11,7 @@ use serde::Serialize;
 use super::measuring::{MeasuringArguments, Setup};
 use super::speed::{Cost, Speed};
 use super::table::{SPEED_HEADINGS, speed_cells, table};
+use super::writing::{prompts, time_writing};
 use crate::arguments::{RunsArguments, open_run};
 use crate::beginnings;
 use crate::device::Chosen;
@@ -120,14 +118,12 @@ struct Lengths {
 pub(super) fn generate(arguments: &GenerateArguments) -> anyhow::Result<()> {
     let (writer, chosen) = Writer::open(arguments)?;
     let lengths = lengths(arguments, &writer)?;
-    // Any tokens do; these are not all the same.
-    let vocabulary = writer.tokenizer.vocabulary_size() as u64;
-    let prompt = |text: u64| (0..lengths.prompt).map(move |index| ((index * 7 + text) % vocabulary) as u32).collect();
-    let prompts: Vec<Vec<u32>> = (0..arguments.batch).map(prompt).collect();
-    writer.write(&prompts, lengths.written)?;
+    let prompts = prompts(&writer.tokenizer, lengths.prompt, arguments.batch);
+    let write = || time_writing(&writer.model, &writer.tokenizer, &prompts, lengths.written);
+    write()?;
     let (mut reading, mut writing) = (Vec::new(), Vec::new());
     let setup = arguments.measuring.measure(&chosen, || {
-        let (prompt_seconds, token_seconds) = writer.write(&prompts, lengths.written)?;
+        let (prompt_seconds, token_seconds) = write()?;
         reading.push(prompt_seconds);
         writing.push(token_seconds);
         Ok(())
@@ -165,25 +161,6 @@ impl Writer {
         let model = arguments.cache.apply(saved.model, &chosen)?;
         let (config, context) = (saved.description.model, saved.description.context);
         Ok((Self { model, tokenizer: saved.tokenizer, config, context }, chosen))
-    }
-
-    /// Reads the prompts, writes a token behind each and then `tokens` more: the seconds up to the first, and of one of
-    /// the others.
-    fn write(&self, prompts: &[Vec<u32>], tokens: u64) -> anyhow::Result<(f64, f64)> {
-        let request = |prompt: &Vec<u32>| (prompt.clone(), Request::new("", tokens as usize + 1));
-        let requests: Vec<(Vec<u32>, Request)> = prompts.iter().map(request).collect();
-        let started = Instant::now();
-        let mut batch = generate_batch_after(&self.model, &self.tokenizer, &requests)?.past_end_token();
-        for _ in prompts {
-            let (_, piece) = batch.next().context("no token came after the prompt")?;
-            piece?;
-        }
-        let prompt_seconds = started.elapsed().as_secs_f64();
-        let started = Instant::now();
-        for (_, piece) in batch {
-            piece?;
-        }
-        Ok((prompt_seconds, started.elapsed().as_secs_f64() / tokens as f64))
     }
 }
 

@@ -17,8 +17,10 @@ mod speed;
 mod statistics;
 mod table;
 mod train;
+mod writing;
 
 pub(crate) use self::statistics::median;
+pub(crate) use self::writing::{prompts, time_writing};
 use clap::{Args, Subcommand};
 
 use self::attention::AttentionArguments;

@@ -23,6 +23,7 @@ use self::sweep::SweepReport;
 use self::text::{TextFacts, Vocabulary};
 use crate::arguments::ConfigArguments;
 use crate::beginnings::look_among_runs;
+use crate::commands::ReportConfig;
 use crate::device::{self, Chosen};
 use crate::kinds::FileKind;
 use crate::training_data;
@@ -64,6 +65,12 @@ pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
         Some(FileKind::Experiment | FileKind::Lecture) => {
             let report = LabReport::of(path, overrides)?;
             print(arguments.json, &report, || report.words())
+        }
+        Some(FileKind::Compression) => {
+            let config = ReportConfig::open(path, overrides)?;
+            let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+            let (models, variants) = (counted(config.models.len(), "model"), counted(config.variants.len(), "variant"));
+            print(arguments.json, &config, || format!("{} is valid: {models}, {variants} of each\n", source.name))
         }
         Some(FileKind::Race | FileKind::Sweep) => {
             let sweep = Sweep::read(&source, overrides).map_err(ConfigFileError::from)?;

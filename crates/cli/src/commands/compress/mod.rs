@@ -1,9 +1,10 @@
-//! `kiln compress MODEL --run NAME`: a smaller model of a model.
+//! `kiln compress MODEL --run NAME`: a smaller model of a model. `kiln compress --report CONFIG`: several, compared.
 
 mod calibrating;
+mod report;
 mod words;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use burn::tensor::Device;
@@ -13,16 +14,25 @@ use kiln_models::saved::{SavedModel, write_as_run, write_model};
 use kiln_settings::{Override, Source, read_source};
 use kiln_storage::Which;
 
-use crate::arguments::{RunsArguments, overriding};
+pub(crate) use self::report::ReportConfig;
+use crate::arguments::{DeviceArguments, RunsArguments, overriding};
+use crate::exit::Exit;
 use crate::folders::fill;
 use crate::runs::{self, config_of, quoted};
 use crate::terminal::{progress_bar, say};
 
+const REPORT: &str = "Report";
+
 /// Arguments of `kiln compress`.
 #[derive(Debug, Args)]
+#[command(mut_arg("device", |argument| {
+    argument.help("Where models are trained that the report wants and that aren't there").help_heading(REPORT)
+        .requires("report")
+}))]
 pub(crate) struct CompressArguments {
     /// A run, by folder or name; a checkpoint; a folder in Hugging Face's form; or a GGUF file
-    model: PathBuf,
+    #[arg(required_unless_present = "report")]
+    model: Option<PathBuf>,
 
     #[command(flatten)]
     runs: RunsArguments,
@@ -32,8 +42,8 @@ pub(crate) struct CompressArguments {
     checkpoint: Which,
 
     /// The name of the run to write
-    #[arg(long, value_name = "NAME")]
-    run: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "report")]
+    run: Option<String>,
 
     /// What is to be done, a TOML file (docs/compress.md)
     #[arg(long, value_name = "FILE")]
@@ -55,6 +65,21 @@ pub(crate) struct CompressArguments {
     #[arg(long, value_name = "FILE")]
     calibration: Option<String>,
 
+    /// Make the report of this file instead: models in several forms, their quality against their size and speed
+    #[arg(
+        long, value_name = "CONFIG", help_heading = REPORT,
+        conflicts_with_all = ["model", "run", "settings", "format", "method", "part", "calibration", "checkpoint"]
+    )]
+    report: Option<PathBuf>,
+
+    /// The folder of the report, which must not be there [default: among the runs, by the name of the file]
+    #[arg(long, value_name = "FOLDER", help_heading = REPORT, requires = "report")]
+    output: Option<PathBuf>,
+
+    /// For models that the report trains first
+    #[command(flatten)]
+    device: DeviceArguments,
+
     /// Set a key of the settings, for example `quantize.method=gptq`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = overriding)]
     overrides: Vec<Override>,
@@ -69,10 +94,19 @@ pub(crate) struct CompressArguments {
 /// # Errors
 /// Settings that are wrong or don't fit the model, a model that cannot be opened, a run of this name that is there, or
 /// a disk that refuses. Nothing is written then.
-pub(crate) fn compress(arguments: &CompressArguments) -> anyhow::Result<()> {
-    let folder = runs::new_run(&arguments.runs, &arguments.run)?;
+pub(crate) fn compress(arguments: &CompressArguments) -> anyhow::Result<Exit> {
+    match (&arguments.report, &arguments.model, &arguments.run) {
+        (Some(file), ..) => report::report(arguments, file),
+        (None, Some(model), Some(run)) => of_model(arguments, model, run).map(|()| Exit::Done),
+        // The parser asks for both.
+        (None, ..) => Ok(Exit::Usage),
+    }
+}
+
+fn of_model(arguments: &CompressArguments, model: &Path, run: &str) -> anyhow::Result<()> {
+    let folder = runs::new_run(&arguments.runs, run)?;
     let config = arguments.config()?;
-    let path = arguments.runs.find(&arguments.model)?;
+    let path = arguments.runs.find(model)?;
     runs::refuse_no_model(&path, "compress")?;
     // Its parts are packed on the CPU, where models of them are read with.
     let mut saved = SavedModel::open(&path, arguments.checkpoint, &Device::flex())?;

@@ -1,5 +1,6 @@
 //! A checkpoint: its files, its model, its tensors, and where training was.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -24,6 +25,8 @@ pub(super) struct CheckpointReport {
     files: Vec<FileReport>,
     /// What the weights say of their model; nothing where they cannot be read.
     description: Option<ModelDescription>,
+    /// Numbers of the model by their format.
+    formats: BTreeMap<String, u64>,
     tensors: Vec<TensorReport>,
     /// Everything that is wrong.
     damage: Vec<String>,
@@ -43,8 +46,11 @@ pub(super) fn report(folder: &Path) -> Result<CheckpointReport, StorageError> {
         }
         other => other.and_then(Result::ok),
     };
+    let is_of_training = contents.files.iter().any(|file| file.name == TRAINING_STATE_FILE);
+    let is_made_of_another = !is_of_training && contents.step.is_some();
     let training = match LoopState::read(folder) {
         Ok(state) => Some(state),
+        Err(_) if is_made_of_another => None,
         Err(error) => {
             // Where the manifest says the same of this file, once is enough.
             let file = format!("`{TRAINING_STATE_FILE}`");
@@ -55,7 +61,11 @@ pub(super) fn report(folder: &Path) -> Result<CheckpointReport, StorageError> {
     };
     let (checkpoint, step, kiln) = (folder.display().to_string(), contents.step, contents.kiln);
     let (files, tensors) = (contents.files, contents.tensors);
-    Ok(CheckpointReport { checkpoint, step, kiln, files, description, tensors, damage, training })
+    let mut formats = BTreeMap::new();
+    for tensor in tensors.iter().filter(|tensor| tensor.file == WEIGHTS_FILE) {
+        *formats.entry(tensor.number_type.clone()).or_insert(0) += tensor.shape.iter().product::<usize>() as u64;
+    }
+    Ok(CheckpointReport { checkpoint, step, kiln, files, description, formats, tensors, damage, training })
 }
 
 impl Report for CheckpointReport {
@@ -70,6 +80,8 @@ impl Report for CheckpointReport {
             let _ =
                 writeln!(text, "model       {}, {vocabulary} tokens, context of {context}", description.model.name());
             let _ = writeln!(text, "            {model}");
+            text += &compressed_words(&description.compressed);
+            let _ = writeln!(text, "numbers     {}", format_words(&self.formats));
             let _ = writeln!(text, "tokenizer   BLAKE3 {}", description.tokenizer_hash);
         }
         if let Some(state) = &self.training {
@@ -100,6 +112,16 @@ impl Report for CheckpointReport {
     fn is_whole(&self) -> bool {
         self.damage.is_empty()
     }
+}
+
+/// What was done to make a model smaller, a line each.
+pub(super) fn compressed_words(steps: &[String]) -> String {
+    steps.iter().map(|step| format!("compressed  {step}\n")).collect()
+}
+
+/// Numbers by their format.
+pub(super) fn format_words(formats: &BTreeMap<String, u64>) -> String {
+    formats.iter().map(|(format, count)| format!("{} {format}", grouped(*count))).collect::<Vec<_>>().join(", ")
 }
 
 /// Where training was.

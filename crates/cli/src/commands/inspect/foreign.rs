@@ -29,6 +29,8 @@ pub(super) struct ForeignReport {
     license: Option<String>,
     has_chat_template: bool,
     warning: Option<String>,
+    /// What was done to make it smaller, where Kiln did.
+    compressed: Vec<String>,
     /// As in `[model]`.
     options: ModelConfig,
 }
@@ -68,6 +70,7 @@ pub(super) fn report(path: &Path) -> anyhow::Result<ForeignReport> {
         license: model.license,
         has_chat_template: model.has_chat_template,
         warning: model.warning,
+        compressed: model.compressed,
         options: model.config,
     })
 }
@@ -87,6 +90,7 @@ impl Report for ForeignReport {
             format!("vocabulary   {} rows; tokenizer: {tokenizer}", grouped(self.vocabulary as u64)),
             format!("context      {} tokens", grouped(self.context as u64)),
         ];
+        lines.extend(self.compressed.iter().map(|step| format!("compressed   {step}")));
         if self.has_chat_template {
             lines.push("conversation it has a template; `kiln chat` holds one".to_owned());
         }

@@ -1,15 +1,17 @@
 //! A run: what it is, its checkpoints, its history.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use kiln_models::saved::{read_description, read_formats};
 use kiln_storage::StorageError;
 use kiln_training::run::{Best, HistoryEntry, Lineage, RunRecord, RunState, RunSurvey};
 use serde::Serialize;
 
-use super::checkpoint::damage_words;
+use super::checkpoint::{compressed_words, damage_words, format_words};
 use super::report::Report;
-use crate::runs::keeps_weights_only;
+use crate::runs::{keeps_weights_only, weights_of};
 use crate::sizes;
 use crate::training_display::grouped;
 
@@ -24,6 +26,10 @@ pub(super) struct RunReport {
     /// The process that trains.
     process: Option<u32>,
     model: Option<ModelReport>,
+    /// What was done to make it smaller.
+    compressed: Vec<String>,
+    /// Numbers of its best or newest checkpoint by their format.
+    formats: BTreeMap<String, u64>,
     /// Steps made, and steps to make.
     step: u64,
     steps: Option<u64>,
@@ -76,6 +82,10 @@ pub(super) fn report(path: &Path) -> Result<RunReport, StorageError> {
         vocabulary: survey.vocabulary,
         parameters: survey.vocabulary.map(|size| config.model.parameter_count(size, config.run.context)),
     });
+    let weights = weights_of(path, &survey);
+    // What can't be read is damage, which is reported by itself.
+    let compressed = weights.as_deref().and_then(|path| read_description(path).ok());
+    let formats = weights.as_deref().and_then(|path| read_formats(path).ok()).unwrap_or_default();
     let checkpoints = survey.checkpoints.into_iter().map(|checkpoint| CheckpointReport {
         step: checkpoint.step,
         bytes: checkpoint.bytes,
@@ -87,6 +97,8 @@ pub(super) fn report(path: &Path) -> Result<RunReport, StorageError> {
         weights_only: keeps_weights_only(path),
         process,
         model,
+        compressed: compressed.map(|description| description.compressed).unwrap_or_default(),
+        formats,
         step,
         steps: survey.config.map(|config| config.run.steps),
         record: survey.record,
@@ -111,6 +123,10 @@ impl Report for RunReport {
             let count = model.parameters.map(|count| format!(", {} parameters", grouped(count))).unwrap_or_default();
             let size = model.vocabulary.map(|size| format!(", {} tokens", grouped(size as u64))).unwrap_or_default();
             let _ = writeln!(text, "model       {}{count}{size}, context of {}", model.name, model.context);
+        }
+        text += &compressed_words(&self.compressed);
+        if !self.formats.is_empty() {
+            let _ = writeln!(text, "numbers     {}", format_words(&self.formats));
         }
         if let Some(record) = &self.record {
             let _ = writeln!(text, "started     on {}, seed {}, by Kiln {}", record.device, record.seed, record.kiln);

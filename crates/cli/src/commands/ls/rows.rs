@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use kiln_models::saved::{has_weights_alone, inspect_foreign, is_foreign};
+use kiln_models::saved::{has_weights_alone, inspect_foreign, is_foreign, read_description};
 use kiln_storage::layout::{self, SWEEP_FILE};
 use kiln_training::config::Sweep;
 use kiln_training::run::{RunState, RunSurvey};
@@ -13,7 +13,7 @@ use kiln_training::sweep::Diverged;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::runs::keeps_weights_only;
+use crate::runs::{keeps_weights_only, weights_of};
 
 /// A line of the list.
 #[derive(Debug, Default, Serialize)]
@@ -41,6 +41,8 @@ pub(super) struct Row {
     pub(super) process: Option<u32>,
     /// Whether no checkpoint has more than weights, so that training cannot resume.
     pub(super) weights_only: bool,
+    /// What was done to make the model smaller.
+    pub(super) compressed: Vec<String>,
     /// What is wrong, all of it.
     pub(super) damage: Vec<String>,
     pub(super) bytes: u64,
@@ -74,8 +76,11 @@ impl Row {
         match (self.process, self.damage.as_slice()) {
             (Some(process), _) => format!("training now by process {process}"),
             (None, []) if self.state == "training" => "training now".to_owned(),
-            (None, []) if self.weights_only => format!("{}, weights only", self.state),
-            (None, []) => self.state.clone(),
+            (None, []) => {
+                let more = [(!self.compressed.is_empty(), "compressed"), (self.weights_only, "weights only")];
+                let more = more.iter().filter(|(is_so, _)| *is_so).map(|(_, words)| *words);
+                std::iter::once(self.state.as_str()).chain(more).collect::<Vec<_>>().join(", ")
+            }
             (None, [damage]) => format!("{}: {damage}", self.state),
             (None, [damage, more @ ..]) => format!("{}: {damage}, and {} more", self.state, more.len()),
         }
@@ -126,12 +131,13 @@ pub(super) fn run_row(path: &Path, name: &str) -> Row {
     let bytes = survey.bytes;
     let changed = survey.changed.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs()));
     if has_weights_alone(path) || is_foreign(path) {
-        let (model, parameters, damage) = match inspect_foreign(path) {
-            Ok(found) => (Some(found.config.name()), Some(found.parameters), Vec::new()),
-            Err(error) => (None, None, vec![error.to_string()]),
+        let (model, parameters, compressed, damage) = match inspect_foreign(path) {
+            Ok(found) => (Some(found.config.name()), Some(found.parameters), found.compressed, Vec::new()),
+            Err(error) => (None, None, Vec::new(), vec![error.to_string()]),
         };
         let state = if damage.is_empty() { "a model without a run" } else { "damaged" }.to_owned();
-        return Row { name, kind: "model", model, parameters, state, damage, bytes, changed, ..Row::default() };
+        let row = Row { name, kind: "model", model, parameters, state, ..Row::default() };
+        return Row { compressed, damage, bytes, changed, ..row };
     }
     if !layout::is_run(path) {
         return Row { name, kind: "other", state: "no run".to_owned(), bytes, changed, ..Row::default() };
@@ -160,12 +166,19 @@ pub(super) fn run_row(path: &Path, name: &str) -> Row {
         state: state.to_owned(),
         process,
         weights_only: keeps_weights_only(path),
+        compressed: compressed(path, &survey),
         damage: survey.all_damage(),
         bytes,
         changed,
         settings: BTreeMap::new(),
         config: config.and_then(|config| serde_json::to_value(config).ok()).unwrap_or_default(),
     }
+}
+
+/// What was done to make the model of a run smaller; nothing where that can't be read, which is damage of its own.
+fn compressed(run: &Path, survey: &RunSurvey) -> Vec<String> {
+    let description = weights_of(run, survey).and_then(|path| read_description(&path).ok());
+    description.map(|description| description.compressed).unwrap_or_default()
 }
 
 fn sweep_rows(path: &Path, name: &str) -> Vec<Row> {
