@@ -52,8 +52,8 @@ mod template;
 pub use chat::{ChatError, ChatFormat, Message};
 pub use few_shot::{Example, FewShot, FewShotError, FewShotPrompt, SHOT_TEMPLATE, read_examples};
 pub use generate::{
-    Batch, Beams, Finish, Found, GenerateError, Generation, Memory, Piece, Request, generate, generate_after,
-    generate_batch, generate_batch_after, generate_remembering, search,
+    Batch, Beams, Contrast, Draft, Finish, Found, GenerateError, Generation, Guesses, Memory, Piece, Request, generate,
+    generate_after, generate_batch, generate_batch_after, generate_contrasted, generate_remembering, search,
 };
 pub use json_lines::JsonLinesError;
 pub use sampler::{Candidate, Dry, History, InvalidSampler, Mirostat, SampleError, Sampler, SamplerConfig, Xtc};

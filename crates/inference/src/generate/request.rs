@@ -32,6 +32,7 @@ pub struct Request {
     /// How many tokens to guess at most from what follows an earlier copy of the text's end, and to read with the next
     /// one at once. Each is chosen as ever, so the text is the same but for the last bits of sums; one that was guessed
     /// wrong was read in vain. Only where a single text is written, by a transformer. 0, the default, guesses none.
+    /// With a [`Draft`](crate::Draft) it is what that guesses.
     pub speculate: usize,
 }
 
@@ -102,6 +103,20 @@ pub enum GenerateError {
         token: u32,
         /// Tokens that the model knows.
         vocabulary: usize,
+    },
+    /// A contrast whose numbers make no sense.
+    #[error("contrast: {0}")]
+    Contrast(String),
+    /// A second model doesn't know all tokens that may be written.
+    #[error(
+        "the second model knows {known} tokens, and {needed} may be written: both must have been trained with the same \
+         tokenizer"
+    )]
+    SecondModel {
+        /// Tokens that it knows.
+        known: usize,
+        /// Tokens that may be written.
+        needed: usize,
     },
     /// The logits of the model cannot be drawn from.
     #[error(transparent)]

@@ -2,7 +2,8 @@
 
 use kiln_models::{StreamDecoder, Tokenizer};
 
-use super::lookup::guess;
+use super::guesses::Guess;
+use super::lookup::lookup;
 use super::request::{Finish, GenerateError, Piece, Request};
 use super::stop::StopFinder;
 use crate::sampler::{History, Sampler};
@@ -20,6 +21,8 @@ pub(super) struct Row {
     stop: StopFinder,
     /// Tokens that the model has not read yet: the prompt, then always one.
     unread: Vec<u32>,
+    /// Everything that the model reads: what stands before the prompt, the prompt, and what was written.
+    text: Vec<u32>,
     history: History,
     left: usize,
     speculate: usize,
@@ -54,6 +57,7 @@ impl Row {
             ends_in_lost_space: request.prompt.ends_with(char::is_whitespace)
                 && !tokenizer.decode(prompt).ends_with(char::is_whitespace),
             stop: StopFinder::new(request.stop.clone()),
+            text: unread.clone(),
             unread,
             history: History::new(prompt),
             left: request.max_tokens,
@@ -91,11 +95,38 @@ impl Row {
         &self.end_tokens
     }
 
-    /// What may come after the token that is unread, at most `room` tokens of it; nothing before the prompt is read.
-    pub(super) fn guess(&self, room: usize) -> &[u32] {
+    /// Tokens that may be written.
+    pub(super) fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    /// Everything that the model has read or is about to read.
+    pub(super) fn text(&self) -> &[u32] {
+        &self.text
+    }
+
+    /// What penalties take notice of.
+    pub(super) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// How many tokens may be guessed after the one that is unread, where the model can read `room` of them; none
+    /// before the prompt is read.
+    pub(super) fn guesses(&self, room: usize) -> usize {
         // The last token to be written needs no logits after it.
         let count = self.speculate.min(room).min(self.left.saturating_sub(1));
-        if self.unread.len() > 1 { &[] } else { guess(self.history.tokens(), count) }
+        if self.unread.len() > 1 { 0 } else { count }
+    }
+
+    /// Up to `count` tokens that followed what stands at the end of the text before.
+    pub(super) fn look_up(&self, count: usize) -> Vec<Guess> {
+        lookup(self.history.tokens(), count).iter().map(|&token| Guess::looked_up(token)).collect()
+    }
+
+    /// A token drawn from the logits of another model after `history`.
+    pub(super) fn propose(&mut self, logits: &[f32], history: &History) -> Result<Guess, GenerateError> {
+        let allowed = logits.get(..self.vocabulary).unwrap_or(logits);
+        Ok(self.sampler.propose(allowed, history).map(Guess::drawn)?)
     }
 
     /// Ends the text with an error.
@@ -103,9 +134,14 @@ impl Row {
         self.left = 0;
     }
 
-    /// Chooses the next token from the logits after what was unread.
-    pub(super) fn write(&mut self, logits: &[f32]) -> Result<Piece, GenerateError> {
-        let token = self.sampler.sample(self.allowed(logits), &self.history).inspect_err(|_| self.left = 0)?;
+    /// Chooses the next token from the logits after what was unread, and after a `guess` by what is known of it.
+    pub(super) fn write(&mut self, logits: &[f32], guess: Option<&Guess>) -> Result<Piece, GenerateError> {
+        let allowed = logits.get(..self.vocabulary).unwrap_or(logits);
+        let token = match guess.and_then(Guess::proposal) {
+            Some(proposal) => self.sampler.judge(allowed, &self.history, proposal),
+            None => self.sampler.sample(allowed, &self.history),
+        };
+        let token = token.inspect_err(|_| self.left = 0)?;
         Ok(self.put(token))
     }
 
@@ -113,6 +149,7 @@ impl Row {
     pub(super) fn put(&mut self, token: u32) -> Piece {
         self.left -= 1;
         self.unread = vec![token];
+        self.text.push(token);
         self.history.write(token);
         let text = self.text_of(token);
         Piece { token, text: self.behind_the_prompt(text) }
