@@ -16,6 +16,7 @@ mod finding_rates;
 mod foreign;
 mod foreign_mistakes;
 mod golden;
+mod guided_sampling;
 mod inspecting;
 mod layers;
 mod looking;

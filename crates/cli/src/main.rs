@@ -3,6 +3,7 @@
 mod arguments;
 mod command_line;
 mod commands;
+mod companions;
 mod defects;
 mod device;
 mod exit;

@@ -43,6 +43,7 @@
 mod chat;
 mod few_shot;
 mod generate;
+mod grammar;
 mod json_lines;
 mod sampler;
 mod score;
@@ -55,6 +56,7 @@ pub use generate::{
     Batch, Beams, Contrast, Draft, Finish, Found, GenerateError, Generation, Guesses, Memory, Piece, Request, generate,
     generate_after, generate_batch, generate_batch_after, generate_contrasted, generate_remembering, search,
 };
+pub use grammar::{Grammar, GrammarError};
 pub use json_lines::JsonLinesError;
 pub use sampler::{Candidate, Dry, History, InvalidSampler, Mirostat, SampleError, Sampler, SamplerConfig, Xtc};
 pub use score::{ScoreError, TokenScore, score};

@@ -22,6 +22,8 @@ pub enum PackedError {
         /// The bytes that there are.
         found: usize,
     },
+    /// There is no memory for the matrix.
+    Memory,
     /// The format is only read.
     Unwritten(Format),
     /// Pieces of another width, or none.
@@ -36,6 +38,7 @@ impl fmt::Display for PackedError {
                 write!(f, "{name} packs {block} numbers at a time, and a row has {inputs}")
             }
             Self::Length { expected, found } => write!(f, "the matrix takes {expected} bytes, and there are {found}"),
+            Self::Memory => write!(f, "there is not enough memory for the matrix"),
             Self::Unwritten(format) => write!(f, "{} can be read, not written", format.name()),
             Self::Pieces => write!(f, "the pieces of a matrix must have rows of the same length"),
         }

@@ -30,7 +30,7 @@ impl Guess {
 }
 
 /// How many tokens were guessed, and how many of the guesses became text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Guesses {
     /// Tokens that were guessed and read.
     pub made: usize,

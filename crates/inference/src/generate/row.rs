@@ -1,11 +1,14 @@
 //! One text being written: what happens to it between two readings of the model.
 
+use std::borrow::Cow;
+
 use kiln_models::{StreamDecoder, Tokenizer};
 
 use super::guesses::Guess;
 use super::lookup::lookup;
 use super::request::{Finish, GenerateError, Piece, Request};
 use super::stop::StopFinder;
+use crate::grammar::Follower;
 use crate::sampler::{History, Sampler};
 
 /// A text that is being written.
@@ -24,6 +27,7 @@ pub(super) struct Row {
     /// Everything that the model reads: what stands before the prompt, the prompt, and what was written.
     text: Vec<u32>,
     history: History,
+    grammar: Option<Follower>,
     left: usize,
     speculate: usize,
     finish: Option<Finish>,
@@ -48,10 +52,12 @@ impl Row {
         if let Some(&token) = unread.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(GenerateError::UnknownToken { token, vocabulary });
         }
+        let written = vocabulary.min(tokenizer.vocabulary_size());
+        let grammar = request.grammar.as_ref().map(|grammar| Follower::new(grammar, tokenizer, written)).transpose()?;
         Ok(Self {
             sampler,
             end_tokens: request.end.iter().copied().chain(tokenizer.end_token()).collect(),
-            vocabulary: vocabulary.min(tokenizer.vocabulary_size()),
+            vocabulary: written,
             // A text that begins a document stands behind nothing.
             decoder: Some(tokenizer.decoder_after(prompt)),
             ends_in_lost_space: request.prompt.ends_with(char::is_whitespace)
@@ -60,6 +66,7 @@ impl Row {
             text: unread.clone(),
             unread,
             history: History::new(prompt),
+            grammar,
             left: request.max_tokens,
             speculate: request.speculate,
             finish: (request.max_tokens == 0).then_some(Finish::Length),
@@ -136,13 +143,23 @@ impl Row {
 
     /// Chooses the next token from the logits after what was unread, and after a `guess` by what is known of it.
     pub(super) fn write(&mut self, logits: &[f32], guess: Option<&Guess>) -> Result<Piece, GenerateError> {
-        let allowed = logits.get(..self.vocabulary).unwrap_or(logits);
-        let token = match guess.and_then(Guess::proposal) {
-            Some(proposal) => self.sampler.judge(allowed, &self.history, proposal),
-            None => self.sampler.sample(allowed, &self.history),
-        };
-        let token = token.inspect_err(|_| self.left = 0)?;
+        let token = self.choose(logits, guess).inspect_err(|_| self.fail())?;
         Ok(self.put(token))
+    }
+
+    fn choose(&mut self, logits: &[f32], guess: Option<&Guess>) -> Result<u32, GenerateError> {
+        let mut allowed = Cow::Borrowed(logits.get(..self.vocabulary).unwrap_or(logits));
+        if let Some(grammar) = &self.grammar {
+            allowed = Cow::Owned(grammar.allowed(&allowed, &self.end_tokens)?);
+        }
+        let token = match guess.and_then(Guess::proposal) {
+            Some(proposal) => self.sampler.judge(&allowed, &self.history, proposal)?,
+            None => self.sampler.sample(&allowed, &self.history)?,
+        };
+        if let Some(grammar) = self.grammar.as_mut().filter(|_| !self.end_tokens.contains(&token)) {
+            grammar.follow(token);
+        }
+        Ok(token)
     }
 
     /// Takes a token for the next one.
@@ -174,6 +191,10 @@ impl Row {
         if stopped {
             self.finish = Some(Finish::StopText);
             return text;
+        }
+        if self.grammar.as_ref().is_some_and(Follower::is_over) {
+            self.finish = Some(Finish::Grammar);
+            return self.rest(text);
         }
         if self.left == 0 {
             self.finish = Some(Finish::Length);
