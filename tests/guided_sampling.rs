@@ -55,7 +55,8 @@ fn a_draft_and_an_amateur_read_what_the_model_reads() {
     // Only what is likeliest is plausible.
     let strict = json(&workshop, &["-t", "1", "--amateur", "small", "--contrast-alpha", "1"]);
     assert_eq!(strict["text"], plain["text"]);
-    let contrasted = json(&workshop, &["-t", "0", "--amateur", "small", "--contrast-beta", "0.5"]);
+    let contrasted =
+        json(&workshop, &["-t", "0", "--amateur", "small", "--contrast-alpha", "0.001", "--contrast-beta", "30"]);
     assert_ne!(contrasted["text"], plain["text"]);
 
     let refused = |run: &str, more: &[&str], words: &str| assert_refused(&sample(&workshop, run, more), words);
