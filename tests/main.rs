@@ -17,6 +17,7 @@ mod finetuning;
 mod foreign;
 mod foreign_mistakes;
 mod golden;
+mod guided_sampling;
 mod inspecting;
 mod layers;
 mod looking;

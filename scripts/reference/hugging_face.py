@@ -89,11 +89,18 @@ MODELS = {
         LLAMA, head_dim=4, rope_parameters={"rope_theta": 5000.0, "partial_rotary_factor": 0.5, "rope_type": "default"}, pad_token_id=0, **LOCAL,
     )),
     "stablelm": ("StableLmConfig", dict(LLAMA, num_attention_heads=3, num_key_value_heads=1, use_qkv_bias=True)),
+    # Texts within the original context, which have the short factors.
+    "phi3-long": ("Phi3Config", dict(
+        LLAMA, head_dim=4, pad_token_id=0, original_max_position_embeddings=64,
+        rope_parameters={
+            "rope_theta": 5000.0, "rope_type": "longrope", "short_factor": [1.25, 3.0], "long_factor": [2.0, 40.0],
+        },
+    )),
 }
 
 
 # A tied head repeats the token that it reads where the layers add little to the stream.
-DEVIATIONS = {name: 0.5 for name in ("gemma", "gemma2", "gemma3", "smollm3", "phi3", "olmo2", "gemma3-with-pictures")}
+DEVIATIONS = {name: 0.5 for name in ("gemma", "gemma2", "gemma3", "smollm3", "phi3", "phi3-long", "olmo2", "gemma3-with-pictures")}
 SMALL_EMBEDDINGS = ("gemma2", "gemma3", "gemma3-with-pictures")
 
 

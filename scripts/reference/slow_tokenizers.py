@@ -84,13 +84,24 @@ def sentence_piece(folder, config, **options):
 
     folder.mkdir()
     model = io.BytesIO()
+    plain = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=text(), model_writer=model, normalization_rule_name="identity", remove_extra_whitespaces=False,
-        max_sentence_length=1 << 16, num_threads=1, minloglevel=2, hard_vocab_limit=False, **options,
+        sentence_iterator=text(), model_writer=model, max_sentence_length=1 << 16, num_threads=1, minloglevel=2,
+        hard_vocab_limit=False, **{**plain, **options},
     )
     (folder / "tokenizer.model").write_bytes(model.getvalue())
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
     return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+
+
+# Characters that become others, in SentencePiece's form: ligatures, full width, a sign of its own, white space.
+RULES = {"ﬁ": "fi", "ａ": "a", "ｂ": "b", "ｃ": "c", "\u212b": "Å", "½": "1/2", "\t": " ", "\u00a0": " ", "\u3000": " ", "\u200b": ""}
+
+
+def rules(path):
+    number = lambda text: " ".join(f"{ord(character):X}" for character in text)
+    path.write_text("".join(f"{number(old)}\t{number(new)}\n" for old, new in RULES.items()))
+    return str(path)
 
 
 def byte_pairs(folder, config, names):
@@ -136,6 +147,16 @@ def main():
         "pieces-legacy": ({**llama, "legacy": True}, bpe),
         "pieces-no-prefix": ({**llama, "add_bos_token": False}, {**bpe, "add_dummy_prefix": False}),
         "unigram": ({**llama, "legacy": True}, {"model_type": "unigram", "byte_fallback": True}),
+        "unigram-normalized": (
+            {**llama, "legacy": True},
+            {"model_type": "unigram", "byte_fallback": True, "normalization_rule_tsv": rules(FIXTURES / "rules.tsv"),
+             "remove_extra_whitespaces": True},
+        ),
+        "pieces-normalized": (
+            {**llama, "legacy": True, "add_bos_token": False},
+            {**bpe, "normalization_rule_tsv": rules(FIXTURES / "rules.tsv"), "remove_extra_whitespaces": True,
+             "add_dummy_prefix": False},
+        ),
         "unigram-across": (llama, {"model_type": "unigram", "split_by_whitespace": False, "add_dummy_prefix": False}),
     }
     for name, (config, more) in models.items():
@@ -148,12 +169,23 @@ def main():
         else:
             # The old way puts a space behind an added token, too.
             note(name, processor.encode, start, but="<|user|>" if config.get("legacy") else None)
+    (FIXTURES / "rules.tsv").unlink()
     byte_pairs(
         FIXTURES / "gpt2", {"tokenizer_class": "GPT2Tokenizer", "add_bos_token": True, "added_tokens_decoder": added(400, True)},
         ["vocab.json", "merges.txt"],
     )
     other = GPT2Tokenizer.from_pretrained(FIXTURES / "gpt2")
     note("gpt2", lambda line: other.encode(line, add_special_tokens=False), other.encode(""))
+    strips = added(400, True)
+    strips["400"] |= {"lstrip": True, "rstrip": True}
+    strips["401"] |= {"lstrip": True, "single_word": True}
+    byte_pairs(
+        FIXTURES / "gpt2-prefix",
+        {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True, "added_tokens_decoder": strips},
+        ["vocab.json", "merges.txt"],
+    )
+    other_prefix = GPT2Tokenizer.from_pretrained(FIXTURES / "gpt2-prefix")
+    note("gpt2-prefix", lambda line: other_prefix.encode(line, add_special_tokens=False), [])
     byte_pairs(
         FIXTURES / "qwen2", {"tokenizer_class": "Qwen2Tokenizer", "added_tokens_decoder": added(400, False)},
         ["vocab.json", "merges.txt"],

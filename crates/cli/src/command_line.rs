@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Resume(ResumeArguments),
     /// Write text with a trained model
     #[command(alias = "generate")]
-    Sample(SampleArguments),
+    Sample(Box<SampleArguments>),
     /// Hold a conversation with a model that was taught to answer
     Chat(ChatArguments),
     /// Show how likely each token of a text is to a model

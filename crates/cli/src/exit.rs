@@ -108,8 +108,10 @@ impl Exit {
         if let Some(SavedModelError::Device { .. }) = error.downcast_ref() {
             return Some(Self::Device);
         }
-        if let Some(GenerateError::Device(_)) = error.downcast_ref() {
-            return Some(Self::Device);
+        match error.downcast_ref() {
+            Some(GenerateError::Device(_)) => return Some(Self::Device),
+            Some(GenerateError::Grammar(_)) => return Some(Self::Usage),
+            _ => {}
         }
         if let Some(ScoreError::Device(_)) = error.downcast_ref() {
             return Some(Self::Device);

@@ -4,6 +4,7 @@ mod arguments;
 mod beginnings;
 mod command_line;
 mod commands;
+mod companions;
 mod defects;
 mod device;
 mod exit;

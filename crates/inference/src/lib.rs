@@ -43,6 +43,7 @@
 mod chat;
 mod few_shot;
 mod generate;
+mod grammar;
 mod json_lines;
 mod sampler;
 mod score;
@@ -52,9 +53,10 @@ mod template;
 pub use chat::{ChatError, ChatFormat, Message};
 pub use few_shot::{Example, FewShot, FewShotError, FewShotPrompt, SHOT_TEMPLATE, read_examples};
 pub use generate::{
-    Batch, Beams, Finish, Found, GenerateError, Generation, Memory, Piece, Request, generate, generate_after,
-    generate_batch, generate_batch_after, generate_remembering, search,
+    Batch, Beams, Contrast, Draft, Finish, Found, GenerateError, Generation, Guesses, Memory, Piece, Request, generate,
+    generate_after, generate_batch, generate_batch_after, generate_contrasted, generate_remembering, search,
 };
+pub use grammar::{Grammar, GrammarError};
 pub use json_lines::JsonLinesError;
 pub use sampler::{Candidate, Dry, History, InvalidSampler, Mirostat, SampleError, Sampler, SamplerConfig, Xtc};
 pub use score::{ScoreError, TokenScore, score};

@@ -24,6 +24,8 @@ pub enum PackedError {
     },
     /// The format is one of floats, where whole numbers are asked for.
     Floats(Format),
+    /// There is no memory for the matrix.
+    Memory,
     /// Pieces of another width, or none.
     Pieces,
 }
@@ -37,6 +39,7 @@ impl fmt::Display for PackedError {
             }
             Self::Length { expected, found } => write!(f, "the matrix takes {expected} bytes, and there are {found}"),
             Self::Floats(format) => write!(f, "{} has no whole numbers", format.name()),
+            Self::Memory => write!(f, "there is not enough memory for the matrix"),
             Self::Pieces => write!(f, "the pieces of a matrix must have rows of the same length"),
         }
     }

@@ -46,8 +46,29 @@ impl Piece {
         if rows * row_bytes != bytes.len() {
             return Err(PackedError::Length { expected: (rows + 1) * row_bytes, found: bytes.len() });
         }
-        let mut words = vec![0_u32; bytes.len().div_ceil(size_of::<u32>())];
-        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        Self::filled(format, inputs, rows, |place| {
+            place.copy_from_slice(bytes);
+            Ok(())
+        })
+    }
+
+    /// `rows` rows of `inputs` numbers each, whose bytes `fill` writes where they stay.
+    ///
+    /// # Errors
+    /// A row isn't a whole number of blocks, there is no memory for all of them, or the error of `fill`.
+    pub fn filled<E: From<PackedError>>(
+        format: Format,
+        inputs: usize,
+        rows: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let row_bytes = format.row_bytes(inputs).ok_or(PackedError::Row { format, inputs })?;
+        let length = rows.checked_mul(row_bytes).ok_or(PackedError::Memory)?;
+        let count = length.div_ceil(size_of::<u32>());
+        let mut words = Vec::new();
+        words.try_reserve_exact(count).map_err(|_| PackedError::Memory)?;
+        words.resize(count, 0_u32);
+        fill(&mut bytemuck::cast_slice_mut(&mut words)[..length])?;
         Ok(Self { format, rows, row_bytes, words: Arc::new(words) })
     }
 

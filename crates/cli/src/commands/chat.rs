@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::Args;
-use kiln_inference::{ChatError, ChatFormat, Memory, Message, Request, generate_remembering};
+use kiln_inference::{ChatError, ChatFormat, Draft, Memory, Message, Request, generate_remembering};
 use kiln_models::saved::{ChatTemplate, SavedModel};
 use kiln_storage::{DiskFiles, Which, write_file_atomically};
 
 use crate::arguments::{DeviceArguments, RunsArguments};
+use crate::companions::{DraftArguments, Opening, words_of_guesses};
 use crate::exit::{Exit, UsageError};
 use crate::piped::read_text;
 use crate::precision::{CacheArguments, PrecisionArguments};
@@ -65,6 +66,9 @@ pub(crate) struct ChatArguments {
     sampler: SamplerArguments,
 
     #[command(flatten)]
+    guesses: DraftArguments,
+
+    #[command(flatten)]
     device: DeviceArguments,
 
     #[command(flatten)]
@@ -94,12 +98,16 @@ pub(crate) fn chat(arguments: &ChatArguments) -> anyhow::Result<Exit> {
     }
     let format = ChatFormat::new(&template(arguments, &saved)?)?;
     let sampler = arguments.sampler.with_tokens(sampler, &saved.tokenizer)?;
-    let request = Request { end: saved.end.clone(), sampler, ..Request::new("", arguments.max_tokens) };
+    let opening = Opening { runs: &arguments.runs, precision: arguments.precision, device: &chosen };
+    let draft = arguments.guesses.open(&opening, &saved)?;
+    let speculate = arguments.guesses.count();
+    let request = Request { end: saved.end.clone(), sampler, speculate, ..Request::new("", arguments.max_tokens) };
     let conversation = Conversation {
         saved: &saved,
         format,
         request,
         memory: Memory::new(&saved.model),
+        draft: draft.as_ref().map(|draft| Draft::new(&draft.model)),
         system: arguments.system.clone(),
         messages: Vec::new(),
         interrupt: Interrupt::listen()?,
@@ -148,6 +156,7 @@ struct Conversation<'a> {
     format: ChatFormat,
     request: Request,
     memory: Memory<'a>,
+    draft: Option<Draft<'a>>,
     system: Option<String>,
     /// What was said, without the system's message.
     messages: Vec<Message>,
@@ -248,8 +257,11 @@ impl Conversation<'_> {
         let mut stdout = io::stdout().lock();
         let (mut text, mut written) = (String::new(), 0);
         let started = std::time::Instant::now();
-        let generation = generate_remembering(&mut self.memory, &self.saved.tokenizer, tokens, &self.request)?;
-        for piece in generation {
+        let mut generation = generate_remembering(&mut self.memory, &self.saved.tokenizer, tokens, &self.request)?;
+        if let Some(draft) = &mut self.draft {
+            generation = generation.with_draft(draft)?;
+        }
+        for piece in generation.by_ref() {
             let piece = piece?;
             written += 1;
             stdout.write_all(piece.text.as_bytes())?;
@@ -260,10 +272,13 @@ impl Conversation<'_> {
             }
         }
         writeln!(stdout)?;
+        let guesses = words_of_guesses(generation.guesses());
+        drop(generation);
         if self.is_verbose {
             let known = self.memory.known_tokens();
             let seconds = started.elapsed().as_secs_f64();
-            say(&format!("{} tokens read, {known} of them before; {written} written in {seconds:.2} s", tokens.len()));
+            let read = tokens.len();
+            say(&format!("{read} tokens read, {known} of them before; {written} written in {seconds:.2} s{guesses}"));
         }
         Ok(text)
     }

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::draft::Guesser;
+use super::guesses::{Guess, Guesses};
 use super::reader::Reader;
 use super::request::{Finish, GenerateError, Piece};
 use super::row::Row;
@@ -16,6 +18,9 @@ pub struct Batch<'a> {
     rows: Vec<Row>,
     /// The rows that the reader reads, in its order.
     reading: Vec<usize>,
+    /// The model that guesses; without one, the text itself is looked up.
+    guesser: Option<Box<dyn Guesser + 'a>>,
+    guesses: Guesses,
     ready: VecDeque<(usize, Result<Piece, GenerateError>)>,
 }
 
@@ -23,7 +28,7 @@ impl<'a> Batch<'a> {
     pub(super) fn new(reader: Box<dyn Reader + 'a>, rows: Vec<Row>) -> Self {
         // Those that are over before they begin are never read.
         let reading = (0..rows.len()).filter(|&row| !rows[row].is_over()).collect();
-        Self { reader, rows, reading, ready: VecDeque::new() }
+        Self { reader, rows, reading, guesser: None, guesses: Guesses::default(), ready: VecDeque::new() }
     }
 
     /// The same, but the end token is a token like any other, so that as many tokens come as were asked for.
@@ -31,6 +36,22 @@ impl<'a> Batch<'a> {
     pub fn past_end_token(mut self) -> Self {
         self.rows.iter_mut().for_each(Row::write_past_end_token);
         self
+    }
+
+    /// The same, with guesses of another model.
+    pub(super) fn with_guesser(mut self, guesser: Box<dyn Guesser + 'a>) -> Result<Self, GenerateError> {
+        let known = guesser.vocabulary_size();
+        let needed = self.rows.iter().map(Row::vocabulary).max().unwrap_or(0);
+        if known < needed {
+            return Err(GenerateError::SecondModel { known, needed });
+        }
+        self.guesser = Some(guesser);
+        Ok(self)
+    }
+
+    /// How many tokens were guessed so far, and how many rightly.
+    pub fn guesses(&self) -> Guesses {
+        self.guesses
     }
 
     /// Why the text of a request ended; nothing before that, and nothing after an error.
@@ -61,7 +82,7 @@ impl<'a> Batch<'a> {
         match self.reader.read(&unread) {
             Ok(logits) => {
                 let written = self.reading.iter().zip(logits);
-                self.ready.extend(written.map(|(&row, logits)| (row, self.rows[row].write(&logits))));
+                self.ready.extend(written.map(|(&row, logits)| (row, self.rows[row].write(&logits, None))));
             }
             Err(message) => {
                 for &row in &self.reading {
@@ -78,27 +99,38 @@ impl Batch<'_> {
     /// there were any.
     fn speculate(&mut self, number: usize) -> bool {
         let row = &mut self.rows[number];
-        let guesses = row.guess(self.reader.room().saturating_sub(1)).to_vec();
-        if guesses.is_empty() {
-            return false;
-        }
-        match self.reader.read_each(&[row.unread(), &guesses].concat()) {
-            Ok(logits) => {
+        let count = row.guesses(self.reader.room().saturating_sub(1));
+        let guesses = match &mut self.guesser {
+            Some(guesser) if count > 0 => guesser.guess(row, count),
+            _ => Ok(row.look_up(count)),
+        };
+        let read = guesses.and_then(|guesses| {
+            let tokens = row.unread().iter().copied().chain(guesses.iter().map(Guess::token)).collect::<Vec<u32>>();
+            let logits = if guesses.is_empty() { Ok(Vec::new()) } else { self.reader.read_each(&tokens) };
+            Ok((guesses, logits.map_err(GenerateError::Device)?))
+        });
+        match read {
+            Ok((guesses, _)) if guesses.is_empty() => return false,
+            Ok((guesses, logits)) => {
                 let mut right = 0;
                 for logits in logits {
-                    let piece = row.write(&logits);
-                    let is_right = piece.as_ref().ok().map(|piece| piece.token) == guesses.get(right).copied();
+                    let guess = guesses.get(right);
+                    let piece = row.write(&logits, guess);
+                    let is_right =
+                        guess.is_some() && piece.as_ref().ok().map(|piece| piece.token) == guess.map(Guess::token);
                     self.ready.push_back((number, piece));
+                    right += usize::from(is_right);
                     if !is_right || row.is_over() {
                         break;
                     }
-                    right += 1;
                 }
-                self.reader.forget(guesses.len() - right.min(guesses.len()));
+                self.guesses.made += guesses.len();
+                self.guesses.right += right;
+                self.reader.forget(guesses.len() - right);
             }
-            Err(message) => {
+            Err(error) => {
                 row.fail();
-                self.ready.push_back((number, Err(GenerateError::Device(message))));
+                self.ready.push_back((number, Err(error)));
             }
         }
         true

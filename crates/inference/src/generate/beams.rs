@@ -80,6 +80,9 @@ pub(super) fn search_with(
     if beams.count == 0 || !beams.length_penalty.is_finite() {
         return Err(GenerateError::Beams { count: beams.count, length_penalty: beams.length_penalty });
     }
+    if request.grammar.is_some() {
+        return Err(GenerateError::GrammarOfBeams);
+    }
     let mut row = Row::new(tokenizer, reader.vocabulary_size(), prompt, request)?;
     let (score, tokens) =
         if row.is_over() { (0.0, Vec::new()) } else { best(reader, &row, request.max_tokens, beams)? };

@@ -60,5 +60,21 @@ impl Reader for &mut Memory<'_> {
         Ok(logits)
     }
 
+    fn room(&self) -> usize {
+        if self.begins { 0 } else { self.reader.room() }
+    }
+
+    fn read_each(&mut self, tokens: &[u32]) -> Result<Vec<Vec<f32>>, String> {
+        let read = std::mem::take(&mut self.read);
+        let logits = self.reader.read_each(tokens)?;
+        self.read = [&read[..], tokens].concat();
+        Ok(logits)
+    }
+
+    fn forget(&mut self, count: usize) {
+        self.reader.forget(count);
+        self.read.truncate(self.read.len() - count);
+    }
+
     fn keep(&mut self, _: &[usize]) {}
 }

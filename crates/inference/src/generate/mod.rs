@@ -2,6 +2,9 @@
 
 mod batch;
 mod beams;
+mod contrast;
+mod draft;
+mod guesses;
 mod lookup;
 mod memory;
 mod reader;
@@ -15,6 +18,10 @@ use kiln_models::{LanguageModel, Tokenizer};
 
 pub use batch::Batch;
 pub use beams::{Beams, Found, search};
+pub use contrast::Contrast;
+use contrast::ContrastReader;
+pub use draft::Draft;
+pub use guesses::Guesses;
 pub use memory::Memory;
 use reader::{ModelReader, Reader};
 pub use request::{Finish, GenerateError, Piece, Request};
@@ -65,6 +72,22 @@ pub fn generate_remembering<'a>(
     let reader = Box::new(memory);
     let row = Row::new(tokenizer, reader.vocabulary_size(), prompt, request)?;
     Ok(Generation { batch: Batch::new(reader, vec![row]) })
+}
+
+/// As [`generate`], with the difference between a model and a weaker one, the `amateur`.
+///
+/// # Errors
+/// As [`generate`], or the amateur doesn't know all tokens, or a number of `contrast` is none.
+pub fn generate_contrasted<'a>(
+    model: &'a LanguageModel,
+    amateur: &'a LanguageModel,
+    contrast: Contrast,
+    tokenizer: &Tokenizer,
+    request: &Request,
+) -> Result<Generation<'a>, GenerateError> {
+    let vocabulary = model.vocabulary_size().min(tokenizer.vocabulary_size());
+    let reader = ContrastReader::new(model, amateur, contrast, vocabulary)?;
+    Generation::new(Box::new(reader), tokenizer, request)
 }
 
 /// Writes several texts at the same time, each with its own sampler, stop texts and length.
@@ -137,6 +160,22 @@ impl<'a> Generation<'a> {
     #[must_use]
     pub fn past_end_token(self) -> Self {
         Self { batch: self.batch.past_end_token() }
+    }
+
+    /// The same text, sooner: `draft` guesses as many of its tokens as the request says, the model reads them at once,
+    /// and each is taken or replaced so that what is written has the distribution of the model alone (Leviathan et al.
+    /// 2023, <https://arxiv.org/abs/2211.17192>; Chen et al. 2023, <https://arxiv.org/abs/2302.01318>). Only a
+    /// transformer can read guesses; the draft may be any model.
+    ///
+    /// # Errors
+    /// The draft doesn't know all tokens that may be written.
+    pub fn with_draft(self, draft: &'a mut Draft<'_>) -> Result<Self, GenerateError> {
+        Ok(Self { batch: self.batch.with_guesser(Box::new(draft))? })
+    }
+
+    /// How many tokens were guessed so far, and how many rightly.
+    pub fn guesses(&self) -> Guesses {
+        self.batch.guesses()
     }
 
     /// Why it ended; nothing before that, and nothing after an error.

@@ -41,6 +41,7 @@ pub(super) trait Reader {
 /// A recurrent model reads texts of any length. A transformer's context is finite: a row's token that no longer fits
 /// starts the row anew from the last half of a context (the new token among it), so that each re-reading pays for as
 /// many tokens again. Between two of them the model sees between half a context and a whole one.
+#[derive(Clone)]
 pub(super) struct ModelReader<'a> {
     model: &'a LanguageModel,
     /// `None` before the first token.
@@ -54,6 +55,16 @@ impl<'a> ModelReader<'a> {
     pub(super) fn new(model: &'a LanguageModel) -> Self {
         let is_on_cpu = multiplies_packed(&model.device());
         Self { model, state: None, windows: Vec::new(), is_on_cpu }
+    }
+
+    /// How many tokens the only row can be asked to forget, and then some: none that a recurrent model has read.
+    pub(super) fn remembered(&self) -> usize {
+        if let [window] = &self.windows[..]
+            && self.model.longest_window().is_some()
+        {
+            return window.len();
+        }
+        0
     }
 
     /// What each row has to read so that its `tokens` are read: they alone, or its whole new window.

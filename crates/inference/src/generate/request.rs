@@ -2,6 +2,7 @@
 
 use kiln_models::TokenizerError;
 
+use crate::grammar::{Grammar, GrammarError};
 use crate::sampler::{InvalidSampler, SampleError, SamplerConfig};
 
 /// What to write. The text is a function of this and the model alone: the same request gives the same text.
@@ -29,9 +30,13 @@ pub struct Request {
     pub stop: Vec<String>,
     /// How tokens are chosen.
     pub sampler: SamplerConfig,
+    /// What the text must be. The end token may come where the grammar lets the text end, and where it lets nothing
+    /// follow the text ends by itself.
+    pub grammar: Option<Grammar>,
     /// How many tokens to guess at most from what follows an earlier copy of the text's end, and to read with the next
     /// one at once. Each is chosen as ever, so the text is the same but for the last bits of sums; one that was guessed
     /// wrong was read in vain. Only where a single text is written, by a transformer. 0, the default, guesses none.
+    /// With a [`Draft`](crate::Draft) it is what that guesses.
     pub speculate: usize,
 }
 
@@ -45,6 +50,7 @@ impl Request {
             max_tokens,
             stop: Vec::new(),
             sampler: SamplerConfig::default(),
+            grammar: None,
             speculate: 0,
         }
     }
@@ -67,6 +73,8 @@ pub enum Finish {
     EndToken,
     /// A stop text came.
     StopText,
+    /// The grammar lets nothing follow.
+    Grammar,
     /// As many tokens as were asked for.
     Length,
 }
@@ -102,6 +110,26 @@ pub enum GenerateError {
         token: u32,
         /// Tokens that the model knows.
         vocabulary: usize,
+    },
+    /// The grammar makes no sense, or allows nothing.
+    #[error(transparent)]
+    Grammar(#[from] GrammarError),
+    /// A beam search chooses among all tokens.
+    #[error("a beam search does not follow a grammar")]
+    GrammarOfBeams,
+    /// A contrast whose numbers make no sense.
+    #[error("contrast: {0}")]
+    Contrast(String),
+    /// A second model doesn't know all tokens that may be written.
+    #[error(
+        "the second model knows {known} tokens, and {needed} may be written: both must have been trained with the same \
+         tokenizer"
+    )]
+    SecondModel {
+        /// Tokens that it knows.
+        known: usize,
+        /// Tokens that may be written.
+        needed: usize,
     },
     /// The logits of the model cannot be drawn from.
     #[error(transparent)]

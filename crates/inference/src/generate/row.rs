@@ -1,10 +1,14 @@
 //! One text being written: what happens to it between two readings of the model.
 
+use std::borrow::Cow;
+
 use kiln_models::{StreamDecoder, Tokenizer};
 
-use super::lookup::guess;
+use super::guesses::Guess;
+use super::lookup::lookup;
 use super::request::{Finish, GenerateError, Piece, Request};
 use super::stop::StopFinder;
+use crate::grammar::Follower;
 use crate::sampler::{History, Sampler};
 
 /// A text that is being written.
@@ -20,7 +24,10 @@ pub(super) struct Row {
     stop: StopFinder,
     /// Tokens that the model has not read yet: the prompt, then always one.
     unread: Vec<u32>,
+    /// Everything that the model reads: what stands before the prompt, the prompt, and what was written.
+    text: Vec<u32>,
     history: History,
+    grammar: Option<Follower>,
     left: usize,
     speculate: usize,
     finish: Option<Finish>,
@@ -45,17 +52,21 @@ impl Row {
         if let Some(&token) = unread.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(GenerateError::UnknownToken { token, vocabulary });
         }
+        let written = vocabulary.min(tokenizer.vocabulary_size());
+        let grammar = request.grammar.as_ref().map(|grammar| Follower::new(grammar, tokenizer, written)).transpose()?;
         Ok(Self {
             sampler,
             end_tokens: request.end.iter().copied().chain(tokenizer.end_token()).collect(),
-            vocabulary: vocabulary.min(tokenizer.vocabulary_size()),
+            vocabulary: written,
             // A text that begins a document stands behind nothing.
             decoder: Some(tokenizer.decoder_after(prompt)),
             ends_in_lost_space: request.prompt.ends_with(char::is_whitespace)
                 && !tokenizer.decode(prompt).ends_with(char::is_whitespace),
             stop: StopFinder::new(request.stop.clone()),
+            text: unread.clone(),
             unread,
             history: History::new(prompt),
+            grammar,
             left: request.max_tokens,
             speculate: request.speculate,
             finish: (request.max_tokens == 0).then_some(Finish::Length),
@@ -91,11 +102,38 @@ impl Row {
         &self.end_tokens
     }
 
-    /// What may come after the token that is unread, at most `room` tokens of it; nothing before the prompt is read.
-    pub(super) fn guess(&self, room: usize) -> &[u32] {
+    /// Tokens that may be written.
+    pub(super) fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    /// Everything that the model has read or is about to read.
+    pub(super) fn text(&self) -> &[u32] {
+        &self.text
+    }
+
+    /// What penalties take notice of.
+    pub(super) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// How many tokens may be guessed after the one that is unread, where the model can read `room` of them; none
+    /// before the prompt is read.
+    pub(super) fn guesses(&self, room: usize) -> usize {
         // The last token to be written needs no logits after it.
         let count = self.speculate.min(room).min(self.left.saturating_sub(1));
-        if self.unread.len() > 1 { &[] } else { guess(self.history.tokens(), count) }
+        if self.unread.len() > 1 { 0 } else { count }
+    }
+
+    /// Up to `count` tokens that followed what stands at the end of the text before.
+    pub(super) fn look_up(&self, count: usize) -> Vec<Guess> {
+        lookup(self.history.tokens(), count).iter().map(|&token| Guess::looked_up(token)).collect()
+    }
+
+    /// A token drawn from the logits of another model after `history`.
+    pub(super) fn propose(&mut self, logits: &[f32], history: &History) -> Result<Guess, GenerateError> {
+        let allowed = logits.get(..self.vocabulary).unwrap_or(logits);
+        Ok(self.sampler.propose(allowed, history).map(Guess::drawn)?)
     }
 
     /// Ends the text with an error.
@@ -103,16 +141,32 @@ impl Row {
         self.left = 0;
     }
 
-    /// Chooses the next token from the logits after what was unread.
-    pub(super) fn write(&mut self, logits: &[f32]) -> Result<Piece, GenerateError> {
-        let token = self.sampler.sample(self.allowed(logits), &self.history).inspect_err(|_| self.left = 0)?;
+    /// Chooses the next token from the logits after what was unread, and after a `guess` by what is known of it.
+    pub(super) fn write(&mut self, logits: &[f32], guess: Option<&Guess>) -> Result<Piece, GenerateError> {
+        let token = self.choose(logits, guess).inspect_err(|_| self.fail())?;
         Ok(self.put(token))
+    }
+
+    fn choose(&mut self, logits: &[f32], guess: Option<&Guess>) -> Result<u32, GenerateError> {
+        let mut allowed = Cow::Borrowed(logits.get(..self.vocabulary).unwrap_or(logits));
+        if let Some(grammar) = &self.grammar {
+            allowed = Cow::Owned(grammar.allowed(&allowed, &self.end_tokens)?);
+        }
+        let token = match guess.and_then(Guess::proposal) {
+            Some(proposal) => self.sampler.judge(&allowed, &self.history, proposal)?,
+            None => self.sampler.sample(&allowed, &self.history)?,
+        };
+        if let Some(grammar) = self.grammar.as_mut().filter(|_| !self.end_tokens.contains(&token)) {
+            grammar.follow(token);
+        }
+        Ok(token)
     }
 
     /// Takes a token for the next one.
     pub(super) fn put(&mut self, token: u32) -> Piece {
         self.left -= 1;
         self.unread = vec![token];
+        self.text.push(token);
         self.history.write(token);
         let text = self.text_of(token);
         Piece { token, text: self.behind_the_prompt(text) }
@@ -137,6 +191,10 @@ impl Row {
         if stopped {
             self.finish = Some(Finish::StopText);
             return text;
+        }
+        if self.grammar.as_ref().is_some_and(Follower::is_over) {
+            self.finish = Some(Finish::Grammar);
+            return self.rest(text);
         }
         if self.left == 0 {
             self.finish = Some(Finish::Length);

@@ -2,6 +2,12 @@
 
 use super::config::{SamplerConfig, Xtc};
 
+/// The logit of a token that may not be chosen. Finite, so that an infinite one still says that a model is broken.
+pub(crate) const EXCLUDED: f32 = f32::MIN;
+
+/// No score of a token that may be chosen is so low, and one that may not stays below it whatever a penalty makes of it.
+const LEAST: f64 = f32::MIN as f64 * 1e-6;
+
 /// A token with its probability relative to the likeliest token's.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Weighted {
@@ -37,7 +43,8 @@ pub(super) fn filter<S: Copy + Into<f64>>(
     let temperature = f64::from(config.temperature);
     // At most 0, and exactly 0 for the likeliest: nothing overflows and the sum of the weights is never 0.
     let exponent = |score: f64| (score - highest) / temperature;
-    let floor = config.top_n_sigma.map_or(f64::NEG_INFINITY, |count| highest - f64::from(count) * deviation(scores));
+    let sigma = config.top_n_sigma.map(|count| highest - f64::from(count) * deviation(scores));
+    let floor = sigma.unwrap_or(LEAST).max(LEAST);
     let allowed = scores.iter().map(|&score| score.into()).enumerate().filter(|&(_, score)| score >= floor);
     let allowed = allowed.map(|(token, score)| Weighted { token: token as u32, weight: exponent(score) });
     match config.top_k {
@@ -69,11 +76,12 @@ pub(super) fn filter<S: Copy + Into<f64>>(
     }
 }
 
-/// The standard deviation of all scores, around their mean.
+/// The standard deviation of all scores that may be chosen, around their mean.
 fn deviation<S: Copy + Into<f64>>(scores: &[S]) -> f64 {
-    let count = scores.len() as f64;
-    let mean = scores.iter().map(|&score| score.into()).sum::<f64>() / count;
-    (scores.iter().map(|&score| (score.into() - mean).powi(2)).sum::<f64>() / count).sqrt()
+    let scores = || scores.iter().map(|&score| score.into()).filter(|&score| score > LEAST);
+    let count = scores().count() as f64;
+    let mean = scores().sum::<f64>() / count;
+    (scores().map(|score| (score - mean).powi(2)).sum::<f64>() / count).sqrt()
 }
 
 /// Collects the candidates that may be among the `count` likeliest, given with exponents in the place of weights, so
@@ -116,9 +124,28 @@ fn keep_likeliest(candidates: &mut Vec<Weighted>, count: usize) {
 /// Keeps the smallest set of likeliest candidates that together reach `share` of the whole. Compared in single
 /// precision, as `share` was written: in double precision 0.5 + 0.3 would not reach the 0.8 of a configuration.
 fn keep_share(candidates: &mut Vec<Weighted>, share: f32) {
-    candidates.sort_unstable_by(Weighted::order);
-    if let Some(last) = place_of_share(candidates, share) {
-        candidates.truncate(last + 1);
+    // Few reach it mostly: no more are put in order than are needed, some at a time.
+    const FIRST: usize = 64;
+    const GROWTH: usize = 4;
+    let total = total(candidates);
+    let (mut ordered, mut count, mut reached) = (0, FIRST, 0.0);
+    while ordered < candidates.len() {
+        let rest = &mut candidates[ordered..];
+        if count < rest.len() {
+            rest.select_nth_unstable_by(count - 1, Weighted::order);
+        }
+        let next = rest.len().min(count);
+        let next = &mut rest[..next];
+        next.sort_unstable_by(Weighted::order);
+        for candidate in next {
+            reached += candidate.weight;
+            ordered += 1;
+            if (reached / total) as f32 >= share {
+                candidates.truncate(ordered);
+                return;
+            }
+        }
+        count *= GROWTH;
     }
 }
 
@@ -169,4 +196,43 @@ fn keep_expected(candidates: &mut Vec<Weighted>, bound: f64) {
 
 pub(super) fn total(candidates: &[Weighted]) -> f64 {
     candidates.iter().map(|candidate| candidate.weight).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Weighted, keep_share, total};
+
+    /// As it is defined: everything in order, then the first ones.
+    fn by_sorting(mut candidates: Vec<Weighted>, share: f32) -> Vec<u32> {
+        candidates.sort_by(Weighted::order);
+        let (total, mut reached) = (total(&candidates), 0.0);
+        let mut kept = Vec::new();
+        for candidate in candidates {
+            reached += candidate.weight;
+            kept.push(candidate.token);
+            if (reached / total) as f32 >= share {
+                break;
+            }
+        }
+        kept
+    }
+
+    proptest! {
+        /// Flat and steep distributions, with equals among them.
+        #[test]
+        fn a_share_is_that_of_all_candidates_in_order(
+            levels in proptest::collection::vec(0_u32..200, 1..3000), steepness in 0.0_f64..0.5, share in 0.001_f32..1.0,
+        ) {
+            let weighted = |(token, level): (usize, &u32)| Weighted {
+                token: token as u32,
+                weight: (-steepness * f64::from(*level)).exp(),
+            };
+            let mut candidates: Vec<Weighted> = levels.iter().enumerate().map(weighted).collect();
+            let expected = by_sorting(candidates.clone(), share);
+            keep_share(&mut candidates, share);
+            prop_assert_eq!(candidates.iter().map(|kept| kept.token).collect::<Vec<u32>>(), expected);
+        }
+    }
 }

@@ -12,6 +12,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 pub use config::{Dry, Mirostat, SamplerConfig, Xtc};
+pub(crate) use filters::EXCLUDED;
 use filters::{Circumstances, Weighted, filter, total};
 pub use history::History;
 pub(crate) use scores::highest_logit;
@@ -64,6 +65,20 @@ pub struct Candidate {
     pub probability: f64,
 }
 
+/// A token that one model drew, for another to judge.
+pub(crate) struct Proposal {
+    pub(crate) token: u32,
+    /// What it was drawn from, in the order of the tokens' numbers.
+    candidates: Vec<Candidate>,
+}
+
+impl Proposal {
+    fn probability_of(&self, token: u32) -> f64 {
+        let place = self.candidates.binary_search_by_key(&token, |candidate| candidate.token);
+        place.map_or(0.0, |place| self.candidates[place].probability)
+    }
+}
+
 /// Chooses tokens for one request.
 ///
 /// The order of the steps is bias, penalties, temperature, top-n-sigma, top-k, top-p, min-p, typical-p, XTC, draw. That
@@ -83,6 +98,8 @@ pub struct Sampler {
     random: ChaCha12Rng,
     /// Of XTC.
     chances: ChaCha12Rng,
+    /// Of what is drawn for another sampler to judge.
+    proposals: ChaCha12Rng,
     /// Mirostat's bound on the surprise of a token, in bits.
     bound: f64,
     /// The room of the candidates, from one token to the next.
@@ -104,8 +121,10 @@ impl Sampler {
         key[..8].copy_from_slice(&config.seed.to_le_bytes());
         let mut chances = ChaCha12Rng::from_seed(key);
         chances.set_stream(1);
+        let mut proposals = ChaCha12Rng::from_seed(key);
+        proposals.set_stream(2);
         let bound = config.mirostat.map_or(0.0, |mirostat| 2.0 * f64::from(mirostat.surprise));
-        Ok(Self { config, random: ChaCha12Rng::from_seed(key), chances, bound, candidates: Vec::new() })
+        Ok(Self { config, random: ChaCha12Rng::from_seed(key), chances, proposals, bound, candidates: Vec::new() })
     }
 
     /// The next token. `logits` has one number for each token of the vocabulary; `history` is the text so far, of which
@@ -120,6 +139,78 @@ impl Sampler {
             chosen.map(|likeliest| if self.is_greedy() { likeliest } else { self.draw(&candidates, likeliest) });
         self.candidates = candidates;
         token
+    }
+
+    /// A token drawn from the logits of another model, for [`Sampler::judge`].
+    ///
+    /// # Errors
+    /// As [`Sampler::sample`].
+    pub(crate) fn propose(&mut self, logits: &[f32], history: &History) -> Result<Proposal, SampleError> {
+        let candidates = self.distribution(logits, history)?;
+        let mut left = uniform(&mut self.proposals);
+        let drawn = candidates.iter().find(|candidate| {
+            left -= candidate.probability;
+            left < 0.0
+        });
+        let drawn = drawn.or_else(|| candidates.iter().rev().find(|candidate| candidate.probability > 0.0));
+        Ok(Proposal { token: drawn.ok_or(SampleError::Empty)?.token, candidates })
+    }
+
+    /// The next token: the one that was proposed, or another, so that together they have the distribution of
+    /// [`Sampler::sample`] (Leviathan et al. 2023, <https://arxiv.org/abs/2211.17192>, algorithm 1). With probability p
+    /// here and q there it is taken by the chance p / q, else one is drawn from what p has above q.
+    ///
+    /// # Errors
+    /// As [`Sampler::sample`].
+    pub(crate) fn judge(&mut self, logits: &[f32], history: &History, proposal: &Proposal) -> Result<u32, SampleError> {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        let chosen = self.weigh(logits, history, &mut candidates);
+        let token =
+            chosen.map(
+                |likeliest| {
+                    if self.is_greedy() { likeliest } else { self.draw_after(proposal, &candidates, likeliest) }
+                },
+            );
+        self.candidates = candidates;
+        token
+    }
+
+    /// One of the candidates by their weights, given one that was proposed.
+    fn draw_after(&mut self, proposal: &Proposal, candidates: &[Weighted], likeliest: u32) -> u32 {
+        let total = total(candidates);
+        self.chances.next_u64();
+        let chance = uniform(&mut self.random);
+        let own = candidates.binary_search_by_key(&proposal.token, |candidate| candidate.token);
+        let own = own.map_or(0.0, |place| candidates[place].weight / total);
+        let taken = (own / proposal.probability_of(proposal.token)).min(1.0);
+        let token = if chance < taken {
+            proposal.token
+        } else {
+            // What is left of the chance is uniform, too: a token takes one random number, however it is chosen.
+            let chance = (chance - taken) / (1.0 - taken);
+            let above = |candidate: &Weighted| candidate.weight / total - proposal.probability_of(candidate.token);
+            let rest =
+                candidates.iter().map(|candidate| (candidate.token, above(candidate))).filter(|rest| rest.1 > 0.0);
+            let rest: Vec<(u32, f64)> = rest.collect();
+            let mut left = chance * rest.iter().map(|(_, above)| above).sum::<f64>();
+            let crossed = rest.iter().find(|(_, above)| {
+                left -= above;
+                left < 0.0
+            });
+            // Nothing is above where rounding alone tells the two apart.
+            crossed.or(rest.last()).map_or(likeliest, |(token, _)| *token)
+        };
+        self.learn(token, candidates, total);
+        token
+    }
+
+    /// Mirostat's bound after a token.
+    fn learn(&mut self, token: u32, candidates: &[Weighted], total: f64) {
+        let Some(mirostat) = self.config.mirostat else { return };
+        if let Ok(place) = candidates.binary_search_by_key(&token, |candidate| candidate.token) {
+            let error = -(candidates[place].weight / total).log2() - f64::from(mirostat.surprise);
+            self.bound -= f64::from(mirostat.rate) * error;
+        }
     }
 
     /// The tokens that [`Sampler::sample`] may give next, in the order of their numbers, with their probabilities.
@@ -171,11 +262,9 @@ impl Sampler {
         });
         // Rounding can leave a rest after the last candidate; one with weight 0 is never drawn.
         let drawn = crossed.or_else(|| candidates.iter().rev().find(|candidate| candidate.weight > 0.0));
-        if let (Some(mirostat), Some(drawn)) = (self.config.mirostat, drawn) {
-            let error = -(drawn.weight / total).log2() - f64::from(mirostat.surprise);
-            self.bound -= f64::from(mirostat.rate) * error;
-        }
-        drawn.map_or(likeliest, |candidate| candidate.token)
+        let token = drawn.map_or(likeliest, |candidate| candidate.token);
+        self.learn(token, candidates, total);
+        token
     }
 
     /// Whether XTC acts on the next draw.

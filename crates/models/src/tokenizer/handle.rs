@@ -107,6 +107,14 @@ impl Tokenizer {
         self.0.hash
     }
 
+    /// Whether every token stands for the same text as in `other`, whatever else their files say.
+    pub fn has_same_tokens(&self, other: &Self) -> bool {
+        let size = self.vocabulary_size();
+        let tokens = || 0..u32::try_from(size).unwrap_or(u32::MAX);
+        let is_same = |token| self.decode(&[token]) == other.decode(&[token]);
+        self.hash() == other.hash() || (size == other.vocabulary_size() && tokens().all(is_same))
+    }
+
     /// One more than the largest token.
     pub fn vocabulary_size(&self) -> usize {
         self.0.size

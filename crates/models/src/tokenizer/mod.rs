@@ -19,6 +19,7 @@ pub(crate) mod rebuilt;
 mod special;
 mod spelling;
 mod text_encoder;
+mod token_bytes;
 mod tokenizer_json;
 mod train;
 mod vocabulary;

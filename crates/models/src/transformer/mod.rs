@@ -56,4 +56,4 @@ pub use options::{
     AttentionBias, AttentionLayer, FeedForwardActivation, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan,
 };
 pub use rotary::RotaryPositions;
-pub use scaling::{LinearScaling, Llama3Scaling, RotaryScaling, YarnScaling};
+pub use scaling::{LinearScaling, Llama3Scaling, LongRopeScaling, RotaryScaling, YarnScaling};

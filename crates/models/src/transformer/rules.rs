@@ -34,7 +34,8 @@ impl TransformerConfig {
                     .with_help("write `position = \"rotary\"`")
             });
             violations.extend(learned);
-            violations.extend(scaling.validate().into_iter().map(|violation| violation.under("rotary-scaling")));
+            let pairs = if self.heads == 0 { 0 } else { self.rotated_columns() / 2 };
+            violations.extend(scaling.validate(pairs).into_iter().map(|violation| violation.under("rotary-scaling")));
         }
         violations
     }

@@ -16,6 +16,8 @@ pub enum RotaryScaling {
     Llama3(Llama3Scaling),
     /// Long wavelengths alone, and sharper attention (Peng et al. 2023, YaRN, <https://arxiv.org/abs/2309.00071>).
     Yarn(YarnScaling),
+    /// Each pair by a number of its own (Ding et al. 2024, LongRoPE, <https://arxiv.org/abs/2402.13753>).
+    LongRope(LongRopeScaling),
 }
 
 /// Every angle is divided by `factor`.
@@ -61,6 +63,17 @@ pub struct YarnScaling {
     pub attention_factor: Option<f64>,
 }
 
+/// The angle of each pair is divided by a number of its own; cosines and sines are multiplied by `attention-factor`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LongRopeScaling {
+    /// What the angles are divided by, a number > 0 for each pair of columns that is rotated.
+    pub factors: Vec<f64>,
+    /// What cosines and sines are multiplied by, > 0. Default `1`.
+    #[serde(default = "one")]
+    pub attention_factor: f64,
+}
+
 fn thirty_two() -> f64 {
     32.0
 }
@@ -70,8 +83,8 @@ fn one() -> f64 {
 }
 
 impl RotaryScaling {
-    /// Every broken rule.
-    pub(super) fn validate(&self) -> Vec<Violation> {
+    /// Every broken rule, where `pairs` are rotated.
+    pub(super) fn validate(&self, pairs: usize) -> Vec<Violation> {
         let context =
             |tokens: usize| (tokens == 0).then(|| Violation::new("original-context", "must be 1 or more, is 0"));
         let above = |key: &str, larger: f64, smaller: f64| {
@@ -98,6 +111,17 @@ impl RotaryScaling {
                     context(yarn.original_context),
                 ],
             ),
+            Self::LongRope(long) => (
+                "long-rope",
+                vec![
+                    long.factors.iter().find_map(|factor| positive("factors", *factor)),
+                    (long.factors.len() != pairs).then(|| {
+                        let found = long.factors.len();
+                        Violation::new("factors", format!("must have a number for each of {pairs} pairs, has {found}"))
+                    }),
+                    positive("attention-factor", long.attention_factor),
+                ],
+            ),
         };
         rules.into_iter().flatten().map(|violation| violation.under(name)).collect()
     }
@@ -108,6 +132,7 @@ impl RotaryScaling {
             Self::Linear(linear) => angle / linear.factor,
             Self::Llama3(llama) => llama.angle(angle),
             Self::Yarn(yarn) => yarn.angle(angle, pair, rotated, base),
+            Self::LongRope(long) => angle / long.factors.get(pair).copied().unwrap_or(1.0),
         }
     }
 
@@ -118,6 +143,7 @@ impl RotaryScaling {
             Self::Yarn(yarn) => {
                 yarn.attention_factor.unwrap_or(if yarn.factor <= 1.0 { 1.0 } else { 0.1 * yarn.factor.ln() + 1.0 })
             }
+            Self::LongRope(long) => long.attention_factor,
         }
     }
 }

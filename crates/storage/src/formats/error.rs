@@ -64,6 +64,9 @@ pub enum TensorFileError {
         /// What is wrong.
         problem: String,
     },
+    /// The bytes of a matrix cannot be kept as they are.
+    #[error("{0}")]
+    Packed(#[from] kiln_packed::PackedError),
     /// Reading or writing failed on the way.
     #[error("{0}")]
     Io(#[from] io::Error),

@@ -10,7 +10,7 @@ use super::error::TensorFileError;
 use super::header::{FileHeader, Place};
 use super::number_types::from_safetensors;
 use super::packed::PackedPlace;
-use super::source::{TensorFile, TensorInfo, TensorSource, format_of, piece_of};
+use super::source::{TensorFile, TensorInfo, TensorSource, format_of};
 
 /// A safetensors file whose header was read and checked against the length of the file.
 #[derive(Debug)]
@@ -57,13 +57,19 @@ impl<R: Read + Seek> SafetensorsReader<R> {
     fn bytes(&mut self, start: u64, length: usize) -> Result<Vec<u8>, TensorFileError> {
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        bytes.resize(length, 0);
+        self.fill(start, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Fills a place with the bytes from `start` on.
+    fn fill(&mut self, start: u64, place: &mut [u8]) -> Result<(), TensorFileError> {
         if self.position.take() != Some(start) {
             self.reader.seek(SeekFrom::Start(start))?;
         }
-        bytes.resize(length, 0);
-        self.reader.read_exact(&mut bytes)?;
-        self.position = Some(start + length as u64);
-        Ok(bytes)
+        self.reader.read_exact(place)?;
+        self.position = Some(start + place.len() as u64);
+        Ok(())
     }
 }
 
@@ -107,9 +113,11 @@ impl<R: Read + Seek> TensorSource for SafetensorsReader<R> {
             let (start, length) = (self.start + place.start(), place.length());
             return if packed.is_by(axis) { Ok(Some(packed.pieces(&self.bytes(start, length)?)?)) } else { Ok(None) };
         }
-        // Read only if its rows lie one after the other.
-        let is_kept = axis == 0 && self.format(name).is_some();
-        if is_kept { Ok(piece_of(&self.read(name)?, axis).map(|piece| vec![piece])) } else { Ok(None) }
+        // Read only if its rows lie one after the other, and at once to where they stay.
+        let (place, _) = self.places.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?;
+        let (Some(format), &[rows, inputs], 0) = (self.format(name), &place.shape[..], axis) else { return Ok(None) };
+        let start = self.start + place.start();
+        Ok(Some(vec![Piece::filled(format, inputs, rows, |bytes| self.fill(start, bytes))?]))
     }
 
     fn format(&self, name: &str) -> Option<Format> {

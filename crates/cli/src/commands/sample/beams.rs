@@ -17,7 +17,7 @@ const SEARCH_HEADING: &str = "Search";
 const MOST_BEAMS: u64 = 1024;
 
 /// What chooses single tokens has no place in a search, and only one text is found.
-const OTHER_CHOICES: [&str; 17] = [
+const OTHER_CHOICES: [&str; 23] = [
     "temperature",
     "top_k",
     "top_p",
@@ -35,6 +35,12 @@ const OTHER_CHOICES: [&str; 17] = [
     "count",
     "interactive",
     "dry_breaker",
+    "speculate",
+    "draft",
+    "amateur",
+    "json_schema",
+    "regex",
+    "grammar",
 ];
 
 /// How the likeliest text is searched.
@@ -98,6 +104,7 @@ pub(super) fn write_found(
             checkpoint: &saved.folder,
             step: saved.step,
             tokens_per_second: Some(found.pieces.len() as f64 / seconds).filter(|rate| rate.is_finite()),
+            guesses: None,
             score: Some(found.score),
         };
         serde_json::to_writer(&mut stdout, &sample)?;

@@ -2,18 +2,19 @@
 
 mod beams;
 mod few_shot;
+mod grammar;
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use kiln_inference::{FewShot, Finish, GenerateError, Generation, Request, SamplerConfig, generate};
-use kiln_models::saved::SavedModel;
+use kiln_inference::{FewShot, Finish, GenerateError, Generation, Guesses, Request, SamplerConfig};
 use kiln_storage::Which;
 use serde::Serialize;
 
 use crate::arguments::{DeviceArguments, RunsArguments};
+use crate::companions::{Companions, ContrastArguments, DraftArguments, Opening, words_of_guesses};
 use crate::exit::UsageError;
 use crate::piped::read_text;
 use crate::precision::{CacheArguments, PrecisionArguments};
@@ -21,9 +22,10 @@ use crate::report;
 use crate::runs::{self, config_of, with_document_ends};
 use crate::sampling::{SamplerArguments, token_count};
 use crate::terminal::say;
-use crate::usage::{at_least_one, whole};
+use crate::usage::at_least_one;
 use beams::{BeamArguments, write_found};
 use few_shot::{FewShotArguments, prompted};
+use grammar::GrammarArguments;
 
 const PROMPT_HEADING: &str = "Prompt";
 
@@ -86,13 +88,14 @@ pub(crate) struct SampleArguments {
     #[command(flatten)]
     sampler: SamplerArguments,
 
-    /// Guess up to N tokens from what followed an earlier copy of the text's end, and read them at once: the same text,
-    /// sooner where texts repeat themselves. Only for transformers
-    #[arg(
-        long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = whole(0..=256),
-        conflicts_with = "beams"
-    )]
-    speculate: u64,
+    #[command(flatten)]
+    grammar: GrammarArguments,
+
+    #[command(flatten)]
+    guesses: DraftArguments,
+
+    #[command(flatten)]
+    contrast: ContrastArguments,
 
     #[command(flatten)]
     beams: BeamArguments,
@@ -126,6 +129,8 @@ struct Sample<'a> {
     checkpoint: &'a Path,
     step: Option<u64>,
     tokens_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guesses: Option<Guesses>,
     /// Of the text that a search found.
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f64>,
@@ -144,6 +149,9 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     runs::refuse_no_model(&path, "sample")?;
     let mut saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
     saved.model = arguments.cache.apply(saved.model, &chosen)?;
+    let opening = Opening { runs: &arguments.runs, precision: arguments.precision, device: &chosen };
+    let models = Companions::open(saved, &arguments.guesses, &arguments.contrast, &opening)?;
+    let saved = &models.saved;
     request.start.clone_from(&saved.start);
     request.end.clone_from(&saved.end);
     request.sampler = arguments.sampler.with_tokens(request.sampler, &saved.tokenizer)?;
@@ -156,16 +164,16 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
         say(&format!("model: {}{step}", saved.folder.display()));
     }
     // A run that lost its configuration is sampled from as it is.
-    let config = config_of(&saved).ok().flatten();
+    let config = config_of(saved).ok().flatten();
     let separator = config.as_ref().and_then(|config| config.data.separator.as_deref());
     if arguments.is_interactive() {
-        return continue_lines(&saved, few_shot.as_ref(), separator, &request, arguments);
+        return continue_lines(&models, few_shot.as_ref(), separator, &request, arguments);
     }
     for index in 0..arguments.count {
         if index > 0 && !arguments.json {
             writeln!(io::stdout(), "\n---")?;
         }
-        write_text(&saved, few_shot.as_ref(), separator, &with_seed_after(&request, index), arguments)?;
+        write_text(&models, few_shot.as_ref(), separator, &with_seed_after(&request, index), arguments)?;
     }
     Ok(())
 }
@@ -192,7 +200,7 @@ fn with_seed_after(request: &Request, index: u64) -> Request {
 /// Continues every line of stdin, each with another seed. One that the model cannot read is said, and the next one
 /// asked for.
 fn continue_lines(
-    saved: &SavedModel,
+    models: &Companions,
     few_shot: Option<&FewShot>,
     separator: Option<&str>,
     request: &Request,
@@ -214,7 +222,7 @@ fn continue_lines(
         }
         let prompt = line.trim_end_matches(['\n', '\r']).to_owned();
         let request = Request { prompt, ..with_seed_after(request, index) };
-        match write_text(saved, few_shot, separator, &request, arguments) {
+        match write_text(models, few_shot, separator, &request, arguments) {
             Err(error) if matches!(error.downcast_ref(), Some(GenerateError::Prompt(_))) => report::print(&error),
             other => other?,
         }
@@ -225,13 +233,14 @@ fn continue_lines(
 
 /// Writes one text, as it comes or as an object.
 fn write_text(
-    saved: &SavedModel,
+    models: &Companions,
     few_shot: Option<&FewShot>,
     separator: Option<&str>,
     request: &Request,
     arguments: &SampleArguments,
 ) -> anyhow::Result<()> {
     let (request, shown) = prompted(few_shot, request)?;
+    let saved = &models.saved;
     let read = with_document_ends(saved, separator, &request.prompt);
     if let Some(beams) = arguments.beams.get()? {
         return write_found(
@@ -243,7 +252,8 @@ fn write_text(
             arguments,
         );
     }
-    let mut generation = generate(&saved.model, &saved.tokenizer, &Request { prompt: read, ..request.clone() })?;
+    let mut draft = models.draft();
+    let mut generation = models.generate(draft.as_mut(), &Request { prompt: read, ..request.clone() })?;
     let mut speed = Speed::new();
     let mut stdout = io::stdout().lock();
     let mut ends_line = true;
@@ -258,6 +268,7 @@ fn write_text(
             checkpoint: &saved.folder,
             step: saved.step,
             tokens_per_second: speed.tokens_per_second(),
+            guesses: Some(generation.guesses()).filter(|guesses| guesses.made > 0),
             score: None,
         };
         serde_json::to_writer(&mut stdout, &sample)?;
@@ -269,7 +280,8 @@ fn write_text(
     if arguments.verbose || io::stderr().is_terminal() {
         // Where both go to the same place.
         let above = if ends_line { "" } else { "\n" };
-        say(&format!("{above}{}", speed.words(finish_word(generation.finish()))));
+        let guesses = words_of_guesses(generation.guesses());
+        say(&format!("{above}{}{guesses}", speed.words(finish_word(generation.finish()))));
     }
     Ok(())
 }
@@ -314,6 +326,7 @@ fn finish_word(finish: Option<Finish>) -> &'static str {
     match finish {
         Some(Finish::EndToken) => "end-token",
         Some(Finish::StopText) => "stop-text",
+        Some(Finish::Grammar) => "grammar",
         Some(Finish::Length) | None => "length",
     }
 }
@@ -322,6 +335,7 @@ fn finish_word(finish: Option<Finish>) -> &'static str {
 fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
     let sampler = arguments.sampler.config()?;
     arguments.beams.get()?;
+    arguments.contrast.get()?;
     if arguments.stop.iter().any(String::is_empty) {
         return Err(UsageError("--stop must not be empty: it would stop before the first token".into()).into());
     }
@@ -338,7 +352,8 @@ fn request(arguments: &SampleArguments) -> anyhow::Result<Request> {
         max_tokens: arguments.max_tokens,
         stop: arguments.stop.clone(),
         sampler,
-        speculate: usize::try_from(arguments.speculate).unwrap_or(usize::MAX),
+        grammar: arguments.grammar.read()?,
+        speculate: arguments.guesses.count(),
     })
 }
 

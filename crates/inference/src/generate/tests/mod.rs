@@ -1,6 +1,7 @@
 mod batch;
 mod beams;
 mod from_tokens;
+mod grammars;
 mod published;
 mod speculating;
 

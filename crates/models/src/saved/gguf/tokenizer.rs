@@ -35,11 +35,11 @@ pub(super) fn tokenizer(values: &Values) -> Result<Tokenizer, GgufModelError> {
         "gpt2" => {
             let merges = values.get(MERGES).and_then(GgufValue::as_texts);
             let merges = merges.ok_or_else(|| GgufModelError::MissingKey(MERGES.to_owned()))?;
-            byte_level(&entries, merges, splitting(values)?, &start(false))
+            byte_level(&entries, merges, splitting(values)?, false, &start(false))
         }
         "llama" => {
             let prefix = if flag(ADDS_SPACE, true) { Prefix::Each } else { Prefix::None };
-            sentence_pieces(&entries, prefix, &start(true))
+            sentence_pieces(&entries, Vec::new(), prefix, &start(true))
         }
         other => {
             let problem = format!("is \"{other}\", and \"gpt2\" (byte pairs) and \"llama\" (SentencePiece) are read");
@@ -85,10 +85,10 @@ fn entries(values: &Values) -> Result<Vec<Entry>, GgufModelError> {
             return Err(GgufModelError::Value { key: key.to_owned(), problem });
         }
     }
-    let entry = |(place, text): (usize, &String)| Entry {
-        text: text.clone(),
-        score: scores.and_then(|scores| scores.get(place)).copied().unwrap_or_default(),
-        kind: kinds.and_then(|kinds| kinds.get(place)).map_or(EntryKind::Normal, |kind| kind_of(*kind)),
+    let entry = |(place, text): (usize, &String)| {
+        let score = scores.and_then(|scores| scores.get(place)).copied().unwrap_or_default();
+        let kind = kinds.and_then(|kinds| kinds.get(place)).map_or(EntryKind::Normal, |kind| kind_of(*kind));
+        Entry::new(text.clone(), score, kind)
     };
     let mut entries: Vec<Entry> = texts.iter().enumerate().map(entry).collect();
     // They fill the model's table up, and are never written.

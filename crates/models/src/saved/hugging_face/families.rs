@@ -8,8 +8,11 @@ use super::keys::{Keys, wrong};
 use super::rotation::Rotation;
 use crate::transformer::{
     AttentionBias, AttentionLayer, FeedForwardActivation, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan,
-    TransformerConfig,
+    RotaryScaling, TransformerConfig,
 };
+
+/// Several times those of the deepest model.
+const MOST_LAYERS: usize = 4096;
 
 /// What a `config.json` of the architecture `kind` describes; `None` if there is no such architecture here.
 pub(super) fn read(kind: &str, keys: &Keys<'_>) -> Result<Option<Foreign>, HuggingFaceError> {
@@ -48,12 +51,19 @@ impl Foreign {
     }
 }
 
+/// How many layers, before anything is made for each of them.
+fn layers(keys: &Keys<'_>, key: &str, absent: Option<usize>) -> Result<usize, HuggingFaceError> {
+    let layers = keys.size_or(key, absent)?;
+    let problem = format!("and {MOST_LAYERS} are the most");
+    if layers > MOST_LAYERS { Err(wrong(key, &json!(layers), &problem)) } else { Ok(layers) }
+}
+
 fn gpt2(keys: &Keys<'_>) -> Result<Foreign, HuggingFaceError> {
     keys.only("scale_attn_weights", &json!(true))?;
     keys.only("scale_attn_by_inverse_layer_idx", &json!(false))?;
     keys.only("add_cross_attention", &json!(false))?;
     let config = TransformerConfig {
-        layers: keys.size("n_layer")?,
+        layers: layers(keys, "n_layer", None)?,
         heads: keys.size("n_head")?,
         width: keys.size("n_embd")?,
         feed_forward: keys.whole("n_inner")?,
@@ -82,7 +92,7 @@ fn gpt_neox(keys: &Keys<'_>) -> Result<Foreign, HuggingFaceError> {
     let base = keys.number("rotary_emb_base")?.unwrap_or(1e4);
     let rotation = Rotation::plain(base, keys.number("rotary_pct")?.unwrap_or(0.25)).read(keys, context)?;
     let config = TransformerConfig {
-        layers: keys.size("num_hidden_layers")?,
+        layers: layers(keys, "num_hidden_layers", None)?,
         heads: keys.size("num_attention_heads")?,
         width: keys.size("hidden_size")?,
         feed_forward: Some(keys.size("intermediate_size")?),
@@ -114,6 +124,8 @@ struct Defaults {
     feed_forward: Option<usize>,
     vocabulary: Option<usize>,
     context: usize,
+    /// The context before it was stretched, in architectures that say it beside the rotation.
+    original_context: Option<usize>,
     epsilon: f64,
     activation: FeedForwardActivation,
     rotary_base: f64,
@@ -129,6 +141,7 @@ const LLAMA: Defaults = Defaults {
     feed_forward: None,
     vocabulary: None,
     context: 2048,
+    original_context: None,
     epsilon: 1e-6,
     activation: FeedForwardActivation::Swiglu,
     rotary_base: 1e4,
@@ -152,7 +165,7 @@ fn unrotated_llama(keys: &Keys<'_>, defaults: &Defaults) -> Result<Foreign, Hugg
     keys.only("rope_interleaved", &json!(false))?;
     keys.only("mlp_bias", &json!(false))?;
     let config = TransformerConfig {
-        layers: keys.size_or("num_hidden_layers", defaults.layers)?,
+        layers: layers(keys, "num_hidden_layers", defaults.layers)?,
         heads: keys.size_or("num_attention_heads", defaults.heads)?,
         key_value_heads: keys.whole_or("num_key_value_heads", defaults.key_value_heads)?,
         width: keys.size_or("hidden_size", defaults.width)?,
@@ -183,9 +196,13 @@ fn llama(keys: &Keys<'_>, defaults: &Defaults) -> Result<Foreign, HuggingFaceErr
 
 fn partly_rotated_llama(keys: &Keys<'_>, defaults: &Defaults, fraction: f64) -> Result<Foreign, HuggingFaceError> {
     let foreign = unrotated_llama(keys, defaults)?;
-    let rotation = Rotation::plain(defaults.rotary_base, fraction).read(keys, foreign.context)?;
-    let Rotation { base, fraction, scaling, warning } = rotation;
-    let foreign = Foreign { warning, ..foreign };
+    let original_context = match defaults.original_context {
+        Some(absent) => keys.whole_or("original_max_position_embeddings", Some(absent))?,
+        None => None,
+    };
+    let plain = Rotation { original_context, ..Rotation::plain(defaults.rotary_base, fraction) };
+    let Rotation { base, fraction, scaling, longest, warning, .. } = plain.read(keys, foreign.context)?;
+    let foreign = Foreign { warning, context: longest.unwrap_or(foreign.context), ..foreign };
     Ok(foreign.with(|config| {
         (config.rotary_base, config.rotary_fraction, config.rotary_scaling) = (base, fraction, scaling);
     }))
@@ -355,12 +372,14 @@ fn smollm3(keys: &Keys<'_>) -> Result<Foreign, HuggingFaceError> {
 }
 
 fn phi3(keys: &Keys<'_>) -> Result<Foreign, HuggingFaceError> {
-    let foreign = partly_rotated_llama(keys, &Defaults { epsilon: 1e-5, context: 4096, ..LLAMA }, 1.0)?;
-    // The context before it was stretched, by a rotation that isn't supported.
-    let _ = keys.get("original_max_position_embeddings");
-    if foreign.config.rotary_scaling.is_some() || foreign.warning.is_some() {
+    let foreign = partly_rotated_llama(
+        keys,
+        &Defaults { epsilon: 1e-5, context: 4096, original_context: Some(4096), ..LLAMA },
+        1.0,
+    )?;
+    if foreign.config.rotary_scaling.as_ref().is_some_and(|scaling| !matches!(scaling, RotaryScaling::LongRope(_))) {
         let scaling = keys.get("rope_scaling").or(keys.get("rope_parameters")).unwrap_or(&Value::Null);
-        return Err(wrong("rope_scaling", scaling, "and this architecture's is not supported"));
+        return Err(wrong("rope_scaling", scaling, "and of this architecture only \"longrope\" is supported"));
     }
     let window = keys.whole("sliding_window")?;
     let foreign = Foreign { names: Names::Phi3, ..foreign };

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::error::HuggingFaceError;
 use super::keys::{Keys, wrong};
-use crate::transformer::{LinearScaling, Llama3Scaling, RotaryScaling, YarnScaling};
+use crate::transformer::{LinearScaling, Llama3Scaling, LongRopeScaling, RotaryScaling, YarnScaling};
 
 /// What a table of a rotation says, or what stands where it says nothing.
 #[derive(Debug, Clone)]
@@ -13,6 +13,10 @@ pub(super) struct Rotation {
     /// The part of a head that is rotated.
     pub(super) fraction: f64,
     pub(super) scaling: Option<RotaryScaling>,
+    /// The context before it was stretched, where the table doesn't say it.
+    pub(super) original_context: Option<usize>,
+    /// The longest text, where the rotation of longer ones isn't there.
+    pub(super) longest: Option<usize>,
     /// What the user should know.
     pub(super) warning: Option<String>,
 }
@@ -20,7 +24,7 @@ pub(super) struct Rotation {
 impl Rotation {
     /// One that isn't stretched.
     pub(super) fn plain(base: f64, fraction: f64) -> Self {
-        Self { base, fraction, scaling: None, warning: None }
+        Self { base, fraction, scaling: None, original_context: None, longest: None, warning: None }
     }
 
     /// The rotation of all layers, in the old form (`rope_theta`, `rope_scaling`) or in the new one
@@ -72,8 +76,9 @@ impl Rotation {
         let kind = new_kind.or(old_kind).unwrap_or_else(|| "default".to_owned());
         let needed =
             |key: &str| inner.number(key)?.ok_or_else(|| HuggingFaceError::MissingKey(format!("{name}.{key}")));
-        let original_context = inner.whole("original_max_position_embeddings")?.unwrap_or(context);
-        let mut warning = None;
+        let original_context =
+            inner.whole("original_max_position_embeddings")?.or(self.original_context).unwrap_or(context);
+        let (mut warning, mut longest) = (None, None);
         let scaling = match kind.as_str() {
             "default" => None,
             "linear" => Some(RotaryScaling::Linear(LinearScaling { factor: needed("factor")? })),
@@ -97,9 +102,33 @@ impl Rotation {
                 slow: inner.number("beta_slow")?.unwrap_or(1.0),
                 attention_factor: inner.number("attention_factor")?,
             })),
+            "longrope" | "su" => {
+                // A longer text has other angles from its first token on.
+                let problem = "which is no list of numbers";
+                let factors = inner.list("short_factor", Value::as_f64, problem)?;
+                let factors = factors.ok_or_else(|| HuggingFaceError::MissingKey(format!("{name}.short_factor")))?;
+                inner.list("long_factor", Value::as_f64, problem)?;
+                let factor = inner.number("factor")?;
+                let factor =
+                    if original_context == context { factor.unwrap_or(1.0) } else { ratio(context, original_context) };
+                let attention_factor = inner.number("attention_factor")?.unwrap_or(match factor {
+                    factor if factor > 1.0 => (1.0 + factor.ln() / (original_context as f64).ln()).sqrt(),
+                    _ => 1.0,
+                });
+                if original_context < context {
+                    longest = Some(original_context);
+                    let words = "its rotation is another one for longer texts than";
+                    warning = Some(format!("{words} {original_context} tokens, which is the longest text here"));
+                }
+                Some(RotaryScaling::LongRope(LongRopeScaling { factors, attention_factor }))
+            }
             _ => return Err(wrong(&format!("{name}.rope_type"), &json!(kind), "which is not supported")),
         };
         inner.finish_within(name, &[])?;
-        Ok(Self { base, fraction, scaling, warning })
+        Ok(Self { base, fraction, scaling, longest, warning, ..self })
     }
+}
+
+fn ratio(context: usize, original: usize) -> f64 {
+    context as f64 / original as f64
 }

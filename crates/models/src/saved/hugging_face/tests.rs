@@ -150,7 +150,7 @@ fn what_would_change_the_logits_is_refused_by_its_name() {
         ("llama", "hidden_size", json!(-24), "says -24 for `hidden_size`, which is no whole number above 0"),
         ("llama", "hidden_size", json!(null), "has no key `hidden_size`"),
         ("llama", "num_key_value_heads", json!(4), "gives `key-value-heads`, which must divide heads"),
-        ("llama", "rope_parameters", json!({"rope_type": "longrope"}), "\"longrope\" for `rope_parameters.rope_type`"),
+        ("llama", "rope_parameters", json!({"rope_type": "spiral"}), "\"spiral\" for `rope_parameters.rope_type`"),
         ("llama", "rope_parameters", json!({"rope_type": "linear"}), "no key `rope_parameters.factor`"),
         ("llama", "rope_parameters", json!({"rope_kind": 1}), "the key `rope_parameters.rope_kind`"),
         ("gpt2", "scale_attn_weights", json!(false), "says false for `scale_attn_weights`, and only true"),
@@ -189,12 +189,18 @@ fn what_would_change_the_logits_is_refused_by_its_name() {
         ("smollm3", "no_rope_layers", json!([1, 0]), "where `num_hidden_layers` is 5"),
         ("smollm3", "no_rope_layers", json!([1, 0, 2, 1, 1]), "which is no list of 0 and 1"),
         ("smollm3", "use_sliding_window", json!(true), "says true for `use_sliding_window`"),
-        ("phi3", "rope_parameters", json!({"rope_type": "longrope"}), "\"longrope\" for `rope_parameters.rope_type`"),
+        ("phi3", "rope_parameters", json!({"rope_type": "longrope"}), "no key `rope_parameters.short_factor`"),
+        (
+            "phi3",
+            "rope_parameters",
+            json!({"rope_type": "longrope", "short_factor": [1.0]}),
+            "gives `rotary-scaling.long-rope.factors`, which must have a number for each of 2 pairs",
+        ),
         (
             "phi3",
             "rope_parameters",
             json!({"rope_type": "yarn", "factor": 4.0}),
-            "this architecture's is not supported",
+            "and of this architecture only \"longrope\" is supported",
         ),
         ("stablelm", "use_parallel_residual", json!(true), "says true for `use_parallel_residual`"),
         ("stablelm", "qk_layernorm", json!(true), "says true for `qk_layernorm`"),
@@ -228,6 +234,29 @@ fn keys_of_the_old_form_and_a_sliding_window_are_understood() {
     assert_eq!(changed("gemma3", &old).unwrap().config, changed("gemma3", &[]).unwrap().config);
     let legacy = changed("gemma", &[("hidden_act", json!("gelu"))]).unwrap().config;
     assert_eq!(legacy, changed("gemma", &[]).unwrap().config);
+}
+
+#[test]
+fn more_layers_than_any_model_has_are_refused_before_there_is_anything_of_each() {
+    for entry in std::fs::read_dir(fixtures()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let mut config: Value =
+            serde_json::from_str(&std::fs::read_to_string(fixtures().join(&name).join(CONFIG)).unwrap()).unwrap();
+        let table = config.get("text_config").unwrap_or(&config);
+        let key = if table.get("n_layer").is_some() { "n_layer" } else { "num_hidden_layers" };
+        let is_within = config.get("text_config").is_some();
+        for count in [4097, 1_000_000_000, u64::MAX] {
+            let table = if is_within { &mut config["text_config"] } else { &mut config };
+            table[key] = json!(count);
+            // What would be listed for each layer is left to its rule.
+            for list in ["layer_types", "no_rope_layers"] {
+                table.as_object_mut().unwrap().remove(list);
+            }
+            let problem = Foreign::new(&config).unwrap_err().to_string();
+            let words = format!("says {count} for `{key}`, and 4096 are the most");
+            assert!(problem.contains(&words), "{name}: {problem}");
+        }
+    }
 }
 
 #[test]

@@ -137,7 +137,7 @@ impl TokenTexts {
         let (start, end) = (start?, end?);
         let entry = |(text, id): (&String, u32)| {
             let kind = if start.contains(&id) || end.contains(&id) { EntryKind::Control } else { EntryKind::Normal };
-            Entry { text: text.clone(), score: 0.0, kind }
+            Entry::new(text.clone(), 0.0, kind)
         };
         let entries: Vec<Entry> = texts.iter().zip(0..).map(entry).collect();
         let tokenizer = whole_texts(&entries, &start).map_err(|error| wrong(error.to_string()))?;

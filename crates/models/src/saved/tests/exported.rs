@@ -131,6 +131,7 @@ fn a_gguf_file_that_is_written_holds_the_same_model_and_tokenizer() {
         option("gemma2", "attention-scale"),
         option("gemma3", "attention-scale"),
         option("gemma3-with-pictures", "attention-scale"),
+        ("phi3-long".to_owned(), "`rope_scaling` \"longrope\" has no counterpart".to_owned()),
         option("qwen2-local", "attention-window"),
         option("smollm3", "layer-pattern"),
         ("squared".to_owned(), "\"relu2\" has no counterpart".to_owned()),

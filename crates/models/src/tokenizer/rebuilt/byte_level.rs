@@ -98,11 +98,13 @@ impl Splitting {
     }
 }
 
-/// The tokenizer of byte pairs with these tokens, and merges `left right` in the order in which they are made.
+/// The tokenizer of byte pairs with these tokens, and merges `left right` in the order in which they are made. With
+/// `prefix`, which the words of GPT-2 alone can have, a space is put before a text that begins with none.
 pub(crate) fn byte_level(
     entries: &[Entry],
     merges: &[String],
     splitting: Splitting,
+    prefix: bool,
     start: &[u32],
 ) -> Result<Tokenizer, TokenizerError> {
     let pair = |merge: &String| {
@@ -111,11 +113,15 @@ pub(crate) fn byte_level(
     };
     let merges = merges.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
     let normalizer = if splitting == Splitting::Qwen2 { json!({ "type": "NFC" }) } else { Value::Null };
+    let mut pre_tokenizer = splitting.pre_tokenizer();
+    if prefix {
+        pre_tokenizer["add_prefix_space"] = json!(true);
+    }
     let file = json!({
         "version": "1.0",
         "added_tokens": added_tokens(entries),
         "normalizer": normalizer,
-        "pre_tokenizer": splitting.pre_tokenizer(),
+        "pre_tokenizer": pre_tokenizer,
         "post_processor": post_processor(start, entries)?,
         "decoder": { "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true },
         "model": {

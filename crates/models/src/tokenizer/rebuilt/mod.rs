@@ -36,6 +36,24 @@ pub(crate) struct Entry {
     pub(crate) text: String,
     pub(crate) score: f64,
     pub(crate) kind: EntryKind,
+    pub(crate) surroundings: Surroundings,
+}
+
+/// What a token that is found in a text before anything else wants of what stands beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Surroundings {
+    /// White space before it belongs to it.
+    pub(crate) takes_space_before: bool,
+    /// White space behind it belongs to it.
+    pub(crate) takes_space_behind: bool,
+    /// It is found only where no letters stand beside it.
+    pub(crate) is_word: bool,
+}
+
+impl Entry {
+    pub(crate) fn new(text: impl Into<String>, score: f64, kind: EntryKind) -> Self {
+        Self { text: text.into(), score, kind, surroundings: Surroundings::default() }
+    }
 }
 
 /// The tokens that a text begins with, by their numbers; their texts must be there.
@@ -62,7 +80,8 @@ fn added_tokens(entries: &[Entry]) -> Vec<Value> {
     });
     let token = |(entry, id): (&Entry, u32)| {
         json!({
-            "id": id, "content": entry.text, "single_word": false, "lstrip": false, "rstrip": false,
+            "id": id, "content": entry.text, "single_word": entry.surroundings.is_word,
+            "lstrip": entry.surroundings.takes_space_before, "rstrip": entry.surroundings.takes_space_behind,
             "normalized": false, "special": entry.kind != EntryKind::UserDefined,
         })
     };

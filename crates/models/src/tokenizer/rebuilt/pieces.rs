@@ -39,6 +39,16 @@ pub(super) fn visible_spaces(prefix: Prefix, is_cut: bool) -> [Value; 2] {
     [json!({ "type": "Sequence", "normalizers": normalizers }), cut]
 }
 
+/// A normalizer behind other stages.
+pub(super) fn behind(stages: Vec<Value>, normalizer: Value) -> Value {
+    let all: Vec<Value> = stages.into_iter().chain((!normalizer.is_null()).then_some(normalizer)).collect();
+    match &all[..] {
+        [] => Value::Null,
+        [one] => one.clone(),
+        _ => json!({ "type": "Sequence", "normalizers": all }),
+    }
+}
+
 /// What makes a text of pieces again.
 pub(super) fn decoder(prefix: Prefix) -> Value {
     let mut decoders = vec![
@@ -52,15 +62,20 @@ pub(super) fn decoder(prefix: Prefix) -> Value {
     json!({ "type": "Sequence", "decoders": decoders })
 }
 
-/// The tokenizer with these pieces.
-pub(crate) fn sentence_pieces(entries: &[Entry], prefix: Prefix, start: &[u32]) -> Result<Tokenizer, TokenizerError> {
+/// The tokenizer with these pieces; a text goes through `stages` first.
+pub(crate) fn sentence_pieces(
+    entries: &[Entry],
+    stages: Vec<Value>,
+    prefix: Prefix,
+    start: &[u32],
+) -> Result<Tokenizer, TokenizerError> {
     let unknown = entries.iter().find(|entry| entry.kind == EntryKind::Unknown).map(|entry| entry.text.clone());
     let has_bytes = entries.iter().any(|entry| entry.kind == EntryKind::Byte);
     let [normalizer, pre_tokenizer] = visible_spaces(prefix, false);
     let file = json!({
         "version": "1.0",
         "added_tokens": added_tokens(entries),
-        "normalizer": normalizer,
+        "normalizer": behind(stages, normalizer),
         "pre_tokenizer": pre_tokenizer,
         "post_processor": post_processor(start, entries)?,
         "decoder": decoder(prefix),

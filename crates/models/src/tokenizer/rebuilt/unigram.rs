@@ -5,11 +5,16 @@ use serde_json::{Value, json};
 
 use super::super::error::TokenizerError;
 use super::super::handle::Tokenizer;
-use super::pieces::{Prefix, SPACE, decoder, visible_spaces};
+use super::pieces::{Prefix, SPACE, behind, decoder, visible_spaces};
 use super::{Entry, EntryKind, added_tokens, check_texts, post_processor};
 
-/// The tokenizer with these pieces.
-pub(crate) fn unigram(entries: &[Entry], prefix: Prefix, start: &[u32]) -> Result<Tokenizer, TokenizerError> {
+/// The tokenizer with these pieces; a text goes through `stages` first.
+pub(crate) fn unigram(
+    entries: &[Entry],
+    stages: Vec<Value>,
+    prefix: Prefix,
+    start: &[u32],
+) -> Result<Tokenizer, TokenizerError> {
     check_texts(entries)?;
     let unknown = entries.iter().position(|entry| entry.kind == EntryKind::Unknown);
     let has_bytes = entries.iter().any(|entry| entry.kind == EntryKind::Byte);
@@ -28,7 +33,7 @@ pub(crate) fn unigram(entries: &[Entry], prefix: Prefix, start: &[u32]) -> Resul
     let file = json!({
         "version": "1.0",
         "added_tokens": added_tokens(entries),
-        "normalizer": normalizer,
+        "normalizer": behind(stages, normalizer),
         "pre_tokenizer": pre_tokenizer,
         "post_processor": post_processor(start, entries)?,
         "decoder": decoder(prefix),

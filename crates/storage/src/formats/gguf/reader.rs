@@ -45,19 +45,15 @@ impl<R: Read + Seek> GgufReader<R> {
     pub fn kind(&self, name: &str) -> Option<Format> {
         self.header.places.get(name).map(|place| place.kind)
     }
-}
 
-impl<R: Read + Seek> GgufReader<R> {
-    /// A tensor as it lies in the file.
-    fn bytes(&mut self, name: &str) -> Result<(Place, Vec<u8>), TensorFileError> {
-        let place = self.header.places.get(name).ok_or_else(|| TensorFileError::Missing(name.to_owned()))?.clone();
-        // The header was checked, so the file has that many bytes; but a file with holes can be longer than memory.
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(place.bytes).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        bytes.resize(place.bytes, 0);
+    fn place(&self, name: &str) -> Result<Place, TensorFileError> {
+        self.header.places.get(name).cloned().ok_or_else(|| TensorFileError::Missing(name.to_owned()))
+    }
+
+    /// Fills a place in memory with a tensor as it lies in the file.
+    fn fill(&mut self, place: &Place, bytes: &mut [u8]) -> Result<(), TensorFileError> {
         self.reader.seek(SeekFrom::Start(place.start))?;
-        self.reader.read_exact(&mut bytes)?;
-        Ok((place, bytes))
+        Ok(self.reader.read_exact(bytes)?)
     }
 }
 
@@ -76,7 +72,13 @@ impl<R: Read + Seek> TensorSource for GgufReader<R> {
     }
 
     fn read(&mut self, name: &str) -> Result<TensorData, TensorFileError> {
-        let (Place { kind, shape, .. }, bytes) = self.bytes(name)?;
+        let place = self.place(name)?;
+        // The header was checked, so the file has that many bytes; but a file with holes can be longer than memory.
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(place.bytes).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        bytes.resize(place.bytes, 0);
+        self.fill(&place, &mut bytes)?;
+        let Place { kind, shape, .. } = place;
         let wrong = |problem: String| TensorFileError::Header(format!("the tensor `{name}`: {problem}"));
         if dtype(kind) == DType::F32 && kind != Format::F32 {
             let count = bytes.len() / kind.block_bytes() * kind.block();
@@ -89,12 +91,14 @@ impl<R: Read + Seek> TensorSource for GgufReader<R> {
     }
 
     fn read_packed(&mut self, name: &str, axis: usize) -> Result<Option<Vec<Piece>>, TensorFileError> {
-        let (Place { kind, shape, .. }, bytes) = self.bytes(name)?;
-        let piece = match (&shape[..], axis) {
-            (&[_, inputs], 0) => Piece::new(kind, inputs, &bytes).ok(),
-            _ => None,
-        };
-        Ok(piece.map(|piece| vec![piece]))
+        // Read at once to where it stays.
+        let place = self.place(name)?;
+        let (&[rows, inputs], 0) = (&place.shape[..], axis) else { return Ok(None) };
+        if place.kind.row_bytes(inputs).is_none() {
+            return Ok(None);
+        }
+        let fill = |bytes: &mut [u8]| self.fill(&place, bytes);
+        Ok(Some(vec![Piece::filled(place.kind, inputs, rows, fill)?]))
     }
 
     fn format(&self, name: &str) -> Option<Format> {

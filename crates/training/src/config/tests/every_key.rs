@@ -52,6 +52,8 @@ const OUT_OF_RANGE: &[(&str, &[&str])] = &[
     ("model.transformer.rotary-scaling.yarn.fast", &["1.0", "0.5"]),
     ("model.transformer.rotary-scaling.yarn.slow", &["0.0", "-1.0"]),
     ("model.transformer.rotary-scaling.yarn.attention-factor", &["0.0", "-1.0"]),
+    ("model.transformer.rotary-scaling.long-rope.factors", &["[]", "[1.0]"]),
+    ("model.transformer.rotary-scaling.long-rope.attention-factor", &["0.0", "-1.0"]),
     ("model.transformer.rotary-base", &["0.0", "-1.0"]),
     ("model.transformer.rotary-fraction", &["0.0", "1.5", "nan"]),
     ("model.transformer.local-rotary-base", &["0.0", "-1.0"]),

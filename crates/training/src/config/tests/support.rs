@@ -11,7 +11,7 @@ use crate::config::Config;
 const SOURCES: [&str; 3] = ["data.file", "data.download", "data.builtin"];
 
 /// What tables need at least, but those of schedules.
-const NEEDED: [(&str, &str); 8] = [
+const NEEDED: [(&str, &str); 9] = [
     ("data.file", "paths = [\"tales.txt\"]"),
     ("data.download", DOWNLOAD),
     ("tokenizer.byte-pair", "vocabulary-size = 512"),
@@ -23,6 +23,11 @@ const NEEDED: [(&str, &str); 8] = [
         "factor = 8.0\nlow-frequency-factor = 1.0\nhigh-frequency-factor = 4.0\noriginal-context = 64",
     ),
     ("model.transformer.rotary-scaling.yarn", "factor = 4.0\noriginal-context = 64"),
+    (
+        "model.transformer.rotary-scaling.long-rope",
+        // One for each pair of a head of the default width.
+        "factors = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4]",
+    ),
 ];
 
 /// Keys and sections that may be left out, with the section and what it needs at least; the first that fits counts.

@@ -16,10 +16,11 @@ const END: &str = "<|endoftext|>";
 pub(super) fn tokenizer(folder: &Path, files: [&'static str; 2], named: &Named) -> Result<Tokenizer, Problem> {
     let [vocabulary, merges] = files;
     let splitting = splitting(vocabulary, named)?;
-    if named.prefix == Some(true) {
+    let prefix = named.prefix == Some(true);
+    if prefix && splitting != Splitting::Gpt2 {
         return Err(Problem::new(
             vocabulary,
-            "`tokenizer_config.json` sets `add_prefix_space`, which is not supported",
+            "`tokenizer_config.json` sets `add_prefix_space`, which is not supported of this class",
         ));
     }
     let mut entries = entries(folder, vocabulary)?;
@@ -39,7 +40,7 @@ pub(super) fn tokenizer(folder: &Path, files: [&'static str; 2], named: &Named) 
     let text = std::str::from_utf8(&text).map_err(|_| Problem::new(merges, "it is not UTF-8"))?;
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("#version"));
     let pairs: Vec<String> = lines.map(str::to_owned).collect();
-    byte_level(&entries, &pairs, splitting, &start).map_err(Problem::of(merges))
+    byte_level(&entries, &pairs, splitting, prefix, &start).map_err(Problem::of(merges))
 }
 
 /// Where a text is cut, which only the class says, or the model where there is none.
@@ -76,7 +77,7 @@ fn entries(folder: &Path, file: &'static str) -> Result<Vec<Entry>, Problem> {
             if entry.kind != EntryKind::Unused {
                 return Err(problem(format!("{:?} and {text:?} are both token {place}", entry.text)));
             }
-            *entry = Entry { text, score: 0.0, kind: EntryKind::Normal };
+            *entry = Entry::new(text, 0.0, EntryKind::Normal);
         }
     }
     Ok(entries)

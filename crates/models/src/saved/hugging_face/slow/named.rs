@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::super::beside::TOKENIZER_CONFIG;
 use super::super::{CONFIG, LONGEST_CONFIG, json};
 use super::Problem;
-use crate::tokenizer::rebuilt::{Entry, EntryKind};
+use crate::tokenizer::rebuilt::{Entry, EntryKind, Surroundings};
 
 /// Numbers of added tokens by their texts.
 const ADDED_TOKENS: &str = "added_tokens.json";
@@ -22,7 +22,14 @@ const LONGEST_FILE: u64 = 16 << 20;
 struct Added {
     text: String,
     is_special: bool,
+    surroundings: Surroundings,
     file: &'static str,
+}
+
+impl Added {
+    fn new(text: String, file: &'static str) -> Self {
+        Self { text, is_special: false, surroundings: Surroundings::default(), file }
+    }
 }
 
 /// What the files beside a vocabulary say.
@@ -62,7 +69,7 @@ impl Named {
             others: Vec::new(),
         };
         for (text, number) in table(folder, ADDED_TOKENS, LONGEST_FILE)? {
-            named.add(ADDED_TOKENS, &number.to_string(), Added { text, is_special: false, file: ADDED_TOKENS })?;
+            named.add(ADDED_TOKENS, &number.to_string(), Added::new(text, ADDED_TOKENS))?;
         }
         for (number, token) in config.get("added_tokens_decoder").and_then(Value::as_object).into_iter().flatten() {
             named.add(TOKENIZER_CONFIG, number, decoded(number, token)?)?;
@@ -110,6 +117,7 @@ impl Named {
                 return problem(format!("the token {id} is {here:?} here and {there:?} in the vocabulary"));
             }
             entry.text.clone_from(&token.text);
+            entry.surroundings = token.surroundings;
             if entry.kind != EntryKind::Unknown {
                 entry.kind = if token.is_special { EntryKind::Control } else { EntryKind::UserDefined };
             }
@@ -126,22 +134,20 @@ impl Named {
 
 /// What stands in a vocabulary where it has no token.
 pub(super) fn unused(place: usize) -> Entry {
-    Entry { text: format!("[unused {place}]"), score: 0.0, kind: EntryKind::Unused }
+    Entry::new(format!("[unused {place}]"), 0.0, EntryKind::Unused)
 }
 
 /// A token of `added_tokens_decoder`.
 fn decoded(number: &str, token: &Value) -> Result<Added, Problem> {
     let problem = |words: String| Problem::new(TOKENIZER_CONFIG, words);
     let text = content(token).ok_or_else(|| problem(format!("its added token {number} has no `content`")))?;
-    for key in ["lstrip", "rstrip", "single_word"] {
-        if token.get(key) == Some(&Value::Bool(true)) {
-            return Err(problem(format!(
-                "its added token {text:?} has `{key}`, which is known of `tokenizer.json` alone"
-            )));
-        }
-    }
-    let is_special = token.get("special").and_then(Value::as_bool).unwrap_or_default();
-    Ok(Added { text: text.to_owned(), is_special, file: TOKENIZER_CONFIG })
+    let flag = |key: &str| token.get(key).and_then(Value::as_bool).unwrap_or_default();
+    let surroundings = Surroundings {
+        takes_space_before: flag("lstrip"),
+        takes_space_behind: flag("rstrip"),
+        is_word: flag("single_word"),
+    };
+    Ok(Added { is_special: flag("special"), surroundings, ..Added::new(text.to_owned(), TOKENIZER_CONFIG) })
 }
 
 /// The text of a token, which is a text or a table with one.

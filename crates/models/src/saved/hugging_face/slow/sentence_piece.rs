@@ -3,6 +3,10 @@
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
 use super::named::Named;
 use super::protobuf::{Field, Fields, NoMessage};
 use super::{Problem, SENTENCE_PIECE, bytes};
@@ -23,14 +27,50 @@ enum Kind {
 struct Model {
     entries: Vec<Entry>,
     kind: Kind,
+    preparation: Preparation,
+}
+
+/// How a text is prepared.
+#[derive(Debug)]
+struct Preparation {
     /// Whether a space is put before a text.
     prefix: bool,
+    /// Whether spaces at the ends of a text, and all but one of several, are left out.
+    removes_spaces: bool,
+    /// Which characters become others, in the form that SentencePiece and `tokenizers` share.
+    characters: Vec<u8>,
+}
+
+/// What is true where the file says nothing.
+impl Default for Preparation {
+    fn default() -> Self {
+        Self { prefix: true, removes_spaces: true, characters: Vec::new() }
+    }
+}
+
+impl Preparation {
+    /// The stages before spaces are made visible.
+    fn stages(&self) -> Vec<Value> {
+        let mut stages = Vec::new();
+        if !self.characters.is_empty() {
+            let map = BASE64_STANDARD.encode(&self.characters);
+            stages.push(json!({ "type": "Precompiled", "precompiled_charsmap": map }));
+        }
+        if self.removes_spaces {
+            // A sign for a space at the end is taken for one.
+            let replacements = [(r"\A +", ""), (" {2,}", " "), ("[ \u{2581}]+\\z", "")];
+            stages.extend(replacements.map(|(expression, content)| {
+                json!({ "type": "Replace", "pattern": { "Regex": expression }, "content": content })
+            }));
+        }
+        stages
+    }
 }
 
 /// The tokenizer in the file of a folder.
 pub(super) fn tokenizer(folder: &Path, named: &Named) -> Result<Tokenizer, Problem> {
     let file = bytes(folder, SENTENCE_PIECE)?;
-    let Model { mut entries, kind, prefix } = read(&file).map_err(|words| Problem::new(SENTENCE_PIECE, words))?;
+    let Model { mut entries, kind, preparation } = read(&file).map_err(|words| Problem::new(SENTENCE_PIECE, words))?;
     named.add_to(&mut entries)?;
     let beginning = named.role("bos_token", "<s>");
     let found = entries.iter().zip(0_u32..).find(|(entry, _)| entry.text == beginning).map(|(_, id)| id);
@@ -39,14 +79,15 @@ pub(super) fn tokenizer(folder: &Path, named: &Named) -> Result<Tokenizer, Probl
         true => Some(found.ok_or_else(|| Problem::new(SENTENCE_PIECE, format!("it has no token {beginning:?}")))?),
     };
     let start: Vec<u32> = start.into_iter().collect();
-    let prefix = match (named.prefix.unwrap_or(prefix), named.is_legacy) {
+    let prefix = match (named.prefix.unwrap_or(preparation.prefix), named.is_legacy) {
         (false, _) => Prefix::None,
         (true, false) => Prefix::First,
         (true, true) => Prefix::Each,
     };
+    let stages = preparation.stages();
     match kind {
-        Kind::BytePairs => sentence_pieces(&entries, prefix, &start),
-        Kind::Unigram => unigram(&entries, prefix, &start),
+        Kind::BytePairs => sentence_pieces(&entries, stages, prefix, &start),
+        Kind::Unigram => unigram(&entries, stages, prefix, &start),
     }
     .map_err(Problem::of(SENTENCE_PIECE))
 }
@@ -60,7 +101,7 @@ fn begins_by_default(named: &Named) -> bool {
 }
 
 fn read(file: &[u8]) -> Result<Model, String> {
-    let mut model = Model { entries: Vec::new(), kind: Kind::Unigram, prefix: true };
+    let mut model = Model { entries: Vec::new(), kind: Kind::Unigram, preparation: Preparation::default() };
     for field in Fields::of(file) {
         match field.map_err(no_message)? {
             (1, Field::Bytes(piece)) => {
@@ -70,7 +111,7 @@ fn read(file: &[u8]) -> Result<Model, String> {
                 model.entries.push(entry(piece)?);
             }
             (2, Field::Bytes(trainer)) => model.kind = kind(trainer)?,
-            (3, Field::Bytes(normalizer)) => model.prefix = prefix(normalizer)?,
+            (3, Field::Bytes(normalizer)) => model.preparation = preparation(normalizer)?,
             _ => {}
         }
     }
@@ -85,7 +126,7 @@ fn no_message(_: NoMessage) -> String {
 }
 
 fn entry(message: &[u8]) -> Result<Entry, String> {
-    let mut entry = Entry { text: String::new(), score: 0.0, kind: EntryKind::Normal };
+    let mut entry = Entry::new(String::new(), 0.0, EntryKind::Normal);
     for field in Fields::of(message) {
         match field.map_err(no_message)? {
             (1, Field::Bytes(text)) => {
@@ -143,25 +184,23 @@ fn kind(message: &[u8]) -> Result<Kind, String> {
     Ok(kind)
 }
 
-/// How a text is prepared, of which the space before it is all that may differ.
-fn prefix(message: &[u8]) -> Result<bool, String> {
-    // What is true where the file says nothing.
-    let (mut prefix, mut removes_spaces) = (true, true);
+fn preparation(message: &[u8]) -> Result<Preparation, String> {
+    let mut preparation = Preparation::default();
     for field in Fields::of(message) {
         match field.map_err(no_message)? {
-            (2, field) if field.bytes().is_none_or(|map| !map.is_empty()) => {
-                return Err("its `precompiled_charsmap` changes characters, which is not supported".to_owned());
+            (2, field) => {
+                let map = field.bytes().ok_or("its `precompiled_charsmap` is no table")?;
+                preparation.characters = map.to_vec();
             }
-            (3, field) => prefix = field.flag().ok_or("its `add_dummy_prefix` is no flag")?,
-            (4, field) => removes_spaces = field.flag().ok_or("its `remove_extra_whitespaces` is no flag")?,
+            (3, field) => preparation.prefix = field.flag().ok_or("its `add_dummy_prefix` is no flag")?,
+            (4, field) => {
+                preparation.removes_spaces = field.flag().ok_or("its `remove_extra_whitespaces` is no flag")?;
+            }
             (5, field) if field.flag() != Some(true) => {
                 return Err("its `escape_whitespaces` is off, which is not supported".to_owned());
             }
             _ => {}
         }
     }
-    if removes_spaces {
-        return Err("its `remove_extra_whitespaces` is on, which is not supported".to_owned());
-    }
-    Ok(prefix)
+    Ok(preparation)
 }

@@ -83,7 +83,7 @@ fn rotary(model: &Model<'_>, model_type: &str, class: &str) -> Value {
         // Some classes have numbers of their own, which may be above those of this tokenizer.
         "bos_token_id": null, "eos_token_id": null, "pad_token_id": null,
     });
-    if let Some(scaling) = config.rotary_scaling.as_ref().map(rope_scaling) {
+    if let Some(scaling) = config.rotary_scaling.as_ref().map(|scaling| rope_scaling(scaling, *context)) {
         json["rope_scaling"] = scaling;
     }
     json
@@ -223,7 +223,7 @@ fn gpt_neox(model: &Model<'_>) -> Value {
     json
 }
 
-fn rope_scaling(scaling: &RotaryScaling) -> Value {
+fn rope_scaling(scaling: &RotaryScaling, context: usize) -> Value {
     match scaling {
         RotaryScaling::Linear(linear) => json!({ "rope_type": "linear", "factor": linear.factor }),
         RotaryScaling::Llama3(llama) => json!({
@@ -246,5 +246,14 @@ fn rope_scaling(scaling: &RotaryScaling) -> Value {
             }
             json
         }
+        // Longer texts are none of the model's.
+        RotaryScaling::LongRope(long) => json!({
+            "rope_type": "longrope",
+            "short_factor": long.factors,
+            "long_factor": long.factors,
+            "attention_factor": long.attention_factor,
+            "factor": 1.0,
+            "original_max_position_embeddings": context,
+        }),
     }
 }
