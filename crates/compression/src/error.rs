@@ -7,7 +7,8 @@ use kiln_packed::{Format, PackedError};
 #[non_exhaustive]
 pub enum CompressionError {
     /// The rows of a part aren't whole blocks.
-    #[error("`{part}` has rows of {inputs} numbers, and {} packs {} at a time{}", format.name(), format.block(), fitting(*inputs))]
+    #[error("`{part}` has rows of {inputs} numbers, and {} packs {} at a \
+             time{}", format.name(), format.block(), fitting(*inputs))]
     Block {
         /// The part.
         part: String,

@@ -21,8 +21,8 @@
 //!
 //! F - F* <= L / 2 |e|² makes a bound on F of either.
 //!
-//! The paper's Theorem 1 has, for single samples, 2 eta / mu times its sigma_shuffle² as the floor of E |e|², which is at
-//! most eta² L_max n sigma*² / (2 mu), since sigma_shuffle² <= eta L_max n sigma*² / 4. The first sum is never more.
+//! The paper's Theorem 1 has, for single samples, 2 eta / mu times its sigma_shuffle² as the floor of E |e|², which is
+//! at most eta² L_max n sigma*² / (2 mu), since sigma_shuffle² <= eta L_max n sigma*² / 4. The first sum is never more.
 
 use super::{Theorem, plain_rate};
 use crate::numbers::apart;

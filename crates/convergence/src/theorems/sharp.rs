@@ -29,10 +29,10 @@ pub(super) fn theorem(curve: &CurveConfig, constants: &Constants, known: &Known<
 }
 
 /// Without noise the factor is that of Taylor, Hendrickx and Glineur, "Exact Worst-Case Convergence Rates of the
-/// Proximal Gradient Method for Composite Convex Minimization", 2018. `noise` is sigma² / b: at w - eta grad F(w) it adds
-/// at most eta² L sigma² / (2 b) to the expectation of F, whose gradient is L-Lipschitz, so that the sum of all eta² L
-/// sigma² / (2 b) rho^k is what remains. Bounds for SGD whose first term is that of gradient descent, without a bounded
-/// variance, are in Cortild et al., "Bias-Optimal Bounds for SGD", 2025, <https://arxiv.org/abs/2505.17965>.
+/// Proximal Gradient Method for Composite Convex Minimization", 2018. `noise` is sigma² / b: at w - eta grad F(w) it
+/// adds at most eta² L sigma² / (2 b) to the expectation of F, whose gradient is L-Lipschitz, so that the sum of all
+/// eta² L sigma² / (2 b) rho^k is what remains. Bounds for SGD whose first term is that of gradient descent, without a
+/// bounded variance, are in Cortild et al., "Bias-Optimal Bounds for SGD", 2025, <https://arxiv.org/abs/2505.17965>.
 fn plain(rate: f64, constants: &Constants, noise: Option<f64>) -> Result<Theorem, String> {
     let Constants { strong_convexity: c, smoothness: l, .. } = *constants;
     let limit = 2.0 / l;
@@ -45,7 +45,8 @@ fn plain(rate: f64, constants: &Constants, noise: Option<f64>) -> Result<Theorem
 }
 
 /// Rates of momentum by Chebyshev's polynomials: Pedregosa, "On the Link Between Optimization and Polynomials, Part 2",
-/// 2020. In a direction of a quadratic the error is p_t times that at the start, p_{t+1} = (1 + mu - eta lambda) p_t - mu
+/// 2020. In a direction of a quadratic the error is p_t times that at the start, p_{t+1} = (1 + mu - eta lambda) p_t -
+///       mu
 /// p_{t-1}: p_t = q^t (U_t(x) - q U_{t-1}(x)) with Chebyshev's polynomials of the second kind, |x| <= 1 where
 /// (1 - q)² <= eta lambda <= (1 + q)², and largest, 1 + (1 + q) t, at x = -1.
 fn heavy_ball(momentum: Momentum, rate: f64, constants: &Constants) -> Result<Theorem, String> {
@@ -85,10 +86,11 @@ fn nesterov(momentum: Momentum, rate: f64, constants: &Constants) -> Result<Theo
     })
 }
 
-/// That the rate (F - F*) / |grad F|² of Polyak ("Minimization of Unsmooth Functionals", 1969) makes the distance shrink
-/// geometrically without a word of c or L: Hazan and Kakade, "Revisiting the Polyak Step Size", 2019,
-/// <https://arxiv.org/abs/1905.00313>. The constant is worked out here: with h = F - F* and d = |w - w*| an update of the rate h / |grad F|² >= 1 / (2 L) gives
-/// d'² <= (1 - eta c) d² - 2 eta h + h² / |grad F|² <= (1 - c / (2 L)) d² - h / (2 L), and h >= c d² / 2.
+/// That the rate (F - F*) / |grad F|² of Polyak ("Minimization of Unsmooth Functionals", 1969) makes the distance
+/// shrink geometrically without a word of c or L: Hazan and Kakade, "Revisiting the Polyak Step Size", 2019,
+/// <https://arxiv.org/abs/1905.00313>. The constant is worked out here: with h = F - F* and d = |w - w*| an update of
+/// the rate h / |grad F|² >= 1 / (2 L) gives d'² <= (1 - eta c) d² - 2 eta h + h² / |grad F|² <= (1 - c / (2 L)) d² - h
+/// / (2 L), and h >= c d² / 2.
 fn polyak_step(curve: &CurveConfig, most: f64, constants: &Constants) -> Result<Theorem, String> {
     if !is_plain(curve) || curve.average {
         return Err("the theorem about Polyak's step is about plain gradient descent and its last weights".into());
@@ -108,9 +110,9 @@ fn polyak_step(curve: &CurveConfig, most: f64, constants: &Constants) -> Result<
 
 /// The two parts, one that falls as 1 / (eta T)² and one as 1 / T whatever eta is, are those of Défossez and Bach,
 /// "Averaged Least-Mean-Squares: Bias-Variance Trade-offs and Optimal Sampling Distributions", 2015,
-/// <https://proceedings.mlr.press/v38/defossez15.html>, who have them in the limit and for data. For noise that is the same everywhere
-/// they hold at every T: in a direction the weights' mean has the part (1 - (1 - eta lambda)^T) / (T eta lambda) of the start and at most
-/// 1 / (T lambda) of each update's noise, T being the number of weights.
+/// <https://proceedings.mlr.press/v38/defossez15.html>, who have them in the limit and for data. For noise that is the
+/// same everywhere they hold at every T: in a direction the weights' mean has the part (1 - (1 - eta lambda)^T) / (T
+/// eta lambda) of the start and at most 1 / (T lambda) of each update's noise, T being the number of weights.
 fn averaged(curve: &CurveConfig, rate: f64, constants: &Constants, known: &Known<'_>) -> Result<Theorem, String> {
     if !is_plain(curve) {
         return Err("the theorem is about averages of plain gradient descent".into());

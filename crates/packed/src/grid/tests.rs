@@ -38,7 +38,8 @@ proptest! {
         numbers in proptest::collection::vec(-3.0_f32..3.0, 512),
         codes in proptest::collection::vec(any::<u8>(), 512),
     ) {
-        let grid = Grid::fit(format, &numbers, Some(&numbers.iter().map(|number| number.abs()).collect::<Vec<_>>())).unwrap();
+        let importance: Vec<f32> = numbers.iter().map(|number| number.abs()).collect();
+        let grid = Grid::fit(format, &numbers, Some(&importance)).unwrap();
         let least = grid.codes.least;
         let codes: Vec<u8> = codes.iter().map(|code| code % (grid.codes.greatest - least + 1) + least).collect();
         let mut bytes = Vec::new();

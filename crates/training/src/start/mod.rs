@@ -75,8 +75,8 @@ fn lines(mismatches: &[String]) -> String {
 /// reads tokens of `tokenizer`.
 ///
 /// Where the vocabularies differ, a token's row of the table, its column of the head and its bias are those of the
-/// token of the same text; those of other tokens are the mean over all of the start model's. Rows beyond the tokens are left
-/// out, and so are learned positions beyond the context.
+/// token of the same text; those of other tokens are the mean over all of the start model's. Rows beyond the tokens are
+/// left out, and so are learned positions beyond the context.
 ///
 /// # Errors
 /// When the models differ in what is to be taken: all of it is named. `config` is what `fresh` was made from.
