@@ -163,7 +163,7 @@ impl Grid {
             let scale = wanted.iter().fold(0.0, farthest) / -128.0;
             block.scale = f16::from_f32(scale);
             for (place, group) in block.scales.iter_mut().zip(wanted) {
-                let whole = ((group.scale * inverse(scale)).round() as i8).min(127);
+                let whole = (group.scale * inverse(scale)).round() as i8;
                 *place = whole.cast_unsigned();
                 self.groups.push(Group::new(block.scale.to_f32() * f32::from(whole), 0.0));
             }
