@@ -27,7 +27,7 @@ const REPORT: &str = "Report";
 #[derive(Debug, Args)]
 #[command(mut_arg("device", |argument| {
     argument.help("Where models are trained that the report wants and that aren't there").help_heading(REPORT)
-        .requires("report")
+        .conflicts_with_all(["model", "run"])
 }))]
 pub(crate) struct CompressArguments {
     /// A run, by folder or name; a checkpoint; a folder in Hugging Face's form; or a GGUF file
@@ -73,7 +73,7 @@ pub(crate) struct CompressArguments {
     report: Option<PathBuf>,
 
     /// The folder of the report, which must not be there [default: among the runs, by the name of the file]
-    #[arg(long, value_name = "FOLDER", help_heading = REPORT, requires = "report")]
+    #[arg(long, value_name = "FOLDER", help_heading = REPORT, conflicts_with_all = ["model", "run"])]
     output: Option<PathBuf>,
 
     /// For models that the report trains first
