@@ -11,7 +11,7 @@ use crate::support::repository;
 const HEADING: &str = "## Who may import whom";
 
 /// What a crate may import, by its folder in `crates`, from the bottom up.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("hostile", &[]),
     ("settings", &[]),
     ("parameters", &[]),
@@ -20,6 +20,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("figures", &[]),
     ("storage", &["packed", "settings"]),
     ("models", &["packed", "kernels", "settings", "parameters", "storage"]),
+    ("compression", &["packed", "settings", "models"]),
     ("data", &["settings", "models", "storage"]),
     ("optimization", &["kernels", "settings", "parameters"]),
     ("training", &["kernels", "settings", "parameters", "storage", "models", "data", "optimization"]),
@@ -35,6 +36,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
             "figures",
             "storage",
             "models",
+            "compression",
             "data",
             "optimization",
             "training",

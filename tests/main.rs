@@ -7,6 +7,7 @@ mod checking;
 mod choosing;
 mod command_line;
 mod comparing;
+mod compressing;
 mod converging;
 mod conversing;
 #[cfg(target_os = "linux")]

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use kiln_compression::CompressionError;
 use kiln_convergence::LabError;
 use kiln_inference::{GenerateError, ScoreError, TaskError};
 use kiln_models::saved::SavedModelError;
@@ -92,6 +93,18 @@ impl Exit {
         match error.downcast_ref() {
             Some(LabError::BatchTooLarge { .. } | LabError::TooLarge { .. }) => return Some(Self::Usage),
             Some(LabError::Device(_)) => return Some(Self::Device),
+            _ => {}
+        }
+        match error.downcast_ref() {
+            Some(CompressionError::Device(_)) => return Some(Self::Device),
+            Some(
+                CompressionError::Block { .. }
+                | CompressionError::Pattern { .. }
+                | CompressionError::NoCalibration { .. }
+                | CompressionError::TooMuch { .. }
+                | CompressionError::NotOfThisFamily { .. }
+                | CompressionError::Group { .. },
+            ) => return Some(Self::Usage),
             _ => {}
         }
         if let Some(FolderError::Exists { .. } | FolderError::NotOurs { .. }) = error.downcast_ref() {

@@ -57,9 +57,7 @@ impl FileKind {
     /// What the file is, what its key belongs to, and the command that takes it.
     fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Run => {
-                ("this is the configuration of a run, which has a [model] instead of [[curves]]", "a run", "train")
-            }
+            Self::Run => ("this is the configuration of a run, which has a [model]", "a run", "train"),
             Self::Race => ("this is the file of a race, whose runs differ by [[entrants]]", "a race", "race"),
             Self::Sweep => ("this is the file of a sweep, whose runs differ by what is in [sweep]", "a sweep", "sweep"),
             Self::Experiment => {

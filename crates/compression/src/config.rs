@@ -93,7 +93,9 @@ impl CompressConfig {
         }
         if self.quantize.is_none() && self.prune.is_none() && self.low_rank.is_none() {
             let help = "write `[quantize]` with `format = \"q8_0\"`, or add `--format q8_0`";
-            violations.push(Violation::new("", "nothing is to be done").with_help(help));
+            violations.push(
+                Violation::new("quantize", "is missing, as is every other step: nothing is to be done").with_help(help),
+            );
         }
         violations
     }

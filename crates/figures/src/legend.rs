@@ -44,6 +44,8 @@ struct Entry {
     colour: usize,
     has_band: bool,
     is_marked: bool,
+    /// Whether it is a point with a mark, and no line.
+    is_point: bool,
 }
 
 impl Entry {
@@ -79,6 +81,7 @@ impl Legend {
                 colour: series.colour,
                 has_band: series.band.is_some(),
                 is_marked: is_marked(chart, series),
+                is_point: is_marked(chart, series) && series.points.len() == 1,
             };
             if !entries.contains(&entry) {
                 entries.push(entry);
@@ -153,7 +156,9 @@ impl Entry {
                 opacity: Some(BAND_OPACITY),
             });
         }
-        scene.add(self.swatch(x, middle, stroke));
+        if !self.is_point {
+            scene.add(self.swatch(x, middle, stroke));
+        }
         if self.is_marked {
             scene.add(mark(self.colour, (x + 0.5 * SWATCH, middle), MARK));
         }

@@ -158,6 +158,7 @@ mod tests {
     fn few_points_are_all_marked() {
         let line = vec![vec![(0.0, 1.0), (3.0, 2.0), (4.0, 9.0)]];
         assert_eq!(places(&line, 3, 5), line[0]);
+        assert_eq!(places(&[vec![(2.0, 1.0)]], 0, 2), [(2.0, 1.0)]);
     }
 
     #[test]

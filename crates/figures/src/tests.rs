@@ -83,6 +83,16 @@ fn text_is_escaped_and_never_read_as_mathematics() {
 }
 
 #[test]
+fn a_single_point_is_its_mark_and_no_line() {
+    let points = |second: Vec<(f64, f64)>| {
+        chart((Scale::Linear, Scale::Linear), vec![series("a", vec![(1.0, 2.0)]), series("b", second)])
+    };
+    let lines = |chart: &Chart| svg(chart).matches("stroke-width=\"4\"").count();
+    assert_eq!(lines(&points(vec![(3.0, 1.0)])), 0, "{}", svg(&points(vec![(3.0, 1.0)])));
+    assert!(lines(&points(vec![(3.0, 1.0), (4.0, 1.0)])) > 0);
+}
+
+#[test]
 fn what_cannot_be_drawn_is_left_out() {
     let strange = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -1.0, 5e-324, 1e-16, 1.0, 1e6, f64::MAX, f64::MIN];
     let scales = [Scale::Linear, Scale::Logarithmic];

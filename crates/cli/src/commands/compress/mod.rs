@@ -27,7 +27,7 @@ const REPORT: &str = "Report";
 #[derive(Debug, Args)]
 #[command(mut_arg("device", |argument| {
     argument.help("Where models are trained that the report wants and that aren't there").help_heading(REPORT)
-        .requires("report")
+        .conflicts_with_all(["model", "run"])
 }))]
 pub(crate) struct CompressArguments {
     /// A run, by folder or name; a checkpoint; a folder in Hugging Face's form; or a GGUF file
@@ -73,7 +73,7 @@ pub(crate) struct CompressArguments {
     report: Option<PathBuf>,
 
     /// The folder of the report, which must not be there [default: among the runs, by the name of the file]
-    #[arg(long, value_name = "FOLDER", help_heading = REPORT, requires = "report")]
+    #[arg(long, value_name = "FOLDER", help_heading = REPORT, conflicts_with_all = ["model", "run"])]
     output: Option<PathBuf>,
 
     /// For models that the report trains first
@@ -134,13 +134,14 @@ fn of_model(arguments: &CompressArguments, model: &Path, run: &str) -> anyhow::R
     let runs_folder = arguments.runs.folder();
     std::fs::create_dir_all(&runs_folder).with_context(|| format!("cannot create `{}`", runs_folder.display()))?;
     fill(&folder, |beside| {
-        Ok(match (saved.step, run_config) {
+        match (saved.step, run_config) {
             (Some(step), Some(mut config)) => {
                 config.model = saved.description.model.clone();
                 write_as_run(&saved, step, &config.to_toml(), beside)?;
             }
             _ => write_model(&saved, beside)?,
-        })
+        }
+        Ok(())
     })?;
     words::print(&outcome, before, &saved, &folder, arguments.json)?;
     if !arguments.json {

@@ -80,7 +80,9 @@ pub(super) fn print(
         ]);
     }
     for column in [2, 3] {
-        table.column_mut(column).into_iter().for_each(|column| _ = column.set_cell_alignment(CellAlignment::Right));
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     Ok(writeln!(stdout, "{table}")?)
 }

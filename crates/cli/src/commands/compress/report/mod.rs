@@ -78,12 +78,15 @@ fn output(arguments: &CompressArguments, file: &Path) -> Result<PathBuf, UsageEr
     Ok((1..).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(1)))
 }
 
+/// A model and its forms.
+type Measured = (ReportedModel, Vec<Row>);
+
 /// Every form of every model; nothing where it was stopped.
 fn measure(
     config: &ReportConfig,
     subjects: Vec<Subject>,
     interrupter: &Interrupter,
-) -> anyhow::Result<Option<Vec<(ReportedModel, Vec<Row>)>>> {
+) -> anyhow::Result<Option<Vec<Measured>>> {
     let proceed = || !interrupter.should_stop();
     let bar = progress_bar((subjects.len() * (config.variants.len() + 1)) as u64, "[{bar:30}] {pos}/{len} {msg}");
     let mut models = Vec::new();

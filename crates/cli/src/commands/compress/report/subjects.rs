@@ -63,6 +63,11 @@ impl Subject {
         let given = model.path.as_ref().or(model.run.as_ref()).map(PathBuf::from).unwrap_or_default();
         let path = match runs.find(&given) {
             Err(_) if model.optional => return Ok(None),
+            // What a file ends with says that it would be a model.
+            Ok(path) if !path.exists() && model.optional => return Ok(None),
+            Ok(path) if !path.exists() => {
+                return Err(UsageError(format!("there is no file `{}`", path.display())).into());
+            }
             found => found?,
         };
         runs::refuse_no_model(&path, "compress")?;

@@ -85,7 +85,9 @@ pub(super) fn tables(models: &[Vec<Row>]) -> String {
         table.set_header(COLUMNS);
         table.add_rows(rows.iter().filter(|row| row.measured.is_some()).map(cells));
         for index in 1..COLUMNS.len() - 1 {
-            table.column_mut(index).into_iter().for_each(|column| _ = column.set_cell_alignment(CellAlignment::Right));
+            if let Some(column) = table.column_mut(index) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
         }
         let name = rows.first().map_or("", |row| &row.model);
         text += &format!("{name}\n\n{table}\n\n");
