@@ -5,7 +5,8 @@ use super::config::{SamplerConfig, Xtc};
 /// The logit of a token that may not be chosen. Finite, so that an infinite one still says that a model is broken.
 pub(crate) const EXCLUDED: f32 = f32::MIN;
 
-/// No score of a token that may be chosen is so low, and one that may not stays below it whatever a penalty makes of it.
+/// No score of a token that may be chosen is so low, and one that may not be stays below it whatever a penalty makes of
+/// it.
 const LEAST: f64 = f32::MIN as f64 * 1e-6;
 
 /// A token with its probability relative to the likeliest token's.
@@ -223,7 +224,9 @@ mod tests {
         /// Flat and steep distributions, with equals among them.
         #[test]
         fn a_share_is_that_of_all_candidates_in_order(
-            levels in proptest::collection::vec(0_u32..200, 1..3000), steepness in 0.0_f64..0.5, share in 0.001_f32..1.0,
+            levels in proptest::collection::vec(0_u32..200, 1..3000),
+            steepness in 0.0_f64..0.5,
+            share in 0.001_f32..1.0,
         ) {
             let weighted = |(token, level): (usize, &u32)| Weighted {
                 token: token as u32,
