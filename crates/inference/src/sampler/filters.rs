@@ -5,7 +5,7 @@ use super::config::{SamplerConfig, Xtc};
 /// The logit of a token that may not be chosen. Finite, so that an infinite one still says that a model is broken.
 pub(crate) const EXCLUDED: f32 = f32::MIN;
 
-/// No score of a token that may be chosen is so low, and one that may not stays below it whatever a penalty makes of
+/// No score of a token that may be chosen is so low, and one that may not be stays below it whatever a penalty makes of
 /// it.
 const LEAST: f64 = f32::MIN as f64 * 1e-6;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::generate::{Contrast, Draft, Memory, generate_after, generate_contrasted, generate_remembering};
+use crate::generate::{Contrast, Draft, Guesses, Memory, generate_after, generate_contrasted, generate_remembering};
 
 /// How many readings of the model a text takes.
 struct Counting<'a> {
@@ -152,30 +152,31 @@ fn what_is_drawn_with_a_draft_has_the_distribution_without() {
     let prompt = tokenizer.encode("abcde").unwrap();
     // Five tokens alone; the models disagree on them.
     let logit_bias: std::collections::BTreeMap<u32, f32> = prompt.iter().map(|&token| (token, 1000.0)).collect();
-    for draft in &drafts(model)[..3] {
-        let (mut guesses, mut right) = (0, 0);
-        let mut counts = |speculate, seeds: std::ops::Range<u64>| {
-            let mut counts = [0.0_f64; 25];
-            let mut draft = Draft::new(draft);
-            for seed in seeds {
-                let logit_bias = logit_bias.clone();
-                let sampler =
-                    SamplerConfig { temperature: 1.0, logit_bias, top_k: Some(4), seed, ..SamplerConfig::default() };
-                let request = Request { speculate, ..request("", 5, sampler) };
-                let generation = generate_after(model, &tokenizer, &prompt, &request).unwrap();
-                let mut generation = generation.with_draft(&mut draft).unwrap();
-                let tokens: Vec<u32> = generation.by_ref().map(|piece| piece.unwrap().token).collect();
-                guesses += generation.guesses().made;
-                right += generation.guesses().right;
-                counts[(tokens[2] % 5 * 5 + tokens[3] % 5) as usize] += 1.0;
-            }
-            counts
-        };
-        let (with, without) = (counts(3, 0..1500), counts(0, 1500..3000));
+    let [large, _, recurrent, _] = &drafts(model)[..] else { panic!("there are four drafts") };
+    let counts = |draft: &LanguageModel, speculate, seeds: std::ops::Range<u64>| {
+        let (mut counts, mut all) = ([0.0_f64; 25], Guesses::default());
+        let mut draft = Draft::new(draft);
+        for seed in seeds {
+            let logit_bias = logit_bias.clone();
+            let sampler =
+                SamplerConfig { temperature: 1.0, logit_bias, top_k: Some(4), seed, ..SamplerConfig::default() };
+            let request = Request { speculate, ..request("", 5, sampler) };
+            let generation = generate_after(model, &tokenizer, &prompt, &request).unwrap();
+            let mut generation = generation.with_draft(&mut draft).unwrap();
+            let tokens: Vec<u32> = generation.by_ref().map(|piece| piece.unwrap().token).collect();
+            all.made += generation.guesses().made;
+            all.right += generation.guesses().right;
+            counts[(tokens[2] % 5 * 5 + tokens[3] % 5) as usize] += 1.0;
+        }
+        (counts, all)
+    };
+    let (without, _) = counts(large, 0, 1500..3000);
+    for draft in [large, recurrent] {
+        let (with, guesses) = counts(draft, 3, 0..1500);
         let statistic: f64 = with.iter().zip(without).map(|(a, b)| (a - b).powi(2) / (a + b).max(1.0)).sum();
         // Of chi-squared with 24 degrees of freedom.
         assert!(statistic < 51.179, "{with:?} and {without:?} give {statistic}");
-        assert!(right > guesses / 10 && right < guesses, "{right} of {guesses}");
+        assert!(guesses.right > guesses.made / 10 && guesses.right < guesses.made, "{guesses:?}");
     }
 }
 
