@@ -72,6 +72,18 @@ pub(super) fn problems(rows: &[Row]) -> Vec<String> {
     rows.iter().filter_map(|row| Some(format!("{}: {}", row.variant, row.problem.as_ref()?))).collect()
 }
 
+/// What came out of one of them, while others are still to come.
+pub(super) fn line(row: &Row) -> String {
+    let what = match (&row.measured, &row.problem) {
+        (Some(measured), _) => {
+            let (loss, speed) = (measured.comparison.loss.mean, measured.tokens_per_second);
+            format!("loss {loss:.4}, {}, {speed:.0} tokens/s", bytes(measured.file_bytes))
+        }
+        (None, problem) => format!("not made: {}", problem.as_deref().unwrap_or_default()),
+    };
+    format!("{}, {}: {what}", row.model, row.variant)
+}
+
 /// The rows of each model, a table each.
 pub(super) fn tables(models: &[Vec<Row>]) -> String {
     let mut text = String::new();
