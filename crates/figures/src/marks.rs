@@ -6,8 +6,7 @@ use kuva::render::render::{PathData, Primitive};
 use super::chart::{Chart, Line, Series};
 use super::palette::{COLOURS, colour};
 
-/// A curve of this many points or fewer has a mark at each, as one of a single point has; two are the ends of a straight
-/// line.
+/// A curve of this many points or fewer has a mark at each, as a single point has; two are the ends of a straight line.
 const FEW_POINTS: std::ops::RangeInclusive<usize> = 3..=12;
 /// How many marks another curve has.
 const MARKS: usize = 4;

@@ -21,8 +21,8 @@ const ROWS: usize = 16;
 /// e = (w_i - q_i) / U_ii      w_j -= e U_ij   for j > i
 /// ```
 ///
-/// What was pruned stays 0. Scales are chosen before, by importance, so that any order will do. Where H cannot be inverted, importance alone
-/// decides.
+/// What was pruned stays 0. Scales are chosen before, by importance, so that any order will do. Where H cannot be
+/// inverted, importance alone decides.
 pub(super) fn packed(
     format: Format,
     inputs: usize,

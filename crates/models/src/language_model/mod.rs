@@ -151,8 +151,8 @@ impl LanguageModel {
     }
 
     /// Logits for the token after each token of a window, and the state after the window, where
-    /// [`losses_of_documents`](Self::losses_of_documents) gives the losses: a recurrent state begins anew where a document
-    /// starts, and a transformer starts each window cold.
+    /// [`losses_of_documents`](Self::losses_of_documents) gives the losses: a recurrent state begins anew where a
+    /// document starts, and a transformer starts each window cold.
     ///
     /// # Shapes
     /// - `tokens`: `[B, T]`

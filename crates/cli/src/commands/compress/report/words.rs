@@ -23,17 +23,19 @@ pub(super) const COLUMNS: [&str; 11] = [
 
 /// What they are, a paragraph each.
 pub(super) const LEGEND: [&str; 5] = [
-    "Losses are nats per token over the whole text; ± is a standard error, from how windows of the text differ. How much \
-     more it is than that of the original is the mean of differences token by token, whose error is smaller than that of \
-     the losses.",
-    "The Kullback-Leibler divergence, nats per token, says how far the distribution of each next token is from that of \
-     the original; “same likeliest” is the share of tokens before which both hold the same one for the likeliest.",
-    "A token reads the matrices that it is multiplied with. The file is that of the weights, and the memory that of all \
-     weights while they are read with, without what is remembered of a text. What zeros leave out is not made use of: a \
-     pruned matrix takes as many bytes as before.",
-    "Tokens a second is the median of several rounds of writing on the processor, one text at a time. The variants are \
-     timed one after the other, so nothing else should run meanwhile.",
-    "Those on a front are as good as any: none of the others has a lower loss and is smaller (size) or faster (speed).",
+    "Losses are nats per token over the whole text; ± is a standard error, from how windows of the text differ. \
+     How much more it is than that of the original is the mean of differences token by token, whose error is \
+     smaller than that of the losses.",
+    "The Kullback-Leibler divergence, nats per token, says how far the distribution of each next token is from \
+     that of the original; “same likeliest” is the share of tokens before which both hold the same one for the \
+     likeliest.",
+    "A token reads the matrices that it is multiplied with. The file is that of the weights, and the memory that \
+     of all weights while they are read with, without what is remembered of a text. What zeros leave out is not \
+     made use of: a pruned matrix takes as many bytes as before.",
+    "Tokens a second is the median of several rounds of writing on the processor, one text at a time. The \
+     variants are timed one after the other, so nothing else should run meanwhile.",
+    "Those on a front are as good as any: none of the others has a lower loss and is smaller (size) or faster \
+     (speed).",
 ];
 
 /// The cells of a row; of one that could not be made, its name alone.
