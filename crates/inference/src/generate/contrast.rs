@@ -12,8 +12,8 @@ pub struct Contrast {
     /// Tokens less likely than this share of the likeliest, to the strong model, are not written. Above 0, at most 1.
     pub alpha: f32,
     /// Without it the score of a token is ln p(strong) - ln p(weak) (Li et al. 2023,
-    /// <https://arxiv.org/abs/2210.15097>); with it (1 + beta) times the logit of the strong one minus beta times that of
-    /// the weak one (O'Brien and Lewis 2023, <https://arxiv.org/abs/2309.09117>). Finite, 0 or more.
+    /// <https://arxiv.org/abs/2210.15097>); with it (1 + beta) times the logit of the strong one minus beta times that
+    /// of the weak one (O'Brien and Lewis 2023, <https://arxiv.org/abs/2309.09117>). Finite, 0 or more.
     pub beta: Option<f32>,
 }
 

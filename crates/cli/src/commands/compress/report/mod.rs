@@ -96,12 +96,14 @@ fn measure(
         bar.set_message(model.name.clone());
         let mut laboratory = Laboratory::open(subject, config.rounds).with_context(of_model)?;
         let Some(original) = laboratory.original(&proceed).with_context(of_model)? else { return Ok(None) };
-        bar.inc(1);
         let mut rows = vec![original];
+        bar.suspend(|| rows.iter().for_each(|row| say(&words::line(row))));
+        bar.inc(1);
         for variant in &config.variants {
             bar.set_message(format!("{}: {}", model.name, variant.name()));
             let row = laboratory.variant(variant, &proceed).with_context(of_model)?;
             let Some(row) = row.filter(|_| proceed()) else { return Ok(None) };
+            bar.suspend(|| say(&words::line(&row)));
             rows.push(row);
             bar.inc(1);
         }

@@ -23,21 +23,19 @@ pub(super) const COLUMNS: [&str; 11] = [
 
 /// What they are, a paragraph each.
 pub(super) const LEGEND: [&str; 5] = [
-    "Losses are nats per token over the whole text; ± is a standard error, from how windows of the text differ. How \
-     much \
-     more it is than that of the original is the mean of differences token by token, whose error is smaller than that \
-     of \
-     the losses.",
-    "The Kullback-Leibler divergence, nats per token, says how far the distribution of each next token is from that of \
-     the original; “same likeliest” is the share of tokens before which both hold the same one for the likeliest.",
-    "A token reads the matrices that it is multiplied with. The file is that of the weights, and the memory that of \
-     all \
-     weights while they are read with, without what is remembered of a text. What zeros leave out is not made use of: \
-     a \
-     pruned matrix takes as many bytes as before.",
-    "Tokens a second is the median of several rounds of writing on the processor, one text at a time. The variants are \
-     timed one after the other, so nothing else should run meanwhile.",
-    "Those on a front are as good as any: none of the others has a lower loss and is smaller (size) or faster (speed).",
+    "Losses are nats per token over the whole text; ± is a standard error, from how windows of the text differ. \
+     How much more it is than that of the original is the mean of differences token by token, whose error is \
+     smaller than that of the losses.",
+    "The Kullback-Leibler divergence, nats per token, says how far the distribution of each next token is from \
+     that of the original; “same likeliest” is the share of tokens before which both hold the same one for the \
+     likeliest.",
+    "A token reads the matrices that it is multiplied with. The file is that of the weights, and the memory that \
+     of all weights while they are read with, without what is remembered of a text. What zeros leave out is not \
+     made use of: a pruned matrix takes as many bytes as before.",
+    "Tokens a second is the median of several rounds of writing on the processor, one text at a time. The \
+     variants are timed one after the other, so nothing else should run meanwhile.",
+    "Those on a front are as good as any: none of the others has a lower loss and is smaller (size) or faster \
+     (speed).",
 ];
 
 /// The cells of a row; of one that could not be made, its name alone.
@@ -74,6 +72,18 @@ pub(super) fn front(measured: &Measured) -> &'static str {
 /// Why some variants could not be made.
 pub(super) fn problems(rows: &[Row]) -> Vec<String> {
     rows.iter().filter_map(|row| Some(format!("{}: {}", row.variant, row.problem.as_ref()?))).collect()
+}
+
+/// What came out of one of them, while others are still to come.
+pub(super) fn line(row: &Row) -> String {
+    let what = match (&row.measured, &row.problem) {
+        (Some(measured), _) => {
+            let (loss, speed) = (measured.comparison.loss.mean, measured.tokens_per_second);
+            format!("loss {loss:.4}, {}, {speed:.0} tokens/s", bytes(measured.file_bytes))
+        }
+        (None, problem) => format!("not made: {}", problem.as_deref().unwrap_or_default()),
+    };
+    format!("{}, {}: {what}", row.model, row.variant)
 }
 
 /// The rows of each model, a table each.
