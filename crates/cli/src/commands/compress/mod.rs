@@ -79,6 +79,9 @@ pub(crate) fn compress(arguments: &CompressArguments) -> anyhow::Result<()> {
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
+    if saved.merge() {
+        say("merged its adapters into its matrices");
+    }
     let run_config = config_of(&saved)?;
     let calibration = calibrating::read(&saved, run_config.as_ref(), &config)?;
     let before = saved.model.bytes_of_matrices();
@@ -103,6 +106,7 @@ pub(crate) fn compress(arguments: &CompressArguments) -> anyhow::Result<()> {
         Ok(match (saved.step, run_config) {
             (Some(step), Some(mut config)) => {
                 config.model = saved.description.model.clone();
+                config.adapter = None;
                 write_as_run(&saved, step, &config.to_toml(), beside)?;
             }
             _ => write_model(&saved, beside)?,

@@ -70,6 +70,9 @@ impl Report for CheckpointReport {
             let _ =
                 writeln!(text, "model       {}, {vocabulary} tokens, context of {context}", description.model.name());
             let _ = writeln!(text, "            {model}");
+            if let Some(adapter) = &description.adapter {
+                let _ = writeln!(text, "adapter     {}", serde_json::to_string(adapter).unwrap_or_default());
+            }
             let _ = writeln!(text, "tokenizer   BLAKE3 {}", description.tokenizer_hash);
         }
         if let Some(state) = &self.training {
