@@ -81,6 +81,52 @@ fn a_run_resumes_without_the_model_that_it_started_from_and_ends_with_the_same_b
 }
 
 #[test]
+fn adapters_are_trained_resumed_sampled_from_and_merged() {
+    let workshop = with_base();
+    let sections = "[start]\nfrom = 'base'\n[adapter.lora]\nrank = 4\ndropout = 0.1\n";
+    let tuned = tune(&workshop, "whole", sections).success();
+    assert!(tuned.stderr.contains("start: runs/base/"), "{}", tuned.stderr);
+    train(&workshop, "tune.toml", "stopped", &["--stop-after", "7"]).success();
+    workshop.kiln(&["resume", "stopped", "--device", "cpu"]).success();
+    let [whole, stopped] = ["whole", "stopped"].map(|run| newest_checkpoint(&workshop.path(&format!("runs/{run}"))));
+    for file in ["model.safetensors", "optimizer.safetensors"] {
+        let [whole, stopped] = [&whole, &stopped].map(|folder| fs::read(folder.join(file)).expect("it is there"));
+        assert!(whole == stopped, "`{file}` differs");
+    }
+    let adapted = evaluated(&workshop, "whole", &[]);
+    assert!(adapted < evaluated(&workshop, "base", &[]));
+    let inspected = workshop.kiln(&["inspect", &whole.to_string_lossy()]).success().stdout;
+    assert!(inspected.contains("\nadapter     {\"lora\":{\"rank\":4,\"dropout\":0.1,"), "{inspected}");
+    assert!(inspected.contains("blocks.0.attention.output.adapter.down"), "{inspected}");
+
+    let refused = workshop.kiln(&["export", "whole", "--output", "exported"]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(refused.stderr.contains("it has adapters; `kiln merge MODEL --run NAME` puts"), "{}", refused.stderr);
+
+    let merged = workshop.kiln(&["merge", "whole", "--run", "merged"]).success();
+    assert!(merged.stderr.contains("wrote runs/merged; `kiln sample runs/merged`"), "{}", merged.stderr);
+    assert!((evaluated(&workshop, "merged", &[]) - adapted).abs() < 1e-5);
+    let inspected = workshop.kiln(&["inspect", &newest_checkpoint(&workshop.path("runs/merged")).to_string_lossy()]);
+    assert!(!inspected.success().stdout.contains("adapter"));
+    let config = fs::read_to_string(workshop.path("runs/merged/config.toml")).expect("it is there");
+    assert!(!config.contains("adapter"), "{config}");
+    workshop.kiln(&["export", "merged", "--output", "exported"]).success();
+    let again = workshop.kiln(&["merge", "merged", "--run", "twice"]);
+    assert_eq!(again.code, Some(2), "{}", again.stderr);
+    assert!(again.stderr.contains("has no adapters, so that there is nothing to merge"), "{}", again.stderr);
+
+    // Packed matrices with adapters beside them, and a start from a model with adapters, which are merged first.
+    let packed = evaluated(&workshop, "whole", &["--precision", "q8_0"]);
+    assert!((packed - adapted).abs() < 0.02, "{packed} {adapted}");
+    tune(&workshop, "further", "[start]\nfrom = 'whole'\n[adapter.lora]\nrank = 2\ntargets = ['*attention*']")
+        .success();
+    assert!((logged(&workshop, "further", "valid_loss")[0] - adapted).abs() < 0.5);
+    let still = ["--set", "schedule.constant.rate=1e-30", "--set", "run.steps=1"];
+    train(&workshop, "tune.toml", "still", &still).success();
+    assert!((evaluated(&workshop, "still", &[]) - adapted).abs() < 1e-5);
+}
+
+#[test]
 fn a_model_that_another_program_could_have_saved_is_trained_further() {
     let workshop = with_base();
     for (form, path) in [("hf", "exported"), ("gguf", "exported.gguf")] {
@@ -146,6 +192,27 @@ fn what_does_not_fit_is_said_before_there_is_a_run() {
         ),
         (format!("[train-only]\nparameters = ['*.gain']\n{model}"), 2, "`train-only.parameters`: `*.gain` fits no"),
         (format!("[train-only]\nlast-layers = 5\n{model}"), 2, "`train-only.last-layers` is 5, but the model has 1"),
+        (
+            "[start]\nfrom = 'base'\n[adapter.lora]\nrank = 4\ntargets = ['*.query']".to_owned(),
+            2,
+            "`adapter.lora.targets`: `*.query` fits no matrix that can have an adapter; those are `blocks.0.attention",
+        ),
+        (
+            "[start]\nfrom = 'base'\n[adapter.lora]\nrank = 33".to_owned(),
+            2,
+            "`adapter.lora.rank` is 33, but `blocks.0.attention.query_key_value.weight` has 32 inputs and 96 outputs",
+        ),
+        (format!("[adapter.lora]\nrank = 4\n{model}"), 2, "`adapter.lora` needs `[start]`: drawn weights would stay"),
+        (
+            format!("[start]\nfrom = 'base'\nkeep-zeros = true\n[adapter.lora]\nrank = 4\n{model}"),
+            2,
+            "`adapter.lora` can't be trained with `start.keep-zeros`",
+        ),
+        (
+            format!("[start]\nfrom = 'base'\n[adapter.lora]\nrank = 4\n[train-only]\nlast-layers = 1\n{model}"),
+            2,
+            "`adapter.lora` is all that is trained",
+        ),
     ] {
         let refused = tune(&workshop, "refused", &sections);
         assert!(refused.stderr.contains(words), "{sections}: {}", refused.stderr);

@@ -10,6 +10,7 @@ use kiln_settings::{Override, Source};
 use kiln_storage::steps;
 use kiln_training::config::Config;
 use kiln_training::learning::Teacher;
+use kiln_training::parts::PartsError;
 use kiln_training::run::Lineage;
 use kiln_training::start::{WarmStart, warm_start};
 use toml::{Table, Value};
@@ -64,16 +65,18 @@ fn first_model(
     chosen: &Chosen,
     origins: &mut Origins,
 ) -> anyhow::Result<LanguageModel> {
-    let fresh = drawn_model(config, data, chosen);
+    let fresh = unadapted_model(config, data, chosen);
     let Some(settings) = &config.start else { return Ok(fresh) };
-    let start = open(&settings.from, |path| SavedModel::open(path, Which::Best, &Device::flex()))?;
-    let (model, report) = warm_start(fresh, &config.model, &data.tokenizer, &start, settings)?;
+    let mut start = open(&settings.from, |path| SavedModel::open(path, Which::Best, &Device::flex()))?;
+    // Before they are merged: the hash is that of the files.
     let lineage = Lineage::of(&start)?;
+    start.merge();
+    let (model, report) = warm_start(fresh, &config.model, &data.tokenizer, &start, settings)?;
     say(&format!("start: {lineage}"));
     report_start(&report);
     origins.start = Some(lineage);
     origins.description = data.tokenizer.has_vocabulary_of(&start.tokenizer).then_some(start.description);
-    Ok(model)
+    adapted(model, config)
 }
 
 /// As a run begins, without a word of what was taken.
@@ -81,8 +84,19 @@ pub(crate) fn begun_model(config: &Config, data: &PreparedData, chosen: &Chosen)
     first_model(config, data, chosen, &mut Origins::default())
 }
 
-/// The model of a configuration with drawn weights, on the chosen device.
-pub(crate) fn drawn_model(config: &Config, data: &PreparedData, chosen: &Chosen) -> LanguageModel {
+/// The model of a configuration with drawn weights and fresh adapters, on the chosen device.
+pub(crate) fn drawn_model(config: &Config, data: &PreparedData, chosen: &Chosen) -> anyhow::Result<LanguageModel> {
+    adapted(unadapted_model(config, data, chosen), config)
+}
+
+fn adapted(model: LanguageModel, config: &Config) -> anyhow::Result<LanguageModel> {
+    Ok(match &config.adapter {
+        Some(adapter) => model.adapted(adapter, config.seed).map_err(PartsError::from)?,
+        None => model,
+    })
+}
+
+fn unadapted_model(config: &Config, data: &PreparedData, chosen: &Chosen) -> LanguageModel {
     config.model.init(data.tokenizer.vocabulary_size(), config.run.context, config.seed, &chosen.device)
 }
 

@@ -6,9 +6,9 @@ use clap::{Parser, Subcommand};
 use crate::commands::{
     BenchArguments, CacheArguments, ChatArguments, CheckArguments, CompareArguments, CompletionsArguments,
     CompressArguments, ConvergeArguments, DevicesArguments, EvalArguments, ExportArguments, FindRateArguments,
-    ImportArguments, InspectArguments, LogArguments, LsArguments, ManualArguments, NewArguments, PlotArguments,
-    PruneArguments, RaceArguments, ResumeArguments, RmArguments, SampleArguments, ScoreArguments, SweepArguments,
-    TrainArguments, VerifyResumeArguments,
+    ImportArguments, InspectArguments, LogArguments, LsArguments, ManualArguments, MergeArguments, NewArguments,
+    PlotArguments, PruneArguments, RaceArguments, ResumeArguments, RmArguments, SampleArguments, ScoreArguments,
+    SweepArguments, TrainArguments, VerifyResumeArguments,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Export(ExportArguments),
     /// Make a smaller model of a model: fewer bits, fewer numbers
     Compress(CompressArguments),
+    /// Make one model of a model and its adapters
+    Merge(MergeArguments),
     /// Remove checkpoints of a run, or keep only the weights in them
     Prune(PruneArguments),
     /// Remove runs

@@ -87,6 +87,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Score(arguments) => commands::score(&arguments).map(|()| Exit::Done),
         Command::Eval(arguments) => commands::eval(&arguments),
         Command::Export(arguments) => commands::export(&arguments).map(|()| Exit::Done),
+        Command::Merge(arguments) => commands::merge(&arguments).map(|()| Exit::Done),
         Command::Compress(arguments) => commands::compress(&arguments),
         Command::Import(arguments) => commands::import(&arguments).map(|()| Exit::Done),
         Command::FindRate(arguments) => commands::find_rate(&arguments),

@@ -130,6 +130,7 @@ pub(crate) fn open_run(
     check_device(config, &chosen.device)?;
     Parts::of_config(config, data.tokenizer.vocabulary_size())?;
     let mut description = ModelDescription::new(config.model.clone(), &data.tokenizer, config.run.context);
+    description.adapter.clone_from(&config.adapter);
     if let Some(start) = &origins.description {
         description.converse_as(start);
     }
@@ -196,6 +197,7 @@ fn of_model(error: CheckpointError) -> anyhow::Error {
 fn check_saved(path: &Path, config: &Config, saved: &ModelDescription, now: &RunRecord) -> anyhow::Result<()> {
     let mut before = config.clone();
     before.model = saved.model.clone();
+    before.adapter.clone_from(&saved.adapter);
     before.run.context = saved.context;
     let mut changes: Vec<Change> = changes_between(&before, config).into_iter().map(|(change, _)| change).collect();
     let started = RunRecord { tokenizer_hash: saved.tokenizer_hash.clone(), ..RunRecord::read(path)? };

@@ -26,7 +26,7 @@ pub(crate) struct TimedUpdates {
 impl TimedUpdates {
     /// Of the configuration's model with its first weights.
     pub(crate) fn new(config: &Config, data: &PreparedData, chosen: &Chosen) -> anyhow::Result<Self> {
-        let model = beginnings::drawn_model(config, data, chosen);
+        let model = beginnings::drawn_model(config, data, chosen)?;
         let trainer = Trainer::new(config, model, data.train.clone())?;
         Ok(Self { trainer, seconds: Vec::new(), loss: f64::NAN })
     }

@@ -17,7 +17,12 @@ pub(crate) struct Initializer<'a> {
 impl<'a> Initializer<'a> {
     /// Draws from the generator with `seed`.
     pub(crate) fn random(seed: u64, device: &'a Device) -> Self {
-        Self { device, seed: Some(seed), stream: 0 }
+        Self::random_from(seed, 0, device)
+    }
+
+    /// Draws from the generator with `seed`, beginning with a stream of its own.
+    pub(crate) fn random_from(seed: u64, stream: u32, device: &'a Device) -> Self {
+        Self { device, seed: Some(seed), stream }
     }
 
     /// Draws nothing and takes no memory: a parameter is zeros when it is read before it was loaded.

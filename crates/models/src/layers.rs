@@ -2,8 +2,9 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
-use kiln_kernels::{cross_entropy, projected_cross_entropy};
+use kiln_kernels::{Draws, cross_entropy, projected_cross_entropy};
 
+use crate::adapter::Adapter;
 use crate::initializer::Initializer;
 use crate::weight::{Orientation, Weight};
 
@@ -43,23 +44,33 @@ pub struct Projection {
     pub narrow: Option<Weight>,
     /// b, `[out]`; `None` leaves it out.
     pub bias: Option<Param<Tensor<1>>>,
+    /// What is added to the product, where only that is trained.
+    pub adapter: Option<Adapter>,
 }
 
 impl Projection {
     /// Maps `[N, in]` to `[N, out]`: two axes, because one product of all rows is faster than one for each window.
-    pub(crate) fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        self.weight.project(narrowed(self.narrow.as_ref(), input), self.bias.as_ref().map(Param::val), None)
+    pub(crate) fn forward(&self, input: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
+        self.add(None, input, draws)
+    }
+
+    /// The same, added to `residual` `[N, out]`.
+    pub(crate) fn forward_onto(&self, residual: Tensor<2>, input: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
+        self.add(Some(residual), input, draws)
+    }
+
+    fn add(&self, residual: Option<Tensor<2>>, input: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
+        let residual = match &self.adapter {
+            Some(adapter) => Some(adapter.forward(input.clone(), residual, draws)),
+            None => residual,
+        };
+        self.weight.project(narrowed(self.narrow.as_ref(), input), self.bias.as_ref().map(Param::val), residual)
     }
 
     /// Bytes that its numbers take.
     pub(crate) fn bytes(&self) -> usize {
-        self.weight.bytes() + self.narrow.as_ref().map_or(0, Weight::bytes)
-    }
-
-    /// The same, added to `residual` `[N, out]`.
-    pub(crate) fn forward_onto(&self, residual: Tensor<2>, input: Tensor<2>) -> Tensor<2> {
-        let input = narrowed(self.narrow.as_ref(), input);
-        self.weight.project(input, self.bias.as_ref().map(Param::val), Some(residual))
+        let beside = self.adapter.as_ref().map_or(0, Adapter::bytes);
+        self.weight.bytes() + self.narrow.as_ref().map_or(0, Weight::bytes) + beside
     }
 }
 

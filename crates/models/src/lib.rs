@@ -21,6 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod adapter;
 mod config;
 mod counting;
 mod documents;
@@ -41,6 +42,7 @@ mod tokenizer;
 mod transformer;
 mod weight;
 
+pub use adapter::{Adapter, AdapterConfig, AdapterError, LoraConfig};
 pub use config::ModelConfig;
 pub use counting::{FlopsPerToken, TrainingCosts};
 pub use documents::DocumentStarts;

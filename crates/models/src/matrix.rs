@@ -8,6 +8,7 @@ use kiln_packed::{PackedError, PackedMatrix};
 use kiln_storage::formats::PackedTensor;
 
 use crate::LanguageModel;
+use crate::adapter::Adapter;
 use crate::initializer::Initializer;
 use crate::observed::{InputSums, Observed, Sums};
 use crate::weight::{Orientation, Weight};
@@ -105,6 +106,7 @@ pub struct Product<'a> {
     pub(crate) narrow_name: String,
     pub(crate) weight: &'a mut Weight,
     pub(crate) narrow: &'a mut Option<Weight>,
+    pub(crate) adapter: &'a mut Option<Adapter>,
 }
 
 impl<'a> Product<'a> {
@@ -118,6 +120,21 @@ impl<'a> Product<'a> {
     pub fn sizes(&self) -> [usize; 2] {
         let [inputs, outputs] = self.weight.dims(Orientation::Projection);
         [outputs, inputs]
+    }
+
+    /// Inputs and outputs of the product.
+    pub(crate) fn inputs_and_outputs(&self) -> [usize; 2] {
+        let [first, outputs] = self.weight.dims(Orientation::Projection);
+        let inputs = self.narrow.as_ref().map_or(first, |narrow| narrow.dims(Orientation::Projection)[0]);
+        [inputs, outputs]
+    }
+
+    /// Puts one matrix in the place of all that the product is with, if it has an adapter.
+    pub(crate) fn merge(self) {
+        let Some(adapter) = self.adapter.take() else { return };
+        let weight = dense(self.weight);
+        let weight = self.narrow.take().map(|narrow| dense(&narrow).matmul(weight.clone())).unwrap_or(weight);
+        *self.weight = Weight::Parameter(Param::from_tensor(weight + adapter.product()));
     }
 
     /// All numbers of W by outputs, `[outputs, inputs]`, in single precision.
@@ -150,6 +167,18 @@ impl<'a> Product<'a> {
         let [outputs, inputs] = self.sizes();
         *self.narrow = Some(Weight::Parameter(initializer.normal([inputs, rank], 1.0)));
         *self.weight = Weight::Parameter(initializer.normal([rank, outputs], 1.0));
+    }
+}
+
+/// A projection's numbers in single precision, `[in, out]`.
+fn dense(weight: &Weight) -> Tensor<2> {
+    match weight {
+        Weight::Packed(_) => {
+            let (rows, width) = weight.rows(Orientation::Projection);
+            let height = rows.len() / width;
+            Tensor::<2>::from_data(TensorData::new(rows, [height, width]), &weight.device()).transpose()
+        }
+        _ => weight.val(),
     }
 }
 

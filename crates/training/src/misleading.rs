@@ -148,7 +148,8 @@ fn passes(config: &Config, text: &TextNumbers) -> Option<String> {
 }
 
 fn memorized(config: &Config, text: &TextNumbers) -> Option<String> {
-    if config.model.has_dropout() {
+    // Adapters have far fewer parameters than the model.
+    if config.model.has_dropout() || config.adapter.is_some() {
         return None;
     }
     let (passes, tokens) = (passes_of(config, text)?, text.training_tokens?);

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::Module;
 use burn::tensor::Device;
-use kiln_models::LanguageModel;
+use kiln_models::{AdapterError, LanguageModel};
 use kiln_parameters::{Parameter, Role, catalogue, fits, freeze};
 
 use crate::config::{Config, RatesConfig, TrainOnlyConfig};
 
-/// What `[train-only]` and `[rates]` say of a model's parameters.
+/// What `[adapter]`, `[train-only]` and `[rates]` say of a model's parameters.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Parts {
     /// Paths of those that stay as they are.
@@ -18,7 +18,7 @@ pub struct Parts {
     factors: BTreeMap<String, f64>,
 }
 
-/// What `[start]`, `[train-only]` or `[rates]` says does not fit the parameters.
+/// What `[start]`, `[adapter]`, `[train-only]` or `[rates]` says does not fit the parameters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PartsError {
     /// A pattern that fits nothing is a mistake.
@@ -36,6 +36,12 @@ pub enum PartsError {
     /// Nothing is left to train.
     #[error("`[train-only]` leaves nothing to train: the head is the table of the tokens, which is not named")]
     Nothing,
+    /// Adapters that don't fit the model.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    /// The model that is to be trained has no adapters.
+    #[error("`[adapter]` trains adapters alone, and the model has none: `LanguageModel::adapted` adds them")]
+    NoAdapters,
 }
 
 /// How many are named.
@@ -69,8 +75,7 @@ impl Parts {
     /// # Errors
     /// When a pattern fits nothing, or nothing is left to train.
     pub fn of_config(config: &Config, vocabulary: usize) -> Result<Self, PartsError> {
-        let blank = config.model.blank(vocabulary, config.run.context, &Device::flex());
-        Self::new(config, &catalogue(&blank))
+        Self::new(config, &catalogue(&blank(config, vocabulary)?))
     }
 
     /// Of these parameters.
@@ -78,7 +83,10 @@ impl Parts {
     /// # Errors
     /// As [`Parts::of_config`].
     pub fn new(config: &Config, parameters: &[Parameter]) -> Result<Self, PartsError> {
-        let frozen = config.train_only.as_ref().map(|only| frozen(only, parameters)).transpose()?;
+        let frozen = match (&config.adapter, &config.train_only) {
+            (Some(_), _) => Some(all_but_adapters(parameters)?),
+            (None, only) => only.as_ref().map(|only| frozen(only, parameters)).transpose()?,
+        };
         let factors = config.rates.as_ref().map(|rates| factors(rates, parameters)).transpose()?;
         Ok(Self { frozen: frozen.unwrap_or_default(), factors: factors.unwrap_or_default() })
     }
@@ -98,6 +106,22 @@ impl Parts {
         let model = model.train();
         if self.frozen.is_empty() { model } else { freeze(model, |parameter| self.trains(&parameter.path)) }
     }
+}
+
+/// The model of a configuration, with its adapters and without values.
+pub(crate) fn blank(config: &Config, vocabulary: usize) -> Result<LanguageModel, AdapterError> {
+    let device = Device::flex();
+    let model = config.model.blank(vocabulary, config.run.context, &device);
+    match &config.adapter {
+        Some(adapter) => model.with_blank_adapters(adapter, &device),
+        None => Ok(model),
+    }
+}
+
+fn all_but_adapters(parameters: &[Parameter]) -> Result<BTreeSet<String>, PartsError> {
+    let others = parameters.iter().filter(|parameter| parameter.role != Role::Adapter);
+    let frozen: BTreeSet<String> = others.map(|parameter| parameter.path.clone()).collect();
+    if frozen.len() == parameters.len() { Err(PartsError::NoAdapters) } else { Ok(frozen) }
 }
 
 /// The paths of what isn't trained.

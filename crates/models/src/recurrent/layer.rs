@@ -2,10 +2,11 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use kiln_kernels::fill_uniform;
+use kiln_kernels::{Draws, fill_uniform};
 
 use super::cell::Cell;
 use super::state::LayerState;
+use crate::adapter::Adapter;
 use crate::initializer::Initializer;
 use crate::layers::narrowed;
 use crate::weight::{Orientation, Weight};
@@ -17,6 +18,8 @@ pub struct RecurrentLayer {
     pub input_weight: Weight,
     /// A, `[in, rank]`, where x A W stands for x W with a W of more numbers; W is `[rank, G H]` then.
     pub input_narrow: Option<Weight>,
+    /// What is added to the product with W, where only that is trained.
+    pub input_adapter: Option<Adapter>,
     /// R, `[H, gates H]`.
     pub hidden_weight: Weight,
     /// b, `[gates H]`.
@@ -34,6 +37,7 @@ impl RecurrentLayer {
         Self {
             input_weight: Weight::Parameter(initializer.uniform([input, columns], bound)),
             input_narrow: None,
+            input_adapter: None,
             hidden_weight: Weight::Parameter(initializer.uniform([hidden, columns], bound)),
             bias: initializer.parameter([columns], |seed, stream, values| {
                 fill_uniform(seed, stream, bound, values);
@@ -58,15 +62,23 @@ impl RecurrentLayer {
     }
 
     /// The part of the layer that needs no state, x W + b: `[N, in]` to `[N, gates H]`.
-    pub(super) fn project(&self, inputs: Tensor<2>) -> Tensor<2> {
+    pub(super) fn project(&self, inputs: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
+        let adapter = self.input_adapter.as_ref();
+        let beside = adapter.map(|adapter| adapter.forward(inputs.clone(), None, draws));
         let inputs = narrowed(self.input_narrow.as_ref(), inputs);
-        self.input_weight.project(inputs, Some(self.bias.val()), None)
+        self.input_weight.project(inputs, Some(self.bias.val()), beside)
+    }
+
+    /// Whether a token's row is projected as any other of the same token: nothing is dropped from it, nor seen.
+    pub(super) fn is_a_function_of_tokens(&self) -> bool {
+        let drops = self.input_adapter.as_ref().is_some_and(Adapter::has_dropout);
+        !drops && !self.input_weight.is_observed()
     }
 
     /// [`project`](Self::project) of all rows of a sequence in one product, `[T, B, in]` to `[T, B, gates H]`.
-    pub(super) fn project_rows(&self, sequence: Tensor<3>) -> Tensor<3> {
+    pub(super) fn project_rows(&self, sequence: Tensor<3>, draws: &mut Draws) -> Tensor<3> {
         let [steps, rows, input] = sequence.dims();
-        let projected = self.project(sequence.reshape([steps * rows, input]));
+        let projected = self.project(sequence.reshape([steps * rows, input]), draws);
         let [_, width] = projected.dims();
         projected.reshape([steps, rows, width])
     }

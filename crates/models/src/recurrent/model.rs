@@ -9,6 +9,7 @@ use kiln_kernels::{Draws, dropout, embedding};
 use super::config::RecurrentSizes;
 use super::layer::RecurrentLayer;
 use super::state::RecurrentState;
+use crate::adapter::Adapter;
 use crate::documents::DocumentStarts;
 use crate::initializer::Initializer;
 use crate::layers::{Embedding, Head};
@@ -209,8 +210,11 @@ impl RecurrentModel {
         let mut after = Vec::with_capacity(self.layers.len());
         for (layer, before) in self.layers.iter().zip(std::mem::take(&mut state.layers)) {
             let projected = match below {
-                None => self.project_tokens(layer, tokens.clone()),
-                Some(below) => layer.project_rows(dropout(below, self.dropout, draws.take())),
+                None => self.project_tokens(layer, tokens.clone(), draws),
+                Some(below) => {
+                    let below = dropout(below, self.dropout, draws.take());
+                    layer.project_rows(below, draws)
+                }
             };
             let (outputs, state) = layer.forward(projected, before);
             below = Some(outputs);
@@ -225,15 +229,15 @@ impl RecurrentModel {
     ///
     /// A token's row is the same wherever it stands. So where a window has more tokens than the vocabulary, the whole
     /// table is projected once and its rows are looked up after that; the gradient likewise is added up for each token
-    /// of the vocabulary before it goes through the weight. A weight whose inputs are observed sees every token.
-    fn project_tokens(&self, layer: &RecurrentLayer, tokens: Tensor<2, Int>) -> Tensor<3> {
+    /// of the vocabulary before it goes through the weight.
+    fn project_tokens(&self, layer: &RecurrentLayer, tokens: Tensor<2, Int>, draws: &mut Draws) -> Tensor<3> {
         match &self.embedding.weight {
             Weight::Parameter(table)
-                if tokens.shape().num_elements() > self.vocabulary_size() && !layer.input_weight.is_observed() =>
+                if tokens.shape().num_elements() > self.vocabulary_size() && layer.is_a_function_of_tokens() =>
             {
-                embedding(layer.project(table.val()), tokens)
+                embedding(layer.project(table.val(), draws), tokens)
             }
-            _ => layer.project_rows(self.embedding.forward(tokens)),
+            _ => layer.project_rows(self.embedding.forward(tokens), draws),
         }
     }
 
@@ -245,7 +249,7 @@ impl RecurrentModel {
     /// What the layer `index` makes of that, from its state before the first token on: `[T, B, H]`.
     pub(crate) fn through_layer(&self, index: usize, below: Tensor<3>) -> Tensor<3> {
         let ([_, rows, _], layer) = (below.dims(), &self.layers[index]);
-        layer.forward(layer.project_rows(below), layer.initial_state(rows)).0
+        layer.forward(layer.project_rows(below, &mut Draws::none()), layer.initial_state(rows)).0
     }
 
     /// The logits `[B, T, V]` of what the last layer makes.
@@ -265,7 +269,7 @@ impl RecurrentModel {
         let table = Matrix::table("embedding.weight", &mut self.embedding.weight);
         let layers = self.layers.iter_mut().enumerate().flat_map(|(index, layer)| {
             let hidden = Matrix::projection(format!("layers.{index}.hidden_weight"), &mut layer.hidden_weight);
-            let input = product(index, &mut layer.input_weight, &mut layer.input_narrow);
+            let input = product(index, &mut layer.input_weight, &mut layer.input_narrow, &mut layer.input_adapter);
             input.matrices().into_iter().chain([hidden])
         });
         let head = self.output.weight.as_mut().map(|weight| Matrix::projection("output.weight", weight));
@@ -275,14 +279,19 @@ impl RecurrentModel {
     /// The products of the layers that are not with their own states.
     pub(crate) fn products(&mut self) -> Vec<Product<'_>> {
         let layers = self.layers.iter_mut().enumerate();
-        layers.map(|(index, layer)| product(index, &mut layer.input_weight, &mut layer.input_narrow)).collect()
+        layers
+            .map(|(index, layer)| {
+                product(index, &mut layer.input_weight, &mut layer.input_narrow, &mut layer.input_adapter)
+            })
+            .collect()
     }
 
     /// As [`LanguageModel::bytes_of_matrices`](crate::LanguageModel::bytes_of_matrices).
     pub(crate) fn bytes_of_matrices(&self) -> usize {
         let of_layer = |layer: &RecurrentLayer| {
             let narrow = layer.input_narrow.as_ref().map_or(0, Weight::bytes);
-            layer.input_weight.bytes() + narrow + layer.hidden_weight.bytes()
+            let adapter = layer.input_adapter.as_ref().map_or(0, Adapter::bytes);
+            layer.input_weight.bytes() + narrow + adapter + layer.hidden_weight.bytes()
         };
         let head = self.output.weight.as_ref().unwrap_or(&self.embedding.weight);
         self.layers.iter().map(of_layer).sum::<usize>() + head.bytes()
@@ -298,7 +307,12 @@ impl RecurrentModel {
     }
 }
 
-fn product<'a>(layer: usize, weight: &'a mut Weight, narrow: &'a mut Option<Weight>) -> Product<'a> {
+fn product<'a>(
+    layer: usize,
+    weight: &'a mut Weight,
+    narrow: &'a mut Option<Weight>,
+    adapter: &'a mut Option<Adapter>,
+) -> Product<'a> {
     let name = |part: &str| format!("layers.{layer}.input_{part}");
-    Product { name: name("weight"), narrow_name: name("narrow"), weight, narrow }
+    Product { name: name("weight"), narrow_name: name("narrow"), weight, narrow, adapter }
 }

@@ -1,5 +1,6 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData, Tolerance};
+use kiln_kernels::Draws;
 
 use super::{
     Activation, Cell, GruConfig, LayerState, LstmConfig, RecurrentConfig, RecurrentLayer, RecurrentModel, RnnConfig,
@@ -22,7 +23,8 @@ fn check_layer(cell: Cell, fixture_name: &str, names: &[&str]) {
     let cell = has_cell.then(|| fixture.input::<2>("c0", &device));
     let state = LayerState { hidden: hidden.clone(), cell: cell.clone() };
 
-    let (outputs, after) = layer.forward(layer.project_rows(sequence.clone().swap_dims(0, 1)), state);
+    let (outputs, after) =
+        layer.forward(layer.project_rows(sequence.clone().swap_dims(0, 1), &mut Draws::none()), state);
 
     let outputs = outputs.swap_dims(0, 1);
     fixture.check_output("output", &outputs);

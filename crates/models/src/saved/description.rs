@@ -8,7 +8,7 @@ use burn::tensor::Device;
 
 use super::foreign::ChatTemplate;
 use crate::initializer::Initializer;
-use crate::{LanguageModel, ModelConfig, Tokenizer};
+use crate::{AdapterConfig, LanguageModel, ModelConfig, Tokenizer};
 
 /// The key of the description in the header of the weights.
 const KEY: &str = "kiln";
@@ -45,6 +45,9 @@ pub struct ModelDescription {
     /// The ranks of products that are with two thin matrices, by the path of the second.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ranks: BTreeMap<String, usize>,
+    /// Its adapters, if it has any: the weights hold them beside the matrices that they are added to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<AdapterConfig>,
     /// What was done to make it smaller, first to last, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compressed: Vec<String>,
@@ -65,6 +68,7 @@ impl ModelDescription {
             chat_template: None,
             imported: false,
             ranks: BTreeMap::new(),
+            adapter: None,
             compressed: Vec::new(),
             kiln: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -73,7 +77,7 @@ impl ModelDescription {
     /// The model without weights, to be loaded.
     ///
     /// # Errors
-    /// What is wrong with the ranks.
+    /// What is wrong with the ranks or the adapters.
     pub(super) fn blank(&self, device: &Device) -> Result<LanguageModel, String> {
         let mut model = self.model.blank(self.vocabulary_size, self.context, device);
         let mut left = self.ranks.clone();
@@ -88,7 +92,10 @@ impl ModelDescription {
         }
         match left.keys().next() {
             Some(name) => Err(format!("a rank for `{name}`, which the model doesn't have")),
-            None => Ok(model),
+            None => match &self.adapter {
+                Some(adapter) => model.with_blank_adapters(adapter, device).map_err(|error| error.to_string()),
+                None => Ok(model),
+            },
         }
     }
 
@@ -118,8 +125,11 @@ impl ModelDescription {
                 return Err(format!("a {what} of {tokens} tokens, not between 1 and {most}"));
             }
         }
-        match description.model.validate().first() {
-            Some(violation) => Err(format!("`model.{}` {}", violation.key, violation.message)),
+        let adapter = description.adapter.as_ref().map(AdapterConfig::validate).unwrap_or_default();
+        let adapter = adapter.into_iter().map(|violation| violation.under("adapter"));
+        let model = description.model.validate().into_iter().map(|violation| violation.under("model"));
+        match model.chain(adapter).next() {
+            Some(violation) => Err(format!("`{}` {}", violation.key, violation.message)),
             None => Ok(description),
         }
     }

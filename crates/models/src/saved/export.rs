@@ -38,6 +38,9 @@ impl Unexported<'_> {
         if !description.ranks.is_empty() {
             return Err(self.unwritable(&HuggingFaceError::Factored));
         }
+        if description.adapter.is_some() {
+            return Err(self.unwritable(&HuggingFaceError::Adapted));
+        }
         let config = match &description.model {
             ModelConfig::Transformer(config) => Ok(config),
             _ => Err(HuggingFaceError::Recurrent),

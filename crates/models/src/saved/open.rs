@@ -1,6 +1,6 @@
 //! A checkpoint as a model and a tokenizer that are ready for use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -74,6 +74,15 @@ impl SavedModel {
             *matrix.weight = matrix.weight.repacked(matrix.orientation, format)?;
         }
         Ok(self)
+    }
+
+    /// Puts the adapters, if there are any, into the matrices that they are added to, and says whether there were.
+    pub fn merge(&mut self) -> bool {
+        let Some(_) = self.description.adapter.take() else { return false };
+        let merged: BTreeSet<String> = self.model.adapted_matrices();
+        self.description.ranks.retain(|name, _| !merged.contains(name));
+        self.model = self.model.clone().merged();
+        true
     }
 
     fn open_with(path: &Path, which: Which, device: &Device, loader: Loader) -> Result<Self, SavedModelError> {
@@ -336,8 +345,10 @@ fn checked_blank(
     let infos = source.names().into_iter().filter_map(|name| source.info(&name));
     let found = infos.fold(0_u64, |sum, info| sum.saturating_add(info.elements()));
     let expected = description.model.parameter_count(description.vocabulary_size, description.context);
-    // Thin matrices have fewer numbers than the one that they stand for; `load` compares each.
-    if found == expected || (!description.ranks.is_empty() && found < expected) {
+    // Thin matrices have fewer numbers than the one that they stand for, and adapters come on top; `load` compares each.
+    let is_thin = !description.ranks.is_empty() && found < expected;
+    let is_adapted = description.adapter.is_some() && found > expected;
+    if found == expected || is_thin || is_adapted {
         return description.blank(device).map_err(wrong);
     }
     Err(wrong(format!("the model that it describes has {expected} parameters, and it holds {found}")))

@@ -80,7 +80,7 @@ impl Attention {
         let (rows, steps) = (window.rows, window.steps);
         assert_shape!(input, [rows * steps, _]);
         let AttentionHeads { queries, width, .. } = self.heads;
-        let packed = self.packed(input, window);
+        let packed = self.packed(input, window, draws);
         let cache = cache.map(|cache| {
             let (keys, values) = self.keys_and_values(&packed);
             cache.write(window, keys, values)
@@ -102,10 +102,11 @@ impl Attention {
     }
 
     /// The product with W, normed and rotated: `[B, T, (heads + 2 key-value heads) D]`.
-    fn packed(&self, input: Tensor<2>, window: &Window<'_>) -> Tensor<3> {
+    fn packed(&self, input: Tensor<2>, window: &Window<'_>, draws: &mut Draws) -> Tensor<3> {
         let AttentionHeads { queries, key_values, width } = self.heads;
         let (rows, steps) = (window.rows, window.steps);
-        let mut packed = self.query_key_value.forward(input).reshape([rows, steps, (queries + 2 * key_values) * width]);
+        let packed = self.query_key_value.forward(input, draws);
+        let mut packed = packed.reshape([rows, steps, (queries + 2 * key_values) * width]);
         if let (Some(query_norm), Some(key_norm)) = (&self.query_norm, &self.key_norm) {
             let part = |first: usize, count: usize| packed.clone().narrow(2, first * width, count * width);
             let query = query_norm.forward_parts(part(0, queries));

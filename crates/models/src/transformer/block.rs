@@ -63,7 +63,7 @@ impl Block {
         let last = Last { projection: &self.attention.output, norm: self.attention_output_norm.as_ref() };
         let stream = self.added(stream, last, attended, draws);
         let read = normed(self.feed_forward_norm.as_ref(), before.unwrap_or_else(|| stream.clone()));
-        let inner = self.feed_forward.inner(read);
+        let inner = self.feed_forward.inner(read, draws);
         let last = Last { projection: &self.feed_forward.output, norm: self.feed_forward_output_norm.as_ref() };
         (self.added(stream, last, inner, draws), cache)
     }
@@ -72,9 +72,9 @@ impl Block {
     fn added(&self, stream: Tensor<2>, last: Last<'_>, input: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
         let draw = draws.take().filter(|_| self.dropout > 0.0);
         if draw.is_none() && last.norm.is_none() {
-            return last.projection.forward_onto(stream, input);
+            return last.projection.forward_onto(stream, input, draws);
         }
-        stream + dropout(normed(last.norm, last.projection.forward(input)), self.dropout, draw)
+        stream + dropout(normed(last.norm, last.projection.forward(input, draws)), self.dropout, draw)
     }
 }
 

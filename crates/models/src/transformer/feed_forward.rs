@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kiln_kernels::{Activation, activate, swiglu};
+use kiln_kernels::{Activation, Draws, activate, swiglu};
 
 use super::config::TransformerConfig;
 use super::options::FeedForwardActivation;
@@ -31,8 +31,8 @@ impl FeedForward {
     }
 
     /// `[N, C]` to `[N, F]`: all but the last projection.
-    pub(super) fn inner(&self, input: Tensor<2>) -> Tensor<2> {
-        let inner = self.input.forward(input);
+    pub(super) fn inner(&self, input: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
+        let inner = self.input.forward(input, draws);
         match self.activation {
             FeedForwardActivation::Gelu => activate(inner, Activation::Gelu),
             FeedForwardActivation::GeluTanh => activate(inner, Activation::GeluTanh),

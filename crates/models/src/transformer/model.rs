@@ -89,7 +89,7 @@ impl TransformerConfig {
 
 fn projection(shape: [usize; 2], bias: bool, deviation: f64, initializer: &mut Initializer<'_>) -> Projection {
     let weight = Weight::Parameter(initializer.normal(shape, deviation));
-    Projection { weight, narrow: None, bias: bias.then(|| initializer.constant([shape[1]], 0.0)) }
+    Projection { weight, narrow: None, bias: bias.then(|| initializer.constant([shape[1]], 0.0)), adapter: None }
 }
 
 impl Transformer {
@@ -313,6 +313,7 @@ fn products(blocks: &mut [Block]) -> impl Iterator<Item = Product<'_>> {
             narrow_name: format!("blocks.{index}.{name}.narrow"),
             weight: &mut projection.weight,
             narrow: &mut projection.narrow,
+            adapter: &mut projection.adapter,
         })
     })
 }

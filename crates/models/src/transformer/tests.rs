@@ -78,7 +78,7 @@ fn check_part<M: Module>(
 fn check_attention(config: &TransformerConfig, fixture_name: &str, names: &[&str]) {
     let attention = Attention::init(config, 0, &mut Initializer::random(1, &Device::flex().autodiff()));
     check_part(attention, fixture_name, names, config, |part, input, window| {
-        part.output.forward(part.forward(input, window, None, &mut Draws::none()).0)
+        part.output.forward(part.forward(input, window, None, &mut Draws::none()).0, &mut Draws::none())
     });
 }
 

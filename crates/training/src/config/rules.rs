@@ -2,6 +2,8 @@
 
 use kiln_settings::Violation;
 
+use kiln_models::AdapterConfig;
+
 use super::run::DocumentState;
 use super::sections::Config;
 use kiln_data::batches::Windows;
@@ -17,7 +19,7 @@ pub(super) fn between_sections(config: &Config) -> Vec<Violation> {
         noise(config),
         last_layers(config),
     ];
-    seeds(config).into_iter().chain(others.into_iter().flatten()).collect()
+    seeds(config).into_iter().chain(adapter(config)).chain(others.into_iter().flatten()).collect()
 }
 
 /// TOML's integers have 64 bits with a sign; what is beyond could not be saved with the run.
@@ -88,6 +90,29 @@ fn noise(config: &Config) -> Option<Violation> {
         Violation::new("estimates.noise-every", "needs at least two windows in an update, but `run.batch` is 1")
             .with_help("use a larger `run.batch`, or `run.accumulate = 2`, or leave `noise-every` out")
     })
+}
+
+/// Adapters are added to weights that were trained already, and are all that is trained.
+fn adapter(config: &Config) -> Vec<Violation> {
+    let Some(adapter) = &config.adapter else { return Vec::new() };
+    let AdapterConfig::Lora(_) = adapter;
+    let wrong = |message: &str, help: &str| Some(Violation::new("adapter.lora", message).with_help(help));
+    let no_start =
+        || wrong("needs `[start]`: drawn weights would stay as they were drawn", "[start]\nfrom = \"runs/base\"");
+    let keeps_zeros = config.start.as_ref().is_some_and(|start| start.keep_zeros);
+    let zeros = || {
+        wrong(
+            "can't be trained with `start.keep-zeros`: an adapter begins with zeros that have to move",
+            "leave `keep-zeros` out",
+        )
+    };
+    let others =
+        || wrong("is all that is trained, so that `[train-only]` can't choose anything", "leave `[train-only]` out");
+    [config.start.is_none().then(no_start), keeps_zeros.then(zeros), config.train_only.is_some().then(others)]
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect()
 }
 
 /// There are only so many layers to train.

@@ -1,7 +1,7 @@
 //! The sections of a run's configuration.
 
 use kiln_data::corpus::DataConfig;
-use kiln_models::{ModelConfig, TokenizerConfig};
+use kiln_models::{AdapterConfig, ModelConfig, TokenizerConfig};
 use kiln_optimization::averaging::AveragingConfig;
 use kiln_optimization::optimizers::OptimizerConfig;
 use kiln_optimization::schedules::ScheduleConfig;
@@ -30,6 +30,9 @@ pub struct Config {
     /// What is learned from beside the text. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distillation: Option<DistillationConfig>,
+    /// What is trained beside the start model's weights, in their place. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<AdapterConfig>,
     /// Which parameters are trained. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_only: Option<TrainOnlyConfig>,

@@ -2,14 +2,13 @@
 
 mod traffic;
 
-use burn::tensor::Device;
-use kiln_parameters::{PartCount, catalogue};
+use kiln_parameters::{PartCount, Role, catalogue};
 use serde::Serialize;
 
 pub use traffic::least_bytes_per_update;
 
 use crate::config::Config;
-use crate::parts::Parts;
+use crate::parts::{Parts, blank};
 
 /// Weights, gradients and states are 32-bit floats.
 const BYTES_PER_NUMBER: u64 = 4;
@@ -64,7 +63,8 @@ impl Estimate {
     /// What a run of `config` with a vocabulary of `vocabulary` tokens needs.
     pub fn new(config: &Config, vocabulary: usize) -> Self {
         let run = &config.run;
-        let parts = config.model.parameters(vocabulary, run.context);
+        let mut parts = config.model.parameters(vocabulary, run.context);
+        parts.extend(adapters(config, vocabulary));
         let parameters = parts.iter().map(|part| part.count).sum::<u64>();
         let weights = parameters.saturating_mul(BYTES_PER_NUMBER);
         let trained = trained(config, vocabulary, &parts);
@@ -101,12 +101,22 @@ impl Estimate {
     }
 }
 
+/// What adapters add; those that don't fit the model are refused before anything is trained.
+fn adapters(config: &Config, vocabulary: usize) -> Option<PartCount> {
+    config.adapter.as_ref()?;
+    let parameters = catalogue(&blank(config, vocabulary).ok()?);
+    let adapters = parameters.iter().filter(|parameter| parameter.role == Role::Adapter);
+    let count = adapters.map(|parameter| parameter.elements() as u64).sum();
+    Some(PartCount::new("adapters", &[(Role::Adapter, count)]))
+}
+
 /// The parts that are trained: frozen ones have neither gradients nor a state.
 fn trained(config: &Config, vocabulary: usize, parts: &[PartCount]) -> Vec<PartCount> {
-    if config.train_only.is_none() {
+    if config.train_only.is_none() && config.adapter.is_none() {
         return parts.to_vec();
     }
-    let parameters = catalogue(&config.model.blank(vocabulary, config.run.context, &Device::flex()));
+    let Ok(blank) = blank(config, vocabulary) else { return parts.to_vec() };
+    let parameters = catalogue(&blank);
     // Patterns that fit nothing are refused before anything is trained.
     let chosen = Parts::new(config, &parameters).unwrap_or_default();
     let trained = parameters.iter().filter(|parameter| chosen.trains(&parameter.path));

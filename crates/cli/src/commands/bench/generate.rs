@@ -145,7 +145,7 @@ impl Writer {
             let config = open_run(path, overrides)?;
             let chosen = arguments.measuring.open_device()?;
             let data = training_data::prepare(&config)?;
-            let model = beginnings::drawn_model(&config, &data, &chosen);
+            let model = beginnings::drawn_model(&config, &data, &chosen)?;
             let writer = Self { model, tokenizer: data.tokenizer, config: config.model, context: config.run.context };
             return Ok((writer, chosen));
         }

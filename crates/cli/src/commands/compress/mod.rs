@@ -6,18 +6,17 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use burn::tensor::Device;
 use clap::Args;
 use kiln_compression::{CompressConfig, CompressionError, compress as compress_model};
-use kiln_models::saved::{SavedModel, write_as_run, write_model};
+use kiln_models::saved::SavedModel;
 use kiln_settings::{Override, Source, read_source};
 use kiln_storage::Which;
 
 pub(crate) use self::report::ReportConfig;
 use crate::arguments::{DeviceArguments, RunsArguments, overriding};
 use crate::exit::Exit;
-use crate::folders::fill;
+use crate::folders::write_made;
 use crate::runs::{self, config_of, quoted};
 use crate::terminal::{progress_bar, say};
 
@@ -113,6 +112,9 @@ fn of_model(arguments: &CompressArguments, model: &Path, run: &str) -> anyhow::R
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
+    if saved.merge() {
+        say("merged its adapters into its matrices");
+    }
     let run_config = config_of(&saved)?;
     let calibration = calibrating::read(&saved, run_config.as_ref(), &config)?;
     let before = saved.model.bytes_of_matrices();
@@ -131,18 +133,7 @@ fn of_model(arguments: &CompressArguments, model: &Path, run: &str) -> anyhow::R
     })?;
     saved.description.compressed.extend(config.words());
     saved.description.ranks.extend(outcome.ranks.iter().map(|product| (product.name.clone(), product.rank)));
-    let runs_folder = arguments.runs.folder();
-    std::fs::create_dir_all(&runs_folder).with_context(|| format!("cannot create `{}`", runs_folder.display()))?;
-    fill(&folder, |beside| {
-        match (saved.step, run_config) {
-            (Some(step), Some(mut config)) => {
-                config.model = saved.description.model.clone();
-                write_as_run(&saved, step, &config.to_toml(), beside)?;
-            }
-            _ => write_model(&saved, beside)?,
-        }
-        Ok(())
-    })?;
+    write_made(&saved, run_config, &folder)?;
     words::print(&outcome, before, &saved, &folder, arguments.json)?;
     if !arguments.json {
         let name = quoted(&folder.to_string_lossy());

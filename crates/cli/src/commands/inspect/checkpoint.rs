@@ -82,6 +82,9 @@ impl Report for CheckpointReport {
             let _ = writeln!(text, "            {model}");
             text += &compressed_words(&description.compressed);
             let _ = writeln!(text, "numbers     {}", format_words(&self.formats));
+            if let Some(adapter) = &description.adapter {
+                let _ = writeln!(text, "adapter     {}", serde_json::to_string(adapter).unwrap_or_default());
+            }
             let _ = writeln!(text, "tokenizer   BLAKE3 {}", description.tokenizer_hash);
         }
         if let Some(state) = &self.training {

@@ -107,6 +107,12 @@ pub enum HuggingFaceError {
     /// Thin matrices in the place of one have no counterpart.
     #[error("products with two thin matrices have no counterpart in other programs")]
     Factored,
+    /// Other programs have adapters in files of their own.
+    #[error(
+        "it has adapters; `kiln merge MODEL --run NAME` puts them into its matrices, and what that writes can be \
+             exported"
+    )]
+    Adapted,
     /// Packed numbers in a folder.
     #[error("a folder of `transformers` holds f32, f16 or bf16; q8_0 is a type of GGUF files")]
     NoPacked,

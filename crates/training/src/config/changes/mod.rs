@@ -121,6 +121,7 @@ const RULES: &[(&str, Rule)] = &[
     ("distillation.teacher", Rule::Moved),
     ("distillation.temperature", Rule::Course),
     ("distillation.weight", Rule::Course),
+    ("adapter.**", Rule::Refused),
     ("train-only.**", Rule::Refused),
     ("rates.**", Rule::Refused),
     ("optimizer", Rule::Refused),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::parts::blank;
 use burn::tensor::TensorData;
 use kiln_models::saved::collect_tensors;
 use kiln_parameters::{catalogue, flat_gradient, map};
@@ -16,7 +17,7 @@ fn optimizer(name: &str) -> OptimizerConfig {
 
 /// The saved weights of the newest checkpoint of a run.
 fn saved(world: &World, name: &str) -> BTreeMap<String, TensorData> {
-    let fresh = world.model.blank(world.tokenizer.vocabulary_size(), world.run.context, &Device::flex());
+    let fresh = blank(&world.config(), world.tokenizer.vocabulary_size()).unwrap();
     let file = world.newest(name).0.join("model.safetensors");
     collect_tensors(&kiln_models::saved::load_weights(fresh, &file).unwrap()).unwrap()
 }
@@ -113,6 +114,34 @@ pub(super) fn what_is_frozen_stays_bit_by_bit_and_has_no_state_and_no_gradient()
             let has = flat_gradient(&gradients, &parameter).is_some();
             assert_eq!(has, parts.trains(&parameter.path), "{only}: {}", parameter.path);
         }
+    }
+}
+
+#[test]
+pub(super) fn adapters_alone_are_trained_and_resumed_as_without_a_stop() {
+    let cases = [
+        (TRANSFORMER, "rank = 2", "adamw"),
+        (TRANSFORMER, "rank = 3\ndropout = 0.2\ntargets = [\"*attention*\"]\nrank-stabilised = true", "muon"),
+        (LSTM, "rank = 2\nalpha = 8.0", "sgd"),
+        (LSTM, "rank = 2\ndropout = 0.2", "schedule-free-adamw"),
+    ];
+    for (model, lora, name) in cases {
+        let mut world = World::new(model, "");
+        let adapter: AdapterConfig = toml::from_str(&format!("[lora]\n{lora}")).unwrap();
+        world.finetuning.model = Some(world.first_model().adapted(&adapter, 3).unwrap());
+        world.finetuning.adapter = Some(adapter);
+        world.optimizer = optimizer(name);
+        // Its steps are as long as the gradient.
+        world.schedule = cosine(if name == "sgd" { 1.0 } else { 0.01 });
+        let losses = train_and_resume(&world, lora);
+        assert!(losses[11] < losses[0], "{lora}: {losses:?}");
+        let (before, after) = (collect_tensors(&world.first_model()).unwrap(), saved(&world, "whole"));
+        assert!(before.keys().any(|path| path.contains("adapter.")));
+        for (path, before) in &before {
+            assert_eq!(*before != after[path], path.contains("adapter."), "{lora}: `{path}`");
+        }
+        let states = world.newest("whole").1.optimizer;
+        assert!(states.keys().all(|state| state.contains("adapter.")), "{lora}: {states:?}");
     }
 }
 

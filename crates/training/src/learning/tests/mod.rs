@@ -20,7 +20,7 @@ use burn::tensor::Device;
 use burn::train::Interrupter;
 use burn::train::renderer::CliMetricsRenderer;
 use kiln_models::saved::ModelDescription;
-use kiln_models::{LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
+use kiln_models::{AdapterConfig, LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
 use kiln_storage::{DiskFiles, Which, open_checkpoint};
 
 use self::injection::Injection;
@@ -90,6 +90,7 @@ impl Observer for Notes {
 #[derive(Default)]
 struct Finetuning {
     start: Option<StartConfig>,
+    adapter: Option<AdapterConfig>,
     train_only: Option<TrainOnlyConfig>,
     rates: Option<RatesConfig>,
     teacher: Option<Teacher>,
@@ -171,6 +172,7 @@ impl World {
             run: self.run.clone(),
             start: self.finetuning.start.clone(),
             distillation: None,
+            adapter: self.finetuning.adapter.clone(),
             train_only: self.finetuning.train_only.clone(),
             rates: self.finetuning.rates.clone(),
             estimates: Some(self.estimates.clone()),
@@ -206,7 +208,8 @@ impl World {
         notes: &Notes,
         change: impl FnOnce(&mut Checkpoint),
     ) -> Result<TrainingLoop, TrainError> {
-        let description = ModelDescription::new(self.model.clone(), &self.tokenizer, self.run.context);
+        let mut description = ModelDescription::new(self.model.clone(), &self.tokenizer, self.run.context);
+        description.adapter.clone_from(&self.finetuning.adapter);
         let folder = RunFolder::open(&self.folder.path().join(name), true, description)?;
         let folder = match &self.files {
             None => folder,
