@@ -11,8 +11,8 @@ pub enum AdapterConfig {
     Lora(LoraConfig),
 }
 
-/// `[adapter.lora]`: y = x W + b becomes y = x W + b + s x A B, of which A `[in, r]` and B `[r, out]` are trained (Hu et
-/// al. 2021, <https://arxiv.org/abs/2106.09685>).
+/// `[adapter.lora]`: y = x W + b becomes y = x W + b + s x A B, of which A `[in, r]` and B `[r, out]` are trained (Hu
+/// et al. 2021, <https://arxiv.org/abs/2106.09685>).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LoraConfig {

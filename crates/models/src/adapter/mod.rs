@@ -42,7 +42,8 @@ pub enum AdapterError {
         matrices: Vec<String>,
     },
     /// With as many columns as the matrix has, an adapter could as well be the matrix.
-    #[error("`adapter.lora.rank` is {rank}, but `{matrix}` has {inputs} inputs and {outputs} outputs: it can be at most \
+    #[error("`adapter.lora.rank` is {rank}, but `{matrix}` has {inputs} inputs and {outputs} outputs: it can be at \
+             most \
              {}", inputs.min(outputs))]
     Rank {
         /// The rank.

@@ -345,7 +345,8 @@ fn checked_blank(
     let infos = source.names().into_iter().filter_map(|name| source.info(&name));
     let found = infos.fold(0_u64, |sum, info| sum.saturating_add(info.elements()));
     let expected = description.model.parameter_count(description.vocabulary_size, description.context);
-    // Thin matrices have fewer numbers than the one that they stand for, and adapters come on top; `load` compares each.
+    // Thin matrices have fewer numbers than the one that they stand for, and adapters come on top; `load` compares
+    // each.
     let is_thin = !description.ranks.is_empty() && found < expected;
     let is_adapted = description.adapter.is_some() && found > expected;
     if found == expected || is_thin || is_adapted {
