@@ -99,7 +99,7 @@ fn adapters_are_trained_resumed_sampled_from_and_merged() {
     assert!(inspected.contains("\nadapter     {\"lora\":{\"rank\":4,\"dropout\":0.1,"), "{inspected}");
     assert!(inspected.contains("blocks.0.attention.output.adapter.down"), "{inspected}");
 
-    let refused = workshop.kiln(&["export", "whole", "--output", "exported"]);
+    let refused = workshop.kiln(&["export", "whole", "--format", "hf", "--output", "exported"]);
     assert_eq!(refused.code, Some(3), "{}", refused.stderr);
     assert!(refused.stderr.contains("it has adapters; `kiln merge MODEL --run NAME` puts"), "{}", refused.stderr);
 
@@ -110,7 +110,7 @@ fn adapters_are_trained_resumed_sampled_from_and_merged() {
     assert!(!inspected.success().stdout.contains("adapter"));
     let config = fs::read_to_string(workshop.path("runs/merged/config.toml")).expect("it is there");
     assert!(!config.contains("adapter"), "{config}");
-    workshop.kiln(&["export", "merged", "--output", "exported"]).success();
+    workshop.kiln(&["export", "merged", "--format", "hf", "--output", "exported"]).success();
     let again = workshop.kiln(&["merge", "merged", "--run", "twice"]);
     assert_eq!(again.code, Some(2), "{}", again.stderr);
     assert!(again.stderr.contains("has no adapters, so that there is nothing to merge"), "{}", again.stderr);
