@@ -82,7 +82,7 @@ pub enum CompressionError {
     Stopped,
 }
 
-/// Which formats rows of so many numbers fit.
+/// Which formats fit rows of this length.
 fn fitting(inputs: usize) -> String {
     let fits = |format: &Format| !format.is_float() && format.row_bytes(inputs).is_some();
     let names: Vec<String> = Format::ALL.into_iter().filter(fits).map(|format| format.name().to_lowercase()).collect();

@@ -37,7 +37,7 @@ pub use outcome::{Outcome, PartOutcome, RankOutcome, Stage};
 pub use prune::{Across, PruneConfig, Score};
 
 /// Makes a model smaller, one step after the other; `description` is what `kiln_models` makes such a model by, and
-/// changes with it. `proceed` is told how far it is, and stops it by `false`.
+/// changes with it. `proceed` is called with how far it is, and stops it by `false`.
 ///
 /// # Errors
 /// See [`CompressionError`]; the model is then of no use.

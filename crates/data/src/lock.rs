@@ -19,7 +19,7 @@ impl FolderLock {
             match file.lock() {
                 // Some network file systems know no locks; two runs at once are rare enough to do without.
                 Err(error) if error.kind() != std::io::ErrorKind::Unsupported => return Err(error),
-                // Whoever held it before may have removed the folder.
+                // The process that held it before may have removed the folder.
                 _ if is_removed(&file)? => {}
                 _ => return Ok(Self { _file: file }),
             }

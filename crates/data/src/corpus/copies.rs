@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::file::TextFile;
 use super::{CorpusError, DataConfig};
 
-/// Of files of one size so many bytes are compared before they are read to their ends.
+/// Bytes of files of the same size that are compared before the files are read to their ends.
 const BEGINNING: u64 = 64 << 10;
 
 /// A file with the bytes of another one before it.

@@ -23,7 +23,7 @@ pub struct Draft<'a> {
     reader: ModelReader<'a>,
     /// The tokens that the reader has read, those that it has forgotten since left out.
     read: Vec<u32>,
-    /// What a recurrent model, which cannot go back, knew after so many of them.
+    /// What a recurrent model, which cannot go back, knew after some of them.
     earlier: Option<(usize, ModelReader<'a>)>,
 }
 

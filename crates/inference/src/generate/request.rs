@@ -34,7 +34,7 @@ pub struct Request {
     /// follow the text ends by itself.
     pub grammar: Option<Grammar>,
     /// How many tokens to guess at most from what follows an earlier copy of the text's end, and to read with the next
-    /// one at once. Each is chosen as ever, so the text is the same but for the last bits of sums; one that was guessed
+    /// one at once. Each is chosen as usual, so the text is the same but for last bits of sums; one that was guessed
     /// wrong was read in vain. Only where a single text is written, by a transformer. 0, the default, guesses none.
     /// With a [`Draft`](crate::Draft) it is what that guesses.
     pub speculate: usize,
