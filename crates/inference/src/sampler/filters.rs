@@ -45,7 +45,8 @@ pub(super) fn filter<S: Copy + Into<f64>>(
     // At most 0, and exactly 0 for the likeliest: nothing overflows and the sum of the weights is never 0.
     let exponent = |score: f64| (score - highest) / temperature;
     let sigma = config.top_n_sigma.map(|count| highest - f64::from(count) * deviation(scores));
-    let floor = sigma.unwrap_or(LEAST).max(LEAST);
+    // Penalties of the greatest size may bring all tokens below what is left out; the likeliest stays.
+    let floor = sigma.unwrap_or(LEAST).max(LEAST).min(highest);
     let allowed = scores.iter().map(|&score| score.into()).enumerate().filter(|&(_, score)| score >= floor);
     let allowed = allowed.map(|(token, score)| Weighted { token: token as u32, weight: exponent(score) });
     match config.top_k {

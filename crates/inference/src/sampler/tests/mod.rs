@@ -233,6 +233,13 @@ fn impossible_settings_are_refused_all_at_once() {
     assert!(SamplerConfig::greedy().validate().is_empty());
 }
 
+#[test]
+fn a_token_is_left_however_great_its_penalty() {
+    let config = SamplerConfig { repetition_penalty: Some(f32::MAX), temperature: f32::MIN_POSITIVE, ..plain() };
+    let allowed = Sampler::new(config).unwrap().distribution(&[-7.2e21], &History::new(&[0])).unwrap();
+    assert_eq!(allowed.iter().map(|candidate| candidate.probability).collect::<Vec<_>>(), [1.0]);
+}
+
 proptest! {
     /// Whatever the logits and the settings, a token of the vocabulary comes back, and one that the filters left.
     #[test]
