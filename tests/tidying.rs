@@ -52,7 +52,7 @@ fn loss(workshop: &Workshop, arguments: &[&str]) -> f64 {
     json(&finished.stdout)["loss"].as_f64().expect("there is a loss")
 }
 
-/// Files but the locks, which are written by whoever looks.
+/// Files but the locks, which looking at a run writes.
 fn without_lock(files: BTreeMap<PathBuf, Vec<u8>>) -> BTreeMap<PathBuf, Vec<u8>> {
     files.into_iter().filter(|(path, _)| !path.ends_with("lock")).collect()
 }

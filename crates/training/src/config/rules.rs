@@ -115,7 +115,7 @@ fn adapter(config: &Config) -> Vec<Violation> {
         .collect()
 }
 
-/// There are only so many layers to train.
+/// No more layers can be trained than there are.
 fn last_layers(config: &Config) -> Option<Violation> {
     let asked = config.train_only.as_ref().and_then(|only| only.last_layers)?;
     let layers = config.model.layers();
