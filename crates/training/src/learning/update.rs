@@ -52,6 +52,8 @@ pub(super) struct Updater {
     pub(super) teacher_carried: Option<State>,
     /// What is trained, and how fast.
     pub(super) parts: Parts,
+    /// Whether layers are computed again for the backward pass.
+    recompute: bool,
     /// Whether numbers of matrices that are exactly zero stay so.
     keep_zeros: bool,
     pub(super) faults: Box<dyn Faults>,
@@ -125,6 +127,7 @@ impl Updater {
             delays,
             teacher: None,
             teacher_carried: None,
+            recompute: run.recompute,
             keep_zeros: config.start.as_ref().is_some_and(|start| start.keep_zeros),
             model: Some(parts.trained(model)),
             parts,
@@ -301,6 +304,7 @@ impl Updater {
                 input.teaching = Some(Teaching { teacher, state });
             }
             input.share = 1.0 / count as f64;
+            input.recompute = self.recompute;
             // Dropout draws from the seed of its step and batch, so that a resumed run draws what it would have drawn.
             input.dropout_seed = Some(mix(mix(self.seed, step), number));
             let pieces = if measure.noise && count == 1 { input.halves() } else { vec![input] };

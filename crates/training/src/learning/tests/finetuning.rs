@@ -16,7 +16,7 @@ fn optimizer(name: &str) -> OptimizerConfig {
 }
 
 /// The saved weights of the newest checkpoint of a run.
-fn saved(world: &World, name: &str) -> BTreeMap<String, TensorData> {
+pub(super) fn saved(world: &World, name: &str) -> BTreeMap<String, TensorData> {
     let fresh = blank(&world.config(), world.tokenizer.vocabulary_size()).unwrap();
     let file = world.newest(name).0.join("model.safetensors");
     collect_tensors(&kiln_models::saved::load_weights(fresh, &file).unwrap()).unwrap()

@@ -8,6 +8,7 @@ mod finetuning;
 mod injection;
 mod measuring;
 mod own_schedule;
+mod recomputing;
 mod resuming;
 mod saving;
 mod spikes;
