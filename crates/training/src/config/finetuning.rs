@@ -24,6 +24,12 @@ pub struct StartConfig {
     /// Whether numbers of matrices that are exactly zero stay so. Default `false`.
     #[serde(default)]
     pub keep_zeros: bool,
+    /// Whether a smaller start model is made as large as `[model]` says, computing what it did. Default `false`.
+    #[serde(default)]
+    pub grow: bool,
+    /// Whether the table of learned positions is stretched to a longer context. Default `false`.
+    #[serde(default)]
+    pub stretch_positions: bool,
 }
 
 impl StartConfig {
