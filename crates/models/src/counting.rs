@@ -31,7 +31,8 @@ pub struct TrainingCosts {
     pub kept_per_token: u64,
     /// Those that it does leave, for each token of a batch: an estimate.
     pub held_per_token: u64,
-    /// Numbers that the backward pass of a layer needs beside them for a moment, for each token of a batch: an estimate.
+    /// Numbers that the backward pass of a layer needs beside them for a moment, for each token of a batch: an
+    /// estimate.
     pub passing_per_token: u64,
     /// Numbers that lie between two layers, for each token of a batch.
     pub between_per_token: u64,

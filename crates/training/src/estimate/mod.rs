@@ -54,8 +54,8 @@ pub struct MemoryEstimate {
     pub average: u64,
     /// What the forward pass keeps for the backward pass, with what that needs for a moment: an estimate.
     pub activations: u64,
-    /// The program with its text, and what the optimizer's step takes for a moment and an allocator doesn't give back: an
-    /// estimate.
+    /// The program with its text, and what the optimizer's step takes for a moment and an allocator doesn't give back:
+    /// an estimate.
     pub overhead: u64,
     /// What the activations would be with `run.recompute`, where that is not set and the model can do it. It is in no
     /// sum.

@@ -52,6 +52,8 @@ pub(super) struct Updater {
     pub(super) teacher_carried: Option<State>,
     /// What is trained, and how fast.
     pub(super) parts: Parts,
+    /// What of it the model's parameters say; `None` if all.
+    stage: Option<usize>,
     /// Whether layers are computed again for the backward pass.
     recompute: bool,
     /// Whether numbers of matrices that are exactly zero stay so.
@@ -118,7 +120,11 @@ impl Updater {
             seed: config.seed,
             accumulate: run.accumulate as u64,
             clip_norm: run.clip_norm,
-            optimizer: config.optimizer.build().with_factors(parts.factors().clone()),
+            optimizer: config
+                .optimizer
+                .build()
+                .with_factors(parts.factors().clone())
+                .with_births(parts.later().clone()),
             averaging: Averaging::new(config.averaging.as_ref()),
             schedule: config.schedule.build(run.steps),
             carried: None,
@@ -130,6 +136,7 @@ impl Updater {
             recompute: run.recompute,
             keep_zeros: config.start.as_ref().is_some_and(|start| start.keep_zeros),
             model: Some(parts.trained(model)),
+            stage: None,
             parts,
         })
     }
@@ -154,6 +161,19 @@ impl Updater {
     /// Continues with the weights of `model`, which is without autodiff.
     pub(super) fn replace_model(&mut self, model: LanguageModel) {
         self.model = Some(self.parts.trained(model));
+        self.stage = None;
+    }
+
+    /// Freezes what isn't trained yet in the update `step`.
+    fn enter_stage(&mut self, step: u64) {
+        let stage = Some(self.parts.stage(step));
+        if !self.parts.later().is_empty()
+            && self.stage != stage
+            && let Some(model) = self.model.take()
+        {
+            self.model = Some(self.parts.trained_in(model.valid(), step));
+            self.stage = stage;
+        }
     }
 
     /// Makes step number `step`, counted from 1, and waits for its numbers; see [`Updater::begin`].
@@ -182,6 +202,7 @@ impl Updater {
         on_its_way: Option<&Pending>,
         should_stop: &dyn Fn() -> bool,
     ) -> Result<Option<Pending>, TrainError> {
+        self.enter_stage(step);
         if let Some(model) = &mut self.model {
             self.faults.before_update(step, model, &mut self.carried);
         }

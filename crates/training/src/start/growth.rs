@@ -305,7 +305,8 @@ fn grown_recurrent(
         let part = path.splitn(3, '.').nth(2).unwrap_or_default();
         let spread = |rows, columns| spread(path, data, rows, columns);
         match (path, part) {
-            // The head reads the table too, so that its numbers are shares, and the lowest layer takes them as they are.
+            // The head reads the table too, so that its numbers are shares, and the lowest layer takes them as they
+            // are.
             ("embedding.weight", _) if is_tied => shared_rows(path, data, &read),
             ("embedding.weight", _) => spread(None, Some(&read)),
             ("layers.0.input_weight", _) if is_tied => copied(data, &read, &columns),

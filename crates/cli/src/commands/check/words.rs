@@ -79,7 +79,8 @@ fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, device: &Chos
     lines.add(
         "memory",
         &format!(
-            "about {}: weights {}, gradients {}, optimizer {}, {average}and an estimated {} of activations and {} of overhead",
+            "about {}: weights {}, gradients {}, optimizer {}, {average}and an estimated {} of activations and {} of \
+             overhead",
             bytes(memory.total()),
             bytes(memory.weights),
             bytes(memory.gradients),

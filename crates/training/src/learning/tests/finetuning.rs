@@ -11,7 +11,7 @@ use kiln_parameters::{catalogue, flat_gradient, map};
 const OPTIMIZERS: [&str; 8] =
     ["adamw", "sgd", "adam", "rmsprop", "lion", "muon", "schedule-free-sgd", "schedule-free-adamw"];
 
-fn optimizer(name: &str) -> OptimizerConfig {
+pub(super) fn optimizer(name: &str) -> OptimizerConfig {
     toml::from_str(&format!("[{name}]")).unwrap()
 }
 
@@ -23,7 +23,7 @@ pub(super) fn saved(world: &World, name: &str) -> BTreeMap<String, TensorData> {
 }
 
 /// Trains without a stop and with one, compares the two, and gives the losses of the steps.
-fn train_and_resume(world: &World, what: &str) -> Vec<f64> {
+pub(super) fn train_and_resume(world: &World, what: &str) -> Vec<f64> {
     let notes = Notes::default();
     world.train("whole", &notes).unwrap();
     let (folder, expected) = world.newest("whole");

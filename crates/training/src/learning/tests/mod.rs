@@ -13,6 +13,7 @@ mod resuming;
 mod saving;
 mod spikes;
 mod stepping;
+mod unfreezing;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
