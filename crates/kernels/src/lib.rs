@@ -74,8 +74,8 @@ pub use launches::count_launches;
 pub use memory::{OrElse, keep_freed_pages};
 pub use norm::{layer_norm, rms_norm};
 pub use optimizer::{
-    AdamParameter, AdamStep, GradientScale, Guard, SgdParameter, SgdStep, adam_step, clip_coefficient, sgd_step,
-    sum_of_squares,
+    AdamParameter, AdamStep, EIGHT_BIT_BLOCK, EightBits, GradientScale, Guard, Levels, SgdParameter, SgdStep,
+    adam_step, clip_coefficient, sgd_step, sum_of_squares,
 };
 pub use packed::{
     multiplies_packed, packed_affine, packed_cached_attention, packed_gru_sequence, packed_lstm_sequence,

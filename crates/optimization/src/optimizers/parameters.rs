@@ -197,12 +197,14 @@ impl Optimizer {
         let mut restored: BTreeMap<String, Slots> = BTreeMap::new();
         if step > 0 {
             for parameter in parameters.iter().filter(|parameter| parameter.is_trained) {
-                let names = self.rule.slot_names(ParameterView::new(parameter, step));
+                let view = ParameterView::new(parameter, step);
+                let (names, is_packed) = (self.rule.slot_names(view), self.rule.is_packed(view));
                 let is_unborn = || !names.all().any(|name| state.contains_key(&format!("{}/{name}", parameter.path)));
                 if self.births.contains_key(&parameter.path) && is_unborn() {
                     continue;
                 }
-                let slots = Slots::from_data(names, &parameter.path, parameter.elements(), &mut state, device)?;
+                let slots =
+                    Slots::from_data(names, is_packed, &parameter.path, parameter.elements(), &mut state, device)?;
                 restored.insert(parameter.path.clone(), slots);
             }
         }

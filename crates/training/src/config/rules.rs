@@ -7,6 +7,7 @@ use kiln_models::AdapterConfig;
 use super::run::DocumentState;
 use super::sections::Config;
 use kiln_data::batches::Windows;
+use kiln_optimization::optimizers::StateBits;
 
 /// Every broken rule that concerns more than one section, keys from the root.
 pub(super) fn between_sections(config: &Config) -> Vec<Violation> {
@@ -15,6 +16,7 @@ pub(super) fn between_sections(config: &Config) -> Vec<Violation> {
         windows(config),
         document_state(config),
         recompute(config),
+        optimizer_state(config),
         averages(config),
         tokens(config),
         noise(config),
@@ -72,6 +74,19 @@ fn recompute(config: &Config) -> Option<Violation> {
             ),
         )
         .with_help("leave it out; a smaller `run.batch` with `accumulate` takes less memory")
+    })
+}
+
+/// A schedule-free optimizer keeps the weights themselves in its state.
+fn optimizer_state(config: &Config) -> Option<Violation> {
+    let keeps_weights = config.optimizer.rule().has_evaluation_weights();
+    (config.run.optimizer_state == StateBits::Eight && keeps_weights).then(|| {
+        let name = config.optimizer.name();
+        Violation::new(
+            "run.optimizer-state",
+            format!("is \"8-bit\", but the state of [optimizer.{name}] has the weights in it, which would be rounded"),
+        )
+        .with_help("leave it out, or take another optimizer")
     })
 }
 

@@ -6,6 +6,7 @@ use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
 use kiln_data::batches::Windows;
+use kiln_optimization::optimizers::StateBits;
 
 /// The settings of the training loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct RunConfig {
     /// again there: the same bits on a CPU, in less memory and up to a third more time. Default `false`.
     #[serde(default)]
     pub recompute: bool,
+    /// How the optimizer's state is kept between two updates: `f32` or `8-bit`. Default `f32`.
+    #[serde(default)]
+    pub optimizer_state: StateBits,
     /// The global gradient norm above which the gradient is scaled down to it, > 0. Default: no clipping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
@@ -254,6 +258,7 @@ mod tests {
             accumulate: 0,
             precision: Precision::F32,
             recompute: false,
+            optimizer_state: StateBits::ThirtyTwo,
             clip_norm: Some(0.0),
             evaluate_every: 0,
             evaluate_fraction: 1.5,

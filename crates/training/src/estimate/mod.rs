@@ -79,7 +79,7 @@ impl Estimate {
         let parameters = parts.iter().map(|part| part.count).sum::<u64>();
         let weights = parameters.saturating_mul(BYTES_PER_NUMBER);
         let trained = trained(config, vocabulary, &parts);
-        let optimizer = config.optimizer.state_numbers(&trained).saturating_mul(BYTES_PER_NUMBER);
+        let optimizer = config.optimizer.state_bytes(&trained, run.optimizer_state);
         let gradients = trained.iter().map(|part| part.count).sum::<u64>().saturating_mul(BYTES_PER_NUMBER);
         let memory = MemoryEstimate {
             weights,

@@ -79,6 +79,12 @@ pub enum TrainError {
     /// An update has no batch: `run.accumulate` is 0.
     #[error("an update needs a batch, but `run.accumulate` is 0")]
     NoBatch,
+    /// The state in 8 bits lies on the host.
+    #[error(
+        "`run.optimizer-state` is \"8-bit\", which processors alone have; use `--set run.optimizer-state=f32`, or \
+         `--device cpu`"
+    )]
+    StateOnGpu,
     /// The device has no units for the products of `run.precision = "mixed"`.
     #[error("`run.precision` is \"mixed\", but {0}; use `--set run.precision=f32`, or another `--device`")]
     NoMixedPrecision(String),

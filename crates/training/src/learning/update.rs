@@ -21,7 +21,7 @@ use crate::parts::Parts;
 use kiln_data::batches::{BatchOrder, mix};
 use kiln_data::shards::TokenFile;
 use kiln_optimization::averaging::Averaging;
-use kiln_optimization::optimizers::{GradientScale, Optimizer, clip_coefficient};
+use kiln_optimization::optimizers::{GradientScale, Optimizer, StateBits, clip_coefficient};
 use kiln_optimization::schedules::Schedule;
 use kiln_parameters::{Zeros, catalogue};
 
@@ -94,6 +94,9 @@ pub struct Update {
 /// # Errors
 /// [`TrainError::NoMixedPrecision`] where it lacks the units for `run.precision = "mixed"`.
 pub fn check_device(config: &Config, device: &Device) -> Result<(), TrainError> {
+    if config.run.optimizer_state == StateBits::Eight && is_gpu(device) {
+        return Err(TrainError::StateOnGpu);
+    }
     match config.run.precision {
         Precision::F32 => Ok(()),
         Precision::Mixed => {
@@ -122,7 +125,7 @@ impl Updater {
             clip_norm: run.clip_norm,
             optimizer: config
                 .optimizer
-                .build()
+                .build_with(run.optimizer_state)
                 .with_factors(parts.factors().clone())
                 .with_births(parts.later().clone()),
             averaging: Averaging::new(config.averaging.as_ref()),

@@ -171,6 +171,7 @@ const RULES: &[(&str, Rule)] = &[
     ("run.accumulate", Rule::Refused),
     ("run.precision", Rule::Course),
     ("run.recompute", Rule::Harmless),
+    ("run.optimizer-state", Rule::Refused),
     ("run.clip-norm", Rule::Course),
     ("run.evaluate-every", Rule::Harmless),
     ("run.evaluate-fraction", Rule::Harmless),

@@ -33,3 +33,12 @@ fn layers_are_computed_again_in_transformers_alone() {
         }
     }
 }
+
+#[test]
+fn a_state_that_holds_the_weights_is_not_rounded() {
+    for (name, refused) in [("schedule-free-sgd", true), ("schedule-free-adamw", true), ("sgd", false), ("muon", false)]
+    {
+        let text = right_text(&format!("optimizer.{name}")).replace("[run]", "[run]\noptimizer-state = \"8-bit\"");
+        assert_eq!(read(&text).is_err(), refused, "{name}");
+    }
+}
