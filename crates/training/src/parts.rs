@@ -16,6 +16,8 @@ pub struct Parts {
     frozen: BTreeSet<String>,
     /// What the rate is multiplied by, by path, where that isn't 1.
     factors: BTreeMap<String, f64>,
+    /// Whether adapters alone are trained, and saved.
+    are_adapters: bool,
 }
 
 /// What `[start]`, `[adapter]`, `[train-only]` or `[rates]` says does not fit the parameters.
@@ -83,17 +85,23 @@ impl Parts {
     /// # Errors
     /// As [`Parts::of_config`].
     pub fn new(config: &Config, parameters: &[Parameter]) -> Result<Self, PartsError> {
+        let are_adapters = config.adapter.is_some();
         let frozen = match (&config.adapter, &config.train_only) {
             (Some(_), _) => Some(all_but_adapters(parameters)?),
             (None, only) => only.as_ref().map(|only| frozen(only, parameters)).transpose()?,
         };
         let factors = config.rates.as_ref().map(|rates| factors(rates, parameters)).transpose()?;
-        Ok(Self { frozen: frozen.unwrap_or_default(), factors: factors.unwrap_or_default() })
+        Ok(Self { frozen: frozen.unwrap_or_default(), factors: factors.unwrap_or_default(), are_adapters })
     }
 
     /// Whether a parameter is trained.
     pub fn trains(&self, path: &str) -> bool {
         !self.frozen.contains(path)
+    }
+
+    /// Whether adapters alone are trained, so that a checkpoint holds nothing else.
+    pub(crate) fn are_adapters(&self) -> bool {
+        self.are_adapters
     }
 
     /// What the rate is multiplied by, by path; 1 where there is nothing.
