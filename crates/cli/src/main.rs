@@ -1,5 +1,6 @@
 //! The binary `kiln`: the command line, devices, printing.
 
+mod adapters;
 mod arguments;
 mod beginnings;
 mod command_line;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use kiln_data::batches::{EvaluationPlan, TooShort, Windows};
 use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
-use kiln_models::saved::{ModelDescription, SavedModel, has_weights_alone, is_foreign};
+use kiln_models::saved::{ModelDescription, Opening, SavedModel, has_weights_alone, is_foreign};
 use kiln_settings::Override;
 use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE, METRICS_FILE, OPTIMIZER_FILE, WEIGHTS_FILE};
 use kiln_storage::{StorageError, checkpoint_folder, steps};
@@ -133,6 +133,12 @@ pub(crate) fn open_run(
     description.adapter.clone_from(&config.adapter);
     if let Some(start) = &origins.description {
         description.converse_as(start);
+        if config.adapter.is_some() {
+            description.vocabulary_size = start.vocabulary_size;
+        }
+    }
+    if let Some(base) = origins.start.as_ref().filter(|_| config.adapter.is_some()) {
+        description.base = Some(base.absolute());
     }
     let mut folder = RunFolder::open(path, resume, description)?;
     let (record, resolved) = (record(config, data, chosen, origins), config.to_toml());
@@ -142,7 +148,11 @@ pub(crate) fn open_run(
         kiln: env!("CARGO_PKG_VERSION").to_string(),
         changes,
     };
-    let Some(Resumed { saved, checkpoint }) = folder.resume(&chosen.device).map_err(of_model)? else {
+    // Where it is now is in the checkpoints unless another place was named.
+    let is_moved = changes.iter().any(|(change, _)| change.key == "start.from");
+    let base = config.start.as_ref().filter(|_| is_moved).map(|start| &*start.from);
+    let opening = Opening { base, ..Opening::new(&chosen.device) };
+    let Some(Resumed { saved, checkpoint }) = folder.resume(opening).map_err(of_model)? else {
         folder.begin_history(&entry(0, Vec::new()))?;
         folder.write_documents(&RunDocuments { config: &resolved, tokenizer: &data.tokenizer, record: &record })?;
         return Ok((folder, None));
@@ -150,7 +160,7 @@ pub(crate) fn open_run(
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
-    folder.converse_as(&saved.description);
+    folder.resume_as(&saved.description);
     check_saved(path, config, &saved.description, &record)?;
     refuse_fewer_steps(path, checkpoint.state.step, config.run.steps)?;
     announce(&changes, checkpoint.state.step);

@@ -32,6 +32,7 @@ mod layer_by_layer;
 mod layers;
 mod matrix;
 mod observed;
+mod reconfigured;
 mod recurrent;
 #[cfg(test)]
 mod reference;

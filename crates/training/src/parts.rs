@@ -18,6 +18,8 @@ pub struct Parts {
     later: BTreeMap<String, u64>,
     /// What the rate is multiplied by, by path, where that isn't 1.
     factors: BTreeMap<String, f64>,
+    /// Whether adapters alone are trained, and saved.
+    are_adapters: bool,
 }
 
 /// What `[start]`, `[adapter]`, `[train-only]` or `[rates]` says does not fit the parameters.
@@ -85,6 +87,7 @@ impl Parts {
     /// # Errors
     /// As [`Parts::of_config`].
     pub fn new(config: &Config, parameters: &[Parameter]) -> Result<Self, PartsError> {
+        let are_adapters = config.adapter.is_some();
         let frozen = match (&config.adapter, &config.train_only) {
             (Some(_), _) => Some(all_but_adapters(parameters)?),
             (None, only) => only.as_ref().map(|only| frozen(only, parameters)).transpose()?,
@@ -93,7 +96,7 @@ impl Parts {
         let later = config.train_only.as_ref().map(|only| later(only, parameters, &frozen)).unwrap_or_default();
         frozen.retain(|path| !later.contains_key(path));
         let factors = config.rates.as_ref().map(|rates| factors(rates, parameters)).transpose()?;
-        Ok(Self { frozen, later, factors: factors.unwrap_or_default() })
+        Ok(Self { frozen, later, factors: factors.unwrap_or_default(), are_adapters })
     }
 
     /// Whether a parameter is trained, sooner or later.
@@ -109,6 +112,11 @@ impl Parts {
     /// How many times more was trained than before, before the update `step`, counted from 1.
     pub(crate) fn stage(&self, step: u64) -> usize {
         self.later.values().filter(|after| **after < step).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Whether adapters alone are trained, so that a checkpoint holds nothing else.
+    pub(crate) fn are_adapters(&self) -> bool {
+        self.are_adapters
     }
 
     /// What the rate is multiplied by, by path; 1 where there is nothing.

@@ -291,11 +291,14 @@ impl LanguageModel {
 
     /// Where the weights are; an autodiff device while training.
     pub fn device(&self) -> Device {
-        let table = match self {
-            Self::Recurrent(model) => &model.embedding,
-            Self::Transformer(model) => &model.token_embedding,
-        };
-        table.weight.device()
+        // Of a parameter that is never packed.
+        match self {
+            Self::Recurrent(model) => match model.layers.first() {
+                Some(layer) => layer.bias.val().device(),
+                None => model.embedding.weight.device(),
+            },
+            Self::Transformer(model) => model.final_norm.weight.val().device(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use kiln_settings::Violation;
 
 use kiln_models::AdapterConfig;
 
+use super::finetuning::StartConfig;
 use super::run::DocumentState;
 use super::sections::Config;
 use kiln_data::batches::Windows;
@@ -136,13 +137,30 @@ fn adapter(config: &Config) -> Vec<Violation> {
             "leave `keep-zeros` out",
         )
     };
+    let changes = config.start.as_ref().is_some_and(|start| start.grow || start.stretch_positions);
+    let changed = || {
+        wrong(
+            "is for the start model as it is, which `start.grow` and `start.stretch-positions` would change",
+            "leave them out, or train the changed model as a whole",
+        )
+    };
+    let takes_all = config.start.as_ref().is_none_or(StartConfig::takes_all);
+    let parts = || {
+        wrong(
+            "is for the whole start model: what `start.only` and `start.except` leave would stay as it was drawn",
+            "leave `only` and `except` out",
+        )
+    };
     let others =
         || wrong("is all that is trained, so that `[train-only]` can't choose anything", "leave `[train-only]` out");
-    [config.start.is_none().then(no_start), keeps_zeros.then(zeros), config.train_only.is_some().then(others)]
-        .into_iter()
-        .flatten()
-        .flatten()
-        .collect()
+    let broken = [
+        config.start.is_none().then(no_start),
+        keeps_zeros.then(zeros),
+        changes.then(changed),
+        (!takes_all).then(parts),
+        config.train_only.is_some().then(others),
+    ];
+    broken.into_iter().flatten().flatten().collect()
 }
 
 /// No more layers can be trained than there are.

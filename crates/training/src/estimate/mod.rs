@@ -96,7 +96,9 @@ impl Estimate {
         let tokens = tokens_per_step.saturating_mul(run.steps);
         // The saved model has averaged weights then, and the weights that training continues from lie beside it.
         let averages = config.averaging.is_some() || config.optimizer.rule().has_evaluation_weights();
-        let saved_weights = weights.saturating_mul(if averages { 2 } else { 1 });
+        // Of a run with adapters the rest is in the file of its base.
+        let saved = if config.adapter.is_some() { gradients } else { weights };
+        let saved_weights = saved.saturating_mul(if averages { 2 } else { 1 });
         let checkpoint_bytes = saved_weights.saturating_add(optimizer);
         let written = (run.steps / run.checkpoint_every.max(1)).saturating_add(1);
         let kept = (run.keep as u64).saturating_add(2).min(written);

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use kiln_models::saved::Lineage;
 use kiln_settings::files::{Content, Links, read_regular};
 use kiln_storage::layout::RECORD_FILE;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use super::error::{FolderError, io};
-use super::lineage::Lineage;
 use crate::config::Change;
 
 /// The version of Burn that Kiln is built with, from the workspace's manifest.

@@ -3,7 +3,7 @@
 mod growth;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
 use kiln_models::saved::{SavedModel, SavedModelError, collect_tensors};
@@ -166,6 +166,31 @@ impl WarmStart {
 
 fn numbers(tensors: &BTreeMap<String, TensorData>) -> u64 {
     tensors.values().map(|data| data.num_elements() as u64).sum()
+}
+
+/// The model `start` as the base of adapters, with the dropout and the context of a run: nothing of it is drawn anew.
+///
+/// # Errors
+/// When the run's model or its tokens are others.
+pub fn base_model(
+    config: &ModelConfig,
+    context: usize,
+    tokenizer: &Tokenizer,
+    start: &SavedModel,
+    from: &Path,
+) -> Result<LanguageModel, StartError> {
+    let wrong = |mismatches| StartError::Mismatch { from: from.to_path_buf(), mismatches };
+    let mut mismatches = differences(config, &start.description.model);
+    if !tokenizer.has_vocabulary_of(&start.tokenizer) {
+        let [own, theirs] = [tokenizer, &start.tokenizer].map(Tokenizer::vocabulary_size);
+        mismatches.push(format!(
+            "adapters need its tokenizer, which has {theirs} tokens; that of the run has {own} tokens, or others"
+        ));
+    }
+    if !mismatches.is_empty() {
+        return Err(wrong(mismatches));
+    }
+    start.model.clone().reconfigured(config, context).map_err(|problem| wrong(vec![problem]))
 }
 
 /// What two configurations of models say differently, but for dropout, which is no part of the function.

@@ -154,7 +154,7 @@ impl Writer {
         }
         let chosen = arguments.measuring.open_device()?;
         let path = arguments.runs.find(path)?;
-        let saved = arguments.precision.open(&path, arguments.checkpoint.unwrap_or(Which::Best), &chosen)?;
+        let saved = arguments.precision.open(&path, arguments.checkpoint.unwrap_or(Which::Best), None, &chosen)?;
         if let Some(warning) = &saved.warning {
             say(&format!("warning: {warning}"));
         }

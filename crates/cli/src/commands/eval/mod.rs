@@ -14,6 +14,7 @@ use kiln_storage::Which;
 use kiln_training::config::Config;
 use kiln_training::evaluation::{Evaluation, evaluate, token_losses};
 
+use crate::adapters::AdapterArguments;
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
 use crate::piped::{self, Spooled};
@@ -58,6 +59,9 @@ pub(crate) struct EvalArguments {
     device: DeviceArguments,
 
     #[command(flatten)]
+    adapters: AdapterArguments,
+
+    #[command(flatten)]
     precision: PrecisionArguments,
 
     /// How many windows (or streams, where the state is carried) to read side by side [default: the run's `batch`]
@@ -87,7 +91,8 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.run)?;
     refuse_no_model(&path, "eval")?;
-    let saved = arguments.precision.open_to_measure(&path, arguments.checkpoint, &chosen)?;
+    let base = arguments.adapters.base(&arguments.runs)?;
+    let saved = arguments.precision.open_to_measure(&path, arguments.checkpoint, base.as_deref(), &chosen)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

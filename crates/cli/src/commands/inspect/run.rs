@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use kiln_models::saved::{read_description, read_formats};
+use kiln_models::saved::{Lineage, read_description, read_formats};
 use kiln_storage::StorageError;
-use kiln_training::run::{Best, HistoryEntry, Lineage, RunRecord, RunState, RunSurvey};
+use kiln_training::run::{Best, HistoryEntry, RunRecord, RunState, RunSurvey};
 use serde::Serialize;
 
 use super::checkpoint::{compressed_words, damage_words, format_words};

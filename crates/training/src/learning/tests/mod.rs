@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use burn::tensor::Device;
 use burn::train::Interrupter;
 use burn::train::renderer::CliMetricsRenderer;
-use kiln_models::saved::ModelDescription;
+use kiln_models::saved::{Lineage, ModelDescription};
 use kiln_models::{AdapterConfig, LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
 use kiln_storage::{DiskFiles, Which, open_checkpoint};
 
@@ -213,6 +213,8 @@ impl World {
     ) -> Result<TrainingLoop, TrainError> {
         let mut description = ModelDescription::new(self.model.clone(), &self.tokenizer, self.run.context);
         description.adapter.clone_from(&self.finetuning.adapter);
+        let base = || Lineage { path: "runs/base".to_owned(), step: None, sha256: "0".repeat(64) };
+        description.base = self.finetuning.adapter.as_ref().map(|_| base());
         let folder = RunFolder::open(&self.folder.path().join(name), true, description)?;
         let folder = match &self.files {
             None => folder,
