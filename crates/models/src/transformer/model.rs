@@ -178,7 +178,7 @@ impl Transformer {
     }
 
     /// The window of rows that start at these positions.
-    fn window<'a>(&self, steps: usize, starts: &'a [usize], lengths: &'a [usize]) -> Window<'a> {
+    pub(super) fn window<'a>(&self, steps: usize, starts: &'a [usize], lengths: &'a [usize]) -> Window<'a> {
         let end = starts.iter().max().map_or(0, |start| start + steps);
         let device = self.token_embedding.weight.device();
         let [rotary, local_rotary] =
