@@ -11,7 +11,7 @@ use crate::support::repository;
 const HEADING: &str = "## Who may import whom";
 
 /// What a crate may import, by its folder in `crates`, from the bottom up.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("hostile", &[]),
     ("settings", &[]),
     ("parameters", &[]),
@@ -26,6 +26,20 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("training", &["kernels", "settings", "parameters", "storage", "models", "data", "optimization"]),
     ("convergence", &["settings", "parameters", "optimization"]),
     ("inference", &["kernels", "settings", "storage", "models"]),
+    (
+        "study",
+        &[
+            "kernels",
+            "settings",
+            "parameters",
+            "models",
+            "data",
+            "optimization",
+            "training",
+            "convergence",
+            "inference",
+        ],
+    ),
     (
         "cli",
         &[
@@ -42,6 +56,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
             "training",
             "convergence",
             "inference",
+            "study",
         ],
     ),
 ];

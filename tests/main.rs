@@ -31,6 +31,7 @@ mod resuming;
 mod sampling;
 mod signals;
 mod starting;
+mod studying;
 mod support;
 mod texts;
 mod tidying;

@@ -8,7 +8,7 @@ use crate::commands::{
     CompressArguments, ConvergeArguments, DevicesArguments, EvalArguments, ExportArguments, FindRateArguments,
     ImportArguments, InspectArguments, LogArguments, LsArguments, ManualArguments, MergeArguments, NewArguments,
     PlotArguments, PruneArguments, RaceArguments, ResumeArguments, RmArguments, SampleArguments, ScoreArguments,
-    SweepArguments, TrainArguments, VerifyResumeArguments,
+    StudyArguments, SweepArguments, TrainArguments, VerifyResumeArguments,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -55,10 +55,12 @@ pub(crate) enum Command {
     Race(RaceArguments),
     /// Train twice, once with a stop and a new process in the middle, and compare the results bit by bit
     VerifyResume(VerifyResumeArguments),
-    /// Check a file of a run, a sweep, a race or the lab, and estimate what it needs, without starting it
+    /// Check a file of a run, a sweep, a race, the lab or a study, and estimate what it needs, without starting it
     Check(CheckArguments),
     /// Run gradient descent on problems whose constants are known, and compare it with its theorems
     Converge(ConvergeArguments),
+    /// Study models: how far back gradients and recall reach, what explodes, where heads look, which family is better
+    Study(StudyArguments),
     /// Measure the speed of training, sampling and single operations, beside what this machine can do
     Bench(BenchArguments),
     /// List runs: how far each is, its best loss, and whether it is whole

@@ -9,6 +9,7 @@ use kiln_convergence::LabError;
 use kiln_inference::{GenerateError, ScoreError, TaskError};
 use kiln_models::saved::SavedModelError;
 use kiln_settings::{ConfigErrors, ConfigFileError};
+use kiln_study::StudyError;
 use kiln_training::config::RefusedChanges;
 use kiln_training::evaluation::EvaluationError;
 use kiln_training::learning::{TeacherError, TrainError};
@@ -105,6 +106,12 @@ impl Exit {
                 | CompressionError::NotOfThisFamily { .. }
                 | CompressionError::Group { .. },
             ) => return Some(Self::Usage),
+            _ => {}
+        }
+        match error.downcast_ref() {
+            Some(StudyError::Size { .. } | StudyError::Text { .. }) => return Some(Self::Usage),
+            Some(StudyError::Device(_)) => return Some(Self::Device),
+            Some(StudyError::Training { source, .. }) => return Self::of_one(source.as_ref()),
             _ => {}
         }
         if let Some(FolderError::Exists { .. } | FolderError::NotOurs { .. }) = error.downcast_ref() {

@@ -22,10 +22,16 @@ pub(crate) enum FileKind {
     Lecture,
     /// Of models that are made smaller and compared.
     Compression,
+    /// Of models whose behaviour is measured.
+    Study,
+    /// Of several of those.
+    Studies,
 }
 
 /// The keys that tell a kind from the others. A race and a sweep have those of a run too, so theirs come first.
-const TELLING: [(&str, FileKind); 11] = [
+const TELLING: [(&str, FileKind); 13] = [
+    ("studies", FileKind::Studies),
+    ("study", FileKind::Study),
     ("entrants", FileKind::Race),
     ("sweep", FileKind::Sweep),
     ("curves", FileKind::Experiment),
@@ -64,6 +70,8 @@ impl FileKind {
                 ("this is an experiment of the lab, which has [[curves]] instead of a [model]", "the lab", "converge")
             }
             Self::Lecture => ("this is a list of experiments of the lab", "the lab", "converge"),
+            Self::Study => ("this is a study, which has a [study] and several [[models]]", "a study", "study"),
+            Self::Studies => ("this is a list of studies", "a study", "study"),
             Self::Compression => {
                 ("this is a report on models made smaller, which has [[variants]]", "a report", "compress --report")
             }
@@ -129,6 +137,8 @@ mod tests {
         assert_eq!(kind("title = 'a'\n[problem.quadratic]\n"), Some(FileKind::Experiment));
         assert_eq!(kind("experiments = []\n"), Some(FileKind::Lecture));
         assert_eq!(kind("title = 'a'\n[[variants]]\n[variants.prune]\n"), Some(FileKind::Compression));
+        assert_eq!(kind("[[models]]\n[study.recall]\n[run]\n"), Some(FileKind::Study));
+        assert_eq!(kind("title = 'a'\nstudies = []\n"), Some(FileKind::Studies));
         assert_eq!((kind("title = 'a'\n"), kind("[model.gru\n")), (None, None));
     }
 

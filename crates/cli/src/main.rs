@@ -97,6 +97,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::VerifyResume(arguments) => commands::verify_resume(&arguments),
         Command::Check(arguments) => commands::check(&arguments).map(|()| Exit::Done),
         Command::Converge(arguments) => commands::converge(&arguments),
+        Command::Study(arguments) => commands::study(&arguments),
         Command::Bench(arguments) => commands::bench(&arguments).map(|()| Exit::Done),
         Command::Ls(arguments) => commands::ls(&arguments).map(|()| Exit::Done),
         Command::Inspect(arguments) => commands::inspect(&arguments),

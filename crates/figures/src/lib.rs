@@ -4,7 +4,7 @@
 //! picture does so with an arrow. Bounds are dashed, what is exact is dotted, single paths are thin.
 //!
 //! A [`Chart`] is plain data. [`svg`] and [`png`] draw it, [`svg_grid`] and [`png_grid`] draw many side by side,
-//! [`terminal`] draws it in letters. A [`Page`] is a report that needs no file beside itself.
+//! [`terminal`] draws it in letters. [`heat_svg`] draws tables of shades. A [`Page`] is a report that needs no file beside itself.
 //!
 //! ```
 //! use kiln_figures::{Axis, Block, Chart, Page, Section, Series, svg, terminal};
@@ -32,6 +32,7 @@ mod axis;
 mod chart;
 mod draw;
 mod font;
+mod heat;
 mod legend;
 mod marks;
 mod numbers;
@@ -47,5 +48,6 @@ mod text;
 
 pub use chart::{Axis, Chart, Line, Scale, Series};
 pub use draw::{DrawError, png, png_grid, svg, svg_grid};
+pub use heat::{Cell, Heat, heat_svg, heat_terminal};
 pub use page::{Block, Embedded, Page, Section, Table};
 pub use terminal::terminal;

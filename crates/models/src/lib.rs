@@ -40,6 +40,7 @@ mod rows;
 pub mod saved;
 mod state;
 mod tokenizer;
+mod traced;
 mod transformer;
 mod weight;
 
@@ -61,6 +62,7 @@ pub use tokenizer::{
     BytePairTokenizerConfig, ByteTokenizerConfig, CharacterTokenizerConfig, END_TOKEN, END_TOKENS, StreamDecoder,
     TextEncoder, TextError, Tokenizer, TokenizerConfig, TokenizerError, TokenizerFileConfig, UNKNOWN_TOKEN, Unknown,
 };
+pub use traced::{LayerGradients, StateGradients, Traced};
 pub use transformer::{
     Attention, AttentionBias, AttentionLayer, Block, FeedForward, FeedForwardActivation, KeyValueCache, LinearScaling,
     Llama3Scaling, LongRopeScaling, Norm, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan, Recomputation,

@@ -236,6 +236,22 @@ impl LanguageModel {
         self.read(tokens.unsqueeze_dim(1), &vec![1; rows], state)
     }
 
+    /// What each head of each block gives to each token of whole windows that are read cold: `[B, heads, T, T]` for a
+    /// block, whose rows are queries that give 1 in all, by operations that hold all of them at once. Nothing for a
+    /// model without attention.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[B, T]`
+    ///
+    /// # Panics
+    /// When the window is longer than the context.
+    pub fn attention_weights(&self, tokens: Tensor<2, Int>) -> Option<Vec<Tensor<4>>> {
+        match self {
+            Self::Recurrent(_) => None,
+            Self::Transformer(model) => Some(model.attention_weights(tokens)),
+        }
+    }
+
     /// The state before the first token, for `rows` rows.
     pub fn initial_state(&self, rows: usize) -> State {
         match self {

@@ -2,6 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use burn::tensor::activation::sigmoid;
 use kiln_kernels::{Draws, fill_uniform};
 
 use super::cell::Cell;
@@ -81,6 +82,20 @@ impl RecurrentLayer {
         let projected = self.project(sequence.reshape([steps * rows, input]), draws);
         let [_, width] = projected.dims();
         projected.reshape([steps, rows, width])
+    }
+
+    /// One step: the inputs `[B, in]` and the state before it to the state after it, and of an LSTM the slope of h by
+    /// c, o (1 - tanh(c)^2), which the fused operation doesn't show.
+    pub(crate) fn step(&self, input: Tensor<2>, state: LayerState) -> (LayerState, Option<Tensor<2>>) {
+        let projected = self.project(input, &mut Draws::none());
+        let before = state.hidden.clone();
+        let (_, after) = self.forward(projected.clone().unsqueeze_dim(0), state);
+        let slope = after.cell.as_ref().map(|cell| {
+            let width = self.hidden_size();
+            let gates = projected.inner() + before.inner().matmul(self.hidden_weight.val().inner());
+            sigmoid(gates.narrow(1, 2 * width, width)) * (1.0 - cell.clone().inner().tanh().powi_scalar(2))
+        });
+        (after, slope)
     }
 
     /// All steps of a window.

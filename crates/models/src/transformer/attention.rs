@@ -101,8 +101,18 @@ impl Attention {
         (output.reshape([rows * steps, queries * width]), cache)
     }
 
+    /// How its heads lie side by side.
+    pub(super) fn heads(&self) -> AttentionHeads {
+        self.heads
+    }
+
+    /// How queries and keys make scores.
+    pub(super) fn scores(&self) -> AttentionScores {
+        self.scores
+    }
+
     /// The product with W, normed and rotated: `[B, T, (heads + 2 key-value heads) D]`.
-    fn packed(&self, input: Tensor<2>, window: &Window<'_>, draws: &mut Draws) -> Tensor<3> {
+    pub(super) fn packed(&self, input: Tensor<2>, window: &Window<'_>, draws: &mut Draws) -> Tensor<3> {
         let AttentionHeads { queries, key_values, width } = self.heads;
         let (rows, steps) = (window.rows, window.steps);
         let packed = self.query_key_value.forward(input, draws);
@@ -120,7 +130,7 @@ impl Attention {
     }
 
     /// The keys and values of packed projections, `[B, key-value heads, T, D]` each.
-    fn keys_and_values(&self, packed: &Tensor<3>) -> (Tensor<4>, Tensor<4>) {
+    pub(super) fn keys_and_values(&self, packed: &Tensor<3>) -> (Tensor<4>, Tensor<4>) {
         let [rows, steps, _] = packed.dims();
         let AttentionHeads { queries, key_values, width } = self.heads;
         let part = |first: usize| {

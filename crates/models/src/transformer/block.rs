@@ -58,7 +58,7 @@ impl Block {
         draws: &mut Draws,
     ) -> (Tensor<2>, Option<LayerCache>) {
         let before = self.are_parallel.then(|| stream.clone());
-        let read = normed(self.attention_norm.as_ref(), stream.clone());
+        let read = self.attention_input(stream.clone());
         let (attended, cache) = self.attention.forward(read, window, cache, draws);
         let last = Last { projection: &self.attention.output, norm: self.attention_output_norm.as_ref() };
         let stream = self.added(stream, last, attended, draws);
@@ -66,6 +66,11 @@ impl Block {
         let inner = self.feed_forward.inner(read, draws);
         let last = Last { projection: &self.feed_forward.output, norm: self.feed_forward_output_norm.as_ref() };
         (self.added(stream, last, inner, draws), cache)
+    }
+
+    /// What the attention reads of the stream.
+    pub(super) fn attention_input(&self, stream: Tensor<2>) -> Tensor<2> {
+        normed(self.attention_norm.as_ref(), stream)
     }
 
     /// The stream with the last of a part added to it, in one pass where nothing is dropped or normalised.

@@ -32,6 +32,7 @@
 mod attention;
 mod block;
 mod cache;
+mod captured;
 mod config;
 mod counts;
 mod feed_forward;

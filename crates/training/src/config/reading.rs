@@ -16,8 +16,8 @@ use super::sections::Config;
 use super::words;
 use crate::gradient_measurements::EstimatesConfig;
 
-/// What the types do not say of the keys.
-pub(super) const HINTS: Hints<'static> =
+/// What the types do not say of the keys of a configuration.
+pub const HINTS: Hints<'static> =
     Hints { alternatives: &[("data", &["file", "download", "builtin"])], word: words::explain };
 
 impl Config {

@@ -3,6 +3,7 @@
 mod lab;
 mod report;
 mod speed;
+mod study;
 mod sweep;
 mod text;
 mod words;
@@ -19,6 +20,7 @@ use serde::Serialize;
 
 use self::lab::LabReport;
 use self::report::{Report, Time};
+use self::study::StudyReport;
 use self::sweep::SweepReport;
 use self::text::{TextFacts, Vocabulary};
 use crate::arguments::ConfigArguments;
@@ -64,6 +66,10 @@ pub(crate) fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
     match FileKind::of(&source) {
         Some(FileKind::Experiment | FileKind::Lecture) => {
             let report = LabReport::of(path, overrides)?;
+            print(arguments.json, &report, || report.words())
+        }
+        Some(FileKind::Study | FileKind::Studies) => {
+            let report = StudyReport::of(path, overrides)?;
             print(arguments.json, &report, || report.words())
         }
         Some(FileKind::Compression) => {

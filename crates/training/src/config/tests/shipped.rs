@@ -9,8 +9,8 @@ fn shipped() -> Vec<PathBuf> {
     fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).expect("the folder is there") {
             let path = entry.expect("the folder can be read").path();
-            // The experiments of the convergence lab are read by its own crate, reports on compression by the program.
-            if path.is_dir() && !path.ends_with("convergence") && !path.ends_with("compress") {
+            // Experiments of the lab and studies are read by their own crates, reports on compression by the program.
+            if path.is_dir() && !["convergence", "compress", "study"].iter().any(|name| path.ends_with(name)) {
                 collect(&path, files);
             } else if path.extension().is_some_and(|extension| extension == "toml") {
                 files.push(path);
