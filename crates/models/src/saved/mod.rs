@@ -22,7 +22,7 @@ pub use kiln_storage::Which;
 pub use description::ModelDescription;
 pub use error::SavedModelError;
 pub use export::{Written, export_gguf, export_hugging_face};
-pub use foreign::{ChatTemplate, ForeignModel};
+pub use foreign::{ChatTemplate, Conversing, ForeignModel};
 pub use gguf::GgufModelError;
 pub use host::HostModel;
 pub use hugging_face::HuggingFaceError;
@@ -31,8 +31,8 @@ pub use imported::{
     write_model,
 };
 pub use open::{
-    SavedModel, config_of, describe, has_weights_alone, inspect_foreign, is_foreign, load_weights, read_description,
-    read_formats, read_weights, tokenizer_of,
+    SavedModel, config_of, conversing_of, describe, has_weights_alone, inspect_foreign, is_foreign, load_weights,
+    read_description, read_formats, read_weights, tokenizer_of,
 };
 pub use problem::{LoadError, WeightProblem};
 pub use state::{StateProblem, state_from_tensors, state_tensors};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use kiln_models::saved::{ModelDescription, SavedModel, read_weights};
+use kiln_models::saved::{Conversing, ModelDescription, SavedModel, read_weights};
 use kiln_models::{LanguageModel, Tokenizer};
 use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, METRICS_FILE, RECORD_FILE, TOKENIZER_FILE};
 use kiln_storage::{
@@ -119,6 +119,11 @@ impl RunFolder {
     /// What its models are.
     pub fn description(&self) -> &ModelDescription {
         &self.description
+    }
+
+    /// Lets its models hold conversations.
+    pub fn converse(&mut self, conversing: &Conversing) {
+        self.description.converse(conversing);
     }
 
     /// Lets its models hold conversations as another model does.

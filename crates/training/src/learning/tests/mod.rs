@@ -3,6 +3,7 @@
 mod averaging;
 mod delay;
 mod distilling;
+mod examples;
 mod faults;
 mod finetuning;
 mod injection;
