@@ -8,6 +8,7 @@ use kiln_kernels::{Draws, cross_entropy};
 use kiln_models::{LanguageModel, State};
 
 use super::loss::{TrainingInput, TrainingOutput, on_device, uploaded};
+use super::recomputing::Features;
 use super::teacher::Teacher;
 
 /// Logits of a model at a time, in numbers: there are half a dozen tensors of that size. 16 MiB in single precision.
@@ -32,7 +33,7 @@ pub(super) fn step_in_parts(
     teacher: &Teacher,
     part: usize,
 ) -> (TrainingOutput, GradientsParams) {
-    let TrainingInput { batch, state, share, dropout_seed, teaching } = input;
+    let TrainingInput { batch, state, share, dropout_seed, recompute, teaching } = input;
     let (shape, device) = ([batch.rows, batch.columns], model.device());
     let (places, counted) = (batch.rows * batch.columns, batch.counted());
     let weights = batch.weights.map(|weights| on_device(weights, [places], &device).inner());
@@ -40,15 +41,14 @@ pub(super) fn step_in_parts(
     let before = teaching.and_then(|teaching| teaching.state);
     let before = before.or_else(|| teacher.initial_state(batch.rows));
     let (taught, teacher_state) = teacher.read(tokens.clone().inner(), before, &batch.document_starts);
-    let mut draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
-    let (features, state) = model.features(tokens, state, &batch.document_starts, &mut draws);
-    let [rows, steps, width] = features.dims();
-    let features = features.reshape([rows * steps, width]);
+    let draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
+    let (features, state) = Features::new(model, tokens, state, &batch.document_starts, draws, recompute);
+    let [rows, steps] = shape;
     let targets = targets.reshape([rows * steps]);
 
     let mut accumulator = GradientsAccumulator::new();
     let (scale, weight) = (1.0 / counted as f64, teacher.weight);
-    let parts = features.clone().inner().split(part, 0).into_iter().zip(taught.split(part, 0));
+    let parts = features.values.clone().split(part, 0).into_iter().zip(taught.split(part, 0));
     let (mut hard, mut soft, mut gradients) = (Vec::new(), Vec::new(), Vec::new());
     let mut weights = weights.map(|weights| weights.split(part, 0).into_iter());
     for ((read, taught), targets) in parts.zip(targets.split(part, 0)) {
@@ -63,8 +63,7 @@ pub(super) fn step_in_parts(
         hard.push(losses.hard.inner());
         soft.push(losses.soft.inner());
     }
-    let below = features.mul(Tensor::from_inner(Tensor::cat(gradients, 0))).sum();
-    accumulator.accumulate(model, GradientsParams::from_grads(below.backward(), model));
+    features.backward(model, Tensor::cat(gradients, 0), &mut accumulator);
 
     let mean = |sums: Vec<Tensor<1>>| Tensor::cat(sums, 0).sum().mul_scalar(scale);
     let losses = Losses { hard: mean(hard), soft: mean(soft) };

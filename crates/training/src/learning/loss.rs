@@ -1,11 +1,12 @@
 //! One batch: tokens to loss to gradients.
 
-use burn::optim::GradientsParams;
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_kernels::Draws;
 use kiln_models::{LanguageModel, State};
 
 use super::distilling::distilling_step;
+use super::recomputing::Features;
 use super::teacher::Teacher;
 use kiln_data::batches::{HostBatch, mix};
 
@@ -20,6 +21,8 @@ pub struct TrainingInput {
     pub share: f64,
     /// The seed of dropout; `None` drops nothing.
     pub dropout_seed: Option<u64>,
+    /// Whether a transformer keeps only what lies between its layers for the backward pass, and computes them again.
+    pub recompute: bool,
     /// What is learned from beside the text.
     pub teaching: Option<Teaching>,
 }
@@ -36,7 +39,7 @@ pub struct Teaching {
 impl TrainingInput {
     /// A batch that starts cold and makes an update alone, without dropout.
     pub fn new(batch: HostBatch) -> Self {
-        Self { batch, state: None, share: 1.0, dropout_seed: None, teaching: None }
+        Self { batch, state: None, share: 1.0, dropout_seed: None, recompute: false, teaching: None }
     }
 
     /// The first half of the rows and the others, each with its part of the state and of the share. Their losses and
@@ -44,11 +47,11 @@ impl TrainingInput {
     ///
     /// A batch of one row stays whole.
     pub(super) fn halves(self) -> Vec<Self> {
-        let Self { batch, state, share, dropout_seed, teaching } = self;
-        let (rows, first, counted) = (batch.rows, batch.rows / 2, batch.counted());
+        let (rows, first, counted) = (self.batch.rows, self.batch.rows / 2, self.batch.counted());
         if first == 0 {
-            return vec![Self { batch, state, share, dropout_seed, teaching }];
+            return vec![self];
         }
+        let Self { batch, state, share, dropout_seed, recompute, teaching } = self;
         let rows_of = |state: &Option<State>, start: usize, end: usize| {
             let part: Vec<usize> = (start..end).collect();
             state.as_ref().map(|state| state.take_rows(&part))
@@ -59,7 +62,7 @@ impl TrainingInput {
                 state: rows_of(state, start, end),
             });
             let share = share * batch.counted() as f64 / counted as f64;
-            Self { state: rows_of(&state, start, end), share, batch, dropout_seed, teaching }
+            Self { state: rows_of(&state, start, end), share, batch, dropout_seed, recompute, teaching }
         };
         let (upper, lower) = batch.split(first);
         // With one seed both halves would drop the same, and their gradients would not be independent.
@@ -85,12 +88,48 @@ pub fn training_step(model: &LanguageModel, input: TrainingInput) -> (TrainingOu
     if let Some(teacher) = input.teaching.as_ref().map(|teaching| teaching.teacher.clone()) {
         return distilling_step(model, input, &teacher);
     }
+    if input.recompute {
+        return recomputing_step(model, input);
+    }
     let share = input.share;
     let (loss, state) = training_loss(model, input);
     let gradients = if share == 1.0 { loss.backward() } else { loss.clone().mul_scalar(share).backward() };
     let output =
         TrainingOutput { loss: loss.inner(), parts: None, state: state.map(State::detach), teacher_state: None };
     (output, GradientsParams::from_grads(gradients, model))
+}
+
+/// The same with layers that are computed once more on the way back, where the model can do so.
+fn recomputing_step(model: &LanguageModel, input: TrainingInput) -> (TrainingOutput, GradientsParams) {
+    let TrainingInput { batch, state, share, dropout_seed, .. } = input;
+    let (shape, device, counted) = ([batch.rows, batch.columns], model.device(), batch.counted());
+    let [tokens, targets] = uploaded(batch.inputs, batch.targets, shape, &device);
+    let draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
+    let (features, state) = Features::new(model, tokens, state, &batch.document_starts, draws, true);
+    let read = features.read();
+    let losses = model.losses_of(read.clone(), targets.reshape([shape[0] * shape[1]]));
+    let loss = mean(losses.reshape(shape), batch.weights, counted);
+    let found = loss.clone().mul_scalar(share).backward();
+    let gradient = read.grad(&found);
+    let mut accumulator = GradientsAccumulator::new();
+    accumulator.accumulate(model, GradientsParams::from_grads(found, model));
+    if let Some(gradient) = gradient {
+        features.backward(model, gradient, &mut accumulator);
+    }
+    let output =
+        TrainingOutput { loss: loss.inner(), parts: None, state: state.map(State::detach), teacher_state: None };
+    (output, accumulator.grads())
+}
+
+/// The mean over the targets that count.
+fn mean(losses: Tensor<2>, weights: Option<Vec<f32>>, counted: u64) -> Tensor<1> {
+    match weights {
+        Some(weights) => {
+            let weights = on_device(weights, losses.dims(), &losses.device());
+            losses.mul(weights).sum().div_scalar(counted as f64)
+        }
+        None => losses.mean(),
+    }
 }
 
 /// The mean cross-entropy of a batch over the targets that count, without a teacher and not yet multiplied by its share, \[1\], and the state after
@@ -102,11 +141,7 @@ pub fn training_loss(model: &LanguageModel, input: TrainingInput) -> (Tensor<1>,
     let [tokens, targets] = uploaded(batch.inputs, batch.targets, shape, &device);
     let mut draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
     let (losses, state) = model.losses_of_documents(tokens, targets, state, &batch.document_starts, &mut draws);
-    let loss = match batch.weights {
-        Some(weights) => losses.mul(on_device(weights, shape, &device)).sum().div_scalar(counted as f64),
-        None => losses.mean(),
-    };
-    (loss, state)
+    (mean(losses, batch.weights, counted), state)
 }
 
 /// The weights of targets, brought to the device.

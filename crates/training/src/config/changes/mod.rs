@@ -172,6 +172,7 @@ const RULES: &[(&str, Rule)] = &[
     ("run.document-state", Rule::Refused),
     ("run.accumulate", Rule::Refused),
     ("run.precision", Rule::Course),
+    ("run.recompute", Rule::Harmless),
     ("run.clip-norm", Rule::Course),
     ("run.evaluate-every", Rule::Harmless),
     ("run.evaluate-fraction", Rule::Harmless),
