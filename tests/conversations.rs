@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::support::{Workshop, contents_of, newest_checkpoint, repository};
 
-const REST: &str = "[model.gru]\nlayers = 1\nhidden = 32\n[optimizer.adamw]\n[schedule.constant]\nrate = 1e-2\n[run]\n\
-                    steps = 150\nbatch = 8\ncontext = 64\nevaluate-every = 50\ncheckpoint-every = 50\nlog-every = 10\n\
-                    sample-every = 150\nprompts = [\"a?\"]\nsample-tokens = 8\n";
+const REST: &str = "[model.gru]\nlayers = 1\nhidden = 48\n[optimizer.adamw]\n[schedule.cosine]\nrate = 3e-2\n[run]\n\
+                    steps = 300\nbatch = 8\ncontext = 64\nevaluate-every = 100\ncheckpoint-every = 100\nlog-every = 10\n\
+                    clip-norm = 1.0\nsample-every = 300\nprompts = [\"a?\"]\nsample-tokens = 8\n";
 
 const CHARACTERS: &str = "[tokenizer.character]\nspecial-tokens = ['<|end|>']\n";
 
@@ -52,7 +52,7 @@ fn a_model_that_learned_from_conversations_answers_and_stops() {
         words.contains("data: 20 conversations, 20 more for validation; 100 tokens of answers to learn from"),
         "{words}"
     );
-    assert!(words.contains("150 steps of 8 conversations (60.0 passes)"), "{words}");
+    assert!(words.contains("300 steps of 8 conversations (120.0 passes)"), "{words}");
     assert!(words.contains("talk to it:       kiln chat runs/talk"), "{words}");
     // The sample is asked as a user asks, and ends with the answer.
     assert!(words.contains("a? aaa"), "{words}");
