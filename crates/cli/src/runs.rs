@@ -140,6 +140,9 @@ pub(crate) fn open_run(
     if let Some(base) = origins.start.as_ref().filter(|_| config.adapter.is_some()) {
         description.base = Some(base.absolute());
     }
+    if let Some(conversations) = &data.conversations {
+        description.converse(&conversations.conversing);
+    }
     let mut folder = RunFolder::open(path, resume, description)?;
     let (record, resolved) = (record(config, data, chosen, origins), config.to_toml());
     let entry = |step, changes| HistoryEntry {
@@ -190,8 +193,8 @@ fn refuse_fewer_steps(path: &Path, made: u64, steps: u64) -> Result<(), UsageErr
 /// Makes sure that both splits have a batch.
 pub(crate) fn check_lengths(config: &Config, data: &PreparedData) -> Result<(), TooShort> {
     let run = &config.run;
-    Windows::check_length(run.windows, data.train.len(), run.batch, run.context)?;
-    EvaluationPlan::check_length(data.validation.len(), run.context)
+    Windows::check(run.windows, &data.train, run.batch, run.context)?;
+    EvaluationPlan::check(&data.validation, run.context)
 }
 
 /// The error of a saved model as itself, which says what to do about it.
@@ -254,6 +257,7 @@ fn record(config: &Config, data: &PreparedData, chosen: &Chosen, origins: &Origi
         validation_text_hash: hexadecimal(data.validation.text_hash()),
         start: origins.start.clone(),
         teacher: origins.teacher.clone(),
+        conversing: data.conversations.as_ref().map(|conversations| conversations.conversing.clone()),
         entropy: data.floor.map(|floor| floor.nats_per_character),
         validation_floor: data.floor.map(|floor| floor.validation_nats_per_character),
     }

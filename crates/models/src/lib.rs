@@ -22,6 +22,7 @@
 //! ```
 
 mod adapter;
+mod chat;
 mod config;
 mod counting;
 mod documents;
@@ -39,12 +40,14 @@ mod reference;
 mod rows;
 pub mod saved;
 mod state;
+pub mod template;
 mod tokenizer;
 mod traced;
 mod transformer;
 mod weight;
 
 pub use adapter::{Adapter, AdapterConfig, AdapterError, LoraConfig};
+pub use chat::{ChatError, ChatExample, ChatFormat, Message, NAMED_TEMPLATES, named_source, named_template};
 pub use config::ModelConfig;
 pub use counting::{FlopsPerToken, TrainingCosts};
 pub use documents::DocumentStarts;

@@ -30,10 +30,10 @@ pub struct Evaluation {
 impl Evaluation {
     /// From the mean loss of `tokens` predictions on `file`, which says how many bytes and characters its tokens hold.
     pub(crate) fn new(loss: f64, tokens: u64, file: &TokenFile) -> Self {
-        Self::of_lengths(loss, tokens, [file.text_len(), file.bytes(), file.characters()])
+        Self::of_lengths(loss, tokens, [file.predicted(), file.bytes(), file.characters()])
     }
 
-    /// From the mean loss of `tokens` predictions on texts that have these tokens, bytes and characters in all.
+    /// From the mean loss of `tokens` predictions on texts that have these tokens to predict, bytes and characters in all.
     fn of_lengths(loss: f64, tokens: u64, [all, bytes, characters]: [u64; 3]) -> Self {
         let tokens_per = |count: u64| all as f64 / count.max(1) as f64;
         Self {
@@ -50,7 +50,7 @@ impl Evaluation {
         let tokens: u64 = parts.iter().map(|(part, _)| part.tokens).sum();
         let nats: f64 = parts.iter().map(|(part, _)| part.loss * part.tokens as f64).sum();
         let sum = |length: fn(&TokenFile) -> u64| parts.iter().map(|(_, file)| length(file)).sum();
-        let lengths = [sum(TokenFile::text_len), sum(TokenFile::bytes), sum(TokenFile::characters)];
+        let lengths = [sum(TokenFile::predicted), sum(TokenFile::bytes), sum(TokenFile::characters)];
         Self::of_lengths(nats / tokens as f64, tokens, lengths)
     }
 }

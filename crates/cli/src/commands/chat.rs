@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::Args;
-use kiln_inference::{ChatError, ChatFormat, Draft, Memory, Message, Request, generate_remembering};
+use kiln_inference::{Draft, Memory, Request, generate_remembering};
 use kiln_models::saved::{ChatTemplate, SavedModel};
+use kiln_models::{ChatError, ChatFormat, Message};
 use kiln_storage::{DiskFiles, Which, write_file_atomically};
 
 use crate::adapters::AdapterArguments;

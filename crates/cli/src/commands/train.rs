@@ -7,7 +7,7 @@ use anyhow::Context;
 use burn::module::Module;
 use burn::train::Interrupter;
 use clap::Args;
-use kiln_data::shards::{EntropyFloor, PreparedData};
+use kiln_data::shards::{EntropyFloor, Fitting, PreparedData, TokenFile};
 use kiln_models::LanguageModel;
 use kiln_settings::Override;
 use kiln_storage::layout::{self, METRICS_FILE};
@@ -180,8 +180,7 @@ fn run(
     describe(config, &data, &model, run_path);
 
     let state = known(config, &data, &model, run_path, resumed_at, &chosen)?;
-    let (renderer, observer, closing) =
-        TrainingDisplay::new(arguments.progress, state, data.tokenizer.clone(), floor, &interrupter);
+    let (renderer, observer, closing) = TrainingDisplay::new(arguments.progress, state, &data, floor, &interrupter)?;
     let session = Session {
         config,
         model,
@@ -201,7 +200,8 @@ fn run(
             say(&runs::resume_words(run_path, &chosen.name));
         }
     })?;
-    let end = End { run: run_path, device: &chosen.name, resumed_at, seconds: started.elapsed().as_secs_f64() };
+    let (seconds, converses) = (started.elapsed().as_secs_f64(), data.conversations.is_some());
+    let end = End { run: run_path, device: &chosen.name, resumed_at, seconds, converses };
     Ok(end.say(&outcome, floor, &received))
 }
 
@@ -212,6 +212,8 @@ struct End<'a> {
     /// The step that it was resumed after, if it was.
     resumed_at: Option<u64>,
     seconds: f64,
+    /// Whether it learned from conversations.
+    converses: bool,
 }
 
 impl End<'_> {
@@ -259,7 +261,10 @@ impl End<'_> {
             say(&line);
             self.say_best(evaluation.loss);
         }
-        say(&format!("sample from it:   kiln sample {run}"));
+        match self.converses {
+            true => say(&format!("talk to it:       kiln chat {run}")),
+            false => say(&format!("sample from it:   kiln sample {run}")),
+        }
         say(&format!("evaluate it:      kiln eval {run}"));
     }
 }
@@ -292,13 +297,18 @@ fn known(
 ) -> anyhow::Result<State> {
     let per_token = data.validation.characters() as f64 / data.validation.len().max(1) as f64;
     let floor = data.floor.filter(|_| config.run.evaluate_fraction == 1.0);
+    // Passes are counted in examples where there are some.
+    let (tokens_per_step, training_tokens) = match data.train.examples() {
+        Some(_) => ((config.run.batch * config.run.accumulate) as u64, fitting(&data.train, config)),
+        None => (config.run.tokens_per_step(), data.train.len()),
+    };
     let mut state = State::new(Facts {
         run: run.display().to_string(),
         device: chosen.name.clone(),
         model: format!("{}, {} parameters", config.model.name(), grouped(model.num_params() as u64)),
         steps: config.run.steps,
-        tokens_per_step: config.run.tokens_per_step(),
-        training_tokens: data.train.len(),
+        tokens_per_step,
+        training_tokens,
         floor: floor.map(|floor| floor.validation_nats_per_character * per_token),
     });
     if let Some(step) = resumed_at {
@@ -310,15 +320,40 @@ fn known(
 /// Warns of what will make losses mean less than they seem to.
 fn warn_of_what_misleads(config: &Config, data: &PreparedData) -> anyhow::Result<()> {
     let numbers = TextNumbers {
-        training_tokens: Some(data.train.len()),
+        training_tokens: data.train.examples().is_none().then(|| data.train.len()),
         vocabulary: Some(data.tokenizer.vocabulary_size()),
         documents: Some(data.documents),
         separators: Some(data.separators),
     };
-    for warning in misleading(config, &numbers).into_iter().chain(copied(config, &training_data::cache_folder()?)) {
+    let of_conversations = data.conversations.iter().flat_map(|found| training_data::wrong_lines(&found.wrong));
+    let of_conversations = of_conversations.chain(too_long(config, data));
+    let copied = copied(config, &training_data::cache_folder()?);
+    for warning in misleading(config, &numbers).into_iter().chain(copied).chain(of_conversations) {
         say(&format!("warning: {warning}"));
     }
     Ok(())
+}
+
+/// Examples that fit the context, at least 1.
+fn fitting(file: &TokenFile, config: &Config) -> u64 {
+    file.examples().map_or(1, |examples| examples.fitting(config.run.context).examples.len().max(1) as u64)
+}
+
+/// What to say of conversations that are longer than the context.
+fn too_long(config: &Config, data: &PreparedData) -> Vec<String> {
+    let (context, mut words) = (config.run.context, Vec::new());
+    for (split, file) in [("training", &data.train), ("validation", &data.validation)] {
+        let Some(examples) = file.examples() else { continue };
+        let Fitting { cut, left_out, .. } = examples.fitting(context);
+        let (all, what) = (grouped(examples.count()), format!("longer than `run.context`, which is {context}"));
+        if left_out > 0 {
+            words.push(format!("{} of {all} {split} conversations are left out: they are {what}", grouped(left_out)));
+        }
+        if cut > 0 {
+            words.push(format!("{} of {all} {split} conversations lose their end: they are {what}", grouped(cut)));
+        }
+    }
+    words
 }
 
 /// What is about to be trained, in a few lines.
@@ -331,6 +366,20 @@ fn describe(config: &Config, data: &PreparedData, model: &LanguageModel, run: &P
         grouped(data.tokenizer.vocabulary_size() as u64)
     ));
     let (train, steps) = (data.train.len(), config.run.steps);
+    if let Some(found) = &data.conversations {
+        let a_step = (config.run.batch * config.run.accumulate) as u64;
+        say(&format!(
+            "data: {} conversations, {} more for validation; {} tokens of answers to learn from; {} steps of {} \
+             conversations ({:.1} passes)",
+            grouped(found.train),
+            grouped(found.validation),
+            grouped(data.train.predicted()),
+            grouped(steps),
+            grouped(a_step),
+            (steps * a_step) as f64 / fitting(&data.train, config) as f64
+        ));
+        return say(&format!("run: {}", run.display()));
+    }
     let tokens = steps * config.run.tokens_per_step();
     say(&format!(
         "data: {} training tokens, {} validation tokens; {} steps of {} tokens ({:.1} passes over the text)",

@@ -5,6 +5,7 @@
 
 mod batch;
 mod evaluation;
+mod examples;
 mod order;
 mod permutation;
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use kiln_settings::{Violation, rules};
 use serde::{Deserialize, Serialize};
 
-use super::BuiltinConfig;
 use super::every::EveryDocument;
+use super::{BuiltinConfig, ConversationsConfig};
 
-/// The corpus of a run: exactly one of the tables `file`, `download` and `builtin`.
+/// The corpus of a run: exactly one of the tables `file`, `download`, `builtin` and `conversations`.
 ///
 /// The text is taken as it is: line ends are not changed, only a byte order mark at the start of a file is left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub struct DataConfig {
     pub download: Option<DownloadConfig>,
     /// Tales that Kiln writes itself.
     pub builtin: Option<BuiltinConfig>,
+    /// Conversations, of which the answers are learned.
+    pub conversations: Option<ConversationsConfig>,
     /// The folder that relative paths were looked for in before the current one: that of the configuration, which is
     /// no key of it.
     #[serde(skip)]
@@ -52,6 +54,7 @@ impl Default for DataConfig {
             file: None,
             download: None,
             builtin: None,
+            conversations: None,
             looked_in: None,
         }
     }
@@ -87,12 +90,15 @@ impl DataConfig {
         violations.extend(fraction.map(|violation| violation.with_help("0.1 keeps a tenth of the text")));
         violations.extend(self.one_source());
         violations.extend(self.of_text_as_it_is());
+        violations.extend(self.of_conversations());
         violations.extend(self.one_split());
         let file = self.file.iter().flat_map(FileConfig::validate).map(|violation| violation.under("file"));
         let download =
             self.download.iter().flat_map(DownloadConfig::validate).map(|violation| violation.under("download"));
         let builtin = self.builtin.iter().flat_map(BuiltinConfig::validate).map(|violation| violation.under("builtin"));
-        violations.into_iter().chain(file).chain(download).chain(builtin).collect()
+        let conversations = self.conversations.iter().flat_map(ConversationsConfig::validate);
+        let conversations = conversations.map(|violation| violation.under("conversations"));
+        violations.into_iter().chain(file).chain(download).chain(builtin).chain(conversations).collect()
     }
 
     /// The tales are one text, whose entropy is known for it as it is.
@@ -105,6 +111,14 @@ impl DataConfig {
         let given = keys.into_iter().filter(|(_, given)| *given && self.builtin.is_some());
         let message = "does not go with the built-in corpus, whose entropy is known for its text as it is";
         given.map(|(key, _)| Violation::new(key, message).with_help(format!("leave `{key}` out"))).collect()
+    }
+
+    /// Each conversation is one by itself.
+    fn of_conversations(&self) -> Option<Violation> {
+        (self.conversations.is_some() && self.separator.is_some()).then(|| {
+            Violation::new("separator", "does not go with conversations, each of which is a line")
+                .with_help("leave `separator` out")
+        })
     }
 
     /// At most one way to split by documents, with values that mean something.
@@ -137,15 +151,19 @@ impl DataConfig {
     }
 
     fn one_source(&self) -> Option<Violation> {
-        let sources =
-            [("file", self.file.is_some()), ("download", self.download.is_some()), ("builtin", self.builtin.is_some())];
+        let sources = [
+            ("file", self.file.is_some()),
+            ("download", self.download.is_some()),
+            ("builtin", self.builtin.is_some()),
+            ("conversations", self.conversations.is_some()),
+        ];
         let given: Vec<&str> = sources.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
         match given.as_slice() {
             [_] => None,
             [] => Some(
                 Violation::new(
                     "file",
-                    "is missing: exactly one of the tables `file`, `download` and `builtin` must be there",
+                    "is missing: exactly one of the tables `file`, `download`, `builtin` and `conversations` must be there",
                 )
                 .with_help("add `[data.file]` with `paths = [\"text.txt\"]`, or `[data.builtin]`"),
             ),
@@ -153,8 +171,8 @@ impl DataConfig {
             [first, .., last] => Some(Violation::new(
                 *last,
                 format!(
-                    "is one source too many: exactly one of the tables `file`, `download` and `builtin` may be there, \
-                     and `{first}` is too"
+                    "is one source too many: exactly one of the tables `file`, `download`, `builtin` and \
+                     `conversations` may be there, and `{first}` is too"
                 ),
             )
             .with_help(format!("remove `[data.{first}]` or `[data.{last}]` from the file")),
@@ -170,7 +188,7 @@ impl FileConfig {
 }
 
 /// Every path must be one of a file, or a pattern.
-fn check_paths(key: &str, paths: &[String]) -> Vec<Violation> {
+pub(super) fn check_paths(key: &str, paths: &[String]) -> Vec<Violation> {
     let mut violations = Vec::new();
     if paths.is_empty() {
         let help = format!("write `{key} = [\"text.txt\"]`");

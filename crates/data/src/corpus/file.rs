@@ -49,7 +49,9 @@ impl Files {
     /// The files that `config` names on this machine. Those of `validation-files` are left out where a pattern of
     /// `paths` takes them, too.
     pub(super) fn find(config: &DataConfig) -> Result<Self, CorpusError> {
-        let named = config.file.as_ref().map_or(Ok(Vec::new()), |file| find(&file.paths, config))?;
+        let paths = config.file.as_ref().map(|file| &file.paths);
+        let paths = paths.or(config.conversations.as_ref().map(|conversations| &conversations.paths));
+        let named = paths.map_or(Ok(Vec::new()), |paths| find(paths, config))?;
         Self { training: named.len(), all: named }.with_validation(config)
     }
 
@@ -105,7 +107,11 @@ impl DataConfig {
     /// there from now on, and those that do not are left to the current folder.
     pub fn look_in(&mut self, folder: &Path) {
         let paths = self.file.iter_mut().flat_map(|file| &mut file.paths);
-        for path in paths.chain(self.validation_files.iter_mut().flatten()) {
+        let conversations = self.conversations.iter_mut().flat_map(|conversations| {
+            let template = conversations.template.iter_mut().filter(|template| template.ends_with(".jinja"));
+            conversations.paths.iter_mut().chain(template)
+        });
+        for path in paths.chain(conversations).chain(self.validation_files.iter_mut().flatten()) {
             let there = folder.join(&*path);
             if let Some(there) = there.to_str().filter(|there| leads_somewhere(there)) {
                 *path = there.to_owned();

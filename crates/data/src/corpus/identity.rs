@@ -2,7 +2,7 @@
 
 use kiln_settings::Violation;
 
-use super::{CorpusError, DataConfig, file};
+use super::{ConversationsConfig, CorpusError, DataConfig, file};
 
 /// When the system last changed anything about a file, in nanoseconds since 1970; 0 where it does not tell. Unlike the
 /// time of writing nobody can set it: a copy or an archive that keeps old times leaves it at the present.
@@ -42,6 +42,16 @@ impl DataConfig {
             // The first tales change whenever the grammar or the way of drawing does.
             text(&super::BuiltinCorpus::new(builtin).pieces(0..10_000).collect::<String>());
         }
+        if let Some(conversations) = &self.conversations {
+            let template = conversations.template_file().map(std::fs::read).transpose();
+            let template = template.map_err(|source| CorpusError::Read {
+                path: conversations.template_file().unwrap_or(std::path::Path::new("")).to_owned(),
+                source,
+            })?;
+            let ConversationsConfig { form, template: named, wrong_lines, of_model, .. } = conversations;
+            let of_model = of_model.as_ref().map(|conversing| &conversing.template);
+            text(&format!("conversations {form:?} {named:?} {template:?} {wrong_lines} {of_model:?}"));
+        }
         let files = file::Files::find(self)?;
         text(&format!("{} files, then those for validation: {}", files.training, self.validation_files.is_some()));
         for file in files.all {
@@ -61,7 +71,8 @@ impl DataConfig {
         if let Some(builtin) = &self.builtin {
             return format!("tales of {} characters, seed {}", builtin.characters, builtin.seed);
         }
-        let paths = self.file.as_ref().map(|file| file.paths.as_slice()).unwrap_or_default();
+        let of_conversations = self.conversations.as_ref().map(|conversations| &conversations.paths);
+        let paths = self.file.as_ref().map(|file| &file.paths).or(of_conversations).map_or(&[][..], Vec::as_slice);
         let whole = |path: &String| std::path::absolute(path).unwrap_or_else(|_| path.into()).display().to_string();
         let shown = paths.iter().take(SHOWN).map(whole).collect::<Vec<_>>().join(", ");
         match paths.len().saturating_sub(SHOWN) {
@@ -73,10 +84,16 @@ impl DataConfig {
     /// The rule between `[data]` and `[tokenizer]`, key from the root: documents need the token that stands between
     /// them.
     pub fn validate_with(&self, tokenizer: &kiln_models::TokenizerConfig) -> Option<Violation> {
-        (self.separator.is_some() && tokenizer.has_end_token() == Some(false)).then(|| {
+        let named = self.conversations.as_ref().and_then(|conversations| conversations.template.as_deref());
+        let key = match (&self.separator, named) {
+            (Some(_), _) => "data.separator",
+            (None, Some("plain" | "bare")) => "data.conversations.template",
+            _ => return None,
+        };
+        (tokenizer.has_end_token() == Some(false)).then(|| {
             let message = format!("needs a tokenizer with the token {:?}", kiln_models::END_TOKEN);
             let help = format!("add `special-tokens = [{:?}]` to the tokenizer's table", kiln_models::END_TOKEN);
-            Violation::new("data.separator", message).with_help(help)
+            Violation::new(key, message).with_help(help)
         })
     }
 }

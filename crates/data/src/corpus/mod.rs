@@ -5,6 +5,7 @@
 
 mod builtin;
 mod config;
+mod conversations;
 mod copies;
 mod documents;
 mod download;
@@ -23,6 +24,7 @@ mod transfer;
 
 pub use builtin::{BuiltinConfig, BuiltinCorpus, CharacterModel, Entropy, ImpossibleCharacter, Pieces};
 pub use config::{DataConfig, DownloadConfig, FileConfig};
+pub use conversations::{Conversation, Conversations, ConversationsConfig, Form, WrongLines};
 pub use copies::CopiedFile;
 pub use error::{CorpusError, DownloadError};
 pub use local::LocalFile;

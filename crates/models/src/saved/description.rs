@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use burn::tensor::Device;
 
-use super::foreign::ChatTemplate;
+use super::foreign::{ChatTemplate, Conversing};
 use super::lineage::Lineage;
 use crate::initializer::Initializer;
 use crate::{AdapterConfig, LanguageModel, ModelConfig, Tokenizer};
@@ -106,6 +106,12 @@ impl ModelDescription {
     pub fn converse_as(&mut self, other: &Self) {
         self.end_tokens.clone_from(&other.end_tokens);
         self.chat_template.clone_from(&other.chat_template);
+    }
+
+    /// Lets it hold conversations.
+    pub fn converse(&mut self, conversing: &Conversing) {
+        self.end_tokens.clone_from(&conversing.end_tokens);
+        self.chat_template = Some(conversing.template.clone());
     }
 
     /// The texts for the header: this description, and the `format` that other programs look for.

@@ -25,7 +25,7 @@ pub use base::BaseProblem;
 pub use description::ModelDescription;
 pub use error::SavedModelError;
 pub use export::{Written, export_gguf, export_hugging_face};
-pub use foreign::{ChatTemplate, ForeignModel};
+pub use foreign::{ChatTemplate, Conversing, ForeignModel};
 pub use gguf::GgufModelError;
 pub use host::HostModel;
 pub use hugging_face::HuggingFaceError;
@@ -35,8 +35,8 @@ pub use imported::{
 };
 pub use lineage::Lineage;
 pub use open::{
-    Opening, SavedModel, config_of, describe, has_weights_alone, inspect_foreign, is_foreign, load_weights,
-    read_description, read_formats, read_weights, tokenizer_of,
+    Opening, SavedModel, config_of, conversing_of, describe, has_weights_alone, inspect_foreign, is_foreign,
+    load_weights, read_description, read_formats, read_weights, tokenizer_of,
 };
 pub use problem::{LoadError, WeightProblem};
 pub use state::{StateProblem, state_from_tensors, state_tensors};

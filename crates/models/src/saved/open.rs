@@ -13,7 +13,7 @@ use kiln_storage::{CheckpointReader, DiskFiles, TensorSource, Which, find_checkp
 use super::base::adapted;
 use super::description::{ModelDescription, hexadecimal};
 use super::error::SavedModelError;
-use super::foreign::{ChatTemplate, ForeignModel};
+use super::foreign::{ChatTemplate, Conversing, ForeignModel};
 use super::gguf::{self, inspect_gguf, is_gguf};
 use super::hugging_face::{self, inspect_hugging_face, is_hugging_face};
 use super::packed::{Loader, loader_to_read};
@@ -215,6 +215,22 @@ pub fn config_of(path: &Path, which: Which) -> Result<ModelConfig, SavedModelErr
     }
     let folder = if has_weights_alone(path) { path.to_path_buf() } else { find_checkpoint(path, which)?.folder };
     Ok(read_description(&folder.join(WEIGHTS_FILE))?.model)
+}
+
+/// How the model at `path` holds conversations, for which nothing else of it is opened; nothing if nobody taught it to.
+///
+/// # Errors
+/// When what it says of that cannot be read.
+pub fn conversing_of(path: &Path, which: Which) -> Result<Option<Conversing>, SavedModelError> {
+    if is_gguf(path) {
+        return gguf::conversing_in(path);
+    }
+    if is_hugging_face(path) {
+        return hugging_face::conversing(path);
+    }
+    let folder = if has_weights_alone(path) { path.to_path_buf() } else { find_checkpoint(path, which)?.folder };
+    let ModelDescription { chat_template, end_tokens, .. } = read_description(&folder.join(WEIGHTS_FILE))?;
+    Ok(chat_template.map(|template| Conversing { template, end_tokens }))
 }
 
 /// Looks at a model that another program saved, or at one of Kiln's without a run, without reading its weights.

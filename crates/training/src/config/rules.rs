@@ -34,8 +34,15 @@ fn seeds(config: &Config) -> Vec<Violation> {
     too_large.map(|(key, seed)| Violation::new(key, format!("must be at most {}, is {seed}", i64::MAX))).collect()
 }
 
-/// Streams exist to carry a state from window to window, and a transformer has none.
+/// Streams exist to carry a state from window to window, and a transformer has none. Conversations have no windows that
+/// follow one another.
 fn windows(config: &Config) -> Option<Violation> {
+    if config.data.conversations.is_some() && config.run.windows == Windows::Streams {
+        let message = "is \"streams\", but each conversation is read by itself";
+        return Some(
+            Violation::new("run.windows", message).with_help("write `windows = \"shuffled\"` or leave it out"),
+        );
+    }
     (!config.model.carries_state_between_windows() && config.run.windows == Windows::Streams).then(|| {
         Violation::new(
             "run.windows",

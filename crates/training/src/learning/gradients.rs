@@ -23,6 +23,8 @@ pub(super) struct Measure {
 /// Sums over the pieces of an update; each comes in with its share, so that the sums are means.
 #[derive(Default)]
 pub(super) struct Mean {
+    /// Targets that count in the whole update.
+    pub(super) counted: u64,
     /// The mean loss, \[1\]; `None` before the first piece.
     pub(super) loss: Option<Tensor<1>>,
     /// Its parts, where there is a teacher.

@@ -17,7 +17,7 @@ pub struct TrainingInput {
     pub batch: HostBatch,
     /// The state after the previous batch, if the order of the batches carries it.
     pub state: Option<State>,
-    /// What the loss is multiplied by before it is differentiated: 1 / (batches in an update).
+    /// What the loss is multiplied by before it is differentiated: the batch's part of the update's targets that count.
     pub share: f64,
     /// The seed of dropout; `None` drops nothing.
     pub dropout_seed: Option<u64>,
@@ -47,7 +47,7 @@ impl TrainingInput {
     ///
     /// A batch of one row stays whole.
     pub(super) fn halves(self) -> Vec<Self> {
-        let (rows, first) = (self.batch.rows, self.batch.rows / 2);
+        let (rows, first, counted) = (self.batch.rows, self.batch.rows / 2, self.batch.counted());
         if first == 0 {
             return vec![self];
         }
@@ -61,7 +61,7 @@ impl TrainingInput {
                 teacher: teacher.clone(),
                 state: rows_of(state, start, end),
             });
-            let share = share * batch.rows as f64 / rows as f64;
+            let share = share * batch.counted() as f64 / counted as f64;
             Self { state: rows_of(&state, start, end), share, batch, dropout_seed, recompute, teaching }
         };
         let (upper, lower) = batch.split(first);
@@ -73,7 +73,7 @@ impl TrainingInput {
 
 /// What a training step gives beside the gradients.
 pub struct TrainingOutput {
-    /// Mean loss, nats per token, \[1\]: the cross-entropy, unless there is a teacher.
+    /// Mean loss, nats per token that counts, \[1\]: the cross-entropy, unless there is a teacher.
     pub loss: Tensor<1>,
     /// With a teacher: the mean cross-entropy, and the mean divergence from the teacher times the temperature squared.
     pub parts: Option<[Tensor<1>; 2]>,
@@ -102,12 +102,13 @@ pub fn training_step(model: &LanguageModel, input: TrainingInput) -> (TrainingOu
 /// The same with layers that are computed once more on the way back, where the model can do so.
 fn recomputing_step(model: &LanguageModel, input: TrainingInput) -> (TrainingOutput, GradientsParams) {
     let TrainingInput { batch, state, share, dropout_seed, .. } = input;
-    let (shape, device) = ([batch.rows, batch.columns], model.device());
+    let (shape, device, counted) = ([batch.rows, batch.columns], model.device(), batch.counted());
     let [tokens, targets] = uploaded(batch.inputs, batch.targets, shape, &device);
     let draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
     let (features, state) = Features::new(model, tokens, state, &batch.document_starts, draws, true);
     let read = features.read();
-    let loss = model.losses_of(read.clone(), targets.reshape([shape[0] * shape[1]])).mean();
+    let losses = model.losses_of(read.clone(), targets.reshape([shape[0] * shape[1]]));
+    let loss = mean(losses.reshape(shape), batch.weights, counted);
     let found = loss.clone().mul_scalar(share).backward();
     let gradient = read.grad(&found);
     let mut accumulator = GradientsAccumulator::new();
@@ -120,15 +121,32 @@ fn recomputing_step(model: &LanguageModel, input: TrainingInput) -> (TrainingOut
     (output, accumulator.grads())
 }
 
-/// The mean cross-entropy of a batch, without a teacher and not yet multiplied by its share, \[1\], and the state after
+/// The mean over the targets that count.
+fn mean(losses: Tensor<2>, weights: Option<Vec<f32>>, counted: u64) -> Tensor<1> {
+    match weights {
+        Some(weights) => {
+            let weights = on_device(weights, losses.dims(), &losses.device());
+            losses.mul(weights).sum().div_scalar(counted as f64)
+        }
+        None => losses.mean(),
+    }
+}
+
+/// The mean cross-entropy of a batch over the targets that count, without a teacher and not yet multiplied by its share, \[1\], and the state after
 /// it; `model` is with autodiff.
 pub fn training_loss(model: &LanguageModel, input: TrainingInput) -> (Tensor<1>, Option<State>) {
     let TrainingInput { batch, state, dropout_seed, .. } = input;
     let (shape, device) = ([batch.rows, batch.columns], model.device());
+    let counted = batch.counted();
     let [tokens, targets] = uploaded(batch.inputs, batch.targets, shape, &device);
     let mut draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
     let (losses, state) = model.losses_of_documents(tokens, targets, state, &batch.document_starts, &mut draws);
-    (losses.mean(), state)
+    (mean(losses, batch.weights, counted), state)
+}
+
+/// The weights of targets, brought to the device.
+pub(super) fn on_device<const D: usize>(weights: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(weights, shape), device)
 }
 
 /// Inputs and targets, each in the shape `[rows, columns]`, brought to the device in one go.

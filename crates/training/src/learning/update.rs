@@ -18,7 +18,7 @@ use super::teacher::Teacher;
 use crate::config::{Config, Precision};
 use crate::gradient_measurements::sharpness;
 use crate::parts::Parts;
-use kiln_data::batches::{BatchOrder, mix};
+use kiln_data::batches::{BatchOrder, HostBatch, mix};
 use kiln_data::shards::TokenFile;
 use kiln_optimization::averaging::Averaging;
 use kiln_optimization::optimizers::{GradientScale, Optimizer, StateBits, clip_coefficient};
@@ -75,7 +75,7 @@ pub(super) enum Step {
 /// What one update was made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Update {
-    /// Mean loss of its batches before it, nats per token.
+    /// Mean loss of its batches before it, nats per token that counts.
     pub loss: f64,
     /// With a teacher: the cross-entropy of the text, and the divergence times the temperature squared.
     pub losses: Option<[f64; 2]>,
@@ -87,6 +87,8 @@ pub struct Update {
     pub(super) sharpness: Option<f64>,
     /// The time that went into measuring alone.
     pub(super) measuring: Duration,
+    /// Targets that counted.
+    pub(super) tokens: u64,
 }
 
 /// Whether the device has what the configuration needs.
@@ -228,6 +230,7 @@ impl Updater {
             learning_rate: 0.0,
             sharpness: None,
             measuring: Duration::ZERO,
+            tokens: mean.counted,
             before,
         };
         if self.waits(measure) && !self.decide(&mut pending, measure, &gradients, &mean.inputs)? {
@@ -313,13 +316,16 @@ impl Updater {
         measure: Measure,
         should_stop: &dyn Fn() -> bool,
     ) -> Result<Option<Mean>, TrainError> {
-        let count = self.accumulate;
+        let numbers = first_batch..first_batch + self.accumulate;
+        let batches = numbers.map(|number| self.batches.read(number)).collect::<Result<Vec<_>, _>>()?;
+        let counted: u64 = batches.iter().map(HostBatch::counted).sum();
         let mut mean = Mean::new(self.keep_zeros);
-        for number in 0..count {
+        mean.counted = counted;
+        for (number, batch) in (0..).zip(batches) {
             if number > 0 && should_stop() {
                 return Ok(None);
             }
-            let mut input = TrainingInput::new(self.batches.read(first_batch + number)?);
+            let mut input = TrainingInput::new(batch);
             if self.carries_state && input.batch.carries_state {
                 input.state = self.carried.take();
             }
@@ -327,11 +333,11 @@ impl Updater {
                 let state = self.teacher_carried.take().filter(|_| input.batch.carries_state);
                 input.teaching = Some(Teaching { teacher, state });
             }
-            input.share = 1.0 / count as f64;
+            input.share = input.batch.counted() as f64 / counted as f64;
             input.recompute = self.recompute;
             // Dropout draws from the seed of its step and batch, so that a resumed run draws what it would have drawn.
             input.dropout_seed = Some(mix(mix(self.seed, step), number));
-            let pieces = if measure.noise && count == 1 { input.halves() } else { vec![input] };
+            let pieces = if measure.noise && self.accumulate == 1 { input.halves() } else { vec![input] };
             let (mut states, mut of_teacher) = (Vec::new(), Vec::new());
             for piece in pieces {
                 let [state, teacher_state] = mean.add(self.model(), piece, measure);

@@ -17,7 +17,7 @@ use super::faults::Rollback;
 pub struct StepEntry {
     /// Updates made, this one included.
     pub step: u64,
-    /// Tokens trained on, this step included.
+    /// Tokens trained on, this step included: those whose loss counted.
     pub tokens: u64,
     /// Mean training loss of this step's batch, nats per token.
     pub train_loss: f64,

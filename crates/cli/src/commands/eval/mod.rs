@@ -120,6 +120,10 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
         say(&format!("each text is read behind `{start}`, as the tokenizer of the model has it"));
     }
     if arguments.per_token {
+        if texts.iter().any(|text| text.tokens.examples().is_some()) {
+            let words = "--per-token is of texts, and this run validates on conversations; name a text";
+            return Err(UsageError(words.into()).into());
+        }
         for Text { tokens, .. } in &texts {
             words::print_tokens(tokens, &saved.tokenizer, &judge.token_losses(tokens)?)?;
         }

@@ -138,6 +138,9 @@ impl Report for RunReport {
             let _ = writeln!(text, "tokenizer   BLAKE3 {}", record.tokenizer_hash);
             let _ = writeln!(text, "training    BLAKE3 {}", record.train_text_hash);
             let _ = writeln!(text, "validation  BLAKE3 {}", record.validation_text_hash);
+            if record.conversing.is_some() {
+                text += "conversation it learned from some; `kiln chat` holds one\n";
+            }
         }
         if let Some(best) = &self.best {
             let _ = writeln!(text, "best        {:.4} nats/token after step {}", best.loss, best.step);

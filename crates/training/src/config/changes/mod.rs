@@ -107,6 +107,8 @@ const RULES: &[(&str, Rule)] = &[
     ("seed", Rule::Refused),
     // What the texts and the tokenizer are called does not matter: their hashes are compared when they are read.
     ("data.file.paths", Rule::Harmless),
+    ("data.conversations.paths", Rule::Harmless),
+    ("data.conversations.wrong-lines", Rule::Harmless),
     ("data.validation-files", Rule::Harmless),
     ("data.download.url", Rule::Harmless),
     ("data.download.sha256", Rule::Harmless),

@@ -13,6 +13,9 @@ const OUT_OF_RANGE: &[(&str, &[&str])] = &[
     ("data.builtin.characters", &["0"]),
     ("data.builtin.seed", &["9223372036854775808"]),
     ("data.file.paths", &["[]", "[\"a.txt\", \"\"]", "[\"a[.txt\"]"]),
+    ("data.conversations.paths", &["[]", "[\"a.jsonl\", \"\"]"]),
+    ("data.conversations.template", &["\"\"", "\"jinja\"", "\"talk.txt\""]),
+    ("data.conversations.wrong-lines", &["-0.1", "1.0"]),
     ("data.download.url", &["\"ftp://example.org/a.txt\""]),
     ("data.download.sha256", &["\"86c4\""]),
     ("data.download.name", &["\"a/b\""]),
@@ -181,6 +184,7 @@ fn right_value(path: &str, kind: &Kind) -> String {
         path.split('.').try_fold(&toml::Value::Table(resolved), |value, key| value.get(key)).map(ToString::to_string);
     value.unwrap_or_else(|| match kind {
         _ if path == "data.validation" => "\"every 10th document\"".into(),
+        _ if path == "data.conversations.template" => "\"chatml\"".into(),
         _ if path == "data.validation-files" => "[\"a.txt\"]".into(),
         _ if path == "model.transformer.layer-pattern" => "[\"global\"]".into(),
         _ if path == "schedule.error-floor.window-growth" => "2.0".into(),

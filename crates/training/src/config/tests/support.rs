@@ -8,12 +8,13 @@ use kiln_settings::{ConfigErrors, Kind, Schema, Source, join};
 use crate::config::Config;
 
 /// The sources of a corpus, which are no choice to the schema.
-const SOURCES: [&str; 3] = ["data.file", "data.download", "data.builtin"];
+const SOURCES: [&str; 4] = ["data.file", "data.download", "data.builtin", "data.conversations"];
 
 /// What tables need at least, but those of schedules.
-const NEEDED: [(&str, &str); 9] = [
+const NEEDED: [(&str, &str); 10] = [
     ("data.file", "paths = [\"tales.txt\"]"),
     ("data.download", DOWNLOAD),
+    ("data.conversations", "paths = [\"talks.jsonl\"]"),
     ("tokenizer.byte-pair", "vocabulary-size = 512"),
     ("tokenizer.file", "path = \"tokenizer.json\""),
     ("averaging.polyak", "start = 1"),

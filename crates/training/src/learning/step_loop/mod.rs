@@ -217,7 +217,7 @@ impl TrainingLoop {
         let step = self.state.step + 1;
         self.state.step = step;
         self.state.faults.in_a_row = 0;
-        self.state.tokens += self.run.tokens_per_step();
+        self.state.tokens += update.tokens;
         let now = Instant::now();
         self.clock.made_step(step, now - std::mem::replace(&mut self.since, now), update.measuring);
         let noise_scale = update.noise.and_then(|noise| {

@@ -4,6 +4,7 @@ mod averaging;
 mod delay;
 mod distilling;
 mod eight_bits;
+mod examples;
 mod faults;
 mod finetuning;
 mod injection;

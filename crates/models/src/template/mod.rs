@@ -33,17 +33,17 @@ const NAME: &str = "template";
 
 /// A template.
 #[derive(Debug)]
-pub(crate) struct Template {
+pub struct Template {
     environment: Environment<'static>,
 }
 
 /// What goes into a template, which sets how much may come out.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Size {
+pub struct Size {
     /// Messages, or whatever else the template goes through.
-    pub(crate) values: usize,
+    pub values: usize,
     /// The bytes of their texts.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
 }
 
 /// What can be wrong with a template; each is the end of a sentence that says which template it is.
@@ -69,7 +69,7 @@ impl Template {
     ///
     /// # Errors
     /// It isn't one.
-    pub(crate) fn new(source: &str) -> Result<Self, TemplateError> {
+    pub fn new(source: &str) -> Result<Self, TemplateError> {
         if source.len() > LONGEST_TEMPLATE {
             let words = format!("it has {} bytes, and at most {LONGEST_TEMPLATE} are read", source.len());
             return Err(TemplateError::Unreadable(words));
@@ -80,7 +80,7 @@ impl Template {
     }
 
     /// The same, but a line break that ends the template ends what it writes.
-    pub(crate) fn keeping_last_line_break(source: &str) -> Result<Self, TemplateError> {
+    pub fn keeping_last_line_break(source: &str) -> Result<Self, TemplateError> {
         // Jinja takes one line break off the end of a template.
         let kept = if source.ends_with('\n') { "\n" } else { "" };
         Self::new(&format!("{source}{kept}"))
@@ -90,7 +90,7 @@ impl Template {
     ///
     /// # Errors
     /// It refuses what it is given, fails, or doesn't end.
-    pub(crate) fn render(&self, context: Value, size: Size) -> Result<String, TemplateError> {
+    pub fn render(&self, context: Value, size: Size) -> Result<String, TemplateError> {
         let mut environment = self.environment.clone();
         let steps = STEPS + STEPS_PER_VALUE * size.values as u64 + size.bytes as u64 / BYTES_PER_STEP;
         environment.set_fuel(Some(steps));

@@ -1,12 +1,12 @@
 //! Conversations by a template.
 
-use kiln_models::Tokenizer;
-use kiln_models::saved::ChatTemplate;
 use minijinja::Value;
 use serde::{Deserialize, Serialize};
 
 use super::error::ChatError;
 use super::tokens;
+use crate::Tokenizer;
+use crate::saved::ChatTemplate;
 use crate::template::{Size, Template, pairs};
 
 /// What somebody says in a conversation.
@@ -33,13 +33,13 @@ impl Message {
 ///
 /// ```
 /// use kiln_inference::{ChatFormat, Message};
-/// use kiln_models::saved::ChatTemplate;
+/// use crate::saved::ChatTemplate;
 ///
 /// let source = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}\
 ///               {% if add_generation_prompt %}assistant:{% endif %}";
 /// let format = ChatFormat::new(&ChatTemplate { source: source.to_owned(), tokens: Default::default() })?;
 /// assert_eq!(format.render(&[Message::new("user", "Hello!")])?, "user: Hello!\nassistant:");
-/// # Ok::<(), kiln_inference::ChatError>(())
+/// # Ok::<(), kiln_models::ChatError>(())
 /// ```
 #[derive(Debug)]
 pub struct ChatFormat {
@@ -61,9 +61,14 @@ impl ChatFormat {
     /// # Errors
     /// The template refuses the messages, fails, or doesn't end.
     pub fn render(&self, messages: &[Message]) -> Result<String, ChatError> {
+        self.rendered(messages, true)
+    }
+
+    /// The text of a conversation; with `answered` up to where the model answers, else as far as it was held.
+    pub(super) fn rendered(&self, messages: &[Message], answered: bool) -> Result<String, ChatError> {
         let context = minijinja::context! {
             messages => messages.iter().map(Message::value).collect::<Vec<Value>>(),
-            add_generation_prompt => true,
+            add_generation_prompt => answered,
             tools => (),
             documents => (),
             ..self.tokens.clone(),

@@ -1,5 +1,7 @@
 //! Which tokens are read, when, and how often.
 
+mod examples;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -118,19 +120,19 @@ fn a_text_too_short_for_a_batch_says_what_it_needs() {
     let message = error.to_string();
     assert!(message.contains("the training split has 16 tokens, but 17 are needed"), "{message}");
     assert!(BatchOrder::new(file.clone(), Windows::Random, 2, 15, 1).is_ok());
-    let Err(TooShort { split, tokens, needed, .. }) = BatchOrder::new(file.clone(), Windows::Random, 2, 16, 1) else {
+    let Err(TooShort { split, found, needed, .. }) = BatchOrder::new(file.clone(), Windows::Random, 2, 16, 1) else {
         panic!("it was accepted")
     };
-    assert_eq!((split, tokens, needed), ("training", 16, 17));
-    let Err(TooShort { split, tokens, needed, .. }) = EvaluationPlan::new(&file, 1.0, 4, 16, false) else {
+    assert_eq!((split, found, needed), ("training", 16, 17));
+    let Err(TooShort { split, found, needed, .. }) = EvaluationPlan::new(&file, 1.0, 4, 16, false) else {
         panic!("it was accepted")
     };
-    assert_eq!((split, tokens, needed), ("validation", 16, 17));
+    assert_eq!((split, found, needed), ("validation", 16, 17));
 }
 
 /// How often each target of the file counts, by its token, and which tokens each counted target's row had read before
 /// it.
-fn counted(file: &TokenFile, plan: EvaluationPlan) -> Vec<u32> {
+fn counted(file: &TokenFile, plan: &EvaluationPlan) -> Vec<u32> {
     let mut counts = vec![0; file.len() as usize];
     let mut scored = 0;
     for index in 0..plan.batches() {
@@ -155,7 +157,7 @@ fn an_evaluation_counts_every_token_but_the_first_exactly_once() {
         for (rows, columns) in [(1, 8), (3, 8), (4, 5), (7, 3)] {
             for carries_state in [false, true] {
                 let plan = EvaluationPlan::new(&file, 1.0, rows, columns, carries_state).unwrap();
-                let counts = counted(&file, plan);
+                let counts = counted(&file, &plan);
                 assert_eq!(counts[0], 0);
                 assert!(
                     counts[1..].iter().all(|count| *count == 1),
@@ -201,7 +203,7 @@ fn a_part_of_an_evaluation_is_its_beginning() {
     let (_folder, file) = counting(101);
     let plan = EvaluationPlan::new(&file, 0.3, 2, 8, false).unwrap();
     assert_eq!(plan.targets(), 30);
-    let counts = counted(&file, plan);
+    let counts = counted(&file, &plan);
     assert!(counts[1..=30].iter().all(|count| *count == 1) && counts[31..].iter().all(|count| *count == 0));
 }
 

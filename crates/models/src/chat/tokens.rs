@@ -1,6 +1,6 @@
 //! Messages that spell special tokens: these are masked while the template is rendered, and are text again afterwards.
 
-use kiln_models::{Tokenizer, TokenizerError};
+use crate::{Tokenizer, TokenizerError};
 
 use super::format::Message;
 

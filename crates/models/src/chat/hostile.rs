@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::saved::ChatTemplate;
 use kiln_hostile::{Fate, Form, each_mutant, in_a_process, peak_memory};
 use kiln_kernels::OrElse;
-use kiln_models::saved::ChatTemplate;
 use serde_json::Value;
 
 use super::{ChatError, ChatFormat, Message};
