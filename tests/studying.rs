@@ -157,7 +157,7 @@ fn attention_of_a_model_is_shown_as_text_as_pictures_and_as_numbers() {
     assert!(refused.stderr.contains("`small` has no attention: only a transformer does"), "{}", refused.stderr);
     let refused = workshop.kiln(&["study", "attention", "small", "--text", "o"]);
     assert_eq!(refused.code, Some(2));
-    assert!(refused.stderr.contains("the text is 1 tokens, and 2 to"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("a text of 2 to 32 tokens can be shown, and this has 1"), "{}", refused.stderr);
 }
 
 #[test]

@@ -115,7 +115,7 @@ pub struct GradientsConfig {
 pub struct RecallConfig {
     /// What has to be recalled; each is trained for by itself.
     pub tasks: Vec<Task>,
-    /// Tokens between what is asked for and the answer, rising, >= 2. Training draws from all of them.
+    /// Tokens between what is asked for and the answer, rising, >= 2; training has all from 2 to the last one.
     pub distances: Vec<usize>,
     /// Examples of each distance that accuracies are measured on, >= 1. Default `256`.
     #[serde(default = "default_examples")]

@@ -19,7 +19,9 @@ use crate::statistics::Share;
 use crate::studies::Progress;
 
 /// Points of a cliff.
-const POINTS: i32 = 81;
+const POINTS: i32 = 161;
+/// How far they go, relative to the update with clipping.
+const REACH: f64 = 1.2;
 
 /// What was found.
 #[derive(Debug, Clone)]
@@ -60,7 +62,8 @@ pub struct Repeat {
     pub diverged: bool,
 }
 
-/// The loss of a batch along its own gradient, before the update whose gradient was the largest.
+/// The loss of a batch along its own gradient, before the update whose gradient was the largest of those after the first
+/// tenth of a training without clipping: what first weights do is over by then.
 #[derive(Debug, Clone)]
 pub struct Cliff {
     /// The model.
@@ -69,7 +72,8 @@ pub struct Cliff {
     pub step: u64,
     /// The norm of the gradient there.
     pub norm: f64,
-    /// Distances in the direction in which the loss falls at first, and the losses there.
+    /// Distances in the direction in which the loss falls at first and the opposite one, a little further than the update
+    /// with clipping goes, and the losses there.
     pub points: Vec<(f64, f64)>,
     /// Where the update without clipping ends, and with clipping by the norm.
     pub ends: [(f64, f64); 2],
@@ -155,6 +159,7 @@ fn train(
             return Ok(repeat);
         }
         if let (Some(steepest), Some(before)) = (&mut steepest, before)
+            && step > study.run.steps.div_ceil(10)
             && steepest.as_ref().is_none_or(|other| numbers.norm > other.norm)
         {
             let (name, norm) = (model.name.clone(), numbers.norm);
@@ -191,7 +196,7 @@ fn cliff(steepest: Steepest, limit: f64) -> Result<Cliff, StudyError> {
     };
     let [free, clipped] = [rate * norm, rate * norm.min(limit)];
     let points: Result<Vec<_>, _> =
-        (0..POINTS).map(|point| at(free * (1.4 * f64::from(point) / f64::from(POINTS - 1) - 0.2))).collect();
+        (0..POINTS).map(|point| at(REACH * clipped * (2.0 * f64::from(point) / f64::from(POINTS - 1) - 1.0))).collect();
     Ok(Cliff { name, step, norm, points: points?, ends: [at(free)?, at(clipped)?] })
 }
 
@@ -233,8 +238,10 @@ mod tests {
         assert_eq!(cliff.points.len(), POINTS as usize);
         // The update with clipping is nearer, and the one without ends where the axis says.
         assert!((cliff.ends[0].0 - 100.0 * cliff.norm).abs() < 1e-6 * cliff.ends[0].0);
-        assert!((cliff.ends[1].0 - 0.1).abs() < 1e-6);
-        let start = cliff.points.iter().min_by(|a, b| a.0.abs().total_cmp(&b.0.abs())).expect("there are points");
-        assert!(cliff.ends[1].1 < start.1 + 1e-3, "{cliff:?}");
+        assert!((cliff.ends[1].0 - 0.1).abs() < 1e-6 && cliff.step > 2);
+        let reach = REACH * 0.1;
+        assert!((cliff.points[0].0 + reach).abs() < 1e-9 && (cliff.points[160].0 - reach).abs() < 1e-9);
+        // At first the loss falls in the one direction and rises in the other.
+        assert!(cliff.points[81].1 < cliff.points[80].1 && cliff.points[79].1 > cliff.points[80].1, "{cliff:?}");
     }
 }

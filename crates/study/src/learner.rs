@@ -92,10 +92,13 @@ impl Learner {
 pub(crate) fn clamped(model: &LanguageModel, mut gradients: GradientsParams, limit: f64) -> GradientsParams {
     for parameter in catalogue(model) {
         // Parameters of language models are vectors and matrices.
-        if let Some(vector) = gradients.remove::<1>(parameter.id).filter(|_| parameter.shape.len() == 1) {
-            gradients.register(parameter.id, vector.clamp(-limit, limit));
-        } else if let Some(matrix) = gradients.remove::<2>(parameter.id) {
-            gradients.register(parameter.id, matrix.clamp(-limit, limit));
+        let id = parameter.id;
+        if parameter.shape.len() == 1 {
+            let vector = gradients.remove::<1>(id);
+            vector.into_iter().for_each(|vector| gradients.register(id, vector.clamp(-limit, limit)));
+        } else {
+            let matrix = gradients.remove::<2>(id);
+            matrix.into_iter().for_each(|matrix| gradients.register(id, matrix.clamp(-limit, limit)));
         }
     }
     gradients

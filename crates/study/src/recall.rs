@@ -15,8 +15,8 @@ use crate::learner::{Clipping, Learner};
 use crate::studies::Progress;
 use crate::tasks::{Example, Task};
 
-/// Examples that are answered at once.
-const AT_ONCE: usize = 64;
+/// Examples that are answered at once, and are of one length.
+pub const AT_ONCE: usize = 64;
 /// Updates between two reports of progress.
 const PORTION: u64 = 10;
 
@@ -73,7 +73,7 @@ fn loss(model: &LanguageModel, examples: &[Example]) -> Tensor<1> {
     predictions(model, examples).gather(1, answers).mean().neg()
 }
 
-/// What a model without autodiff answers.
+/// What a model without autodiff answers, [`AT_ONCE`] examples of one length at a time.
 ///
 /// # Errors
 /// The device fails.
@@ -107,7 +107,14 @@ pub(crate) fn study(
         let tests: Vec<Vec<Example>> = config
             .distances
             .iter()
-            .map(|distance| (0..config.examples).map(|_| task.example(*distance, longest, &mut random)).collect())
+            .map(|distance| {
+                let mut tests = Vec::new();
+                while tests.len() < config.examples {
+                    let count = AT_ONCE.min(config.examples - tests.len());
+                    tests.extend(alike(task, || *distance, count, longest, &mut random));
+                }
+                tests
+            })
             .collect();
         let mut models = Vec::new();
         for model in &study.models {
@@ -115,7 +122,7 @@ pub(crate) fn study(
             for repeat in 0..study.seeds {
                 let fresh = study.training(&model.model, repeat).model;
                 let seed = study.seed + repeat as u64;
-                let fresh = fresh.init(task.vocabulary(longest), Task::length(longest), seed, device);
+                let fresh = fresh.init(task.vocabulary(longest), *Task::lengths(longest).end(), seed, device);
                 if let Some(trained) = trained(study, config, task, fresh, seed, &mut progress)? {
                     let found: Result<Vec<Answers>, _> = tests.iter().map(|tests| answers(&trained, tests)).collect();
                     repeats.push(found?);
@@ -128,7 +135,7 @@ pub(crate) fn study(
             let distances = || 0..config.distances.len();
             models.push(RecallOfModel {
                 name: model.name.clone(),
-                parameters: model.model.parameter_count(task.vocabulary(longest), Task::length(longest)),
+                parameters: model.model.parameter_count(task.vocabulary(longest), *Task::lengths(longest).end()),
                 accuracy: distances().map(|distance| at(distance, |found| found.accuracy)).collect(),
                 loss: distances().map(|distance| at(distance, |found| found.loss)).collect(),
                 diverged: study.seeds - repeats.len(),
@@ -154,11 +161,13 @@ fn trained(
     let mut learner = Learner::new(fresh, &study.optimizer, study.schedule.build(study.run.steps), clipping);
     let mut random = ChaCha8Rng::seed_from_u64(mix(seed, 12));
     for step in 0..study.run.steps {
-        let example = |_| {
-            let distance = config.distances[random.random_range(0..config.distances.len())];
-            task.example(distance, longest, &mut random)
+        let mut draws = ChaCha8Rng::seed_from_u64(mix(mix(seed, 13), step));
+        let distance = || {
+            // As many short ones as long ones, and all between: what stands at one of a few places is found by the place.
+            let logarithm = draws.random_range(2.0_f64.ln()..(longest as f64 + 1.0).ln());
+            (logarithm.exp() as usize).clamp(2, longest)
         };
-        let examples: Vec<Example> = (0..study.run.batch).map(example).collect();
+        let examples = alike(task, distance, study.run.batch, longest, &mut random);
         if !learner.update(|model| loss(model, &examples))?.are_finite() {
             return Ok(None);
         }
@@ -167,6 +176,18 @@ fn trained(
         }
     }
     Ok(Some(learner.finished()))
+}
+
+/// Examples of one length, which is drawn.
+fn alike(
+    task: Task,
+    mut distance: impl FnMut() -> usize,
+    count: usize,
+    longest: usize,
+    random: &mut ChaCha8Rng,
+) -> Vec<Example> {
+    let length = random.random_range(Task::lengths(longest));
+    (0..count).map(|_| task.example(distance(), length, longest, random)).collect()
 }
 
 /// The share of the most frequent answer.
@@ -185,9 +206,9 @@ mod tests {
     #[test]
     fn a_model_that_answers_at_random_is_right_as_often_as_a_guess() {
         let config = ModelConfig::Gru(GruConfig { layers: 1, hidden: 8, ..GruConfig::default() });
-        let model = config.init(Task::Copy.vocabulary(6), Task::length(6), 1, &Device::flex());
+        let model = config.init(Task::Copy.vocabulary(6), 8, 1, &Device::flex());
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let examples: Vec<Example> = (0..800).map(|_| Task::Copy.example(5, 6, &mut random)).collect();
+        let examples: Vec<Example> = alike(Task::Copy, || 5, 800, 6, &mut random);
         let found = answers(&model, &examples).expect("a processor does not fail");
         assert!(found.accuracy < 0.3, "{found:?}");
         // The loss that training lowers is the mean of the losses of the answers.

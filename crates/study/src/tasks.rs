@@ -3,6 +3,8 @@
 //! The answer is the token after the last one. The distance is counted from the token that holds it, or from the first
 //! of those that it follows from, to the last token that is read.
 
+use std::ops::RangeInclusive;
+
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -75,15 +77,15 @@ impl Task {
         (OWN + own) as usize
     }
 
-    /// Tokens of an example, all of which are as long.
-    pub fn length(longest: usize) -> usize {
-        longest + 2
+    /// The fewest and the most tokens of an example where distances go up to `longest`. Were all as long, what is asked
+    /// for would stand at one of few places, counted from the first token.
+    pub fn lengths(longest: usize) -> RangeInclusive<usize> {
+        longest + 2..=longest + 2 + longest / 2
     }
 
-    /// An example of `distance` tokens, at least 2, where distances go up to `longest`: what stands before the token at
-    /// the distance is of the kind of what stands behind it.
-    pub fn example(self, distance: usize, longest: usize, random: &mut impl Rng) -> Example {
-        let length = Self::length(longest);
+    /// An example of `length` tokens and of `distance`, at least 2, where distances go up to `longest`: what stands
+    /// before the token at the distance is of the kind of what stands behind it.
+    pub fn example(self, distance: usize, length: usize, longest: usize, random: &mut impl Rng) -> Example {
         let place = length - 1 - distance;
         match self {
             Self::Copy => held(length, place, random, |_| BLANK),
@@ -110,7 +112,7 @@ fn held<R: Rng>(length: usize, place: usize, random: &mut R, filler: impl Fn(&mu
 
 /// Keys that a text of that length has room for.
 fn keys(longest: usize) -> usize {
-    longest / 2 + 1
+    Task::lengths(longest).end() / 2 + 1
 }
 
 /// Pairs of a key and a symbol, each key once, and one key again: what stands behind it is at `place`.
@@ -228,14 +230,16 @@ mod tests {
             let mut seen = [0; SYMBOLS as usize];
             for longest in [3, 8, 21] {
                 for distance in 2..=longest {
-                    for _ in 0..100 {
-                        let example = task.example(distance, longest, &mut random);
-                        assert_eq!(example.tokens.len(), Task::length(longest));
+                    for repeat in 0..100 {
+                        let lengths = Task::lengths(longest);
+                        let length = lengths.start() + repeat % (lengths.end() - lengths.start() + 1);
+                        let example = task.example(distance, length, longest, &mut random);
+                        assert_eq!(example.tokens.len(), length);
                         let vocabulary = task.vocabulary(longest) as u32;
                         assert!(example.tokens.iter().all(|token| *token < vocabulary));
                         assert_eq!(solved(task, &example.tokens), example.answer, "{task:?} {:?}", example.tokens);
                         let place = first_needed(task, &example.tokens);
-                        assert_eq!(longest + 1 - place, distance, "{task:?} {:?}", example.tokens);
+                        assert_eq!(length - 1 - place, distance, "{task:?} {:?}", example.tokens);
                         seen[example.answer as usize] += 1;
                     }
                 }
@@ -251,7 +255,7 @@ mod tests {
         for task in [Task::Copy, Task::FirstToken, Task::KeyValue, Task::Adding, Task::Induction] {
             let mut seen = [0_i32; SYMBOLS as usize];
             for _ in 0..8000 {
-                seen[task.example(5, 9, &mut random).answer as usize] += 1;
+                seen[task.example(5, 11, 9, &mut random).answer as usize] += 1;
             }
             // 1000 each, with a standard deviation of 30.
             assert!(seen.iter().all(|count| (count - 1000).abs() < 150), "{task:?}: {seen:?}");

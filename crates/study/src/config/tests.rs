@@ -56,7 +56,7 @@ fn what_a_study_cannot_use_is_said() {
     let scaling = with("[study.scaling]\nparameters = [10, 20, 30]\n", "lstm", text);
     assert!(scaling.contains("needs 4 sizes or more for a law with 3 numbers, has 3"), "{scaling}");
     let none = with("", "lstm", text);
-    assert!(none.contains("`study` is missing"), "{none}");
+    assert!(none.contains("section [study] is missing"), "{none}");
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub(super) fn attention(arguments: &AttentionArguments) -> anyhow::Result<()> {
     let tokens = [&saved.start[..], &saved.tokenizer.encode(&arguments.text)?].concat();
     let most = saved.model.longest_window().unwrap_or(MOST).min(MOST);
     if !(2..=most).contains(&tokens.len()) {
-        let words = format!("the text is {} tokens, and 2 to {most} can be shown", tokens.len());
+        let words = format!("a text of 2 to {most} tokens can be shown, and this has {}", tokens.len());
         return Err(UsageError(words).into());
     }
     let Some(maps) = maps_of_text(&saved.model, &saved.tokenizer, &tokens)? else {

@@ -26,7 +26,8 @@ pub(super) fn show(found: &[AttentionFindings]) -> Shown {
 /// Pictures of all heads, and of the rollout.
 pub(in crate::commands::study) fn maps_chart(name: &str, maps: &AttentionMaps) -> [String; 2] {
     let all: Vec<Heat> = heads(maps).collect();
-    let columns = maps.maps.first().map_or(1, Vec::len).clamp(1, 4);
+    // Fewer side by side where there are many tokens, whose names are to be read.
+    let columns = maps.maps.first().map_or(1, Vec::len).clamp(1, if maps.tokens.len() > 12 { 2 } else { 4 });
     let title = format!("Where the heads of {name} look");
     let through = heat("all layers", &maps.tokens, &maps.rollout);
     [heat_svg(&all, columns, &title), heat_svg(&[through], 1, &format!("Attention rollout of {name}"))]

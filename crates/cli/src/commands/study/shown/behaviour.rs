@@ -89,7 +89,7 @@ fn reliability(found: &[BehaviourFindings]) -> Picture {
             |bin: &kiln_study::behaviour::Bin| (bin.confidence, [bin.right.share(), bin.right.low, bin.right.high]);
         (model.name.clone(), model.reliability.iter().map(point).collect())
     };
-    let unit = |label: &str| Axis { range: Some((0.0, 1.0)), ..Axis::equal(label) };
+    let unit = |label: &str| Axis { range: Some((0.0, 1.0)), ..Axis::linear(label) };
     let (x, y) = (unit("confidence: probability of the likeliest token"), unit("how often it is right"));
     let mut chart: Chart = bands("Reliability", x, y, found.iter().map(curve).collect());
     let diagonal = vec![(0.0, 0.0), (1.0, 1.0)];

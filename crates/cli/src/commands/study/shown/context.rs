@@ -36,7 +36,7 @@ pub(super) fn show(found: &[ContextFindings]) -> Shown {
         all.map(|_| row)
     };
     let mut header = vec!["model".to_owned()];
-    header.extend(found.first().iter().flat_map(|model| &model.losses).map(|(tokens, _)| format!("{tokens} tokens")));
+    header.extend(found.first().iter().flat_map(|model| &model.losses).map(|(tokens, _)| format!("with {tokens}")));
     header.push("used".to_owned());
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     Shown {

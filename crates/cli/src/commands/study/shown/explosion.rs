@@ -96,19 +96,29 @@ fn cliff(cliff: &Cliff) -> Picture {
         line: Line::Points,
         ..Series::curve(label, colour, vec![place])
     };
+    let (first, last) =
+        (cliff.points.first().map_or(0.0, |point| point.0), cliff.points.last().map_or(0.0, |point| point.0));
+    let mut series = vec![
+        Series::curve("loss along the gradient", 0, cliff.points.clone()),
+        end("the update with clipping by the norm ends here", 2, clipped),
+    ];
+    let outside = !(first..=last).contains(&free.0);
+    series.extend((!outside).then(|| end("the update without clipping ends here", 1, free)));
+    let further =
+        format!("; without clipping the update ends at {}, where the loss is {}", short(free.0), short(free.1));
     let chart = Chart {
         title: format!("{}: a cliff, update {}", cliff.name, cliff.step),
         x: Axis::linear("distance against the gradient"),
         y: Axis::linear("loss of the batch, nats"),
-        series: vec![
-            Series::curve("loss along the gradient", 0, cliff.points.clone()),
-            end("the update without clipping ends here", 1, free),
-            end("with clipping by the norm it ends here", 2, clipped),
-        ],
-        note: Some(format!("the gradient's norm is {} at 0", short(cliff.norm))),
+        series,
+        note: Some(format!(
+            "the gradient's norm is {} at 0{}",
+            short(cliff.norm),
+            if outside { further.as_str() } else { "" }
+        )),
     };
-    let caption = "The loss of a batch along its own gradient, before the update whose gradient was the largest of all \
-                   trainings without clipping. A gradient says how steep the loss is at one place, not how far that goes.";
+    let caption = "The loss of a batch along its own gradient, before the update whose gradient was the largest \
+                   of all trainings without clipping, after their first tenth. A gradient says how steep the loss is at one place, not how far that goes.";
     Picture::of("cliff", &chart, caption)
 }
 

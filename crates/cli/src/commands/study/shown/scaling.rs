@@ -78,7 +78,8 @@ fn sentence(model: &ScalingFindings) -> String {
     let Some(exact) = model.floor else { return format!("{fit}.") };
     let inside = (law.floor.mean - exact).abs() <= law.floor.half_width;
     let verdict = match inside {
-        true => "the interval has the exact entropy in it",
+        true if law.floor.half_width > exact => "the interval has it in it, but is too wide to say anything",
+        true => "the interval has it in it",
         false if law.floor.mean > exact => {
             "the interval lies above the exact entropy: with this many updates no size gets down to it, and the fit can't \
              tell that from a floor"
