@@ -36,5 +36,6 @@ mod texts;
 mod tidying;
 mod torture;
 mod training;
+mod translating;
 mod verifying;
 mod weights;

@@ -34,8 +34,9 @@ pub(crate) fn prepare(config: &Config) -> anyhow::Result<PreparedData> {
     let mut data =
         shards::prepare(&config.data, &config.tokenizer, &cache_folder()?, &mut |progress| bar.show(progress))?;
     let resets_at = config.run.resets_at(&data.tokenizer);
-    data.train = data.train.resetting_at(resets_at);
-    data.validation = data.validation.resetting_at(resets_at);
+    let pairs_end = data.tokenizer.end_token().filter(|_| config.data.has_pairs());
+    data.train = data.train.resetting_at(resets_at).of_pairs(pairs_end);
+    data.validation = data.validation.resetting_at(resets_at).of_pairs(pairs_end);
     Ok(data)
 }
 
@@ -220,7 +221,8 @@ pub(crate) fn validation_split(
     if found != expected {
         return Err(OtherText::Changed { run: name(), found, expected }.into());
     }
-    Ok((validation.resetting_at(config.run.resets_at(tokenizer)), floor))
+    let pairs_end = tokenizer.end_token().filter(|_| config.data.has_pairs());
+    Ok((validation.resetting_at(config.run.resets_at(tokenizer)).of_pairs(pairs_end), floor))
 }
 
 /// A text file, or what comes through a pipe, encoded by the tokenizer of a model and cut into documents at

@@ -49,6 +49,7 @@ mod sampler;
 mod score;
 mod tasks;
 mod template;
+mod translation;
 
 pub use chat::{ChatError, ChatFormat, Message};
 pub use few_shot::{Example, FewShot, FewShotError, FewShotPrompt, SHOT_TEMPLATE, read_examples};
@@ -65,3 +66,4 @@ pub use tasks::{
     TaskModel, TaskSource, TaskSummary, Tasks,
 };
 pub use template::TemplateError;
+pub use translation::{Translation, TranslationError, Translator, Writing, corpus_bleu, corpus_chrf};

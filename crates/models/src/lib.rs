@@ -25,6 +25,7 @@ mod adapter;
 mod config;
 mod counting;
 mod documents;
+mod encoder_decoder;
 mod family;
 mod initializer;
 mod language_model;
@@ -46,6 +47,11 @@ pub use adapter::{Adapter, AdapterConfig, AdapterError, LoraConfig};
 pub use config::ModelConfig;
 pub use counting::{FlopsPerToken, TrainingCosts};
 pub use documents::DocumentStarts;
+pub use encoder_decoder::{
+    AdditiveAttention, CodingBlock, CodingNorms, CodingPosition, CrossAttention, DecoderState, EncoderDecoder,
+    EncoderDecoderConfig, PairTokens, RecurrentDecoderState, RecurrentEncoderDecoder, RecurrentEncoderDecoderConfig,
+    SelfAttention, TransformerDecoderState, TransformerTranslator, TranslatorCell,
+};
 pub use kiln_kernels::Draws;
 pub use language_model::LanguageModel;
 pub use layer_by_layer::Between;

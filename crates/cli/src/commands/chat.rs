@@ -92,6 +92,7 @@ pub(crate) fn chat(arguments: &ChatArguments) -> anyhow::Result<Exit> {
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "chat")?;
     let mut saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
+    crate::runs::refuse_pairs(&saved, "chat")?;
     saved.model = arguments.cache.apply(saved.model, &chosen)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));

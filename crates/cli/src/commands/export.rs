@@ -70,6 +70,7 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "export")?;
     let saved = SavedModel::open_to_read(&path, arguments.checkpoint, &chosen.device)?;
+    crate::runs::refuse_pairs(&saved, "export")?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

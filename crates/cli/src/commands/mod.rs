@@ -25,6 +25,7 @@ mod sample;
 mod score;
 mod sweep;
 mod train;
+mod translate;
 mod verify_resume;
 
 pub(crate) use self::new::{NewArguments, new};
@@ -52,4 +53,5 @@ pub(crate) use sample::{SampleArguments, sample};
 pub(crate) use score::{ScoreArguments, score};
 pub(crate) use sweep::{RaceArguments, SweepArguments, race, resume_sweep, sweep};
 pub(crate) use train::{ResumeArguments, TrainArguments, resume, train, train_to_end};
+pub(crate) use translate::{TranslateArguments, translate};
 pub(crate) use verify_resume::{VerifyResumeArguments, verify_resume};

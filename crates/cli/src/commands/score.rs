@@ -108,6 +108,7 @@ pub(crate) fn score(arguments: &ScoreArguments) -> anyhow::Result<()> {
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "score")?;
     let saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
+    crate::runs::refuse_pairs(&saved, "score")?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::PairFileError;
 use super::mirror::MIRROR_VARIABLE;
 
 /// An error of the text that a run wants to learn from.
@@ -73,6 +74,9 @@ pub enum CorpusError {
         /// The file.
         path: PathBuf,
     },
+    /// Files of pairs that hold something else.
+    #[error(transparent)]
+    Pairs(#[from] PairFileError),
     /// The file could not be fetched.
     #[error(transparent)]
     Download(#[from] DownloadError),

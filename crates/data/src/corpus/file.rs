@@ -71,7 +71,7 @@ impl Files {
 }
 
 /// The files of `paths`, in this order, the files of a pattern in alphabetical order, each once.
-fn find(paths: &[String], config: &DataConfig) -> Result<Vec<TextFile>, CorpusError> {
+pub(super) fn find(paths: &[String], config: &DataConfig) -> Result<Vec<TextFile>, CorpusError> {
     let looked_in = || {
         let here = std::env::current_dir().unwrap_or_default();
         config.looked_in.iter().map(|folder| here.join(folder)).chain([here.clone()]).collect()
@@ -105,7 +105,11 @@ impl DataConfig {
     /// there from now on, and those that do not are left to the current folder.
     pub fn look_in(&mut self, folder: &Path) {
         let paths = self.file.iter_mut().flat_map(|file| &mut file.paths);
-        for path in paths.chain(self.validation_files.iter_mut().flatten()) {
+        let of_pairs = self
+            .pairs
+            .iter_mut()
+            .flat_map(|pairs| pairs.paths.iter_mut().chain(&mut pairs.source).chain(&mut pairs.target));
+        for path in paths.chain(self.validation_files.iter_mut().flatten()).chain(of_pairs) {
             let there = folder.join(&*path);
             if let Some(there) = there.to_str().filter(|there| leads_somewhere(there)) {
                 *path = there.to_owned();

@@ -42,6 +42,8 @@ pub struct TokenFile {
     start: Arc<[u32]>,
     /// The token that ends documents, where a recurrent state is not to go beyond them.
     resets_at: Option<u32>,
+    /// The token that ends sources and targets, where the text is made of them.
+    pairs_end: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -82,7 +84,7 @@ impl TokenFile {
     }
 
     fn of(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner), start: Arc::default(), resets_at: None }
+        Self { inner: Arc::new(inner), start: Arc::default(), resets_at: None, pairs_end: None }
     }
 
     /// Opens the file at `path`, if it is whole and was made by the tokenizer with this hash.
@@ -134,6 +136,17 @@ impl TokenFile {
     #[must_use]
     pub fn resetting_at(self, token: Option<u32>) -> Self {
         Self { resets_at: token, ..self }
+    }
+
+    /// The same tokens as sources and targets in turn, each of which ends with `end`.
+    #[must_use]
+    pub fn of_pairs(self, end: Option<u32>) -> Self {
+        Self { pairs_end: end, ..self }
+    }
+
+    /// The token that ends sources and targets, where the text is made of them.
+    pub fn pairs_end(&self) -> Option<u32> {
+        self.pairs_end
     }
 
     /// The same tokens behind `start`, with which a published model begins every text: read, and not predicted.

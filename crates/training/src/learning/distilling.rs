@@ -4,6 +4,7 @@
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
+use kiln_data::batches::Batch;
 use kiln_kernels::{Draws, cross_entropy};
 use kiln_models::{LanguageModel, State};
 
@@ -32,7 +33,8 @@ pub(super) fn step_in_parts(
     teacher: &Teacher,
     part: usize,
 ) -> (TrainingOutput, GradientsParams) {
-    let TrainingInput { batch, state, share, dropout_seed, teaching } = input;
+    let TrainingInput { batch, state, share, dropout_seed, teaching, .. } = input;
+    let Batch::Windows(batch) = batch else { panic!("a teacher reads windows of a text") };
     let (shape, device) = ([batch.rows, batch.columns], model.device());
     let [tokens, targets] = uploaded(batch.inputs, batch.targets, shape, &device);
     let before = teaching.and_then(|teaching| teaching.state);

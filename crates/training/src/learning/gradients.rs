@@ -25,6 +25,8 @@ pub(super) struct Measure {
 pub(super) struct Mean {
     /// The mean loss, \[1\]; `None` before the first piece.
     pub(super) loss: Option<Tensor<1>>,
+    /// Tokens that are predicted.
+    pub(super) tokens: u64,
     /// Its parts, where there is a teacher.
     parts: Option<[Tensor<1>; 2]>,
     /// Whether zeros of matrices have no gradient.
@@ -51,7 +53,8 @@ impl Mean {
 
     /// Takes in a piece and gives the states after it, that of the model and that of the teacher.
     pub(super) fn add(&mut self, model: &LanguageModel, input: TrainingInput, measure: Measure) -> [Option<State>; 2] {
-        let (windows, share) = (input.batch.rows, input.share);
+        let (windows, share) = (input.batch.rows(), input.share);
+        self.tokens += input.batch.tokens();
         if measure.sharpness {
             self.inputs.push(input.clone());
         }

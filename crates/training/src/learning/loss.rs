@@ -3,17 +3,17 @@
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_kernels::Draws;
-use kiln_models::{LanguageModel, State};
+use kiln_models::{LanguageModel, PairTokens, State};
 
 use super::distilling::distilling_step;
 use super::teacher::Teacher;
-use kiln_data::batches::{HostBatch, mix};
+use kiln_data::batches::{Batch, HostBatch, PairBatch, mix};
 
 /// A batch, and the recurrent state before it.
 #[derive(Clone)]
 pub struct TrainingInput {
-    /// The token windows.
-    pub batch: HostBatch,
+    /// The token windows, or pairs.
+    pub batch: Batch,
     /// The state after the previous batch, if the order of the batches carries it.
     pub state: Option<State>,
     /// What the loss is multiplied by before it is differentiated: 1 / (batches in an update).
@@ -22,6 +22,8 @@ pub struct TrainingInput {
     pub dropout_seed: Option<u64>,
     /// What is learned from beside the text.
     pub teaching: Option<Teaching>,
+    /// How much of each label is spread over all tokens, with pairs.
+    pub label_smoothing: f64,
 }
 
 /// A teacher, and the state that it carries from batch to batch.
@@ -35,8 +37,9 @@ pub struct Teaching {
 
 impl TrainingInput {
     /// A batch that starts cold and makes an update alone, without dropout.
-    pub fn new(batch: HostBatch) -> Self {
-        Self { batch, state: None, share: 1.0, dropout_seed: None, teaching: None }
+    pub fn new(batch: impl Into<Batch>) -> Self {
+        let batch = batch.into();
+        Self { batch, state: None, share: 1.0, dropout_seed: None, teaching: None, label_smoothing: 0.0 }
     }
 
     /// The first half of the rows and the others, each with its part of the state and of the share. Their losses and
@@ -44,22 +47,24 @@ impl TrainingInput {
     ///
     /// A batch of one row stays whole.
     pub(super) fn halves(self) -> Vec<Self> {
-        let Self { batch, state, share, dropout_seed, teaching } = self;
-        let (rows, first) = (batch.rows, batch.rows / 2);
+        let (rows, first) = (self.batch.rows(), self.batch.rows() / 2);
         if first == 0 {
-            return vec![Self { batch, state, share, dropout_seed, teaching }];
+            return vec![self];
         }
+        let Self { batch, state, share, dropout_seed, teaching, label_smoothing } = self;
+        // A loss is a mean over tokens.
+        let tokens = batch.tokens();
         let rows_of = |state: &Option<State>, start: usize, end: usize| {
             let part: Vec<usize> = (start..end).collect();
             state.as_ref().map(|state| state.take_rows(&part))
         };
-        let piece = |start: usize, end: usize, batch: HostBatch, dropout_seed: Option<u64>| {
+        let piece = |start: usize, end: usize, batch: Batch, dropout_seed: Option<u64>| {
             let teaching = teaching.as_ref().map(|Teaching { teacher, state }| Teaching {
                 teacher: teacher.clone(),
                 state: rows_of(state, start, end),
             });
-            let share = share * batch.rows as f64 / rows as f64;
-            Self { state: rows_of(&state, start, end), share, batch, dropout_seed, teaching }
+            let share = share * batch.tokens() as f64 / tokens as f64;
+            Self { state: rows_of(&state, start, end), share, batch, dropout_seed, teaching, label_smoothing }
         };
         let (upper, lower) = batch.split(first);
         // With one seed both halves would drop the same, and their gradients would not be independent.
@@ -96,12 +101,50 @@ pub fn training_step(model: &LanguageModel, input: TrainingInput) -> (TrainingOu
 /// The mean cross-entropy of a batch, without a teacher and not yet multiplied by its share, \[1\], and the state after
 /// it; `model` is with autodiff.
 pub fn training_loss(model: &LanguageModel, input: TrainingInput) -> (Tensor<1>, Option<State>) {
-    let TrainingInput { batch, state, dropout_seed, .. } = input;
+    let TrainingInput { batch, state, dropout_seed, label_smoothing, .. } = input;
+    let mut draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
+    match batch {
+        Batch::Windows(windows) => loss_of_windows(model, windows, state, &mut draws),
+        Batch::Pairs(pairs) => {
+            let tokens = pairs.tokens();
+            let (losses, weights) = losses_of_pairs(model, pairs, label_smoothing, &mut draws);
+            (losses.mul(weights).sum().div_scalar(tokens as f64), None)
+        }
+    }
+}
+
+fn loss_of_windows(
+    model: &LanguageModel,
+    batch: HostBatch,
+    state: Option<State>,
+    draws: &mut Draws,
+) -> (Tensor<1>, Option<State>) {
     let (shape, device) = ([batch.rows, batch.columns], model.device());
     let [tokens, targets] = uploaded(batch.inputs, batch.targets, shape, &device);
-    let mut draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
-    let (losses, state) = model.losses_of_documents(tokens, targets, state, &batch.document_starts, &mut draws);
+    let (losses, state) = model.losses_of_documents(tokens, targets, state, &batch.document_starts, draws);
     (losses.mean(), state)
+}
+
+/// The loss of each token of the targets, [rows, columns], and 1 where it is one and 0 where it is padding.
+///
+/// # Panics
+/// When the model has no encoder: a configuration of such a run is refused.
+pub(crate) fn losses_of_pairs(
+    model: &LanguageModel,
+    batch: PairBatch,
+    label_smoothing: f64,
+    draws: &mut Draws,
+) -> (Tensor<2>, Tensor<2>) {
+    let (shape, device) = ([batch.rows(), batch.columns], model.device());
+    let weights = Tensor::<2>::from_data(TensorData::new(batch.weights(), shape), &device);
+    let sources = TensorData::new(batch.sources, [shape[0], batch.source_columns]);
+    let sources = Tensor::<2, Int>::from_data(sources, &device);
+    let [inputs, targets] = uploaded(batch.inputs, batch.targets, shape, &device);
+    let pairs = PairTokens { sources, source_lengths: batch.source_lengths, inputs, targets };
+    let Some(losses) = model.losses_of_pairs(pairs, label_smoothing, draws) else {
+        panic!("pairs are learned from by a model with an encoder")
+    };
+    (losses, weights)
 }
 
 /// Inputs and targets, each in the shape `[rows, columns]`, brought to the device in one go.

@@ -19,6 +19,8 @@ use super::update::{Step, Update, Updater};
 pub(super) struct Pending {
     /// Its number, counted from 1.
     pub(super) step: u64,
+    /// Tokens that are predicted in it.
+    pub(super) tokens: u64,
     pub(super) numbers: ComingNumbers,
     /// Decides on the device; `None` where the host has decided.
     pub(super) guard: Option<Guard>,
@@ -60,7 +62,7 @@ impl Updater {
     /// # Errors
     /// When the device fails, or the schedule does not take back its own state.
     pub(super) fn finish(&mut self, pending: Pending, later: Option<Pending>) -> Result<Finished, TrainError> {
-        let Pending { mut numbers, learning_rate, sharpness, measuring, before, .. } = pending;
+        let Pending { tokens, mut numbers, learning_rate, sharpness, measuring, before, .. } = pending;
         let numbers = numbers.wait()?;
         if let Some(fault) = numbers.fault() {
             // The last one first.
@@ -72,7 +74,7 @@ impl Updater {
         }
         let Numbers { loss, gradient_norm, losses, .. } = numbers;
         let noise = numbers.noise();
-        let update = Update { loss, losses, gradient_norm, learning_rate, noise, sharpness, measuring };
+        let update = Update { loss, tokens, losses, gradient_norm, learning_rate, noise, sharpness, measuring };
         Ok((Step::Made(update), later))
     }
 

@@ -18,7 +18,7 @@ use super::teacher::Teacher;
 use crate::config::{Config, Precision};
 use crate::gradient_measurements::sharpness;
 use crate::parts::Parts;
-use kiln_data::batches::{BatchOrder, mix};
+use kiln_data::batches::{BatchOrder, Examples, PairIndex, PairOrder, mix};
 use kiln_data::shards::TokenFile;
 use kiln_optimization::averaging::Averaging;
 use kiln_optimization::optimizers::{GradientScale, Optimizer, clip_coefficient};
@@ -34,6 +34,8 @@ pub(super) struct Updater {
     batches: ReadingAhead,
     /// The seed of dropout.
     seed: u64,
+    /// How much of each label is spread over all tokens.
+    label_smoothing: f64,
     /// Batches in an update.
     pub(super) accumulate: u64,
     /// The global gradient norm above which gradients are scaled down to it.
@@ -73,6 +75,8 @@ pub(super) enum Step {
 pub struct Update {
     /// Mean loss of its batches before it, nats per token.
     pub loss: f64,
+    /// Tokens that were predicted.
+    pub tokens: u64,
     /// With a teacher: the cross-entropy of the text, and the divergence times the temperature squared.
     pub losses: Option<[f64; 2]>,
     /// The global gradient norm before clipping.
@@ -109,11 +113,17 @@ impl Updater {
         let run = &config.run;
         check_device(config, &model.device())?;
         set_matrix_precision(run.precision.into());
-        let order = BatchOrder::new(train, run.windows, run.batch, run.context, config.seed)?;
+        let examples = if config.model.reads_pairs() {
+            let index = PairIndex::new(&train, run.context, "training")?;
+            Examples::Pairs(PairOrder::new(index, run.budget(), config.seed))
+        } else {
+            Examples::Windows(BatchOrder::new(train, run.windows, run.batch, run.context, config.seed)?)
+        };
         let delays = is_gpu(&model.device());
         Ok(Self {
-            batches: ReadingAhead::new(order, delays),
+            batches: ReadingAhead::new(examples, delays),
             seed: config.seed,
+            label_smoothing: run.label_smoothing,
             accumulate: run.accumulate as u64,
             clip_norm: run.clip_norm,
             optimizer: config.optimizer.build().with_factors(parts.factors().clone()),
@@ -196,6 +206,7 @@ impl Updater {
         let guard = self.delays.then(|| queued.guard(self.clip_norm, earlier));
         let mut pending = Pending {
             step,
+            tokens: mean.tokens,
             numbers: queued.read(),
             guard,
             learning_rate: 0.0,
@@ -293,14 +304,15 @@ impl Updater {
                 return Ok(None);
             }
             let mut input = TrainingInput::new(self.batches.read(first_batch + number)?);
-            if self.carries_state && input.batch.carries_state {
+            if self.carries_state && input.batch.carries_state() {
                 input.state = self.carried.take();
             }
             if let Some(teacher) = self.teacher.clone() {
-                let state = self.teacher_carried.take().filter(|_| input.batch.carries_state);
+                let state = self.teacher_carried.take().filter(|_| input.batch.carries_state());
                 input.teaching = Some(Teaching { teacher, state });
             }
             input.share = 1.0 / count as f64;
+            input.label_smoothing = self.label_smoothing;
             // Dropout draws from the seed of its step and batch, so that a resumed run draws what it would have drawn.
             input.dropout_seed = Some(mix(mix(self.seed, step), number));
             let pieces = if measure.noise && count == 1 { input.halves() } else { vec![input] };

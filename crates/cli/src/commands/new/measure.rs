@@ -161,7 +161,7 @@ fn evaluation_seconds(config: &Config, updates: &TimedUpdates, validation: &Toke
     let plan = EvaluationPlan::new(validation, fraction, run.batch, run.context, false)?;
     let model = updates.model();
     let started = Instant::now();
-    evaluate(&model, validation, &plan, &mut |_| true)?;
+    evaluate(&model, validation, &plan.into(), &mut |_| true)?;
     let all = validation.len().saturating_sub(1) as f64 / plan.targets() as f64;
     Ok(started.elapsed().as_secs_f64() * all)
 }

@@ -148,6 +148,7 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let path = arguments.runs.find(&arguments.run)?;
     runs::refuse_no_model(&path, "sample")?;
     let mut saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
+    crate::runs::refuse_pairs(&saved, "sample")?;
     saved.model = arguments.cache.apply(saved.model, &chosen)?;
     let opening = Opening { runs: &arguments.runs, precision: arguments.precision, device: &chosen };
     let models = Companions::open(saved, &arguments.guesses, &arguments.contrast, &opening)?;
