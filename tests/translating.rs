@@ -96,7 +96,7 @@ fn what_doesnt_fit_a_translator_is_refused_with_what_does() {
         let words = format!("is an encoder-decoder, and `kiln {}` is for models that continue a text", arguments[0]);
         assert!(stderr.contains(&words) && stderr.contains("kiln translate"), "{stderr}");
     }
-    let compress = workshop.kiln(&["compress", "runs/run", "--output", "small", "--format", "q8_0"]);
+    let compress = workshop.kiln(&["compress", "runs/run", "--run", "small", "--format", "q8_0"]);
     assert!(compress.code == Some(2) && compress.stderr.contains("is an encoder-decoder"), "{}", compress.stderr);
     workshop.write("a.txt", "text");
     assert!(refused(&["eval", "runs/run", "a.txt"]).contains("on the validation split of its run alone"));
