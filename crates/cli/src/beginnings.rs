@@ -131,8 +131,12 @@ where
 const SHOWN: usize = 4;
 
 fn report_start(report: &WarmStart) {
-    let WarmStart { taken, numbers, left, new, vocabulary } = report;
+    let WarmStart { taken, numbers, left, new, vocabulary, grown_from, rotated } = report;
     say(&format!("taken: {} parameters, {} numbers", grouped(taken.len() as u64), grouped(*numbers)));
+    if let Some(before) = grown_from {
+        say(&format!("grown: from {} numbers, computing the same", grouped(*before)));
+    }
+    rotated.iter().for_each(|difference| say(&format!("rotated otherwise: {difference}")));
     for (what, paths) in [("left", left), ("new", new)] {
         if !paths.is_empty() {
             say(&format!("{what}: {}", names(paths)));

@@ -68,7 +68,7 @@ pub use tokenizer::{
 };
 pub use transformer::{
     Attention, AttentionBias, AttentionLayer, Block, FeedForward, FeedForwardActivation, KeyValueCache, LinearScaling,
-    Llama3Scaling, LongRopeScaling, Norm, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan, RotaryPositions,
-    RotaryScaling, Transformer, TransformerConfig, YarnScaling,
+    Llama3Scaling, LongRopeScaling, Norm, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan, Recomputation,
+    RotaryPositions, RotaryScaling, Transformer, TransformerConfig, YarnScaling,
 };
 pub use weight::{Packed, Weight};

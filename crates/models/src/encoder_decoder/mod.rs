@@ -116,11 +116,7 @@ impl EncoderDecoder {
         };
         let targets = pairs.targets.reshape([rows * steps]);
         if smoothing == 0.0 {
-            let losses = match self {
-                Self::Transformer(model) => model.losses_of(features, targets),
-                Self::Recurrent(model) => model.losses_of(features, targets),
-            };
-            return losses.reshape([rows, steps]);
+            return self.losses_of(features, targets).reshape([rows, steps]);
         }
         let logarithms = activation::log_softmax(self.logits(features), 1);
         let hard = logarithms.clone().gather(1, targets.unsqueeze_dim(1));
@@ -175,6 +171,14 @@ impl EncoderDecoder {
                 let state = model.without_source(tokens.dims()[0]);
                 model.continue_target(tokens, state, draws).0
             }
+        }
+    }
+
+    /// Losses of targets `[N]` after what the head reads, `[N, C]`.
+    pub(crate) fn losses_of(&self, features: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+        match self {
+            Self::Transformer(model) => model.losses_of(features, targets),
+            Self::Recurrent(model) => model.losses_of(features, targets),
         }
     }
 

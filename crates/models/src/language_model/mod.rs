@@ -1,14 +1,14 @@
 //! One face for all models: tokens and a state in, logits and the next state out.
 
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, assert_shape};
+use burn::tensor::{Device, Gradients, Int, Tensor, assert_shape};
 use kiln_kernels::{Draws, cross_entropy};
 
 use crate::documents::DocumentStarts;
 use crate::encoder_decoder::{EncoderDecoder, PairTokens};
 use crate::recurrent::RecurrentModel;
 use crate::state::State;
-use crate::transformer::Transformer;
+use crate::transformer::{Recomputation, Transformer};
 
 /// A language model: for each token of a window the logits of the next token.
 ///
@@ -220,6 +220,42 @@ impl LanguageModel {
             }
             Self::Transformer(model) => (model.features(tokens, draws), None),
             Self::EncoderDecoder(model) => (model.features(tokens, draws), None),
+        }
+    }
+
+    /// As [`features`](Self::features) of windows that start cold, without a graph: with what
+    /// [`backward`](Self::backward) needs to compute the layers once more. A recurrent model has no such pass: `None`.
+    ///
+    /// This model is with autodiff; the features, which are to be given to it by `Tensor::from_inner`, are not.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[B, T]`
+    /// - output: `[B, T, C]`
+    pub fn features_to_recompute(&self, tokens: Tensor<2, Int>, draws: Draws) -> Option<(Tensor<3>, Recomputation)> {
+        match self {
+            Self::Recurrent(_) | Self::EncoderDecoder(_) => None,
+            Self::Transformer(model) => Some(model.features_to_recompute(tokens, draws)),
+        }
+    }
+
+    /// Gradients of the sum of the features times `gradient`, `[B T, C]`, which is without autodiff: those of one layer
+    /// after the other, from the highest down to the lowest that is trained, each of which `take` is given.
+    ///
+    /// # Panics
+    /// If `kept` is another model's.
+    pub fn backward(&self, kept: Recomputation, gradient: Tensor<2>, take: impl FnMut(Gradients)) {
+        match self {
+            Self::Recurrent(_) | Self::EncoderDecoder(_) => panic!("it has nothing to compute again"),
+            Self::Transformer(model) => model.backward(kept, gradient, take),
+        }
+    }
+
+    /// Losses of targets `[N]` after what the head reads, `[N, C]`: -ln softmax(logits)\[target\] in nats.
+    pub fn losses_of(&self, features: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+        match self {
+            Self::Recurrent(model) => model.losses_of(features, targets),
+            Self::Transformer(model) => model.losses_of(features, targets),
+            Self::EncoderDecoder(model) => model.losses_of(features, targets),
         }
     }
 

@@ -101,6 +101,16 @@ impl Cell {
         }
     }
 
+    /// Numbers that a layer does leave for its backward pass, for each unit and step: beside the others the projected
+    /// inputs, and outside of an LSTM the inputs of the layer above.
+    pub(crate) fn held_for_backward(self) -> usize {
+        let above = match self {
+            Self::Lstm(_) => 0,
+            Self::Rnn(_) | Self::Gru => 1,
+        };
+        self.kept_for_backward() + self.gates() + above
+    }
+
     pub(crate) fn validate(self) -> Option<Violation> {
         match self {
             Self::Lstm(bias) if !bias.is_finite() => {

@@ -38,6 +38,7 @@ mod feed_forward;
 mod model;
 mod norm;
 mod options;
+mod recompute;
 mod rotary;
 mod rules;
 mod scaling;
@@ -55,5 +56,6 @@ pub use norm::Norm;
 pub use options::{
     AttentionBias, AttentionLayer, FeedForwardActivation, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan,
 };
+pub use recompute::Recomputation;
 pub use rotary::RotaryPositions;
 pub use scaling::{LinearScaling, Llama3Scaling, LongRopeScaling, RotaryScaling, YarnScaling};

@@ -35,6 +35,11 @@ impl SlotNames {
     pub const fn vectors(vectors: &'static [&'static str]) -> Self {
         Self { vectors, numbers: &[] }
     }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'static str> {
+        self.vectors.iter().chain(self.numbers).copied()
+    }
 }
 
 impl Slots {

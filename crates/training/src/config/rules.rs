@@ -14,6 +14,7 @@ pub(super) fn between_sections(config: &Config) -> Vec<Violation> {
         config.data.validate_with(&config.tokenizer),
         windows(config),
         document_state(config),
+        recompute(config),
         averages(config),
         tokens(config),
         noise(config),
@@ -58,6 +59,20 @@ fn document_state(config: &Config) -> Option<Violation> {
     (config.data.separator.is_none()).then(|| {
         wrong("is \"reset\", but the text has no documents".to_owned())
             .with_help("write `data.separator`, what stands between documents; \"\" makes each file one")
+    })
+}
+
+/// A recurrent layer keeps its states, which are what it would compute again.
+fn recompute(config: &Config) -> Option<Violation> {
+    (config.run.recompute && config.model.carries_state_between_windows()).then(|| {
+        Violation::new(
+            "run.recompute",
+            format!(
+                "is true, but only the blocks of a transformer are computed again, and this is a {}",
+                config.model.name()
+            ),
+        )
+        .with_help("leave it out; a smaller `run.batch` with `accumulate` takes less memory")
     })
 }
 
@@ -113,6 +128,7 @@ fn pairs(config: &Config) -> Vec<Violation> {
         [("run.label-smoothing", run.label_smoothing > 0.0), ("run.translated-pairs", run.translated_pairs.is_some())];
     let of_texts = [
         ("run.sample-every", run.sample_every.is_some()),
+        ("run.recompute", run.recompute),
         ("distillation", config.distillation.is_some()),
         ("adapter.lora", config.adapter.is_some()),
     ];

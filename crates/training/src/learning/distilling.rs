@@ -9,6 +9,7 @@ use kiln_kernels::{Draws, cross_entropy};
 use kiln_models::{LanguageModel, State};
 
 use super::loss::{TrainingInput, TrainingOutput, uploaded};
+use super::recomputing::Features;
 use super::teacher::Teacher;
 
 /// Logits of a model at a time, in numbers: there are half a dozen tensors of that size. 16 MiB in single precision.
@@ -33,22 +34,21 @@ pub(super) fn step_in_parts(
     teacher: &Teacher,
     part: usize,
 ) -> (TrainingOutput, GradientsParams) {
-    let TrainingInput { batch, state, share, dropout_seed, teaching, .. } = input;
+    let TrainingInput { batch, state, share, dropout_seed, recompute, teaching, .. } = input;
     let Batch::Windows(batch) = batch else { panic!("a teacher reads windows of a text") };
     let (shape, device) = ([batch.rows, batch.columns], model.device());
     let [tokens, targets] = uploaded(batch.inputs, batch.targets, shape, &device);
     let before = teaching.and_then(|teaching| teaching.state);
     let before = before.or_else(|| teacher.initial_state(batch.rows));
     let (taught, teacher_state) = teacher.read(tokens.clone().inner(), before, &batch.document_starts);
-    let mut draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
-    let (features, state) = model.features(tokens, state, &batch.document_starts, &mut draws);
-    let [rows, steps, width] = features.dims();
-    let features = features.reshape([rows * steps, width]);
+    let draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
+    let (features, state) = Features::new(model, tokens, state, &batch.document_starts, draws, recompute);
+    let [rows, steps] = shape;
     let targets = targets.reshape([rows * steps]);
 
     let mut accumulator = GradientsAccumulator::new();
     let (scale, weight) = (1.0 / (rows * steps) as f64, teacher.weight);
-    let parts = features.clone().inner().split(part, 0).into_iter().zip(taught.split(part, 0));
+    let parts = features.values.clone().split(part, 0).into_iter().zip(taught.split(part, 0));
     let (mut hard, mut soft, mut gradients) = (Vec::new(), Vec::new(), Vec::new());
     for ((read, taught), targets) in parts.zip(targets.split(part, 0)) {
         let read = Tensor::<2>::from_inner(read).require_grad();
@@ -61,8 +61,7 @@ pub(super) fn step_in_parts(
         hard.push(losses.hard.inner());
         soft.push(losses.soft.inner());
     }
-    let below = features.mul(Tensor::from_inner(Tensor::cat(gradients, 0))).sum();
-    accumulator.accumulate(model, GradientsParams::from_grads(below.backward(), model));
+    features.backward(model, Tensor::cat(gradients, 0), &mut accumulator);
 
     let mean = |sums: Vec<Tensor<1>>| Tensor::cat(sums, 0).sum().mul_scalar(scale);
     let losses = Losses { hard: mean(hard), soft: mean(soft) };

@@ -1,11 +1,12 @@
 //! One batch: tokens to loss to gradients.
 
-use burn::optim::GradientsParams;
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_kernels::Draws;
 use kiln_models::{LanguageModel, PairTokens, State};
 
 use super::distilling::distilling_step;
+use super::recomputing::Features;
 use super::teacher::Teacher;
 use kiln_data::batches::{Batch, HostBatch, PairBatch, mix};
 
@@ -20,6 +21,8 @@ pub struct TrainingInput {
     pub share: f64,
     /// The seed of dropout; `None` drops nothing.
     pub dropout_seed: Option<u64>,
+    /// Whether a transformer keeps only what lies between its layers for the backward pass, and computes them again.
+    pub recompute: bool,
     /// What is learned from beside the text.
     pub teaching: Option<Teaching>,
     /// How much of each label is spread over all tokens, with pairs.
@@ -39,7 +42,15 @@ impl TrainingInput {
     /// A batch that starts cold and makes an update alone, without dropout.
     pub fn new(batch: impl Into<Batch>) -> Self {
         let batch = batch.into();
-        Self { batch, state: None, share: 1.0, dropout_seed: None, teaching: None, label_smoothing: 0.0 }
+        Self {
+            batch,
+            state: None,
+            share: 1.0,
+            dropout_seed: None,
+            recompute: false,
+            teaching: None,
+            label_smoothing: 0.0,
+        }
     }
 
     /// The first half of the rows and the others, each with its part of the state and of the share. Their losses and
@@ -51,7 +62,7 @@ impl TrainingInput {
         if first == 0 {
             return vec![self];
         }
-        let Self { batch, state, share, dropout_seed, teaching, label_smoothing } = self;
+        let Self { batch, state, share, dropout_seed, recompute, teaching, label_smoothing } = self;
         // A loss is a mean over tokens.
         let tokens = batch.tokens();
         let rows_of = |state: &Option<State>, start: usize, end: usize| {
@@ -64,7 +75,8 @@ impl TrainingInput {
                 state: rows_of(state, start, end),
             });
             let share = share * batch.tokens() as f64 / tokens as f64;
-            Self { state: rows_of(&state, start, end), share, batch, dropout_seed, teaching, label_smoothing }
+            let state = rows_of(&state, start, end);
+            Self { batch, state, share, dropout_seed, recompute, teaching, label_smoothing }
         };
         let (upper, lower) = batch.split(first);
         // With one seed both halves would drop the same, and their gradients would not be independent.
@@ -90,12 +102,37 @@ pub fn training_step(model: &LanguageModel, input: TrainingInput) -> (TrainingOu
     if let Some(teacher) = input.teaching.as_ref().map(|teaching| teaching.teacher.clone()) {
         return distilling_step(model, input, &teacher);
     }
+    if input.recompute {
+        return recomputing_step(model, input);
+    }
     let share = input.share;
     let (loss, state) = training_loss(model, input);
     let gradients = if share == 1.0 { loss.backward() } else { loss.clone().mul_scalar(share).backward() };
     let output =
         TrainingOutput { loss: loss.inner(), parts: None, state: state.map(State::detach), teacher_state: None };
     (output, GradientsParams::from_grads(gradients, model))
+}
+
+/// The same with layers that are computed once more on the way back, where the model can do so.
+fn recomputing_step(model: &LanguageModel, input: TrainingInput) -> (TrainingOutput, GradientsParams) {
+    let TrainingInput { batch, state, share, dropout_seed, .. } = input;
+    let Batch::Windows(batch) = batch else { panic!("layers are computed again for windows of a text") };
+    let (shape, device) = ([batch.rows, batch.columns], model.device());
+    let [tokens, targets] = uploaded(batch.inputs, batch.targets, shape, &device);
+    let draws = dropout_seed.map_or_else(Draws::none, Draws::from_seed);
+    let (features, state) = Features::new(model, tokens, state, &batch.document_starts, draws, true);
+    let read = features.read();
+    let loss = model.losses_of(read.clone(), targets.reshape([shape[0] * shape[1]])).mean();
+    let found = loss.clone().mul_scalar(share).backward();
+    let gradient = read.grad(&found);
+    let mut accumulator = GradientsAccumulator::new();
+    accumulator.accumulate(model, GradientsParams::from_grads(found, model));
+    if let Some(gradient) = gradient {
+        features.backward(model, gradient, &mut accumulator);
+    }
+    let output =
+        TrainingOutput { loss: loss.inner(), parts: None, state: state.map(State::detach), teacher_state: None };
+    (output, accumulator.grads())
 }
 
 /// The mean cross-entropy of a batch, without a teacher and not yet multiplied by its share, \[1\], and the state after

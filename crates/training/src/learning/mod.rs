@@ -16,6 +16,7 @@ mod observer;
 mod pending;
 mod rate_test;
 mod reading_ahead;
+mod recomputing;
 mod session;
 mod step_loop;
 mod teacher;

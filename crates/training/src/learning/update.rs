@@ -54,6 +54,10 @@ pub(super) struct Updater {
     pub(super) teacher_carried: Option<State>,
     /// What is trained, and how fast.
     pub(super) parts: Parts,
+    /// What of it the model's parameters say; `None` if all.
+    stage: Option<usize>,
+    /// Whether layers are computed again for the backward pass.
+    recompute: bool,
     /// Whether numbers of matrices that are exactly zero stay so.
     keep_zeros: bool,
     pub(super) faults: Box<dyn Faults>,
@@ -126,7 +130,11 @@ impl Updater {
             label_smoothing: run.label_smoothing,
             accumulate: run.accumulate as u64,
             clip_norm: run.clip_norm,
-            optimizer: config.optimizer.build().with_factors(parts.factors().clone()),
+            optimizer: config
+                .optimizer
+                .build()
+                .with_factors(parts.factors().clone())
+                .with_births(parts.later().clone()),
             averaging: Averaging::new(config.averaging.as_ref()),
             schedule: config.schedule.build(run.steps),
             carried: None,
@@ -135,8 +143,10 @@ impl Updater {
             delays,
             teacher: None,
             teacher_carried: None,
+            recompute: run.recompute,
             keep_zeros: config.start.as_ref().is_some_and(|start| start.keep_zeros),
             model: Some(parts.trained(model)),
+            stage: None,
             parts,
         })
     }
@@ -161,6 +171,19 @@ impl Updater {
     /// Continues with the weights of `model`, which is without autodiff.
     pub(super) fn replace_model(&mut self, model: LanguageModel) {
         self.model = Some(self.parts.trained(model));
+        self.stage = None;
+    }
+
+    /// Freezes what isn't trained yet in the update `step`.
+    fn enter_stage(&mut self, step: u64) {
+        let stage = Some(self.parts.stage(step));
+        if !self.parts.later().is_empty()
+            && self.stage != stage
+            && let Some(model) = self.model.take()
+        {
+            self.model = Some(self.parts.trained_in(model.valid(), step));
+            self.stage = stage;
+        }
     }
 
     /// Makes step number `step`, counted from 1, and waits for its numbers; see [`Updater::begin`].
@@ -189,6 +212,7 @@ impl Updater {
         on_its_way: Option<&Pending>,
         should_stop: &dyn Fn() -> bool,
     ) -> Result<Option<Pending>, TrainError> {
+        self.enter_stage(step);
         if let Some(model) = &mut self.model {
             self.faults.before_update(step, model, &mut self.carried);
         }
@@ -313,6 +337,7 @@ impl Updater {
             }
             input.share = 1.0 / count as f64;
             input.label_smoothing = self.label_smoothing;
+            input.recompute = self.recompute;
             // Dropout draws from the seed of its step and batch, so that a resumed run draws what it would have drawn.
             input.dropout_seed = Some(mix(mix(self.seed, step), number));
             let pieces = if measure.noise && count == 1 { input.halves() } else { vec![input] };

@@ -90,6 +90,8 @@ impl Family for RecurrentEncoderDecoderConfig {
         TrainingCosts {
             held_per_token: of_layers.saturating_mul(6 * gates + 14).saturating_add(attention),
             kept_per_token: of_layers.saturating_mul(cell.kept_for_backward() as u64).saturating_add(attention),
+            passing_per_token: 0,
+            between_per_token: hidden,
             typical_product: [batch, self.hidden, cell.gates() * self.hidden],
             operations: 20 * layers * 3 + if self.attention { 40 * context as u64 } else { 0 },
         }

@@ -93,6 +93,8 @@ impl Family for EncoderDecoderConfig {
                 .saturating_mul(14 * width)
                 .saturating_add((encoder + decoder) * 3 * feed_forward),
             kept_per_token: attentions.saturating_mul(7 * width).saturating_add((encoder + decoder) * feed_forward),
+            passing_per_token: 7 * width,
+            between_per_token: width,
             typical_product: [batch.saturating_mul(context), self.width, 4 * self.width],
             operations: 20 * attentions + 20 * (encoder + decoder),
         }

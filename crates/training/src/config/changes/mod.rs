@@ -173,6 +173,7 @@ const RULES: &[(&str, Rule)] = &[
     ("run.document-state", Rule::Refused),
     ("run.accumulate", Rule::Refused),
     ("run.precision", Rule::Course),
+    ("run.recompute", Rule::Harmless),
     ("run.clip-norm", Rule::Course),
     ("run.label-smoothing", Rule::Course),
     ("run.evaluate-every", Rule::Harmless),

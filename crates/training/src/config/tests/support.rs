@@ -43,11 +43,12 @@ const NEEDED: [(&str, &str); 10] = [
 ];
 
 /// Keys and sections that may be left out, with the section and what it needs at least; the first that fits counts.
-const OPTIONAL: [(&str, &str, &str); 7] = [
+const OPTIONAL: [(&str, &str, &str); 8] = [
     ("start", "start", "from = \"runs/base\"\n"),
     ("distillation", "distillation", "teacher = \"runs/teacher\"\n"),
     ("adapter", "adapter.lora", "rank = 4\n\n[start]\nfrom = \"runs/base\"\n"),
     ("train-only.parameters", "train-only", "last-layers = 1\n"),
+    ("train-only.unfreeze-every", "train-only", "last-layers = 1\n"),
     ("train-only", "train-only", "parameters = [\"*.bias\"]\n"),
     ("rates", "rates", ""),
     ("estimates", "estimates", ""),

@@ -142,6 +142,23 @@ fn many_parts_are_as_one_and_a_share_is_a_share() {
 }
 
 #[test]
+fn a_student_whose_layers_are_computed_again_learns_the_same_bits() {
+    let world = World::new(TRANSFORMER, "");
+    let teacher = teacher_of(&world, RECURRENT, "").unwrap();
+    let model = world.first_model().train();
+    let step = |recompute| {
+        let input = TrainingInput { recompute, dropout_seed: Some(5), ..input(&world, &teacher) };
+        step_in_parts(&model, input, &teacher, 5)
+    };
+    let ((expected, all), (found, again)) = (step(false), step(true));
+    assert!(found.loss.into_data() == expected.loss.into_data());
+    for parameter in catalogue(&model) {
+        let [one, other] = [&all, &again].map(|found| flat_gradient(found, &parameter).unwrap().into_data());
+        assert!(one == other, "{}", parameter.path);
+    }
+}
+
+#[test]
 fn a_model_is_its_own_perfect_teacher() {
     let world = World::new(RECURRENT, "");
     let teacher = teacher_of(&world, RECURRENT, "weight = 1.0").unwrap();

@@ -11,19 +11,19 @@ use kiln_parameters::{catalogue, flat_gradient, map};
 const OPTIMIZERS: [&str; 8] =
     ["adamw", "sgd", "adam", "rmsprop", "lion", "muon", "schedule-free-sgd", "schedule-free-adamw"];
 
-fn optimizer(name: &str) -> OptimizerConfig {
+pub(super) fn optimizer(name: &str) -> OptimizerConfig {
     toml::from_str(&format!("[{name}]")).unwrap()
 }
 
 /// The saved weights of the newest checkpoint of a run.
-fn saved(world: &World, name: &str) -> BTreeMap<String, TensorData> {
+pub(super) fn saved(world: &World, name: &str) -> BTreeMap<String, TensorData> {
     let fresh = blank(&world.config(), world.tokenizer.vocabulary_size()).unwrap();
     let file = world.newest(name).0.join("model.safetensors");
     collect_tensors(&kiln_models::saved::load_weights(fresh, &file).unwrap()).unwrap()
 }
 
 /// Trains without a stop and with one, compares the two, and gives the losses of the steps.
-fn train_and_resume(world: &World, what: &str) -> Vec<f64> {
+pub(super) fn train_and_resume(world: &World, what: &str) -> Vec<f64> {
     let notes = Notes::default();
     world.train("whole", &notes).unwrap();
     let (folder, expected) = world.newest("whole");

@@ -8,10 +8,12 @@ mod finetuning;
 mod injection;
 mod measuring;
 mod own_schedule;
+mod recomputing;
 mod resuming;
 mod saving;
 mod spikes;
 mod stepping;
+mod unfreezing;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
