@@ -88,12 +88,13 @@ impl Search {
         }
         all.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
         let mut running = Vec::new();
-        for (sum, place, token) in all {
+        for (rank, (sum, place, token)) in all.into_iter().enumerate() {
             let beam = &self.running[place];
-            if token == end {
+            // An end counts where it is among the likeliest, so that one beam takes the likeliest token each time.
+            if token == end && rank < count {
                 let tokens = beam.tokens.clone();
                 self.keep(Translation { tokens, score: score(sum, length, penalty), is_whole: true }, count);
-            } else if running.len() < count {
+            } else if token != end && running.len() < count {
                 running.push(Beam { tokens: [&beam.tokens[..], &[token]].concat(), sum, row: beam.row });
             }
         }
