@@ -129,6 +129,8 @@ fn pairs(config: &Config) -> Vec<Violation> {
     let of_texts = [
         ("run.sample-every", run.sample_every.is_some()),
         ("run.recompute", run.recompute),
+        ("start.grow", config.start.as_ref().is_some_and(|start| start.grow)),
+        ("train-only.last-layers", config.train_only.as_ref().is_some_and(|only| only.last_layers.is_some())),
         ("distillation", config.distillation.is_some()),
         ("adapter.lora", config.adapter.is_some()),
     ];
