@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::support::{Workshop, contents_of, newest_checkpoint, repository};
 
 const REST: &str = "[model.gru]\nlayers = 1\nhidden = 48\n[optimizer.adamw]\n[schedule.cosine]\nrate = 3e-2\n[run]\n\
-                    steps = 300\nbatch = 8\ncontext = 64\nevaluate-every = 100\ncheckpoint-every = 100\nlog-every = 10\n\
+                    steps = 300\nbatch = 8\ncontext = 64\nevaluate-every = 100\ncheckpoint-every = 100\nlog-every = \
+                    10\n\
                     clip-norm = 1.0\nsample-every = 300\nprompts = [\"a?\"]\nsample-tokens = 8\n";
 
 const CHARACTERS: &str = "[tokenizer.character]\nspecial-tokens = ['<|end|>']\n";
@@ -18,7 +19,8 @@ fn talks() -> String {
     let line = |letter: char| {
         let answer = letter.to_string().repeat(3);
         format!(
-            "{{\"conversations\": [{{\"from\": \"human\", \"value\": \"{letter}?\"}}, {{\"from\": \"gpt\", \"value\": \"{answer}\"}}]}}\n"
+            "{{\"conversations\": [{{\"from\": \"human\", \"value\": \"{letter}?\"}}, \
+             {{\"from\": \"gpt\", \"value\": \"{answer}\"}}]}}\n"
         )
     };
     letters.chars().map(line).collect::<String>().repeat(2)
@@ -133,7 +135,8 @@ fn what_is_wrong_with_conversations_is_said_before_there_is_a_run() {
     refused("template = 'plain'", &wrong, &["line 41: `messages[0]`: unknown role \"bard\""]);
     // What is allowed is left out and told.
     workshop.write("talks.jsonl", wrong);
-    let data = "[data]\nvalidation-fraction = 0.5\n[data.conversations]\npaths = ['talks.jsonl']\ntemplate = 'plain'\nwrong-lines = 0.1\n";
+    let data = "[data]\nvalidation-fraction = 0.5\n[data.conversations]\npaths = ['talks.jsonl']\ntemplate = \
+                'plain'\nwrong-lines = 0.1\n";
     workshop.write("talk.toml", format!("{data}{CHARACTERS}{REST}"));
     let checked = workshop.kiln(&["check", "talk.toml", "--device", "cpu"]).success();
     assert!(checked.stdout.contains("left out: ") && checked.stdout.contains("unknown role"), "{}", checked.stdout);

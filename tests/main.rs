@@ -38,5 +38,6 @@ mod texts;
 mod tidying;
 mod torture;
 mod training;
+mod translating;
 mod verifying;
 mod weights;

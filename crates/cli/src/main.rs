@@ -23,6 +23,7 @@ mod sizes;
 mod terminal;
 mod training_data;
 mod training_display;
+mod translating;
 mod updates;
 mod usage;
 
@@ -85,6 +86,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Resume(arguments) => commands::resume(&arguments),
         Command::Sample(arguments) => commands::sample(&arguments).map(|()| Exit::Done),
         Command::Chat(arguments) => commands::chat(&arguments),
+        Command::Translate(arguments) => commands::translate(&arguments),
         Command::Score(arguments) => commands::score(&arguments).map(|()| Exit::Done),
         Command::Eval(arguments) => commands::eval(&arguments),
         Command::Export(arguments) => commands::export(&arguments).map(|()| Exit::Done),

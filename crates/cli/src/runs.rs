@@ -359,6 +359,16 @@ fn folder_of_model(file: &Path) -> Option<String> {
     is_model.then(|| quoted(&folder.to_string_lossy()))
 }
 
+/// Refuses a model that translates, where `command` is for models that continue one text.
+pub(crate) fn refuse_pairs(saved: &SavedModel, command: &str) -> Result<(), UsageError> {
+    if !saved.description.model.reads_pairs() {
+        return Ok(());
+    }
+    let there = quoted(&saved.run.to_string_lossy());
+    let words = format!("{there} is an encoder-decoder, and `kiln {command}` is for models that continue a text");
+    Err(UsageError(format!("{words}\n  help: `kiln translate {there}` translates with it")))
+}
+
 /// Refuses what `command` is given in place of a model, with what to type.
 pub(crate) fn refuse_no_model(path: &Path, command: &str) -> Result<(), UsageError> {
     let there = quoted(&path.to_string_lossy());

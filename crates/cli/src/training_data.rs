@@ -42,8 +42,9 @@ fn prepare_with(config: &Config, conversing: Option<Conversing>) -> anyhow::Resu
     let text = with_conversing(config, conversing);
     let mut data = shards::prepare(&text, &config.tokenizer, &cache_folder()?, &mut |progress| bar.show(progress))?;
     let resets_at = config.run.resets_at(&data.tokenizer);
-    data.train = data.train.resetting_at(resets_at);
-    data.validation = data.validation.resetting_at(resets_at);
+    let pairs_end = data.tokenizer.end_token().filter(|_| config.data.has_pairs());
+    data.train = data.train.resetting_at(resets_at).of_pairs(pairs_end);
+    data.validation = data.validation.resetting_at(resets_at).of_pairs(pairs_end);
     Ok(data)
 }
 
@@ -251,7 +252,8 @@ pub(crate) fn validation_split(
     if found != expected {
         return Err(OtherText::Changed { run: name(), found, expected }.into());
     }
-    Ok((validation.resetting_at(config.run.resets_at(tokenizer)), floor))
+    let pairs_end = tokenizer.end_token().filter(|_| config.data.has_pairs());
+    Ok((validation.resetting_at(config.run.resets_at(tokenizer)).of_pairs(pairs_end), floor))
 }
 
 /// What to say of lines that are no conversations: the first of them, and how many there are.

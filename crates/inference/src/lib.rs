@@ -47,6 +47,7 @@ mod json_lines;
 mod sampler;
 mod score;
 mod tasks;
+mod translation;
 
 pub use few_shot::{Example, FewShot, FewShotError, FewShotPrompt, SHOT_TEMPLATE, read_examples};
 pub use generate::{
@@ -61,3 +62,4 @@ pub use tasks::{
     Answer, ChoiceSummary, Outcome, PreparedTasks, Proportion, Question, QuestionError, QuestionKind, TaskError,
     TaskModel, TaskSource, TaskSummary, Tasks,
 };
+pub use translation::{Translation, TranslationError, Translator, Writing, corpus_bleu, corpus_chrf};

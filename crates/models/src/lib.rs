@@ -26,6 +26,7 @@ mod chat;
 mod config;
 mod counting;
 mod documents;
+mod encoder_decoder;
 mod family;
 mod initializer;
 mod language_model;
@@ -51,6 +52,11 @@ pub use chat::{ChatError, ChatExample, ChatFormat, Message, NAMED_TEMPLATES, nam
 pub use config::ModelConfig;
 pub use counting::{FlopsPerToken, TrainingCosts};
 pub use documents::DocumentStarts;
+pub use encoder_decoder::{
+    AdditiveAttention, CodingBlock, CodingNorms, CodingPosition, CrossAttention, DecoderState, EncoderDecoder,
+    EncoderDecoderConfig, PairTokens, RecurrentDecoderState, RecurrentEncoderDecoder, RecurrentEncoderDecoderConfig,
+    SelfAttention, TransformerDecoderState, TransformerTranslator, TranslatorCell,
+};
 pub use kiln_kernels::Draws;
 pub use language_model::LanguageModel;
 pub use layer_by_layer::Between;

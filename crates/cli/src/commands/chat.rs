@@ -98,6 +98,7 @@ pub(crate) fn chat(arguments: &ChatArguments) -> anyhow::Result<Exit> {
     runs::refuse_no_model(&path, "chat")?;
     let base = arguments.adapters.base(&arguments.runs)?;
     let mut saved = arguments.precision.open(&path, arguments.checkpoint, base.as_deref(), &chosen)?;
+    crate::runs::refuse_pairs(&saved, "chat")?;
     saved.model = arguments.cache.apply(saved.model, &chosen)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));

@@ -76,6 +76,7 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
     let base = arguments.adapters.base(&arguments.runs)?;
     let opening = Opening { to_read: true, base: base.as_deref(), ..Opening::new(&chosen.device) };
     let saved = SavedModel::open_as(&path, arguments.checkpoint, opening)?;
+    crate::runs::refuse_pairs(&saved, "export")?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

@@ -191,7 +191,8 @@ fn of_model(error: &SavedModelError) -> Option<String> {
             "give a checkpoint that `kiln train` wrote, as it was written"
         }
         SavedModelError::Base { .. } => {
-            "adapters work on the very weights that they were trained with: name where those are now by `--base MODEL`, \
+            "adapters work on the very weights that they were trained with: name where those are now by `--base \
+             MODEL`, \
              or to train on by `kiln resume RUN --set start.from=MODEL`"
         }
         SavedModelError::Unwritable { .. } => {

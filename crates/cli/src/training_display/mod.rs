@@ -11,11 +11,13 @@ use kiln_models::saved::Conversing;
 use kiln_models::{ChatError, ChatFormat, LanguageModel, Message, Tokenizer};
 use kiln_training::config::DEFAULT_PROMPT;
 use kiln_training::learning::{Event, Observer};
+use kiln_training::run::TranslationScores;
 
 use self::lines::{Lines, evaluated, rolled_back_words, skipped_words, spike_words};
 pub(crate) use self::words::{duration, floor_words, grouped};
 use crate::screen::{self, Dashboard, Happening, Renderer, State};
 use crate::terminal;
+use crate::translating;
 
 /// What a user says in samples of a model that learns from conversations, where nothing is configured.
 const GREETING: &str = "Hello!";
@@ -145,6 +147,12 @@ impl Observer for TrainingDisplay {
         // A request to stop does not wait for the end of a sample.
         let pieces = pieces.take_while(|_| !self.interrupter.should_stop());
         pieces.map(|piece| piece.map(|piece| piece.text).map_err(|error| error.to_string())).collect()
+    }
+
+    fn translate(&mut self, model: &LanguageModel, pairs: &[[Vec<u32>; 2]]) -> Result<TranslationScores, String> {
+        let interrupter = self.interrupter.clone();
+        let scores = translating::scores(model, &self.tokenizer, pairs, &mut |_| !interrupter.should_stop());
+        scores.map_err(|error| format!("{error:#}"))
     }
 
     fn warn(&mut self, message: &str) {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::PairFileError;
 use super::conversations::{self, WrongLines};
 use super::mirror::MIRROR_VARIABLE;
 
@@ -88,6 +89,9 @@ pub enum CorpusError {
         /// The file.
         path: PathBuf,
     },
+    /// Files of pairs that hold something else.
+    #[error(transparent)]
+    Pairs(#[from] PairFileError),
     /// The file could not be fetched.
     #[error(transparent)]
     Download(#[from] DownloadError),

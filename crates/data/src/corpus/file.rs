@@ -73,7 +73,7 @@ impl Files {
 }
 
 /// The files of `paths`, in this order, the files of a pattern in alphabetical order, each once.
-fn find(paths: &[String], config: &DataConfig) -> Result<Vec<TextFile>, CorpusError> {
+pub(super) fn find(paths: &[String], config: &DataConfig) -> Result<Vec<TextFile>, CorpusError> {
     let looked_in = || {
         let here = std::env::current_dir().unwrap_or_default();
         config.looked_in.iter().map(|folder| here.join(folder)).chain([here.clone()]).collect()
@@ -111,7 +111,12 @@ impl DataConfig {
             let template = conversations.template.iter_mut().filter(|template| template.ends_with(".jinja"));
             conversations.paths.iter_mut().chain(template)
         });
-        for path in paths.chain(conversations).chain(self.validation_files.iter_mut().flatten()) {
+        let of_pairs = self
+            .pairs
+            .iter_mut()
+            .flat_map(|pairs| pairs.paths.iter_mut().chain(&mut pairs.source).chain(&mut pairs.target));
+        let validation = self.validation_files.iter_mut().flatten();
+        for path in paths.chain(conversations).chain(of_pairs).chain(validation) {
             let there = folder.join(&*path);
             if let Some(there) = there.to_str().filter(|there| leads_somewhere(there)) {
                 *path = there.to_owned();

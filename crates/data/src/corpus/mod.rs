@@ -16,6 +16,7 @@ mod identity;
 mod local;
 mod mirror;
 mod open;
+mod pairs;
 mod place;
 mod source;
 #[cfg(test)]
@@ -30,5 +31,6 @@ pub use error::{CorpusError, DownloadError};
 pub use local::LocalFile;
 pub use mirror::MIRROR_VARIABLE;
 pub use open::{OpenProgress, open_files};
+pub use pairs::{BuiltinPairsConfig, Pair, PairFileError, PairsConfig};
 pub use place::{Place, Split};
 pub use source::{Corpus, CorpusPieces, Piece};

@@ -45,6 +45,8 @@ pub struct TokenFile {
     resets_at: Option<u32>,
     /// Its examples, where it isn't one text.
     examples: Option<Arc<Examples>>,
+    /// The token that ends sources and targets, where the text is made of them.
+    pairs_end: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -111,7 +113,7 @@ impl TokenFile {
     }
 
     fn of(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner), start: Arc::default(), resets_at: None, examples: None }
+        Self { inner: Arc::new(inner), start: Arc::default(), resets_at: None, examples: None, pairs_end: None }
     }
 
     /// The same tokens as examples, as `marks` says: they are batched by example, and none sees another.
@@ -182,6 +184,17 @@ impl TokenFile {
     #[must_use]
     pub fn resetting_at(self, token: Option<u32>) -> Self {
         Self { resets_at: token, ..self }
+    }
+
+    /// The same tokens as sources and targets in turn, each of which ends with `end`.
+    #[must_use]
+    pub fn of_pairs(self, end: Option<u32>) -> Self {
+        Self { pairs_end: end, ..self }
+    }
+
+    /// The token that ends sources and targets, where the text is made of them.
+    pub fn pairs_end(&self) -> Option<u32> {
+        self.pairs_end
     }
 
     /// The same tokens behind `start`, with which a published model begins every text: read, and not predicted.

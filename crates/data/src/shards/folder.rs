@@ -41,13 +41,17 @@ impl Facts {
     }
 
     pub(super) fn of(corpus: &Corpus, text: String) -> Self {
-        let floor = corpus.tales().map(|tales| {
-            let validation = corpus.characters_of(Split::Train)..corpus.characters();
-            let characters = corpus.characters_of(Split::Validation) as f64;
-            EntropyFloor {
-                nats_per_character: tales.entropy_rate(),
-                validation_nats_per_character: tales.code_length(validation) / characters,
-            }
+        let exact = EntropyFloor { nats_per_character: 0.0, validation_nats_per_character: 0.0 };
+        let floor = corpus.is_translated_exactly().then_some(exact);
+        let floor = floor.or_else(|| {
+            corpus.tales().map(|tales| {
+                let validation = corpus.characters_of(Split::Train)..corpus.characters();
+                let characters = corpus.characters_of(Split::Validation) as f64;
+                EntropyFloor {
+                    nats_per_character: tales.entropy_rate(),
+                    validation_nats_per_character: tales.code_length(validation) / characters,
+                }
+            })
         });
         Self { floor, documents: corpus.documents(), separators: corpus.separators(), conversations: None, text }
     }

@@ -105,7 +105,7 @@ pub fn prepare(
         }
         let corpus = config.open(cache, &mut |progress| report(PrepareProgress::Opening(progress)))?;
         let tokenizer = learn(settings, &corpus, report)?;
-        if config.separator.is_some() && tokenizer.end_token().is_none() {
+        if (config.separator.is_some() || config.has_pairs()) && tokenizer.end_token().is_none() {
             return Err(DataError::NoEndToken);
         }
         let train = encode(&corpus, Split::Train, &tokenizer, &folder.tokens(Split::Train), report)?;
@@ -246,18 +246,22 @@ fn encode(
     let mut encoder = tokenizer.encoder();
     let mut places = Places::default();
     let mut text_hash = blake3::Hasher::new();
+    let mut read = 0;
     let mut identity = TextIdentity::default();
     let mut tokens = Vec::with_capacity(2 * BLOCK);
     let unknown = |error, places: &Places| places.explain(error, corpus);
     for piece in corpus.pieces(split) {
         match piece? {
-            Piece::Text { text, place } => {
-                places.push(identity.bytes, place);
+            Piece::Text { text, place, is_predicted } => {
+                places.push(read, place);
                 text_hash.update(text.as_bytes());
-                identity.bytes += text.len() as u64;
-                identity.characters += text.chars().count() as u64;
+                read += text.len() as u64;
+                if is_predicted {
+                    identity.bytes += text.len() as u64;
+                    identity.characters += text.chars().count() as u64;
+                }
                 encoder.push(&text, &mut tokens).map_err(|error| unknown(error, &places))?;
-                report(PrepareProgress::Encoding { split, done: identity.bytes.min(total), total });
+                report(PrepareProgress::Encoding { split, done: read.min(total), total });
             }
             Piece::End => {
                 encoder.finish(&mut tokens).map_err(|error| unknown(error, &places))?;

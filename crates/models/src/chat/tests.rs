@@ -189,7 +189,8 @@ fn conversations_that_teach_nothing_are_told() {
     assert!(matches!(plain.example(&tokenizer, &[]), Err(ChatError::NoAnswer)));
     let messages = [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
         .map(|(role, text)| Message::new(role, text));
-    let forgets = "{% for m in messages %}{{ m.role[:1] }}{% if loop.last or m.role == 'user' %}{{ m.content }}{% endif %}\
+    let forgets = "{% for m in messages %}{{ m.role[:1] }}{% if loop.last or m.role == 'user' %}{{ m.content }}{% \
+                   endif %}\
                    {% endfor %}{% if add_generation_prompt %}a{% endif %}";
     assert_eq!(
         problem(forgets, &messages),

@@ -50,8 +50,8 @@ pub struct SavedModel {
 pub struct Opening<'a> {
     /// Where its numbers go.
     pub device: &'a Device,
-    /// Whether it is only read with: on a CPU its matrices then stay packed as the file has them, where each token reads
-    /// them once. They are no parameters then.
+    /// Whether it is only read with: on a CPU its matrices then stay packed as the file has them, where each token
+    /// reads them once. They are no parameters then.
     pub to_read: bool,
     /// Where the base of a checkpoint of adapters is, if it isn't where it was.
     pub base: Option<&'a Path>,
@@ -296,8 +296,8 @@ fn build(
     Ok((model, tokenizer, description))
 }
 
-/// The model with its parameters replaced by those in the file; their ids and gradient settings stay. A file of adapters
-/// has values for these alone.
+/// The model with its parameters replaced by those in the file; their ids and gradient settings stay. A file of
+/// adapters has values for these alone.
 ///
 /// # Errors
 /// The file isn't a safetensors file, or one of its tensors is missing, left over, of another shape or type, or not

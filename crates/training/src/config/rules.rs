@@ -23,13 +23,14 @@ pub(super) fn between_sections(config: &Config) -> Vec<Violation> {
         noise(config),
         last_layers(config),
     ];
-    seeds(config).into_iter().chain(adapter(config)).chain(others.into_iter().flatten()).collect()
+    seeds(config).into_iter().chain(adapter(config)).chain(pairs(config)).chain(others.into_iter().flatten()).collect()
 }
 
 /// TOML's integers have 64 bits with a sign; what is beyond could not be saved with the run.
 fn seeds(config: &Config) -> Vec<Violation> {
     let builtin = config.data.builtin.as_ref().map(|builtin| ("data.builtin.seed", builtin.seed));
-    let seeds = [("seed", config.seed)].into_iter().chain(builtin);
+    let of_pairs = config.data.builtin_pairs.as_ref().map(|pairs| ("data.builtin-pairs.seed", pairs.seed));
+    let seeds = [("seed", config.seed)].into_iter().chain(builtin).chain(of_pairs);
     let too_large = seeds.filter(|(_, seed)| i64::try_from(*seed).is_err());
     too_large.map(|(key, seed)| Violation::new(key, format!("must be at most {}, is {seed}", i64::MAX))).collect()
 }
@@ -128,6 +129,41 @@ fn noise(config: &Config) -> Option<Violation> {
         Violation::new("estimates.noise-every", "needs at least two windows in an update, but `run.batch` is 1")
             .with_help("use a larger `run.batch`, or `run.accumulate = 2`, or leave `noise-every` out")
     })
+}
+
+/// Pairs are learned from by models that read them, and these learn from nothing else.
+fn pairs(config: &Config) -> Vec<Violation> {
+    let (run, name) = (&config.run, config.model.name());
+    let has_pairs = config.data.has_pairs();
+    let wrong = |key: &str, message: String, help: &str| Some(Violation::new(key, message).with_help(help));
+    if config.model.reads_pairs() != has_pairs {
+        let violation = if has_pairs {
+            let key = if config.data.pairs.is_some() { "data.pairs" } else { "data.builtin-pairs" };
+            wrong(key, format!("holds pairs, and a {name} reads one text"), "use `[model.encoder-decoder]`")
+        } else {
+            let message = format!("is an {name}, which learns from pairs of texts, and `[data]` has none");
+            wrong(&format!("model.{name}"), message, "use `[data.pairs]` or `[data.builtin-pairs]`")
+        };
+        return violation.into_iter().collect();
+    }
+    let help = "leave it out";
+    let of_pairs =
+        [("run.label-smoothing", run.label_smoothing > 0.0), ("run.translated-pairs", run.translated_pairs.is_some())];
+    let of_texts = [
+        ("run.sample-every", run.sample_every.is_some()),
+        ("run.recompute", run.recompute),
+        ("start.grow", config.start.as_ref().is_some_and(|start| start.grow)),
+        ("train-only.last-layers", config.train_only.as_ref().is_some_and(|only| only.last_layers.is_some())),
+        ("distillation", config.distillation.is_some()),
+        ("adapter.lora", config.adapter.is_some()),
+    ];
+    let keys = if has_pairs { &of_texts[..] } else { &of_pairs[..] };
+    let message = || match has_pairs {
+        true => format!("is for models of one text, and an {name} reads pairs"),
+        false => "is for pairs, and the model reads one text".to_owned(),
+    };
+    let given = keys.iter().filter(|(_, given)| *given);
+    given.filter_map(|(key, _)| wrong(key, message(), help)).collect()
 }
 
 /// Adapters are added to weights that were trained already, and are all that is trained.

@@ -88,8 +88,10 @@ impl Estimate {
             average: if config.averaging.is_some() { weights } else { 0 },
             activations: activations(config, vocabulary, &trained, run.recompute),
             overhead: gradients.saturating_add(PROGRAM),
-            activations_recomputed: (!run.recompute && !config.model.carries_state_between_windows())
-                .then(|| activations(config, vocabulary, &trained, true)),
+            activations_recomputed: (!run.recompute
+                && !config.model.carries_state_between_windows()
+                && !config.model.reads_pairs())
+            .then(|| activations(config, vocabulary, &trained, true)),
         };
         let training_flops_per_token = config.model.flops_per_token(vocabulary, run.context).training;
         let tokens_per_step = run.tokens_per_step();

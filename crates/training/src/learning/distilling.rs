@@ -4,6 +4,7 @@
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
+use kiln_data::batches::Batch;
 use kiln_kernels::{Draws, cross_entropy};
 use kiln_models::{LanguageModel, State};
 
@@ -33,7 +34,8 @@ pub(super) fn step_in_parts(
     teacher: &Teacher,
     part: usize,
 ) -> (TrainingOutput, GradientsParams) {
-    let TrainingInput { batch, state, share, dropout_seed, recompute, teaching } = input;
+    let TrainingInput { batch, state, share, dropout_seed, recompute, teaching, .. } = input;
+    let Batch::Windows(batch) = batch else { panic!("a teacher reads windows of a text") };
     let (shape, device) = ([batch.rows, batch.columns], model.device());
     let (places, counted) = (batch.rows * batch.columns, batch.counted());
     let weights = batch.weights.map(|weights| on_device(weights, [places], &device).inner());

@@ -7,7 +7,7 @@ use burn::tensor::ExecutionError;
 use crate::evaluation::EvaluationError;
 use crate::parts::PartsError;
 use crate::run::{CheckpointError, FolderError};
-use kiln_data::batches::TooShort;
+use kiln_data::batches::{PairsError, TooShort};
 use kiln_data::shards::ShardError;
 use kiln_optimization::averaging::AveragingStateError;
 use kiln_optimization::optimizers::OptimizerStateError;
@@ -70,6 +70,9 @@ pub enum TrainError {
     /// The text is too short for one batch.
     #[error(transparent)]
     TooShort(#[from] TooShort),
+    /// There are no pairs to learn from.
+    #[error(transparent)]
+    Pairs(#[from] PairsError),
     /// The tokens cannot be read.
     #[error(transparent)]
     Data(#[from] ShardError),

@@ -53,7 +53,7 @@ impl Mean {
 
     /// Takes in a piece and gives the states after it, that of the model and that of the teacher.
     pub(super) fn add(&mut self, model: &LanguageModel, input: TrainingInput, measure: Measure) -> [Option<State>; 2] {
-        let (windows, share) = (input.batch.rows, input.share);
+        let (windows, share) = (input.batch.rows(), input.share);
         if measure.sharpness {
             self.inputs.push(input.clone());
         }

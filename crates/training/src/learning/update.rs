@@ -18,7 +18,7 @@ use super::teacher::Teacher;
 use crate::config::{Config, Precision};
 use crate::gradient_measurements::sharpness;
 use crate::parts::Parts;
-use kiln_data::batches::{BatchOrder, HostBatch, mix};
+use kiln_data::batches::{Batch, BatchOrder, Batches, PairIndex, PairOrder, mix};
 use kiln_data::shards::TokenFile;
 use kiln_optimization::averaging::Averaging;
 use kiln_optimization::optimizers::{GradientScale, Optimizer, StateBits, clip_coefficient};
@@ -34,6 +34,8 @@ pub(super) struct Updater {
     batches: ReadingAhead,
     /// The seed of dropout.
     seed: u64,
+    /// How much of each label is spread over all tokens.
+    label_smoothing: f64,
     /// Batches in an update.
     pub(super) accumulate: u64,
     /// The global gradient norm above which gradients are scaled down to it.
@@ -88,7 +90,7 @@ pub struct Update {
     /// The time that went into measuring alone.
     pub(super) measuring: Duration,
     /// Targets that counted.
-    pub(super) tokens: u64,
+    pub tokens: u64,
 }
 
 /// Whether the device has what the configuration needs.
@@ -118,11 +120,17 @@ impl Updater {
         let run = &config.run;
         check_device(config, &model.device())?;
         set_matrix_precision(run.precision.into());
-        let order = BatchOrder::new(train, run.windows, run.batch, run.context, config.seed)?;
+        let examples = if config.model.reads_pairs() {
+            let index = PairIndex::new(&train, run.context, "training")?;
+            Batches::Pairs(PairOrder::new(index, run.budget(), config.seed))
+        } else {
+            Batches::Windows(BatchOrder::new(train, run.windows, run.batch, run.context, config.seed)?)
+        };
         let delays = is_gpu(&model.device());
         Ok(Self {
-            batches: ReadingAhead::new(order, delays),
+            batches: ReadingAhead::new(examples, delays),
             seed: config.seed,
+            label_smoothing: run.label_smoothing,
             accumulate: run.accumulate as u64,
             clip_norm: run.clip_norm,
             optimizer: config
@@ -318,7 +326,7 @@ impl Updater {
     ) -> Result<Option<Mean>, TrainError> {
         let numbers = first_batch..first_batch + self.accumulate;
         let batches = numbers.map(|number| self.batches.read(number)).collect::<Result<Vec<_>, _>>()?;
-        let counted: u64 = batches.iter().map(HostBatch::counted).sum();
+        let counted: u64 = batches.iter().map(Batch::counted).sum();
         let mut mean = Mean::new(self.keep_zeros);
         mean.counted = counted;
         for (number, batch) in (0..).zip(batches) {
@@ -326,14 +334,15 @@ impl Updater {
                 return Ok(None);
             }
             let mut input = TrainingInput::new(batch);
-            if self.carries_state && input.batch.carries_state {
+            if self.carries_state && input.batch.carries_state() {
                 input.state = self.carried.take();
             }
             if let Some(teacher) = self.teacher.clone() {
-                let state = self.teacher_carried.take().filter(|_| input.batch.carries_state);
+                let state = self.teacher_carried.take().filter(|_| input.batch.carries_state());
                 input.teaching = Some(Teaching { teacher, state });
             }
             input.share = input.batch.counted() as f64 / counted as f64;
+            input.label_smoothing = self.label_smoothing;
             input.recompute = self.recompute;
             // Dropout draws from the seed of its step and batch, so that a resumed run draws what it would have drawn.
             input.dropout_seed = Some(mix(mix(self.seed, step), number));

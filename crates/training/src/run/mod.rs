@@ -24,7 +24,9 @@ pub use faults::{Faults, Rollback};
 pub use folder::{Resumed, RunDocuments, RunFolder, Saved};
 pub use history::{HistoryEntry, history};
 pub use lock::Trainer;
-pub use metrics::{EvaluationEntry, Metrics, MetricsLog, RollbackEntry, SkipEntry, SpikeEntry, StepEntry};
+pub use metrics::{
+    EvaluationEntry, Metrics, MetricsLog, RollbackEntry, SkipEntry, SpikeEntry, StepEntry, TranslationScores,
+};
 pub use record::{BURN_VERSION, RunRecord};
 pub use removing::{Keep, Pruned, Removal, moved_checkpoints, prune, remove};
 pub use saver::Saver;

@@ -269,7 +269,7 @@ fn recurrent_sizes(config: &ModelConfig) -> Option<(usize, usize, bool, usize)> 
             Some(sizes(*hidden, *embedding, *tied, *layers))
         }
         ModelConfig::Gru(config) => Some(sizes(config.hidden, config.embedding, config.tied, config.layers)),
-        ModelConfig::Transformer(_) => None,
+        ModelConfig::Transformer(_) | ModelConfig::EncoderDecoder(_) | ModelConfig::RecurrentEncoderDecoder(_) => None,
     }
 }
 

@@ -153,6 +153,7 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     runs::refuse_no_model(&path, "sample")?;
     let base = arguments.adapters.base(&arguments.runs)?;
     let mut saved = arguments.precision.open(&path, arguments.checkpoint, base.as_deref(), &chosen)?;
+    crate::runs::refuse_pairs(&saved, "sample")?;
     saved.model = arguments.cache.apply(saved.model, &chosen)?;
     let opening = Opening { runs: &arguments.runs, precision: arguments.precision, device: &chosen };
     let models = Companions::open(saved, &arguments.guesses, &arguments.contrast, &opening)?;

@@ -131,7 +131,8 @@ fn wrong_lines_are_named_and_counted_and_more_than_a_share_of_them_is_refused() 
 #[test]
 fn every_mutant_of_a_file_of_conversations_is_read_or_refused() {
     let right = concat!(
-        "{\"messages\": [{\"role\": \"user\", \"content\": \"a\\u00e9\"}, {\"role\": \"assistant\", \"content\": \"b\"}]}\n",
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"a\\u00e9\"}, \
+         {\"role\": \"assistant\", \"content\": \"b\"}]}\n",
         "{\"conversations\": [{\"from\": \"human\", \"value\": \"a\"}, {\"from\": \"gpt\", \"value\": \"b\"}]}\n",
         "{\"instruction\": \"a\", \"input\": \"\", \"output\": \"b\"}\n{\"prompt\": \"a\", \"completion\": \"b\"}\n",
     );

@@ -6,6 +6,7 @@ use crate::learning::distilling::{Losses, step_in_parts};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Int, Tensor};
+use kiln_data::batches::{Batch, HostBatch};
 use kiln_models::saved::SavedModel;
 use kiln_parameters::{catalogue, flat_gradient, map};
 
@@ -147,16 +148,15 @@ fn tokens_without_a_weight_are_not_learned_from_either() {
     let teacher = teacher_of(&world, RECURRENT, "weight = 0.3").unwrap();
     let model = sharper(world.first_model()).train();
     let whole = input(&world, &teacher);
-    let columns = whole.batch.columns;
+    let Batch::Windows(windows) = whole.batch.clone() else { panic!("it is a text") };
+    let columns = windows.columns;
     // The second half of each row doesn't count, which is as if it weren't there.
-    let mut masked = whole.clone();
-    let weights = (0..masked.batch.targets.len()).map(|place| f32::from(u8::from(place % columns < columns / 2)));
-    masked.batch.weights = Some(weights.collect());
-    let mut shorter = whole;
+    let weights = (0..windows.targets.len()).map(|place| f32::from(u8::from(place % columns < columns / 2)));
+    let masked = HostBatch { weights: Some(weights.collect()), ..windows.clone() };
     let first_half = |tokens: &[i32]| tokens.chunks(columns).flat_map(|row| row[..columns / 2].to_vec()).collect();
-    shorter.batch.inputs = first_half(&shorter.batch.inputs);
-    shorter.batch.targets = first_half(&shorter.batch.targets);
-    shorter.batch.columns = columns / 2;
+    let (inputs, targets) = (first_half(&windows.inputs), first_half(&windows.targets));
+    let shorter = HostBatch { inputs, targets, columns: columns / 2, ..windows };
+    let [masked, shorter] = [masked, shorter].map(|windows| TrainingInput { batch: windows.into(), ..whole.clone() });
     for part in [5, 1000] {
         let (one, gradients) = step_in_parts(&model, masked.clone(), &teacher, part);
         let (other, others) = step_in_parts(&model, shorter.clone(), &teacher, part);

@@ -118,7 +118,7 @@ fn the_mean_over_the_tokens_that_count_and_its_gradient_are_those_of_pytorch() {
     let file = file(&all, &tokenizer);
     for rows in [1, 3, 4] {
         let plan = EvaluationPlan::new(&file, 1.0, rows, 8, false).unwrap();
-        let found = evaluate(&model.valid(), &file, &plan, &mut |_| true).unwrap().unwrap();
+        let found = evaluate(&model.valid(), &file, &plan.into(), &mut |_| true).unwrap().unwrap();
         close(found.loss, loss);
         assert_eq!(found.tokens, counted);
     }

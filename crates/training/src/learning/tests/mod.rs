@@ -393,7 +393,7 @@ fn an_evaluation_gives_the_same_bits_twice_and_does_not_depend_on_the_batch() {
         let model = world.model.init(world.tokenizer.vocabulary_size(), 8, 1, &Device::flex());
         let loss = |rows| {
             let plan = EvaluationPlan::new(&world.validation, 1.0, rows, 8, carries_state).unwrap();
-            evaluate(&model, &world.validation, &plan, &mut |_| true).unwrap().unwrap().loss
+            evaluate(&model, &world.validation, &plan.into(), &mut |_| true).unwrap().unwrap().loss
         };
         assert_eq!(loss(3).to_bits(), loss(3).to_bits());
         // 300 tokens: all streams are warmed up by everything before them, so they see what one stream sees.
