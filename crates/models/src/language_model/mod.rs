@@ -262,7 +262,7 @@ impl LanguageModel {
                 Some(layer) => layer.bias.val().device(),
                 None => model.embedding.weight.device(),
             },
-            Self::Transformer(model) => model.final_norm.weight.val().device(),
+            Self::Transformer(model) => model.device(),
         }
     }
 }

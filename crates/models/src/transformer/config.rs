@@ -165,7 +165,7 @@ impl TransformerConfig {
     }
 
     /// Columns of the feed-forward part's first matrix: gates and what they open side by side.
-    pub(super) fn feed_forward_columns(&self) -> usize {
+    pub(crate) fn feed_forward_columns(&self) -> usize {
         if self.activation.has_gates() { 2 * self.feed_forward_width() } else { self.feed_forward_width() }
     }
 
