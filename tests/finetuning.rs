@@ -169,6 +169,51 @@ fn the_base_of_adapters_may_move_and_no_other_takes_its_place() {
 }
 
 #[test]
+fn adapters_are_exported_and_chosen_by_name() {
+    let workshop = Workshop::with_config("tiny/transformer.toml");
+    // As a `llama`, which `transformers` has.
+    let llama = ["norm=\"rms\"", "activation=\"swiglu\"", "position=\"rotary\""];
+    let llama = llama.map(|option| format!("model.transformer.{option}"));
+    let sets: Vec<&str> = llama.iter().flat_map(|option| ["--set", option]).collect();
+    train(&workshop, "transformer.toml", "base", &[&sets[..], &["--set", "run.sample-every=1000"]].concat()).success();
+    tune(&workshop, "lora", "[start]\nfrom = 'base'\n[adapter.lora]\nrank = 4\ntargets = ['*attention*']").success();
+    tune(&workshop, "dora", "[start]\nfrom = 'base'\n[adapter.lora]\nrank = 2\ndora = true\ndropout = 0.1").success();
+    workshop.write("tales.txt", "the bird saw the sea and the sea saw the bird. ".repeat(8));
+    for run in ["lora", "dora"] {
+        let (loss, folder) = (evaluated(&workshop, run, &[]), format!("{run}-peft"));
+        let exported = workshop.kiln(&["export", run, "--format", "peft", "--output", &folder]).success();
+        assert!(exported.stderr.contains(&format!("wrote {folder}, a llama adapter")), "{}", exported.stderr);
+        // With adapters of either form on the base, and a folder by itself, which names its base.
+        for arguments in [&["base", "--adapter", run][..], &["base", "--adapter", &folder], &[&folder]] {
+            let found = evaluated(&workshop, arguments[0], &[&arguments[1..], &["tales.txt"]].concat());
+            let own = evaluated(&workshop, run, &["tales.txt"]);
+            assert!((found - own).abs() < 1e-5, "{arguments:?}: {found} {own} {loss}");
+        }
+        let merged = ["merge", "base", "--adapter", &folder, "--run", &format!("{run}-merged")];
+        workshop.kiln(&merged).success();
+    }
+    let two = workshop.kiln(&["eval", "base", "--adapter", "lora", "--adapter", "dora"]);
+    assert_eq!(two.code, Some(2), "{}", two.stderr);
+    assert!(two.stderr.contains("--adapter: this command takes one; `kiln chat` takes several"), "{}", two.stderr);
+    train(&workshop, "transformer.toml", "other", &["--set", "seed=9", "--set", "run.sample-every=1000"]).success();
+    for folder in ["lora", "lora-peft"] {
+        let refused = workshop.kiln(&["sample", "other", "--adapter", folder]);
+        assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+        assert!(refused.stderr.contains("SHA-256"), "{}", refused.stderr);
+    }
+    let refused = workshop.kiln(&["export", "base", "--format", "peft", "--output", "nothing"]);
+    assert!(refused.stderr.contains("it has no adapters, which is what this form is for"), "{}", refused.stderr);
+
+    workshop.write("template.jinja", "{% for message in messages %}{{ message.content }}{% endfor %}");
+    let chat =
+        ["chat", "base", "--template", "template.jinja", "--adapter", "one=lora", "--adapter", "dora-peft", "-n", "3"];
+    let said = workshop.kiln_with(&chat, b"the\n/adapter dora-peft\nthe\n/adapter none\nthe\n/adapter two\n").success();
+    for words in ["next answer is by dora-peft", "by the model without adapters", "of one, dora-peft, none"] {
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+    }
+}
+
+#[test]
 fn a_model_that_another_program_could_have_saved_is_trained_further() {
     let workshop = with_base();
     for (form, path) in [("hf", "exported"), ("gguf", "exported.gguf")] {

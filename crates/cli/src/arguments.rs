@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kiln_models::saved::{has_weights_alone, is_foreign};
+use kiln_models::saved::{has_weights_alone, is_foreign, is_peft};
 use kiln_settings::{Override, Replaced, Source, nearest, read_source};
 use kiln_storage::layout::{self, MANIFEST_FILE};
 use kiln_training::config::Config;
@@ -203,7 +203,7 @@ fn almost(path: &Path, is_meant: impl Fn(&Path) -> bool) -> Option<PathBuf> {
 }
 
 fn is_something_saved(path: &Path) -> bool {
-    let is_model = path.join(MANIFEST_FILE).exists() || has_weights_alone(path) || is_foreign(path);
+    let is_model = path.join(MANIFEST_FILE).exists() || has_weights_alone(path) || is_foreign(path) || is_peft(path);
     layout::is_run(path) || layout::is_sweep(path) || is_model
 }
 

@@ -80,8 +80,8 @@ pub use optimizer::{
     adam_step, clip_coefficient, sgd_step, sum_of_squares,
 };
 pub use packed::{
-    multiplies_packed, packed_affine, packed_cached_attention, packed_gru_sequence, packed_lstm_sequence,
-    packed_rnn_sequence, packed_rows, packed_vector_width, packed_vectors,
+    multiplies_packed, packed_affine, packed_cached_attention, packed_cross_entropy, packed_gru_sequence,
+    packed_lstm_sequence, packed_rnn_sequence, packed_rows, packed_vector_width, packed_vectors,
 };
 pub use product::{MatrixPrecision, matrix_product, mixed_precision_lacks};
 pub use random::{fill_normal, fill_uniform};

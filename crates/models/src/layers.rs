@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
-use kiln_kernels::{Draws, cross_entropy, projected_cross_entropy};
+use kiln_kernels::{Draws, cross_entropy, packed_cross_entropy, projected_cross_entropy};
 
 use crate::adapter::Adapter;
 use crate::initializer::Initializer;
@@ -60,11 +60,11 @@ impl Projection {
     }
 
     fn add(&self, residual: Option<Tensor<2>>, input: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
-        let residual = match &self.adapter {
-            Some(adapter) => Some(adapter.forward(input.clone(), residual, draws)),
-            None => residual,
-        };
-        self.weight.project(narrowed(self.narrow.as_ref(), input), self.bias.as_ref().map(Param::val), residual)
+        let bias = self.bias.as_ref().map(Param::val);
+        match &self.adapter {
+            Some(adapter) => adapter.project(self.narrow.as_ref(), &self.weight, input, bias, residual, draws),
+            None => self.weight.project(narrowed(self.narrow.as_ref(), input), bias, residual),
+        }
     }
 
     /// Bytes that its numbers take.
@@ -106,20 +106,12 @@ impl Head {
         if rows.saturating_mul(vocabulary) <= LARGE {
             return cross_entropy(self.forward(hidden, tied), targets);
         }
-        let weight = match &self.weight {
-            Some(Weight::Parameter(weight)) => weight.val(),
-            None if tied.weight.packed().is_none() => tied.weight.val().transpose(),
-            _ => return self.losses_in_parts(hidden, tied, targets),
-        };
+        let matrix = self.weight.as_ref().unwrap_or(&tied.weight);
+        if let Some(packed) = matrix.packed() {
+            return packed_cross_entropy(hidden, packed, self.bias(), targets);
+        }
+        let weight = if self.weight.is_some() { matrix.val() } else { matrix.val().transpose() };
         projected_cross_entropy(hidden, weight, self.bias(), targets)
-    }
-
-    /// The same with packed weights, for a part of the rows at a time.
-    fn losses_in_parts(&self, hidden: Tensor<2>, tied: &Embedding, targets: Tensor<1, Int>) -> Tensor<1> {
-        let parts = hidden.split((LARGE / tied.rows().max(1)).max(1), 0).into_iter();
-        let targets = targets.split((LARGE / tied.rows().max(1)).max(1), 0);
-        let losses = parts.zip(targets).map(|(hidden, targets)| cross_entropy(self.forward(hidden, tied), targets));
-        Tensor::cat(losses.collect(), 0)
     }
 
     fn bias(&self) -> Option<Tensor<1>> {

@@ -134,7 +134,7 @@ impl<'a> Product<'a> {
         let Some(adapter) = self.adapter.take() else { return };
         let weight = dense(self.weight);
         let weight = self.narrow.take().map(|narrow| dense(&narrow).matmul(weight.clone())).unwrap_or(weight);
-        *self.weight = Weight::Parameter(Param::from_tensor(weight + adapter.product()));
+        *self.weight = Weight::Parameter(Param::from_tensor(adapter.merged(weight)));
     }
 
     /// All numbers of W by outputs, `[outputs, inputs]`, in single precision.

@@ -98,6 +98,22 @@ impl Weight {
         }
     }
 
+    /// The sum of squares of each column of a projection, `[out]`, without gradients; of packed numbers row by row.
+    pub(crate) fn squares(&self, device: &Device) -> Tensor<1> {
+        match self {
+            Self::Parameter(_) | Self::Observed(_) => self.val().detach().powi_scalar(2).sum_dim(0).squeeze_dim(0),
+            Self::Packed(packed) => {
+                let (matrix, mut row) = (&packed.matrix, Vec::new());
+                let squares = (0..matrix.outputs()).map(|index| {
+                    row.clear();
+                    matrix.unpack(index..index + 1, &mut row);
+                    row.iter().map(|number| number * number).sum()
+                });
+                Tensor::from_data(squares.collect::<Vec<f32>>().as_slice(), device)
+            }
+        }
+    }
+
     /// `x W + b + r`, W being a projection.
     pub(crate) fn project(&self, input: Tensor<2>, bias: Option<Tensor<1>>, residual: Option<Tensor<2>>) -> Tensor<2> {
         match self {

@@ -16,8 +16,10 @@ pub enum Role {
     Gain,
     /// Something that is added.
     Bias,
-    /// A low-rank addition to a matrix.
+    /// A matrix that is trained beside those that stay as they are.
     Adapter,
+    /// A vector that is.
+    AdapterVector,
 }
 
 impl Role {
@@ -28,6 +30,7 @@ impl Role {
     /// and a bias with one.
     pub(crate) fn of(container: &str, name: &str, axes: usize) -> Self {
         match (container.strip_prefix("Struct:").unwrap_or(container), name) {
+            ("Adapter", _) if axes < 2 => Self::AdapterVector,
             ("Adapter", _) => Self::Adapter,
             ("Norm", "weight") => Self::Gain,
             _ if axes < 2 => Self::Bias,
@@ -37,11 +40,16 @@ impl Role {
         }
     }
 
+    /// Whether it belongs to an adapter.
+    pub fn is_of_adapter(self) -> bool {
+        matches!(self, Self::Adapter | Self::AdapterVector)
+    }
+
     /// Whether it is a matrix: weight decay acts on these alone.
     pub fn is_matrix(self) -> bool {
         match self {
             Self::Embedding | Self::HiddenMatrix | Self::Head | Self::Adapter => true,
-            Self::Gain | Self::Bias => false,
+            Self::Gain | Self::Bias | Self::AdapterVector => false,
         }
     }
 }

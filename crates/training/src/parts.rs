@@ -151,7 +151,7 @@ pub(crate) fn blank(config: &Config, vocabulary: usize) -> Result<LanguageModel,
 }
 
 fn all_but_adapters(parameters: &[Parameter]) -> Result<BTreeSet<String>, PartsError> {
-    let others = parameters.iter().filter(|parameter| parameter.role != Role::Adapter);
+    let others = parameters.iter().filter(|parameter| !parameter.role.is_of_adapter());
     let frozen: BTreeSet<String> = others.map(|parameter| parameter.path.clone()).collect();
     if frozen.len() == parameters.len() { Err(PartsError::NoAdapters) } else { Ok(frozen) }
 }

@@ -26,6 +26,7 @@ use crate::terminal::say;
 const COMMANDS: &str = "\
 /system TEXT  begin anew, with this for the model to follow
 /reset        begin anew
+/adapter NAME answer with these adapters of those that `--adapter` named; none leaves them out
 /save FILE    write the conversation to a file, as JSON
 /help         show this
 /quit         end, as Ctrl-D does; Ctrl-C ends an answer";
@@ -103,14 +104,21 @@ pub(crate) fn chat(arguments: &ChatArguments) -> anyhow::Result<Exit> {
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
-    let format = ChatFormat::new(&template(arguments, &saved)?)?;
+    let named = arguments.adapters.named(&arguments.runs)?;
+    let adapted = named.iter().map(|named| Ok((named.name.as_str(), named.on(&saved)?)));
+    let adapted = adapted.collect::<anyhow::Result<Vec<(&str, SavedModel)>>>()?;
+    let base = saved;
+    let saved = adapted.first().map_or(&base, |(_, saved)| saved);
+    let format = ChatFormat::new(&template(arguments, saved)?)?;
     let sampler = arguments.sampler.with_tokens(sampler, &saved.tokenizer)?;
     let opening = Opening { runs: &arguments.runs, precision: arguments.precision, device: &chosen };
-    let draft = arguments.guesses.open(&opening, &saved)?;
+    let draft = arguments.guesses.open(&opening, saved)?;
     let speculate = arguments.guesses.count();
     let request = Request { end: saved.end.clone(), sampler, speculate, ..Request::new("", arguments.max_tokens) };
     let conversation = Conversation {
-        saved: &saved,
+        saved,
+        base: &base,
+        adapted: &adapted,
         format,
         request,
         memory: Memory::new(&saved.model),
@@ -160,6 +168,10 @@ impl Interrupt {
 /// A conversation and what is needed to hold it.
 struct Conversation<'a> {
     saved: &'a SavedModel,
+    /// The model without the adapters that were named.
+    base: &'a SavedModel,
+    /// It with each of them.
+    adapted: &'a [(&'a str, SavedModel)],
     format: ChatFormat,
     request: Request,
     memory: Memory<'a>,
@@ -204,6 +216,7 @@ impl Conversation<'_> {
                 self.messages.clear();
                 say(if text.is_empty() { "begun anew, without a system message" } else { "begun anew" });
             }
+            ("adapter", name) => self.choose(name),
             ("save", "") => say("`/save FILE`: name the file"),
             ("save", file) => match self.save(Path::new(file)) {
                 Ok(()) => say(&format!("saved to {file}")),
@@ -212,6 +225,20 @@ impl Conversation<'_> {
             ("help", _) => say(COMMANDS),
             (other, _) => say(&format!("there is no /{other}; these are there:\n{COMMANDS}")),
         }
+    }
+
+    /// Goes on with other adapters; the conversation stays.
+    fn choose(&mut self, name: &str) {
+        let chosen = match name {
+            "none" => Some(self.base),
+            name => self.adapted.iter().find(|(other, _)| *other == name).map(|(_, saved)| saved),
+        };
+        let Some(saved) = chosen else {
+            let names: Vec<&str> = self.adapted.iter().map(|(name, _)| *name).chain(["none"]).collect();
+            return say(&format!("`/adapter NAME`, of {}; `--adapter NAME=FOLDER` brings others", names.join(", ")));
+        };
+        (self.saved, self.memory) = (saved, Memory::new(&saved.model));
+        say(&format!("the next answer is by {}", if name == "none" { "the model without adapters" } else { name }));
     }
 
     /// The messages so far, the system's first.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use kiln_models::saved::{Opening, SavedModel, Written, export_gguf, export_hugging_face};
+use kiln_models::saved::{Opening, SavedModel, Written, export_gguf, export_hugging_face, export_peft};
 use kiln_storage::Which;
 
 use crate::adapters::AdapterArguments;
@@ -21,6 +21,8 @@ enum Format {
     Hf,
     /// A file that `llama.cpp` opens
     Gguf,
+    /// A folder of the model's adapters alone that `peft` opens
+    Peft,
 }
 
 /// Arguments of `kiln export`.
@@ -39,7 +41,8 @@ pub(crate) struct ExportArguments {
     #[command(flatten)]
     adapters: AdapterArguments,
 
-    /// hf: a folder that Hugging Face's `transformers` opens; gguf: a file that `llama.cpp` opens
+    /// hf: a folder that Hugging Face's `transformers` opens; gguf: a file that `llama.cpp` opens; peft: a
+    /// folder of the model's adapters alone that `peft` opens
     #[arg(long, value_enum)]
     format: Format,
 
@@ -76,17 +79,20 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
     let base = arguments.adapters.base(&arguments.runs)?;
     let opening = Opening { to_read: true, base: base.as_deref(), ..Opening::new(&chosen.device) };
     let saved = SavedModel::open_as(&path, arguments.checkpoint, opening)?;
+    let saved = arguments.adapters.apply(saved, &arguments.runs)?;
     crate::runs::refuse_pairs(&saved, "export")?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
     let Written { family, notes } = match arguments.format {
         Format::Hf => fill(output, |folder| Ok(export_hugging_face(&saved, arguments.precision, folder)?))?,
+        Format::Peft => fill(output, |folder| Ok(export_peft(&saved, folder)?))?,
         Format::Gguf => export_gguf(&saved, arguments.precision, output)?,
     };
     for note in notes {
         say(&format!("note: {note}"));
     }
-    say(&format!("wrote {}, a {family} model", output.display()));
+    let noun = if arguments.format == Format::Peft { "" } else { " model" };
+    say(&format!("wrote {}, a {family}{noun}", output.display()));
     Ok(())
 }

@@ -47,7 +47,8 @@ pub(crate) fn merge(arguments: &MergeArguments) -> anyhow::Result<()> {
     let base = arguments.adapters.base(&arguments.runs)?;
     let device = Device::flex();
     let opening = Opening { base: base.as_deref(), ..Opening::new(&device) };
-    let mut saved = SavedModel::open_as(&path, arguments.checkpoint, opening)?;
+    let saved = SavedModel::open_as(&path, arguments.checkpoint, opening)?;
+    let mut saved = arguments.adapters.apply(saved, &arguments.runs)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

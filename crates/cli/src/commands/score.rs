@@ -113,6 +113,7 @@ pub(crate) fn score(arguments: &ScoreArguments) -> anyhow::Result<()> {
     runs::refuse_no_model(&path, "score")?;
     let base = arguments.adapters.base(&arguments.runs)?;
     let saved = arguments.precision.open(&path, arguments.checkpoint, base.as_deref(), &chosen)?;
+    let saved = arguments.adapters.apply(saved, &arguments.runs)?;
     crate::runs::refuse_pairs(&saved, "score")?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));

@@ -195,6 +195,7 @@ fn of_model(error: &SavedModelError) -> Option<String> {
              MODEL`, \
              or to train on by `kiln resume RUN --set start.from=MODEL`"
         }
+        SavedModelError::NoBase { .. } => "name it: `--base MODEL`, or give MODEL itself and `--adapter FOLDER`",
         SavedModelError::Unwritable { .. } => {
             "docs/models.md says what can be written; what `kiln new` chooses can if it is trained with \
              `--set model.transformer.activation=swiglu`"

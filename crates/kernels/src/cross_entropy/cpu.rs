@@ -7,7 +7,7 @@ use crate::cpu::{Real, Rows, for_rows, simd};
 const EXPONENTIAL: usize = 4;
 
 /// The losses of all rows, and the logarithms of the sums of their exponentials.
-pub(super) fn losses_of_rows<T: Real>(
+pub(crate) fn losses_of_rows<T: Real>(
     logits: &[T],
     vocabulary: usize,
     targets: &[u32],
@@ -39,7 +39,7 @@ fn loss_of_row<T: Real>(logits: &[T], target: usize) -> (T, T) {
 
 /// (softmax - indicator of the target) times the loss's gradient, in place of the logits.
 #[inline(always)]
-pub(super) fn gradient_of_row<T: Real>(logits: &mut [T], target: usize, logarithm: T, gradient: T) {
+pub(crate) fn gradient_of_row<T: Real>(logits: &mut [T], target: usize, logarithm: T, gradient: T) {
     logits.iter_mut().for_each(|x| *x = (*x - logarithm).exp() * gradient);
     logits[target] = logits[target] - gradient;
 }

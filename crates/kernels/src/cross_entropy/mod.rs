@@ -1,6 +1,6 @@
 //! Softmax cross-entropy from logits and targets, with the projection to the logits folded in or not.
 
-mod cpu;
+pub(crate) mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
 mod flex;

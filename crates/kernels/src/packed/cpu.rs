@@ -3,6 +3,7 @@
 use kiln_packed::{Format, Inputs, PackedMatrix, widen};
 
 use crate::cpu::{Matrix, MatrixMut, Rows, for_rows, multiply_in_parallel};
+use crate::cross_entropy::cpu::{gradient_of_row, losses_of_rows};
 
 /// The most inputs that are multiplied with a row while it is read; with more of them, floats are multiplied as large
 /// matrices are.
@@ -86,4 +87,66 @@ fn widened_rows(format: Format, bytes: &[u8], inner: usize, numbers: &mut Vec<f3
     for_rows(rows, inner, Rows::new(numbers, inner), |range, part| {
         widen(format, &bytes[range.start * row_bytes..range.end * row_bytes], part.data);
     });
+}
+
+/// The gradient of the inputs, `[N, in]`, from that of the products, `[N, out]`: rows of the matrix are widened to
+/// single precision a part at a time.
+pub(super) fn input_gradient(gradient: &[f32], rows: usize, weight: &PackedMatrix) -> Vec<f32> {
+    let (inner, width) = (weight.inputs(), weight.outputs());
+    let mut found = vec![0.0; rows * inner];
+    let step = (PANEL / inner.max(1)).max(1);
+    let mut panel = Vec::new();
+    for first in (0..width).step_by(step) {
+        let count = step.min(width - first);
+        unpacked_rows(weight, first, count, &mut panel);
+        let slopes = Matrix::strided(&gradient[first..], rows, count, width);
+        let target = MatrixMut::new(&mut found, rows, inner);
+        multiply_in_parallel(target, slopes, Matrix::new(&panel, count, inner), true);
+    }
+    found
+}
+
+/// Rows of any format as single precision.
+fn unpacked_rows(weight: &PackedMatrix, first: usize, count: usize, numbers: &mut Vec<f32>) {
+    let inner = weight.inputs();
+    numbers.resize(count * inner, 0.0);
+    for_rows(count, inner, Rows::new(numbers, inner), |range, part| {
+        let mut row = Vec::with_capacity(part.data.len());
+        weight.unpack(first + range.start..first + range.end, &mut row);
+        part.data.copy_from_slice(&row);
+    });
+}
+
+/// How many logits exist at once, at most, unless one row has more: 32 MiB. The matrix is unpacked once for as many.
+const LOGITS_AT_ONCE: usize = 1 << 23;
+
+/// The losses of targets, `[N]`, and if they are wanted their slopes by what is projected, `[N, C]`.
+pub(super) fn losses(
+    hidden: &[f32],
+    weight: &PackedMatrix,
+    bias: &[f32],
+    targets: &[u32],
+    wants_slopes: bool,
+) -> (Vec<f32>, Vec<f32>) {
+    let (inner, vocabulary) = (weight.inputs(), weight.outputs());
+    let count = (LOGITS_AT_ONCE / vocabulary.max(1)).max(1);
+    let (mut losses, mut slopes) = (vec![0.0; targets.len()], Vec::new());
+    let mut logarithms = vec![0.0; count.min(targets.len())];
+    for (group, targets) in targets.chunks(count).enumerate() {
+        let first = group * count;
+        let hidden = &hidden[first * inner..(first + targets.len()) * inner];
+        let mut logits = affine(hidden, targets.len(), weight, Some(bias), None);
+        let logarithms = &mut logarithms[..targets.len()];
+        losses_of_rows(&logits, vocabulary, targets, &mut losses[first..first + targets.len()], logarithms);
+        if wants_slopes {
+            let rows = Rows::new(&mut logits, vocabulary);
+            for_rows(targets.len(), 4 * vocabulary, rows, |range, part| {
+                for (row, index) in part.data.chunks_exact_mut(vocabulary).zip(range) {
+                    gradient_of_row(row, targets[index] as usize, logarithms[index], 1.0);
+                }
+            });
+            slopes.extend(input_gradient(&logits, targets.len(), weight));
+        }
+    }
+    (losses, slopes)
 }

@@ -4,8 +4,8 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use kiln_packed::{Format, PackedMatrix, Piece};
 
 use super::{
-    packed_affine, packed_cached_attention, packed_gru_sequence, packed_lstm_sequence, packed_rnn_sequence,
-    packed_rows, packed_vector_width, packed_vectors,
+    packed_affine, packed_cached_attention, packed_cross_entropy, packed_gru_sequence, packed_lstm_sequence,
+    packed_rnn_sequence, packed_rows, packed_vector_width, packed_vectors,
 };
 use crate::testing::{assert_close, integers, tensor, values};
 use crate::{
@@ -135,4 +135,96 @@ fn attention_to_packed_vectors_is_that_to_the_numbers_that_they_stand_for() {
         assert_close("attention", &values(&found), &values(&expected), 1e-5);
     }
     assert_eq!(packed_vector_width(64), 18);
+}
+
+/// The gradient of the sum of `output` times fixed factors by `input`.
+fn gradient<const D: usize>(output: Tensor<D>, input: &Tensor<2>) -> Vec<f64> {
+    let count = output.shape().num_elements();
+    let factors: Tensor<1> = tensor([count], 8, DType::F32, &output.device());
+    let gradients = (output.reshape([count]) * factors).sum().backward();
+    values(&input.grad(&gradients).unwrap())
+}
+
+#[test]
+fn an_input_has_the_gradient_that_the_numbers_in_full_give_it() {
+    let device = Device::flex().autodiff();
+    let (f32, f16, q8, q4) = (Format::F32, Format::F16, Format::Q8_0, Format::Q4_0);
+    for formats in [[f32, f32], [f16, q8], [q4, q4], [q8, f32]] {
+        for rows in [1, 3, 40] {
+            let weight = packed(formats, [33, 64]);
+            let input = || tensor::<2>([rows, 64], 3, DType::F32, &device).require_grad();
+            let (bias, residual) = (tensor([66], 4, DType::F32, &device), tensor([rows, 66], 5, DType::F32, &device));
+            let (found, expected) = (input(), input());
+            let product = packed_affine(found.clone(), &weight, Some(bias), Some(residual));
+            let full = affine(expected.clone(), full(&weight, &device).transpose(), None, None);
+            assert_close(
+                &format!("{rows} rows of {formats:?}"),
+                &gradient(product, &found),
+                &gradient(full, &expected),
+                1e-5,
+            );
+        }
+    }
+    // Several panels are added up.
+    let weight = packed([q8, q8], [1100, 512]);
+    let input = || tensor::<2>([3, 512], 3, DType::F32, &device).require_grad();
+    let (found, expected) = (input(), input());
+    let product = packed_affine(found.clone(), &weight, None, None);
+    let full = affine(expected.clone(), full(&weight, &device).transpose(), None, None);
+    assert_close("panels", &gradient(product, &found), &gradient(full, &expected), 1e-5);
+}
+
+#[test]
+fn losses_with_a_packed_table_and_their_gradient_are_those_with_the_numbers_in_full() {
+    let device = Device::flex().autodiff();
+    for (format, tolerance) in [(Format::F32, 1e-5), (Format::F16, 1e-5), (Format::Q8_0, 2e-2)] {
+        for (rows, bias) in [(1, false), (40, true)] {
+            let weight = packed([format, format], [33, 64]);
+            let input = || tensor::<2>([rows, 64], 3, DType::F32, &device).require_grad();
+            let bias = bias.then(|| tensor::<1>([66], 4, DType::F32, &device));
+            let targets = integers([rows], 7, 66, &device);
+            let (found, expected) = (input(), input());
+            let losses = packed_cross_entropy(found.clone(), &weight, bias.clone(), targets.clone());
+            let table = full(&weight, &device).transpose();
+            let full = crate::projected_cross_entropy(expected.clone(), table, bias.clone(), targets.clone());
+            let what = format!("{rows} rows of {format:?}");
+            assert_close(&what, &values(&losses), &values(&full), tolerance);
+            let without = packed_cross_entropy(
+                found.clone().inner(),
+                &weight,
+                bias.map(Tensor::inner),
+                integers([rows], 7, 66, &Device::flex()),
+            );
+            assert!(values(&without) == values(&losses), "{what}");
+            assert_close(&what, &gradient(losses, &found), &gradient(full, &expected), tolerance);
+        }
+    }
+}
+
+#[test]
+fn the_gradient_is_the_slope_of_difference_quotients() {
+    let device = Device::flex();
+    // Whole numbers round their inputs, so that their products are steps.
+    let weight = packed([Format::F16, Format::Bf16], [9, 8]);
+    let targets = || integers([2], 7, 18, &device);
+    let at = |input: &[f32]| {
+        let hidden = Tensor::from_data(TensorData::new(input.to_vec(), [2, 8]), &device);
+        let losses = values(&packed_cross_entropy(hidden, &weight, None, targets()));
+        losses[0] * 0.75 - losses[1] * 0.5
+    };
+    let input: Vec<f32> = crate::cpu::tests::numbers(16, 3);
+    let autodiff = device.clone().autodiff();
+    let hidden = Tensor::<2>::from_data(TensorData::new(input.clone(), [2, 8]), &autodiff).require_grad();
+    let losses = packed_cross_entropy(hidden.clone(), &weight, None, integers([2], 7, 18, &autodiff));
+    let gradients = (losses * Tensor::from_data([0.75_f32, -0.5], &autodiff)).sum().backward();
+    let slopes: Vec<f64> = values(&hidden.grad(&gradients).unwrap());
+    for (place, slope) in slopes.into_iter().enumerate() {
+        let moved = |by: f32| {
+            let mut input = input.clone();
+            input[place] += by;
+            at(&input)
+        };
+        let quotient = (moved(0.01) - moved(-0.01)) / 0.02;
+        assert!((quotient - slope).abs() < 1e-3, "{place}: {quotient} {slope}");
+    }
 }

@@ -31,6 +31,10 @@ pub struct LoraConfig {
     /// Whether s is alpha / sqrt(r) (Kalajdzievski 2023, <https://arxiv.org/abs/2312.03732>). Default `false`.
     #[serde(default)]
     pub rank_stabilised: bool,
+    /// Whether the length of each column of W + s A B is trained by itself (DoRA; Liu et al. 2024,
+    /// <https://arxiv.org/abs/2402.09353>). Default `false`.
+    #[serde(default)]
+    pub dora: bool,
 }
 
 fn all() -> Vec<String> {
@@ -52,6 +56,11 @@ impl AdapterConfig {
 }
 
 impl LoraConfig {
+    /// That of adapters of this rank at any matrix.
+    pub(crate) fn of_rank(rank: usize) -> Self {
+        Self { rank, alpha: None, dropout: 0.0, targets: all(), rank_stabilised: false, dora: false }
+    }
+
     fn validate(&self) -> Vec<Violation> {
         let rank = (self.rank == 0).then(|| Violation::new("rank", "must be at least 1, is 0"));
         let alpha = self.alpha.and_then(|alpha| rules::positive("alpha", alpha));
@@ -65,7 +74,7 @@ impl LoraConfig {
     }
 
     /// s.
-    pub(super) fn scale(&self) -> f64 {
+    pub(crate) fn scale(&self) -> f64 {
         let rank = self.rank as f64;
         self.alpha.unwrap_or(2.0 * rank) / if self.rank_stabilised { rank.sqrt() } else { rank }
     }

@@ -51,9 +51,26 @@ fn a_fresh_adapter_changes_no_bit() {
 }
 
 #[test]
+fn lengths_begin_at_those_of_the_columns() {
+    for model in [TRANSFORMER, LSTM] {
+        let fresh = base(model).adapted(&lora(r#""rank": 3, "dora": true"#), 1).unwrap();
+        assert!(furthest(&logits(&fresh), &logits(&base(model))) < 1e-6, "{model}");
+        let lengths = kiln_parameters::catalogue(&fresh);
+        let lengths: Vec<_> = lengths.iter().filter(|parameter| parameter.path.ends_with("magnitude")).collect();
+        assert_eq!(lengths.len(), fresh.clone().products().len());
+        // No optimizer makes them shorter by weight decay.
+        assert!(lengths.iter().all(|parameter| parameter.role.is_of_adapter() && !parameter.role.is_matrix()));
+    }
+}
+
+#[test]
 fn one_that_was_trained_does_and_is_merged_within_the_precision_of_numbers() {
     for model in [TRANSFORMER, LSTM] {
-        for settings in [r#""rank": 3"#, r#""rank": 2, "alpha": 8.0, "rank-stabilised": true, "targets": ["*.0.*"]"#] {
+        for settings in [
+            r#""rank": 3"#,
+            r#""rank": 2, "alpha": 8.0, "rank-stabilised": true, "targets": ["*.0.*"]"#,
+            r#""rank": 3, "dora": true"#,
+        ] {
             let adapted = trained(model, settings);
             assert!(furthest(&logits(&adapted), &logits(&base(model))) > 1e-3, "{model}");
             let merged = adapted.clone().merged();
@@ -66,14 +83,16 @@ fn one_that_was_trained_does_and_is_merged_within_the_precision_of_numbers() {
 #[test]
 fn adapters_are_added_to_packed_matrices_too() {
     for model in [TRANSFORMER, LSTM] {
-        let adapted = trained(model, r#""rank": 3"#);
-        let mut packed = adapted.clone();
-        for matrix in packed.matrices() {
-            *matrix.weight = matrix.weight.repacked(matrix.orientation, kiln_packed::Format::F32).unwrap();
+        for settings in [r#""rank": 3"#, r#""rank": 3, "dora": true"#] {
+            let adapted = trained(model, settings);
+            let mut packed = adapted.clone();
+            for matrix in packed.matrices() {
+                *matrix.weight = matrix.weight.repacked(matrix.orientation, kiln_packed::Format::F32).unwrap();
+            }
+            assert_eq!(packed.packed_tensors().len(), packed.matrices().len());
+            assert!(furthest(&logits(&packed), &logits(&adapted)) < 1e-5, "{model}");
+            assert!(furthest(&logits(&packed.merged()), &logits(&adapted)) < 1e-5, "{model}");
         }
-        assert_eq!(packed.packed_tensors().len(), packed.matrices().len());
-        assert!(furthest(&logits(&packed), &logits(&adapted)) < 1e-5, "{model}");
-        assert!(furthest(&logits(&packed.merged()), &logits(&adapted)) < 1e-5, "{model}");
     }
 }
 
@@ -132,6 +151,8 @@ struct Case {
     input_gradient: Vec<f64>,
     down_gradient: Vec<f64>,
     up_gradient: Vec<f64>,
+    lengths: Option<Vec<f32>>,
+    lengths_gradient: Option<Vec<f64>>,
 }
 
 fn close(what: &str, found: Tensor<2>, expected: &[f64]) {
@@ -152,7 +173,7 @@ fn outputs_and_gradients_are_those_of_pytorch() {
     let Reference { input, weight, bias, factors, cases } = serde_json::from_str(text).unwrap();
     let matrix =
         |numbers: &[f32], shape: [usize; 2]| Tensor::<2>::from_data(TensorData::new(numbers.to_vec(), shape), &device);
-    assert_eq!(cases.len(), 4);
+    assert_eq!(cases.len(), 6);
     for case in cases {
         let rank = case.rank;
         let config = LoraConfig {
@@ -161,10 +182,13 @@ fn outputs_and_gradients_are_those_of_pytorch() {
             dropout: 0.0,
             targets: vec!["*".into()],
             rank_stabilised: case.rank_stabilised,
+            dora: case.lengths.is_some(),
         };
+        let magnitude = case.lengths.as_ref().map(|lengths| Tensor::from_data(lengths.as_slice(), &device));
         let adapter = Adapter {
             down: Param::from_tensor(matrix(&case.down, [INPUTS, rank])),
             up: Param::from_tensor(matrix(&case.up, [rank, OUTPUTS])),
+            magnitude: magnitude.map(Param::from_tensor),
             scale: config.scale(),
             dropout: config.dropout,
         };
@@ -187,6 +211,10 @@ fn outputs_and_gradients_are_those_of_pytorch() {
             ("up", adapter.up.val(), &case.up_gradient),
         ] {
             close(what, tensor.grad(&gradients).unwrap(), expected);
+        }
+        if let (Some(magnitude), Some(expected)) = (&adapter.magnitude, &case.lengths_gradient) {
+            let found: Tensor<1> = magnitude.val().grad(&gradients).unwrap();
+            close("lengths", found.unsqueeze(), expected);
         }
         let Weight::Parameter(weight) = &projection.weight else { panic!("it is a parameter") };
         assert!(weight.val().grad(&gradients).is_none());

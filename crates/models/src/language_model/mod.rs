@@ -367,7 +367,7 @@ impl LanguageModel {
                 Some(layer) => layer.bias.val().device(),
                 None => model.embedding.weight.device(),
             },
-            Self::Transformer(model) => model.final_norm.weight.val().device(),
+            Self::Transformer(model) => model.device(),
             Self::EncoderDecoder(model) => model.device(),
         }
     }

@@ -64,10 +64,11 @@ impl RecurrentLayer {
 
     /// The part of the layer that needs no state, x W + b: `[N, in]` to `[N, gates H]`.
     pub(crate) fn project(&self, inputs: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
-        let adapter = self.input_adapter.as_ref();
-        let beside = adapter.map(|adapter| adapter.forward(inputs.clone(), None, draws));
-        let inputs = narrowed(self.input_narrow.as_ref(), inputs);
-        self.input_weight.project(inputs, Some(self.bias.val()), beside)
+        let (narrow, bias) = (self.input_narrow.as_ref(), Some(self.bias.val()));
+        match &self.input_adapter {
+            Some(adapter) => adapter.project(narrow, &self.input_weight, inputs, bias, None, draws),
+            None => self.input_weight.project(narrowed(narrow, inputs), bias, None),
+        }
     }
 
     /// Whether a token's row is projected as any other of the same token: nothing is dropped from it, nor seen.

@@ -9,6 +9,7 @@ use super::gguf::GgufModelError;
 use super::hugging_face::HuggingFaceError;
 use super::imported::ImportError;
 use super::lineage::Lineage;
+use super::peft::PeftProblem;
 use super::problem::{LoadError, WeightProblem, summary};
 
 /// Why a model could not be saved or opened. The message says what, where and why.
@@ -70,6 +71,29 @@ pub enum SavedModelError {
         base: Lineage,
         /// What is wrong with what is there.
         problem: BaseProblem,
+    },
+    /// Adapters in `peft`'s form.
+    #[error("cannot use the adapters in `{}`: {problem}", folder.display())]
+    Peft {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong.
+        problem: PeftProblem,
+    },
+    /// What is to be added to a model has no adapters.
+    #[error("`{}` has no adapters that could be added to a model", path.display())]
+    NoAdapter {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// A folder of adapters whose base isn't here.
+    #[error("`{}` has adapters alone, and their base{} isn't here", folder.display(),
+            name.as_ref().map_or_else(String::new, |name| format!(", `{name}`,")))]
+    NoBase {
+        /// The folder.
+        folder: PathBuf,
+        /// What it says that its base is.
+        name: Option<String>,
     },
     /// A folder that another program wrote.
     #[error("cannot read the model in `{}`: {problem}", folder.display())]

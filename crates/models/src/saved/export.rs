@@ -41,6 +41,12 @@ impl Unexported<'_> {
         if description.adapter.is_some() {
             return Err(self.unwritable(&HuggingFaceError::Adapted));
         }
+        self.family()
+    }
+
+    /// The same of a model that may have adapters.
+    pub(super) fn family(&self) -> Result<(Value, Foreign), SavedModelError> {
+        let description = &self.saved.description;
         let config = match &description.model {
             ModelConfig::Transformer(config) => Ok(config),
             _ => Err(HuggingFaceError::Recurrent),

@@ -13,6 +13,7 @@ mod imported;
 mod lineage;
 mod open;
 mod packed;
+mod peft;
 mod problem;
 mod state;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use open::{
     Opening, SavedModel, config_of, conversing_of, describe, has_weights_alone, inspect_foreign, is_foreign,
     load_weights, read_description, read_formats, read_weights, tokenizer_of,
 };
+pub use peft::{PeftProblem, base_of_peft, export_peft, is_peft};
 pub use problem::{LoadError, WeightProblem};
 pub use state::{StateProblem, state_from_tensors, state_tensors};
 pub use weights::{apply_adapters, apply_tensors, check_finite, collect_tensors, load};

@@ -17,6 +17,7 @@ use super::foreign::{ChatTemplate, Conversing, ForeignModel};
 use super::gguf::{self, inspect_gguf, is_gguf};
 use super::hugging_face::{self, inspect_hugging_face, is_hugging_face};
 use super::packed::{Loader, loader_to_read};
+use super::peft::is_peft;
 use super::weights::{load, load_adapters};
 use crate::{LanguageModel, ModelConfig, Tokenizer};
 
@@ -114,6 +115,9 @@ impl SavedModel {
     /// # Errors
     /// As [`SavedModel::open`].
     pub fn open_as(path: &Path, which: Which, opening: Opening<'_>) -> Result<Self, SavedModelError> {
+        if is_peft(path) && !is_hugging_face(path) {
+            return Self::open_peft(path, opening);
+        }
         if has_weights_alone(path) {
             return Self::open_weights(path, opening);
         }
@@ -154,6 +158,22 @@ impl SavedModel {
         let (model, tokenizer, description) =
             checkpoint.read_tensors(WEIGHTS_FILE, |source| build(&run, &folder, source, opening))?;
         Ok(Self { step, ..Self::own(model, tokenizer, description, folder, run) })
+    }
+
+    /// Another model with all else that is known of this one.
+    pub(super) fn with(&self, model: LanguageModel, description: ModelDescription) -> Self {
+        Self {
+            model,
+            tokenizer: self.tokenizer.clone(),
+            description,
+            folder: self.folder.clone(),
+            run: self.run.clone(),
+            start: self.start.clone(),
+            end: self.end.clone(),
+            chat_template: self.chat_template.clone(),
+            step: self.step,
+            warning: self.warning.clone(),
+        }
     }
 
     /// All tokens that end a text.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use kiln_parameters::{HostCopy, Parameter, Role, catalogue, fill};
+use kiln_parameters::{HostCopy, Parameter, catalogue, fill};
 use kiln_storage::formats::{TensorFile, TensorInfo, TensorSource};
 
 use super::error::SavedModelError;
@@ -46,7 +46,7 @@ pub fn load<M: Module>(module: M, source: &mut dyn TensorSource) -> Result<M, Lo
 /// As [`load`].
 pub(super) fn load_adapters<M: Module>(module: M, source: &mut dyn TensorSource) -> Result<M, LoadError> {
     let mut parameters = catalogue(&module);
-    parameters.retain(|parameter| parameter.role == Role::Adapter);
+    parameters.retain(|parameter| parameter.role.is_of_adapter());
     load_these(module, parameters, source)
 }
 

@@ -1,7 +1,7 @@
 //! Embeddings, blocks, head.
 
 use burn::module::Module;
-use burn::tensor::{Int, Tensor, assert_shape};
+use burn::tensor::{Device, Int, Tensor, assert_shape};
 use kiln_kernels::{Draws, cross_entropy, dropout};
 
 use super::block::Block;
@@ -184,7 +184,7 @@ impl Transformer {
     /// The window of rows that start at these positions.
     pub(super) fn window<'a>(&self, steps: usize, starts: &'a [usize], lengths: &'a [usize]) -> Window<'a> {
         let end = starts.iter().max().map_or(0, |start| start + steps);
-        let device = self.token_embedding.weight.device();
+        let device = self.device();
         let [rotary, local_rotary] =
             [&self.rotary, &self.local_rotary].map(|rotary| rotary.as_ref().map(|rotary| rotary.tables(end, &device)));
         Window { rows: starts.len(), steps, starts, lengths, rotary, local_rotary }
@@ -210,7 +210,7 @@ impl Transformer {
 
     /// An empty cache for `rows` rows.
     pub fn cache(&self, rows: usize) -> KeyValueCache {
-        let device = self.token_embedding.weight.device();
+        let device = self.device();
         KeyValueCache::new(&self.config, self.packs_cache, rows, self.context, &device)
     }
 
@@ -244,6 +244,11 @@ impl Transformer {
         };
         let head = self.output.weight.as_ref().unwrap_or(&self.token_embedding.weight);
         self.blocks.iter().map(of_block).sum::<usize>() + head.bytes()
+    }
+
+    /// Where it is, by a parameter that is never packed.
+    pub(crate) fn device(&self) -> Device {
+        self.final_norm.weight.val().device()
     }
 
     /// Number of token ids, V.

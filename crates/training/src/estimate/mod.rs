@@ -123,7 +123,7 @@ impl Estimate {
 fn adapters(config: &Config, vocabulary: usize) -> Option<PartCount> {
     config.adapter.as_ref()?;
     let parameters = catalogue(&blank(config, vocabulary).ok()?);
-    let adapters = parameters.iter().filter(|parameter| parameter.role == Role::Adapter);
+    let adapters = parameters.iter().filter(|parameter| parameter.role.is_of_adapter());
     let count = adapters.map(|parameter| parameter.elements() as u64).sum();
     Some(PartCount::new("adapters", &[(Role::Adapter, count)]))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{ExecutionError, TensorData};
 use kiln_models::saved::{apply_adapters, apply_tensors, state_from_tensors, state_tensors};
 use kiln_models::{LanguageModel, State};
-use kiln_parameters::{HostCopy, Parameter, Role, catalogue};
+use kiln_parameters::{HostCopy, Parameter, catalogue};
 use kiln_storage::layout::TRAINING_WEIGHTS_FILE;
 
 use super::TrainError;
@@ -36,7 +36,7 @@ impl Updater {
     ) -> Result<(BTreeMap<String, TensorData>, Checkpoint), ExecutionError> {
         let mut copy = HostCopy::default();
         // What adapters are added to is in another file.
-        let is_saved = |parameter: &Parameter| !self.parts.are_adapters() || parameter.role == Role::Adapter;
+        let is_saved = |parameter: &Parameter| !self.parts.are_adapters() || parameter.role.is_of_adapter();
         copy.add_parameters_that(Part::Weights, &self.finished_model(), is_saved);
         if let Some(model) = self.unfinished_model() {
             copy.add_parameters_that(Part::TrainingWeights, &model, is_saved);

@@ -95,6 +95,7 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     refuse_no_model(&path, "eval")?;
     let base = arguments.adapters.base(&arguments.runs)?;
     let saved = arguments.precision.open_to_measure(&path, arguments.checkpoint, base.as_deref(), &chosen)?;
+    let saved = arguments.adapters.apply(saved, &arguments.runs)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

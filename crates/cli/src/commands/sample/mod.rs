@@ -152,7 +152,8 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let path = arguments.runs.find(&arguments.run)?;
     runs::refuse_no_model(&path, "sample")?;
     let base = arguments.adapters.base(&arguments.runs)?;
-    let mut saved = arguments.precision.open(&path, arguments.checkpoint, base.as_deref(), &chosen)?;
+    let saved = arguments.precision.open(&path, arguments.checkpoint, base.as_deref(), &chosen)?;
+    let mut saved = arguments.adapters.apply(saved, &arguments.runs)?;
     crate::runs::refuse_pairs(&saved, "sample")?;
     saved.model = arguments.cache.apply(saved.model, &chosen)?;
     let opening = Opening { runs: &arguments.runs, precision: arguments.precision, device: &chosen };

@@ -106,7 +106,7 @@ fn configuration(folder: &Path) -> Result<Foreign, SavedModelError> {
     Foreign::new(&config).map_err(|problem| wrong(folder, problem))
 }
 
-fn json(folder: &Path, name: &str, longest: u64) -> Result<Value, String> {
+pub(super) fn json(folder: &Path, name: &str, longest: u64) -> Result<Value, String> {
     match read_regular(&folder.join(name), Links::Followed, longest).map_err(|error| error.to_string())? {
         Content::Bytes(bytes) => serde_json::from_slice(&bytes).map_err(|error| format!("is not JSON: {error}")),
         Content::TooLong => Err(format!("has more than {longest} bytes")),

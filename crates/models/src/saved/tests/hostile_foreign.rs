@@ -85,6 +85,30 @@ fn every_mutant_of_a_gguf_file_is_refused_or_opened() {
 }
 
 #[test]
+fn every_mutant_of_adapters_is_refused_or_added() {
+    let base = folder();
+    let base = SavedModel::open(base.path(), Which::Best, &Device::flex()).unwrap();
+    for (name, form) in [("adapter_config.json", Form::Text), ("adapter_model.safetensors", Form::Bytes)] {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&fixture("peft/llama-some"), folder.path());
+        let file = folder.path().join(name);
+        let whole = fs::read(&file).unwrap();
+        let tally = each_mutant(&[whole], form, |bytes| {
+            fs::write(&file, bytes).unwrap();
+            match base.with_adapter(folder.path(), Which::Best) {
+                Ok(_) => Fate::Read,
+                Err(error) => {
+                    let (error, place) = (error.to_string(), folder.path().to_string_lossy());
+                    assert!(error.contains(&*place), "{error} does not name {place}");
+                    Fate::Refused
+                }
+            }
+        });
+        assert!(tally.read > 300 && tally.refused > 1000, "{name}: {tally:?}");
+    }
+}
+
+#[test]
 fn every_mutant_of_an_older_tokenizer_is_refused_or_encodes() {
     for (name, file, form) in [
         ("pieces", "tokenizer.model", Form::Bytes),
