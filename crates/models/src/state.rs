@@ -20,6 +20,7 @@ use crate::transformer::KeyValueCache;
 /// assert_eq!(state.positions(), [3, 3, 3, 0]);
 /// ```
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one for all rows of a batch")]
 pub enum State {
     /// The hidden states of every layer.
     Recurrent(RecurrentState),

@@ -35,7 +35,6 @@ use crate::transformer::TransformerConfig;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(clippy::large_enum_variant, reason = "a run has one")]
 pub enum ModelConfig {
     /// Elman recurrent network, `[model.rnn]`.
     Rnn(RnnConfig),

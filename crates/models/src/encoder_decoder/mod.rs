@@ -29,6 +29,7 @@ pub enum EncoderDecoder {
 
 /// What a decoder remembers: its source, and the target so far.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one for all rows of a batch")]
 pub enum DecoderState {
     /// Keys and values of source and target.
     Transformer(TransformerDecoderState),
