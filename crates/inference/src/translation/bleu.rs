@@ -43,7 +43,7 @@ pub fn corpus_bleu<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> f
     brevity * (logarithms / ORDER as f64).exp()
 }
 
-fn counts<'a>(words: &'a [String], order: usize) -> HashMap<&'a [String], u64> {
+fn counts(words: &[String], order: usize) -> HashMap<&[String], u64> {
     let mut counts = HashMap::new();
     for gram in words.windows(order) {
         *counts.entry(gram).or_default() += 1;

@@ -106,6 +106,6 @@ impl Random {
 
     /// A number below `limit`. What is left over of 2^32 words falls to the lower ones: a part of 2^-28 at most.
     fn below(&mut self, limit: usize) -> usize {
-        (u64::from(self.0.next_u32()) * limit as u64 >> 32) as usize
+        ((u64::from(self.0.next_u32()) * limit as u64) >> 32) as usize
     }
 }
