@@ -119,7 +119,7 @@ fn pairs_and_models_that_do_not_belong_together_are_mistakes_of_the_file() {
         finished.stderr
     };
     assert!(check("model.lstm.hidden=16").contains("`data.builtin-pairs` holds pairs, and a lstm reads one text"));
-    assert!(check("data.builtin.characters=1000").contains("is one source too many"));
+    assert!(check("data.builtin.characters=1000").contains("learns from pairs of texts, and `[data]` has none"));
     assert!(check("tokenizer.byte={}").contains("needs a tokenizer with the token \"<|end|>\""));
     assert!(check("run.sample-every=5").contains("is for models of one text"));
 }

@@ -99,6 +99,9 @@ impl TextFacts {
 
     /// Why training will refuse the text, where [`Self::fits`] cannot know how many tokens it has.
     pub(super) fn too_short(&self, config: &Config) -> Option<String> {
+        if config.data.has_pairs() {
+            return None;
+        }
         let run = &config.run;
         let train = self.most_tokens(config, Split::Train)?;
         let validation = self.most_tokens(config, Split::Validation)?;
@@ -132,7 +135,7 @@ impl TextFacts {
     /// When one is too short.
     pub(super) fn fits(&self, config: &Config) -> anyhow::Result<()> {
         // With documents there are tokens between them, which are not counted here.
-        if config.data.separator.is_some() {
+        if config.data.separator.is_some() || config.data.has_pairs() {
             return Ok(());
         }
         let run = &config.run;
