@@ -65,7 +65,8 @@ fn a_study_prints_its_table_and_leaves_figures_numbers_and_a_report() {
     }
     let numbers = fs::read_to_string(workshop.path("runs/small/small-norms.csv")).unwrap();
     assert_eq!(numbers.lines().next(), Some("model,update,state,distance,norm,low,high"));
-    // Three stages of two states at nine distances, but what the only block makes of earlier tokens has no way to the loss.
+    // Three stages of two states at nine distances, but what the only block makes of earlier tokens has no way to the
+    // loss.
     let of = |model: &str| numbers.lines().filter(|line| line.starts_with(model)).count();
     assert_eq!((of("RNN"), of("a transformer")), (2 * 2 * 9, 2 * 10));
     let report = fs::read_to_string(workshop.path("runs/small/report.html")).unwrap();

@@ -4,7 +4,8 @@
 //! picture does so with an arrow. Bounds are dashed, what is exact is dotted, single paths are thin.
 //!
 //! A [`Chart`] is plain data. [`svg`] and [`png`] draw it, [`svg_grid`] and [`png_grid`] draw many side by side,
-//! [`terminal`] draws it in letters. [`heat_svg`] draws tables of shades. A [`Page`] is a report that needs no file beside itself.
+//! [`terminal`] draws it in letters. [`heat_svg`] draws tables of shades. A [`Page`] is a report that needs no file
+//! beside itself.
 //!
 //! ```
 //! use kiln_figures::{Axis, Block, Chart, Page, Section, Series, svg, terminal};

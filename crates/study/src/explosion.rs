@@ -62,8 +62,8 @@ pub struct Repeat {
     pub diverged: bool,
 }
 
-/// The loss of a batch along its own gradient, before the update whose gradient was the largest of those after the first
-/// tenth of a training without clipping: what first weights do is over by then.
+/// The loss of a batch along its own gradient, before the update whose gradient was the largest of those after the
+/// first tenth of a training without clipping: what first weights do is over by then.
 #[derive(Debug, Clone)]
 pub struct Cliff {
     /// The model.
@@ -72,8 +72,8 @@ pub struct Cliff {
     pub step: u64,
     /// The norm of the gradient there.
     pub norm: f64,
-    /// Distances in the direction in which the loss falls at first and the opposite one, a little further than the update
-    /// with clipping goes, and the losses there.
+    /// Distances in the direction in which the loss falls at first and the opposite one, a little further than the
+    /// update with clipping goes, and the losses there.
     pub points: Vec<(f64, f64)>,
     /// Where the update without clipping ends, and with clipping by the norm.
     pub ends: [(f64, f64); 2],

@@ -163,7 +163,8 @@ fn trained(
     for step in 0..study.run.steps {
         let mut draws = ChaCha8Rng::seed_from_u64(mix(mix(seed, 13), step));
         let distance = || {
-            // As many short ones as long ones, and all between: what stands at one of a few places is found by the place.
+            // As many short ones as long ones, and all between: what stands at one of a few places is found by the
+            // place.
             let logarithm = draws.random_range(2.0_f64.ln()..(longest as f64 + 1.0).ln());
             (logarithm.exp() as usize).clamp(2, longest)
         };

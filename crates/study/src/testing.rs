@@ -10,7 +10,8 @@ use crate::config::Study;
 pub(crate) fn study_of(body: &str, run: &str) -> Study {
     let text = if body.contains("[study.recall]") { "" } else { "[data.builtin]\n[tokenizer.character]\n" };
     let text = format!(
-        "title = \"a study\"\nseeds = 1\n{text}[optimizer.adamw]\n[schedule.constant]\nrate = 0.01\n[run]\n{run}\n{body}"
+        "title = \"a study\"\nseeds = 1\n{text}[optimizer.adamw]\n[schedule.constant]\nrate = 0.01\n\
+         [run]\n{run}\n{body}"
     );
     Study::read(&Source::new("study.toml", text), &[]).unwrap_or_else(|errors| panic!("{errors}"))
 }

@@ -1,5 +1,5 @@
-//! `kiln study CONFIG`: what models do and why, measured, in one report. `kiln study attention MODEL`: where the heads of
-//! a model look.
+//! `kiln study CONFIG`: what models do and why, measured, in one report. `kiln study attention MODEL`: where the heads
+//! of a model look.
 
 mod attention;
 mod files;

@@ -9,12 +9,12 @@ pub(super) fn show(found: &[AttentionFindings]) -> Shown {
     let mut shown = Shown::default();
     for model in found {
         let [maps, rollout] = maps_chart(&model.name, &model.maps);
-        let caption = "What each head gives to each token of a text: rows are the tokens that look, columns those that are \
-                       looked at. Where the pointer rests on a cell, it says its weight.";
+        let caption = "What each head gives to each token of a text: rows are the tokens that look, columns those that \
+                       are looked at. Where the pointer rests on a cell, it says its weight.";
         let name = file_name(&model.name);
         shown.pictures.push(Picture { ending: format!("maps-{name}"), svg: maps, caption: caption.to_owned() });
-        let caption = "Attention rollout: how much of each token reaches each token through all layers, half of each going \
-                       past the attention.";
+        let caption = "Attention rollout: how much of each token reaches each token through all layers, half of each \
+                       going past the attention.";
         shown.pictures.push(Picture { ending: format!("rollout-{name}"), svg: rollout, caption: caption.to_owned() });
         shown.tables.push(head_table(&model.name, &model.scores, &model.even));
         shown.sentences.extend(sentences(model));
@@ -74,8 +74,9 @@ fn head_table(name: &str, scores: &[Vec<HeadScores>], even: &HeadScores) -> Tabl
     }
     rows.push(cells("an even one".to_owned(), even));
     table(
-        "Means over windows of the text and their tokens, in tokens and nats; the induction score is the weight of the token \
-         behind the earlier copy, on random tokens that come twice. An even head gives the same to every token that it sees.",
+        "Means over windows of the text and their tokens, in tokens and nats; the induction score is the weight of the \
+         token behind the earlier copy, on random tokens that come twice. An even head gives the same to every \
+         token that it sees.",
         &[name, "distance", "entropy", "previous token", "induction"],
         rows,
     )

@@ -30,9 +30,9 @@ pub(super) fn show(study: &Study, found: &ExplosionFindings) -> Shown {
         sentences: vec![sentence(study, found)],
         pictures,
         tables: vec![table(
-            "Diverged: a number was not finite, or the mean loss of the last tenth is above the first one. The radius is \
-             that of the first layer's recurrent matrix before training (in a gated cell of the block of its candidate); \
-             the last loss is the mean over the repeats that didn't diverge.",
+            "Diverged: a number was not finite, or the mean loss of the last tenth is above the first one. The radius \
+             is that of the first layer's recurrent matrix before training (in a gated cell of the block of its \
+             candidate); the last loss is the mean over the repeats that didn't diverge.",
             &header,
             found.trials.iter().map(row).collect(),
         )],
@@ -118,7 +118,8 @@ fn cliff(cliff: &Cliff) -> Picture {
         )),
     };
     let caption = "The loss of a batch along its own gradient, before the update whose gradient was the largest \
-                   of all trainings without clipping, after their first tenth. A gradient says how steep the loss is at one place, not how far that goes.";
+                   of all trainings without clipping, after their first tenth. A gradient says how steep the loss is \
+                   at one place, not how far that goes.";
     Picture::of("cliff", &chart, caption)
 }
 
@@ -133,8 +134,8 @@ fn sentence(study: &Study, found: &ExplosionFindings) -> String {
         count(|clipping| matches!(clipping, Clipping::Value(_))),
     );
     format!(
-        "Over all scales and rates, with {} repeats of each: {} of {} trainings diverged without clipping, {} of {} with \
-         clipping by the norm, {} of {} with clipping by the value.",
+        "Over all scales and rates, with {} repeats of each: {} of {} trainings diverged without clipping, {} of {} \
+         with clipping by the norm, {} of {} with clipping by the value.",
         study.seeds, free.0, free.1, norm.0, norm.1, value.0, value.1
     )
 }

@@ -33,9 +33,9 @@ pub(super) fn show(study: &Study, found: &[GradientFindings]) -> Shown {
         sentences: found.iter().flat_map(sentences).collect(),
         pictures,
         tables: vec![table(
-            "The fit is the straight line through the logarithm of the curve from distance 1 on. The spectral radius is \
-             that of the recurrent matrix of the layer, in a gated cell of the block of its candidate: of a linear network \
-             it is the factor in the end, tanh makes it smaller.",
+            "The fit is the straight line through the logarithm of the curve from distance 1 on. The spectral radius \
+             is that of the recurrent matrix of the layer, in a gated cell of the block of its candidate: of a linear \
+             network it is the factor in the end, tanh makes it smaller.",
             &["model", "state", "factor per token", "95 % interval", "falls by e over", "95 % interval", "radius"],
             found.iter().flat_map(rows).collect(),
         )],

@@ -41,8 +41,8 @@ fn picture(task: &RecallFindings) -> Picture {
     let guesses = task.distances.iter().zip(&task.guess).map(|(distance, guess)| (*distance as f64, *guess)).collect();
     chart.series.push(Series { line: Line::Dotted, ..Series::curve("a guess", 4, guesses) });
     let caption = format!(
-        "How often the answer is right, over the distance to what it follows from, for models trained on examples of all \
-         distances up to the longest ({}). Dotted: always the most frequent answer.",
+        "How often the answer is right, over the distance to what it follows from, for models trained on examples of \
+         all distances up to the longest ({}). Dotted: always the most frequent answer.",
         task.task.name()
     );
     Picture::of(file_name(task.task.name()), &chart, caption)
