@@ -85,7 +85,7 @@ fn adapters_are_trained_resumed_sampled_from_and_merged() {
     let workshop = with_base();
     let sections = "[start]\nfrom = 'base'\n[adapter.lora]\nrank = 4\ndropout = 0.1\n";
     let tuned = tune(&workshop, "whole", sections).success();
-    assert!(tuned.stderr.contains("start: runs/base/"), "{}", tuned.stderr);
+    assert!(tuned.stderr.contains("base: runs/base/"), "{}", tuned.stderr);
     train(&workshop, "tune.toml", "stopped", &["--stop-after", "7"]).success();
     workshop.kiln(&["resume", "stopped", "--device", "cpu"]).success();
     let [whole, stopped] = ["whole", "stopped"].map(|run| newest_checkpoint(&workshop.path(&format!("runs/{run}"))));
@@ -98,6 +98,9 @@ fn adapters_are_trained_resumed_sampled_from_and_merged() {
     let inspected = workshop.kiln(&["inspect", &whole.to_string_lossy()]).success().stdout;
     assert!(inspected.contains("\nadapter     {\"lora\":{\"rank\":4,\"dropout\":0.1,"), "{inspected}");
     assert!(inspected.contains("blocks.0.attention.output.adapter.down"), "{inspected}");
+    // The base is in its own file.
+    assert!(inspected.contains("/runs/base/checkpoints/step-00000060, SHA-256 "), "{inspected}");
+    assert!(!inspected.contains("blocks.0.attention.output.weight"), "{inspected}");
 
     let refused = workshop.kiln(&["export", "whole", "--format", "hf", "--output", "exported"]);
     assert_eq!(refused.code, Some(3), "{}", refused.stderr);
@@ -124,6 +127,45 @@ fn adapters_are_trained_resumed_sampled_from_and_merged() {
     let still = ["--set", "schedule.constant.rate=1e-30", "--set", "run.steps=1"];
     train(&workshop, "tune.toml", "still", &still).success();
     assert!((evaluated(&workshop, "still", &[]) - adapted).abs() < 1e-5);
+}
+
+#[test]
+fn the_base_of_adapters_may_move_and_no_other_takes_its_place() {
+    let workshop = with_base();
+    train(&workshop, "transformer.toml", "other", &["--set", "seed=9", "--set", "run.sample-every=1000"]).success();
+    tune(&workshop, "whole", "[start]\nfrom = 'base'\n[adapter.lora]\nrank = 4\n").success();
+    train(&workshop, "tune.toml", "stopped", &["--stop-after", "7"]).success();
+    let (loss, merged) = (evaluated(&workshop, "whole", &[]), ["merge", "whole", "--run", "merged"]);
+    workshop.kiln(&merged).success();
+
+    // Moved together, they find one another.
+    fs::create_dir(workshop.path("elsewhere")).expect("a folder can be made");
+    fs::rename(workshop.path("runs"), workshop.path("elsewhere/runs")).expect("it can be renamed");
+    assert!(evaluated(&workshop, "elsewhere/runs/whole", &[]).to_bits() == loss.to_bits());
+    fs::rename(workshop.path("elsewhere/runs"), workshop.path("runs")).expect("it can be renamed");
+
+    fs::rename(workshop.path("runs/base"), workshop.path("moved")).expect("it can be renamed");
+    for command in
+        [&["eval", "whole"][..], &["sample", "whole"], &["resume", "stopped"], &["merge", "whole", "--run", "x"]]
+    {
+        let refused = workshop.kiln(command);
+        assert_eq!(refused.code, Some(3), "{command:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains("/base/checkpoints/step-00000060` (SHA-256 "), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("but there is no `") && refused.stderr.contains("--base MODEL"),
+            "{}",
+            refused.stderr
+        );
+    }
+    let other = workshop.kiln(&["eval", "whole", "--base", "other"]);
+    assert_eq!(other.code, Some(3), "{}", other.stderr);
+    assert!(other.stderr.contains("is another model, with the SHA-256 "), "{}", other.stderr);
+    assert!(evaluated(&workshop, "whole", &["--base", "moved"]).to_bits() == loss.to_bits());
+    workshop.kiln(&["sample", "whole", "--base", "moved", "--max-tokens", "5", "--device", "cpu"]).success();
+    workshop.kiln(&["resume", "stopped", "--device", "cpu", "--set", "start.from='moved'"]).success();
+    // From then on it is found where it was named.
+    assert!((evaluated(&workshop, "stopped", &[]) - loss).abs() < 1e-12);
+    assert!((evaluated(&workshop, "merged", &[]) - loss).abs() < 1e-5);
 }
 
 #[test]
@@ -201,6 +243,16 @@ fn what_does_not_fit_is_said_before_there_is_a_run() {
             "[start]\nfrom = 'base'\n[adapter.lora]\nrank = 33".to_owned(),
             2,
             "`adapter.lora.rank` is 33, but `blocks.0.attention.query_key_value.weight` has 32 inputs and 96 outputs",
+        ),
+        (
+            "[start]\nfrom = 'base'\nexcept = ['final*']\n[adapter.lora]\nrank = 4".to_owned(),
+            2,
+            "`adapter.lora` is for the whole start model: what `start.only` and `start.except` leave",
+        ),
+        (
+            "[start]\nfrom = 'base'\n[tokenizer.byte]\n[adapter.lora]\nrank = 4".to_owned(),
+            2,
+            "adapters need its tokenizer, which has ",
         ),
         (format!("[adapter.lora]\nrank = 4\n{model}"), 2, "`adapter.lora` needs `[start]`: drawn weights would stay"),
         (

@@ -67,6 +67,13 @@ fn recipe(config: &str) -> Table {
             toml::Value::Table("characters = 200_000\nseed = 1".parse().expect("it is TOML")),
         );
     }
+    if let Some(conversations) = data.get_mut("conversations") {
+        let folder = repository().join("configs").join(config);
+        for path in conversations["paths"].as_array_mut().expect("a list of paths") {
+            let beside = folder.with_file_name(path.as_str().expect("a path"));
+            *path = beside.to_string_lossy().into_owned().into();
+        }
+    }
     let run = table["run"].as_table_mut().expect("a run has settings");
     run.insert("log-every".to_string(), 1.into());
     run.remove("sample-every");
@@ -151,6 +158,11 @@ fn tiny_gru() {
 #[test]
 fn tiny_transformer() {
     check("tiny/transformer.toml");
+}
+
+#[test]
+fn conversations() {
+    check("finetune/conversations.toml");
 }
 
 #[test]

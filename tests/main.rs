@@ -9,6 +9,7 @@ mod command_line;
 mod comparing;
 mod compressing;
 mod converging;
+mod conversations;
 mod conversing;
 #[cfg(target_os = "linux")]
 mod dashboard;
@@ -37,5 +38,6 @@ mod texts;
 mod tidying;
 mod torture;
 mod training;
+mod translating;
 mod verifying;
 mod weights;

@@ -1,6 +1,6 @@
 #![no_main]
 //! The template of conversations of a model.
-use kiln_inference::{ChatFormat, Message};
+use kiln_models::{ChatFormat, Message};
 use kiln_models::saved::ChatTemplate;
 use libfuzzer_sys::fuzz_target;
 

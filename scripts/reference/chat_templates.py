@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Templates of conversations, rendered by `transformers`.
 
-    python3 scripts/reference/chat_templates.py              # writes crates/inference/fixtures/chat-templates.json
+    python3 scripts/reference/chat_templates.py              # writes crates/models/fixtures/chat-templates.json
     python3 scripts/reference/chat_templates.py FOLDER OUT   # the same of the templates `*.jinja` in a folder
 
 Each template is one of ours that uses what published ones of a family use. Made with transformers 5.24.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from transformers.utils.chat_template_utils import render_jinja_template
 
-FIXTURE = Path(__file__).resolve().parents[2] / "crates/inference/fixtures/chat-templates.json"
+FIXTURE = Path(__file__).resolve().parents[2] / "crates/models/fixtures/chat-templates.json"
 
 TEMPLATES = {
     "marked turns": """\

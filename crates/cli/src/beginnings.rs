@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use kiln_data::shards::PreparedData;
-use kiln_models::saved::{ModelDescription, SavedModel, Which, config_of};
+use kiln_models::saved::{Lineage, ModelDescription, SavedModel, Which, config_of};
 use kiln_models::{LanguageModel, TokenizerConfig};
 use kiln_settings::{Override, Source};
 use kiln_storage::steps;
 use kiln_training::config::Config;
 use kiln_training::learning::Teacher;
 use kiln_training::parts::PartsError;
-use kiln_training::run::Lineage;
-use kiln_training::start::{WarmStart, warm_start};
+use kiln_training::start::{WarmStart, base_model, warm_start};
 use toml::{Table, Value};
 
 use crate::arguments::RunsArguments;
@@ -65,18 +64,32 @@ fn first_model(
     chosen: &Chosen,
     origins: &mut Origins,
 ) -> anyhow::Result<LanguageModel> {
-    let fresh = unadapted_model(config, data, chosen);
-    let Some(settings) = &config.start else { return Ok(fresh) };
-    let mut start = open(&settings.from, |path| SavedModel::open(path, Which::Best, &Device::flex()))?;
+    let Some(settings) = &config.start else { return Ok(unadapted_model(config, data, chosen)) };
+    let flex = Device::flex();
+    // Weights that are only taken from are on the host.
+    let device = if config.adapter.is_some() { &chosen.device } else { &flex };
+    let mut start = open(&settings.from, |path| SavedModel::open(path, Which::Best, device))?;
     // Before they are merged: the hash is that of the files.
     let lineage = Lineage::of(&start)?;
     start.merge();
-    let (model, report) = warm_start(fresh, &config.model, &data.tokenizer, &start, settings)?;
-    say(&format!("start: {lineage}"));
-    report_start(&report);
+    let model = match &config.adapter {
+        Some(adapter) => {
+            let (context, from) = (config.run.context, &settings.from);
+            let base = base_model(&config.model, context, &data.tokenizer, &start, from)?;
+            say(&format!("base: {lineage}"));
+            base.adapted(adapter, config.seed).map_err(PartsError::from)?
+        }
+        None => {
+            let fresh = unadapted_model(config, data, chosen);
+            let (model, report) = warm_start(fresh, &config.model, &data.tokenizer, &start, settings)?;
+            say(&format!("start: {lineage}"));
+            report_start(&report);
+            model
+        }
+    };
     origins.start = Some(lineage);
     origins.description = data.tokenizer.has_vocabulary_of(&start.tokenizer).then_some(start.description);
-    adapted(model, config)
+    Ok(model)
 }
 
 /// As a run begins, without a word of what was taken.
@@ -86,10 +99,7 @@ pub(crate) fn begun_model(config: &Config, data: &PreparedData, chosen: &Chosen)
 
 /// The model of a configuration with drawn weights and fresh adapters, on the chosen device.
 pub(crate) fn drawn_model(config: &Config, data: &PreparedData, chosen: &Chosen) -> anyhow::Result<LanguageModel> {
-    adapted(unadapted_model(config, data, chosen), config)
-}
-
-fn adapted(model: LanguageModel, config: &Config) -> anyhow::Result<LanguageModel> {
+    let model = unadapted_model(config, data, chosen);
     Ok(match &config.adapter {
         Some(adapter) => model.adapted(adapter, config.seed).map_err(PartsError::from)?,
         None => model,
@@ -131,8 +141,12 @@ where
 const SHOWN: usize = 4;
 
 fn report_start(report: &WarmStart) {
-    let WarmStart { taken, numbers, left, new, vocabulary } = report;
+    let WarmStart { taken, numbers, left, new, vocabulary, grown_from, rotated } = report;
     say(&format!("taken: {} parameters, {} numbers", grouped(taken.len() as u64), grouped(*numbers)));
+    if let Some(before) = grown_from {
+        say(&format!("grown: from {} numbers, computing the same", grouped(*before)));
+    }
+    rotated.iter().for_each(|difference| say(&format!("rotated otherwise: {difference}")));
     for (what, paths) in [("left", left), ("new", new)] {
         if !paths.is_empty() {
             say(&format!("{what}: {}", names(paths)));

@@ -8,7 +8,7 @@ use crate::commands::{
     CompressArguments, ConvergeArguments, DevicesArguments, EvalArguments, ExportArguments, FindRateArguments,
     ImportArguments, InspectArguments, LogArguments, LsArguments, ManualArguments, MergeArguments, NewArguments,
     PlotArguments, PruneArguments, RaceArguments, ResumeArguments, RmArguments, SampleArguments, ScoreArguments,
-    StudyArguments, SweepArguments, TrainArguments, VerifyResumeArguments,
+    StudyArguments, SweepArguments, TrainArguments, TranslateArguments, VerifyResumeArguments,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     /// Write text with a trained model
     #[command(alias = "generate")]
     Sample(Box<SampleArguments>),
+    /// Translate lines with a trained encoder-decoder
+    Translate(TranslateArguments),
     /// Hold a conversation with a model that was taught to answer
     Chat(ChatArguments),
     /// Show how likely each token of a text is to a model

@@ -67,7 +67,7 @@ impl Opening<'_> {
     fn open(&self, argument: &str, path: &Path, first: &SavedModel) -> anyhow::Result<SavedModel> {
         let found = self.runs.find(path)?;
         runs::refuse_no_model(&found, "sample")?;
-        let second = self.precision.open(&found, Which::Best, self.device)?;
+        let second = self.precision.open(&found, Which::Best, None, self.device)?;
         if !first.tokenizer.has_same_tokens(&second.tokenizer) {
             let (one, other) = (first.tokenizer.vocabulary_size(), second.tokenizer.vocabulary_size());
             let words = format!(

@@ -1,5 +1,6 @@
 //! The binary `kiln`: the command line, devices, printing.
 
+mod adapters;
 mod arguments;
 mod beginnings;
 mod command_line;
@@ -22,6 +23,7 @@ mod sizes;
 mod terminal;
 mod training_data;
 mod training_display;
+mod translating;
 mod updates;
 mod usage;
 
@@ -84,6 +86,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Resume(arguments) => commands::resume(&arguments),
         Command::Sample(arguments) => commands::sample(&arguments).map(|()| Exit::Done),
         Command::Chat(arguments) => commands::chat(&arguments),
+        Command::Translate(arguments) => commands::translate(&arguments),
         Command::Score(arguments) => commands::score(&arguments).map(|()| Exit::Done),
         Command::Eval(arguments) => commands::eval(&arguments),
         Command::Export(arguments) => commands::export(&arguments).map(|()| Exit::Done),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use kiln_models::LanguageModel;
-use kiln_models::saved::{SavedModel, is_foreign};
+use kiln_models::saved::{Opening, SavedModel, is_foreign};
 use kiln_packed::Format;
 use kiln_storage::Which;
 
@@ -73,11 +73,17 @@ impl PrecisionArguments {
     ///
     /// # Errors
     /// As [`PrecisionArguments::open`].
-    pub(crate) fn open_to_measure(self, path: &Path, which: Which, chosen: &Chosen) -> anyhow::Result<SavedModel> {
+    pub(crate) fn open_to_measure(
+        self,
+        path: &Path,
+        which: Which,
+        base: Option<&Path>,
+        chosen: &Chosen,
+    ) -> anyhow::Result<SavedModel> {
         if self.precision.is_some() || is_foreign(path) {
-            return self.open(path, which, chosen);
+            return self.open(path, which, base, chosen);
         }
-        let saved = SavedModel::open(path, which, &chosen.device)?;
+        let saved = SavedModel::open_as(path, which, Opening { base, ..Opening::new(&chosen.device) })?;
         if saved.description.compressed.is_empty() {
             return Ok(saved);
         }
@@ -86,13 +92,20 @@ impl PrecisionArguments {
         Ok(SavedModel { warning, ..SavedModel::open_to_read(&saved.folder, which, &chosen.device)? })
     }
 
-    /// Opens a model to read with it.
+    /// Opens a model to read with it; its adapters may have a base that isn't where it was.
     ///
     /// # Errors
     /// It cannot be opened, or a precision was asked for that the device has no products of.
-    pub(crate) fn open(self, path: &Path, which: Which, chosen: &Chosen) -> anyhow::Result<SavedModel> {
+    pub(crate) fn open(
+        self,
+        path: &Path,
+        which: Which,
+        base: Option<&Path>,
+        chosen: &Chosen,
+    ) -> anyhow::Result<SavedModel> {
+        let opening = Opening { to_read: true, base, ..Opening::new(&chosen.device) };
         let Some(format) = self.precision else {
-            return Ok(SavedModel::open_to_read(path, which, &chosen.device)?);
+            return Ok(SavedModel::open_as(path, which, opening)?);
         };
         if !kiln_kernels::multiplies_packed(&chosen.device) {
             let message = format!(
@@ -102,6 +115,6 @@ impl PrecisionArguments {
             );
             return Err(UsageError(message).into());
         }
-        Ok(SavedModel::open_to_read(path, which, &chosen.device)?.repacked(format)?)
+        Ok(SavedModel::open_as(path, which, opening)?.repacked(format)?)
     }
 }

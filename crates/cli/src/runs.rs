@@ -6,7 +6,7 @@ use anyhow::Context;
 use kiln_data::batches::{EvaluationPlan, TooShort, Windows};
 use kiln_data::shards::PreparedData;
 use kiln_models::LanguageModel;
-use kiln_models::saved::{ModelDescription, SavedModel, has_weights_alone, is_foreign};
+use kiln_models::saved::{ModelDescription, Opening, SavedModel, has_weights_alone, is_foreign};
 use kiln_settings::Override;
 use kiln_storage::layout::{self, CONFIG_FILE, MANIFEST_FILE, METRICS_FILE, OPTIMIZER_FILE, WEIGHTS_FILE};
 use kiln_storage::{StorageError, checkpoint_folder, steps};
@@ -133,6 +133,15 @@ pub(crate) fn open_run(
     description.adapter.clone_from(&config.adapter);
     if let Some(start) = &origins.description {
         description.converse_as(start);
+        if config.adapter.is_some() {
+            description.vocabulary_size = start.vocabulary_size;
+        }
+    }
+    if let Some(base) = origins.start.as_ref().filter(|_| config.adapter.is_some()) {
+        description.base = Some(base.absolute());
+    }
+    if let Some(conversations) = &data.conversations {
+        description.converse(&conversations.conversing);
     }
     let mut folder = RunFolder::open(path, resume, description)?;
     let (record, resolved) = (record(config, data, chosen, origins), config.to_toml());
@@ -142,7 +151,11 @@ pub(crate) fn open_run(
         kiln: env!("CARGO_PKG_VERSION").to_string(),
         changes,
     };
-    let Some(Resumed { saved, checkpoint }) = folder.resume(&chosen.device).map_err(of_model)? else {
+    // Where it is now is in the checkpoints unless another place was named.
+    let is_moved = changes.iter().any(|(change, _)| change.key == "start.from");
+    let base = config.start.as_ref().filter(|_| is_moved).map(|start| &*start.from);
+    let opening = Opening { base, ..Opening::new(&chosen.device) };
+    let Some(Resumed { saved, checkpoint }) = folder.resume(opening).map_err(of_model)? else {
         folder.begin_history(&entry(0, Vec::new()))?;
         folder.write_documents(&RunDocuments { config: &resolved, tokenizer: &data.tokenizer, record: &record })?;
         return Ok((folder, None));
@@ -150,7 +163,7 @@ pub(crate) fn open_run(
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
-    folder.converse_as(&saved.description);
+    folder.resume_as(&saved.description);
     check_saved(path, config, &saved.description, &record)?;
     refuse_fewer_steps(path, checkpoint.state.step, config.run.steps)?;
     announce(&changes, checkpoint.state.step);
@@ -180,8 +193,8 @@ fn refuse_fewer_steps(path: &Path, made: u64, steps: u64) -> Result<(), UsageErr
 /// Makes sure that both splits have a batch.
 pub(crate) fn check_lengths(config: &Config, data: &PreparedData) -> Result<(), TooShort> {
     let run = &config.run;
-    Windows::check_length(run.windows, data.train.len(), run.batch, run.context)?;
-    EvaluationPlan::check_length(data.validation.len(), run.context)
+    Windows::check(run.windows, &data.train, run.batch, run.context)?;
+    EvaluationPlan::check(&data.validation, run.context)
 }
 
 /// The error of a saved model as itself, which says what to do about it.
@@ -244,6 +257,7 @@ fn record(config: &Config, data: &PreparedData, chosen: &Chosen, origins: &Origi
         validation_text_hash: hexadecimal(data.validation.text_hash()),
         start: origins.start.clone(),
         teacher: origins.teacher.clone(),
+        conversing: data.conversations.as_ref().map(|conversations| conversations.conversing.clone()),
         entropy: data.floor.map(|floor| floor.nats_per_character),
         validation_floor: data.floor.map(|floor| floor.validation_nats_per_character),
     }
@@ -343,6 +357,16 @@ fn folder_of_model(file: &Path) -> Option<String> {
     let folder = file.parent().filter(|_| file.is_file() && !is_foreign(file))?;
     let is_model = layout::is_run(folder) || folder.join(WEIGHTS_FILE).exists() || is_foreign(folder);
     is_model.then(|| quoted(&folder.to_string_lossy()))
+}
+
+/// Refuses a model that translates, where `command` is for models that continue one text.
+pub(crate) fn refuse_pairs(saved: &SavedModel, command: &str) -> Result<(), UsageError> {
+    if !saved.description.model.reads_pairs() {
+        return Ok(());
+    }
+    let there = quoted(&saved.run.to_string_lossy());
+    let words = format!("{there} is an encoder-decoder, and `kiln {command}` is for models that continue a text");
+    Err(UsageError(format!("{words}\n  help: `kiln translate {there}` translates with it")))
 }
 
 /// Refuses what `command` is given in place of a model, with what to type.

@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use etcetera::BaseStrategy;
 use indicatif::ProgressBar;
-use kiln_data::corpus::{CorpusError, OpenProgress, Split};
+use kiln_data::corpus::{CorpusError, DataConfig, OpenProgress, Split, WrongLines};
 use kiln_data::shards::{self, DataError, EntropyFloor, PrepareProgress, PreparedData, TokenFile};
+use kiln_models::saved::{Conversing, Which, conversing_of};
 use kiln_models::{Tokenizer, TokenizerConfig, TokenizerError, TokenizerFileConfig};
 use kiln_storage::layout::{RECORD_FILE, TOKENIZER_FILE};
 use kiln_training::config::{Config, RefusedChanges};
 use kiln_training::run::RunRecord;
 
+use crate::arguments::RunsArguments;
 use crate::piped::{self, Spooled, is_piped};
 use crate::terminal::{progress_bar, say};
+use crate::training_display::grouped;
 
 /// Names the folder of downloads and tokens, instead of the user's cache folder.
 const CACHE_VARIABLE: &str = "KILN_CACHE";
@@ -30,20 +33,44 @@ pub(crate) fn cache_folder() -> anyhow::Result<PathBuf> {
 
 /// The tokens of a configuration.
 pub(crate) fn prepare(config: &Config) -> anyhow::Result<PreparedData> {
+    prepare_with(config, conversing_of_start(config)?)
+}
+
+/// The same with what is known of how conversations are held.
+fn prepare_with(config: &Config, conversing: Option<Conversing>) -> anyhow::Result<PreparedData> {
     let bar = Bar::new();
-    let mut data =
-        shards::prepare(&config.data, &config.tokenizer, &cache_folder()?, &mut |progress| bar.show(progress))?;
+    let text = with_conversing(config, conversing);
+    let mut data = shards::prepare(&text, &config.tokenizer, &cache_folder()?, &mut |progress| bar.show(progress))?;
     let resets_at = config.run.resets_at(&data.tokenizer);
-    data.train = data.train.resetting_at(resets_at);
-    data.validation = data.validation.resetting_at(resets_at);
+    let pairs_end = data.tokenizer.end_token().filter(|_| config.data.has_pairs());
+    data.train = data.train.resetting_at(resets_at).of_pairs(pairs_end);
+    data.validation = data.validation.resetting_at(resets_at).of_pairs(pairs_end);
     Ok(data)
+}
+
+/// How the start model holds conversations, where that is needed.
+fn conversing_of_start(config: &Config) -> anyhow::Result<Option<Conversing>> {
+    let is_needed = config.data.conversations.as_ref().is_some_and(|conversations| conversations.template.is_none());
+    let Some(start) = config.start.as_ref().filter(|_| is_needed) else { return Ok(None) };
+    Ok(conversing_of(&RunsArguments::default().find(&start.from)?, Which::Best)?)
+}
+
+/// The texts of a configuration, with what is known of how conversations are held.
+fn with_conversing(config: &Config, conversing: Option<Conversing>) -> DataConfig {
+    let mut data = config.data.clone();
+    if let Some(conversations) = &mut data.conversations {
+        (conversations.has_start, conversations.of_model) = (config.start.is_some(), conversing);
+    }
+    data
 }
 
 /// The tokens of a run, or of a run of a sweep, that was started before. Where the file of its tokenizer has gone, the
 /// copy in the folder `run` stands in for it.
 pub(crate) fn prepare_again(owner: &Path, run: &Path, config: &Config) -> anyhow::Result<PreparedData> {
     let with_copy = with_own_tokenizer(run, config)?;
-    prepare(with_copy.as_ref().unwrap_or(config)).map_err(|error| match error.downcast_ref() {
+    let conversing = RunRecord::read(run).ok().and_then(|record| record.conversing);
+    let conversing = conversing.map_or_else(|| conversing_of_start(config), |found| Ok(Some(found)))?;
+    prepare_with(with_copy.as_ref().unwrap_or(config), conversing).map_err(|error| match error.downcast_ref() {
         Some(DataError::Corpus(
             problem @ (CorpusError::Missing { path, .. } | CorpusError::NoMatch { pattern: path, .. }),
         )) => OtherText::moved(owner, config, path, problem).into(),
@@ -182,12 +209,17 @@ impl OtherText {
     }
 
     fn moved(run: &Path, config: &Config, path: &String, problem: &CorpusError) -> Self {
-        let paths = config.data.file.as_ref().map(|file| file.paths.as_slice()).unwrap_or_default();
+        let data = &config.data;
+        let (key, paths) = match (&data.file, &data.conversations) {
+            (Some(file), _) => ("data.file.paths", file.paths.as_slice()),
+            (None, Some(conversations)) => ("data.conversations.paths", conversations.paths.as_slice()),
+            (None, None) => ("data.file.paths", [].as_slice()),
+        };
         let for_validation = config.data.validation_files.as_deref().unwrap_or_default();
         let (key, files) = if for_validation.contains(path) {
             ("data.validation-files", for_validation.len())
         } else {
-            ("data.file.paths", paths.len())
+            (key, paths.len())
         };
         Self::Moved { run: run.to_path_buf(), key, files, problem: problem.to_string() }
     }
@@ -200,12 +232,12 @@ pub(crate) fn validation_split(
     config: &Config,
     tokenizer: &Tokenizer,
 ) -> anyhow::Result<(TokenFile, Option<EntropyFloor>)> {
-    let expected = RunRecord::read(run)?.validation_text_hash;
+    let RunRecord { validation_text_hash: expected, conversing, .. } = RunRecord::read(run)?;
+    let text = with_conversing(config, conversing);
     let name = || run.display().to_string();
     let bar = Bar::new();
     let mut report = |progress| bar.show(progress);
-    let prepared =
-        shards::prepare_validation(&config.data, &config.tokenizer, tokenizer, &cache_folder()?, &mut report);
+    let prepared = shards::prepare_validation(&text, &config.tokenizer, tokenizer, &cache_folder()?, &mut report);
     let (validation, floor) = match prepared {
         Ok(prepared) => prepared,
         Err(DataError::UnknownText { place, character, offset }) => {
@@ -220,7 +252,17 @@ pub(crate) fn validation_split(
     if found != expected {
         return Err(OtherText::Changed { run: name(), found, expected }.into());
     }
-    Ok((validation.resetting_at(config.run.resets_at(tokenizer)), floor))
+    let pairs_end = tokenizer.end_token().filter(|_| config.data.has_pairs());
+    Ok((validation.resetting_at(config.run.resets_at(tokenizer)).of_pairs(pairs_end), floor))
+}
+
+/// What to say of lines that are no conversations: the first of them, and how many there are.
+pub(crate) fn wrong_lines(WrongLines { count, lines, first }: &WrongLines) -> Vec<String> {
+    let mut words: Vec<String> = first.iter().map(|line| format!("left out: {line}")).collect();
+    if *count > first.len() as u64 {
+        words.push(format!("{} of {} lines are left out", grouped(*count), grouped(*lines)));
+    }
+    words
 }
 
 /// A text file, or what comes through a pipe, encoded by the tokenizer of a model and cut into documents at

@@ -58,6 +58,7 @@ impl TimedUpdates {
         let input = TrainingInput {
             share: 1.0 / run.accumulate as f64,
             dropout_seed: Some(config.seed),
+            recompute: run.recompute,
             ..TrainingInput::new(order.read(0)?)
         };
         // Twice, since the first time may tune what the update did otherwise.

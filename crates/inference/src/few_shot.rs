@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use kiln_models::template::{Size, Template, TemplateError};
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 
 use crate::json_lines::{JsonLinesError, json_problem, read_json_lines};
-use crate::template::{Size, Template, TemplateError};
 
 /// How an example is written if nothing else is said.
 pub const SHOT_TEMPLATE: &str = "{{ input }}\n{{ output }}\n\n";

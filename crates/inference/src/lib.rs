@@ -40,7 +40,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod chat;
 mod few_shot;
 mod generate;
 mod grammar;
@@ -48,9 +47,8 @@ mod json_lines;
 mod sampler;
 mod score;
 mod tasks;
-mod template;
+mod translation;
 
-pub use chat::{ChatError, ChatFormat, Message};
 pub use few_shot::{Example, FewShot, FewShotError, FewShotPrompt, SHOT_TEMPLATE, read_examples};
 pub use generate::{
     Batch, Beams, Contrast, Draft, Finish, Found, GenerateError, Generation, Guesses, Memory, Piece, Request, generate,
@@ -64,4 +62,4 @@ pub use tasks::{
     Answer, ChoiceSummary, Outcome, PreparedTasks, Proportion, Question, QuestionError, QuestionKind, TaskError,
     TaskModel, TaskSource, TaskSummary, Tasks,
 };
-pub use template::TemplateError;
+pub use translation::{Translation, TranslationError, Translator, Writing, corpus_bleu, corpus_chrf};

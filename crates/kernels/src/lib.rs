@@ -38,6 +38,7 @@ mod attention;
 mod autodiff;
 mod choice;
 mod cpu;
+mod cross_attention;
 mod cross_entropy;
 #[cfg(feature = "cube")]
 mod cube;
@@ -67,6 +68,7 @@ pub use attention::{AttentionHeads, AttentionScores, cached_attention, causal_at
 pub use autodiff::{BackwardFunction, record};
 pub use choice::{GpuKernel, leave_out_gpu_kernels, set_matrix_precision};
 pub use cpu::awake;
+pub use cross_attention::{SeenKeys, cross_attention};
 pub use cross_entropy::{cross_entropy, projected_cross_entropy};
 pub use dropout::{Draw, Draws, dropout};
 pub use embedding::embedding;
@@ -74,8 +76,8 @@ pub use launches::count_launches;
 pub use memory::{OrElse, keep_freed_pages};
 pub use norm::{layer_norm, rms_norm};
 pub use optimizer::{
-    AdamParameter, AdamStep, GradientScale, Guard, SgdParameter, SgdStep, adam_step, clip_coefficient, sgd_step,
-    sum_of_squares,
+    AdamParameter, AdamStep, EIGHT_BIT_BLOCK, EightBits, GradientScale, Guard, Levels, SgdParameter, SgdStep,
+    adam_step, clip_coefficient, sgd_step, sum_of_squares,
 };
 pub use packed::{
     multiplies_packed, packed_affine, packed_cached_attention, packed_gru_sequence, packed_lstm_sequence,
@@ -93,6 +95,7 @@ pub mod reference {
     pub use crate::activation::reference::{activate, swiglu};
     pub use crate::affine::reference::affine;
     pub use crate::attention::reference::{cached_attention, causal_attention};
+    pub use crate::cross_attention::reference::cross_attention;
     pub use crate::cross_entropy::reference::{cross_entropy, projected_cross_entropy};
     pub use crate::dropout::reference::dropout;
     pub use crate::embedding::reference::embedding;

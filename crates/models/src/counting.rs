@@ -27,10 +27,15 @@ impl FlopsPerToken {
 /// What the layers of a model hold, move and start while it is trained; embeddings, head and loss are not in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrainingCosts {
-    /// Numbers that the forward and backward pass hold at their fullest, for each token of a batch: an estimate.
-    pub held_per_token: u64,
     /// Numbers that the forward pass has to leave for the backward pass, for each token of a batch.
     pub kept_per_token: u64,
+    /// Those that it does leave, for each token of a batch: an estimate.
+    pub held_per_token: u64,
+    /// Numbers that the backward pass of a layer needs beside them for a moment, for each token of a batch: an
+    /// estimate.
+    pub passing_per_token: u64,
+    /// Numbers that lie between two layers, for each token of a batch.
+    pub between_per_token: u64,
     /// Rows, inner size and columns of the matrix product that takes most of the time.
     pub typical_product: [usize; 3],
     /// Operations that one batch starts, forward and backward, with the steps of the optimizer: an estimate.

@@ -27,11 +27,13 @@ impl Between {
 }
 
 impl LanguageModel {
-    /// How many layers it has, each of which [`through_layer`](Self::through_layer) goes through.
+    /// How many layers it has, each of which [`through_layer`](Self::through_layer) goes through: an encoder-decoder,
+    /// whose halves read different texts, has none, and what else is here panics with one.
     pub fn layers(&self) -> usize {
         match self {
             Self::Recurrent(model) => model.layers.len(),
             Self::Transformer(model) => model.blocks.len(),
+            Self::EncoderDecoder(_) => 0,
         }
     }
 
@@ -40,6 +42,7 @@ impl LanguageModel {
         match self {
             Self::Recurrent(_) => format!("layers.{layer}."),
             Self::Transformer(_) => format!("blocks.{layer}."),
+            Self::EncoderDecoder(_) => no_layers(),
         }
     }
 
@@ -49,6 +52,7 @@ impl LanguageModel {
         let values = match self {
             Self::Recurrent(model) => flat(model.before_layers(tokens)),
             Self::Transformer(model) => model.before_blocks(tokens),
+            Self::EncoderDecoder(_) => no_layers(),
         };
         Between { values, rows, steps }
     }
@@ -62,6 +66,7 @@ impl LanguageModel {
         let values = match self {
             Self::Recurrent(model) => flat(model.through_layer(layer, below.by_time())),
             Self::Transformer(model) => model.through_block(layer, below.values, [rows, steps]),
+            Self::EncoderDecoder(_) => no_layers(),
         };
         Between { values, rows, steps }
     }
@@ -72,10 +77,15 @@ impl LanguageModel {
         let logits = match self {
             Self::Recurrent(model) => model.after_layers(below.by_time()),
             Self::Transformer(model) => model.after_blocks(below.values).reshape([rows, steps, self.vocabulary_size()]),
+            Self::EncoderDecoder(_) => no_layers(),
         };
         assert_shape!(logits, [rows, steps, self.vocabulary_size()]);
         logits
     }
+}
+
+fn no_layers() -> ! {
+    panic!("an encoder-decoder has no layers that a text alone goes through")
 }
 
 fn flat(values: Tensor<3>) -> Tensor<2> {

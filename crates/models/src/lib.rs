@@ -22,9 +22,11 @@
 //! ```
 
 mod adapter;
+mod chat;
 mod config;
 mod counting;
 mod documents;
+mod encoder_decoder;
 mod family;
 mod initializer;
 mod language_model;
@@ -32,21 +34,29 @@ mod layer_by_layer;
 mod layers;
 mod matrix;
 mod observed;
+mod reconfigured;
 mod recurrent;
 #[cfg(test)]
 mod reference;
 mod rows;
 pub mod saved;
 mod state;
+pub mod template;
 mod tokenizer;
 mod traced;
 mod transformer;
 mod weight;
 
 pub use adapter::{Adapter, AdapterConfig, AdapterError, LoraConfig};
+pub use chat::{ChatError, ChatExample, ChatFormat, Message, NAMED_TEMPLATES, named_source, named_template};
 pub use config::ModelConfig;
 pub use counting::{FlopsPerToken, TrainingCosts};
 pub use documents::DocumentStarts;
+pub use encoder_decoder::{
+    AdditiveAttention, CodingBlock, CodingNorms, CodingPosition, CrossAttention, DecoderState, EncoderDecoder,
+    EncoderDecoderConfig, PairTokens, RecurrentDecoderState, RecurrentEncoderDecoder, RecurrentEncoderDecoderConfig,
+    SelfAttention, TransformerDecoderState, TransformerTranslator, TranslatorCell,
+};
 pub use kiln_kernels::Draws;
 pub use language_model::LanguageModel;
 pub use layer_by_layer::Between;
@@ -64,7 +74,7 @@ pub use tokenizer::{
 pub use traced::{LayerGradients, StateGradients, Traced};
 pub use transformer::{
     Attention, AttentionBias, AttentionLayer, Block, FeedForward, FeedForwardActivation, KeyValueCache, LinearScaling,
-    Llama3Scaling, LongRopeScaling, Norm, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan, RotaryPositions,
-    RotaryScaling, Transformer, TransformerConfig, YarnScaling,
+    Llama3Scaling, LongRopeScaling, Norm, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan, Recomputation,
+    RotaryPositions, RotaryScaling, Transformer, TransformerConfig, YarnScaling,
 };
 pub use weight::{Packed, Weight};

@@ -183,11 +183,13 @@ fn dense(weight: &Weight) -> Tensor<2> {
 }
 
 impl LanguageModel {
-    /// The products with matrices of the layers, but for those of recurrent layers with their own states.
+    /// The products with matrices of the layers, but for those of recurrent layers with their own states. What makes
+    /// models smaller doesn't know encoder-decoders, and is given none of theirs.
     pub fn products(&mut self) -> Vec<Product<'_>> {
         match self {
             Self::Recurrent(model) => model.products(),
             Self::Transformer(model) => model.products(),
+            Self::EncoderDecoder(_) => Vec::new(),
         }
     }
 
@@ -196,6 +198,7 @@ impl LanguageModel {
         match self {
             Self::Recurrent(model) => model.matrices(),
             Self::Transformer(model) => model.matrices(),
+            Self::EncoderDecoder(_) => Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a model remembers, row by row.
 
+use crate::encoder_decoder::DecoderState;
 use crate::recurrent::RecurrentState;
 use crate::transformer::KeyValueCache;
 
@@ -24,6 +25,8 @@ pub enum State {
     Recurrent(RecurrentState),
     /// The keys and values of every block.
     Transformer(KeyValueCache),
+    /// The source, and the keys and values of the target so far.
+    EncoderDecoder(DecoderState),
 }
 
 impl State {
@@ -32,6 +35,7 @@ impl State {
         match self {
             Self::Recurrent(state) => state.positions(),
             Self::Transformer(cache) => cache.positions(),
+            Self::EncoderDecoder(state) => state.positions(),
         }
     }
 
@@ -49,6 +53,7 @@ impl State {
         match self {
             Self::Recurrent(state) => Self::Recurrent(state.take_rows(rows)),
             Self::Transformer(cache) => Self::Transformer(cache.take_rows(rows)),
+            Self::EncoderDecoder(state) => Self::EncoderDecoder(state.take_rows(rows)),
         }
     }
 
@@ -62,6 +67,7 @@ impl State {
         match (self, rows) {
             (Self::Recurrent(own), rows) => Self::Recurrent(own.put_rows(places, rows.into_recurrent())),
             (Self::Transformer(own), rows) => Self::Transformer(own.put_rows(places, rows.into_key_value_cache())),
+            (Self::EncoderDecoder(own), rows) => Self::EncoderDecoder(own.put_rows(places, rows.into_decoder())),
         }
     }
 
@@ -74,6 +80,7 @@ impl State {
         match self {
             Self::Recurrent(own) => Self::Recurrent(own.joined(other.into_recurrent())),
             Self::Transformer(own) => Self::Transformer(own.joined(other.into_key_value_cache())),
+            Self::EncoderDecoder(own) => Self::EncoderDecoder(own.joined(other.into_decoder())),
         }
     }
 
@@ -84,6 +91,7 @@ impl State {
         match self {
             Self::Recurrent(_) => self,
             Self::Transformer(cache) => Self::Transformer(cache.reserved(positions)),
+            Self::EncoderDecoder(state) => Self::EncoderDecoder(state.reserved(positions)),
         }
     }
 
@@ -97,6 +105,7 @@ impl State {
         match self {
             Self::Recurrent(_) => None,
             Self::Transformer(cache) => Some(Self::Transformer(cache.shortened(tokens))),
+            Self::EncoderDecoder(state) => state.shortened(tokens).map(Self::EncoderDecoder),
         }
     }
 
@@ -106,13 +115,16 @@ impl State {
         match self {
             Self::Recurrent(state) => Self::Recurrent(state.detach()),
             Self::Transformer(cache) => Self::Transformer(cache.detach()),
+            Self::EncoderDecoder(state) => Self::EncoderDecoder(state.detach()),
         }
     }
 
     pub(crate) fn into_recurrent(self) -> RecurrentState {
         match self {
             Self::Recurrent(state) => state,
-            Self::Transformer(_) => panic!("a recurrent model was given a transformer's key-value cache"),
+            Self::Transformer(_) | Self::EncoderDecoder(_) => {
+                panic!("a recurrent model was given a transformer's key-value cache")
+            }
         }
     }
 
@@ -120,6 +132,16 @@ impl State {
         match self {
             Self::Transformer(cache) => cache,
             Self::Recurrent(_) => panic!("a transformer was given the state of a recurrent model"),
+            Self::EncoderDecoder(_) => panic!("a transformer was given the state of an encoder-decoder"),
+        }
+    }
+
+    pub(crate) fn into_decoder(self) -> DecoderState {
+        match self {
+            Self::EncoderDecoder(state) => state,
+            Self::Recurrent(_) | Self::Transformer(_) => {
+                panic!("an encoder-decoder was given the state of another model")
+            }
         }
     }
 }

@@ -50,10 +50,14 @@ pub struct LayerGradients {
 
 impl LanguageModel {
     /// Reads windows `[B, T]` token by token where the model is recurrent; the model must be with autodiff.
+    ///
+    /// # Panics
+    /// If the model reads pairs.
     pub fn traced(&self, tokens: Tensor<2, Int>) -> Traced {
         match self {
             Self::Recurrent(model) => recurrent(model, tokens),
             Self::Transformer(model) => transformer(model, tokens),
+            Self::EncoderDecoder(_) => panic!("a model that reads pairs has no state after a token of one text"),
         }
     }
 }

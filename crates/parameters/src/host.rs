@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{ExecutionError, Tensor, TensorData, Transaction};
 
+use crate::catalogue::Parameter;
 use crate::path::ModulePath;
 
 /// Named tensors, in groups, that are copied to the host all at once.
@@ -43,7 +44,12 @@ impl<G: Copy + Ord> HostCopy<G> {
 
     /// Requests every parameter of a module, named by its path.
     pub fn add_parameters<M: Module>(&mut self, group: G, module: &M) {
-        module.visit(&mut Requester { copy: self, group, path: ModulePath::default() });
+        self.add_parameters_that(group, module, |_| true);
+    }
+
+    /// Requests those parameters of a module that are wanted.
+    pub fn add_parameters_that<M: Module>(&mut self, group: G, module: &M, is_wanted: impl FnMut(&Parameter) -> bool) {
+        module.visit(&mut Requester { copy: self, group, path: ModulePath::default(), is_wanted });
     }
 
     /// Copies all of it, before it returns.
@@ -61,13 +67,14 @@ impl<G: Copy + Ord> HostCopy<G> {
     }
 }
 
-struct Requester<'a, G> {
+struct Requester<'a, G, F> {
     copy: &'a mut HostCopy<G>,
     group: G,
     path: ModulePath,
+    is_wanted: F,
 }
 
-impl<G: Copy + Ord> ModuleVisitor for Requester<'_, G> {
+impl<G: Copy + Ord, F: FnMut(&Parameter) -> bool> ModuleVisitor for Requester<'_, G, F> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
     }
@@ -77,6 +84,8 @@ impl<G: Copy + Ord> ModuleVisitor for Requester<'_, G> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.copy.add(self.group, self.path.joined(), param.val());
+        if (self.is_wanted)(&Parameter::new(&self.path, param)) {
+            self.copy.add(self.group, self.path.joined(), param.val());
+        }
     }
 }

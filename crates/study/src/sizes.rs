@@ -20,6 +20,8 @@ fn with_width(model: &ModelConfig, steps: usize) -> ModelConfig {
             let pair = if config.position == PositionKind::Rotary { 2 } else { 1 };
             config.width = steps * config.heads * pair;
         }
+        // Studies have none.
+        ModelConfig::EncoderDecoder(_) | ModelConfig::RecurrentEncoderDecoder(_) => {}
     }
     model
 }

@@ -23,5 +23,5 @@ pub(crate) fn text() -> PreparedData {
     let tokenizer = Tokenizer::train(&config, &mut std::iter::once(Ok(text.clone()))).expect("it is a text");
     let file = |text: &str| TokenFile::in_memory(text, &tokenizer).expect("it was made of it");
     let (train, validation) = (file(&text[..2000]), file(&text[2000..]));
-    PreparedData { train, validation, floor: None, documents: 1, separators: 0, tokenizer }
+    PreparedData { train, validation, floor: None, conversations: None, documents: 1, separators: 0, tokenizer }
 }

@@ -78,7 +78,7 @@ pub(crate) fn validation_loss(
     let run = &study.run;
     let carries_state = model.carries_state_between_windows();
     let plan = EvaluationPlan::new(&text.validation, run.evaluate_fraction, run.batch, run.context, carries_state)?;
-    let found = evaluate(model, &text.validation, &plan, &mut |_| true)?;
+    let found = evaluate(model, &text.validation, &plan.into(), &mut |_| true)?;
     Ok(found.map_or([f64::NAN; 2], |found| [found.loss, found.nats_per_character]))
 }
 

@@ -213,10 +213,10 @@ mod tests {
             let (first, second) = (model(1), model(2));
             let plan = EvaluationPlan::of_text(&file, 3, 16, first.carries_state_between_windows()).unwrap();
             let found = compare(&first, &second, &file, &plan, &mut |_| true).unwrap().unwrap();
-            let expected = evaluate(&second, &file, &plan, &mut |_| true).unwrap().unwrap();
+            let expected = evaluate(&second, &file, &plan.clone().into(), &mut |_| true).unwrap().unwrap();
             assert!((found.evaluation.loss - expected.loss).abs() < 1e-6, "{}", config.name());
             assert_eq!(found.evaluation.tokens, expected.tokens);
-            let of_first = evaluate(&first, &file, &plan, &mut |_| true).unwrap().unwrap();
+            let of_first = evaluate(&first, &file, &plan.clone().into(), &mut |_| true).unwrap().unwrap();
             assert!((found.difference.mean - (expected.loss - of_first.loss)).abs() < 1e-6);
             assert!(found.divergence.mean > 0.0 && found.agreement.mean < 1.0);
             let same = compare(&first, &first, &file, &plan, &mut |_| true).unwrap().unwrap();

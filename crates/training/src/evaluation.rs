@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 
 use burn::tensor::{ExecutionError, Tensor};
-use kiln_data::batches::{EvaluationBatch, EvaluationPlan};
+use kiln_data::batches::{EvaluationBatch, EvaluationPlan, PairIndex, PairPlan};
 use kiln_data::shards::{ShardError, TokenFile};
 use kiln_kernels::Draws;
 use kiln_models::{LanguageModel, State};
 use kiln_parameters::Reading;
 use serde::{Deserialize, Serialize};
 
-use crate::learning::uploaded;
+use crate::config::Config;
+use crate::learning::{TrainError, losses_of_pairs, uploaded};
 
 /// The loss of a model on a text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -30,10 +31,11 @@ pub struct Evaluation {
 impl Evaluation {
     /// From the mean loss of `tokens` predictions on `file`, which says how many bytes and characters its tokens hold.
     pub(crate) fn new(loss: f64, tokens: u64, file: &TokenFile) -> Self {
-        Self::of_lengths(loss, tokens, [file.text_len(), file.bytes(), file.characters()])
+        Self::of_lengths(loss, tokens, [file.predicted(), file.bytes(), file.characters()])
     }
 
-    /// From the mean loss of `tokens` predictions on texts that have these tokens, bytes and characters in all.
+    /// From the mean loss of `tokens` predictions on texts that have these tokens to predict, bytes and characters in
+    /// all.
     fn of_lengths(loss: f64, tokens: u64, [all, bytes, characters]: [u64; 3]) -> Self {
         let tokens_per = |count: u64| all as f64 / count.max(1) as f64;
         Self {
@@ -50,7 +52,7 @@ impl Evaluation {
         let tokens: u64 = parts.iter().map(|(part, _)| part.tokens).sum();
         let nats: f64 = parts.iter().map(|(part, _)| part.loss * part.tokens as f64).sum();
         let sum = |length: fn(&TokenFile) -> u64| parts.iter().map(|(_, file)| length(file)).sum();
-        let lengths = [sum(TokenFile::text_len), sum(TokenFile::bytes), sum(TokenFile::characters)];
+        let lengths = [sum(TokenFile::predicted), sum(TokenFile::bytes), sum(TokenFile::characters)];
         Self::of_lengths(nats / tokens as f64, tokens, lengths)
     }
 }
@@ -66,6 +68,53 @@ pub enum EvaluationError {
     Device(#[from] ExecutionError),
 }
 
+/// How a validation split is read.
+#[derive(Debug, Clone)]
+pub enum Plan {
+    /// As windows of a text.
+    Windows(EvaluationPlan),
+    /// As pairs.
+    Pairs(PairPlan),
+}
+
+impl From<EvaluationPlan> for Plan {
+    fn from(plan: EvaluationPlan) -> Self {
+        Self::Windows(plan)
+    }
+}
+
+impl Plan {
+    /// The plan of a run's evaluations on the split `file`.
+    ///
+    /// # Errors
+    /// When the split is too short for a window, or has no pair that the model can read.
+    pub fn of_run(config: &Config, file: &TokenFile, carries_state: bool) -> Result<Self, TrainError> {
+        let run = &config.run;
+        if config.model.reads_pairs() {
+            let index = PairIndex::new(file, run.context, "validation")?;
+            return Ok(Self::Pairs(PairPlan::new(index, run.evaluate_fraction, run.budget())));
+        }
+        let plan = EvaluationPlan::new(file, run.evaluate_fraction, run.batch, run.context, carries_state)?;
+        Ok(Self::Windows(plan))
+    }
+
+    /// Number of batches.
+    pub fn batches(&self) -> u64 {
+        match self {
+            Self::Windows(plan) => plan.batches(),
+            Self::Pairs(plan) => plan.batches(),
+        }
+    }
+
+    /// Predictions that count.
+    pub fn targets(&self) -> u64 {
+        match self {
+            Self::Windows(plan) => plan.targets(),
+            Self::Pairs(plan) => plan.index().target_tokens(),
+        }
+    }
+}
+
 /// Evaluates `model`, which is without autodiff, on the batches of `plan` for `file`.
 ///
 /// Losses are summed on the host in double precision and in order, so that two evaluations of one model on one device
@@ -77,7 +126,7 @@ pub enum EvaluationError {
 pub fn evaluate(
     model: &LanguageModel,
     file: &TokenFile,
-    plan: &EvaluationPlan,
+    plan: &Plan,
     proceed: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Option<Evaluation>, EvaluationError> {
     let (mut nats, mut scored) = (0.0_f64, 0_u64);
@@ -85,7 +134,14 @@ pub fn evaluate(
         nats += losses.iter().sum::<f64>();
         scored += losses.len() as u64;
     })?;
-    Ok(finished.then(|| Evaluation::new(nats / scored as f64, scored, file)))
+    let loss = nats / scored as f64;
+    Ok(finished.then(|| match plan {
+        Plan::Windows(_) => Evaluation::new(loss, scored, file),
+        // Bytes and characters are those of the targets.
+        Plan::Pairs(plan) => {
+            Evaluation::of_lengths(loss, scored, [plan.index().target_tokens(), file.bytes(), file.characters()])
+        }
+    }))
 }
 
 /// The loss of every token of `file`, nats, but of the first where nothing stands before it, in the order of the text.
@@ -99,7 +155,7 @@ pub fn token_losses(
     plan: &EvaluationPlan,
 ) -> Result<Vec<f64>, EvaluationError> {
     let mut all = Vec::new();
-    walk(model, file, plan, &mut |_| true, &mut |losses| all.extend_from_slice(losses))?;
+    walk(model, file, &Plan::Windows(plan.clone()), &mut |_| true, &mut |losses| all.extend_from_slice(losses))?;
     Ok(all)
 }
 
@@ -110,7 +166,7 @@ const ON_THEIR_WAY: usize = 2;
 fn walk(
     model: &LanguageModel,
     file: &TokenFile,
-    plan: &EvaluationPlan,
+    plan: &Plan,
     proceed: &mut dyn FnMut(u64) -> bool,
     take: &mut dyn FnMut(&[f64]),
 ) -> Result<bool, EvaluationError> {
@@ -125,11 +181,22 @@ fn walk(
         if !proceed(index) {
             return Ok(false);
         }
-        let batch = plan.read(file, index)?;
-        let before = state.take().filter(|_| batch.carries_state);
-        let (losses, after) = losses(model, &batch, before);
-        state = after;
-        on_their_way.push_back((Reading::begin(losses), batch.weights));
+        let (losses, weights) = match plan {
+            Plan::Windows(plan) => {
+                let batch = plan.read(file, index)?;
+                let before = state.take().filter(|_| batch.carries_state);
+                let (losses, after) = losses(model, &batch, before);
+                state = after;
+                (losses, batch.weights)
+            }
+            Plan::Pairs(plan) => {
+                let batch = plan.read(index)?;
+                let weights = batch.weights();
+                let (losses, _) = losses_of_pairs(model, batch, 0.0, &mut Draws::none());
+                (losses.reshape([weights.len()]), weights)
+            }
+        };
+        on_their_way.push_back((Reading::begin(losses), weights));
         if on_their_way.len() > ON_THEIR_WAY
             && let Some(oldest) = on_their_way.pop_front()
         {

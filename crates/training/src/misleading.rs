@@ -97,7 +97,9 @@ pub fn copied(config: &Config, cache: &Path) -> Option<String> {
 
 /// Passes over the training split.
 fn passes_of(config: &Config, text: &TextNumbers) -> Option<f64> {
-    let tokens = config.run.tokens_per_step() as f64 * config.run.steps as f64;
+    // A batch of pairs has room for as many tokens of sources as of targets.
+    let texts = if config.data.has_pairs() { 2.0 } else { 1.0 };
+    let tokens = texts * config.run.tokens_per_step() as f64 * config.run.steps as f64;
     text.training_tokens.map(|training| tokens / training.max(1) as f64)
 }
 
@@ -129,7 +131,7 @@ fn separator(config: &Config, text: &TextNumbers) -> Option<String> {
 /// Documents are often in an order, by time or by name, so that the last ones are of another kind.
 fn end(config: &Config, text: &TextNumbers) -> Option<String> {
     let documents = text.documents.filter(|documents| *documents >= MANY_DOCUMENTS)?;
-    (!config.data.splits_by_document()).then(|| {
+    (!config.data.splits_by_document() && !config.data.has_pairs()).then(|| {
         format!(
             "validation is the last {} % of the text, from the end of {documents} documents: where they are in an \
              order, it is of another kind than what is trained on; `data.validation = \"every 10th document\"` takes \

@@ -14,8 +14,12 @@ use crate::config::{Config, RatesConfig, TrainOnlyConfig};
 pub struct Parts {
     /// Paths of those that stay as they are.
     frozen: BTreeSet<String>,
+    /// Updates after which one is trained, by path, where it isn't from the start.
+    later: BTreeMap<String, u64>,
     /// What the rate is multiplied by, by path, where that isn't 1.
     factors: BTreeMap<String, f64>,
+    /// Whether adapters alone are trained, and saved.
+    are_adapters: bool,
 }
 
 /// What `[start]`, `[adapter]`, `[train-only]` or `[rates]` says does not fit the parameters.
@@ -83,17 +87,36 @@ impl Parts {
     /// # Errors
     /// As [`Parts::of_config`].
     pub fn new(config: &Config, parameters: &[Parameter]) -> Result<Self, PartsError> {
+        let are_adapters = config.adapter.is_some();
         let frozen = match (&config.adapter, &config.train_only) {
             (Some(_), _) => Some(all_but_adapters(parameters)?),
             (None, only) => only.as_ref().map(|only| frozen(only, parameters)).transpose()?,
         };
+        let mut frozen = frozen.unwrap_or_default();
+        let later = config.train_only.as_ref().map(|only| later(only, parameters, &frozen)).unwrap_or_default();
+        frozen.retain(|path| !later.contains_key(path));
         let factors = config.rates.as_ref().map(|rates| factors(rates, parameters)).transpose()?;
-        Ok(Self { frozen: frozen.unwrap_or_default(), factors: factors.unwrap_or_default() })
+        Ok(Self { frozen, later, factors: factors.unwrap_or_default(), are_adapters })
     }
 
-    /// Whether a parameter is trained.
+    /// Whether a parameter is trained, sooner or later.
     pub fn trains(&self, path: &str) -> bool {
         !self.frozen.contains(path)
+    }
+
+    /// Updates after which a parameter is trained, by path; from the start where there is nothing.
+    pub fn later(&self) -> &BTreeMap<String, u64> {
+        &self.later
+    }
+
+    /// How many times more was trained than before, before the update `step`, counted from 1.
+    pub(crate) fn stage(&self, step: u64) -> usize {
+        self.later.values().filter(|after| **after < step).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Whether adapters alone are trained, so that a checkpoint holds nothing else.
+    pub(crate) fn are_adapters(&self) -> bool {
+        self.are_adapters
     }
 
     /// What the rate is multiplied by, by path; 1 where there is nothing.
@@ -103,8 +126,17 @@ impl Parts {
 
     /// The model to be trained, with autodiff, of one without it.
     pub(crate) fn trained(&self, model: LanguageModel) -> LanguageModel {
+        self.trained_in(model, u64::MAX)
+    }
+
+    /// The same in the update `step`, counted from 1.
+    pub(crate) fn trained_in(&self, model: LanguageModel, step: u64) -> LanguageModel {
         let model = model.train();
-        if self.frozen.is_empty() { model } else { freeze(model, |parameter| self.trains(&parameter.path)) }
+        if self.frozen.is_empty() && self.later.is_empty() {
+            return model;
+        }
+        let is_late = |path: &str| self.later.get(path).is_some_and(|after| *after >= step);
+        freeze(model, |parameter| self.trains(&parameter.path) && !is_late(&parameter.path))
     }
 }
 
@@ -139,6 +171,17 @@ fn frozen(only: &TrainOnlyConfig, parameters: &[Parameter]) -> Result<BTreeSet<S
         .map(|parameter| parameter.path.clone())
         .collect();
     if frozen.len() == parameters.len() { Err(PartsError::Nothing) } else { Ok(frozen) }
+}
+
+/// Updates after which each of these frozen parameters is trained: one layer after the other, downwards.
+fn later(only: &TrainOnlyConfig, parameters: &[Parameter], frozen: &BTreeSet<String>) -> BTreeMap<String, u64> {
+    let (Some(every), Some(last)) = (only.unfreeze_every, only.last_layers) else { return BTreeMap::new() };
+    let layers = layers(parameters);
+    let after = |parameter: &Parameter| {
+        let below = layers.saturating_sub(last) + 1 - depth(parameter, layers).min(layers.saturating_sub(last));
+        (parameter.path.clone(), every.saturating_mul(below as u64))
+    };
+    parameters.iter().filter(|parameter| frozen.contains(&parameter.path)).map(after).collect()
 }
 
 fn factors(rates: &RatesConfig, parameters: &[Parameter]) -> Result<BTreeMap<String, f64>, PartsError> {
@@ -196,6 +239,19 @@ mod tests {
         let frozen = ["token_embedding.weight", "position_embedding.weight", "blocks.0.feed_forward.input.weight"];
         assert!(trained.iter().all(|path| parts.trains(path)), "{parts:?}");
         assert!(frozen.iter().all(|path| !parts.trains(path)), "{parts:?}");
+    }
+
+    /// Of two blocks the upper one is trained from the start, the lower one after 10 updates, the tables after 20.
+    #[test]
+    fn layers_are_trained_one_after_the_other() {
+        let parts = parts("[train-only]\nlast-layers = 1\nunfreeze-every = 10").unwrap();
+        let after = |path: &str| parts.later().get(path).copied();
+        assert_eq!(after("blocks.1.attention.output.weight"), None);
+        assert_eq!(after("final_norm.weight"), None);
+        assert_eq!(after("blocks.0.attention.output.weight"), Some(10));
+        assert_eq!(after("token_embedding.weight"), Some(20));
+        assert_eq!([1, 10, 11, 20, 21, 99].map(|step| parts.stage(step)), [0, 0, 1, 1, 2, 2]);
+        assert!(parts.trains("token_embedding.weight"));
     }
 
     #[test]

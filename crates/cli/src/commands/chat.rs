@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::Args;
-use kiln_inference::{ChatError, ChatFormat, Draft, Memory, Message, Request, generate_remembering};
+use kiln_inference::{Draft, Memory, Request, generate_remembering};
 use kiln_models::saved::{ChatTemplate, SavedModel};
+use kiln_models::{ChatError, ChatFormat, Message};
 use kiln_storage::{DiskFiles, Which, write_file_atomically};
 
+use crate::adapters::AdapterArguments;
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::companions::{DraftArguments, Opening, words_of_guesses};
 use crate::exit::{Exit, UsageError};
@@ -72,6 +74,9 @@ pub(crate) struct ChatArguments {
     device: DeviceArguments,
 
     #[command(flatten)]
+    adapters: AdapterArguments,
+
+    #[command(flatten)]
     precision: PrecisionArguments,
 
     #[command(flatten)]
@@ -91,7 +96,9 @@ pub(crate) fn chat(arguments: &ChatArguments) -> anyhow::Result<Exit> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "chat")?;
-    let mut saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
+    let base = arguments.adapters.base(&arguments.runs)?;
+    let mut saved = arguments.precision.open(&path, arguments.checkpoint, base.as_deref(), &chosen)?;
+    crate::runs::refuse_pairs(&saved, "chat")?;
     saved.model = arguments.cache.apply(saved.model, &chosen)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use kiln_models::saved::{SavedModel, Written, export_gguf, export_hugging_face};
+use kiln_models::saved::{Opening, SavedModel, Written, export_gguf, export_hugging_face};
 use kiln_storage::Which;
 
+use crate::adapters::AdapterArguments;
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
 use crate::folders::fill;
@@ -34,6 +35,9 @@ pub(crate) struct ExportArguments {
     /// Which checkpoint of a run: best, last, or a number of steps
     #[arg(long, value_name = "WHICH", default_value = "best")]
     checkpoint: Which,
+
+    #[command(flatten)]
+    adapters: AdapterArguments,
 
     /// hf: a folder that Hugging Face's `transformers` opens; gguf: a file that `llama.cpp` opens
     #[arg(long, value_enum)]
@@ -69,7 +73,10 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "export")?;
-    let saved = SavedModel::open_to_read(&path, arguments.checkpoint, &chosen.device)?;
+    let base = arguments.adapters.base(&arguments.runs)?;
+    let opening = Opening { to_read: true, base: base.as_deref(), ..Opening::new(&chosen.device) };
+    let saved = SavedModel::open_as(&path, arguments.checkpoint, opening)?;
+    crate::runs::refuse_pairs(&saved, "export")?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::Args;
-use kiln_models::saved::SavedModel;
+use kiln_models::saved::{Opening, SavedModel};
 use kiln_storage::Which;
 
+use crate::adapters::AdapterArguments;
 use crate::arguments::RunsArguments;
 use crate::exit::UsageError;
 use crate::folders::write_made;
@@ -26,6 +27,9 @@ pub(crate) struct MergeArguments {
     #[arg(long, value_name = "WHICH", default_value = "best")]
     checkpoint: Which,
 
+    #[command(flatten)]
+    adapters: AdapterArguments,
+
     /// The name of the run to write
     #[arg(long, value_name = "NAME")]
     run: String,
@@ -40,7 +44,10 @@ pub(crate) fn merge(arguments: &MergeArguments) -> anyhow::Result<()> {
     let folder = runs::new_run(&arguments.runs, &arguments.run)?;
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "merge")?;
-    let mut saved = SavedModel::open(&path, arguments.checkpoint, &Device::flex())?;
+    let base = arguments.adapters.base(&arguments.runs)?;
+    let device = Device::flex();
+    let opening = Opening { base: base.as_deref(), ..Opening::new(&device) };
+    let mut saved = SavedModel::open_as(&path, arguments.checkpoint, opening)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

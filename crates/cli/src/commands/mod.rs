@@ -26,6 +26,7 @@ mod score;
 mod study;
 mod sweep;
 mod train;
+mod translate;
 mod verify_resume;
 
 pub(crate) use self::new::{NewArguments, new};
@@ -54,4 +55,5 @@ pub(crate) use score::{ScoreArguments, score};
 pub(crate) use study::{StudyArguments, studies, study};
 pub(crate) use sweep::{RaceArguments, SweepArguments, race, resume_sweep, sweep};
 pub(crate) use train::{ResumeArguments, TrainArguments, resume, train, train_to_end};
+pub(crate) use translate::{TranslateArguments, translate};
 pub(crate) use verify_resume::{VerifyResumeArguments, verify_resume};

@@ -9,6 +9,7 @@ use kiln_models::saved::SavedModel;
 use kiln_storage::Which;
 use serde::Serialize;
 
+use crate::adapters::AdapterArguments;
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
 use crate::piped::read_text;
@@ -47,6 +48,9 @@ pub(crate) struct ScoreArguments {
 
     #[command(flatten)]
     device: DeviceArguments,
+
+    #[command(flatten)]
+    adapters: AdapterArguments,
 
     #[command(flatten)]
     precision: PrecisionArguments,
@@ -107,7 +111,9 @@ pub(crate) fn score(arguments: &ScoreArguments) -> anyhow::Result<()> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "score")?;
-    let saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
+    let base = arguments.adapters.base(&arguments.runs)?;
+    let saved = arguments.precision.open(&path, arguments.checkpoint, base.as_deref(), &chosen)?;
+    crate::runs::refuse_pairs(&saved, "score")?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

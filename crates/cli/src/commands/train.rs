@@ -7,13 +7,14 @@ use anyhow::Context;
 use burn::module::Module;
 use burn::train::Interrupter;
 use clap::Args;
-use kiln_data::shards::{EntropyFloor, PreparedData};
+use kiln_data::batches::{PairIndex, PairOrder};
+use kiln_data::shards::{EntropyFloor, Fitting, PreparedData, TokenFile};
 use kiln_models::LanguageModel;
 use kiln_settings::Override;
 use kiln_storage::layout::{self, METRICS_FILE};
 use kiln_storage::steps;
 use kiln_training::config::Config;
-use kiln_training::learning::{self, Outcome, Session, Stop};
+use kiln_training::learning::{self, Outcome, Session, Stop, TrainError};
 use kiln_training::misleading::{TextNumbers, copied, misleading, unreadable_prompts};
 use kiln_training::run::{Metrics, RunFolder};
 
@@ -177,11 +178,10 @@ fn run(
     }
     let interrupter = Interrupter::new();
     let received = signals::watch(interrupter.clone())?;
-    describe(config, &data, &model, run_path);
+    describe(config, &data, &model, run_path)?;
 
     let state = known(config, &data, &model, run_path, resumed_at, &chosen)?;
-    let (renderer, observer, closing) =
-        TrainingDisplay::new(arguments.progress, state, data.tokenizer.clone(), floor, &interrupter);
+    let (renderer, observer, closing) = TrainingDisplay::new(arguments.progress, state, &data, floor, &interrupter)?;
     let session = Session {
         config,
         model,
@@ -201,7 +201,15 @@ fn run(
             say(&runs::resume_words(run_path, &chosen.name));
         }
     })?;
-    let end = End { run: run_path, device: &chosen.name, resumed_at, seconds: started.elapsed().as_secs_f64() };
+    let (seconds, converses) = (started.elapsed().as_secs_f64(), data.conversations.is_some());
+    let end = End {
+        run: run_path,
+        device: &chosen.name,
+        translates: config.model.reads_pairs(),
+        resumed_at,
+        seconds,
+        converses,
+    };
     Ok(end.say(&outcome, floor, &received))
 }
 
@@ -209,9 +217,13 @@ fn run(
 struct End<'a> {
     run: &'a Path,
     device: &'a str,
+    /// Whether its model reads a source.
+    translates: bool,
     /// The step that it was resumed after, if it was.
     resumed_at: Option<u64>,
     seconds: f64,
+    /// Whether it learned from conversations.
+    converses: bool,
 }
 
 impl End<'_> {
@@ -259,7 +271,12 @@ impl End<'_> {
             say(&line);
             self.say_best(evaluation.loss);
         }
-        say(&format!("sample from it:   kiln sample {run}"));
+        let (verb, words) = match (self.translates, self.converses) {
+            (true, _) => ("translate", "translate:       "),
+            (false, true) => ("chat", "talk to it:      "),
+            (false, false) => ("sample", "sample from it:  "),
+        };
+        say(&format!("{words} kiln {verb} {run}"));
         say(&format!("evaluate it:      kiln eval {run}"));
     }
 }
@@ -292,13 +309,22 @@ fn known(
 ) -> anyhow::Result<State> {
     let per_token = data.validation.characters() as f64 / data.validation.len().max(1) as f64;
     let floor = data.floor.filter(|_| config.run.evaluate_fraction == 1.0);
+    // Passes are counted in examples where there are some, and those of pairs in batches, which hold different numbers
+    // of tokens.
+    let (tokens_per_step, training_tokens) = match of_pairs(config, data)? {
+        Some(Pairs(order)) => (config.run.accumulate as u64, order.batches_per_epoch()),
+        None if data.train.examples().is_some() => {
+            ((config.run.batch * config.run.accumulate) as u64, fitting(&data.train, config))
+        }
+        None => (config.run.tokens_per_step(), data.train.len()),
+    };
     let mut state = State::new(Facts {
         run: run.display().to_string(),
         device: chosen.name.clone(),
         model: format!("{}, {} parameters", config.model.name(), grouped(model.num_params() as u64)),
         steps: config.run.steps,
-        tokens_per_step: config.run.tokens_per_step(),
-        training_tokens: data.train.len(),
+        tokens_per_step,
+        training_tokens,
         floor: floor.map(|floor| floor.validation_nats_per_character * per_token),
     });
     if let Some(step) = resumed_at {
@@ -310,19 +336,44 @@ fn known(
 /// Warns of what will make losses mean less than they seem to.
 fn warn_of_what_misleads(config: &Config, data: &PreparedData) -> anyhow::Result<()> {
     let numbers = TextNumbers {
-        training_tokens: Some(data.train.len()),
+        training_tokens: data.train.examples().is_none().then(|| data.train.len()),
         vocabulary: Some(data.tokenizer.vocabulary_size()),
         documents: Some(data.documents),
         separators: Some(data.separators),
     };
-    for warning in misleading(config, &numbers).into_iter().chain(copied(config, &training_data::cache_folder()?)) {
+    let of_conversations = data.conversations.iter().flat_map(|found| training_data::wrong_lines(&found.wrong));
+    let of_conversations = of_conversations.chain(too_long(config, data));
+    let copied = copied(config, &training_data::cache_folder()?);
+    for warning in misleading(config, &numbers).into_iter().chain(copied).chain(of_conversations) {
         say(&format!("warning: {warning}"));
     }
     Ok(())
 }
 
+/// Examples that fit the context, at least 1.
+fn fitting(file: &TokenFile, config: &Config) -> u64 {
+    file.examples().map_or(1, |examples| examples.fitting(config.run.context).examples.len().max(1) as u64)
+}
+
+/// What to say of conversations that are longer than the context.
+fn too_long(config: &Config, data: &PreparedData) -> Vec<String> {
+    let (context, mut words) = (config.run.context, Vec::new());
+    for (split, file) in [("training", &data.train), ("validation", &data.validation)] {
+        let Some(examples) = file.examples() else { continue };
+        let Fitting { cut, left_out, .. } = examples.fitting(context);
+        let (all, what) = (grouped(examples.count()), format!("longer than `run.context`, which is {context}"));
+        if left_out > 0 {
+            words.push(format!("{} of {all} {split} conversations are left out: they are {what}", grouped(left_out)));
+        }
+        if cut > 0 {
+            words.push(format!("{} of {all} {split} conversations lose their end: they are {what}", grouped(cut)));
+        }
+    }
+    words
+}
+
 /// What is about to be trained, in a few lines.
-fn describe(config: &Config, data: &PreparedData, model: &LanguageModel, run: &Path) {
+fn describe(config: &Config, data: &PreparedData, model: &LanguageModel, run: &Path) -> anyhow::Result<()> {
     let parameters = model.num_params() as u64;
     say(&format!(
         "model: {}, {} parameters; vocabulary of {} tokens",
@@ -330,7 +381,77 @@ fn describe(config: &Config, data: &PreparedData, model: &LanguageModel, run: &P
         grouped(parameters),
         grouped(data.tokenizer.vocabulary_size() as u64)
     ));
+    if let Some(pairs) = &of_pairs(config, data)? {
+        pairs.describe(config, data)?;
+    } else {
+        describe_text(config, data);
+    }
+    if let Some(floor) = &data.floor {
+        say(&format!(
+            "the text's exact entropy is {:.4} nats/character; its validation split can be predicted with {:.4} at \
+             best",
+            floor.nats_per_character, floor.validation_nats_per_character
+        ));
+    }
+    say(&format!("run: {}", run.display()));
+    Ok(())
+}
+
+/// The training pairs of a run that has some.
+fn of_pairs(config: &Config, data: &PreparedData) -> anyhow::Result<Option<Pairs>> {
+    if !config.model.reads_pairs() {
+        return Ok(None);
+    }
+    let index = PairIndex::new(&data.train, config.run.context, "training").map_err(TrainError::from)?;
+    Ok(Some(Pairs(PairOrder::new(index, config.run.budget(), config.seed))))
+}
+
+/// Pairs, and the batches that they make.
+struct Pairs(PairOrder);
+
+impl Pairs {
+    /// `pairs: 49,000 to train on, 1,000 that validate; 2,500 steps, 12.3 passes over them`, and those that are too
+    /// long.
+    fn describe(&self, config: &Config, data: &PreparedData) -> anyhow::Result<()> {
+        let run = &config.run;
+        let validation = PairIndex::new(&data.validation, run.context, "validation").map_err(TrainError::from)?;
+        let passes = (run.steps * run.accumulate as u64) as f64 / self.0.batches_per_epoch() as f64;
+        say(&format!(
+            "pairs: {} to train on, {} that validate; {} steps, {passes:.1} passes over them",
+            grouped(self.0.index().len() as u64),
+            grouped(validation.len() as u64),
+            grouped(run.steps),
+        ));
+        let too_long = [self.0.index().too_long(), validation.too_long()];
+        if too_long != [0, 0] {
+            let [training, validation] = too_long.map(grouped);
+            say(&format!(
+                "warning: {training} training and {validation} validation pairs are left out, one text of which is \
+                 longer than `run.context` ({} tokens)",
+                run.context
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The text and how often it is read.
+fn describe_text(config: &Config, data: &PreparedData) {
     let (train, steps) = (data.train.len(), config.run.steps);
+    if let Some(found) = &data.conversations {
+        let a_step = (config.run.batch * config.run.accumulate) as u64;
+        say(&format!(
+            "data: {} conversations, {} more for validation; {} tokens of answers to learn from; {} steps of {} \
+             conversations ({:.1} passes)",
+            grouped(found.train),
+            grouped(found.validation),
+            grouped(data.train.predicted()),
+            grouped(steps),
+            grouped(a_step),
+            (steps * a_step) as f64 / fitting(&data.train, config) as f64
+        ));
+        return;
+    }
     let tokens = steps * config.run.tokens_per_step();
     say(&format!(
         "data: {} training tokens, {} validation tokens; {} steps of {} tokens ({:.1} passes over the text)",
@@ -340,12 +461,4 @@ fn describe(config: &Config, data: &PreparedData, model: &LanguageModel, run: &P
         grouped(config.run.tokens_per_step()),
         tokens as f64 / train as f64
     ));
-    if let Some(floor) = &data.floor {
-        say(&format!(
-            "the text's exact entropy is {:.4} nats/character; its validation split can be predicted with {:.4} at \
-             best",
-            floor.nats_per_character, floor.validation_nats_per_character
-        ));
-    }
-    say(&format!("run: {}", run.display()));
 }

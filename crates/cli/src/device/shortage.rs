@@ -31,9 +31,15 @@ pub(super) fn shortage(place: &str, memory: u64, needed: &MemoryEstimate, batch:
         let one = bytes(for_one_window);
         format!("{has}one window takes about {one}: shorten `run.context`, or train a smaller model")
     } else {
+        let recompute = needed.activations_recomputed.map_or_else(String::new, |activations| {
+            format!(
+                " (`run.recompute = true` takes {} less and gives the same updates more slowly)",
+                bytes(needed.activations.saturating_sub(activations))
+            )
+        });
         format!(
-            "{has}about {} are needed: halve `run.batch` and double `run.accumulate`, which gives the same updates, \
-             or train a smaller model",
+            "{has}about {} are needed{recompute}: halve `run.batch` and double `run.accumulate`, which gives the same \
+             updates, or train a smaller model",
             bytes(needed.total())
         )
     };

@@ -25,15 +25,28 @@ fn gpu(kind: Kind, runtime: Runtime, number: usize) -> DeviceEntry {
     }
 }
 
+fn needed(activations: u64) -> MemoryEstimate {
+    MemoryEstimate {
+        weights: 100,
+        gradients: 100,
+        optimizer: 150,
+        average: 0,
+        activations,
+        overhead: 50,
+        activations_recomputed: Some(30),
+    }
+}
+
 /// 400 bytes for the model and 10 for each of eight windows.
 #[test]
 fn what_helps_against_a_lack_of_memory_is_what_takes_it() {
-    let needed = MemoryEstimate { weights: 100, gradients: 100, optimizer: 200, average: 0, activations: 80 };
+    let needed = needed(80);
     assert!(shortage("this machine", 480, &needed, 8).is_none());
     let of =
         |memory| shortage("this machine", memory, &needed, 8).map(|shortage| (shortage.is_certain, shortage.words));
     let (is_certain, words) = of(479).unwrap();
     assert!(!is_certain && words.contains("halve `run.batch`"), "{words}");
+    assert!(words.contains("`run.recompute = true` takes 50 B less"), "{words}");
     let (is_certain, words) = of(409).unwrap();
     assert!(!is_certain && words.contains("shorten `run.context`"), "{words}");
     let (is_certain, words) = of(399).unwrap();
@@ -43,7 +56,7 @@ fn what_helps_against_a_lack_of_memory_is_what_takes_it() {
 /// 400 bytes for the model and 1000 for each of 600 windows: 600,400 bytes.
 #[test]
 fn an_estimate_above_twice_the_memory_is_refused() {
-    let needed = MemoryEstimate { weights: 100, gradients: 100, optimizer: 200, average: 0, activations: 600_000 };
+    let needed = needed(600_000);
     let is_certain = |memory| shortage("this machine", memory, &needed, 600).map(|shortage| shortage.is_certain);
     assert_eq!([600_400, 600_399, 300_200, 300_199].map(is_certain), [None, Some(false), Some(false), Some(true)]);
 }

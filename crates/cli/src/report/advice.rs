@@ -190,6 +190,11 @@ fn of_model(error: &SavedModelError) -> Option<String> {
         SavedModelError::Weights { .. } | SavedModelError::Description { .. } => {
             "give a checkpoint that `kiln train` wrote, as it was written"
         }
+        SavedModelError::Base { .. } => {
+            "adapters work on the very weights that they were trained with: name where those are now by `--base \
+             MODEL`, \
+             or to train on by `kiln resume RUN --set start.from=MODEL`"
+        }
         SavedModelError::Unwritable { .. } => {
             "docs/models.md says what can be written; what `kiln new` chooses can if it is trained with \
              `--set model.transformer.activation=swiglu`"

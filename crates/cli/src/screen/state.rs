@@ -18,8 +18,9 @@ pub(crate) struct Facts {
     pub(crate) device: String,
     pub(crate) model: String,
     pub(crate) steps: u64,
+    /// Tokens of an update; where these differ, batches.
     pub(crate) tokens_per_step: u64,
-    /// Tokens of the training split.
+    /// Tokens of the training split, or batches in a pass.
     pub(crate) training_tokens: u64,
     /// The lowest validation loss that any model can have, nats per token, where the text's entropy is known.
     pub(crate) floor: Option<f64>,

@@ -169,6 +169,7 @@ fn log() -> Metrics {
         perplexity: loss.exp(),
         bits_per_byte: loss * std::f64::consts::LOG2_E,
         tokens: 1000,
+        translation: None,
     };
     let skip = |step| SkipEntry { step, skipped: "loss".into(), value: "NaN".into(), batches: [0, 0] };
     let spike = |step| SpikeEntry { step, spike: "loss".into(), value: 9.0, usual: 1.0, deviations: 8.0 };

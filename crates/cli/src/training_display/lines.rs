@@ -2,7 +2,7 @@
 
 use kiln_data::shards::EntropyFloor;
 use kiln_training::learning::Event;
-use kiln_training::run::{EvaluationEntry, Rollback, SkipEntry, SpikeEntry, StepEntry};
+use kiln_training::run::{EvaluationEntry, Rollback, SkipEntry, SpikeEntry, StepEntry, TranslationScores};
 
 use super::words::{duration, floor_words, grouped};
 use crate::device;
@@ -71,6 +71,10 @@ impl Lines {
         if let Some(floor) = &self.floor {
             line.push_str("; ");
             line.push_str(&floor_words(nats_per_character, floor));
+        }
+        if let Some(TranslationScores { pairs, exact, bleu, chrf }) = entry.translation {
+            let exact = 100.0 * exact;
+            line.push_str(&format!("; of {pairs} translations {exact:.1} % exact, BLEU {bleu:.2}, chrF {chrf:.2}"));
         }
         if best {
             line.push_str(" (best)");

@@ -5,16 +5,22 @@ mod words;
 
 use burn::train::Interrupter;
 use burn::train::renderer::MetricsRenderer;
-use kiln_data::shards::EntropyFloor;
-use kiln_inference::{Request, SamplerConfig, generate};
-use kiln_models::{LanguageModel, Tokenizer};
+use kiln_data::shards::{EntropyFloor, PreparedData};
+use kiln_inference::{Request, SamplerConfig, generate, generate_after};
+use kiln_models::saved::Conversing;
+use kiln_models::{ChatError, ChatFormat, LanguageModel, Message, Tokenizer};
 use kiln_training::config::DEFAULT_PROMPT;
 use kiln_training::learning::{Event, Observer};
+use kiln_training::run::TranslationScores;
 
 use self::lines::{Lines, evaluated, rolled_back_words, skipped_words, spike_words};
 pub(crate) use self::words::{duration, floor_words, grouped};
 use crate::screen::{self, Dashboard, Happening, Renderer, State};
 use crate::terminal;
+use crate::translating;
+
+/// What a user says in samples of a model that learns from conversations, where nothing is configured.
+const GREETING: &str = "Hello!";
 
 /// How to show progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -52,6 +58,8 @@ impl Progress {
 pub(crate) struct TrainingDisplay {
     view: View,
     tokenizer: Tokenizer,
+    /// How conversations are held, and what ends an answer, where it learns from some.
+    chat: Option<(ChatFormat, Vec<u32>)>,
     interrupter: Interrupter,
 }
 
@@ -90,17 +98,22 @@ impl TrainingDisplay {
     pub(crate) fn new(
         progress: Progress,
         state: State,
-        tokenizer: Tokenizer,
+        data: &PreparedData,
         floor: Option<EntropyFloor>,
         interrupter: &Interrupter,
-    ) -> (Box<dyn MetricsRenderer>, Self, Closing) {
+    ) -> Result<(Box<dyn MetricsRenderer>, Self, Closing), ChatError> {
+        let conversing = data.conversations.as_ref().map(|found| &found.conversing);
+        let chat =
+            |found: &Conversing| ChatFormat::new(&found.template).map(|format| (format, found.end_tokens.clone()));
+        let chat = conversing.map(chat).transpose()?;
         let facts = state.facts.clone();
         let (renderer, view) = match progress.dashboard(state, interrupter) {
             Some(dashboard) => (Renderer::of(dashboard.clone()), View::Dashboard(dashboard)),
             None => (Renderer::nothing(), View::Lines(Lines { facts, floor })),
         };
         let closing = Closing(view.clone());
-        (Box::new(renderer), Self { view, tokenizer, interrupter: interrupter.clone() }, closing)
+        let (tokenizer, interrupter) = (data.tokenizer.clone(), interrupter.clone());
+        Ok((Box::new(renderer), Self { view, tokenizer, chat, interrupter }, closing))
     }
 }
 
@@ -122,10 +135,24 @@ impl Observer for TrainingDisplay {
         // A text without line ends has no token for one.
         let is_known = prompt != DEFAULT_PROMPT || self.tokenizer.encode(prompt).is_ok();
         let request = Request { sampler, ..Request::new(if is_known { prompt } else { "" }, tokens) };
-        let pieces = generate(model, &self.tokenizer, &request).map_err(|error| error.to_string())?;
+        let pieces = match &self.chat {
+            None => generate(model, &self.tokenizer, &request),
+            Some((format, end)) => {
+                let asked = [Message::new("user", if prompt == DEFAULT_PROMPT { GREETING } else { prompt })];
+                let asked = format.encode(&self.tokenizer, &asked).map_err(|error| error.to_string())?;
+                generate_after(model, &self.tokenizer, &asked, &Request { end: end.clone(), ..request })
+            }
+        };
+        let pieces = pieces.map_err(|error| error.to_string())?;
         // A request to stop does not wait for the end of a sample.
         let pieces = pieces.take_while(|_| !self.interrupter.should_stop());
         pieces.map(|piece| piece.map(|piece| piece.text).map_err(|error| error.to_string())).collect()
+    }
+
+    fn translate(&mut self, model: &LanguageModel, pairs: &[[Vec<u32>; 2]]) -> Result<TranslationScores, String> {
+        let interrupter = self.interrupter.clone();
+        let scores = translating::scores(model, &self.tokenizer, pairs, &mut |_| !interrupter.should_stop());
+        scores.map_err(|error| format!("{error:#}"))
     }
 
     fn warn(&mut self, message: &str) {

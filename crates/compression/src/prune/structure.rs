@@ -112,6 +112,9 @@ impl Structure<'_> {
                 }
                 self.without_units(hidden, share, score)
             }
+            ModelConfig::EncoderDecoder(_) | ModelConfig::RecurrentEncoderDecoder(_) => {
+                Err(CompressionError::NotOfThisFamily { what: "neurons" })
+            }
         }
     }
 

@@ -2,34 +2,39 @@
 
 use kiln_models::DocumentStarts;
 
-use crate::shards::{ShardError, TokenFile};
+use crate::shards::{Examples, Row, ShardError, TokenFile};
 
 /// The text has fewer tokens than one batch needs.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the {split} split has {tokens} tokens, but {needed} are needed for one batch ({what}); \
-     use a longer text, or {advice}"
+    "the {split} split has {found} {unit}, but {needed} are needed for one batch ({what}); use {more}, or {advice}"
 )]
 pub struct TooShort {
     /// `training` or `validation`.
     pub split: &'static str,
-    /// Tokens in the split.
-    pub tokens: u64,
-    /// Tokens that one batch needs.
+    /// What is counted: `tokens` or `examples`.
+    pub unit: &'static str,
+    /// How many the split has.
+    pub found: u64,
+    /// How many one batch needs.
     pub needed: u64,
     /// What the number comes from.
     pub what: String,
+    /// What helps.
+    pub more: &'static str,
     /// What else helps.
     pub advice: &'static str,
 }
 
 /// Token windows on the host, [rows, columns] in row-major order, with the tokens that follow each.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HostBatch {
     /// Token ids of the inputs.
     pub inputs: Vec<i32>,
     /// Token ids one place further.
     pub targets: Vec<i32>,
+    /// For each target 1 if its loss counts, else 0; nothing where all count.
+    pub weights: Option<Vec<f32>>,
     /// Number of windows.
     pub rows: usize,
     /// Tokens in a window.
@@ -41,6 +46,14 @@ pub struct HostBatch {
 }
 
 impl HostBatch {
+    /// How many targets count.
+    pub fn counted(&self) -> u64 {
+        match &self.weights {
+            Some(weights) => weights.iter().filter(|weight| **weight > 0.0).count() as u64,
+            None => self.targets.len() as u64,
+        }
+    }
+
     /// The first `rows` windows, and the others.
     ///
     /// # Panics
@@ -48,8 +61,9 @@ impl HostBatch {
     pub fn split(mut self, rows: usize) -> (Self, Self) {
         let inputs = self.inputs.split_off(rows * self.columns);
         let targets = self.targets.split_off(rows * self.columns);
+        let weights = self.weights.as_mut().map(|weights| weights.split_off(rows * self.columns));
         let (upper, lower) = self.document_starts.split(rows);
-        let others = Self { inputs, targets, rows: self.rows - rows, document_starts: lower, ..self };
+        let others = Self { inputs, targets, weights, rows: self.rows - rows, document_starts: lower, ..self };
         (Self { rows, document_starts: upper, ..self }, others)
     }
 }
@@ -70,5 +84,28 @@ pub(crate) fn read_windows(
         targets.extend(window[1..].iter().map(|&token| token as i32));
     }
     let document_starts = file.document_starts(&inputs, columns);
-    Ok(HostBatch { inputs, targets, rows: starts.len(), columns, carries_state, document_starts })
+    Ok(HostBatch { inputs, targets, weights: None, rows: starts.len(), columns, carries_state, document_starts })
+}
+
+/// Reads these examples, each as a row of its own, padded behind its end to the longest of them.
+pub(crate) fn read_examples(
+    file: &TokenFile,
+    examples: &Examples,
+    numbers: &[u64],
+    columns: usize,
+) -> Result<HostBatch, ShardError> {
+    let columns = numbers.iter().map(|number| examples.inputs(*number, columns)).max().unwrap_or_default().max(1);
+    let places = numbers.len() * columns;
+    let (mut inputs, mut targets, mut weights) = (vec![0; places], vec![0; places], vec![0.0; places]);
+    for (row, number) in numbers.iter().enumerate() {
+        let Row { tokens, counted } = examples.row(file, *number, columns)?;
+        let pairs = tokens.iter().zip(&tokens[1..]).zip(&counted[1..]);
+        for (place, ((input, target), counted)) in (row * columns..).zip(pairs) {
+            inputs[place] = *input as i32;
+            targets[place] = *target as i32;
+            weights[place] = f32::from(u8::from(*counted));
+        }
+    }
+    let (rows, document_starts) = (numbers.len(), DocumentStarts::default());
+    Ok(HostBatch { inputs, targets, weights: Some(weights), rows, columns, carries_state: false, document_starts })
 }

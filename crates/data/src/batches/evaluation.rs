@@ -1,11 +1,13 @@
 //! The windows of an evaluation: every token of the split predicted once, in order.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use kiln_models::DocumentStarts;
 
-use super::batch::TooShort;
-use crate::shards::{ShardError, TokenFile};
+use super::batch::{HostBatch, TooShort, read_examples};
+use super::examples::check_examples;
+use crate::shards::{Examples, ShardError, TokenFile};
 
 /// A text too short to be evaluated at all.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +47,9 @@ pub struct EvaluationBatch {
 /// Without state, windows follow one another; the last is moved back to end with the text, and only what is new in it
 /// counts. With state, the text is cut into `rows` streams that are read side by side; each stream but the first starts
 /// [`EvaluationPlan::WARMUP`] tokens early, uncounted, so that no prediction is made from a cold state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// Examples are read each by itself, the shortest first, in batches as wide as their longest one.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvaluationPlan {
     rows: usize,
     columns: usize,
@@ -53,6 +57,8 @@ pub struct EvaluationPlan {
     first: u64,
     targets: u64,
     carries_state: bool,
+    /// The numbers of those that are read, where the file has examples.
+    examples: Option<Arc<[u64]>>,
 }
 
 impl EvaluationPlan {
@@ -70,10 +76,35 @@ impl EvaluationPlan {
         columns: usize,
         carries_state: bool,
     ) -> Result<Self, TooShort> {
-        Self::check_length(file.len(), columns)?;
+        Self::check(file, columns)?;
+        if let Some(examples) = file.examples() {
+            return Ok(Self::of_examples(examples, fraction, rows, columns));
+        }
         let all = file.len() - 1;
         let targets = ((all as f64 * fraction) as u64).clamp(columns as u64, all);
-        Ok(Self { rows, columns, first: first_target(file), targets, carries_state })
+        Ok(Self { rows, columns, first: first_target(file), targets, carries_state, examples: None })
+    }
+
+    /// Whether a validation split has a window of `columns` tokens, or an example that fits one.
+    ///
+    /// # Errors
+    /// When it doesn't.
+    pub fn check(file: &TokenFile, columns: usize) -> Result<(), TooShort> {
+        match file.examples() {
+            Some(examples) => check_examples("validation", examples, 1, columns),
+            None => Self::check_length(file.len(), columns),
+        }
+    }
+
+    /// The first `fraction` of the examples, at least one, the shortest first.
+    fn of_examples(examples: &Examples, fraction: f64, rows: usize, columns: usize) -> Self {
+        let fitting = examples.fitting(columns).examples;
+        let taken = ((fitting.len() as f64 * fraction) as usize).clamp(1, fitting.len().max(1));
+        let mut numbers: Vec<u64> = fitting.iter().copied().take(taken).collect();
+        numbers.sort_by_key(|example| examples.inputs(*example, columns));
+        let part = numbers.len() as f64 / examples.count().max(1) as f64;
+        let targets = (examples.counted() as f64 * part) as u64;
+        Self { rows, columns, first: 0, targets, carries_state: false, examples: Some(numbers.into()) }
     }
 
     /// Whether a validation split of `tokens` tokens has a window of `columns` tokens.
@@ -85,7 +116,8 @@ impl EvaluationPlan {
         let what = || format!("a window of {columns} and the token after it");
         let advice = "a larger `data.validation-fraction` or a smaller `run.context`";
         if tokens < needed {
-            return Err(TooShort { split: "validation", tokens, needed, what: what(), advice });
+            let (unit, more) = ("tokens", "a longer text");
+            return Err(TooShort { split: "validation", unit, found: tokens, needed, what: what(), more, advice });
         }
         Ok(())
     }
@@ -101,22 +133,30 @@ impl EvaluationPlan {
         columns: usize,
         carries_state: bool,
     ) -> Result<Self, NothingToPredict> {
+        if let Some(examples) = file.examples() {
+            let plan = Self::of_examples(examples, 1.0, rows, columns);
+            return if plan.batches() > 0 { Ok(plan) } else { Err(NothingToPredict { tokens: 0 }) };
+        }
         let (first, targets) = (first_target(file), file.len().saturating_sub(1));
         if targets <= first {
             return Err(NothingToPredict { tokens: file.len() });
         }
         let columns = columns.min(usize::try_from(targets).unwrap_or(usize::MAX));
-        Ok(Self { rows, columns, first, targets, carries_state })
+        Ok(Self { rows, columns, first, targets, carries_state, examples: None })
     }
 
-    /// Predictions that count.
+    /// Predictions that count; of examples about so many.
     pub fn targets(&self) -> u64 {
         self.targets - self.first
     }
 
     /// Number of batches.
     pub fn batches(&self) -> u64 {
-        if self.carries_state { self.stream_windows() } else { self.windows().div_ceil(self.rows as u64) }
+        match &self.examples {
+            Some(numbers) => numbers.len().div_ceil(self.rows) as u64,
+            None if self.carries_state => self.stream_windows(),
+            None => self.windows().div_ceil(self.rows as u64),
+        }
     }
 
     /// Batch number `index`.
@@ -124,6 +164,10 @@ impl EvaluationPlan {
     /// # Errors
     /// When the file cannot be read or holds a token outside the vocabulary.
     pub fn read(&self, file: &TokenFile, index: u64) -> Result<EvaluationBatch, ShardError> {
+        if let (Some(numbers), Some(examples)) = (&self.examples, file.examples()) {
+            let numbers = numbers.chunks(self.rows).nth(index as usize).unwrap_or_default();
+            return Ok(read_examples(file, examples, numbers, self.columns)?.into());
+        }
         let rows = 0..self.rows as u64;
         let windows: Vec<(u64, Range<u64>)> = if self.carries_state {
             rows.map(|stream| self.stream_window(stream, index)).collect()
@@ -193,6 +237,15 @@ impl EvaluationPlan {
         let from = own.start.max(self.first).clamp(start, start + columns);
         let to = own.end.clamp(from, start + columns);
         (start, from - start..to - start)
+    }
+}
+
+impl From<HostBatch> for EvaluationBatch {
+    fn from(batch: HostBatch) -> Self {
+        let scored = batch.counted();
+        let HostBatch { inputs, targets, weights, rows, columns, carries_state, document_starts } = batch;
+        let weights = weights.unwrap_or_else(|| vec![1.0; targets.len()]);
+        Self { inputs, targets, weights, rows, columns, carries_state, scored, document_starts }
     }
 }
 

@@ -5,12 +5,17 @@
 
 mod batch;
 mod evaluation;
+mod examples;
+mod of_run;
 mod order;
+mod pairs;
 mod permutation;
 #[cfg(test)]
 mod tests;
 
 pub use batch::{HostBatch, TooShort};
 pub use evaluation::{EvaluationBatch, EvaluationPlan, NothingToPredict};
+pub use of_run::{Batch, Batches};
 pub use order::{BatchOrder, Position, Windows};
+pub use pairs::{PairBatch, PairIndex, PairOrder, PairPlan, PairsError};
 pub use permutation::mix;

@@ -4,7 +4,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::batch::{HostBatch, TooShort, read_windows};
+use super::batch::{HostBatch, TooShort, read_examples, read_windows};
+use super::examples::{ExampleOrder, check_examples};
 use super::permutation::{Permutation, mix};
 use crate::shards::{ShardError, TokenFile};
 
@@ -23,6 +24,17 @@ pub enum Windows {
 }
 
 impl Windows {
+    /// Whether a training split has a batch of `rows` windows of `columns` tokens, or of as many examples.
+    ///
+    /// # Errors
+    /// When it doesn't.
+    pub fn check(self, file: &TokenFile, rows: usize, columns: usize) -> Result<(), TooShort> {
+        match file.examples() {
+            Some(examples) => check_examples("training", examples, rows, columns),
+            None => self.check_length(file.len(), rows, columns),
+        }
+    }
+
     /// Whether a training split of `tokens` tokens has a batch of `rows` windows of `columns` tokens.
     ///
     /// # Errors
@@ -36,7 +48,11 @@ impl Windows {
             }
         };
         let advice = "a smaller `run.context` or `run.batch`";
-        if tokens < needed { Err(TooShort { split: "training", tokens, needed, what, advice }) } else { Ok(()) }
+        if tokens >= needed {
+            return Ok(());
+        }
+        let (unit, more) = ("tokens", "a longer text");
+        Err(TooShort { split: "training", unit, found: tokens, needed, what, more, advice })
     }
 }
 
@@ -71,6 +87,8 @@ pub struct Position {
 /// ```
 pub struct BatchOrder {
     file: TokenFile,
+    /// Where the file has examples.
+    examples: Option<ExampleOrder>,
     windows: Windows,
     rows: usize,
     columns: usize,
@@ -78,17 +96,21 @@ pub struct BatchOrder {
 }
 
 impl BatchOrder {
-    /// The batches of `rows` windows of `columns` tokens.
+    /// The batches of `rows` windows of `columns` tokens; of a file of examples, batches of `rows` of those that fit.
     ///
     /// # Errors
     /// When the file is too short for one batch.
     pub fn new(file: TokenFile, windows: Windows, rows: usize, columns: usize, seed: u64) -> Result<Self, TooShort> {
-        windows.check_length(file.len(), rows, columns)?;
-        Ok(Self { file, windows, rows, columns, seed })
+        windows.check(&file, rows, columns)?;
+        let examples = file.examples().map(|examples| ExampleOrder::new(examples, windows, rows, columns, seed));
+        Ok(Self { examples, file, windows, rows, columns, seed })
     }
 
     /// Batches in a pass through the text; for random windows as many as hold as many tokens as the text.
     pub fn batches_per_epoch(&self) -> u64 {
+        if let Some(examples) = &self.examples {
+            return examples.batches_per_epoch();
+        }
         let targets = self.file.len() - 1;
         let (rows, columns) = (self.rows as u64, self.columns as u64);
         match self.windows {
@@ -115,6 +137,9 @@ impl BatchOrder {
     /// When the file cannot be read or holds a token outside the vocabulary.
     pub fn read(&self, batch: u64) -> Result<HostBatch, ShardError> {
         let position = self.position(batch);
+        if let (Some(order), Some(examples)) = (&self.examples, self.file.examples()) {
+            return read_examples(&self.file, examples, &order.numbers(examples, position), self.columns);
+        }
         let starts = match self.windows {
             Windows::Random => self.random_starts(position),
             Windows::Shuffled => self.shuffled_starts(position),

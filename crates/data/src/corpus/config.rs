@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use kiln_settings::{Violation, rules};
 use serde::{Deserialize, Serialize};
 
-use super::BuiltinConfig;
 use super::every::EveryDocument;
+use super::{BuiltinConfig, BuiltinPairsConfig, ConversationsConfig, PairsConfig};
 
-/// The corpus of a run: exactly one of the tables `file`, `download` and `builtin`.
+/// The corpus of a run: exactly one of the tables `file`, `download`, `builtin`, `conversations`, `pairs` and
+/// `builtin-pairs`.
 ///
 /// The text is taken as it is: line ends are not changed, only a byte order mark at the start of a file is left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,12 @@ pub struct DataConfig {
     pub download: Option<DownloadConfig>,
     /// Tales that Kiln writes itself.
     pub builtin: Option<BuiltinConfig>,
+    /// Conversations, of which the answers are learned.
+    pub conversations: Option<ConversationsConfig>,
+    /// Files of texts and what they are translated to, for a model that reads pairs.
+    pub pairs: Option<PairsConfig>,
+    /// Sentences of the tales and their translations into an invented language.
+    pub builtin_pairs: Option<BuiltinPairsConfig>,
     /// The folder that relative paths were looked for in before the current one: that of the configuration, which is
     /// no key of it.
     #[serde(skip)]
@@ -52,6 +59,9 @@ impl Default for DataConfig {
             file: None,
             download: None,
             builtin: None,
+            conversations: None,
+            pairs: None,
+            builtin_pairs: None,
             looked_in: None,
         }
     }
@@ -87,12 +97,19 @@ impl DataConfig {
         violations.extend(fraction.map(|violation| violation.with_help("0.1 keeps a tenth of the text")));
         violations.extend(self.one_source());
         violations.extend(self.of_text_as_it_is());
+        violations.extend(self.of_conversations());
         violations.extend(self.one_split());
         let file = self.file.iter().flat_map(FileConfig::validate).map(|violation| violation.under("file"));
         let download =
             self.download.iter().flat_map(DownloadConfig::validate).map(|violation| violation.under("download"));
         let builtin = self.builtin.iter().flat_map(BuiltinConfig::validate).map(|violation| violation.under("builtin"));
-        violations.into_iter().chain(file).chain(download).chain(builtin).collect()
+        let conversations = self.conversations.iter().flat_map(ConversationsConfig::validate);
+        let conversations = conversations.map(|violation| violation.under("conversations"));
+        let pairs = self.pairs.iter().flat_map(PairsConfig::validate).map(|violation| violation.under("pairs"));
+        let of_pairs = self.builtin_pairs.iter().flat_map(BuiltinPairsConfig::validate);
+        let of_pairs = of_pairs.map(|violation| violation.under("builtin-pairs"));
+        let parts = file.chain(download).chain(builtin).chain(conversations).chain(pairs).chain(of_pairs);
+        violations.into_iter().chain(parts).collect()
     }
 
     /// The tales are one text, whose entropy is known for it as it is.
@@ -102,9 +119,20 @@ impl DataConfig {
             ("validation", self.validation.is_some()),
             ("validation-files", self.validation_files.is_some()),
         ];
-        let given = keys.into_iter().filter(|(_, given)| *given && self.builtin.is_some());
-        let message = "does not go with the built-in corpus, whose entropy is known for its text as it is";
+        let given = keys.into_iter().filter(|(_, given)| *given && (self.builtin.is_some() || self.has_pairs()));
+        let message = match self.has_pairs() {
+            true => "does not go with pairs, each of which is two documents; the last of them validate",
+            false => "does not go with the built-in corpus, whose entropy is known for its text as it is",
+        };
         given.map(|(key, _)| Violation::new(key, message).with_help(format!("leave `{key}` out"))).collect()
+    }
+
+    /// Each conversation is one by itself.
+    fn of_conversations(&self) -> Option<Violation> {
+        (self.conversations.is_some() && self.separator.is_some()).then(|| {
+            Violation::new("separator", "does not go with conversations, each of which is a line")
+                .with_help("leave `separator` out")
+        })
     }
 
     /// At most one way to split by documents, with values that mean something.
@@ -137,27 +165,37 @@ impl DataConfig {
     }
 
     fn one_source(&self) -> Option<Violation> {
-        let sources =
-            [("file", self.file.is_some()), ("download", self.download.is_some()), ("builtin", self.builtin.is_some())];
+        let sources = [
+            ("file", self.file.is_some()),
+            ("download", self.download.is_some()),
+            ("builtin", self.builtin.is_some()),
+            ("conversations", self.conversations.is_some()),
+            ("pairs", self.pairs.is_some()),
+            ("builtin-pairs", self.builtin_pairs.is_some()),
+        ];
         let given: Vec<&str> = sources.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
         match given.as_slice() {
             [_] => None,
             [] => Some(
                 Violation::new(
                     "file",
-                    "is missing: exactly one of the tables `file`, `download` and `builtin` must be there",
+                    "is missing: exactly one of the tables `file`, `download`, `builtin`, `conversations`, `pairs` and \
+                     `builtin-pairs` \
+                     must be there",
                 )
                 .with_help("add `[data.file]` with `paths = [\"text.txt\"]`, or `[data.builtin]`"),
             ),
             // The last one is where the reader meets the contradiction.
-            [first, .., last] => Some(Violation::new(
-                *last,
-                format!(
-                    "is one source too many: exactly one of the tables `file`, `download` and `builtin` may be there, \
-                     and `{first}` is too"
-                ),
-            )
-            .with_help(format!("remove `[data.{first}]` or `[data.{last}]` from the file")),
+            [first, .., last] => Some(
+                Violation::new(
+                    *last,
+                    format!(
+                        "is one source too many: exactly one of the tables `file`, `download`, `builtin`, \
+                         `conversations`, `pairs` and \
+                     `builtin-pairs` may be there, and `{first}` is too"
+                    ),
+                )
+                .with_help(format!("remove `[data.{first}]` or `[data.{last}]` from the file")),
             ),
         }
     }
@@ -170,7 +208,7 @@ impl FileConfig {
 }
 
 /// Every path must be one of a file, or a pattern.
-fn check_paths(key: &str, paths: &[String]) -> Vec<Violation> {
+pub(super) fn check_paths(key: &str, paths: &[String]) -> Vec<Violation> {
     let mut violations = Vec::new();
     if paths.is_empty() {
         let help = format!("write `{key} = [\"text.txt\"]`");

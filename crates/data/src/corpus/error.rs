@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::PairFileError;
+use super::conversations::{self, WrongLines};
 use super::mirror::MIRROR_VARIABLE;
 
 /// An error of the text that a run wants to learn from.
@@ -67,12 +69,29 @@ pub enum CorpusError {
         /// What of the text and the settings makes it so.
         why: String,
     },
+    /// Files of conversations without a line.
+    #[error("{} holds no line, and a conversation is a line", conversations::words(path.as_ref()))]
+    NoLine {
+        /// The first file.
+        path: Option<PathBuf>,
+    },
+    /// Too many lines are no conversations.
+    #[error("{}", wrong_lines(wrong, *share))]
+    WrongLines {
+        /// Those that are none.
+        wrong: WrongLines,
+        /// The share that may be.
+        share: f64,
+    },
     /// A file is not what it was a moment ago.
     #[error("{} changed while it was being read; start again", path.display())]
     Changed {
         /// The file.
         path: PathBuf,
     },
+    /// Files of pairs that hold something else.
+    #[error(transparent)]
+    Pairs(#[from] PairFileError),
     /// The file could not be fetched.
     #[error(transparent)]
     Download(#[from] DownloadError),
@@ -153,6 +172,19 @@ fn about_place(path: &str, looked_in: &[PathBuf]) -> String {
     places.dedup();
     let first = if places.len() > 1 { "beside the configuration, in " } else { "in " };
     format!("; it was looked for {first}{}", places.join(", and in the current folder, "))
+}
+
+/// How many lines are wrong, and the first of them.
+fn wrong_lines(WrongLines { count, lines, first }: &WrongLines, share: f64) -> String {
+    let are = if *count == 1 { "is no conversation" } else { "are no conversations" };
+    let mut words = format!(
+        "{count} of {lines} lines {are} to learn from, and `data.conversations.wrong-lines` allows a share of {share}:"
+    );
+    first.iter().for_each(|line| words.push_str(&format!("\n  {line}")));
+    if *count > first.len() as u64 {
+        words.push_str(&format!("\n  and {} more", count - first.len() as u64));
+    }
+    words
 }
 
 /// The pattern for all texts of a folder.

@@ -49,7 +49,9 @@ impl Files {
     /// The files that `config` names on this machine. Those of `validation-files` are left out where a pattern of
     /// `paths` takes them, too.
     pub(super) fn find(config: &DataConfig) -> Result<Self, CorpusError> {
-        let named = config.file.as_ref().map_or(Ok(Vec::new()), |file| find(&file.paths, config))?;
+        let paths = config.file.as_ref().map(|file| &file.paths);
+        let paths = paths.or(config.conversations.as_ref().map(|conversations| &conversations.paths));
+        let named = paths.map_or(Ok(Vec::new()), |paths| find(paths, config))?;
         Self { training: named.len(), all: named }.with_validation(config)
     }
 
@@ -71,7 +73,7 @@ impl Files {
 }
 
 /// The files of `paths`, in this order, the files of a pattern in alphabetical order, each once.
-fn find(paths: &[String], config: &DataConfig) -> Result<Vec<TextFile>, CorpusError> {
+pub(super) fn find(paths: &[String], config: &DataConfig) -> Result<Vec<TextFile>, CorpusError> {
     let looked_in = || {
         let here = std::env::current_dir().unwrap_or_default();
         config.looked_in.iter().map(|folder| here.join(folder)).chain([here.clone()]).collect()
@@ -105,7 +107,16 @@ impl DataConfig {
     /// there from now on, and those that do not are left to the current folder.
     pub fn look_in(&mut self, folder: &Path) {
         let paths = self.file.iter_mut().flat_map(|file| &mut file.paths);
-        for path in paths.chain(self.validation_files.iter_mut().flatten()) {
+        let conversations = self.conversations.iter_mut().flat_map(|conversations| {
+            let template = conversations.template.iter_mut().filter(|template| template.ends_with(".jinja"));
+            conversations.paths.iter_mut().chain(template)
+        });
+        let of_pairs = self
+            .pairs
+            .iter_mut()
+            .flat_map(|pairs| pairs.paths.iter_mut().chain(&mut pairs.source).chain(&mut pairs.target));
+        let validation = self.validation_files.iter_mut().flatten();
+        for path in paths.chain(conversations).chain(of_pairs).chain(validation) {
             let there = folder.join(&*path);
             if let Some(there) = there.to_str().filter(|there| leads_somewhere(there)) {
                 *path = there.to_owned();

@@ -2,7 +2,8 @@
 
 use kiln_settings::Violation;
 
-use super::{CorpusError, DataConfig, file};
+use super::file::TextFile;
+use super::{BuiltinPairsConfig, ConversationsConfig, CorpusError, DataConfig, file};
 
 /// When the system last changed anything about a file, in nanoseconds since 1970; 0 where it does not tell. Unlike the
 /// time of writing nobody can set it: a copy or an archive that keeps old times leaves it at the present.
@@ -16,6 +17,13 @@ fn changed(path: &std::path::Path) -> i128 {
 #[cfg(not(unix))]
 fn changed(_: &std::path::Path) -> i128 {
     0
+}
+
+/// What tells one file, and one state of it, from another.
+fn of_file(file: TextFile) -> String {
+    let path = std::fs::canonicalize(&file.path).unwrap_or(file.path);
+    let changed = changed(&path);
+    format!("{path:?} {} {} {changed}", file.bytes, file.modified)
 }
 
 impl DataConfig {
@@ -42,12 +50,33 @@ impl DataConfig {
             // The first tales change whenever the grammar or the way of drawing does.
             text(&super::BuiltinCorpus::new(builtin).pieces(0..10_000).collect::<String>());
         }
+        if let Some(conversations) = &self.conversations {
+            let template = conversations.template_file().map(std::fs::read).transpose();
+            let template = template.map_err(|source| CorpusError::Read {
+                path: conversations.template_file().unwrap_or(std::path::Path::new("")).to_owned(),
+                source,
+            })?;
+            let ConversationsConfig { form, template: named, wrong_lines, of_model, .. } = conversations;
+            let of_model = of_model.as_ref().map(|conversing| &conversing.template);
+            text(&format!("conversations {form:?} {named:?} {template:?} {wrong_lines} {of_model:?}"));
+        }
+        if let Some(builtin) = &self.builtin_pairs {
+            text("built-in pairs");
+            text(&format!("{} {} {}", builtin.pairs, builtin.clauses, builtin.seed));
+            // The first sentences change whenever the language or the way of drawing does.
+            let few = BuiltinPairsConfig { pairs: builtin.pairs.min(1000), ..builtin.clone() };
+            few.write(self.validation_fraction).0.iter().for_each(|pair| text(&format!("{pair:?}")));
+        }
+        if let Some(pairs) = &self.pairs {
+            text(if pairs.paths.is_empty() { "two files of pairs" } else { "files of pairs" });
+            for file in self.files_of_pairs(pairs)? {
+                text(&of_file(file));
+            }
+        }
         let files = file::Files::find(self)?;
         text(&format!("{} files, then those for validation: {}", files.training, self.validation_files.is_some()));
         for file in files.all {
-            let path = std::fs::canonicalize(&file.path).unwrap_or(file.path);
-            let changed = changed(&path);
-            text(&format!("{path:?} {} {} {changed}", file.bytes, file.modified));
+            text(&of_file(file));
         }
         Ok(*hasher.finalize().as_bytes())
     }
@@ -61,8 +90,15 @@ impl DataConfig {
         if let Some(builtin) = &self.builtin {
             return format!("tales of {} characters, seed {}", builtin.characters, builtin.seed);
         }
-        let paths = self.file.as_ref().map(|file| file.paths.as_slice()).unwrap_or_default();
-        let whole = |path: &String| std::path::absolute(path).unwrap_or_else(|_| path.into()).display().to_string();
+        if let Some(builtin) = &self.builtin_pairs {
+            let BuiltinPairsConfig { pairs, clauses, seed } = builtin;
+            return format!("{pairs} built-in pairs of at most {clauses} clauses, seed {seed}");
+        }
+        let of_pairs = self.pairs.iter().flat_map(|pairs| pairs.paths.iter().chain(&pairs.source).chain(&pairs.target));
+        let of_conversations = self.conversations.iter().flat_map(|conversations| &conversations.paths);
+        let of_files = self.file.iter().flat_map(|file| &file.paths);
+        let paths = of_files.chain(of_conversations).chain(of_pairs).collect::<Vec<_>>();
+        let whole = |path: &&String| std::path::absolute(path).unwrap_or_else(|_| (*path).into()).display().to_string();
         let shown = paths.iter().take(SHOWN).map(whole).collect::<Vec<_>>().join(", ");
         match paths.len().saturating_sub(SHOWN) {
             0 => shown,
@@ -73,10 +109,18 @@ impl DataConfig {
     /// The rule between `[data]` and `[tokenizer]`, key from the root: documents need the token that stands between
     /// them.
     pub fn validate_with(&self, tokenizer: &kiln_models::TokenizerConfig) -> Option<Violation> {
-        (self.separator.is_some() && tokenizer.has_end_token() == Some(false)).then(|| {
+        let named = self.conversations.as_ref().and_then(|conversations| conversations.template.as_deref());
+        let key = match (&self.separator, &self.pairs, &self.builtin_pairs, named) {
+            (Some(_), ..) => "data.separator",
+            (None, Some(_), ..) => "data.pairs",
+            (None, None, Some(_), _) => "data.builtin-pairs",
+            (None, None, None, Some("plain" | "bare")) => "data.conversations.template",
+            _ => return None,
+        };
+        (tokenizer.has_end_token() == Some(false)).then(|| {
             let message = format!("needs a tokenizer with the token {:?}", kiln_models::END_TOKEN);
             let help = format!("add `special-tokens = [{:?}]` to the tokenizer's table", kiln_models::END_TOKEN);
-            Violation::new("data.separator", message).with_help(help)
+            Violation::new(key, message).with_help(help)
         })
     }
 }

@@ -27,13 +27,14 @@ impl DataConfig {
     }
 
     pub(super) fn files_here(&self, cache: &Path) -> Result<Option<file::Files>, CorpusError> {
-        match (&self.file, &self.download) {
-            (Some(_), _) => file::Files::find(self).map(Some),
-            (None, Some(config)) => match on_this_machine(config, cache) {
+        let has_files = self.file.is_some() || self.conversations.is_some();
+        match (has_files, &self.download) {
+            (true, _) => file::Files::find(self).map(Some),
+            (false, Some(config)) => match on_this_machine(config, cache) {
                 Some(path) => file::Files::of_download(file::TextFile::new(&path)?, self).map(Some),
                 None => Ok(None),
             },
-            (None, None) => Ok(None),
+            (false, None) => Ok(None),
         }
     }
 }

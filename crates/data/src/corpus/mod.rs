@@ -5,6 +5,7 @@
 
 mod builtin;
 mod config;
+mod conversations;
 mod copies;
 mod documents;
 mod download;
@@ -15,6 +16,7 @@ mod identity;
 mod local;
 mod mirror;
 mod open;
+mod pairs;
 mod place;
 mod source;
 #[cfg(test)]
@@ -23,10 +25,12 @@ mod transfer;
 
 pub use builtin::{BuiltinConfig, BuiltinCorpus, CharacterModel, Entropy, ImpossibleCharacter, Pieces};
 pub use config::{DataConfig, DownloadConfig, FileConfig};
+pub use conversations::{Conversation, Conversations, ConversationsConfig, Form, WrongLines};
 pub use copies::CopiedFile;
 pub use error::{CorpusError, DownloadError};
 pub use local::LocalFile;
 pub use mirror::MIRROR_VARIABLE;
 pub use open::{OpenProgress, open_files};
+pub use pairs::{BuiltinPairsConfig, Pair, PairFileError, PairsConfig};
 pub use place::{Place, Split};
 pub use source::{Corpus, CorpusPieces, Piece};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::pairs::Pairs;
 use super::source::Cut;
 use super::{BuiltinCorpus, Corpus, CorpusError, DataConfig, FileConfig, download, file, mirror};
 
@@ -31,6 +32,9 @@ impl DataConfig {
     /// Files that are missing, not text, or empty; a download that fails.
     pub fn open(&self, cache: &Path, report: &mut dyn FnMut(OpenProgress)) -> Result<Corpus, CorpusError> {
         let fraction = self.validation_fraction;
+        if let Some(pairs) = Pairs::open(self)? {
+            return Ok(Corpus::of_pairs(pairs));
+        }
         if let Some(config) = &self.builtin {
             return Corpus::of_tales(BuiltinCorpus::new(config), fraction);
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::documents::{Part, Separated};
 use super::every::{Documents, EveryDocument};
 use super::file::{FilePiece, FilePieces, TextFile};
+use super::pairs::{Pair, Pairs};
 use super::place::{Place, Split};
 use super::{BuiltinCorpus, CorpusError};
 
@@ -18,6 +19,8 @@ pub enum Piece {
         text: String,
         /// Where it comes from, to tell where something is wrong.
         place: Place,
+        /// Whether it is to be predicted: all text but the sources of pairs.
+        is_predicted: bool,
     },
     /// The end of a document.
     End,
@@ -52,6 +55,7 @@ enum Source {
     /// Files, each with the characters of its documents.
     Files(Vec<(TextFile, u64)>),
     Builtin(BuiltinCorpus),
+    Pairs(Pairs),
 }
 
 impl Corpus {
@@ -115,6 +119,19 @@ impl Corpus {
         Self { source, separator, bytes, characters, train_characters, documents, separators, cut }.checked()
     }
 
+    /// A pair is two documents, its source and its target.
+    pub(super) fn of_pairs(pairs: Pairs) -> Self {
+        let characters = |pairs: &[(Pair, [Place; 2])]| {
+            let of_pair = |(pair, _): &(Pair, _)| pair.source.chars().count() + pair.target.chars().count();
+            pairs.iter().map(of_pair).sum::<usize>() as u64
+        };
+        let bytes = pairs.all.iter().map(|(pair, _)| pair.source.len() + pair.target.len()).sum::<usize>() as u64;
+        let (all, train_characters) = (characters(&pairs.all), characters(&pairs.all[..pairs.trained]));
+        let (documents, cut) = (pairs.all.len() as u64, Cut::Fraction(0.0));
+        let source = Source::Pairs(pairs);
+        Self { source, separator: None, bytes, characters: all, train_characters, documents, separators: 0, cut }
+    }
+
     /// The corpus, if both splits hold text.
     fn checked(self) -> Result<Self, CorpusError> {
         let empty = [Split::Train, Split::Validation].into_iter().find(|split| self.characters_of(*split) == 0);
@@ -157,7 +174,7 @@ impl Corpus {
         }
     }
 
-    /// Documents that hold text, of both splits; without a separator each file is one.
+    /// Documents that hold text, of both splits; without a separator each file is one, or each pair.
     pub fn documents(&self) -> u64 {
         self.documents
     }
@@ -177,7 +194,7 @@ impl Corpus {
     pub fn tales(&self) -> Option<&BuiltinCorpus> {
         match &self.source {
             Source::Builtin(tales) => Some(tales),
-            Source::Files(_) => None,
+            Source::Files(_) | Source::Pairs(_) => None,
         }
     }
 
@@ -185,8 +202,14 @@ impl Corpus {
     pub fn path(&self, place: Place) -> Option<&Path> {
         match &self.source {
             Source::Files(files) => files.get(place.file).map(|(file, _)| file.path.as_path()),
+            Source::Pairs(pairs) => pairs.files.get(place.file).map(PathBuf::as_path),
             Source::Builtin(_) => None,
         }
+    }
+
+    /// Whether a target is known exactly from its source.
+    pub fn is_translated_exactly(&self) -> bool {
+        matches!(&self.source, Source::Pairs(pairs) if pairs.files.is_empty())
     }
 
     /// The text of `split` in pieces, with the ends of its documents where a separator was given.
@@ -197,9 +220,15 @@ impl Corpus {
             (_, Split::Train) => (0, None),
             (_, Split::Validation) => (self.train_characters, None),
         };
+        let pairs = match (&self.source, split) {
+            (Source::Pairs(pairs), Split::Train) => &pairs.all[..pairs.trained],
+            (Source::Pairs(pairs), Split::Validation) => &pairs.all[pairs.trained..],
+            _ => &[],
+        };
         let tales = self.tales().map(|tales| tales.pieces(skip..skip + take));
         let (parts, in_document) = (None, false);
-        CorpusPieces { corpus: self, tales, parts, next_file: 0, chosen, skip, take, in_document, given: 0 }
+        let pairs = Box::new(pairs.iter().flat_map(documents_of));
+        CorpusPieces { corpus: self, tales, pairs, parts, next_file: 0, chosen, skip, take, in_document, given: 0 }
     }
 
     fn description(&self) -> String {
@@ -210,9 +239,19 @@ impl Corpus {
                 let more = if files.len() > 3 { format!(" and {} more files", files.len() - 3) } else { String::new() };
                 format!("{}{more}", paths.join(", "))
             }
-            Source::Builtin(_) => "the built-in corpus".to_owned(),
+            Source::Builtin(_) | Source::Pairs(_) => "the built-in corpus".to_owned(),
         }
     }
+}
+
+/// A pair as two documents.
+fn documents_of((pair, [source, target]): &(Pair, [Place; 2])) -> [Piece; 4] {
+    let text = |text: &String, place: &Place, is_predicted: bool| Piece::Text {
+        text: text.clone(),
+        place: *place,
+        is_predicted,
+    };
+    [text(&pair.source, source, false), Piece::End, text(&pair.target, target, true), Piece::End]
 }
 
 /// How many of `characters` are trained on: nanoGPT's `int(n * 0.9)`.
@@ -268,10 +307,11 @@ struct Chosen {
 }
 
 /// The pieces of one split of a corpus.
-#[derive(Debug)]
 pub struct CorpusPieces<'a> {
     corpus: &'a Corpus,
     tales: Option<super::Pieces>,
+    /// The sources and targets of pairs.
+    pairs: Box<dyn Iterator<Item = Piece> + 'a>,
     parts: Option<Parts>,
     /// The file after the one being read.
     next_file: usize,
@@ -299,7 +339,10 @@ impl CorpusPieces<'_> {
             let place = Place { file: 0, offset: self.given };
             let text = tales.next();
             self.given += text.as_ref().map_or(0, |text| text.len() as u64);
-            return Ok(text.map(|text| Piece::Text { text, place }));
+            return Ok(text.map(|text| Piece::Text { text, place, is_predicted: true }));
+        }
+        if let Source::Pairs(_) = &self.corpus.source {
+            return Ok(self.pairs.next());
         }
         while self.take > 0 || self.in_document {
             let part = match self.parts.as_mut().and_then(Iterator::next) {
@@ -316,7 +359,7 @@ impl CorpusPieces<'_> {
                     if let Some(FilePiece { text, offset }) = self.within(piece) {
                         // A split that ends inside a document does not end it.
                         self.in_document = self.take > 0 || offset + text.len() as u64 == end;
-                        return Ok(Some(Piece::Text { text, place: Place { file, offset } }));
+                        return Ok(Some(Piece::Text { text, place: Place { file, offset }, is_predicted: true }));
                     }
                 }
                 Part::Text(_) => self.in_document = false,

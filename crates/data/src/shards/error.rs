@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use kiln_models::{END_TOKENS, TokenizerError};
 
+use super::ConversationsError;
 use crate::corpus::CorpusError;
 
 /// An error of a token file.
@@ -82,6 +83,9 @@ pub enum DataError {
     /// The text cannot be had.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
+    /// Conversations cannot become tokens.
+    #[error(transparent)]
+    Conversations(#[from] ConversationsError),
     /// The tokenizer cannot be made or cannot encode the text.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use kiln_models::{DocumentStarts, Tokenizer, TokenizerError};
 use kiln_settings::files::{Links, open_regular};
 
-use super::ShardError;
+use super::examples::{Examples, TooLong, marks};
 use super::header::{Header, LENGTH, width};
+use super::{MARKS, ShardError, TextIdentity};
 
 /// How many tokens are read at a time.
 const BLOCK: usize = 16 << 10;
@@ -42,6 +43,10 @@ pub struct TokenFile {
     start: Arc<[u32]>,
     /// The token that ends documents, where a recurrent state is not to go beyond them.
     resets_at: Option<u32>,
+    /// Its examples, where it isn't one text.
+    examples: Option<Arc<Examples>>,
+    /// The token that ends sources and targets, where the text is made of them.
+    pairs_end: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -66,23 +71,68 @@ impl TokenFile {
     /// # Errors
     /// Text that the tokenizer cannot encode.
     pub fn in_memory(text: &str, tokenizer: &Tokenizer) -> Result<Self, TokenizerError> {
-        let (tokens, vocabulary) = (tokenizer.encode(text)?, tokenizer.vocabulary_size() as u64);
-        let bytes = narrow(&tokens, width(vocabulary));
+        let (tokens, vocabulary) = (tokenizer.encode(text)?, tokenizer.vocabulary_size());
+        let text = TextIdentity {
+            bytes: text.len() as u64,
+            characters: text.chars().count() as u64,
+            hash: *blake3::hash(text.as_bytes()).as_bytes(),
+        };
+        Ok(Self::of_tokens(&tokens, vocabulary, tokenizer.hash(), text))
+    }
+
+    /// Examples without a file: the tokens of each, and for each token whether it is predicted, which the first is not.
+    ///
+    /// # Errors
+    /// A first token that is predicted.
+    pub fn examples_in_memory(
+        examples: &[(Vec<u32>, Vec<bool>)],
+        tokenizer: &Tokenizer,
+        too_long: TooLong,
+    ) -> Result<Self, ShardError> {
+        let tokens = examples.iter().flat_map(|(tokens, _)| tokens).copied().collect::<Vec<u32>>();
+        let marks = examples.iter().flat_map(|(_, counted)| marks(counted)).collect::<Vec<u32>>();
+        let (hash, text) = (tokenizer.hash(), TextIdentity::default());
+        let marks = Self::of_tokens(&marks, MARKS, hash, text);
+        Self::of_tokens(&tokens, tokenizer.vocabulary_size(), hash, text).with_examples(marks, too_long)
+    }
+
+    fn of_tokens(tokens: &[u32], vocabulary: usize, tokenizer: [u8; 32], text: TextIdentity) -> Self {
+        let vocabulary = vocabulary as u64;
+        let bytes = narrow(tokens, width(vocabulary));
         let header = Header {
             vocabulary,
             tokens: tokens.len() as u64,
-            bytes: text.len() as u64,
-            characters: text.chars().count() as u64,
-            tokenizer: tokenizer.hash(),
-            text: *blake3::hash(text.as_bytes()).as_bytes(),
+            bytes: text.bytes,
+            characters: text.characters,
+            tokenizer,
+            text: text.hash,
             data: *blake3::hash(&bytes).as_bytes(),
         };
         let path = PathBuf::from("text in memory");
-        Ok(Self::of(Inner { path, tokens: Tokens::Memory(bytes), header }))
+        Self::of(Inner { path, tokens: Tokens::Memory(bytes), header })
     }
 
     fn of(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner), start: Arc::default(), resets_at: None }
+        Self { inner: Arc::new(inner), start: Arc::default(), resets_at: None, examples: None, pairs_end: None }
+    }
+
+    /// The same tokens as examples, as `marks` says: they are batched by example, and none sees another.
+    ///
+    /// # Errors
+    /// When the marks can't be read, or aren't those of these tokens.
+    pub fn with_examples(self, marks: Self, too_long: TooLong) -> Result<Self, ShardError> {
+        let examples = Examples::new(&self, marks, too_long)?;
+        Ok(Self { examples: Some(Arc::new(examples)), ..self })
+    }
+
+    /// The examples, where it isn't one text.
+    pub fn examples(&self) -> Option<&Examples> {
+        self.examples.as_deref()
+    }
+
+    /// How many tokens are predicted in a pass: of a text all, of examples those that count.
+    pub fn predicted(&self) -> u64 {
+        self.examples().map_or_else(|| self.text_len(), Examples::counted)
     }
 
     /// Opens the file at `path`, if it is whole and was made by the tokenizer with this hash.
@@ -134,6 +184,17 @@ impl TokenFile {
     #[must_use]
     pub fn resetting_at(self, token: Option<u32>) -> Self {
         Self { resets_at: token, ..self }
+    }
+
+    /// The same tokens as sources and targets in turn, each of which ends with `end`.
+    #[must_use]
+    pub fn of_pairs(self, end: Option<u32>) -> Self {
+        Self { pairs_end: end, ..self }
+    }
+
+    /// The token that ends sources and targets, where the text is made of them.
+    pub fn pairs_end(&self) -> Option<u32> {
+        self.pairs_end
     }
 
     /// The same tokens behind `start`, with which a published model begins every text: read, and not predicted.

@@ -6,7 +6,7 @@ use kiln_models::{Tokenizer, TokenizerConfig};
 use kiln_settings::files::{Content, Links, read_regular};
 use serde::{Deserialize, Serialize};
 
-use super::{DataError, EntropyFloor, PreparedData, ShardError, TokenFile};
+use super::{DataError, EntropyFloor, PreparedConversations, PreparedData, ShardError, TokenFile, TooLong};
 use crate::corpus::{Corpus, Split};
 use crate::lock::FolderLock;
 
@@ -25,6 +25,9 @@ pub(crate) struct Facts {
     pub(super) floor: Option<EntropyFloor>,
     documents: u64,
     separators: u64,
+    /// Of conversations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    conversations: Option<PreparedConversations>,
     /// Which text it is, and what it was made for: the folder's name is a hash.
     pub(crate) text: String,
 }
@@ -38,21 +41,30 @@ impl Facts {
     }
 
     pub(super) fn of(corpus: &Corpus, text: String) -> Self {
-        let floor = corpus.tales().map(|tales| {
-            let validation = corpus.characters_of(Split::Train)..corpus.characters();
-            let characters = corpus.characters_of(Split::Validation) as f64;
-            EntropyFloor {
-                nats_per_character: tales.entropy_rate(),
-                validation_nats_per_character: tales.code_length(validation) / characters,
-            }
+        let exact = EntropyFloor { nats_per_character: 0.0, validation_nats_per_character: 0.0 };
+        let floor = corpus.is_translated_exactly().then_some(exact);
+        let floor = floor.or_else(|| {
+            corpus.tales().map(|tales| {
+                let validation = corpus.characters_of(Split::Train)..corpus.characters();
+                let characters = corpus.characters_of(Split::Validation) as f64;
+                EntropyFloor {
+                    nats_per_character: tales.entropy_rate(),
+                    validation_nats_per_character: tales.code_length(validation) / characters,
+                }
+            })
         });
-        Self { floor, documents: corpus.documents(), separators: corpus.separators(), text }
+        Self { floor, documents: corpus.documents(), separators: corpus.separators(), conversations: None, text }
+    }
+
+    pub(super) fn of_conversations(conversations: PreparedConversations, text: String) -> Self {
+        let documents = conversations.train + conversations.validation;
+        Self { floor: None, documents, separators: 0, conversations: Some(conversations), text }
     }
 
     /// The tokens with them.
     pub(super) fn with(self, tokenizer: Tokenizer, train: TokenFile, validation: TokenFile) -> PreparedData {
-        let Self { floor, documents, separators, text: _ } = self;
-        PreparedData { tokenizer, train, validation, floor, documents, separators }
+        let Self { floor, documents, separators, conversations, text: _ } = self;
+        PreparedData { tokenizer, train, validation, floor, documents, separators, conversations }
     }
 }
 
@@ -88,23 +100,49 @@ impl Folder {
         })
     }
 
+    /// The marks of a split's examples.
+    pub(super) fn marks(&self, split: Split) -> PathBuf {
+        self.tokens(split).with_extension("marks")
+    }
+
+    /// A split that is whole and of this tokenizer, with its examples where it has some.
+    pub(super) fn open_split(
+        &self,
+        split: Split,
+        tokenizer: &Tokenizer,
+        too_long: Option<TooLong>,
+    ) -> Result<TokenFile, ShardError> {
+        let tokens = TokenFile::open_verified(&self.tokens(split), &tokenizer.hash())?;
+        match too_long {
+            Some(too_long) => {
+                let marks = TokenFile::open_verified(&self.marks(split), &tokenizer.hash())?;
+                tokens.with_examples(marks, too_long)
+            }
+            None => Ok(tokens),
+        }
+    }
+
     /// What is there, if it is whole. What is damaged is made again.
-    pub(super) fn open(&self, config: &TokenizerConfig) -> Option<PreparedData> {
+    pub(super) fn open(&self, config: &TokenizerConfig, too_long: Option<TooLong>) -> Option<PreparedData> {
         let facts = self.facts()?;
         let tokenizer = match config {
             // The user's own file is the one that counts.
             TokenizerConfig::File(file) => file.open().ok()?,
             _ => Tokenizer::from_file(&self.0.join("tokenizer.json")).ok()?,
         };
-        let train = TokenFile::open_verified(&self.tokens(Split::Train), &tokenizer.hash()).ok()?;
-        let validation = TokenFile::open_verified(&self.tokens(Split::Validation), &tokenizer.hash()).ok()?;
+        let train = self.open_split(Split::Train, &tokenizer, too_long).ok()?;
+        let validation = self.open_split(Split::Validation, &tokenizer, too_long).ok()?;
         Some(facts.with(tokenizer, train, validation))
     }
 
     /// The validation split and the floor, if they are whole and of this tokenizer.
-    pub(super) fn open_validation(&self, tokenizer: &Tokenizer) -> Option<(TokenFile, Option<EntropyFloor>)> {
+    pub(super) fn open_validation(
+        &self,
+        tokenizer: &Tokenizer,
+        too_long: Option<TooLong>,
+    ) -> Option<(TokenFile, Option<EntropyFloor>)> {
         let floor = self.facts()?.floor;
-        Some((TokenFile::open_verified(&self.tokens(Split::Validation), &tokenizer.hash()).ok()?, floor))
+        Some((self.open_split(Split::Validation, tokenizer, too_long).ok()?, floor))
     }
 
     /// What goes with the tokens; nothing where the folder is not complete.

@@ -6,7 +6,9 @@
 //! a mapped
 //! file that another program shortens kills the process, which no error handling can catch.
 
+mod conversations;
 mod error;
+mod examples;
 mod file;
 mod folder;
 mod header;
@@ -15,7 +17,10 @@ mod prepare;
 mod tests;
 mod writer;
 
+pub use conversations::{ConversationsError, PreparedConversations};
 pub use error::{DataError, ShardError};
+pub(crate) use examples::Row;
+pub use examples::{Examples, Fitting, MARKS, Mark, TooLong, marks};
 pub use file::TokenFile;
 pub(crate) use folder::Facts;
 pub use prepare::{EntropyFloor, PrepareProgress, PreparedData, prepare, prepare_evaluation, prepare_validation};

@@ -7,8 +7,10 @@ use kiln_models::{TextError, Tokenizer, TokenizerConfig, TokenizerError};
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Facts, Folder};
-use super::{DataError, TextIdentity, TokenFile, TokenFileWriter};
-use crate::corpus::{Corpus, DataConfig, FileConfig, OpenProgress, Piece, Place, Split, open_files};
+use super::{DataError, PreparedConversations, TextIdentity, TokenFile, TokenFileWriter, TooLong, conversations};
+use crate::corpus::{
+    Conversations, ConversationsConfig, Corpus, DataConfig, FileConfig, OpenProgress, Piece, Place, Split, open_files,
+};
 
 /// Tokens are written in blocks of about this many.
 const BLOCK: usize = 64 << 10;
@@ -28,6 +30,8 @@ pub struct PreparedData {
     pub documents: u64,
     /// How often the separator is in the text.
     pub separators: u64,
+    /// Of conversations: how many, and how they are written.
+    pub conversations: Option<PreparedConversations>,
 }
 
 /// The best possible loss on the built-in corpus, for a model that sees all text before a character.
@@ -62,7 +66,7 @@ pub enum PrepareProgress {
     },
 }
 
-type Report<'a> = &'a mut dyn FnMut(PrepareProgress);
+pub(super) type Report<'a> = &'a mut dyn FnMut(PrepareProgress);
 
 /// The tokens of a configuration, from the cache if they are there, else made.
 ///
@@ -79,16 +83,29 @@ pub fn prepare(
 ) -> Result<PreparedData, DataError> {
     let folder = Folder::of(&[&config.identity()?, &identity(settings)?], cache);
     // What is whole is only read, so that a cache that others filled, or that cannot be written, serves as well.
-    if let Some(prepared) = folder.open(settings) {
+    let too_long = too_long(config);
+    if let Some(prepared) = folder.open(settings, too_long) {
         return Ok(prepared);
     }
     folder.fill(|| {
-        if let Some(prepared) = folder.open(settings) {
+        if let Some(prepared) = folder.open(settings, too_long) {
             return Ok(prepared);
+        }
+        if let Some((settings_of, found)) = opened_conversations(config, report)? {
+            let tokenizer = match settings {
+                TokenizerConfig::File(file) => file.open()?,
+                settings => conversations::learn(settings, settings_of, &found, report)?,
+            };
+            let splits = [Split::Train, Split::Validation];
+            let encoded = conversations::encode(settings_of, &found, &splits, &tokenizer, &folder, report)?;
+            let [train, validation] = splits.map(|split| folder.open_split(split, &tokenizer, too_long));
+            let facts = Facts::of_conversations(encoded, format!("{}, {}", config.description(), settings.name()));
+            folder.complete(&tokenizer, &facts)?;
+            return Ok(facts.with(tokenizer, train?, validation?));
         }
         let corpus = config.open(cache, &mut |progress| report(PrepareProgress::Opening(progress)))?;
         let tokenizer = learn(settings, &corpus, report)?;
-        if config.separator.is_some() && tokenizer.end_token().is_none() {
+        if (config.separator.is_some() || config.has_pairs()) && tokenizer.end_token().is_none() {
             return Err(DataError::NoEndToken);
         }
         let train = encode(&corpus, Split::Train, &tokenizer, &folder.tokens(Split::Train), report)?;
@@ -116,12 +133,20 @@ pub fn prepare_validation(
         TokenizerConfig::File(_) => tokenizer.hash(),
         settings => identity(settings)?,
     };
-    let trained = Folder::of(&[&data, &settings], cache).open_validation(tokenizer);
+    let too_long = too_long(config);
+    let trained = Folder::of(&[&data, &settings], cache).open_validation(tokenizer, too_long);
     let folder = Folder::of(&[b"validation", &data, &tokenizer.hash()], cache);
-    if let Some(found) = trained.or_else(|| folder.open_validation(tokenizer)) {
+    if let Some(found) = trained.or_else(|| folder.open_validation(tokenizer, too_long)) {
         return Ok(found);
     }
     folder.fill(|| {
+        if let Some((settings, found)) = opened_conversations(config, report)? {
+            let encoded = conversations::encode(settings, &found, &[Split::Validation], tokenizer, &folder, report)?;
+            let validation = folder.open_split(Split::Validation, tokenizer, too_long)?;
+            let text = format!("{}, the validation split", config.description());
+            folder.complete(tokenizer, &Facts::of_conversations(encoded, text))?;
+            return Ok((validation, None));
+        }
         let corpus = config.open(cache, &mut |progress| report(PrepareProgress::Opening(progress)))?;
         let path = folder.tokens(Split::Validation);
         let validation = encode(&corpus, Split::Validation, tokenizer, &path, report)?;
@@ -148,7 +173,7 @@ pub fn prepare_evaluation(
     let separator = separator.map(str::to_owned);
     let data = DataConfig { file, separator, ..DataConfig::default() };
     let folder = Folder::of(&[b"evaluation", &data.identity()?, &tokenizer.hash()], cache);
-    if let Some((file, _)) = folder.open_validation(tokenizer) {
+    if let Some((file, _)) = folder.open_validation(tokenizer, None) {
         return Ok(file);
     }
     folder.fill(|| {
@@ -158,6 +183,20 @@ pub fn prepare_evaluation(
         folder.complete(tokenizer, &Facts::of(&corpus, format!("{}, to evaluate on", data.description())))?;
         Ok(file)
     })
+}
+
+/// The conversations of a configuration, where it has some.
+fn opened_conversations<'a>(
+    config: &'a DataConfig,
+    report: Report,
+) -> Result<Option<(&'a ConversationsConfig, Conversations)>, DataError> {
+    let found = config.open_conversations(&mut |progress| report(PrepareProgress::Opening(progress)))?;
+    Ok(config.conversations.as_ref().zip(found))
+}
+
+/// What becomes of examples that are too long, where there are examples.
+fn too_long(config: &DataConfig) -> Option<TooLong> {
+    config.conversations.as_ref().map(|conversations| conversations.too_long)
 }
 
 /// A hash of what a tokenizer is a function of besides its training text.
@@ -207,18 +246,22 @@ fn encode(
     let mut encoder = tokenizer.encoder();
     let mut places = Places::default();
     let mut text_hash = blake3::Hasher::new();
+    let mut read = 0;
     let mut identity = TextIdentity::default();
     let mut tokens = Vec::with_capacity(2 * BLOCK);
     let unknown = |error, places: &Places| places.explain(error, corpus);
     for piece in corpus.pieces(split) {
         match piece? {
-            Piece::Text { text, place } => {
-                places.push(identity.bytes, place);
+            Piece::Text { text, place, is_predicted } => {
+                places.push(read, place);
                 text_hash.update(text.as_bytes());
-                identity.bytes += text.len() as u64;
-                identity.characters += text.chars().count() as u64;
+                read += text.len() as u64;
+                if is_predicted {
+                    identity.bytes += text.len() as u64;
+                    identity.characters += text.chars().count() as u64;
+                }
                 encoder.push(&text, &mut tokens).map_err(|error| unknown(error, &places))?;
-                report(PrepareProgress::Encoding { split, done: identity.bytes.min(total), total });
+                report(PrepareProgress::Encoding { split, done: read.min(total), total });
             }
             Piece::End => {
                 encoder.finish(&mut tokens).map_err(|error| unknown(error, &places))?;

@@ -15,6 +15,8 @@ pub enum Activation {
     Gelu,
     /// Its approximation x (1 + tanh(sqrt(2 / π) (x + 0.044715 x³))) / 2, of the same paper.
     GeluTanh,
+    /// max(x, 0).
+    Relu,
     /// max(x, 0)² (So et al. 2021, <https://arxiv.org/abs/2109.08668>).
     ReluSquared,
 }
@@ -24,6 +26,7 @@ pub(super) fn activate<T: Real>(input: &[T], activation: Activation, output: &mu
     match activation {
         Activation::Gelu => map(input, output, gelu),
         Activation::GeluTanh => map(input, output, gelu_tanh),
+        Activation::Relu => map(input, output, |x: T| x.larger(T::ZERO)),
         Activation::ReluSquared => map(input, output, relu_squared),
     }
 }
@@ -33,6 +36,7 @@ pub(super) fn activate_backward<T: Real>(input: &[T], activation: Activation, gr
     match activation {
         Activation::Gelu => scale_by_slope(input, gradient, gelu_slope),
         Activation::GeluTanh => scale_by_slope(input, gradient, gelu_tanh_slope),
+        Activation::Relu => scale_by_slope(input, gradient, |x: T| if x > T::ZERO { T::ONE } else { T::ZERO }),
         Activation::ReluSquared => scale_by_slope(input, gradient, relu_squared_slope),
     }
 }

@@ -1,4 +1,4 @@
-//! Element-wise functions between two products: GELU, ReLU², SwiGLU.
+//! Element-wise functions between two products: GELU, ReLU, ReLU², SwiGLU.
 
 mod cpu;
 mod flex;

@@ -21,6 +21,7 @@ pub fn activate<const D: usize>(input: Tensor<D>, activation: Activation) -> Ten
     match activation {
         Activation::Gelu => gelu(input),
         Activation::GeluTanh => gelu_tanh(input),
+        Activation::Relu => relu(input),
         Activation::ReluSquared => relu(input).square(),
     }
 }

@@ -5,7 +5,7 @@ use crate::testing::{assert_equals_reference, assert_gradients};
 
 #[test]
 fn activations_equal_their_references() {
-    for activation in [Activation::Gelu, Activation::GeluTanh, Activation::ReluSquared] {
+    for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::ReluSquared] {
         for length in [1, 7, 64, 1001, 70_000] {
             let fused = |inputs: &[Tensor<1>]| activate(inputs[0].clone() * 3.0, activation);
             let expected = |inputs: &[Tensor<1>]| reference::activate(inputs[0].clone() * 3.0, activation);

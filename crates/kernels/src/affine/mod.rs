@@ -28,7 +28,7 @@ pub(crate) enum Optional<B: Backend> {
 }
 
 impl<B: Backend> Optional<B> {
-    fn into_option(self) -> Option<FloatTensor<B>> {
+    pub(crate) fn into_option(self) -> Option<FloatTensor<B>> {
         match self {
             Self::Present(tensor) => Some(tensor),
             Self::Absent => None,
@@ -36,7 +36,7 @@ impl<B: Backend> Optional<B> {
     }
 }
 
-fn optional<const D: usize>(tensor: Option<Tensor<D>>) -> Optional<Dispatch> {
+pub(crate) fn optional<const D: usize>(tensor: Option<Tensor<D>>) -> Optional<Dispatch> {
     tensor.map_or(Optional::Absent, |tensor| Optional::Present(tensor.into_dispatch()))
 }
 

@@ -143,6 +143,6 @@ fn causal_mask(steps: usize, groups: usize, window: Option<usize>, like: &Tensor
 }
 
 /// After the softmax's exponential exactly zero, finite in the type of numbers.
-fn forbidden(scores: &Tensor<4>) -> f64 {
+pub(crate) fn forbidden(scores: &Tensor<4>) -> f64 {
     if scores.dtype() == DType::F16 { -6.0e4 } else { -1.0e30 }
 }

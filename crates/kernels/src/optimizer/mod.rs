@@ -8,6 +8,7 @@ mod cpu;
 mod cube;
 #[cfg(feature = "cube")]
 mod cube_guard;
+mod eight_bits;
 mod flex;
 mod guard;
 pub(crate) mod reference;
@@ -19,6 +20,7 @@ use burn::tensor::Tensor;
 use crate::flex::has_fast_body;
 
 pub use cpu::{AdamStep, SgdStep};
+pub use eight_bits::{BLOCK as EIGHT_BIT_BLOCK, EightBits, Levels};
 pub use guard::{GradientScale, Guard, clip_coefficient};
 
 /// A flattened parameter on its way through a step of Adam, with tensors of one length, without autodiff.

@@ -1,4 +1,5 @@
-//! The choice of a model: `[model.rnn]`, `[model.lstm]`, `[model.gru]` or `[model.transformer]`.
+//! The choice of a model: `[model.rnn]`, `[model.lstm]`, `[model.gru]`, `[model.transformer]` or
+//! `[model.encoder-decoder]`, or `[model.recurrent-encoder-decoder]`.
 
 use burn::tensor::Device;
 use kiln_parameters::PartCount;
@@ -6,6 +7,7 @@ use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
 use crate::counting::{FlopsPerToken, TrainingCosts};
+use crate::encoder_decoder::{EncoderDecoder, EncoderDecoderConfig, RecurrentEncoderDecoderConfig};
 use crate::family::Family;
 use crate::initializer::Initializer;
 use crate::language_model::LanguageModel;
@@ -43,6 +45,10 @@ pub enum ModelConfig {
     Gru(GruConfig),
     /// Decoder transformer (GPT-2, nanoGPT, Llama by its options), `[model.transformer]`.
     Transformer(TransformerConfig),
+    /// Transformer that reads a source and writes a target, `[model.encoder-decoder]`.
+    EncoderDecoder(EncoderDecoderConfig),
+    /// Recurrent layers that read a source and write a target, `[model.recurrent-encoder-decoder]`.
+    RecurrentEncoderDecoder(RecurrentEncoderDecoderConfig),
 }
 
 impl ModelConfig {
@@ -52,10 +58,13 @@ impl ModelConfig {
             Self::Lstm(config) => config,
             Self::Gru(config) => config,
             Self::Transformer(config) => config,
+            Self::EncoderDecoder(config) => config,
+            Self::RecurrentEncoderDecoder(config) => config,
         }
     }
 
-    /// The name of the table: `rnn`, `lstm`, `gru` or `transformer`.
+    /// The name of the table: `rnn`, `lstm`, `gru`, `transformer`, `encoder-decoder` or
+    /// `recurrent-encoder-decoder`.
     pub fn name(&self) -> &'static str {
         self.family().name()
     }
@@ -67,6 +76,8 @@ impl ModelConfig {
             Self::Lstm(config) => config.layers,
             Self::Gru(config) => config.layers,
             Self::Transformer(config) => config.layers,
+            Self::EncoderDecoder(config) => config.layers + config.decoder_layers(),
+            Self::RecurrentEncoderDecoder(config) => 2 * config.layers,
         }
     }
 
@@ -108,6 +119,14 @@ impl ModelConfig {
             Self::Lstm(config) => recurrent(config),
             Self::Gru(config) => recurrent(config),
             Self::Transformer(config) => LanguageModel::Transformer(config.init(vocabulary, context, initializer)),
+            Self::EncoderDecoder(config) => {
+                let model = config.init(vocabulary, context, initializer);
+                LanguageModel::EncoderDecoder(EncoderDecoder::Transformer(model))
+            }
+            Self::RecurrentEncoderDecoder(config) => {
+                let model = config.init(vocabulary, context, initializer);
+                LanguageModel::EncoderDecoder(EncoderDecoder::Recurrent(model))
+            }
         }
     }
 
@@ -140,7 +159,7 @@ impl ModelConfig {
             Self::Rnn(config) => (&mut config.hidden, &mut config.embedding),
             Self::Lstm(config) => (&mut config.hidden, &mut config.embedding),
             Self::Gru(config) => (&mut config.hidden, &mut config.embedding),
-            Self::Transformer(_) => return config,
+            Self::Transformer(_) | Self::EncoderDecoder(_) | Self::RecurrentEncoderDecoder(_) => return config,
         };
         embedding.get_or_insert(*width);
         *width = hidden;
@@ -153,7 +172,7 @@ impl ModelConfig {
             Self::Rnn(config) => config.sizes().cell.gates(),
             Self::Lstm(config) => config.sizes().cell.gates(),
             Self::Gru(config) => config.sizes().cell.gates(),
-            Self::Transformer(_) => 0,
+            Self::Transformer(_) | Self::EncoderDecoder(_) | Self::RecurrentEncoderDecoder(_) => 0,
         }
     }
 
@@ -161,6 +180,11 @@ impl ModelConfig {
     /// another in the text. Otherwise every window starts cold.
     pub fn carries_state_between_windows(&self) -> bool {
         self.family().carries_state_between_windows()
+    }
+
+    /// Whether it reads a source and writes a target, and so learns from pairs.
+    pub fn reads_pairs(&self) -> bool {
+        matches!(self, Self::EncoderDecoder(_) | Self::RecurrentEncoderDecoder(_))
     }
 
     /// Whether any of its dropout is above zero.

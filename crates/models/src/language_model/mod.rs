@@ -1,13 +1,14 @@
 //! One face for all models: tokens and a state in, logits and the next state out.
 
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, assert_shape};
-use kiln_kernels::Draws;
+use burn::tensor::{Device, Gradients, Int, Tensor, assert_shape};
+use kiln_kernels::{Draws, cross_entropy};
 
 use crate::documents::DocumentStarts;
+use crate::encoder_decoder::{EncoderDecoder, PairTokens};
 use crate::recurrent::RecurrentModel;
 use crate::state::State;
-use crate::transformer::Transformer;
+use crate::transformer::{Recomputation, Transformer};
 
 /// A language model: for each token of a window the logits of the next token.
 ///
@@ -34,6 +35,9 @@ pub enum LanguageModel {
     Recurrent(RecurrentModel),
     /// Decoder transformer.
     Transformer(Transformer),
+    /// What reads a source and writes a target. Without a source, as where a text alone is read, there is
+    /// nothing to look back on.
+    EncoderDecoder(EncoderDecoder),
 }
 
 impl LanguageModel {
@@ -81,6 +85,11 @@ impl LanguageModel {
                 let (logits, cache) = model.forward(tokens, lengths, state.map(State::into_key_value_cache));
                 (logits, cache.map(State::Transformer))
             }
+            Self::EncoderDecoder(model) => {
+                let before = state.map_or_else(|| model.without_source(tokens.dims()[0]), State::into_decoder);
+                let (logits, state) = model.forward(tokens, lengths, before);
+                (logits, Some(State::EncoderDecoder(state)))
+            }
         };
         assert_shape!(logits, [_, _, self.vocabulary_size()]);
         (logits, state)
@@ -104,6 +113,10 @@ impl LanguageModel {
             Self::Transformer(model) => {
                 let (logits, cache) = model.read(tokens, lengths, state.into_key_value_cache());
                 (logits, State::Transformer(cache))
+            }
+            Self::EncoderDecoder(model) => {
+                let (logits, state) = model.read(tokens, lengths, state.into_decoder());
+                (logits, State::EncoderDecoder(state))
             }
         }
     }
@@ -147,6 +160,39 @@ impl LanguageModel {
                 (losses, Some(State::Recurrent(state)))
             }
             Self::Transformer(model) => (model.losses(tokens, targets, draws), None),
+            Self::EncoderDecoder(model) => {
+                let [rows, steps] = tokens.dims();
+                let features = model.features(tokens, draws);
+                let [_, _, width] = features.dims();
+                let logits = model.logits(features.reshape([rows * steps, width]));
+                let losses = cross_entropy(logits, targets.reshape([rows * steps]));
+                (losses.reshape([rows, steps]), None)
+            }
+        }
+    }
+
+    /// The state before the first token of a target, with its source read: `sources` `[B, S]`, of which row r has
+    /// `lengths[r]` tokens and then padding. `None` for a model that has no encoder.
+    ///
+    /// # Panics
+    /// When the lengths do not fit the sources, a source has no token, or one is longer than the context.
+    pub fn encode(&self, sources: Tensor<2, Int>, lengths: &[usize]) -> Option<State> {
+        match self {
+            Self::EncoderDecoder(model) => Some(State::EncoderDecoder(model.encode(sources, lengths))),
+            Self::Recurrent(_) | Self::Transformer(_) => None,
+        }
+    }
+
+    /// Loss of each token of the targets of pairs, `[B, T]`, nats, with label smoothing: see
+    /// [`EncoderDecoder::losses`]. What stands for padding among the targets has a loss too. `None` for a model that
+    /// has no encoder.
+    ///
+    /// # Panics
+    /// As [`EncoderDecoder::losses`].
+    pub fn losses_of_pairs(&self, pairs: PairTokens, smoothing: f64, draws: &mut Draws) -> Option<Tensor<2>> {
+        match self {
+            Self::EncoderDecoder(model) => Some(model.losses(pairs, smoothing, draws)),
+            Self::Recurrent(_) | Self::Transformer(_) => None,
         }
     }
 
@@ -173,6 +219,43 @@ impl LanguageModel {
                 (features, Some(State::Recurrent(state)))
             }
             Self::Transformer(model) => (model.features(tokens, draws), None),
+            Self::EncoderDecoder(model) => (model.features(tokens, draws), None),
+        }
+    }
+
+    /// As [`features`](Self::features) of windows that start cold, without a graph: with what
+    /// [`backward`](Self::backward) needs to compute the layers once more. A recurrent model has no such pass: `None`.
+    ///
+    /// This model is with autodiff; the features, which are to be given to it by `Tensor::from_inner`, are not.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[B, T]`
+    /// - output: `[B, T, C]`
+    pub fn features_to_recompute(&self, tokens: Tensor<2, Int>, draws: Draws) -> Option<(Tensor<3>, Recomputation)> {
+        match self {
+            Self::Recurrent(_) | Self::EncoderDecoder(_) => None,
+            Self::Transformer(model) => Some(model.features_to_recompute(tokens, draws)),
+        }
+    }
+
+    /// Gradients of the sum of the features times `gradient`, `[B T, C]`, which is without autodiff: those of one layer
+    /// after the other, from the highest down to the lowest that is trained, each of which `take` is given.
+    ///
+    /// # Panics
+    /// If `kept` is another model's.
+    pub fn backward(&self, kept: Recomputation, gradient: Tensor<2>, take: impl FnMut(Gradients)) {
+        match self {
+            Self::Recurrent(_) | Self::EncoderDecoder(_) => panic!("it has nothing to compute again"),
+            Self::Transformer(model) => model.backward(kept, gradient, take),
+        }
+    }
+
+    /// Losses of targets `[N]` after what the head reads, `[N, C]`: -ln softmax(logits)\[target\] in nats.
+    pub fn losses_of(&self, features: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+        match self {
+            Self::Recurrent(model) => model.losses_of(features, targets),
+            Self::Transformer(model) => model.losses_of(features, targets),
+            Self::EncoderDecoder(model) => model.losses_of(features, targets),
         }
     }
 
@@ -185,6 +268,7 @@ impl LanguageModel {
         match self {
             Self::Recurrent(model) => model.logits_of(features),
             Self::Transformer(model) => model.logits(features),
+            Self::EncoderDecoder(model) => model.logits(features),
         }
     }
 
@@ -212,7 +296,7 @@ impl LanguageModel {
     /// When the window is longer than the context.
     pub fn attention_weights(&self, tokens: Tensor<2, Int>) -> Option<Vec<Tensor<4>>> {
         match self {
-            Self::Recurrent(_) => None,
+            Self::Recurrent(_) | Self::EncoderDecoder(_) => None,
             Self::Transformer(model) => Some(model.attention_weights(tokens)),
         }
     }
@@ -222,6 +306,7 @@ impl LanguageModel {
         match self {
             Self::Recurrent(model) => State::Recurrent(model.initial_state(rows)),
             Self::Transformer(model) => State::Transformer(model.cache(rows)),
+            Self::EncoderDecoder(model) => State::EncoderDecoder(model.without_source(rows)),
         }
     }
 
@@ -234,6 +319,7 @@ impl LanguageModel {
         Ok(match self {
             Self::Recurrent(model) => Self::Recurrent(model),
             Self::Transformer(model) => Self::Transformer(model.with_packed_cache()?),
+            Self::EncoderDecoder(model) => Self::EncoderDecoder(model),
         })
     }
 
@@ -242,6 +328,7 @@ impl LanguageModel {
         match self {
             Self::Recurrent(model) => model.vocabulary_size(),
             Self::Transformer(model) => model.vocabulary_size(),
+            Self::EncoderDecoder(model) => model.vocabulary_size(),
         }
     }
 
@@ -250,6 +337,7 @@ impl LanguageModel {
         match self {
             Self::Recurrent(_) => None,
             Self::Transformer(model) => Some(model.context()),
+            Self::EncoderDecoder(model) => Some(model.context()),
         }
     }
 
@@ -257,7 +345,7 @@ impl LanguageModel {
     pub fn carries_state_between_windows(&self) -> bool {
         match self {
             Self::Recurrent(_) => true,
-            Self::Transformer(_) => false,
+            Self::Transformer(_) | Self::EncoderDecoder(_) => false,
         }
     }
 
@@ -267,16 +355,21 @@ impl LanguageModel {
         match self {
             Self::Recurrent(model) => model.bytes_of_matrices(),
             Self::Transformer(model) => model.bytes_of_matrices(),
+            Self::EncoderDecoder(model) => 4 * model.num_params(),
         }
     }
 
     /// Where the weights are; an autodiff device while training.
     pub fn device(&self) -> Device {
-        let table = match self {
-            Self::Recurrent(model) => &model.embedding,
-            Self::Transformer(model) => &model.token_embedding,
-        };
-        table.weight.device()
+        // Of a parameter that is never packed.
+        match self {
+            Self::Recurrent(model) => match model.layers.first() {
+                Some(layer) => layer.bias.val().device(),
+                None => model.embedding.weight.device(),
+            },
+            Self::Transformer(model) => model.final_norm.weight.val().device(),
+            Self::EncoderDecoder(model) => model.device(),
+        }
     }
 }
 

@@ -75,7 +75,7 @@ impl Cell {
     }
 
     /// Whether there is a bias d, `[H]`, inside the reset gate's product.
-    pub(super) fn has_hidden_bias(self) -> bool {
+    pub(crate) fn has_hidden_bias(self) -> bool {
         match self {
             Self::Rnn(_) | Self::Lstm(_) => false,
             Self::Gru => true,
@@ -83,7 +83,7 @@ impl Cell {
     }
 
     /// Whether the state has a memory c beside h.
-    pub(super) fn has_memory(self) -> bool {
+    pub(crate) fn has_memory(self) -> bool {
         match self {
             Self::Lstm(_) => true,
             Self::Rnn(_) | Self::Gru => false,
@@ -92,7 +92,7 @@ impl Cell {
 
     /// Numbers of width H that the forward pass leaves for the backward pass at each time step: its gates and its
     /// states.
-    pub(super) fn kept_for_backward(self) -> usize {
+    pub(crate) fn kept_for_backward(self) -> usize {
         match self {
             // An Elman network's gate is its state.
             Self::Rnn(_) => 1,
@@ -101,7 +101,17 @@ impl Cell {
         }
     }
 
-    pub(super) fn validate(self) -> Option<Violation> {
+    /// Numbers that a layer does leave for its backward pass, for each unit and step: beside the others the projected
+    /// inputs, and outside of an LSTM the inputs of the layer above.
+    pub(crate) fn held_for_backward(self) -> usize {
+        let above = match self {
+            Self::Lstm(_) => 0,
+            Self::Rnn(_) | Self::Gru => 1,
+        };
+        self.kept_for_backward() + self.gates() + above
+    }
+
+    pub(crate) fn validate(self) -> Option<Violation> {
         match self {
             Self::Lstm(bias) if !bias.is_finite() => {
                 Some(Violation::new("forget-bias", format!("must be a finite number, is {bias}")))

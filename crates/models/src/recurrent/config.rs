@@ -194,9 +194,10 @@ impl<C: RecurrentConfig> Family for C {
         let sizes = self.sizes();
         let gates = sizes.cell.gates();
         TrainingCosts {
-            // The gates before and after their functions, and the states.
-            held_per_token: sizes.in_layers(6 * gates as u64 + 14),
             kept_per_token: sizes.in_layers(sizes.cell.kept_for_backward() as u64),
+            held_per_token: sizes.in_layers(sizes.cell.held_for_backward() as u64),
+            passing_per_token: 0,
+            between_per_token: sizes.hidden as u64,
             // The state's product, one for each time step, is small and therefore slow; it sets the pace.
             typical_product: [batch, sizes.hidden, gates * sizes.hidden],
             // The time steps of a layer are one operation.

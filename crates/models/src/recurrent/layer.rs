@@ -32,7 +32,7 @@ pub struct RecurrentLayer {
 }
 
 impl RecurrentLayer {
-    pub(super) fn init(cell: Cell, input: usize, hidden: usize, initializer: &mut Initializer<'_>) -> Self {
+    pub(crate) fn init(cell: Cell, input: usize, hidden: usize, initializer: &mut Initializer<'_>) -> Self {
         let bound = 1.0 / (hidden as f64).sqrt();
         let columns = cell.gates() * hidden;
         Self {
@@ -52,18 +52,18 @@ impl RecurrentLayer {
     }
 
     /// Width of the state, H.
-    pub(super) fn hidden_size(&self) -> usize {
+    pub(crate) fn hidden_size(&self) -> usize {
         self.hidden_weight.dims(Orientation::Projection)[0]
     }
 
     /// The state before the first token: zeros for `rows` rows.
-    pub(super) fn initial_state(&self, rows: usize) -> LayerState {
+    pub(crate) fn initial_state(&self, rows: usize) -> LayerState {
         let zeros = Tensor::zeros([rows, self.hidden_size()], &self.hidden_weight.device());
         LayerState { cell: self.cell.has_memory().then(|| zeros.clone()), hidden: zeros }
     }
 
     /// The part of the layer that needs no state, x W + b: `[N, in]` to `[N, gates H]`.
-    pub(super) fn project(&self, inputs: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
+    pub(crate) fn project(&self, inputs: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
         let adapter = self.input_adapter.as_ref();
         let beside = adapter.map(|adapter| adapter.forward(inputs.clone(), None, draws));
         let inputs = narrowed(self.input_narrow.as_ref(), inputs);
@@ -71,13 +71,13 @@ impl RecurrentLayer {
     }
 
     /// Whether a token's row is projected as any other of the same token: nothing is dropped from it, nor seen.
-    pub(super) fn is_a_function_of_tokens(&self) -> bool {
+    pub(crate) fn is_a_function_of_tokens(&self) -> bool {
         let drops = self.input_adapter.as_ref().is_some_and(Adapter::has_dropout);
         !drops && !self.input_weight.is_observed()
     }
 
     /// [`project`](Self::project) of all rows of a sequence in one product, `[T, B, in]` to `[T, B, gates H]`.
-    pub(super) fn project_rows(&self, sequence: Tensor<3>, draws: &mut Draws) -> Tensor<3> {
+    pub(crate) fn project_rows(&self, sequence: Tensor<3>, draws: &mut Draws) -> Tensor<3> {
         let [steps, rows, input] = sequence.dims();
         let projected = self.project(sequence.reshape([steps * rows, input]), draws);
         let [_, width] = projected.dims();
@@ -106,7 +106,7 @@ impl RecurrentLayer {
     ///
     /// # Panics
     /// When the state is not of this layer's kind and `[B, H]`.
-    pub(super) fn forward(&self, projected: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
+    pub(crate) fn forward(&self, projected: Tensor<3>, state: LayerState) -> (Tensor<3>, LayerState) {
         let (weight, hidden) = (&self.hidden_weight, state.hidden);
         let (outputs, cell) = match (self.cell, state.cell) {
             (Cell::Rnn(activation), None) => (weight.rnn(projected, hidden, activation.into()), None),

@@ -111,8 +111,13 @@ impl RecurrentModel {
         // Time-major, as the hidden states are: so only the targets and the losses are turned, which are small.
         let targets = targets.swap_dims(0, 1).reshape([steps * rows]);
         let hidden = hidden.reshape([steps * rows, self.hidden_size()]);
-        let losses = self.output.losses(hidden, &self.embedding, targets);
+        let losses = self.losses_of(hidden, targets);
         (losses.reshape([steps, rows]).swap_dims(0, 1), state)
+    }
+
+    /// The losses of targets `[N]` after what the head reads, `[N, H]`.
+    pub(crate) fn losses_of(&self, hidden: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+        self.output.losses(hidden, &self.embedding, targets)
     }
 
     /// What the head reads after each token of a window, `[B, T, H]`, and the state after the window; as for

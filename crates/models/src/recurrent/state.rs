@@ -23,11 +23,11 @@ pub struct RecurrentState {
 }
 
 impl LayerState {
-    fn map(&self, change: impl Fn(&Tensor<2>) -> Tensor<2>) -> Self {
+    pub(crate) fn map(&self, change: impl Fn(&Tensor<2>) -> Tensor<2>) -> Self {
         Self { hidden: change(&self.hidden), cell: self.cell.as_ref().map(change) }
     }
 
-    fn with(self, other: Self, change: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<2>) -> Self {
+    pub(crate) fn with(self, other: Self, change: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<2>) -> Self {
         assert_eq!(self.cell.is_some(), other.cell.is_some(), "the states belong to different models");
         Self {
             hidden: change(self.hidden, other.hidden),
@@ -44,7 +44,7 @@ impl RecurrentState {
     }
 
     /// The state after another `lengths` tokens in each row.
-    pub(super) fn advanced(self, layers: Vec<LayerState>, lengths: &[usize]) -> Self {
+    pub(crate) fn advanced(self, layers: Vec<LayerState>, lengths: &[usize]) -> Self {
         let positions = self.positions.iter().zip(lengths).map(|(position, length)| position + length).collect();
         Self { layers, positions }
     }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use burn::tensor::Device;
 
-use super::foreign::ChatTemplate;
+use super::foreign::{ChatTemplate, Conversing};
+use super::lineage::Lineage;
 use crate::initializer::Initializer;
 use crate::{AdapterConfig, LanguageModel, ModelConfig, Tokenizer};
 
@@ -45,9 +46,12 @@ pub struct ModelDescription {
     /// The ranks of products that are with two thin matrices, by the path of the second.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ranks: BTreeMap<String, usize>,
-    /// Its adapters, if it has any: the weights hold them beside the matrices that they are added to.
+    /// Its adapters, if it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter: Option<AdapterConfig>,
+    /// What they are for: the weights hold the adapters alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Lineage>,
     /// What was done to make it smaller, first to last, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compressed: Vec<String>,
@@ -69,6 +73,7 @@ impl ModelDescription {
             imported: false,
             ranks: BTreeMap::new(),
             adapter: None,
+            base: None,
             compressed: Vec::new(),
             kiln: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -77,7 +82,7 @@ impl ModelDescription {
     /// The model without weights, to be loaded.
     ///
     /// # Errors
-    /// What is wrong with the ranks or the adapters.
+    /// What is wrong with the ranks.
     pub(super) fn blank(&self, device: &Device) -> Result<LanguageModel, String> {
         let mut model = self.model.blank(self.vocabulary_size, self.context, device);
         let mut left = self.ranks.clone();
@@ -92,10 +97,7 @@ impl ModelDescription {
         }
         match left.keys().next() {
             Some(name) => Err(format!("a rank for `{name}`, which the model doesn't have")),
-            None => match &self.adapter {
-                Some(adapter) => model.with_blank_adapters(adapter, device).map_err(|error| error.to_string()),
-                None => Ok(model),
-            },
+            None => Ok(model),
         }
     }
 
@@ -104,6 +106,12 @@ impl ModelDescription {
     pub fn converse_as(&mut self, other: &Self) {
         self.end_tokens.clone_from(&other.end_tokens);
         self.chat_template.clone_from(&other.chat_template);
+    }
+
+    /// Lets it hold conversations.
+    pub fn converse(&mut self, conversing: &Conversing) {
+        self.end_tokens.clone_from(&conversing.end_tokens);
+        self.chat_template = Some(conversing.template.clone());
     }
 
     /// The texts for the header: this description, and the `format` that other programs look for.
@@ -124,6 +132,9 @@ impl ModelDescription {
             if tokens == 0 || tokens > most {
                 return Err(format!("a {what} of {tokens} tokens, not between 1 and {most}"));
             }
+        }
+        if description.adapter.is_some() != description.base.is_some() {
+            return Err("of adapters and what they are for it has one without the other".to_owned());
         }
         let adapter = description.adapter.as_ref().map(AdapterConfig::validate).unwrap_or_default();
         let adapter = adapter.into_iter().map(|violation| violation.under("adapter"));

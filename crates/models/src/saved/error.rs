@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use kiln_storage::StorageError;
 
+use super::base::BaseProblem;
 use super::gguf::GgufModelError;
 use super::hugging_face::HuggingFaceError;
 use super::imported::ImportError;
+use super::lineage::Lineage;
 use super::problem::{LoadError, WeightProblem, summary};
 
 /// Why a model could not be saved or opened. The message says what, where and why.
@@ -58,6 +60,16 @@ pub enum SavedModelError {
         path: PathBuf,
         /// Why not.
         problem: String,
+    },
+    /// The base of adapters isn't there, or is another model.
+    #[error("`{}` holds adapters of `{}` (SHA-256 {}), but {problem}", model.display(), base.path, base.short_hash())]
+    Base {
+        /// The checkpoint folder.
+        model: PathBuf,
+        /// What they are for.
+        base: Lineage,
+        /// What is wrong with what is there.
+        problem: BaseProblem,
     },
     /// A folder that another program wrote.
     #[error("cannot read the model in `{}`: {problem}", folder.display())]

@@ -28,6 +28,16 @@ pub struct ChatTemplate {
     pub tokens: BTreeMap<String, String>,
 }
 
+/// How conversations are held: the template, and the tokens that end an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Conversing {
+    /// What makes a text of messages.
+    pub template: ChatTemplate,
+    /// Tokens that end an answer, beside that of the tokenizer.
+    pub end_tokens: Vec<u32>,
+}
+
 /// What a foreign model is, by what its headers say.
 #[derive(Debug, Clone)]
 pub struct ForeignModel {

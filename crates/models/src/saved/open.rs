@@ -10,13 +10,14 @@ use kiln_settings::files::Links;
 use kiln_storage::layout::{CHECKPOINTS, MANIFEST_FILE, TOKENIZER_FILE, WEIGHTS_FILE, is_run};
 use kiln_storage::{CheckpointReader, DiskFiles, TensorSource, Which, find_checkpoint, open_checkpoint, open_tensors};
 
+use super::base::adapted;
 use super::description::{ModelDescription, hexadecimal};
 use super::error::SavedModelError;
-use super::foreign::{ChatTemplate, ForeignModel};
+use super::foreign::{ChatTemplate, Conversing, ForeignModel};
 use super::gguf::{self, inspect_gguf, is_gguf};
 use super::hugging_face::{self, inspect_hugging_face, is_hugging_face};
 use super::packed::{Loader, loader_to_read};
-use super::weights::load;
+use super::weights::{load, load_adapters};
 use crate::{LanguageModel, ModelConfig, Tokenizer};
 
 /// A trained model with its tokenizer.
@@ -44,6 +45,29 @@ pub struct SavedModel {
     pub warning: Option<String>,
 }
 
+/// How a model is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening<'a> {
+    /// Where its numbers go.
+    pub device: &'a Device,
+    /// Whether it is only read with: on a CPU its matrices then stay packed as the file has them, where each token
+    /// reads them once. They are no parameters then.
+    pub to_read: bool,
+    /// Where the base of a checkpoint of adapters is, if it isn't where it was.
+    pub base: Option<&'a Path>,
+}
+
+impl<'a> Opening<'a> {
+    /// Matrices are parameters, and the base is where it was.
+    pub fn new(device: &'a Device) -> Self {
+        Self { device, to_read: false, base: None }
+    }
+
+    fn loader(&self) -> Loader {
+        if self.to_read { loader_to_read(self.device) } else { load }
+    }
+}
+
 impl SavedModel {
     /// Opens a checkpoint: `path` is a run folder, in which `which` chooses one, or the folder of one checkpoint, or a
     /// folder that holds weights and their tokenizer alone, or one in the form of Hugging Face's `transformers`, or
@@ -52,16 +76,15 @@ impl SavedModel {
     /// # Errors
     /// See [`SavedModelError`]; nothing is ever loaded in part.
     pub fn open(path: &Path, which: Which, device: &Device) -> Result<Self, SavedModelError> {
-        Self::open_with(path, which, device, load)
+        Self::open_as(path, which, Opening::new(device))
     }
 
-    /// The same for a model that is only read with: on a CPU its matrices stay packed as the file has them, where each
-    /// token reads them once. They are no parameters then.
+    /// The same for a model that is only read with.
     ///
     /// # Errors
     /// As [`SavedModel::open`].
     pub fn open_to_read(path: &Path, which: Which, device: &Device) -> Result<Self, SavedModelError> {
-        Self::open_with(path, which, device, loader_to_read(device))
+        Self::open_as(path, which, Opening { to_read: true, ..Opening::new(device) })
     }
 
     /// The same with its matrices packed as `format`, where its blocks fit their rows; the others as they are, or in
@@ -79,33 +102,38 @@ impl SavedModel {
     /// Puts the adapters, if there are any, into the matrices that they are added to, and says whether there were.
     pub fn merge(&mut self) -> bool {
         let Some(_) = self.description.adapter.take() else { return false };
+        self.description.base = None;
         let merged: BTreeSet<String> = self.model.adapted_matrices();
         self.description.ranks.retain(|name, _| !merged.contains(name));
         self.model = self.model.clone().merged();
         true
     }
 
-    fn open_with(path: &Path, which: Which, device: &Device, loader: Loader) -> Result<Self, SavedModelError> {
+    /// As [`SavedModel::open`].
+    ///
+    /// # Errors
+    /// As [`SavedModel::open`].
+    pub fn open_as(path: &Path, which: Which, opening: Opening<'_>) -> Result<Self, SavedModelError> {
         if has_weights_alone(path) {
-            return Self::open_weights(path, device, loader);
+            return Self::open_weights(path, opening);
         }
         if is_hugging_face(path) {
-            return hugging_face::open(path, device, loader);
+            return hugging_face::open(path, opening.device, opening.loader());
         }
         if is_gguf(path) {
-            return gguf::open(path, device, loader);
+            return gguf::open(path, opening.device, opening.loader());
         }
-        let read = |checkpoint: &mut CheckpointReader<'_>| Self::read_with(checkpoint, device, loader);
+        let read = |checkpoint: &mut CheckpointReader<'_>| Self::read(checkpoint, opening);
         let (found, saved) = open_checkpoint(&DiskFiles, path, which, read)?;
         Ok(Self { warning: found.warning, ..saved })
     }
 
     /// Opens weights that stand beside their tokenizer. There is no manifest that they could be verified with, nor the
     /// number of a step, and where there once was one the warning says the first.
-    fn open_weights(folder: &Path, device: &Device, loader: Loader) -> Result<Self, SavedModelError> {
+    fn open_weights(folder: &Path, opening: Opening<'_>) -> Result<Self, SavedModelError> {
         let path = folder.join(WEIGHTS_FILE);
         let mut source = open_tensors(&path, Links::Refused)?;
-        let (model, tokenizer, description) = build(folder, folder, &mut source, device, loader)?;
+        let (model, tokenizer, description) = build(folder, folder, &mut source, opening)?;
         let warning = || format!("`{}` has no `{MANIFEST_FILE}`, so it can't be checked for damage", folder.display());
         let (folder, warning) = (folder.to_path_buf(), (!description.imported).then(warning));
         let run = folder.clone();
@@ -120,19 +148,11 @@ impl SavedModel {
     ///
     /// # Errors
     /// See [`SavedModelError`]; nothing is ever loaded in part.
-    pub fn read(checkpoint: &mut CheckpointReader<'_>, device: &Device) -> Result<Self, SavedModelError> {
-        Self::read_with(checkpoint, device, load)
-    }
-
-    fn read_with(
-        checkpoint: &mut CheckpointReader<'_>,
-        device: &Device,
-        loader: Loader,
-    ) -> Result<Self, SavedModelError> {
+    pub fn read(checkpoint: &mut CheckpointReader<'_>, opening: Opening<'_>) -> Result<Self, SavedModelError> {
         let (folder, run) = (checkpoint.folder().to_path_buf(), checkpoint.run().to_path_buf());
         let step = Some(checkpoint.manifest().step);
         let (model, tokenizer, description) =
-            checkpoint.read_tensors(WEIGHTS_FILE, |source| build(&run, &folder, source, device, loader))?;
+            checkpoint.read_tensors(WEIGHTS_FILE, |source| build(&run, &folder, source, opening))?;
         Ok(Self { step, ..Self::own(model, tokenizer, description, folder, run) })
     }
 
@@ -197,6 +217,22 @@ pub fn config_of(path: &Path, which: Which) -> Result<ModelConfig, SavedModelErr
     Ok(read_description(&folder.join(WEIGHTS_FILE))?.model)
 }
 
+/// How the model at `path` holds conversations, for which nothing else of it is opened; nothing if nobody taught it to.
+///
+/// # Errors
+/// When what it says of that cannot be read.
+pub fn conversing_of(path: &Path, which: Which) -> Result<Option<Conversing>, SavedModelError> {
+    if is_gguf(path) {
+        return gguf::conversing_in(path);
+    }
+    if is_hugging_face(path) {
+        return hugging_face::conversing(path);
+    }
+    let folder = if has_weights_alone(path) { path.to_path_buf() } else { find_checkpoint(path, which)?.folder };
+    let ModelDescription { chat_template, end_tokens, .. } = read_description(&folder.join(WEIGHTS_FILE))?;
+    Ok(chat_template.map(|template| Conversing { template, end_tokens }))
+}
+
 /// Looks at a model that another program saved, or at one of Kiln's without a run, without reading its weights.
 ///
 /// # Errors
@@ -245,25 +281,37 @@ fn build(
     run: &Path,
     folder: &Path,
     source: &mut dyn TensorSource,
-    device: &Device,
-    loader: Loader,
+    opening: Opening<'_>,
 ) -> Result<(LanguageModel, Tokenizer, ModelDescription), SavedModelError> {
     let path = folder.join(WEIGHTS_FILE);
-    let description = describe(&path, source.metadata())?;
+    let mut description = describe(&path, source.metadata())?;
     let tokenizer = open_tokenizer(run, folder, &description)?;
-    let model = checked_blank(&path, source, &description, device)?;
-    let model = loader(model, source).map_err(|error| SavedModelError::load(error, &path))?;
+    let model = match adapted([run, folder], &mut description, source, opening)? {
+        Some(model) => model,
+        None => {
+            let blank = checked_blank(&path, source, &description, opening.device)?;
+            opening.loader()(blank, source).map_err(|error| SavedModelError::load(error, &path))?
+        }
+    };
     Ok((model, tokenizer, description))
 }
 
-/// The model with its parameters replaced by those in the file; their ids and gradient settings stay.
+/// The model with its parameters replaced by those in the file; their ids and gradient settings stay. A file of
+/// adapters has values for these alone.
 ///
 /// # Errors
 /// The file isn't a safetensors file, or one of its tensors is missing, left over, of another shape or type, or not
 /// finite.
 pub fn load_weights<M: Module>(model: M, path: &Path) -> Result<M, SavedModelError> {
     let mut source = open_tensors(path, Links::Refused)?;
-    load(model, &mut source).map_err(|error| SavedModelError::load(error, path))
+    load_own(model, &mut source, path)
+}
+
+/// A file of adapters has nothing for what they are added to.
+fn load_own<M: Module>(model: M, source: &mut dyn TensorSource, path: &Path) -> Result<M, SavedModelError> {
+    let has_adapters_alone = describe(path, source.metadata()).is_ok_and(|description| description.base.is_some());
+    let loaded = if has_adapters_alone { load_adapters(model, source) } else { load(model, source) };
+    loaded.map_err(|error| SavedModelError::load(error, path))
 }
 
 /// The model with its parameters replaced by the weights of a checkpoint, which are verified on the way.
@@ -272,8 +320,7 @@ pub fn load_weights<M: Module>(model: M, path: &Path) -> Result<M, SavedModelErr
 /// As [`load_weights`]; also if the file is damaged.
 pub fn read_weights<M: Module>(model: M, checkpoint: &mut CheckpointReader<'_>) -> Result<M, SavedModelError> {
     let path = checkpoint.folder().join(WEIGHTS_FILE);
-    checkpoint
-        .read_tensors(WEIGHTS_FILE, |source| load(model, source).map_err(|error| SavedModelError::load(error, &path)))
+    checkpoint.read_tensors(WEIGHTS_FILE, |source| load_own(model, source, &path))
 }
 
 /// The description in the header of a file of weights; of the file, only the header is read.
@@ -345,11 +392,9 @@ fn checked_blank(
     let infos = source.names().into_iter().filter_map(|name| source.info(&name));
     let found = infos.fold(0_u64, |sum, info| sum.saturating_add(info.elements()));
     let expected = description.model.parameter_count(description.vocabulary_size, description.context);
-    // Thin matrices have fewer numbers than the one that they stand for, and adapters come on top; `load` compares
-    // each.
+    // Thin matrices have fewer numbers than the one that they stand for; `load` compares each.
     let is_thin = !description.ranks.is_empty() && found < expected;
-    let is_adapted = description.adapter.is_some() && found > expected;
-    if found == expected || is_thin || is_adapted {
+    if found == expected || is_thin {
         return description.blank(device).map_err(wrong);
     }
     Err(wrong(format!("the model that it describes has {expected} parameters, and it holds {found}")))

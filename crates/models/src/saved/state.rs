@@ -33,7 +33,7 @@ pub fn state_tensors(state: &State) -> BTreeMap<String, Tensor<2>> {
     let mut tensors = BTreeMap::new();
     let recurrent = match state {
         State::Recurrent(state) => state,
-        State::Transformer(_) => return tensors,
+        State::Transformer(_) | State::EncoderDecoder(_) => return tensors,
     };
     for (index, layer) in recurrent.layers.iter().enumerate() {
         tensors.insert(name(index, "hidden"), layer.hidden.clone());
@@ -62,7 +62,7 @@ pub fn state_from_tensors(
         Ok(Tensor::from_data(data, device))
     };
     let restored = match fresh {
-        State::Transformer(_) => fresh,
+        State::Transformer(_) | State::EncoderDecoder(_) => fresh,
         State::Recurrent(fresh) => {
             let mut layers = Vec::with_capacity(fresh.layers.len());
             for (index, layer) in fresh.layers.iter().enumerate() {

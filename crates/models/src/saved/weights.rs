@@ -6,7 +6,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use kiln_parameters::{HostCopy, Parameter, catalogue, fill};
+use kiln_parameters::{HostCopy, Parameter, Role, catalogue, fill};
 use kiln_storage::formats::{TensorFile, TensorInfo, TensorSource};
 
 use super::error::SavedModelError;
@@ -37,6 +37,20 @@ pub fn collect_tensors<M: Module>(module: &M) -> Result<BTreeMap<String, TensorD
 /// source cannot be read.
 pub fn load<M: Module>(module: M, source: &mut dyn TensorSource) -> Result<M, LoadError> {
     let parameters = catalogue(&module);
+    load_these(module, parameters, source)
+}
+
+/// The same of its adapters alone, for which the source has all values; the other parameters stay.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn load_adapters<M: Module>(module: M, source: &mut dyn TensorSource) -> Result<M, LoadError> {
+    let mut parameters = catalogue(&module);
+    parameters.retain(|parameter| parameter.role == Role::Adapter);
+    load_these(module, parameters, source)
+}
+
+fn load_these<M: Module>(module: M, parameters: Vec<Parameter>, source: &mut dyn TensorSource) -> Result<M, LoadError> {
     let device = module.devices().into_iter().next().unwrap_or_default().inner();
     let mut problems = misfits(&parameters, source);
     let (mut values, mut unexpected) = (HashMap::new(), Vec::new());
@@ -76,6 +90,19 @@ pub fn apply_tensors<M: Module>(
 ) -> Result<M, SavedModelError> {
     let mut source = TensorFile { tensors, ..TensorFile::default() };
     load(module, &mut source).map_err(|error| SavedModelError::load(error, path))
+}
+
+/// As [`apply_tensors`], of the adapters of a module alone.
+///
+/// # Errors
+/// As [`apply_tensors`].
+pub fn apply_adapters<M: Module>(
+    module: M,
+    tensors: BTreeMap<String, TensorData>,
+    path: &Path,
+) -> Result<M, SavedModelError> {
+    let mut source = TensorFile { tensors, ..TensorFile::default() };
+    load_adapters(module, &mut source).map_err(|error| SavedModelError::load(error, path))
 }
 
 fn flat(data: TensorData, device: &Device) -> Tensor<1> {

@@ -64,7 +64,7 @@ pub struct TransformerConfig {
     pub norm_bias: Option<bool>,
     /// Added to the variance or mean square before its root. Default 1e-5.
     pub norm_epsilon: f64,
-    /// "gelu", "gelu-tanh", "relu-squared", "swiglu" or "geglu-tanh". Default "gelu".
+    /// "gelu", "gelu-tanh", "relu", "relu-squared", "swiglu" or "geglu-tanh". Default "gelu".
     pub activation: FeedForwardActivation,
     /// Whether the feed-forward part reads what the attention reads, and not what comes out of it: x +
     /// attention(norm(x)) + feed-forward(norm'(x)) (GPT-NeoX). Default false.
@@ -160,12 +160,11 @@ impl TransformerConfig {
 
     /// Width inside the feed-forward part, F.
     pub fn feed_forward_width(&self) -> usize {
-        let with_gates = || (8 * self.width).div_ceil(3).next_multiple_of(8);
-        self.feed_forward.unwrap_or_else(|| if self.activation.has_gates() { with_gates() } else { 4 * self.width })
+        self.feed_forward.unwrap_or_else(|| self.activation.usual_width(self.width))
     }
 
     /// Columns of the feed-forward part's first matrix: gates and what they open side by side.
-    pub(super) fn feed_forward_columns(&self) -> usize {
+    pub fn feed_forward_columns(&self) -> usize {
         if self.activation.has_gates() { 2 * self.feed_forward_width() } else { self.feed_forward_width() }
     }
 

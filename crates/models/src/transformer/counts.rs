@@ -80,17 +80,20 @@ impl Family for TransformerConfig {
     }
 
     fn training_costs(&self, batch: usize, context: usize) -> TrainingCosts {
-        let [layers, width, heads] = [self.layers, self.width, self.heads].map(|number| number as u64);
-        let scores = 5 * heads.saturating_mul(context as u64);
+        let [layers, width] = [self.layers, self.width].map(|number| number as u64);
         let head_columns = self.query_key_value_columns() as u64;
+        let normalised = (self.heads + self.key_value_heads()) * self.head_width();
+        let normalised = if self.query_key_norm { normalised as u64 } else { 0 };
         let feed_forward = (self.feed_forward_columns() + self.feed_forward_width()) as u64;
+        // Inputs before and after the norms, queries, keys, values, attention, both sides of the feed-forward part's
+        // function and the residuals (Korthikanti et al. 2022, <https://arxiv.org/abs/2205.05198>, section 4.1),
+        // without the weights of the attention, which its kernels compute again.
+        let kept_per_token = layers.saturating_mul(5 * width + head_columns + normalised + feed_forward);
         TrainingCosts {
-            // Inputs before and after the norms, queries, keys, values, attention, both sides of the feed-forward
-            // part's function and the residuals (Korthikanti et al. 2022, <https://arxiv.org/abs/2205.05198>, section
-            // 4.1), and the weights of the attention.
-            held_per_token: layers.saturating_mul((34 * width).saturating_add(scores)),
-            // The same without the weights of the attention, which can be computed again.
-            kept_per_token: layers.saturating_mul(5 * width + head_columns + feed_forward),
+            kept_per_token,
+            held_per_token: kept_per_token,
+            passing_per_token: 7 * width,
+            between_per_token: width,
             typical_product: [batch.saturating_mul(context), self.width, 4 * self.width],
             operations: 40 * layers,
         }

@@ -21,6 +21,11 @@ pub struct FeedForward {
 }
 
 impl FeedForward {
+    /// Of these projections.
+    pub(crate) fn new(input: Projection, output: Projection, activation: FeedForwardActivation) -> Self {
+        Self { input, output, activation }
+    }
+
     pub(super) fn init(config: &TransformerConfig, initializer: &mut Initializer<'_>) -> Self {
         let (width, inner) = (config.width, config.feed_forward_width());
         Self {
@@ -31,9 +36,10 @@ impl FeedForward {
     }
 
     /// `[N, C]` to `[N, F]`: all but the last projection.
-    pub(super) fn inner(&self, input: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
+    pub(crate) fn inner(&self, input: Tensor<2>, draws: &mut Draws) -> Tensor<2> {
         let inner = self.input.forward(input, draws);
         match self.activation {
+            FeedForwardActivation::Relu => activate(inner, Activation::Relu),
             FeedForwardActivation::Gelu => activate(inner, Activation::Gelu),
             FeedForwardActivation::GeluTanh => activate(inner, Activation::GeluTanh),
             FeedForwardActivation::ReluSquared => activate(inner, Activation::ReluSquared),

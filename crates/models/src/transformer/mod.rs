@@ -39,6 +39,7 @@ mod feed_forward;
 mod model;
 mod norm;
 mod options;
+mod recompute;
 mod rotary;
 mod rules;
 mod scaling;
@@ -56,5 +57,6 @@ pub use norm::Norm;
 pub use options::{
     AttentionBias, AttentionLayer, FeedForwardActivation, NormKind, NormPlacement, PositionKind, QueryKeyNormSpan,
 };
+pub use recompute::Recomputation;
 pub use rotary::RotaryPositions;
 pub use scaling::{LinearScaling, Llama3Scaling, LongRopeScaling, RotaryScaling, YarnScaling};

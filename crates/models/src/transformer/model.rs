@@ -136,11 +136,15 @@ impl Transformer {
         assert_shape!(targets, [rows, steps]);
         let targets = targets.reshape([rows * steps]);
         let (stream, _) = self.stream(tokens, &vec![steps; rows], None, draws);
-        let losses = match self.config.logit_soft_cap {
+        self.losses_of(stream, targets).reshape([rows, steps])
+    }
+
+    /// The losses of targets `[N]` after what the head reads, `[N, C]`.
+    pub(crate) fn losses_of(&self, stream: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+        match self.config.logit_soft_cap {
             Some(_) => cross_entropy(self.logits(stream), targets),
             None => self.output.losses(stream, &self.token_embedding, targets),
-        };
-        losses.reshape([rows, steps])
+        }
     }
 
     /// What the head reads after each token of a window, `[B, T, C]`.
@@ -269,7 +273,7 @@ impl Transformer {
     }
 
     /// `[B, T]` to `[N, C]`.
-    fn embed(&self, tokens: Tensor<2, Int>, window: &Window<'_>, draws: &mut Draws) -> Tensor<2> {
+    pub(super) fn embed(&self, tokens: Tensor<2, Int>, window: &Window<'_>, draws: &mut Draws) -> Tensor<2> {
         let (rows, steps) = (window.rows, window.steps);
         let mut stream = self.token_embedding.forward(tokens);
         if self.config.scaled_embeddings {

@@ -25,7 +25,7 @@ pub struct Norm {
 }
 
 impl Norm {
-    pub(super) fn init(
+    pub(crate) fn init(
         kind: NormKind,
         width: usize,
         bias: bool,
@@ -37,7 +37,7 @@ impl Norm {
     }
 
     /// Normalises each row of `[N, C]`.
-    pub(super) fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+    pub(crate) fn forward(&self, input: Tensor<2>) -> Tensor<2> {
         let weight = self.weight.val();
         match self.kind {
             NormKind::Layer => layer_norm(input, weight, self.bias.as_ref().map(Param::val), self.epsilon),

@@ -34,6 +34,8 @@ pub enum FeedForwardActivation {
     Gelu,
     /// The same with Phi approximated by a tanh, as GPT-2 has it.
     GeluTanh,
+    /// max(x, 0), as Vaswani et al. 2017 have it.
+    Relu,
     /// max(x, 0)^2 (So et al. 2021, <https://arxiv.org/abs/2109.08668>).
     ReluSquared,
     /// silu(x G) * (x U), with a third matrix (Shazeer 2020, <https://arxiv.org/abs/2002.05202>).
@@ -43,6 +45,12 @@ pub enum FeedForwardActivation {
 }
 
 impl FeedForwardActivation {
+    /// The usual width inside the feed-forward part of a stream of `width`: 4 times as much; with gates 8/3 times,
+    /// rounded up to a multiple of 8, which costs as many parameters.
+    pub(crate) fn usual_width(self, width: usize) -> usize {
+        if self.has_gates() { (8 * width).div_ceil(3).next_multiple_of(8) } else { 4 * width }
+    }
+
     /// Whether a third matrix makes gates.
     pub fn has_gates(self) -> bool {
         matches!(self, Self::Swiglu | Self::GegluTanh)

@@ -49,7 +49,7 @@ impl Tables {
 }
 
 impl RotaryPositions {
-    pub(super) fn new(context: usize, rotated: usize, base: f64, scaling: Option<&RotaryScaling>) -> Self {
+    pub(crate) fn new(context: usize, rotated: usize, base: f64, scaling: Option<&RotaryScaling>) -> Self {
         let angle = |pair: usize| {
             let angle = base.powf(-2.0 * pair as f64 / rotated as f64);
             scaling.map_or(angle, |scaling| scaling.angle(angle, pair, rotated, base))
@@ -60,7 +60,7 @@ impl RotaryPositions {
 
     /// Cosines and sines for the positions up to `end` and perhaps more, `[positions, R / 2]` each. Should padding
     /// stand beyond the context, it is given those of the last position there is.
-    pub(super) fn tables(&self, end: usize, device: &Device) -> [Tensor<2>; 2] {
+    pub(crate) fn tables(&self, end: usize, device: &Device) -> [Tensor<2>; 2] {
         let mut made = self.made.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*made {
             Some(tables) if tables.are_enough(end, device) => tables.values.clone(),

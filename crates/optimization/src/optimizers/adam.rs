@@ -158,7 +158,7 @@ impl UpdateRule for AdamRule {
     }
 
     fn slot_names(&self, _parameter: ParameterView<'_>) -> SlotNames {
-        SlotNames::vectors(&[FIRST, SECOND])
+        SlotNames::vectors(&[FIRST, SECOND]).with_never_negative(&[SECOND])
     }
 }
 

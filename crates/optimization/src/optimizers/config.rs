@@ -4,11 +4,26 @@ use kiln_parameters::{PartCount, Role};
 use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
+use kiln_kernels::EIGHT_BIT_BLOCK;
+
+use super::eight_bits::{self, EightBitState};
 use super::settings::Settings;
 use super::{
     AdamConfig, AdamwConfig, LionConfig, MuonConfig, Optimizer, ParameterView, RmspropConfig, ScheduleFreeAdamwConfig,
     ScheduleFreeSgdConfig, SgdConfig, UpdateRule,
 };
+
+/// How the vectors of an optimizer's state are kept between two updates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StateBits {
+    /// In single precision.
+    #[default]
+    #[serde(rename = "f32")]
+    ThirtyTwo,
+    /// Those of hidden matrices, heads and adapters in 8 bits a number and a scale for each 256.
+    #[serde(rename = "8-bit")]
+    Eight,
+}
 
 macro_rules! optimizers {
     ($($(#[doc = $doc:literal])* $variant:ident($settings:ident) $name:literal,)*) => {
@@ -64,6 +79,14 @@ impl OptimizerConfig {
         Optimizer::new(self.rule())
     }
 
+    /// The same with a state of this many bits a number.
+    pub fn build_with(&self, state: StateBits) -> Optimizer {
+        match state {
+            StateBits::ThirtyTwo => self.build(),
+            StateBits::Eight => Optimizer::new(Box::new(EightBitState::new(self.rule()))),
+        }
+    }
+
     /// The rule alone, which moves single vectors too.
     pub fn rule(&self) -> Box<dyn UpdateRule> {
         self.settings().1.rule()
@@ -82,13 +105,28 @@ impl OptimizerConfig {
     /// How many numbers of state the parameters of a model need, whose parts are these. The few numbers that a rule
     /// keeps of a whole parameter are not counted.
     pub fn state_numbers(&self, parts: &[PartCount]) -> u64 {
+        self.state_sum(parts, |_, numbers| numbers)
+    }
+
+    /// Bytes of that state.
+    pub fn state_bytes(&self, parts: &[PartCount], bits: StateBits) -> u64 {
+        self.state_sum(parts, |role, numbers| match bits {
+            StateBits::Eight if eight_bits::packs(role) => {
+                numbers.saturating_add(numbers.div_ceil(EIGHT_BIT_BLOCK as u64).saturating_mul(4))
+            }
+            _ => numbers.saturating_mul(4),
+        })
+    }
+
+    /// The sum of what `of` makes of the numbers of state that the parameters of each role need.
+    fn state_sum(&self, parts: &[PartCount], of: impl Fn(Role, u64) -> u64) -> u64 {
         let rule = self.rule();
         let slots = |role: Role| {
             let shape: &[usize] = if role.is_matrix() { &[1, 1] } else { &[1] };
             rule.slot_names(ParameterView { path: "", shape, role, step: 1 }).vectors.len() as u64
         };
         let of_part = |part: &PartCount| {
-            let numbers = part.roles.iter().map(|(role, count)| count.saturating_mul(slots(*role)));
+            let numbers = part.roles.iter().map(|(role, count)| of(*role, count.saturating_mul(slots(*role))));
             numbers.fold(0, u64::saturating_add)
         };
         parts.iter().map(of_part).fold(0, u64::saturating_add)

@@ -19,8 +19,11 @@ pub enum OptimizerStateError {
         /// The parameter's number of elements, or 1.
         expected: usize,
     },
+    /// Scales of numbers in 8 bits that can't be right.
+    #[error("the optimizer state `{0}` has a scale that is negative or not finite")]
+    Scales(String),
     /// Another type of numbers.
-    #[error("the optimizer state `{name}` does not hold {expected}-bit floats")]
+    #[error("the optimizer state `{name}` does not hold {expected}-bit numbers")]
     NumberType {
         /// Which slot.
         name: String,

@@ -12,6 +12,7 @@
 mod adam;
 mod clipping;
 mod config;
+mod eight_bits;
 mod error;
 mod lion;
 mod muon;
@@ -31,7 +32,8 @@ mod tests;
 
 pub use adam::{AdamConfig, AdamRule, AdamwConfig};
 pub use clipping::{GlobalNorm, global_norm};
-pub use config::OptimizerConfig;
+pub use config::{OptimizerConfig, StateBits};
+pub use eight_bits::EightBitState;
 pub use error::OptimizerStateError;
 pub use kiln_kernels::{GradientScale, Guard, clip_coefficient};
 pub use lion::{LionConfig, LionRule};

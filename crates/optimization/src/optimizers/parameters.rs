@@ -44,6 +44,8 @@ pub struct Optimizer {
     step: u64,
     /// What the rate is multiplied by, by path, where that isn't 1.
     factors: BTreeMap<String, f64>,
+    /// Updates before the first one that moves a parameter, by path, where there are any.
+    births: BTreeMap<String, u64>,
 }
 
 /// What the host, and not the device, keeps of an optimizer's state.
@@ -56,7 +58,7 @@ pub struct HostState {
 impl Optimizer {
     /// An optimizer that follows `rule`, before its first update.
     pub fn new(rule: Box<dyn UpdateRule>) -> Self {
-        Self { rule, slots: BTreeMap::new(), step: 0, factors: BTreeMap::new() }
+        Self { rule, slots: BTreeMap::new(), step: 0, factors: BTreeMap::new(), births: BTreeMap::new() }
     }
 
     /// The same, with the rate of some parameters multiplied, by their paths.
@@ -64,6 +66,19 @@ impl Optimizer {
     pub fn with_factors(mut self, factors: BTreeMap<String, f64>) -> Self {
         self.factors = factors;
         self
+    }
+
+    /// The same, with parameters that aren't moved from the start: updates before the first that moves them, by path.
+    /// What a rule makes of the number of an update is counted from there.
+    #[must_use]
+    pub fn with_births(mut self, births: BTreeMap<String, u64>) -> Self {
+        self.births = births;
+        self
+    }
+
+    /// Which update of a parameter this is, counted from 1. An update that wasn't made counts for one born later.
+    fn age(&self, path: &str) -> u64 {
+        self.step.saturating_sub(self.births.get(path).copied().unwrap_or(0)).max(1)
     }
 
     /// Moves every parameter that has a gradient, which is multiplied by `scale` first (clipping). If the device
@@ -82,7 +97,7 @@ impl Optimizer {
             taken.parameters.iter().map(|taken| self.slots.remove(&taken.path).unwrap_or_default()).collect();
         let moving = taken.parameters.iter().zip(tensors).zip(&mut slots);
         let moving = moving.map(|((taken, [value, gradient]), slots)| {
-            let parameter = ParameterView::new(taken, self.step);
+            let parameter = ParameterView::new(taken, self.age(&taken.path));
             Moving { parameter, value, gradient, slots }
         });
         let values = self.moved(moving.collect(), &scale.into(), rate);
@@ -91,20 +106,20 @@ impl Optimizer {
         model
     }
 
-    /// The new values, in their order; those with one rate are moved in one go.
+    /// The new values, in their order; those with one rate and one age are moved in one go.
     fn moved(&self, moving: Vec<Moving<'_>>, scale: &GradientScale, rate: f64) -> Vec<Tensor<1>> {
-        if self.factors.is_empty() {
+        if self.factors.is_empty() && self.births.is_empty() {
             return self.rule.update_all(moving, scale, rate);
         }
-        let mut groups: BTreeMap<u64, (Vec<usize>, Vec<Moving<'_>>)> = BTreeMap::new();
+        let mut groups: BTreeMap<(u64, u64), (Vec<usize>, Vec<Moving<'_>>)> = BTreeMap::new();
         for (place, moving) in moving.into_iter().enumerate() {
             let factor = self.factors.get(moving.parameter.path).copied().unwrap_or(1.0);
-            let (places, group) = groups.entry(factor.to_bits()).or_default();
+            let (places, group) = groups.entry((factor.to_bits(), moving.parameter.step)).or_default();
             places.push(place);
             group.push(moving);
         }
         let mut values: BTreeMap<usize, Tensor<1>> = BTreeMap::new();
-        for (factor, (places, group)) in groups {
+        for ((factor, _), (places, group)) in groups {
             values.extend(places.into_iter().zip(self.rule.update_all(group, scale, rate * f64::from_bits(factor))));
         }
         values.into_values().collect()
@@ -170,7 +185,8 @@ impl Optimizer {
     /// have no state.
     ///
     /// # Errors
-    /// When a slot is missing, left over, or of another length than its parameter: nothing is restored in part.
+    /// When a slot is missing, left over, or of another length than its parameter: nothing is restored in part. A
+    /// parameter that is moved later may have none.
     pub fn restore(
         &mut self,
         mut state: BTreeMap<String, TensorData>,
@@ -181,8 +197,14 @@ impl Optimizer {
         let mut restored: BTreeMap<String, Slots> = BTreeMap::new();
         if step > 0 {
             for parameter in parameters.iter().filter(|parameter| parameter.is_trained) {
-                let names = self.rule.slot_names(ParameterView::new(parameter, step));
-                let slots = Slots::from_data(names, &parameter.path, parameter.elements(), &mut state, device)?;
+                let view = ParameterView::new(parameter, step);
+                let (names, is_packed) = (self.rule.slot_names(view), self.rule.is_packed(view));
+                let is_unborn = || !names.all().any(|name| state.contains_key(&format!("{}/{name}", parameter.path)));
+                if self.births.contains_key(&parameter.path) && is_unborn() {
+                    continue;
+                }
+                let slots =
+                    Slots::from_data(names, is_packed, &parameter.path, parameter.elements(), &mut state, device)?;
                 restored.insert(parameter.path.clone(), slots);
             }
         }

@@ -114,5 +114,6 @@ impl UpdateRule for RmspropRule {
             (true, false) => &[SQUARE, MEAN],
             (true, true) => &[SQUARE, MEAN, VELOCITY],
         })
+        .with_never_negative(&[SQUARE])
     }
 }

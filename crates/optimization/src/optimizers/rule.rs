@@ -108,6 +108,11 @@ pub trait UpdateRule: Send + Sync {
     /// The names of the slots that the parameter has after its first update, with one rate for all elements.
     fn slot_names(&self, parameter: ParameterView<'_>) -> SlotNames;
 
+    /// Whether the vectors of a parameter's state are in 8 bits a number between two updates.
+    fn is_packed(&self, _parameter: ParameterView<'_>) -> bool {
+        false
+    }
+
     /// Whether a model is to be evaluated, and used after training, with other weights than those that move.
     fn has_evaluation_weights(&self) -> bool {
         false

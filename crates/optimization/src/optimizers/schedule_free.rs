@@ -10,7 +10,7 @@ const LARGEST_RATE: &str = "largest_rate";
 const WEIGHT_SUM: &str = "weight_sum";
 
 /// The slots of the iteration without a denominator.
-pub(super) const SLOTS: SlotNames = SlotNames { vectors: &[BASE], numbers: NUMBERS };
+pub(super) const SLOTS: SlotNames = SlotNames { numbers: NUMBERS, ..SlotNames::vectors(&[BASE]) };
 
 /// The numbers that the iteration keeps.
 pub(super) const NUMBERS: &[&str] = &[LARGEST_RATE, WEIGHT_SUM];

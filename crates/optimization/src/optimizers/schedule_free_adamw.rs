@@ -81,7 +81,7 @@ impl UpdateRule for ScheduleFreeAdamwRule {
     }
 
     fn slot_names(&self, _parameter: ParameterView<'_>) -> SlotNames {
-        SlotNames { vectors: &[BASE, SECOND], numbers: NUMBERS }
+        SlotNames { numbers: NUMBERS, ..SlotNames::vectors(&[BASE, SECOND]) }
     }
 
     fn has_evaluation_weights(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use kiln_kernels::GradientScale;
+use kiln_kernels::{EIGHT_BIT_BLOCK, EightBits, GradientScale, Levels};
 use kiln_parameters::HostCopy;
 
 use super::Rate;
@@ -15,6 +15,8 @@ use super::error::OptimizerStateError;
 #[derive(Debug, Clone, Default)]
 pub struct Slots {
     vectors: BTreeMap<&'static str, Tensor<1>>,
+    /// Vectors that are on the host, in 8 bits a number.
+    packed: BTreeMap<&'static str, EightBits>,
     numbers: BTreeMap<&'static str, f64>,
 }
 
@@ -25,6 +27,8 @@ pub struct SlotNames {
     pub vectors: &'static [&'static str],
     /// The numbers.
     pub numbers: &'static [&'static str],
+    /// Those of the vectors that have no number below zero.
+    pub never_negative: &'static [&'static str],
 }
 
 impl SlotNames {
@@ -33,7 +37,21 @@ impl SlotNames {
 
     /// Vectors alone.
     pub const fn vectors(vectors: &'static [&'static str]) -> Self {
-        Self { vectors, numbers: &[] }
+        Self { vectors, numbers: &[], never_negative: &[] }
+    }
+
+    /// The same, with those of the vectors that have no number below zero.
+    pub const fn with_never_negative(self, never_negative: &'static [&'static str]) -> Self {
+        Self { never_negative, ..self }
+    }
+
+    fn levels(&self, name: &str) -> Levels {
+        if self.never_negative.contains(&name) { Levels::NonNegative } else { Levels::Signed }
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'static str> {
+        self.vectors.iter().chain(self.numbers).copied()
     }
 }
 
@@ -70,6 +88,24 @@ impl Slots {
         }
     }
 
+    /// Rounds the vectors to 8 bits a number, on the host.
+    pub(super) fn pack(&mut self, names: SlotNames) {
+        for (name, vector) in std::mem::take(&mut self.vectors) {
+            let data = vector.into_data().convert::<f32>();
+            let values = data.as_slice::<f32>().unwrap_or_default();
+            self.packed.insert(name, EightBits::pack(values, names.levels(name)));
+        }
+    }
+
+    /// Vectors again of what [`Slots::pack`] made.
+    pub(super) fn unpack(&mut self, names: SlotNames, device: &Device) {
+        for (name, packed) in std::mem::take(&mut self.packed) {
+            let values = packed.unpack(names.levels(name));
+            let shape = [values.len()];
+            self.vectors.insert(name, Tensor::from_data(TensorData::new(values, shape), device));
+        }
+    }
+
     /// Leaves each vector that was there before as it was, if `scale` says so on the device.
     pub(super) fn choose(&mut self, scale: &GradientScale, before: &Self) {
         for (name, old) in &before.vectors {
@@ -89,19 +125,27 @@ impl Slots {
         self.numbers = numbers;
     }
 
-    /// Adds every slot of the parameter `path` to a copy: vectors as they are, numbers as one 64-bit float each.
+    /// Adds every slot of the parameter `path` to a copy: vectors as they are, in 8 bits with their scales beside them,
+    /// numbers as one 64-bit float each.
     pub(super) fn copy<G: Copy + Ord>(&self, path: &str, group: G, copy: &mut HostCopy<G>) {
         for (name, vector) in &self.vectors {
             copy.add(group, format!("{path}/{name}"), vector.clone());
+        }
+        for (name, packed) in &self.packed {
+            let [codes, scales] = [packed.codes().len(), packed.scales().len()].map(|length| [length]);
+            copy.add_data(group, format!("{path}/{name}"), TensorData::new(packed.codes().to_vec(), codes));
+            copy.add_data(group, scales_of(path, name), TensorData::new(packed.scales().to_vec(), scales));
         }
         for (name, number) in &self.numbers {
             copy.add_data(group, format!("{path}/{name}"), TensorData::new(vec![*number], [1]));
         }
     }
 
-    /// The slots `names` of the parameter `path`, which has `length` elements, taken out of a saved state.
+    /// The slots `names` of the parameter `path`, which has `length` elements, taken out of a saved state, `is_packed`
+    /// where vectors are in 8 bits a number.
     pub(super) fn from_data(
         names: SlotNames,
+        is_packed: bool,
         path: &str,
         length: usize,
         state: &mut BTreeMap<String, TensorData>,
@@ -109,6 +153,13 @@ impl Slots {
     ) -> Result<Self, OptimizerStateError> {
         let mut slots = Self::default();
         for name in names.vectors {
+            if is_packed {
+                let codes = taken::<u8>(state, format!("{path}/{name}"), length, 8)?;
+                let scales = taken::<f32>(state, scales_of(path, name), length.div_ceil(EIGHT_BIT_BLOCK), 32)?;
+                let packed = EightBits::from_parts(codes, scales);
+                slots.packed.insert(name, packed.ok_or_else(|| OptimizerStateError::Scales(scales_of(path, name)))?);
+                continue;
+            }
             let values = taken::<f32>(state, format!("{path}/{name}"), length, 32)?;
             slots.put(name, Tensor::from_data(TensorData::new(values, [length]), device));
         }
@@ -118,6 +169,10 @@ impl Slots {
         }
         Ok(slots)
     }
+}
+
+fn scales_of(path: &str, name: &str) -> String {
+    format!("{path}/{name}.scales")
 }
 
 /// The numbers of one saved slot, which must be as many as `expected`.

@@ -217,6 +217,10 @@ impl Study {
             if self.models[..index].iter().any(|other| other.name == *name) {
                 violations.push(Violation::new(format!("{table}.name"), format!("is that of another model, `{name}`")));
             }
+            if model.reads_pairs() {
+                let message = format!("is an {}, and studies are of models that continue a text", model.name());
+                violations.push(Violation::new(format!("{table}.model"), message));
+            }
             if matches!(self.study, Experiment::Attention(_)) && !matches!(model, ModelConfig::Transformer(_)) {
                 let message = "has no attention: only a `transformer` does";
                 violations.push(Violation::new(format!("{table}.model"), message));

@@ -24,6 +24,12 @@ pub struct StartConfig {
     /// Whether numbers of matrices that are exactly zero stay so. Default `false`.
     #[serde(default)]
     pub keep_zeros: bool,
+    /// Whether a smaller start model is made as large as `[model]` says, computing what it did. Default `false`.
+    #[serde(default)]
+    pub grow: bool,
+    /// Whether the table of learned positions is stretched to a longer context. Default `false`.
+    #[serde(default)]
+    pub stretch_positions: bool,
 }
 
 impl StartConfig {
@@ -93,6 +99,10 @@ pub struct TrainOnlyConfig {
     /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_layers: Option<usize>,
+    /// Updates after each of which the next lower layer is trained too, the tables last, >= 1 (Howard and Ruder 2018,
+    /// <https://arxiv.org/abs/1801.06146>, section 3.3); needs `last-layers`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfreeze_every: Option<u64>,
 }
 
 impl TrainOnlyConfig {
@@ -103,7 +113,15 @@ impl TrainOnlyConfig {
             Violation::new("parameters", "is empty, and there is no `last-layers`, so that nothing would be trained")
                 .with_help("for example `parameters = [\"*.bias\"]` or `last-layers = 1`")
         });
-        nothing.into_iter().chain(empty("parameters", &self.parameters)).collect()
+        let unfreezes = self.unfreeze_every.and_then(|every| match self.last_layers {
+            _ if every == 0 => Some(Violation::new("unfreeze-every", "must be 1 or more, is 0")),
+            None => Some(
+                Violation::new("unfreeze-every", "needs `last-layers`, the layers that are trained from the start")
+                    .with_help("last-layers = 1"),
+            ),
+            Some(_) => None,
+        });
+        nothing.into_iter().chain(unfreezes).chain(empty("parameters", &self.parameters)).collect()
     }
 }
 
@@ -159,6 +177,10 @@ mod tests {
         let only: TrainOnlyConfig = toml::from_str("").unwrap();
         let found: Vec<String> = only.validate().into_iter().map(|violation| violation.key).collect();
         assert_eq!(found, ["parameters"]);
+        let only: TrainOnlyConfig = toml::from_str("parameters = [\"*\"]\nunfreeze-every = 5").unwrap();
+        assert_eq!(only.validate().len(), 1);
+        let only: TrainOnlyConfig = toml::from_str("last-layers = 1\nunfreeze-every = 0").unwrap();
+        assert_eq!(only.validate().len(), 1);
         let rates: RatesConfig =
             toml::from_str("multipliers = { \"*.bias\" = 0.0, \"a\" = 1.0, \"b\" = inf }").unwrap();
         let found: Vec<String> = rates.validate().into_iter().map(|violation| violation.key).collect();

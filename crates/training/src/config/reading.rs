@@ -17,8 +17,10 @@ use super::words;
 use crate::gradient_measurements::EstimatesConfig;
 
 /// What the types do not say of the keys of a configuration.
-pub const HINTS: Hints<'static> =
-    Hints { alternatives: &[("data", &["file", "download", "builtin"])], word: words::explain };
+pub const HINTS: Hints<'static> = Hints {
+    alternatives: &[("data", &["file", "download", "builtin", "conversations", "pairs", "builtin-pairs"])],
+    word: words::explain,
+};
 
 impl Config {
     /// Reads a configuration from its text, with keys set on the command line.

@@ -4,9 +4,11 @@ use kiln_settings::Violation;
 
 use kiln_models::AdapterConfig;
 
+use super::finetuning::StartConfig;
 use super::run::DocumentState;
 use super::sections::Config;
 use kiln_data::batches::Windows;
+use kiln_optimization::optimizers::StateBits;
 
 /// Every broken rule that concerns more than one section, keys from the root.
 pub(super) fn between_sections(config: &Config) -> Vec<Violation> {
@@ -14,24 +16,34 @@ pub(super) fn between_sections(config: &Config) -> Vec<Violation> {
         config.data.validate_with(&config.tokenizer),
         windows(config),
         document_state(config),
+        recompute(config),
+        optimizer_state(config),
         averages(config),
         tokens(config),
         noise(config),
         last_layers(config),
     ];
-    seeds(config).into_iter().chain(adapter(config)).chain(others.into_iter().flatten()).collect()
+    seeds(config).into_iter().chain(adapter(config)).chain(pairs(config)).chain(others.into_iter().flatten()).collect()
 }
 
 /// TOML's integers have 64 bits with a sign; what is beyond could not be saved with the run.
 fn seeds(config: &Config) -> Vec<Violation> {
     let builtin = config.data.builtin.as_ref().map(|builtin| ("data.builtin.seed", builtin.seed));
-    let seeds = [("seed", config.seed)].into_iter().chain(builtin);
+    let of_pairs = config.data.builtin_pairs.as_ref().map(|pairs| ("data.builtin-pairs.seed", pairs.seed));
+    let seeds = [("seed", config.seed)].into_iter().chain(builtin).chain(of_pairs);
     let too_large = seeds.filter(|(_, seed)| i64::try_from(*seed).is_err());
     too_large.map(|(key, seed)| Violation::new(key, format!("must be at most {}, is {seed}", i64::MAX))).collect()
 }
 
-/// Streams exist to carry a state from window to window, and a transformer has none.
+/// Streams exist to carry a state from window to window, and a transformer has none. Conversations have no windows that
+/// follow one another.
 fn windows(config: &Config) -> Option<Violation> {
+    if config.data.conversations.is_some() && config.run.windows == Windows::Streams {
+        let message = "is \"streams\", but each conversation is read by itself";
+        return Some(
+            Violation::new("run.windows", message).with_help("write `windows = \"shuffled\"` or leave it out"),
+        );
+    }
     (!config.model.carries_state_between_windows() && config.run.windows == Windows::Streams).then(|| {
         Violation::new(
             "run.windows",
@@ -57,6 +69,33 @@ fn document_state(config: &Config) -> Option<Violation> {
     (config.data.separator.is_none()).then(|| {
         wrong("is \"reset\", but the text has no documents".to_owned())
             .with_help("write `data.separator`, what stands between documents; \"\" makes each file one")
+    })
+}
+
+/// A recurrent layer keeps its states, which are what it would compute again.
+fn recompute(config: &Config) -> Option<Violation> {
+    (config.run.recompute && config.model.carries_state_between_windows()).then(|| {
+        Violation::new(
+            "run.recompute",
+            format!(
+                "is true, but only the blocks of a transformer are computed again, and this is a {}",
+                config.model.name()
+            ),
+        )
+        .with_help("leave it out; a smaller `run.batch` with `accumulate` takes less memory")
+    })
+}
+
+/// A schedule-free optimizer keeps the weights themselves in its state.
+fn optimizer_state(config: &Config) -> Option<Violation> {
+    let keeps_weights = config.optimizer.rule().has_evaluation_weights();
+    (config.run.optimizer_state == StateBits::Eight && keeps_weights).then(|| {
+        let name = config.optimizer.name();
+        Violation::new(
+            "run.optimizer-state",
+            format!("is \"8-bit\", but the state of [optimizer.{name}] has the weights in it, which would be rounded"),
+        )
+        .with_help("leave it out, or take another optimizer")
     })
 }
 
@@ -92,6 +131,41 @@ fn noise(config: &Config) -> Option<Violation> {
     })
 }
 
+/// Pairs are learned from by models that read them, and these learn from nothing else.
+fn pairs(config: &Config) -> Vec<Violation> {
+    let (run, name) = (&config.run, config.model.name());
+    let has_pairs = config.data.has_pairs();
+    let wrong = |key: &str, message: String, help: &str| Some(Violation::new(key, message).with_help(help));
+    if config.model.reads_pairs() != has_pairs {
+        let violation = if has_pairs {
+            let key = if config.data.pairs.is_some() { "data.pairs" } else { "data.builtin-pairs" };
+            wrong(key, format!("holds pairs, and a {name} reads one text"), "use `[model.encoder-decoder]`")
+        } else {
+            let message = format!("is an {name}, which learns from pairs of texts, and `[data]` has none");
+            wrong(&format!("model.{name}"), message, "use `[data.pairs]` or `[data.builtin-pairs]`")
+        };
+        return violation.into_iter().collect();
+    }
+    let help = "leave it out";
+    let of_pairs =
+        [("run.label-smoothing", run.label_smoothing > 0.0), ("run.translated-pairs", run.translated_pairs.is_some())];
+    let of_texts = [
+        ("run.sample-every", run.sample_every.is_some()),
+        ("run.recompute", run.recompute),
+        ("start.grow", config.start.as_ref().is_some_and(|start| start.grow)),
+        ("train-only.last-layers", config.train_only.as_ref().is_some_and(|only| only.last_layers.is_some())),
+        ("distillation", config.distillation.is_some()),
+        ("adapter.lora", config.adapter.is_some()),
+    ];
+    let keys = if has_pairs { &of_texts[..] } else { &of_pairs[..] };
+    let message = || match has_pairs {
+        true => format!("is for models of one text, and an {name} reads pairs"),
+        false => "is for pairs, and the model reads one text".to_owned(),
+    };
+    let given = keys.iter().filter(|(_, given)| *given);
+    given.filter_map(|(key, _)| wrong(key, message(), help)).collect()
+}
+
 /// Adapters are added to weights that were trained already, and are all that is trained.
 fn adapter(config: &Config) -> Vec<Violation> {
     let Some(adapter) = &config.adapter else { return Vec::new() };
@@ -106,13 +180,30 @@ fn adapter(config: &Config) -> Vec<Violation> {
             "leave `keep-zeros` out",
         )
     };
+    let changes = config.start.as_ref().is_some_and(|start| start.grow || start.stretch_positions);
+    let changed = || {
+        wrong(
+            "is for the start model as it is, which `start.grow` and `start.stretch-positions` would change",
+            "leave them out, or train the changed model as a whole",
+        )
+    };
+    let takes_all = config.start.as_ref().is_none_or(StartConfig::takes_all);
+    let parts = || {
+        wrong(
+            "is for the whole start model: what `start.only` and `start.except` leave would stay as it was drawn",
+            "leave `only` and `except` out",
+        )
+    };
     let others =
         || wrong("is all that is trained, so that `[train-only]` can't choose anything", "leave `[train-only]` out");
-    [config.start.is_none().then(no_start), keeps_zeros.then(zeros), config.train_only.is_some().then(others)]
-        .into_iter()
-        .flatten()
-        .flatten()
-        .collect()
+    let broken = [
+        config.start.is_none().then(no_start),
+        keeps_zeros.then(zeros),
+        changes.then(changed),
+        (!takes_all).then(parts),
+        config.train_only.is_some().then(others),
+    ];
+    broken.into_iter().flatten().flatten().collect()
 }
 
 /// No more layers can be trained than there are.

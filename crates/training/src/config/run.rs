@@ -6,6 +6,7 @@ use kiln_settings::Violation;
 use serde::{Deserialize, Serialize};
 
 use kiln_data::batches::Windows;
+use kiln_optimization::optimizers::StateBits;
 
 /// The settings of the training loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,9 +14,10 @@ use kiln_data::batches::Windows;
 pub struct RunConfig {
     /// Number of updates, >= 1.
     pub steps: u64,
-    /// Windows in a batch, >= 1.
+    /// Windows in a batch, >= 1; with pairs a batch has room for `batch` times `context` tokens of sources, and as many
+    /// of targets.
     pub batch: usize,
-    /// Tokens in a window, >= 1.
+    /// Tokens in a window, >= 1; with pairs the most of a source or of a target, the end token among them.
     pub context: usize,
     /// How windows are picked: `random`, `shuffled` or `streams`. Default `shuffled`.
     #[serde(default = "default_windows")]
@@ -29,9 +31,19 @@ pub struct RunConfig {
     /// The precision of matrix products: `f32` or `mixed`. Default `f32`.
     #[serde(default)]
     pub precision: Precision,
+    /// Whether a transformer keeps only what lies between its blocks for the backward pass and computes each block
+    /// again there: the same bits on a CPU, in less memory and up to a third more time. Default `false`.
+    #[serde(default)]
+    pub recompute: bool,
+    /// How the optimizer's state is kept between two updates: `f32` or `8-bit`. Default `f32`.
+    #[serde(default)]
+    pub optimizer_state: StateBits,
     /// The global gradient norm above which the gradient is scaled down to it, > 0. Default: no clipping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// How much of each label is spread evenly over all tokens, in [0, 1); with pairs alone. Default `0.0`.
+    #[serde(default)]
+    pub label_smoothing: f64,
     /// Updates between two evaluations on the validation split; the last step is always evaluated. Default `250`.
     #[serde(default = "default_evaluate_every")]
     pub evaluate_every: u64,
@@ -42,6 +54,10 @@ pub struct RunConfig {
     /// The part of the validation split that evaluations while training read, from its start, in (0, 1]. Default `1.0`.
     #[serde(default = "default_fraction")]
     pub evaluate_fraction: f64,
+    /// Pairs of the validation split, its first ones, that are translated at each evaluation, to see how many exactly
+    /// and with what BLEU and chrF. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translated_pairs: Option<u64>,
     /// Updates between two checkpoints; the last step is always saved. Default `250`.
     #[serde(default = "default_checkpoint_every")]
     pub checkpoint_every: u64,
@@ -155,6 +171,11 @@ impl RunConfig {
         self.batch as u64 * self.context as u64 * self.accumulate as u64
     }
 
+    /// Tokens of targets, and of sources, that a batch of pairs has room for.
+    pub fn budget(&self) -> usize {
+        self.batch.saturating_mul(self.context)
+    }
+
     /// Whether a batch continues from the state that the previous one left.
     pub fn carries_state(&self, model: &LanguageModel) -> bool {
         model.carries_state_between_windows() && self.windows == Windows::Streams
@@ -180,6 +201,7 @@ impl RunConfig {
             ("checkpoint-every", self.checkpoint_every),
             ("log-every", self.log_every),
             ("patience", self.patience.unwrap_or(1)),
+            ("translated-pairs", self.translated_pairs.unwrap_or(1)),
             ("sample-every", self.sample_every.unwrap_or(1)),
             ("sample-tokens", self.sample_tokens as u64),
         ];
@@ -201,6 +223,10 @@ impl RunConfig {
                 Violation::new("clip-norm", format!("must be above 0, is {norm}"))
                     .with_help("leave it out for no clipping"),
             );
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            violations
+                .push(Violation::new("label-smoothing", format!("must be in [0, 1), is {}", self.label_smoothing)));
         }
         if !(self.evaluate_fraction > 0.0 && self.evaluate_fraction <= 1.0) {
             violations
@@ -249,9 +275,13 @@ mod tests {
             windows: Windows::Random,
             accumulate: 0,
             precision: Precision::F32,
+            recompute: false,
+            optimizer_state: StateBits::ThirtyTwo,
             clip_norm: Some(0.0),
+            label_smoothing: 1.0,
             evaluate_every: 0,
             evaluate_fraction: 1.5,
+            translated_pairs: Some(0),
             checkpoint_every: 0,
             keep: 1,
             on_save_error: OnSaveError::Continue,
@@ -271,10 +301,12 @@ mod tests {
             "checkpoint-every",
             "log-every",
             "patience",
+            "translated-pairs",
             "sample-every",
             "sample-tokens",
             "keep",
             "clip-norm",
+            "label-smoothing",
             "evaluate-fraction",
             "prompts",
         ];

@@ -162,6 +162,7 @@ impl Example {
         let batch = HostBatch {
             inputs,
             targets,
+            weights: None,
             rows: 4,
             columns: 16,
             carries_state: false,

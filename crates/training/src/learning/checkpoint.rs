@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{ExecutionError, TensorData};
-use kiln_models::saved::{apply_tensors, state_from_tensors, state_tensors};
+use kiln_models::saved::{apply_adapters, apply_tensors, state_from_tensors, state_tensors};
 use kiln_models::{LanguageModel, State};
-use kiln_parameters::{HostCopy, catalogue};
+use kiln_parameters::{HostCopy, Parameter, Role, catalogue};
 use kiln_storage::layout::TRAINING_WEIGHTS_FILE;
 
 use super::TrainError;
@@ -35,9 +35,11 @@ impl Updater {
         state: &LoopState,
     ) -> Result<(BTreeMap<String, TensorData>, Checkpoint), ExecutionError> {
         let mut copy = HostCopy::default();
-        copy.add_parameters(Part::Weights, &self.finished_model());
+        // What adapters are added to is in another file.
+        let is_saved = |parameter: &Parameter| !self.parts.are_adapters() || parameter.role == Role::Adapter;
+        copy.add_parameters_that(Part::Weights, &self.finished_model(), is_saved);
         if let Some(model) = self.unfinished_model() {
-            copy.add_parameters(Part::TrainingWeights, &model);
+            copy.add_parameters_that(Part::TrainingWeights, &model, is_saved);
         }
         self.optimizer.copy_state(Part::Optimizer, &mut copy);
         let carried = [("", &self.carried), (TEACHER, &self.teacher_carried)];
@@ -80,7 +82,8 @@ impl Updater {
         self.averaging.restore(state.averaging.clone(), &saved)?;
         let model = match training_weights {
             Some(weights) => {
-                apply_tensors(saved, weights, TRAINING_WEIGHTS_FILE.as_ref()).map_err(CheckpointError::Saved)?
+                let apply = if self.parts.are_adapters() { apply_adapters } else { apply_tensors };
+                apply(saved, weights, TRAINING_WEIGHTS_FILE.as_ref()).map_err(CheckpointError::Saved)?
             }
             None => saved,
         };

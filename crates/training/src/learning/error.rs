@@ -7,7 +7,7 @@ use burn::tensor::ExecutionError;
 use crate::evaluation::EvaluationError;
 use crate::parts::PartsError;
 use crate::run::{CheckpointError, FolderError};
-use kiln_data::batches::TooShort;
+use kiln_data::batches::{PairsError, TooShort};
 use kiln_data::shards::ShardError;
 use kiln_optimization::averaging::AveragingStateError;
 use kiln_optimization::optimizers::OptimizerStateError;
@@ -70,6 +70,9 @@ pub enum TrainError {
     /// The text is too short for one batch.
     #[error(transparent)]
     TooShort(#[from] TooShort),
+    /// There are no pairs to learn from.
+    #[error(transparent)]
+    Pairs(#[from] PairsError),
     /// The tokens cannot be read.
     #[error(transparent)]
     Data(#[from] ShardError),
@@ -79,6 +82,12 @@ pub enum TrainError {
     /// An update has no batch: `run.accumulate` is 0.
     #[error("an update needs a batch, but `run.accumulate` is 0")]
     NoBatch,
+    /// The state in 8 bits lies on the host.
+    #[error(
+        "`run.optimizer-state` is \"8-bit\", which processors alone have; use `--set run.optimizer-state=f32`, or \
+         `--device cpu`"
+    )]
+    StateOnGpu,
     /// The device has no units for the products of `run.precision = "mixed"`.
     #[error("`run.precision` is \"mixed\", but {0}; use `--set run.precision=f32`, or another `--device`")]
     NoMixedPrecision(String),

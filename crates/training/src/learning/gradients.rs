@@ -23,6 +23,8 @@ pub(super) struct Measure {
 /// Sums over the pieces of an update; each comes in with its share, so that the sums are means.
 #[derive(Default)]
 pub(super) struct Mean {
+    /// Targets that count in the whole update.
+    pub(super) counted: u64,
     /// The mean loss, \[1\]; `None` before the first piece.
     pub(super) loss: Option<Tensor<1>>,
     /// Its parts, where there is a teacher.
@@ -51,7 +53,7 @@ impl Mean {
 
     /// Takes in a piece and gives the states after it, that of the model and that of the teacher.
     pub(super) fn add(&mut self, model: &LanguageModel, input: TrainingInput, measure: Measure) -> [Option<State>; 2] {
-        let (windows, share) = (input.batch.rows, input.share);
+        let (windows, share) = (input.batch.rows(), input.share);
         if measure.sharpness {
             self.inputs.push(input.clone());
         }

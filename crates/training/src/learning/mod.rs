@@ -16,6 +16,7 @@ mod observer;
 mod pending;
 mod rate_test;
 mod reading_ahead;
+mod recomputing;
 mod session;
 mod step_loop;
 mod teacher;
@@ -26,8 +27,8 @@ mod update;
 
 pub use burn_train::{metrics, train};
 pub use error::{Divergence, TrainError};
-pub(crate) use loss::uploaded;
 pub use loss::{Teaching, TrainingInput, TrainingOutput, training_loss, training_step};
+pub(crate) use loss::{losses_of_pairs, uploaded};
 pub use observer::{Event, Observer, Stop};
 pub use rate_test::{
     RateFindings, RatePoint, RateRange, RateRule, RateStop, RateTest, RateTrial, Recorder, find_rate, try_rate,

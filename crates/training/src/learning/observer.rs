@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kiln_models::LanguageModel;
 
-use crate::run::{EvaluationEntry, Rollback, SkipEntry, SpikeEntry, StepEntry};
+use crate::run::{EvaluationEntry, Rollback, SkipEntry, SpikeEntry, StepEntry, TranslationScores};
 
 /// Something that happened in a run.
 #[derive(Debug)]
@@ -79,6 +79,14 @@ pub trait Observer: Send {
     /// # Errors
     /// A message; the run continues without the sample.
     fn sample(&mut self, model: &LanguageModel, prompt: &str, tokens: usize) -> Result<String, String>;
+
+    /// Translates sources, each of which comes with its target as tokens, and says how near that comes to the targets.
+    ///
+    /// # Errors
+    /// A message; the run continues without the scores.
+    fn translate(&mut self, _model: &LanguageModel, _pairs: &[[Vec<u32>; 2]]) -> Result<TranslationScores, String> {
+        Err("nothing translates here".to_owned())
+    }
 
     /// Gets a warning of something wrong that does not stop the run.
     fn warn(&mut self, message: &str);

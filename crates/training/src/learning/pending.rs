@@ -26,6 +26,8 @@ pub(super) struct Pending {
     pub(super) sharpness: Option<f64>,
     /// The time that went into measuring alone.
     pub(super) measuring: Duration,
+    /// Targets that count.
+    pub(super) tokens: u64,
     pub(super) before: Before,
 }
 
@@ -60,7 +62,7 @@ impl Updater {
     /// # Errors
     /// When the device fails, or the schedule does not take back its own state.
     pub(super) fn finish(&mut self, pending: Pending, later: Option<Pending>) -> Result<Finished, TrainError> {
-        let Pending { mut numbers, learning_rate, sharpness, measuring, before, .. } = pending;
+        let Pending { mut numbers, learning_rate, sharpness, measuring, tokens, before, .. } = pending;
         let numbers = numbers.wait()?;
         if let Some(fault) = numbers.fault() {
             // The last one first.
@@ -72,7 +74,7 @@ impl Updater {
         }
         let Numbers { loss, gradient_norm, losses, .. } = numbers;
         let noise = numbers.noise();
-        let update = Update { loss, losses, gradient_norm, learning_rate, noise, sharpness, measuring };
+        let update = Update { loss, losses, gradient_norm, learning_rate, noise, sharpness, measuring, tokens };
         Ok((Step::Made(update), later))
     }
 

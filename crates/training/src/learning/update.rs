@@ -18,10 +18,10 @@ use super::teacher::Teacher;
 use crate::config::{Config, Precision};
 use crate::gradient_measurements::sharpness;
 use crate::parts::Parts;
-use kiln_data::batches::{BatchOrder, mix};
+use kiln_data::batches::{Batch, BatchOrder, Batches, PairIndex, PairOrder, mix};
 use kiln_data::shards::TokenFile;
 use kiln_optimization::averaging::Averaging;
-use kiln_optimization::optimizers::{GradientScale, Optimizer, clip_coefficient};
+use kiln_optimization::optimizers::{GradientScale, Optimizer, StateBits, clip_coefficient};
 use kiln_optimization::schedules::Schedule;
 use kiln_parameters::{Zeros, catalogue};
 
@@ -34,6 +34,8 @@ pub(super) struct Updater {
     batches: ReadingAhead,
     /// The seed of dropout.
     seed: u64,
+    /// How much of each label is spread over all tokens.
+    label_smoothing: f64,
     /// Batches in an update.
     pub(super) accumulate: u64,
     /// The global gradient norm above which gradients are scaled down to it.
@@ -52,6 +54,10 @@ pub(super) struct Updater {
     pub(super) teacher_carried: Option<State>,
     /// What is trained, and how fast.
     pub(super) parts: Parts,
+    /// What of it the model's parameters say; `None` if all.
+    stage: Option<usize>,
+    /// Whether layers are computed again for the backward pass.
+    recompute: bool,
     /// Whether numbers of matrices that are exactly zero stay so.
     keep_zeros: bool,
     pub(super) faults: Box<dyn Faults>,
@@ -71,7 +77,7 @@ pub(super) enum Step {
 /// What one update was made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Update {
-    /// Mean loss of its batches before it, nats per token.
+    /// Mean loss of its batches before it, nats per token that counts.
     pub loss: f64,
     /// With a teacher: the cross-entropy of the text, and the divergence times the temperature squared.
     pub losses: Option<[f64; 2]>,
@@ -83,6 +89,8 @@ pub struct Update {
     pub(super) sharpness: Option<f64>,
     /// The time that went into measuring alone.
     pub(super) measuring: Duration,
+    /// Targets that counted.
+    pub tokens: u64,
 }
 
 /// Whether the device has what the configuration needs.
@@ -90,6 +98,9 @@ pub struct Update {
 /// # Errors
 /// [`TrainError::NoMixedPrecision`] where it lacks the units for `run.precision = "mixed"`.
 pub fn check_device(config: &Config, device: &Device) -> Result<(), TrainError> {
+    if config.run.optimizer_state == StateBits::Eight && is_gpu(device) {
+        return Err(TrainError::StateOnGpu);
+    }
     match config.run.precision {
         Precision::F32 => Ok(()),
         Precision::Mixed => {
@@ -109,14 +120,24 @@ impl Updater {
         let run = &config.run;
         check_device(config, &model.device())?;
         set_matrix_precision(run.precision.into());
-        let order = BatchOrder::new(train, run.windows, run.batch, run.context, config.seed)?;
+        let examples = if config.model.reads_pairs() {
+            let index = PairIndex::new(&train, run.context, "training")?;
+            Batches::Pairs(PairOrder::new(index, run.budget(), config.seed))
+        } else {
+            Batches::Windows(BatchOrder::new(train, run.windows, run.batch, run.context, config.seed)?)
+        };
         let delays = is_gpu(&model.device());
         Ok(Self {
-            batches: ReadingAhead::new(order, delays),
+            batches: ReadingAhead::new(examples, delays),
             seed: config.seed,
+            label_smoothing: run.label_smoothing,
             accumulate: run.accumulate as u64,
             clip_norm: run.clip_norm,
-            optimizer: config.optimizer.build().with_factors(parts.factors().clone()),
+            optimizer: config
+                .optimizer
+                .build_with(run.optimizer_state)
+                .with_factors(parts.factors().clone())
+                .with_births(parts.later().clone()),
             averaging: Averaging::new(config.averaging.as_ref()),
             schedule: config.schedule.build(run.steps),
             carried: None,
@@ -125,8 +146,10 @@ impl Updater {
             delays,
             teacher: None,
             teacher_carried: None,
+            recompute: run.recompute,
             keep_zeros: config.start.as_ref().is_some_and(|start| start.keep_zeros),
             model: Some(parts.trained(model)),
+            stage: None,
             parts,
         })
     }
@@ -151,6 +174,19 @@ impl Updater {
     /// Continues with the weights of `model`, which is without autodiff.
     pub(super) fn replace_model(&mut self, model: LanguageModel) {
         self.model = Some(self.parts.trained(model));
+        self.stage = None;
+    }
+
+    /// Freezes what isn't trained yet in the update `step`.
+    fn enter_stage(&mut self, step: u64) {
+        let stage = Some(self.parts.stage(step));
+        if !self.parts.later().is_empty()
+            && self.stage != stage
+            && let Some(model) = self.model.take()
+        {
+            self.model = Some(self.parts.trained_in(model.valid(), step));
+            self.stage = stage;
+        }
     }
 
     /// Makes step number `step`, counted from 1, and waits for its numbers; see [`Updater::begin`].
@@ -179,6 +215,7 @@ impl Updater {
         on_its_way: Option<&Pending>,
         should_stop: &dyn Fn() -> bool,
     ) -> Result<Option<Pending>, TrainError> {
+        self.enter_stage(step);
         if let Some(model) = &mut self.model {
             self.faults.before_update(step, model, &mut self.carried);
         }
@@ -201,6 +238,7 @@ impl Updater {
             learning_rate: 0.0,
             sharpness: None,
             measuring: Duration::ZERO,
+            tokens: mean.counted,
             before,
         };
         if self.waits(measure) && !self.decide(&mut pending, measure, &gradients, &mean.inputs)? {
@@ -286,24 +324,29 @@ impl Updater {
         measure: Measure,
         should_stop: &dyn Fn() -> bool,
     ) -> Result<Option<Mean>, TrainError> {
-        let count = self.accumulate;
+        let numbers = first_batch..first_batch + self.accumulate;
+        let batches = numbers.map(|number| self.batches.read(number)).collect::<Result<Vec<_>, _>>()?;
+        let counted: u64 = batches.iter().map(Batch::counted).sum();
         let mut mean = Mean::new(self.keep_zeros);
-        for number in 0..count {
+        mean.counted = counted;
+        for (number, batch) in (0..).zip(batches) {
             if number > 0 && should_stop() {
                 return Ok(None);
             }
-            let mut input = TrainingInput::new(self.batches.read(first_batch + number)?);
-            if self.carries_state && input.batch.carries_state {
+            let mut input = TrainingInput::new(batch);
+            if self.carries_state && input.batch.carries_state() {
                 input.state = self.carried.take();
             }
             if let Some(teacher) = self.teacher.clone() {
-                let state = self.teacher_carried.take().filter(|_| input.batch.carries_state);
+                let state = self.teacher_carried.take().filter(|_| input.batch.carries_state());
                 input.teaching = Some(Teaching { teacher, state });
             }
-            input.share = 1.0 / count as f64;
+            input.share = input.batch.counted() as f64 / counted as f64;
+            input.label_smoothing = self.label_smoothing;
+            input.recompute = self.recompute;
             // Dropout draws from the seed of its step and batch, so that a resumed run draws what it would have drawn.
             input.dropout_seed = Some(mix(mix(self.seed, step), number));
-            let pieces = if measure.noise && count == 1 { input.halves() } else { vec![input] };
+            let pieces = if measure.noise && self.accumulate == 1 { input.halves() } else { vec![input] };
             let (mut states, mut of_teacher) = (Vec::new(), Vec::new());
             for piece in pieces {
                 let [state, teacher_state] = mean.add(self.model(), piece, measure);

@@ -5,8 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use burn::tensor::Device;
-use kiln_models::saved::{ModelDescription, SavedModel, read_weights};
+use kiln_models::saved::{ModelDescription, Opening, SavedModel, read_weights};
 use kiln_models::{LanguageModel, Tokenizer};
 use kiln_storage::layout::{CHECKPOINTS, CONFIG_FILE, METRICS_FILE, RECORD_FILE, TOKENIZER_FILE};
 use kiln_storage::{
@@ -121,9 +120,11 @@ impl RunFolder {
         &self.description
     }
 
-    /// Lets its models hold conversations as another model does.
-    pub fn converse_as(&mut self, other: &ModelDescription) {
-        self.description.converse_as(other);
+    /// Continues with a model that was saved here: it holds conversations as that one does, and adapters have its base.
+    pub fn resume_as(&mut self, saved: &ModelDescription) {
+        self.description.converse_as(saved);
+        self.description.base.clone_from(&saved.base);
+        self.description.vocabulary_size = saved.vocabulary_size;
     }
 
     /// Refuses at once if another process trains a run, before anything is prepared for it. It is [`RunFolder::open`]
@@ -148,14 +149,14 @@ impl RunFolder {
         self.path.join(METRICS_FILE)
     }
 
-    /// The newest whole checkpoint with its model on `device`, to resume from; `None` if there are no checkpoints yet.
+    /// The newest whole checkpoint with its model, to resume from; `None` if there are no checkpoints yet.
     /// Every file is read once, and verified on the way.
     ///
     /// # Errors
     /// When there are checkpoints and none is whole, or the newest whole one cannot be read.
-    pub fn resume(&self, device: &Device) -> Result<Option<Resumed>, CheckpointError> {
+    pub fn resume(&self, opening: Opening<'_>) -> Result<Option<Resumed>, CheckpointError> {
         let newest = self.open_newest(|checkpoint| {
-            let saved = SavedModel::read(checkpoint, device)?;
+            let saved = SavedModel::read(checkpoint, opening)?;
             Ok(Resumed { saved, checkpoint: Checkpoint::read(checkpoint)? })
         })?;
         Ok(newest.map(|(found, mut resumed)| {

@@ -17,7 +17,7 @@ use super::faults::Rollback;
 pub struct StepEntry {
     /// Updates made, this one included.
     pub step: u64,
-    /// Tokens trained on, this step included.
+    /// Tokens trained on, this step included: those whose loss counted.
     pub tokens: u64,
     /// Mean training loss of this step's batch, nats per token.
     pub train_loss: f64,
@@ -58,6 +58,23 @@ pub struct EvaluationEntry {
     pub bits_per_byte: f64,
     /// Predictions that were scored.
     pub tokens: u64,
+    /// How well pairs are translated, where some are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translation: Option<TranslationScores>,
+}
+
+/// How near the translations of some sources are to their targets.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TranslationScores {
+    /// Pairs that were translated.
+    pub pairs: u64,
+    /// The part of them whose translation is the target, character by character.
+    pub exact: f64,
+    /// BLEU, 0 to 100 (Papineni et al. 2002, <https://doi.org/10.3115/1073083.1073135>; Post 2018,
+    /// <https://arxiv.org/abs/1804.08771>).
+    pub bleu: f64,
+    /// chrF, 0 to 100 (Popovic 2015, <https://doi.org/10.18653/v1/W15-3049>).
+    pub chrf: f64,
 }
 
 /// The line of a step whose update was not made.

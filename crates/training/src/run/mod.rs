@@ -6,7 +6,6 @@ mod error;
 mod faults;
 mod folder;
 mod history;
-mod lineage;
 mod lock;
 mod metrics;
 mod record;
@@ -24,9 +23,10 @@ pub use error::{CheckpointError, FolderError};
 pub use faults::{Faults, Rollback};
 pub use folder::{Resumed, RunDocuments, RunFolder, Saved};
 pub use history::{HistoryEntry, history};
-pub use lineage::Lineage;
 pub use lock::Trainer;
-pub use metrics::{EvaluationEntry, Metrics, MetricsLog, RollbackEntry, SkipEntry, SpikeEntry, StepEntry};
+pub use metrics::{
+    EvaluationEntry, Metrics, MetricsLog, RollbackEntry, SkipEntry, SpikeEntry, StepEntry, TranslationScores,
+};
 pub use record::{BURN_VERSION, RunRecord};
 pub use removing::{Keep, Pruned, Removal, moved_checkpoints, prune, remove};
 pub use saver::Saver;

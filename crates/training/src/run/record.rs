@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use kiln_models::saved::{Conversing, Lineage};
 use kiln_settings::files::{Content, Links, read_regular};
 use kiln_storage::layout::RECORD_FILE;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use super::error::{FolderError, io};
-use super::lineage::Lineage;
 use crate::config::Change;
 
 /// The version of Burn that Kiln is built with, from the workspace's manifest.
@@ -42,6 +42,9 @@ pub struct RunRecord {
     /// The model that it learns from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<Lineage>,
+    /// How conversations are held, where it learns from some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversing: Option<Conversing>,
     /// The exact entropy of the built-in corpus, nats per character.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entropy: Option<f64>,

@@ -1,7 +1,9 @@
 //! A warm start: weights of another model in the place of drawn ones.
 
+mod growth;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
 use kiln_models::saved::{SavedModel, SavedModelError, collect_tensors};
@@ -26,6 +28,10 @@ pub struct WarmStart {
     pub new: Vec<String>,
     /// How the vocabularies compare, where they differ.
     pub vocabulary: Option<SharedVocabulary>,
+    /// Numbers of the start model, where it was made larger.
+    pub grown_from: Option<u64>,
+    /// What is rotated otherwise than in the start model, in words.
+    pub rotated: Vec<String>,
 }
 
 /// How many tokens two vocabularies share.
@@ -76,7 +82,8 @@ fn lines(mismatches: &[String]) -> String {
 ///
 /// Where the vocabularies differ, a token's row of the table, its column of the head and its bias are those of the
 /// token of the same text; those of other tokens are the mean over all of the start model's. Rows beyond the tokens are
-/// left out, and so are learned positions beyond the context.
+/// left out, and so are learned positions beyond the context. The rotation of positions may differ, which has no
+/// weights.
 ///
 /// # Errors
 /// When the models differ in what is to be taken: all of it is named. `config` is what `fresh` was made from.
@@ -87,15 +94,27 @@ pub fn warm_start(
     start: &SavedModel,
     settings: &StartConfig,
 ) -> Result<(LanguageModel, WarmStart), StartError> {
-    let tensors = collect_tensors(&start.model)?;
-    let paths: Vec<String> = catalogue(&start.model).into_iter().map(|parameter| parameter.path).collect();
+    let (mut tensors, mut base) = (collect_tensors(&start.model)?, start.description.model.clone());
+    let mut paths: Vec<String> = catalogue(&start.model).into_iter().map(|parameter| parameter.path).collect();
+    let mismatch = |mismatches| StartError::Mismatch { from: settings.from.clone(), mismatches };
+    let mut grown_from = None;
+    if settings.grow {
+        grown_from = Some(numbers(&tensors));
+        tensors = growth::grown(tensors, &base, config).map_err(mismatch)?;
+        base = growth::resized(&base, config);
+        paths = tensors.keys().cloned().collect();
+    }
     let name = format!("`{}`", settings.from.display());
     check_patterns("start.only", &settings.only, &name, &paths)?;
     check_patterns("start.except", &settings.except, &name, &paths)?;
     let parameters = catalogue(&fresh);
-    let rows = Rows::new(tokenizer, &start.tokenizer, start.model.vocabulary_size());
-    let mut mismatches = if settings.takes_all() { differences(config, &start.description.model) } else { Vec::new() };
-    let (mut values, mut report) = (BTreeMap::new(), WarmStart::new(rows.shared(&start.tokenizer)));
+    let mut rows = Rows::new(tokenizer, &start.tokenizer, start.model.vocabulary_size());
+    rows.stretches = settings.stretch_positions;
+    let differences = differences(config, &base);
+    let (rotated, different): (Vec<_>, Vec<_>) = differences.into_iter().partition(|words| words.contains(".rotary-"));
+    let mut mismatches = if settings.takes_all() { different } else { Vec::new() };
+    let mut report = WarmStart { grown_from, rotated, ..WarmStart::new(rows.shared(&start.tokenizer)) };
+    let mut values = BTreeMap::new();
     for path in &paths {
         if !is_chosen(&settings.only, &settings.except, path) {
             report.left.push(path.clone());
@@ -121,7 +140,7 @@ pub fn warm_start(
         mismatches.extend(report.new.iter().filter(fits).map(|path| format!("`{path}` is missing in the start model")));
     }
     if !mismatches.is_empty() {
-        return Err(StartError::Mismatch { from: settings.from.clone(), mismatches });
+        return Err(mismatch(mismatches));
     }
     if report.taken.is_empty() {
         return Err(StartError::Nothing { from: settings.from.clone(), parameters: paths });
@@ -133,8 +152,45 @@ pub fn warm_start(
 
 impl WarmStart {
     fn new(vocabulary: Option<SharedVocabulary>) -> Self {
-        Self { taken: Vec::new(), numbers: 0, left: Vec::new(), new: Vec::new(), vocabulary }
+        Self {
+            taken: Vec::new(),
+            numbers: 0,
+            left: Vec::new(),
+            new: Vec::new(),
+            vocabulary,
+            grown_from: None,
+            rotated: Vec::new(),
+        }
     }
+}
+
+fn numbers(tensors: &BTreeMap<String, TensorData>) -> u64 {
+    tensors.values().map(|data| data.num_elements() as u64).sum()
+}
+
+/// The model `start` as the base of adapters, with the dropout and the context of a run: nothing of it is drawn anew.
+///
+/// # Errors
+/// When the run's model or its tokens are others.
+pub fn base_model(
+    config: &ModelConfig,
+    context: usize,
+    tokenizer: &Tokenizer,
+    start: &SavedModel,
+    from: &Path,
+) -> Result<LanguageModel, StartError> {
+    let wrong = |mismatches| StartError::Mismatch { from: from.to_path_buf(), mismatches };
+    let mut mismatches = differences(config, &start.description.model);
+    if !tokenizer.has_vocabulary_of(&start.tokenizer) {
+        let [own, theirs] = [tokenizer, &start.tokenizer].map(Tokenizer::vocabulary_size);
+        mismatches.push(format!(
+            "adapters need its tokenizer, which has {theirs} tokens; that of the run has {own} tokens, or others"
+        ));
+    }
+    if !mismatches.is_empty() {
+        return Err(wrong(mismatches));
+    }
+    start.model.clone().reconfigured(config, context).map_err(|problem| wrong(vec![problem]))
 }
 
 /// What two configurations of models say differently, but for dropout, which is no part of the function.
@@ -176,13 +232,15 @@ struct Rows {
     /// Its rows, which may be more.
     rows: usize,
     is_same: bool,
+    /// Whether a longer table of positions is read between the rows of the start model's.
+    stretches: bool,
 }
 
 impl Rows {
     fn new(tokenizer: &Tokenizer, start: &Tokenizer, rows: usize) -> Self {
         let (size, known) = (tokenizer.vocabulary_size(), start.vocabulary_size());
         if tokenizer.has_vocabulary_of(start) {
-            return Self { tokens: (0..size).map(Some).collect(), known, rows, is_same: true };
+            return Self { tokens: (0..size).map(Some).collect(), known, rows, is_same: true, stretches: false };
         }
         let mut by_text = HashMap::new();
         for token in (0..known).rev() {
@@ -191,7 +249,7 @@ impl Rows {
             }
         }
         let token = |token: usize| by_text.get(&tokenizer.token_bytes(token as u32)?).copied();
-        Self { tokens: (0..size).map(token).collect(), known, rows, is_same: false }
+        Self { tokens: (0..size).map(token).collect(), known, rows, is_same: false, stretches: false }
     }
 
     fn shared(&self, start: &Tokenizer) -> Option<SharedVocabulary> {
@@ -215,7 +273,10 @@ impl Rows {
         };
         if path == "position_embedding.weight" && theirs.len() == 2 && theirs[1] == shape[1] {
             if theirs[0] < shape[0] {
-                return wrong("; `run.context` can be at most what its learned positions are");
+                if self.stretches && theirs[0] > 1 {
+                    return Ok(flat(stretched(&data.iter::<f32>().collect::<Vec<f32>>(), theirs[0], shape)));
+                }
+                return wrong("; write `start.stretch-positions = true` for a longer `run.context`");
             }
             let first = data.iter::<f32>().take(parameter.elements()).collect::<Vec<f32>>();
             return Ok(flat(first));
@@ -251,6 +312,20 @@ impl Rows {
         }
         picked
     }
+}
+
+/// A table of `rows` rows read at as many places as `shape` has, from its first to its last row, between two rows in
+/// proportion.
+fn stretched(table: &[f32], rows: usize, shape: &[usize]) -> Vec<f32> {
+    let (places, width) = (shape[0], shape[1]);
+    let row = |place: usize| {
+        let at = place as f64 * (rows - 1) as f64 / (places - 1) as f64;
+        let below = (at.floor() as usize).min(rows - 2);
+        let part = (at - below as f64) as f32;
+        let number = |row: usize, column: usize| table[row * width + column];
+        (0..width).map(move |column| number(below, column) * (1.0 - part) + number(below + 1, column) * part)
+    };
+    (0..places).flat_map(row).collect()
 }
 
 fn flat(values: Vec<f32>) -> TensorData {

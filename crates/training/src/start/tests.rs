@@ -91,8 +91,35 @@ fn a_context_may_be_shorter_and_rows_beyond_the_tokens_are_left() {
     let path = "token_embedding.weight";
     assert_eq!(numbers(&warm.0, path), numbers(&base.model, path)[..4 * 8]);
     let error = warmed(TRANSFORMER, &tokenizer, 9, &base, "").unwrap_err();
-    let words = "`position_embedding.weight` has the shape [9, 8], and [8, 8] in the start model; `run.context` can";
+    let words = "`position_embedding.weight` has the shape [9, 8], and [8, 8] in the start model; write `start.st";
     assert!(error.contains(words), "{error}");
+}
+
+#[test]
+fn learned_positions_are_read_between_rows_where_they_are_stretched() {
+    let tokenizer = characters("abcd");
+    let base = base(TRANSFORMER, &tokenizer, 4, 3);
+    let (warm, _) = warmed(TRANSFORMER, &tokenizer, 5, &base, "stretch-positions = true").unwrap();
+    let [old, new] = [&base.model, &warm].map(|model| numbers(model, "position_embedding.weight"));
+    let row = |table: &[f32], row: usize| table[row * 8..(row + 1) * 8].to_vec();
+    for (place, kept) in [(0, 0), (2, 1), (4, 2)] {
+        assert_eq!(row(&new, place), row(&old, kept));
+    }
+    for (place, below) in [(1, 0), (3, 1)] {
+        let middle = row(&old, below).into_iter().zip(row(&old, below + 1)).map(|(one, other)| 0.5 * one + 0.5 * other);
+        assert_eq!(row(&new, place), middle.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_rotation_may_be_another_one_and_is_named() {
+    let tokenizer = characters("abcd");
+    let rotary = format!("{TRANSFORMER}\nposition = \"rotary\"");
+    let base = base(&rotary, &tokenizer, 4, 8);
+    let longer = format!("{rotary}\n[transformer.rotary-scaling.linear]\nfactor = 2.0");
+    let (warm, report) = warmed(&longer, &tokenizer, 16, &base, "").unwrap();
+    assert_eq!(report.rotated, ["`model.transformer.rotary-scaling.linear.factor` is 2.0, and left out there"]);
+    assert_eq!(numbers(&warm, "token_embedding.weight"), numbers(&base.model, "token_embedding.weight"));
 }
 
 #[test]

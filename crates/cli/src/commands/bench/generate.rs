@@ -154,7 +154,8 @@ impl Writer {
         }
         let chosen = arguments.measuring.open_device()?;
         let path = arguments.runs.find(path)?;
-        let saved = arguments.precision.open(&path, arguments.checkpoint.unwrap_or(Which::Best), &chosen)?;
+        let saved = arguments.precision.open(&path, arguments.checkpoint.unwrap_or(Which::Best), None, &chosen)?;
+        crate::runs::refuse_pairs(&saved, "bench generate")?;
         if let Some(warning) = &saved.warning {
             say(&format!("warning: {warning}"));
         }

@@ -144,6 +144,7 @@ fn report(arguments: &CheckArguments, config: &Config, device: &Chosen, speeds: 
     let prompts = vocabulary.tokenizer.iter().flat_map(|tokenizer| unreadable_prompts(config, tokenizer));
     let copied = copied(config, &training_data::cache_folder()?);
     let warnings = misleading(config, &numbers).into_iter().chain(copied).chain(prompts).chain(text.too_short(config));
+    let warnings = text.wrong_lines().into_iter().chain(warnings);
     Ok(Report {
         config: arguments.config.config.display().to_string(),
         model: config.model.name(),

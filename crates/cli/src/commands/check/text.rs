@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use kiln_data::batches::{EvaluationPlan, TooShort, Windows};
-use kiln_data::corpus::{Corpus, DataConfig, FileConfig, LocalFile, Piece, Split};
+use kiln_data::corpus::{Conversations, Corpus, DataConfig, FileConfig, LocalFile, Piece, Split, WrongLines};
 use kiln_data::shards::DataError;
 use kiln_models::{Tokenizer, TokenizerConfig, TokenizerError};
 use kiln_training::config::Config;
@@ -28,6 +28,11 @@ pub(super) struct TextFacts {
     bytes: Option<u64>,
     training_characters: Option<u64>,
     validation_characters: Option<u64>,
+    /// How many there are, where they were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversations: Option<u64>,
+    #[serde(skip)]
+    wrong_lines: WrongLines,
     #[serde(skip)]
     corpus: Option<Corpus>,
 }
@@ -40,10 +45,11 @@ impl TextFacts {
     pub(super) fn find(config: &Config) -> anyhow::Result<Self> {
         let data = &config.data;
         let cache = training_data::cache_folder()?;
-        let source = match (&data.file, &data.download) {
-            (Some(_), _) => "file",
-            (None, Some(_)) => "download",
-            (None, None) => "builtin",
+        let source = match (&data.file, &data.download, &data.conversations) {
+            (Some(_), ..) => "file",
+            (_, Some(_), _) => "download",
+            (.., Some(_)) => "conversations",
+            (None, None, None) => "builtin",
         };
         let files = data.local_files(&cache)?;
         let bytes = files.as_ref().map(|files| files.iter().map(|file| file.bytes).sum::<u64>());
@@ -52,7 +58,9 @@ impl TextFacts {
             None => source == "builtin",
         };
         let files = files.unwrap_or_default();
-        let corpus = readable.then(|| local(data, &files).open(&cache, &mut |_| {})).transpose()?;
+        let is_text = readable && source != "conversations";
+        let corpus = is_text.then(|| local(data, &files).open(&cache, &mut |_| {})).transpose()?;
+        let read = if readable { data.open_conversations(&mut |_| {})? } else { None };
         let length = |split| corpus.as_ref().map(|corpus| corpus.characters_of(split));
         Ok(Self {
             source,
@@ -60,6 +68,8 @@ impl TextFacts {
             bytes: corpus.as_ref().map(Corpus::bytes).or(bytes),
             training_characters: length(Split::Train),
             validation_characters: length(Split::Validation),
+            conversations: read.as_ref().map(Conversations::count),
+            wrong_lines: read.map(|read| read.wrong().clone()).unwrap_or_default(),
             corpus,
         })
     }
@@ -94,11 +104,16 @@ impl TextFacts {
         let validation = self.most_tokens(config, Split::Validation)?;
         let short = Windows::check_length(run.windows, train, run.batch, run.context)
             .and_then(|()| EvaluationPlan::check_length(validation, run.context));
-        let TooShort { split, tokens, needed, what, advice } = short.err()?;
+        let TooShort { split, found, needed, what, more, advice, .. } = short.err()?;
         Some(format!(
-            "training will refuse the text: the {split} split has at most {tokens} tokens, but {needed} are needed for \
-             {what}; use a longer text, or {advice}"
+            "training will refuse the text: the {split} split has at most {found} tokens, but {needed} are needed for \
+             {what}; use {more}, or {advice}"
         ))
+    }
+
+    /// What to say of lines that are no conversations.
+    pub(super) fn wrong_lines(&self) -> Vec<String> {
+        training_data::wrong_lines(&self.wrong_lines)
     }
 
     /// Documents of both splits, if the text was read.

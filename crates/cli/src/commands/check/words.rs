@@ -79,12 +79,14 @@ fn resources(lines: &mut Lines, needs: &Estimate, config: &Config, device: &Chos
     lines.add(
         "memory",
         &format!(
-            "about {}: weights {}, gradients {}, optimizer {}, {average}and an estimated {} of activations",
+            "about {}: weights {}, gradients {}, optimizer {}, {average}and an estimated {} of activations and {} of \
+             overhead",
             bytes(memory.total()),
             bytes(memory.weights),
             bytes(memory.gradients),
             bytes(memory.optimizer),
-            bytes(memory.activations)
+            bytes(memory.activations),
+            bytes(memory.overhead)
         ),
     );
     if let Some(shortage) = device.shortage(memory, config.run.batch) {

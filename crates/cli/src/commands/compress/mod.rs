@@ -109,6 +109,7 @@ fn of_model(arguments: &CompressArguments, model: &Path, run: &str) -> anyhow::R
     runs::refuse_no_model(&path, "compress")?;
     // Its parts are packed on the CPU, where models of them are read with.
     let mut saved = SavedModel::open(&path, arguments.checkpoint, &Device::flex())?;
+    crate::runs::refuse_pairs(&saved, "compress")?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }

@@ -7,21 +7,24 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use kiln_data::batches::EvaluationPlan;
+use kiln_data::batches::{EvaluationPlan, PairIndex};
 use kiln_data::shards::{EntropyFloor, TokenFile};
 use kiln_models::saved::SavedModel;
 use kiln_storage::Which;
 use kiln_training::config::Config;
-use kiln_training::evaluation::{Evaluation, evaluate, token_losses};
+use kiln_training::evaluation::{Evaluation, Plan, evaluate, token_losses};
+use kiln_training::run::TranslationScores;
 
+use crate::adapters::AdapterArguments;
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::{Exit, UsageError};
 use crate::piped::{self, Spooled};
 use crate::precision::PrecisionArguments;
-use crate::runs::{config_for_text, config_of, refuse_no_model};
+use crate::runs::{self, config_for_text, config_of, refuse_no_model};
 use crate::terminal::{progress_bar, say};
 use crate::training_data;
-use crate::training_display::floor_words;
+use crate::training_display::{floor_words, grouped};
+use crate::translating;
 use crate::usage::whole;
 use tasks::TaskArguments;
 
@@ -58,6 +61,9 @@ pub(crate) struct EvalArguments {
     device: DeviceArguments,
 
     #[command(flatten)]
+    adapters: AdapterArguments,
+
+    #[command(flatten)]
     precision: PrecisionArguments,
 
     /// How many windows (or streams, where the state is carried) to read side by side [default: the run's `batch`]
@@ -87,7 +93,8 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.run)?;
     refuse_no_model(&path, "eval")?;
-    let saved = arguments.precision.open_to_measure(&path, arguments.checkpoint, &chosen)?;
+    let base = arguments.adapters.base(&arguments.runs)?;
+    let saved = arguments.precision.open_to_measure(&path, arguments.checkpoint, base.as_deref(), &chosen)?;
     if let Some(warning) = &saved.warning {
         say(&format!("warning: {warning}"));
     }
@@ -102,9 +109,14 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
         say(&format!("checkpoint: {} ({which}step {step})", saved.folder.display()));
     }
     if let Some(tasks) = tasks {
+        runs::refuse_pairs(&saved, "eval --tasks")?;
         return arguments.tasks.measure(&saved, &tasks, arguments.json);
     }
     let files: Vec<&PathBuf> = arguments.files.iter().chain(&arguments.data).collect();
+    if saved.description.model.reads_pairs() && (!files.is_empty() || arguments.per_token) {
+        let words = "is measured on the validation split of its run alone: it reads pairs, not a text";
+        return Err(UsageError(format!("`{}` {words}", path.display())).into());
+    }
     let judge = Judge::new(&saved, arguments, !files.is_empty())?;
     if files.iter().filter(|file| file.as_os_str() == "-").count() > 1 {
         return Err(UsageError("`-` stands twice among the files, and stdin can be read only once".into()).into());
@@ -115,6 +127,10 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
         say(&format!("each text is read behind `{start}`, as the tokenizer of the model has it"));
     }
     if arguments.per_token {
+        if texts.iter().any(|text| text.tokens.examples().is_some()) {
+            let words = "--per-token is of texts, and this run validates on conversations; name a text";
+            return Err(UsageError(words.into()).into());
+        }
         for Text { tokens, .. } in &texts {
             words::print_tokens(tokens, &saved.tokenizer, &judge.token_losses(tokens)?)?;
         }
@@ -126,7 +142,8 @@ pub(crate) fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
         if files.len() > 1 {
             words::print_row(name, &evaluation, arguments.json, evaluations.is_empty())?;
         } else {
-            words::print(&evaluation, arguments.json)?;
+            let translation = judge.translate(tokens)?;
+            words::print(&evaluation, translation.as_ref(), arguments.json)?;
         }
         if let (Some(floor), false) = (floor, arguments.json) {
             say(&floor_words(evaluation.nats_per_character, floor));
@@ -187,7 +204,10 @@ impl<'a> Judge<'a> {
     }
 
     fn evaluate(&self, file: &TokenFile) -> anyhow::Result<Evaluation> {
-        let plan = self.plan(file, self.streams)?;
+        let plan = match &self.config {
+            Some(config) if config.model.reads_pairs() => Plan::of_run(config, file, false)?,
+            _ => self.plan(file, self.streams)?.into(),
+        };
         let (tokens, batches) = (plan.targets(), plan.batches().max(1));
         let bar = progress_bar(tokens, "[{bar:30}] {human_pos}/{human_len} tokens {eta} left");
         let evaluation = evaluate(&self.saved.model, file, &plan, &mut |done| {
@@ -196,6 +216,24 @@ impl<'a> Judge<'a> {
         })?;
         bar.finish_and_clear();
         evaluation.context("the evaluation was stopped")
+    }
+
+    /// How near the translations of all sources of the split come to their targets, if the model translates.
+    fn translate(&self, file: &TokenFile) -> anyhow::Result<Option<TranslationScores>> {
+        let Some(config) = self.config.as_ref().filter(|config| config.model.reads_pairs()) else { return Ok(None) };
+        let index = PairIndex::new(file, config.run.context, "validation")?;
+        if index.too_long() > 0 {
+            let pairs = grouped(index.too_long());
+            say(&format!("{pairs} pairs are longer than `run.context` and were left out"));
+        }
+        let pairs = (0..index.len()).map(|pair| index.pair(pair)).collect::<Result<Vec<_>, _>>()?;
+        let bar = progress_bar(pairs.len() as u64, "[{bar:30}] {human_pos}/{human_len} pairs {eta} left");
+        let scores = translating::scores(&self.saved.model, &self.saved.tokenizer, &pairs, &mut |done| {
+            bar.set_position(done);
+            true
+        })?;
+        bar.finish_and_clear();
+        Ok(Some(scores))
     }
 
     /// The loss of every token but the first, and also of that behind a start.

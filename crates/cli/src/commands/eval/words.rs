@@ -5,6 +5,7 @@ use std::io::Write;
 use kiln_data::shards::TokenFile;
 use kiln_models::Tokenizer;
 use kiln_training::evaluation::Evaluation;
+use kiln_training::run::TranslationScores;
 use serde::Serialize;
 
 /// The evaluation of one of several texts.
@@ -15,11 +16,24 @@ struct Row<'a> {
     evaluation: &'a Evaluation,
 }
 
+/// That of the only text.
+#[derive(Serialize)]
+struct Only<'a> {
+    #[serde(flatten)]
+    evaluation: &'a Evaluation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    translation: Option<&'a TranslationScores>,
+}
+
 /// Prints the evaluation of the only text.
-pub(super) fn print(evaluation: &Evaluation, json: bool) -> anyhow::Result<()> {
+pub(super) fn print(
+    evaluation: &Evaluation,
+    translation: Option<&TranslationScores>,
+    json: bool,
+) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     if json {
-        serde_json::to_writer(&mut stdout, evaluation)?;
+        serde_json::to_writer(&mut stdout, &Only { evaluation, translation })?;
         writeln!(stdout)?;
         return Ok(());
     }
@@ -28,6 +42,11 @@ pub(super) fn print(evaluation: &Evaluation, json: bool) -> anyhow::Result<()> {
     writeln!(stdout, "            {:.6} bits per byte", evaluation.bits_per_byte)?;
     writeln!(stdout, "perplexity  {:.4}", evaluation.perplexity)?;
     writeln!(stdout, "tokens      {}", evaluation.tokens)?;
+    if let Some(TranslationScores { pairs, exact, bleu, chrf }) = translation {
+        writeln!(stdout, "exact       {:.2} % of {pairs} translations", 100.0 * exact)?;
+        writeln!(stdout, "BLEU        {bleu:.2}")?;
+        writeln!(stdout, "chrF        {chrf:.2}")?;
+    }
     Ok(())
 }
 

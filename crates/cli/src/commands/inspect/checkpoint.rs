@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use kiln_models::saved::{ModelDescription, describe};
+use kiln_models::saved::{Lineage, ModelDescription, describe};
 use kiln_storage::layout::{MANIFEST_FILE, TRAINING_STATE_FILE, WEIGHTS_FILE};
 use kiln_storage::{FileReport, StorageError, TensorReport, inspect_checkpoint};
 use kiln_training::run::LoopState;
@@ -84,6 +84,9 @@ impl Report for CheckpointReport {
             let _ = writeln!(text, "numbers     {}", format_words(&self.formats));
             if let Some(adapter) = &description.adapter {
                 let _ = writeln!(text, "adapter     {}", serde_json::to_string(adapter).unwrap_or_default());
+            }
+            if let Some(Lineage { path, sha256, .. }) = &description.base {
+                let _ = writeln!(text, "base        {path}, SHA-256 {sha256}");
             }
             let _ = writeln!(text, "tokenizer   BLAKE3 {}", description.tokenizer_hash);
         }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use kiln_models::saved::{read_description, read_formats};
+use kiln_models::saved::{Lineage, read_description, read_formats};
 use kiln_storage::StorageError;
-use kiln_training::run::{Best, HistoryEntry, Lineage, RunRecord, RunState, RunSurvey};
+use kiln_training::run::{Best, HistoryEntry, RunRecord, RunState, RunSurvey};
 use serde::Serialize;
 
 use super::checkpoint::{compressed_words, damage_words, format_words};
@@ -138,6 +138,9 @@ impl Report for RunReport {
             let _ = writeln!(text, "tokenizer   BLAKE3 {}", record.tokenizer_hash);
             let _ = writeln!(text, "training    BLAKE3 {}", record.train_text_hash);
             let _ = writeln!(text, "validation  BLAKE3 {}", record.validation_text_hash);
+            if record.conversing.is_some() {
+                text += "conversation it learned from some; `kiln chat` holds one\n";
+            }
         }
         if let Some(best) = &self.best {
             let _ = writeln!(text, "best        {:.4} nats/token after step {}", best.loss, best.step);

@@ -7,7 +7,7 @@ use kiln_data::shards::{PreparedData, TokenFile};
 use kiln_settings::Source;
 use kiln_training::config::Config;
 use kiln_training::estimate::Estimate;
-use kiln_training::evaluation::evaluate;
+use kiln_training::evaluation::{self, evaluate};
 use kiln_training::misleading::is_vocabulary_large;
 
 use super::ladder::Size;
@@ -158,7 +158,7 @@ fn evaluation_seconds(config: &Config, updates: &TimedUpdates, validation: &Toke
     let run = &config.run;
     let batch = (run.batch * run.context) as f64;
     let fraction = (EVALUATED * batch / validation.len() as f64).clamp(f64::MIN_POSITIVE, 1.0);
-    let plan = EvaluationPlan::new(validation, fraction, run.batch, run.context, false)?;
+    let plan = evaluation::Plan::from(EvaluationPlan::new(validation, fraction, run.batch, run.context, false)?);
     let model = updates.model();
     let started = Instant::now();
     evaluate(&model, validation, &plan, &mut |_| true)?;

@@ -13,6 +13,7 @@ use kiln_inference::{FewShot, Finish, GenerateError, Generation, Guesses, Reques
 use kiln_storage::Which;
 use serde::Serialize;
 
+use crate::adapters::AdapterArguments;
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::companions::{Companions, ContrastArguments, DraftArguments, Opening, words_of_guesses};
 use crate::exit::UsageError;
@@ -104,6 +105,9 @@ pub(crate) struct SampleArguments {
     device: DeviceArguments,
 
     #[command(flatten)]
+    adapters: AdapterArguments,
+
+    #[command(flatten)]
     precision: PrecisionArguments,
 
     #[command(flatten)]
@@ -147,7 +151,9 @@ pub(crate) fn sample(arguments: &SampleArguments) -> anyhow::Result<()> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.run)?;
     runs::refuse_no_model(&path, "sample")?;
-    let mut saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
+    let base = arguments.adapters.base(&arguments.runs)?;
+    let mut saved = arguments.precision.open(&path, arguments.checkpoint, base.as_deref(), &chosen)?;
+    crate::runs::refuse_pairs(&saved, "sample")?;
     saved.model = arguments.cache.apply(saved.model, &chosen)?;
     let opening = Opening { runs: &arguments.runs, precision: arguments.precision, device: &chosen };
     let models = Companions::open(saved, &arguments.guesses, &arguments.contrast, &opening)?;

@@ -11,6 +11,7 @@ use kiln_study::attention::{AttentionMaps, maps_of_text};
 use serde_json::json;
 
 use super::shown::{heads, maps_chart};
+use crate::adapters::AdapterArguments;
 use crate::arguments::{DeviceArguments, RunsArguments};
 use crate::exit::UsageError;
 use crate::precision::PrecisionArguments;
@@ -47,6 +48,9 @@ pub(super) struct AttentionArguments {
     #[command(flatten)]
     precision: PrecisionArguments,
 
+    #[command(flatten)]
+    adapters: AdapterArguments,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -60,7 +64,8 @@ pub(super) fn attention(arguments: &AttentionArguments) -> anyhow::Result<()> {
     let chosen = arguments.device.choose()?;
     let path = arguments.runs.find(&arguments.model)?;
     runs::refuse_no_model(&path, "study")?;
-    let saved = arguments.precision.open(&path, arguments.checkpoint, &chosen)?;
+    let base = arguments.adapters.base(&arguments.runs)?;
+    let saved = arguments.precision.open(&path, arguments.checkpoint, base.as_deref(), &chosen)?;
     let tokens = [&saved.start[..], &saved.tokenizer.encode(&arguments.text)?].concat();
     let most = saved.model.longest_window().unwrap_or(MOST).min(MOST);
     if !(2..=most).contains(&tokens.len()) {

@@ -121,7 +121,7 @@ fn places_tell_file_and_byte() {
     let corpus = open(&config).expect("there is text");
     let places = |split| -> Vec<(String, usize, u64)> {
         let piece = |piece| match piece {
-            Ok(Piece::Text { text, place }) => {
+            Ok(Piece::Text { text, place, .. }) => {
                 assert!(corpus.path(place).is_some_and(|path| path.is_file()));
                 Some((text, place.file, place.offset))
             }

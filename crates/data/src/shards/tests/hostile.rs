@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use kiln_hostile::{Fate, Form};
 use proptest::prelude::*;
 
-use super::super::{ShardError, TokenFile};
+use super::super::{ShardError, TokenFile, TooLong};
 use super::{TOKENIZER, folder, write};
+use crate::batches::EvaluationPlan;
 
 /// A small file, changed by `change`, and what opening it gives.
 fn changed(folder: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Result<TokenFile, ShardError> {
@@ -158,6 +159,34 @@ fn every_mutant_is_refused_by_name_or_holds_tokens_of_its_vocabulary() {
         });
         assert!(tally.read > 100 && tally.refused > 5000, "{tally:?}");
     }
+}
+
+#[test]
+fn every_mutant_of_marks_is_refused_or_gives_examples_within_the_tokens() {
+    let folder = folder();
+    let tokens = write(&folder.path().join("a.tokens"), 300, &[1, 2, 3, 4, 5, 6, 7]);
+    let path = folder.path().join("a.marks");
+    // Two examples, of three and of four tokens.
+    let valid = std::fs::read(write(&path, 4, &[2, 0, 1, 2, 1, 0, 1]).path()).expect("it was written");
+    let tally = kiln_hostile::each_mutant(&[valid], Form::Bytes, |bytes| {
+        let mut bytes = bytes.to_vec();
+        if bytes.len() >= 256 {
+            sign(&mut bytes);
+        }
+        std::fs::write(&path, &bytes).expect("the folder can be written");
+        let opened = TokenFile::open_any(&path).and_then(|marks| tokens.clone().with_examples(marks, TooLong::Cut));
+        let Ok(file) = opened else { return Fate::Refused };
+        let counted = file.examples().map(|examples| (examples.count(), examples.counted()));
+        assert!(counted.is_some_and(|(count, counted)| 0 < count && count + counted <= 7), "{counted:?}");
+        if let Ok(plan) = EvaluationPlan::new(&file, 1.0, 2, 3, false) {
+            for index in 0..plan.batches() {
+                let batch = plan.read(&file, index).expect("the tokens are whole");
+                assert!(batch.scored > 0 && batch.columns <= 3);
+            }
+        }
+        Fate::Read
+    });
+    assert!(tally.read > 10 && tally.refused > 1000, "{tally:?}");
 }
 
 #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! Tests of tokens on disk.
 
+mod conversations;
 mod file;
 mod hostile;
 mod preparing;

@@ -89,6 +89,7 @@ fn their_gradient_is_the_sum_of_those_of_each_alone() {
         let table = |model: &LanguageModel| match model {
             LanguageModel::Recurrent(model) => [model.embedding.weight.val(), model.layers[0].hidden_weight.val()],
             LanguageModel::Transformer(_) => unreachable!("it has no state"),
+            LanguageModel::EncoderDecoder(model) => panic!("{model:?} is not in the list"),
         };
         let whole = together(model).0.sum().backward();
         let alone = (one_by_one(model, 0).0.sum() + one_by_one(model, 1).0.sum()).backward();

@@ -45,6 +45,7 @@ pub(super) fn embedding(model: &LanguageModel) -> Tensor<2> {
     match model {
         LanguageModel::Recurrent(model) => model.embedding.weight.val(),
         LanguageModel::Transformer(model) => model.token_embedding.weight.val(),
+        LanguageModel::EncoderDecoder(model) => panic!("{model:?} is not in the list"),
     }
 }
 

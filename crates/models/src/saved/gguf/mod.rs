@@ -30,7 +30,7 @@ use self::config::Sizes;
 pub use self::error::GgufModelError;
 pub(super) use self::written::write;
 use super::error::SavedModelError;
-use super::foreign::{Beside, ChatTemplate, Foreign, ForeignModel, Weights};
+use super::foreign::{Beside, ChatTemplate, Conversing, Foreign, ForeignModel, Weights};
 use super::hugging_face::{HuggingFaceError, names as hugging_face_names};
 use super::open::SavedModel;
 use super::packed::Loader;
@@ -93,6 +93,16 @@ pub(super) fn open(path: &Path, device: &Device, loader: Loader) -> Result<Saved
 pub(super) fn tokenizer_in(path: &Path) -> Result<Tokenizer, SavedModelError> {
     let file = open_gguf(path, Links::Followed)?;
     tokenizer::tokenizer(file.values()).map_err(|problem| wrong(path, problem))
+}
+
+/// How the model in the file at `path` holds conversations.
+///
+/// # Errors
+/// See [`GgufModelError`].
+pub(super) fn conversing_in(path: &Path) -> Result<Option<Conversing>, SavedModelError> {
+    let file = open_gguf(path, Links::Followed)?;
+    let end_tokens = tokenizer::end_tokens(file.values());
+    Ok(chat_template(file.values()).map(|template| Conversing { template, end_tokens }))
 }
 
 fn chat_template(values: &BTreeMap<String, GgufValue>) -> Option<ChatTemplate> {

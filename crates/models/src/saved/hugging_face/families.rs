@@ -82,6 +82,7 @@ fn gelu(keys: &Keys<'_>, key: &str, absent: FeedForwardActivation) -> Result<Fee
         None => Ok(absent),
         Some("gelu_new" | "gelu_fast" | "gelu_pytorch_tanh") => Ok(FeedForwardActivation::GeluTanh),
         Some("gelu") => Ok(FeedForwardActivation::Gelu),
+        Some("relu") => Ok(FeedForwardActivation::Relu),
         Some("relu2") => Ok(FeedForwardActivation::ReluSquared),
         Some(other) => Err(wrong(key, &json!(other), "which is not supported")),
     }

@@ -27,7 +27,7 @@ use self::config::Foreign;
 pub use self::error::HuggingFaceError;
 use self::shards::Shards;
 use super::error::SavedModelError;
-use super::foreign::{Beside, ForeignModel, Weights};
+use super::foreign::{Beside, Conversing, ForeignModel, Weights};
 use super::open::SavedModel;
 use super::packed::Loader;
 use crate::{LanguageModel, Tokenizer};
@@ -74,6 +74,17 @@ pub(super) fn open(folder: &Path, device: &Device, loader: Loader) -> Result<Sav
     let (end, template) = (beside::end_tokens(folder).map_err(unfit)?, beside::chat_template(folder).map_err(unfit)?);
     let model = read(folder, &foreign, device, loader)?;
     Ok(foreign.saved(model, tokenizer, end, template, folder))
+}
+
+/// How the model in `folder` holds conversations.
+///
+/// # Errors
+/// See [`HuggingFaceError`].
+pub(super) fn conversing(folder: &Path) -> Result<Option<Conversing>, SavedModelError> {
+    let unfit = |problem| wrong(folder, problem);
+    let template = beside::chat_template(folder).map_err(unfit)?;
+    let end_tokens = beside::end_tokens(folder).map_err(unfit)?;
+    Ok(template.map(|template| Conversing { template, end_tokens }))
 }
 
 pub(super) fn tokenizer(folder: &Path) -> Result<Tokenizer, SavedModelError> {

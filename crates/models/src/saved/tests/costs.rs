@@ -7,7 +7,7 @@ use kiln_storage::layout::WEIGHTS_FILE;
 use kiln_storage::testing::CountingFiles;
 use kiln_storage::{CheckpointReader, Which, open_checkpoint};
 
-use super::super::{HostModel, SavedModel, collect_tensors};
+use super::super::{HostModel, Opening, SavedModel, collect_tensors};
 use super::open::{a_run, another_model};
 use super::write_with;
 
@@ -21,7 +21,7 @@ fn opening_a_model_reads_every_file_of_its_checkpoint_once() {
     })
     .unwrap();
     let files = CountingFiles::default();
-    let read = |checkpoint: &mut CheckpointReader<'_>| SavedModel::read(checkpoint, &Device::flex());
+    let read = |checkpoint: &mut CheckpointReader<'_>| SavedModel::read(checkpoint, Opening::new(&Device::flex()));
     let (found, opened) = open_checkpoint(&files, run.path(), Which::Last, read).unwrap();
     assert_eq!(collect_tensors(&opened.model).unwrap(), collect_tensors(&model).unwrap());
     let lengths = std::fs::read_dir(&folder).unwrap().map(|entry| {

@@ -1,5 +1,6 @@
 //! Optimizers and clipping against outside figures (scripts/reference/optimizers.py).
 
+mod eight_bits;
 mod guarded;
 mod hostile;
 mod muon;

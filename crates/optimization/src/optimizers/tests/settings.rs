@@ -33,6 +33,10 @@ fn state_is_counted_by_what_a_rule_keeps_of_each_part() {
     assert_eq!(count(OptimizerConfig::Adamw(AdamwConfig::default())), 2 * (hidden + gains + tables));
     assert_eq!(count(OptimizerConfig::Lion(LionConfig::default())), hidden + gains + tables);
     assert_eq!(count(OptimizerConfig::Muon(MuonConfig::default())), hidden + 2 * (gains + tables));
+    let bytes = |bits| OptimizerConfig::Adamw(AdamwConfig::default()).state_bytes(&parts, bits);
+    assert_eq!(bytes(StateBits::ThirtyTwo), 4 * 2 * (hidden + gains + tables));
+    // 2 * 1536 numbers are 12 blocks.
+    assert_eq!(bytes(StateBits::Eight), 2 * hidden + 12 * 4 + 4 * 2 * (gains + tables));
     let centered = RmspropConfig { centered: true, momentum: 0.9, ..RmspropConfig::default() };
     assert_eq!(count(OptimizerConfig::Rmsprop(centered)), 3 * (hidden + gains + tables));
 }

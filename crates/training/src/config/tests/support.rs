@@ -8,12 +8,26 @@ use kiln_settings::{ConfigErrors, Kind, Schema, Source, join};
 use crate::config::Config;
 
 /// The sources of a corpus, which are no choice to the schema.
-const SOURCES: [&str; 3] = ["data.file", "data.download", "data.builtin"];
+const SOURCES: [&str; 6] =
+    ["data.file", "data.download", "data.builtin", "data.conversations", "data.pairs", "data.builtin-pairs"];
+
+/// What a model that reads pairs needs, and what needs one.
+const OF_PAIRS: [&str; 3] = ["data.builtin-pairs", "tokenizer.byte-pair", "model.encoder-decoder"];
+const FOR_PAIRS: [&str; 6] = [
+    "data.builtin-pairs",
+    "data.pairs",
+    "model.encoder-decoder",
+    "model.recurrent-encoder-decoder",
+    "run.label-smoothing",
+    "run.translated-pairs",
+];
 
 /// What tables need at least, but those of schedules.
-const NEEDED: [(&str, &str); 9] = [
+const NEEDED: [(&str, &str); 11] = [
+    ("data.pairs", "paths = [\"pairs.tsv\"]"),
     ("data.file", "paths = [\"tales.txt\"]"),
     ("data.download", DOWNLOAD),
+    ("data.conversations", "paths = [\"talks.jsonl\"]"),
     ("tokenizer.byte-pair", "vocabulary-size = 512"),
     ("tokenizer.file", "path = \"tokenizer.json\""),
     ("averaging.polyak", "start = 1"),
@@ -31,11 +45,12 @@ const NEEDED: [(&str, &str); 9] = [
 ];
 
 /// Keys and sections that may be left out, with the section and what it needs at least; the first that fits counts.
-const OPTIONAL: [(&str, &str, &str); 7] = [
+const OPTIONAL: [(&str, &str, &str); 8] = [
     ("start", "start", "from = \"runs/base\"\n"),
     ("distillation", "distillation", "teacher = \"runs/teacher\"\n"),
     ("adapter", "adapter.lora", "rank = 4\n\n[start]\nfrom = \"runs/base\"\n"),
     ("train-only.parameters", "train-only", "last-layers = 1\n"),
+    ("train-only.unfreeze-every", "train-only", "last-layers = 1\n"),
     ("train-only", "train-only", "parameters = [\"*.bias\"]\n"),
     ("rates", "rates", ""),
     ("estimates", "estimates", ""),
@@ -45,8 +60,11 @@ const OPTIONAL: [(&str, &str, &str); 7] = [
 const BESIDE: [(&str, &str); 1] = [("model.transformer", "position = \"rotary\"")];
 
 /// What a table needs for one of its keys.
-const BESIDE_KEYS: [(&str, &str); 1] =
-    [("model.transformer.local-rotary-base", "position = \"rotary\"\nattention-window = 8")];
+const BESIDE_KEYS: [(&str, &str); 3] = [
+    ("model.transformer.local-rotary-base", "position = \"rotary\"\nattention-window = 8"),
+    ("data.pairs.source", "source = \"a.txt\"\ntarget = \"b.txt\""),
+    ("data.pairs.target", "source = \"a.txt\"\ntarget = \"b.txt\""),
+];
 
 const DOWNLOAD: &str = "url = \"https://example.org/tales.txt\"\n\
     sha256 = \"86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed\"";
@@ -96,7 +114,9 @@ pub(super) fn right_text(path: &str) -> String {
         let wanted = of_section().find(|(table, _)| is_in(path, table));
         // A section that may be left out.
         let first = if section == "averaging" { None } else { of_section().next() };
-        let Some((table, keys)) = wanted.or(first) else { continue };
+        let is_of_pairs = FOR_PAIRS.iter().any(|table| is_in(path, table));
+        let of_pairs = of_section().find(|(table, _)| is_of_pairs && OF_PAIRS.contains(&table.as_str()));
+        let Some((table, keys)) = wanted.or(of_pairs).or(first) else { continue };
         if section == "data" {
             text += "[data]\n\n";
         }

@@ -1,12 +1,11 @@
 //! Trying a rate: a short training with it.
 
-use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::TokenFile;
 use kiln_models::LanguageModel;
 use kiln_optimization::schedules::{CosineConfig, ScheduleConfig};
 
 use crate::config::Config;
-use crate::evaluation::evaluate;
+use crate::evaluation::{Plan, evaluate};
 use crate::learning::{TrainError, Trainer};
 
 /// A training of a few steps, nothing of which is kept: the rate falls along a cosine to a tenth, after a warm-up of a
@@ -38,8 +37,7 @@ pub fn try_rate(trial: RateTrial<'_>, proceed: &mut dyn FnMut(u64) -> bool) -> R
         ScheduleConfig::Cosine(CosineConfig { rate, final_rate: rate / 10.0, warmup: steps / 20, steps: None });
     config.run.steps = steps;
     let carries_state = config.run.carries_state(&model);
-    let run = &config.run;
-    let plan = EvaluationPlan::new(&validation, run.evaluate_fraction, run.batch, run.context, carries_state)?;
+    let plan = Plan::of_run(&config, &validation, carries_state)?;
     let mut trainer = Trainer::new(&config, model, train)?;
     for step in 1..=steps {
         match trainer.update() {

@@ -3,12 +3,14 @@
 use std::time::Instant;
 
 use super::TrainingLoop;
-use crate::evaluation::{Evaluation, evaluate};
+use kiln_models::LanguageModel;
+
+use crate::evaluation::{Evaluation, Plan, evaluate};
 use crate::learning::TrainError;
 use crate::learning::error::Fault;
 use crate::learning::monitor::Monitor;
 use crate::learning::observer::Event;
-use crate::run::{Best, EvaluationEntry};
+use crate::run::{Best, EvaluationEntry, TranslationScores};
 
 impl TrainingLoop {
     /// Evaluates, samples and saves if that is due after this step; whether the evaluation gave a finite number.
@@ -84,7 +86,8 @@ impl TrainingLoop {
         self.updater.observe_validation(loss);
         self.evaluation = Some(evaluation);
         monitor.evaluated(step, loss);
-        let is_best = self.note_evaluation(step, &evaluation)?;
+        let translation = self.translate(&model)?;
+        let is_best = self.note_evaluation(step, &evaluation, translation)?;
         if is_best {
             self.state.best = Some(Best { step, loss });
             self.save()?;
@@ -93,13 +96,19 @@ impl TrainingLoop {
     }
 
     /// Logs and reports an evaluation; whether it is the best one so far.
-    fn note_evaluation(&mut self, step: u64, evaluation: &Evaluation) -> Result<bool, TrainError> {
+    fn note_evaluation(
+        &mut self,
+        step: u64,
+        evaluation: &Evaluation,
+        translation: Option<TranslationScores>,
+    ) -> Result<bool, TrainError> {
         let entry = EvaluationEntry {
             step,
             valid_loss: evaluation.loss,
             perplexity: evaluation.perplexity,
             bits_per_byte: evaluation.bits_per_byte,
             tokens: evaluation.tokens,
+            translation,
         };
         self.note(&entry)?;
         let best = self.state.best.is_none_or(|best| evaluation.loss < best.loss);
@@ -107,6 +116,20 @@ impl TrainingLoop {
         let nats_per_character = evaluation.nats_per_character;
         self.observer.observe(Event::Evaluated { entry: &entry, nats_per_character, best });
         Ok(best)
+    }
+
+    /// Has the first pairs of the validation split translated, if the run asks for it.
+    fn translate(&mut self, model: &LanguageModel) -> Result<Option<TranslationScores>, TrainError> {
+        let (Plan::Pairs(plan), Some(count)) = (&self.plan, self.run.translated_pairs) else { return Ok(None) };
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(plan.index().len());
+        let pairs = (0..count).map(|pair| plan.index().pair(pair)).collect::<Result<Vec<_>, _>>()?;
+        match self.observer.translate(model, &pairs) {
+            Ok(scores) => Ok(Some(scores)),
+            Err(message) => {
+                self.observer.warn(&format!("nothing was translated at step {}: {message}", self.state.step));
+                Ok(None)
+            }
+        }
     }
 
     fn sample(&mut self) {

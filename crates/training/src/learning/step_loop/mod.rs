@@ -14,7 +14,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kiln_data::batches::EvaluationPlan;
 use kiln_data::shards::TokenFile;
 
 use self::clock::Clock;
@@ -28,7 +27,7 @@ use super::pending::Pending;
 use super::session::{Outcome, Session};
 use super::update::{Step, Update, Updater};
 use crate::config::RunConfig;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, Plan};
 use crate::gradient_measurements::EstimatesConfig;
 use crate::run::{LoopState, StepEntry};
 use kiln_models::LanguageModel;
@@ -39,7 +38,7 @@ pub(super) struct TrainingLoop {
     run: RunConfig,
     estimates: EstimatesConfig,
     validation: TokenFile,
-    plan: EvaluationPlan,
+    plan: Plan,
     storage: Storage,
     observer: Box<dyn Observer>,
     state: LoopState,
@@ -73,8 +72,7 @@ impl TrainingLoop {
         if let Some(schedule) = schedule {
             updater.schedule = schedule;
         }
-        let plan =
-            EvaluationPlan::new(&validation, run.evaluate_fraction, run.batch, run.context, updater.carries_state)?;
+        let plan = Plan::of_run(config, &validation, updater.carries_state)?;
         let state = match resume {
             Some(checkpoint) => updater.restore(checkpoint, model, run.batch)?,
             None => LoopState::default(),
@@ -217,7 +215,7 @@ impl TrainingLoop {
         let step = self.state.step + 1;
         self.state.step = step;
         self.state.faults.in_a_row = 0;
-        self.state.tokens += self.run.tokens_per_step();
+        self.state.tokens += update.tokens;
         let now = Instant::now();
         self.clock.made_step(step, now - std::mem::replace(&mut self.since, now), update.measuring);
         let noise_scale = update.noise.and_then(|noise| {

@@ -59,7 +59,7 @@ pub(super) fn the_saved_model_is_the_one_that_was_evaluated_and_not_the_one_that
                 .unwrap();
         let loss = |model| {
             let plan = EvaluationPlan::new(&world.validation, 1.0, world.run.batch, world.run.context, false).unwrap();
-            evaluate(&model, &world.validation, &plan, &mut |_| true).unwrap().unwrap().loss
+            evaluate(&model, &world.validation, &plan.into(), &mut |_| true).unwrap().unwrap().loss
         };
         let evaluated = outcome.evaluation.unwrap().loss;
         assert_eq!(loss(saved).to_bits(), evaluated.to_bits(), "{:?}, {:?}", world.averaging, world.optimizer);

@@ -6,6 +6,7 @@ use crate::learning::distilling::{Losses, step_in_parts};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Int, Tensor};
+use kiln_data::batches::{Batch, HostBatch};
 use kiln_models::saved::SavedModel;
 use kiln_parameters::{catalogue, flat_gradient, map};
 
@@ -78,7 +79,7 @@ fn losses_and_their_gradient_are_those_of_pytorch() {
         let logits = Tensor::<2>::from_data(student, &device).require_grad();
         let theirs = Tensor::<2>::from_data(teacher, &Device::flex());
         let targets = Tensor::<1, Int>::from_data(targets, &device);
-        let losses = Losses::new(logits.clone(), targets, theirs, case.temperature);
+        let losses = Losses::new(logits.clone(), targets, theirs, None, case.temperature);
         let loss = losses.weighted(case.weight);
         close(scalar(&losses.hard), case.hard);
         close(scalar(&losses.soft), case.soft);
@@ -138,6 +139,50 @@ fn many_parts_are_as_one_and_a_share_is_a_share() {
         let [one, other] = [&gradients, &other].map(|found| flat_gradient(found, &parameter).unwrap());
         let (difference, size) = (scalar(&(one.clone() - other * 4.0).abs().max()), scalar(&one.abs().max()));
         assert!(difference <= 1e-5 * size.max(1e-3), "{}: {difference} of {size}", parameter.path);
+    }
+}
+
+#[test]
+fn tokens_without_a_weight_are_not_learned_from_either() {
+    let world = World::new(TRANSFORMER, "");
+    let teacher = teacher_of(&world, RECURRENT, "weight = 0.3").unwrap();
+    let model = sharper(world.first_model()).train();
+    let whole = input(&world, &teacher);
+    let Batch::Windows(windows) = whole.batch.clone() else { panic!("it is a text") };
+    let columns = windows.columns;
+    // The second half of each row doesn't count, which is as if it weren't there.
+    let weights = (0..windows.targets.len()).map(|place| f32::from(u8::from(place % columns < columns / 2)));
+    let masked = HostBatch { weights: Some(weights.collect()), ..windows.clone() };
+    let first_half = |tokens: &[i32]| tokens.chunks(columns).flat_map(|row| row[..columns / 2].to_vec()).collect();
+    let (inputs, targets) = (first_half(&windows.inputs), first_half(&windows.targets));
+    let shorter = HostBatch { inputs, targets, columns: columns / 2, ..windows };
+    let [masked, shorter] = [masked, shorter].map(|windows| TrainingInput { batch: windows.into(), ..whole.clone() });
+    for part in [5, 1000] {
+        let (one, gradients) = step_in_parts(&model, masked.clone(), &teacher, part);
+        let (other, others) = step_in_parts(&model, shorter.clone(), &teacher, part);
+        assert!((scalar(&one.loss) - scalar(&other.loss)).abs() < 1e-5);
+        for parameter in catalogue(&model) {
+            let [one, other] = [&gradients, &others].map(|found| flat_gradient(found, &parameter).unwrap());
+            let difference = scalar(&(one - other).abs().max());
+            assert!(difference <= 1e-5, "{}: {difference}", parameter.path);
+        }
+    }
+}
+
+#[test]
+fn a_student_whose_layers_are_computed_again_learns_the_same_bits() {
+    let world = World::new(TRANSFORMER, "");
+    let teacher = teacher_of(&world, RECURRENT, "").unwrap();
+    let model = world.first_model().train();
+    let step = |recompute| {
+        let input = TrainingInput { recompute, dropout_seed: Some(5), ..input(&world, &teacher) };
+        step_in_parts(&model, input, &teacher, 5)
+    };
+    let ((expected, all), (found, again)) = (step(false), step(true));
+    assert!(found.loss.into_data() == expected.loss.into_data());
+    for parameter in catalogue(&model) {
+        let [one, other] = [&all, &again].map(|found| flat_gradient(found, &parameter).unwrap().into_data());
+        assert!(one == other, "{}", parameter.path);
     }
 }
 

@@ -30,6 +30,7 @@ fn the_halves_of_a_batch_drop_different_numbers() {
     let batch = HostBatch {
         inputs: vec![0; 8],
         targets: vec![0; 8],
+        weights: None,
         rows: 4,
         columns: 2,
         carries_state: false,
@@ -37,7 +38,7 @@ fn the_halves_of_a_batch_drop_different_numbers() {
     };
     let halves = TrainingInput { dropout_seed: Some(7), ..TrainingInput::new(batch) }.halves();
     let [upper, lower] = halves.try_into().unwrap_or_else(|_| panic!("four windows have two halves"));
-    assert_eq!((upper.batch.rows, lower.batch.rows), (2, 2));
+    assert_eq!((upper.batch.rows(), lower.batch.rows()), (2, 2));
     assert_eq!(upper.dropout_seed, Some(7));
     assert!(lower.dropout_seed.is_some_and(|seed| seed != 7));
 }

@@ -3,15 +3,19 @@
 mod averaging;
 mod delay;
 mod distilling;
+mod eight_bits;
+mod examples;
 mod faults;
 mod finetuning;
 mod injection;
 mod measuring;
 mod own_schedule;
+mod recomputing;
 mod resuming;
 mod saving;
 mod spikes;
 mod stepping;
+mod unfreezing;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -19,7 +23,7 @@ use std::sync::{Arc, Mutex};
 use burn::tensor::Device;
 use burn::train::Interrupter;
 use burn::train::renderer::CliMetricsRenderer;
-use kiln_models::saved::ModelDescription;
+use kiln_models::saved::{Lineage, ModelDescription};
 use kiln_models::{AdapterConfig, LanguageModel, ModelConfig, Tokenizer, TokenizerConfig};
 use kiln_storage::{DiskFiles, Which, open_checkpoint};
 
@@ -210,6 +214,8 @@ impl World {
     ) -> Result<TrainingLoop, TrainError> {
         let mut description = ModelDescription::new(self.model.clone(), &self.tokenizer, self.run.context);
         description.adapter.clone_from(&self.finetuning.adapter);
+        let base = || Lineage { path: "runs/base".to_owned(), step: None, sha256: "0".repeat(64) };
+        description.base = self.finetuning.adapter.as_ref().map(|_| base());
         let folder = RunFolder::open(&self.folder.path().join(name), true, description)?;
         let folder = match &self.files {
             None => folder,
@@ -387,7 +393,7 @@ fn an_evaluation_gives_the_same_bits_twice_and_does_not_depend_on_the_batch() {
         let model = world.model.init(world.tokenizer.vocabulary_size(), 8, 1, &Device::flex());
         let loss = |rows| {
             let plan = EvaluationPlan::new(&world.validation, 1.0, rows, 8, carries_state).unwrap();
-            evaluate(&model, &world.validation, &plan, &mut |_| true).unwrap().unwrap().loss
+            evaluate(&model, &world.validation, &plan.into(), &mut |_| true).unwrap().unwrap().loss
         };
         assert_eq!(loss(3).to_bits(), loss(3).to_bits());
         // 300 tokens: all streams are warmed up by everything before them, so they see what one stream sees.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Device;
+use kiln_models::saved::Opening;
 use kiln_storage::layout::TOKENIZER_FILE;
 use kiln_storage::testing::CountingFiles;
 use kiln_storage::{StorageError, Which, checkpoint_folder, open_checkpoint};
@@ -78,7 +79,7 @@ fn resuming_reads_every_file_of_the_newest_checkpoint_once_and_no_other() {
     tokenizer().save(&run.join(TOKENIZER_FILE)).unwrap();
     let files = CountingFiles::default();
     let folder = run_folder(&files, &run);
-    let resumed = folder.resume(&Device::flex()).unwrap().unwrap();
+    let resumed = folder.resume(Opening::new(&Device::flex())).unwrap().unwrap();
     assert_eq!((resumed.saved.step, resumed.checkpoint), (Some(2), checkpoint(2, 1)));
     let lengths = std::fs::read_dir(checkpoint_folder(&run, 2)).unwrap().map(|entry| {
         let entry = entry.unwrap();

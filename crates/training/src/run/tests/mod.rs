@@ -93,7 +93,14 @@ fn a_log_is_read_back_up_to_a_torn_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics.jsonl");
     assert_eq!(Metrics::read(&path).unwrap(), Metrics::default());
-    let evaluation = EvaluationEntry { step: 2, valid_loss: 0.1 + 0.2, perplexity: 1.0, bits_per_byte: 2.0, tokens: 3 };
+    let evaluation = EvaluationEntry {
+        step: 2,
+        valid_loss: 0.1 + 0.2,
+        perplexity: 1.0,
+        bits_per_byte: 2.0,
+        tokens: 3,
+        translation: None,
+    };
     let mut log = MetricsLog::open(&path, 0).unwrap();
     for step in 1..=2 {
         log.append(&entry(step)).unwrap();

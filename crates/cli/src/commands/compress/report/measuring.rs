@@ -92,6 +92,7 @@ impl Laboratory {
     pub(super) fn open(subject: Subject, rounds: u64) -> anyhow::Result<Self> {
         let Subject { model, path, .. } = subject;
         let saved = SavedModel::open(&path, Which::Best, &Device::flex())?;
+        crate::runs::refuse_pairs(&saved, "compress --report")?;
         let original = SavedModel::open_to_read(&path, Which::Best, &Device::flex())?;
         let run = config_of(&saved)?;
         let (text, spooled) = text(&model, &saved, run.as_ref())?;

@@ -47,6 +47,7 @@ fn gpt2(model: &Model<'_>) -> Value {
     let Model { config, vocabulary, context } = model;
     let activation = match config.activation {
         FeedForwardActivation::GeluTanh => "gelu_new",
+        FeedForwardActivation::Relu => "relu",
         FeedForwardActivation::ReluSquared => "relu2",
         _ => "gelu",
     };
