@@ -80,7 +80,7 @@ fn every_kind_of_study_is_made_from_a_list() {
         ("context", "[study.context]\nplaces = 8\n"),
         ("attention", "[study.attention]\ntokens = 8\nwindows = 2\n"),
         ("families", "[study.families]\nequal = [\"tokens\", \"flops\"]\n"),
-        ("scaling", "[study.scaling]\nparameters = [300, 600, 1200, 2400]\n"),
+        ("scaling", "[study.scaling]\nparameters = [456, 808, 1260, 1812]\n"),
         ("behaviour", "[study.behaviour]\ntokens = 12\ntemperatures = [0.5, 1.0]\n"),
         ("explosion", "[study.explosion]\nscales = [1.0]\nrates = [0.1]\nclip-norm = 1.0\nclip-value = 0.1\n"),
         ("recall", "[study.recall]\ntasks = [\"copy\", \"adding\"]\ndistances = [2, 4]\nexamples = 8\n"),
@@ -141,7 +141,7 @@ fn every_kind_of_study_is_made_from_a_list() {
 #[test]
 fn attention_of_a_model_is_shown_as_text_as_pictures_and_as_numbers() {
     let workshop = Workshop::with_config("tiny/transformer.toml");
-    workshop.kiln(&["train", "transformer.toml", "--set", "run.steps=2", "--run", "small"]).success();
+    workshop.kiln(&["train", "transformer.toml", "--set", "run.steps=8", "--run", "small"]).success();
     let finished = workshop.kiln(&["study", "attention", "small", "--text", "once upon", "--output", "maps"]).success();
     assert!(finished.stdout.contains("layer 1, head 1\n") && finished.stdout.contains('█'), "{}", finished.stdout);
     assert!(workshop.path("maps/attention.svg").exists() && workshop.path("maps/rollout.svg").exists());
@@ -152,7 +152,7 @@ fn attention_of_a_model_is_shown_as_text_as_pictures_and_as_numbers() {
     let sum: f64 = rows[8].as_array().unwrap().iter().filter_map(Value::as_f64).sum();
     assert!((sum - 1.0).abs() < 1e-5, "{sum}");
     let other = Workshop::with_config("tiny/lstm.toml");
-    other.kiln(&["train", "lstm.toml", "--set", "run.steps=2", "--run", "small"]).success();
+    other.kiln(&["train", "lstm.toml", "--set", "run.steps=8", "--run", "small"]).success();
     let refused = other.kiln(&["study", "attention", "small", "--text", "once upon"]);
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("`small` has no attention: only a transformer does"), "{}", refused.stderr);

@@ -50,6 +50,15 @@ pub struct AttentionMaps {
     pub rollout: Map,
 }
 
+/// What all heads do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AllScores {
+    /// By layer and head.
+    pub heads: Vec<Vec<HeadScores>>,
+    /// What a head would score that gives every token that it sees the same.
+    pub even: HeadScores,
+}
+
 /// The attention of a model.
 #[derive(Debug, Clone)]
 pub struct AttentionFindings {
@@ -57,10 +66,8 @@ pub struct AttentionFindings {
     pub name: String,
     /// Maps of a text.
     pub maps: AttentionMaps,
-    /// By layer and head.
-    pub scores: Vec<Vec<HeadScores>>,
-    /// What a head would score that gives every token that it sees the same.
-    pub even: HeadScores,
+    /// What its heads do.
+    pub scores: AllScores,
 }
 
 impl Map {
@@ -165,11 +172,7 @@ pub fn maps_of_text(
 ///
 /// # Errors
 /// The device fails.
-pub fn scores(
-    model: &LanguageModel,
-    windows: &[Vec<u32>],
-    seed: u64,
-) -> Result<Option<(Vec<Vec<HeadScores>>, HeadScores)>, ExecutionError> {
+pub fn scores(model: &LanguageModel, windows: &[Vec<u32>], seed: u64) -> Result<Option<AllScores>, ExecutionError> {
     let (length, device) = (windows.first().map_or(0, Vec::len), model.device());
     let period = (length / 2).max(1);
     let mut random = ChaCha8Rng::seed_from_u64(mix(seed, 17));
@@ -209,7 +212,7 @@ pub fn scores(
         previous: even.previous(),
         induction: Map::even(2 * period).induction(period),
     };
-    Ok(Some((sums.iter().map(|layer| layer.iter().map(mean).collect()).collect(), even)))
+    Ok(Some(AllScores { heads: sums.iter().map(|layer| layer.iter().map(mean).collect()).collect(), even }))
 }
 
 /// The study of a file: the model of the first repeat.
@@ -238,8 +241,8 @@ pub(crate) fn study(
         let training = Training::new(study, model, 0, study.run.steps, text, device)?;
         let trained = training.finished(&mut progress)?;
         let found = (maps_of_text(&trained, &text.tokenizer, &ids)?, scores(&trained, &windows, study.seed)?);
-        if let (Some(maps), Some((scores, even))) = found {
-            findings.push(AttentionFindings { name: model.name.clone(), maps, scores, even });
+        if let (Some(maps), Some(scores)) = found {
+            findings.push(AttentionFindings { name: model.name.clone(), maps, scores });
         }
     }
     Ok(findings)
@@ -274,7 +277,7 @@ mod tests {
     fn rollout_is_that_by_hand() {
         let first = vec![map([[1.0, 0.0], [1.0, 0.0]]), map([[1.0, 0.0], [0.0, 1.0]])];
         // Half of token 1 is itself and a quarter each comes through the heads: (1/4, 3/4).
-        assert_eq!(rollout(&[first.clone()]).weights, [1.0, 0.0, 0.25, 0.75]);
+        assert_eq!(rollout(std::slice::from_ref(&first)).weights, [1.0, 0.0, 0.25, 0.75]);
         // Then half of that, and half of token 0 by the second layer's head.
         let second = vec![map([[1.0, 0.0], [1.0, 0.0]])];
         assert_eq!(rollout(&[first, second]).weights, [1.0, 0.0, 0.625, 0.375]);
@@ -286,7 +289,8 @@ mod tests {
         let model = ModelConfig::Transformer(config).init(7, 12, 1, &Device::flex());
         let windows: Vec<Vec<u32>> =
             (0..10).map(|first| (0..12).map(|place| (first + place * 3) % 7).collect()).collect();
-        let (found, even) = scores(&model, &windows, 1).expect("it computes").expect("it has attention");
+        let AllScores { heads: found, even } =
+            scores(&model, &windows, 1).expect("it computes").expect("it has attention");
         assert_eq!((found.len(), found[0].len()), (2, 2));
         for head in found.iter().flatten() {
             assert!((head.distance / even.distance - 1.0).abs() < 0.05, "{head:?} {even:?}");

@@ -110,14 +110,14 @@ pub(crate) fn study(
     let mut progress = Progress::new(study.models.len() * study.seeds, progress);
     let mut findings = Vec::new();
     for model in &study.models {
-        let (mut losses, mut changes): (Vec<Vec<Vec<f64>>>, Vec<Vec<Vec<f64>>>) = (Vec::new(), Vec::new());
+        let (mut losses, mut changes) = (Vec::new(), Vec::new());
         for repeat in 0..study.seeds {
             let training = Training::new(study, model, repeat, study.run.steps, text, device)?;
             let trained = training.finished(&mut progress)?;
-            let of_repeat: Result<_, _> =
+            let of_repeat: Result<Vec<Vec<f64>>, _> =
                 powers(context).iter().map(|context| losses_with(&trained, &windows, *context)).collect();
             losses.push(of_repeat?);
-            let of_repeat: Result<_, _> =
+            let of_repeat: Result<Vec<Vec<f64>>, _> =
                 powers(context).iter().map(|back| divergences(&trained, &windows, *back, &others)).collect();
             changes.push(of_repeat?);
         }

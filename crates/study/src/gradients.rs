@@ -108,17 +108,17 @@ pub fn norms(model: &LanguageModel, windows: &[Vec<u32>]) -> Result<Vec<Norms>, 
     let model = model.clone().train();
     let mut found: Vec<Norms> = Vec::new();
     for part in windows.chunks(AT_ONCE) {
-        for (place, (states, norms)) in norms_of_batch(&model, part)?.into_iter().enumerate() {
+        for (place, batch) in norms_of_batch(&model, part)?.into_iter().enumerate() {
             match found.get_mut(place) {
-                Some(all) => all.norms.extend(norms),
-                None => found.push(Norms { states, norms }),
+                Some(all) => all.norms.extend(batch.norms),
+                None => found.push(batch),
             }
         }
     }
     Ok(found)
 }
 
-fn norms_of_batch(model: &LanguageModel, windows: &[Vec<u32>]) -> Result<Vec<(States, Vec<Vec<f64>>)>, ExecutionError> {
+fn norms_of_batch(model: &LanguageModel, windows: &[Vec<u32>]) -> Result<Vec<Norms>, ExecutionError> {
     let device: Device = model.device();
     let steps = windows.first().map_or(0, |window| window.len() - 1);
     let targets = tokens(windows, steps..steps + 1, &device);
@@ -130,7 +130,7 @@ fn norms_of_batch(model: &LanguageModel, windows: &[Vec<u32>]) -> Result<Vec<(St
         all.push((States::Hidden(index), layer.hidden));
         all.extend(layer.memory.map(|memory| (States::Memory(index), memory)));
     }
-    all.into_iter().map(|(states, gradient)| Ok((states, backward_norms(gradient)?))).collect()
+    all.into_iter().map(|(states, gradient)| Ok(Norms { states, norms: backward_norms(gradient)? })).collect()
 }
 
 /// The norm of each row of `[B, T, width]`, the last token first. In double precision: squares of small numbers leave

@@ -10,8 +10,8 @@ use crate::config::Study;
 pub(crate) fn study_of(body: &str, run: &str) -> Study {
     let text = if body.contains("[study.recall]") { "" } else { "[data.builtin]\n[tokenizer.character]\n" };
     let text = format!(
-        "title = \"a study\"\nseeds = 1\n{text}[optimizer.adamw]\n[schedule.constant]\nrate = \
-         0.01\n[run]\n{run}\n{body}"
+        "title = \"a study\"\nseeds = 1\n{text}[optimizer.adamw]\n[schedule.constant]\nrate = 0.01\n\
+         [run]\n{run}\n{body}"
     );
     Study::read(&Source::new("study.toml", text), &[]).unwrap_or_else(|errors| panic!("{errors}"))
 }
@@ -23,5 +23,5 @@ pub(crate) fn text() -> PreparedData {
     let tokenizer = Tokenizer::train(&config, &mut std::iter::once(Ok(text.clone()))).expect("it is a text");
     let file = |text: &str| TokenFile::in_memory(text, &tokenizer).expect("it was made of it");
     let (train, validation) = (file(&text[..2000]), file(&text[2000..]));
-    PreparedData { train, validation, floor: None, documents: 1, separators: 0, tokenizer, conversations: None }
+    PreparedData { train, validation, floor: None, conversations: None, documents: 1, separators: 0, tokenizer }
 }

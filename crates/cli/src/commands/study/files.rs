@@ -18,9 +18,8 @@ const INTRODUCTION: [&str; 2] = [
     "What language models do and why: models are trained, and what theory says of them is measured on them.",
     "Bands and ± are 95 % intervals of means, by Student's distribution over independent repeats: trainings with other \
      first weights and another order of the text, where there are several, else places of the text. Intervals of \
-     shares \
-     are Clopper and Pearson's. What is called significant is so after Holm's correction for all comparisons of a \
-     table.",
+     shares are Clopper and Pearson's. What is called significant is so after Holm's correction for all comparisons of \
+     a table.",
 ];
 
 /// A study that was made.

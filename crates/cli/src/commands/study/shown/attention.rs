@@ -1,7 +1,7 @@
 //! Where heads look.
 
 use kiln_figures::{Cell, Heat, Table, heat_svg};
-use kiln_study::attention::{AttentionFindings, AttentionMaps, HeadScores, Map};
+use kiln_study::attention::{AllScores, AttentionFindings, AttentionMaps, HeadScores, Map};
 
 use super::{Numbers, Picture, Shown, file_name, short, table};
 
@@ -10,15 +10,13 @@ pub(super) fn show(found: &[AttentionFindings]) -> Shown {
     for model in found {
         let [maps, rollout] = maps_chart(&model.name, &model.maps);
         let caption = "What each head gives to each token of a text: rows are the tokens that look, columns those that \
-                       are \
-                       looked at. Where the pointer rests on a cell, it says its weight.";
+                       are looked at. Where the pointer rests on a cell, it says its weight.";
         let name = file_name(&model.name);
         shown.pictures.push(Picture { ending: format!("maps-{name}"), svg: maps, caption: caption.to_owned() });
         let caption = "Attention rollout: how much of each token reaches each token through all layers, half of each \
-                       going \
-                       past the attention.";
+                       going past the attention.";
         shown.pictures.push(Picture { ending: format!("rollout-{name}"), svg: rollout, caption: caption.to_owned() });
-        shown.tables.push(head_table(&model.name, &model.scores, &model.even));
+        shown.tables.push(head_table(&model.name, &model.scores));
         shown.sentences.extend(sentences(model));
     }
     shown.numbers.push(numbers(found));
@@ -61,7 +59,7 @@ fn heat(title: &str, tokens: &[String], map: &Map) -> Heat {
 }
 
 /// The scores of all heads.
-fn head_table(name: &str, scores: &[Vec<HeadScores>], even: &HeadScores) -> Table {
+fn head_table(name: &str, AllScores { heads: scores, even }: &AllScores) -> Table {
     let cells = |label: String, scores: &HeadScores| {
         let HeadScores { distance, entropy, previous, induction } = *scores;
         let mut row = vec![label];
@@ -77,9 +75,8 @@ fn head_table(name: &str, scores: &[Vec<HeadScores>], even: &HeadScores) -> Tabl
     rows.push(cells("an even one".to_owned(), even));
     table(
         "Means over windows of the text and their tokens, in tokens and nats; the induction score is the weight of the \
-         token \
-         behind the earlier copy, on random tokens that come twice. An even head gives the same to every token that it \
-         sees.",
+         token behind the earlier copy, on random tokens that come twice. An even head gives the same to every \
+         token that it sees.",
         &[name, "distance", "entropy", "previous token", "induction"],
         rows,
     )
@@ -87,11 +84,11 @@ fn head_table(name: &str, scores: &[Vec<HeadScores>], even: &HeadScores) -> Tabl
 
 fn sentences(model: &AttentionFindings) -> Vec<String> {
     let of = |what: &str, score: fn(&HeadScores) -> f64| {
-        let all = model.scores.iter().enumerate();
+        let all = model.scores.heads.iter().enumerate();
         let all =
             all.flat_map(|(layer, heads)| heads.iter().enumerate().map(move |(head, found)| (layer, head, found)));
         let (layer, head, found) = all.max_by(|left, right| score(left.2).total_cmp(&score(right.2)))?;
-        let (score, even) = (score(found), score(&model.even));
+        let (score, even) = (score(found), score(&model.scores.even));
         let kind = if score > 0.5 { format!("There is {what}") } else { format!("No head is {what}") };
         Some(format!(
             "{kind}: the highest score is {}, of layer {}, head {} of {}; an even head has {}.",
@@ -109,7 +106,7 @@ fn sentences(model: &AttentionFindings) -> Vec<String> {
 fn numbers(found: &[AttentionFindings]) -> Numbers {
     let mut rows = Vec::new();
     for model in found {
-        for (layer, heads) in model.scores.iter().enumerate() {
+        for (layer, heads) in model.scores.heads.iter().enumerate() {
             for (head, scores) in heads.iter().enumerate() {
                 let HeadScores { distance, entropy, previous, induction } = *scores;
                 let mut row = vec![model.name.clone(), (layer + 1).to_string(), (head + 1).to_string()];

@@ -74,8 +74,7 @@ fn sentence(model: &ContextFindings) -> Option<String> {
     let ((_, one), (tokens, all)) = (model.losses.first()?, model.losses.last()?);
     Some(format!(
         "{}: the loss falls from {} nats with one token of context to {} with {tokens}; {} of them bring it within \
-         0.01 of \
-         its lowest.",
+         0.01 of its lowest.",
         model.name,
         short(one.mean),
         short(all.mean),

@@ -31,10 +31,8 @@ pub(super) fn show(study: &Study, found: &ExplosionFindings) -> Shown {
         pictures,
         tables: vec![table(
             "Diverged: a number was not finite, or the mean loss of the last tenth is above the first one. The radius \
-             is \
-             that of the first layer's recurrent matrix before training (in a gated cell of the block of its \
-             candidate); \
-             the last loss is the mean over the repeats that didn't diverge.",
+             is that of the first layer's recurrent matrix before training (in a gated cell of the block of its \
+             candidate); the last loss is the mean over the repeats that didn't diverge.",
             &header,
             found.trials.iter().map(row).collect(),
         )],
@@ -137,8 +135,7 @@ fn sentence(study: &Study, found: &ExplosionFindings) -> String {
     );
     format!(
         "Over all scales and rates, with {} repeats of each: {} of {} trainings diverged without clipping, {} of {} \
-         with \
-         clipping by the norm, {} of {} with clipping by the value.",
+         with clipping by the norm, {} of {} with clipping by the value.",
         study.seeds, free.0, free.1, norm.0, norm.1, value.0, value.1
     )
 }

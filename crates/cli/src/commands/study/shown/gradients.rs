@@ -4,7 +4,7 @@ use kiln_figures::{Axis, Chart};
 use kiln_study::Study;
 use kiln_study::gradients::{Curve, Decay, GradientFindings, Interval, States, Verdict};
 
-use super::{Numbers, Picture, Shown, bands, file_name, short, table};
+use super::{Numbers, Picture, Points, Shown, bands, file_name, short, table};
 
 pub(super) fn show(study: &Study, found: &[GradientFindings]) -> Shown {
     let over = if study.seeds > 1 { format!("{} trainings", study.seeds) } else { "places of the text".to_owned() };
@@ -34,10 +34,8 @@ pub(super) fn show(study: &Study, found: &[GradientFindings]) -> Shown {
         pictures,
         tables: vec![table(
             "The fit is the straight line through the logarithm of the curve from distance 1 on. The spectral radius \
-             is \
-             that of the recurrent matrix of the layer, in a gated cell of the block of its candidate: of a linear \
-             network \
-             it is the factor in the end, tanh makes it smaller.",
+             is that of the recurrent matrix of the layer, in a gated cell of the block of its candidate: of a linear \
+             network it is the factor in the end, tanh makes it smaller.",
             &["model", "state", "factor per token", "95 % interval", "falls by e over", "95 % interval", "radius"],
             found.iter().flat_map(rows).collect(),
         )],
@@ -58,7 +56,7 @@ fn name(states: States) -> String {
 }
 
 /// Relative to distance 0.
-fn points(curve: &Curve) -> Vec<(f64, [f64; 3])> {
+fn points(curve: &Curve) -> Points {
     let first = curve.lags.first().map_or(1.0, |lag| lag.mean);
     let point = |(lag, Interval { mean, low, high }): (usize, &Interval)| {
         (lag as f64, [mean, low, high].map(|norm| norm / first))
@@ -66,7 +64,7 @@ fn points(curve: &Curve) -> Vec<(f64, [f64; 3])> {
     curve.lags.iter().enumerate().map(point).collect()
 }
 
-fn chart(title: &str, curves: Vec<(String, Vec<(f64, [f64; 3])>)>) -> Chart {
+fn chart(title: &str, curves: Vec<(String, Points)>) -> Chart {
     let y = Axis::logarithmic("norm of the gradient, relative to distance 0");
     bands(title, Axis::linear("distance k, tokens"), y, curves)
 }

@@ -58,8 +58,11 @@ impl Picture {
     }
 }
 
-/// A chart of curves with bands: labels, and x with the mean and both edges.
-fn bands(title: &str, x: Axis, y: Axis, curves: Vec<(String, Vec<(f64, [f64; 3])>)>) -> Chart {
+/// Points with a mean and both edges of its interval.
+type Points = Vec<(f64, [f64; 3])>;
+
+/// A chart of curves with bands, by their labels.
+fn bands(title: &str, x: Axis, y: Axis, curves: Vec<(String, Points)>) -> Chart {
     let series = curves.into_iter().enumerate().map(|(colour, (label, points))| {
         let means = points.iter().map(|(x, [mean, ..])| (*x, *mean)).collect();
         let edges = points.iter().map(|(_, [_, low, high])| (*low, *high)).collect();

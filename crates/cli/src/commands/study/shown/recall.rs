@@ -42,8 +42,7 @@ fn picture(task: &RecallFindings) -> Picture {
     chart.series.push(Series { line: Line::Dotted, ..Series::curve("a guess", 4, guesses) });
     let caption = format!(
         "How often the answer is right, over the distance to what it follows from, for models trained on examples of \
-         all \
-         distances up to the longest ({}). Dotted: always the most frequent answer.",
+         all distances up to the longest ({}). Dotted: always the most frequent answer.",
         task.task.name()
     );
     Picture::of(file_name(task.task.name()), &chart, caption)

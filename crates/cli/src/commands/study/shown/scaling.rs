@@ -25,8 +25,7 @@ pub(super) fn show(found: &[ScalingFindings]) -> Shown {
         pictures: vec![picture(found)],
         tables: vec![table(
             "The least-squares fit of loss = E + A N^-a to all trainings, ± the 95 % intervals of its linearisation, \
-             nats \
-             per character. N leaves embeddings and head out.",
+             nats per character. N leaves embeddings and head out.",
             &["model", "E", "E, exactly", "a", "A"],
             found.iter().map(row).collect(),
         )],
@@ -83,12 +82,11 @@ fn sentence(model: &ScalingFindings) -> String {
         true => "the interval has it in it",
         false if law.floor.mean > exact => {
             "the interval lies above the exact entropy: with this many updates no size gets down to it, and the fit \
-             can't \
-             tell that from a floor"
+             can't tell that from a floor"
         }
         false => {
-            "the interval lies below the exact entropy, which no model gets below: the law doesn't hold over these \
-             sizes"
+            "the interval lies below the exact entropy, which no model gets below: the law doesn't hold over \
+             these sizes"
         }
     };
     format!("{fit}; the exact entropy of the text is {exact:.4}: {verdict}.")
