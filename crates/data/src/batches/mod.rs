@@ -11,7 +11,7 @@ mod permutation;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{HostBatch, TooShort};
+pub use batch::{HostBatch, TooShort, read_pairs};
 pub use evaluation::{EvaluationBatch, EvaluationPlan, NothingToPredict};
 pub use order::{BatchOrder, Position, Windows};
 pub use permutation::mix;

@@ -48,9 +48,9 @@ impl DataConfig {
                 path: conversations.template_file().unwrap_or(std::path::Path::new("")).to_owned(),
                 source,
             })?;
-            let ConversationsConfig { form, template: named, wrong_lines, of_model, .. } = conversations;
+            let ConversationsConfig { form, template: named, wrong_lines, of_model, pairs, .. } = conversations;
             let of_model = of_model.as_ref().map(|conversing| &conversing.template);
-            text(&format!("conversations {form:?} {named:?} {template:?} {wrong_lines} {of_model:?}"));
+            text(&format!("conversations {form:?} {named:?} {template:?} {wrong_lines} {of_model:?} {pairs}"));
         }
         let files = file::Files::find(self)?;
         text(&format!("{} files, then those for validation: {}", files.training, self.validation_files.is_some()));

@@ -33,7 +33,7 @@ mod words;
 
 pub use changes::{Change, Meaning, RefusedChanges, changes};
 pub use differences::{Difference, differences};
-pub use finetuning::{DistillationConfig, RatesConfig, StartConfig, TrainOnlyConfig};
+pub use finetuning::{DistillationConfig, DpoConfig, PreferenceConfig, RatesConfig, StartConfig, TrainOnlyConfig};
 pub use run::{DEFAULT_PROMPT, DocumentState, OnSaveError, Precision, RunConfig};
 pub use sections::Config;
 pub use sweep::{Entrant, ONE_RUN, Search, Sweep, SweepRun, SweepSettings, settings_at_rate};

@@ -33,7 +33,7 @@ pub(super) fn step_in_parts(
     teacher: &Teacher,
     part: usize,
 ) -> (TrainingOutput, GradientsParams) {
-    let TrainingInput { batch, state, share, dropout_seed, recompute, teaching } = input;
+    let TrainingInput { batch, state, share, dropout_seed, recompute, teaching, .. } = input;
     let (shape, device) = ([batch.rows, batch.columns], model.device());
     let (places, counted) = (batch.rows * batch.columns, batch.counted());
     let weights = batch.weights.map(|weights| on_device(weights, [places], &device).inner());

@@ -79,6 +79,9 @@ pub enum TrainError {
     /// An update has no batch: `run.accumulate` is 0.
     #[error("an update needs a batch, but `run.accumulate` is 0")]
     NoBatch,
+    /// Preferences are learned beside a reference model, whose log-probabilities are missing.
+    #[error("`[preference]` needs the log-probabilities of the start model, which `kiln train` computes")]
+    NoReferences,
     /// The device has no units for the products of `run.precision = "mixed"`.
     #[error("`run.precision` is \"mixed\", but {0}; use `--set run.precision=f32`, or another `--device`")]
     NoMixedPrecision(String),

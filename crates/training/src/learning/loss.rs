@@ -6,8 +6,10 @@ use kiln_kernels::Draws;
 use kiln_models::{LanguageModel, State};
 
 use super::distilling::distilling_step;
+use super::preferring::preferring_step;
 use super::recomputing::Features;
 use super::teacher::Teacher;
+use crate::config::DpoConfig;
 use kiln_data::batches::{HostBatch, mix};
 
 /// A batch, and the recurrent state before it.
@@ -25,6 +27,8 @@ pub struct TrainingInput {
     pub recompute: bool,
     /// What is learned from beside the text.
     pub teaching: Option<Teaching>,
+    /// How preferences are learned, where the batch is one of them.
+    pub preference: Option<DpoConfig>,
 }
 
 /// A teacher, and the state that it carries from batch to batch.
@@ -39,7 +43,7 @@ pub struct Teaching {
 impl TrainingInput {
     /// A batch that starts cold and makes an update alone, without dropout.
     pub fn new(batch: HostBatch) -> Self {
-        Self { batch, state: None, share: 1.0, dropout_seed: None, recompute: false, teaching: None }
+        Self { batch, state: None, share: 1.0, dropout_seed: None, recompute: false, teaching: None, preference: None }
     }
 
     /// The first half of the rows and the others, each with its part of the state and of the share. Their losses and
@@ -47,11 +51,11 @@ impl TrainingInput {
     ///
     /// A batch of one row stays whole.
     pub(super) fn halves(self) -> Vec<Self> {
-        let (rows, first, counted) = (self.batch.rows, self.batch.rows / 2, self.batch.counted());
+        let (rows, first, terms) = (self.batch.rows, self.batch.upper_half(), self.batch.terms());
         if first == 0 {
             return vec![self];
         }
-        let Self { batch, state, share, dropout_seed, recompute, teaching } = self;
+        let Self { batch, state, share, dropout_seed, recompute, teaching, preference } = self;
         let rows_of = |state: &Option<State>, start: usize, end: usize| {
             let part: Vec<usize> = (start..end).collect();
             state.as_ref().map(|state| state.take_rows(&part))
@@ -61,8 +65,8 @@ impl TrainingInput {
                 teacher: teacher.clone(),
                 state: rows_of(state, start, end),
             });
-            let share = share * batch.counted() as f64 / counted as f64;
-            Self { state: rows_of(&state, start, end), share, batch, dropout_seed, recompute, teaching }
+            let share = share * batch.terms() as f64 / terms as f64;
+            Self { state: rows_of(&state, start, end), share, batch, dropout_seed, recompute, teaching, preference }
         };
         let (upper, lower) = batch.split(first);
         // With one seed both halves would drop the same, and their gradients would not be independent.
@@ -76,6 +80,7 @@ pub struct TrainingOutput {
     /// Mean loss, nats per token that counts, \[1\]: the cross-entropy, unless there is a teacher.
     pub loss: Tensor<1>,
     /// With a teacher: the mean cross-entropy, and the mean divergence from the teacher times the temperature squared.
+    /// Of preferences: the mean margin, and the share of pairs that are told apart rightly.
     pub parts: Option<[Tensor<1>; 2]>,
     /// The state after the batch, cut off from the graph.
     pub state: Option<State>,
@@ -87,6 +92,9 @@ pub struct TrainingOutput {
 pub fn training_step(model: &LanguageModel, input: TrainingInput) -> (TrainingOutput, GradientsParams) {
     if let Some(teacher) = input.teaching.as_ref().map(|teaching| teaching.teacher.clone()) {
         return distilling_step(model, input, &teacher);
+    }
+    if let Some(settings) = input.preference {
+        return preferring_step(model, input, settings);
     }
     if input.recompute {
         return recomputing_step(model, input);

@@ -27,6 +27,12 @@ pub struct StepEntry {
     /// Where a teacher is learned from: the divergence from its probabilities within it, times the temperature squared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soft_loss: Option<f64>,
+    /// Of preferences: the mean of beta times how much more the model prefers the chosen answers than the start model does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// Of preferences: the share of pairs where that is above 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
     /// The rate of this step's update.
     pub learning_rate: f64,
     /// The global gradient norm before clipping.
@@ -58,6 +64,12 @@ pub struct EvaluationEntry {
     pub bits_per_byte: f64,
     /// Predictions that were scored.
     pub tokens: u64,
+    /// Of preferences: as in the line of a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// Of preferences: as in the line of a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
 }
 
 /// The line of a step whose update was not made.

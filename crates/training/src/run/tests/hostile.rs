@@ -53,8 +53,15 @@ fn every_mutant_of_the_loops_state_is_refused_by_name_or_reads_back_equal() {
 }
 
 fn log() -> Vec<u8> {
-    let evaluation =
-        EvaluationEntry { step: 2, valid_loss: 0.5, perplexity: f64::INFINITY, bits_per_byte: 2.0, tokens: 3 };
+    let evaluation = EvaluationEntry {
+        step: 2,
+        valid_loss: 0.5,
+        perplexity: f64::INFINITY,
+        bits_per_byte: 2.0,
+        tokens: 3,
+        margin: None,
+        accuracy: None,
+    };
     let steps = (1..=4).map(|step| serde_json::to_string(&entry(step)).unwrap());
     let lines: Vec<String> = steps.chain([serde_json::to_string(&evaluation).unwrap()]).collect();
     (lines.join("\n") + "\n").into_bytes()

@@ -21,6 +21,8 @@ fn entry(step: u64) -> StepEntry {
         train_loss: 1.5,
         hard_loss: None,
         soft_loss: None,
+        margin: None,
+        accuracy: None,
         learning_rate: 0.1,
         gradient_norm: 2.0,
         tokens_per_second: 3.0,
@@ -93,7 +95,15 @@ fn a_log_is_read_back_up_to_a_torn_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics.jsonl");
     assert_eq!(Metrics::read(&path).unwrap(), Metrics::default());
-    let evaluation = EvaluationEntry { step: 2, valid_loss: 0.1 + 0.2, perplexity: 1.0, bits_per_byte: 2.0, tokens: 3 };
+    let evaluation = EvaluationEntry {
+        step: 2,
+        valid_loss: 0.1 + 0.2,
+        perplexity: 1.0,
+        bits_per_byte: 2.0,
+        tokens: 3,
+        margin: None,
+        accuracy: None,
+    };
     let mut log = MetricsLog::open(&path, 0).unwrap();
     for step in 1..=2 {
         log.append(&entry(step)).unwrap();
