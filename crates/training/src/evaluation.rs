@@ -26,7 +26,7 @@ pub struct Evaluation {
     pub nats_per_character: f64,
     /// Predictions that were scored.
     pub tokens: u64,
-    /// Of preferences, whose loss is that of [`DpoConfig`]; the perplexity and what follows it are of the chosen answers.
+    /// Of preferences, whose loss is that of [`DpoConfig`]; perplexity and what follows it are of the chosen answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preference: Option<Preferences>,
 }
@@ -46,7 +46,7 @@ impl Evaluation {
         Self::of_lengths(loss, tokens, [file.predicted(), file.bytes(), file.characters()])
     }
 
-    /// From the mean loss of `tokens` predictions on texts that have these tokens to predict, bytes and characters in all.
+    /// From the mean loss of `tokens` predictions on texts that have these tokens to predict, bytes and characters.
     fn of_lengths(loss: f64, tokens: u64, [all, bytes, characters]: [u64; 3]) -> Self {
         let tokens_per = |count: u64| all as f64 / count.max(1) as f64;
         Self {

@@ -211,7 +211,7 @@ fn run(
     Ok(end.say(&outcome, floor, &received))
 }
 
-/// Where preferences are learned: their log-probabilities under the start model, computed once, before the first update.
+/// Where preferences are learned: their log-probabilities under the start model, computed before the first update.
 fn references(
     config: &Config,
     run: &Path,

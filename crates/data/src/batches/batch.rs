@@ -35,7 +35,7 @@ pub struct HostBatch {
     pub targets: Vec<i32>,
     /// For each target 1 if its loss counts, else 0; nothing where all count.
     pub weights: Option<Vec<f32>>,
-    /// Of preferences, whose rows are a chosen and a rejected answer in turns: the log-probability of each row under the
+    /// Of preferences, whose rows are a chosen and a rejected answer in turns: the log-probability of each under the
     /// reference model.
     pub references: Option<Vec<f32>>,
     /// Number of windows.

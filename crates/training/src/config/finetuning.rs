@@ -98,7 +98,7 @@ pub enum PreferenceConfig {
 
 /// Direct preference optimization (Rafailov et al. 2023, <https://arxiv.org/abs/2305.18290>, equation 7).
 ///
-/// With the answers y of a prompt x, the chosen one first, d = ln p(y1|x) - ln p(y2|x) less the same of the start model,
+/// With the answers y of a prompt x, the chosen one first, d = ln p(y1|x) - ln p(y2|x) less that of the start model,
 /// β = `beta` and e = `label_smoothing`, the loss of a pair is -(1 - e) ln σ(β d) - e ln σ(-β d).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -27,7 +27,7 @@ pub struct StepEntry {
     /// Where a teacher is learned from: the divergence from its probabilities within it, times the temperature squared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soft_loss: Option<f64>,
-    /// Of preferences: the mean of beta times how much more the model prefers the chosen answers than the start model does.
+    /// Of preferences: the mean of beta times how much more the model prefers the chosen answers than the start model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
     /// Of preferences: the share of pairs where that is above 0.
