@@ -140,8 +140,8 @@ fn mean(losses: Tensor<2>, weights: Option<Vec<f32>>, counted: u64) -> Tensor<1>
     }
 }
 
-/// The mean cross-entropy of a batch over the targets that count, without a teacher and not yet multiplied by its share,
-/// \[1\], and the state after it; `model` is with autodiff.
+/// The mean cross-entropy of a batch over the targets that count, without a teacher and not yet multiplied by its
+/// share, \[1\], and the state after it; `model` is with autodiff.
 pub fn training_loss(model: &LanguageModel, input: TrainingInput) -> (Tensor<1>, Option<State>) {
     let TrainingInput { batch, state, dropout_seed, .. } = input;
     let (shape, device) = ([batch.rows, batch.columns], model.device());
