@@ -162,3 +162,63 @@ fn the_shipped_sums_are_learned() {
     assert!(finished.stderr.contains("data: 86 conversations, 14 more for validation"), "{}", finished.stderr);
     assert!(!finished.stderr.contains("warning"), "{}", finished.stderr);
 }
+
+#[test]
+fn preferences_are_learned_beside_the_start_model_and_without_it_after_a_stop() {
+    let workshop = workshop("template = 'plain'");
+    workshop.kiln(&train(&["--set", "run.steps=100"])).success();
+    let line = |letter: char| {
+        format!(
+            "{{\"prompt\": \"{letter}?\", \"chosen\": \"{letter}!\", \"rejected\": \"{letter}{letter}{letter}\"}}\n"
+        )
+    };
+    let pairs: String = "abcdefghijklmnopqrst".chars().map(line).collect::<String>().replace('!', "a");
+    workshop.write("pairs.jsonl", pairs.repeat(2));
+    let data = "[start]\nfrom = 'talk'\n[data]\nvalidation-fraction = 0.5\n[data.conversations]\npaths = \
+                ['pairs.jsonl']\n\
+                [preference.dpo]\nbeta = 0.5\n";
+    let rest = REST.split_once("[optimizer").expect("it has one").1;
+    workshop.write("prefer.toml", format!("{data}[optimizer{rest}"));
+    let prefer = |run: &str, more: &[&str]| {
+        let settings =
+            ["--set", "run.steps=30", "--set", "run.evaluate-every=10", "--set", "schedule.cosine.rate=0.003"];
+        let arguments = [&["train", "prefer.toml", "--run", run, "--device", "cpu"], &settings[..], more].concat();
+        workshop.kiln(&arguments)
+    };
+    prefer("whole", &[]).success();
+    let log = fs::read_to_string(workshop.path("runs/whole/metrics.jsonl")).expect("there is a log");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
+    let first = lines[0]["train_loss"].as_f64().expect("a number");
+    assert!((first - 2.0_f64.ln()).abs() < 1e-4, "the model is its own reference: {first}");
+    let last = lines.iter().rfind(|line| line["valid_loss"].is_number()).expect("it was evaluated");
+    assert!(last["margin"].as_f64() > Some(0.5) && last["accuracy"].as_f64() > Some(0.9), "{last}");
+    prefer("stopped", &["--stop-after", "7"]).success();
+    let references = fs::read(workshop.path("runs/stopped/reference.json")).expect("they are with the run");
+    fs::remove_dir_all(workshop.path("runs/talk")).expect("it can be removed");
+    workshop.kiln(&["resume", "stopped", "--device", "cpu"]).success();
+    assert!(fs::read(workshop.path("runs/stopped/reference.json")).expect("they are there") == references);
+    let [whole, stopped] = ["whole", "stopped"].map(|run| newest_checkpoint(&workshop.path(&format!("runs/{run}"))));
+    for file in ["model.safetensors", "optimizer.safetensors"] {
+        let [whole, stopped] = [&whole, &stopped].map(|folder| fs::read(folder.join(file)).expect("it is there"));
+        assert!(whole == stopped, "`{file}` differs");
+    }
+    // What can't be: lines without two answers, no start, a teacher beside it.
+    let lone = workshop.kiln(&[
+        "train",
+        "prefer.toml",
+        "--run",
+        "x",
+        "--device",
+        "cpu",
+        "--set",
+        "data.conversations.paths=talks.jsonl",
+    ]);
+    assert!(lone.code != Some(0), "{}", lone.stderr);
+    workshop.write(
+        "lone.toml",
+        format!("{}{CHARACTERS}{REST}[preference.dpo]\n", "[data.conversations]\npaths = ['pairs.jsonl']\n"),
+    );
+    let lone = workshop.kiln(&["check", "lone.toml"]);
+    assert!(lone.stderr.contains("needs `[start]`, the model that is held to"), "{}", lone.stderr);
+    assert!(!workshop.path("runs/x").exists());
+}

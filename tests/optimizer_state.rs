@@ -17,8 +17,9 @@ fn optimizer_state_is_of_its_step(device: &Device) {
     let mut step = || {
         let (inputs, targets) = ((0..16).collect(), (0..16).rev().collect());
         let document_starts = Default::default();
-        let weights = None;
-        let batch = HostBatch { inputs, targets, weights, rows: 2, columns: 8, carries_state: false, document_starts };
+        let (weights, references, carries_state) = (None, None, false);
+        let batch =
+            HostBatch { inputs, targets, weights, references, rows: 2, columns: 8, carries_state, document_starts };
         let (_, gradients) = training_step(&model, TrainingInput::new(batch));
         model = optimizer.update(model.clone(), gradients, 1.0, 0.1);
         optimizer.state().expect("the device works")

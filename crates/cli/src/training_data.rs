@@ -56,10 +56,11 @@ fn conversing_of_start(config: &Config) -> anyhow::Result<Option<Conversing>> {
 }
 
 /// The texts of a configuration, with what is known of how conversations are held.
-fn with_conversing(config: &Config, conversing: Option<Conversing>) -> DataConfig {
+pub(crate) fn with_conversing(config: &Config, conversing: Option<Conversing>) -> DataConfig {
     let mut data = config.data.clone();
     if let Some(conversations) = &mut data.conversations {
         (conversations.has_start, conversations.of_model) = (config.start.is_some(), conversing);
+        conversations.pairs = config.preference.is_some();
     }
     data
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! runs/<name>/
 //!   config.toml  tokenizer.json  run.json  metrics.jsonl  history.jsonl
+//!   reference.json  where preferences are learned
 //!   best            the name of the checkpoint with the lowest validation loss
 //!   lock            held by the process that trains
 //!   checkpoints/step-00000500/
@@ -23,6 +24,8 @@ pub const SWEEP_FILE: &str = "sweep.toml";
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// What it would take to repeat a run, JSON.
 pub const RECORD_FILE: &str = "run.json";
+/// Of preferences: the log-probabilities under the start model, JSON.
+pub const REFERENCE_FILE: &str = "reference.json";
 /// The log, an object a line.
 pub const METRICS_FILE: &str = "metrics.jsonl";
 /// Each time that a run was started or resumed, an object a line.

@@ -3,15 +3,15 @@
 use std::collections::VecDeque;
 
 use burn::tensor::{ExecutionError, Tensor};
-use kiln_data::batches::{EvaluationBatch, EvaluationPlan, PairIndex, PairPlan};
+use kiln_data::batches::{EvaluationBatch, EvaluationPlan, HostBatch, PairIndex, PairPlan};
 use kiln_data::shards::{ShardError, TokenFile};
 use kiln_kernels::Draws;
 use kiln_models::{LanguageModel, State};
 use kiln_parameters::Reading;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
-use crate::learning::{TrainError, losses_of_pairs, uploaded};
+use crate::config::{Config, DpoConfig};
+use crate::learning::{TrainError, losses_of_pairs, preferred, uploaded};
 
 /// The loss of a model on a text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,18 @@ pub struct Evaluation {
     pub nats_per_character: f64,
     /// Predictions that were scored.
     pub tokens: u64,
+    /// Of preferences, whose loss is that of [`DpoConfig`]; perplexity and what follows it are of the chosen answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preference: Option<Preferences>,
+}
+
+/// How a model tells preferences apart.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Preferences {
+    /// The mean of beta times how much more it prefers the chosen answers than the reference model does.
+    pub margin: f64,
+    /// The share of pairs where that is above 0.
+    pub accuracy: f64,
 }
 
 impl Evaluation {
@@ -44,6 +56,7 @@ impl Evaluation {
             bits_per_byte: loss / std::f64::consts::LN_2 * tokens_per(bytes),
             nats_per_character: loss * tokens_per(characters),
             tokens,
+            preference: None,
         }
     }
 
@@ -142,6 +155,38 @@ pub fn evaluate(
             Evaluation::of_lengths(loss, scored, [plan.index().target_tokens(), file.bytes(), file.characters()])
         }
     }))
+}
+
+/// The same of a file of preferences, where these are learned: their loss, and how they are told apart.
+///
+/// # Errors
+/// See [`EvaluationError`].
+pub fn evaluate_as(
+    model: &LanguageModel,
+    file: &TokenFile,
+    plan: &Plan,
+    preference: Option<DpoConfig>,
+    proceed: &mut dyn FnMut(u64) -> bool,
+) -> Result<Option<Evaluation>, EvaluationError> {
+    let (Some(settings), Plan::Windows(plan)) = (preference, plan) else { return evaluate(model, file, plan, proceed) };
+    let (mut sums, mut pairs, mut chosen, mut tokens) = ([0.0; 3], 0.0, 0.0, 0);
+    for index in 0..plan.batches() {
+        if !proceed(index) {
+            return Ok(None);
+        }
+        let batch = HostBatch::from(plan.read(file, index)?);
+        let counted_of_chosen = batch.counted_of_chosen();
+        let here = (batch.rows / 2) as f64;
+        let found = preferred(model, batch, settings, &mut Draws::none());
+        let numbers = Tensor::cat(vec![found.loss, found.margin, found.accuracy, found.answers], 0).try_into_data()?;
+        let numbers: Vec<f64> = numbers.iter::<f64>().collect();
+        sums.iter_mut().zip(&numbers).for_each(|(sum, number)| *sum += number * here);
+        chosen -= numbers[3..].iter().step_by(2).sum::<f64>();
+        (pairs, tokens) = (pairs + here, tokens + counted_of_chosen);
+    }
+    let [loss, margin, accuracy] = sums.map(|sum| sum / pairs);
+    let of_chosen = Evaluation::new(chosen / tokens as f64, tokens, file);
+    Ok(Some(Evaluation { loss, preference: Some(Preferences { margin, accuracy }), ..of_chosen }))
 }
 
 /// The loss of every token of `file`, nats, but of the first where nothing stands before it, in the order of the text.

@@ -40,7 +40,8 @@ const LONGEST_TEMPLATE: u64 = 1 << 20;
 #[derive(Debug, Args)]
 #[command(after_help = "In a conversation:\n  /system TEXT, /reset, /save FILE, /help, /quit")]
 pub(crate) struct ChatArguments {
-    /// A model that was taught to answer: a folder in Hugging Face's form or a GGUF file; or a run, with `--template`
+    /// A model that was taught to answer: a folder in Hugging Face's form, a GGUF file, or a run that learned from
+    /// conversations; or any other run, with `--template`
     model: PathBuf,
 
     #[command(flatten)]

@@ -16,7 +16,7 @@ use kiln_storage::steps;
 use kiln_training::config::Config;
 use kiln_training::learning::{self, Outcome, Session, Stop, TrainError};
 use kiln_training::misleading::{TextNumbers, copied, misleading, unreadable_prompts};
-use kiln_training::run::{Metrics, RunFolder};
+use kiln_training::run::{Metrics, References, RunFolder};
 
 use super::new;
 use crate::arguments::{ConfigArguments, DeviceArguments, NoInput, RunsArguments, is_text, overriding};
@@ -27,7 +27,7 @@ use crate::exit::{Exit, UsageError};
 use crate::runs;
 use crate::screen::{Facts, State};
 use crate::signals::{self, Received};
-use crate::terminal::say;
+use crate::terminal::{progress_bar, say};
 use crate::training_data;
 use crate::training_display::{Progress, TrainingDisplay, duration, floor_words, grouped};
 use crate::usage::at_least_one;
@@ -154,7 +154,7 @@ fn run(
     RunFolder::refuse_second_trainer(run_path)?;
     let changes = runs::changes(run_path, resume, config)?;
     let chosen = opened.map_or_else(|| arguments.device.open(), Ok)?;
-    let data = match resume {
+    let mut data = match resume {
         true => training_data::prepare_again(run_path, run_path, config)?,
         false => training_data::prepare(config)?,
     };
@@ -165,7 +165,13 @@ fn run(
         say(&format!("warning: `{}` has no checkpoint to resume from; training starts anew", run_path.display()));
     }
     let Beginning { model, teacher, origins } = Beginning::of_run(run_path, resume, config, &data, &chosen)?;
+    let references = references(config, run_path, &data, model.as_ref())?;
     let (folder, resumed) = runs::open_run(run_path, resume, config, changes, &data, &chosen, &origins)?;
+    if let Some(references) = references {
+        references.write(run_path)?;
+        let splits = [data.train.clone(), data.validation.clone()];
+        [data.train, data.validation] = references.put(splits, config.run.context, run_path)?;
+    }
     let resumed_at = resumed.as_ref().map(|(_, checkpoint)| checkpoint.state.step);
     let model = resumed.as_ref().map(|(model, _)| model.clone()).or(model);
     let model = model.context("the checkpoints of the run are gone")?;
@@ -211,6 +217,25 @@ fn run(
         converses,
     };
     Ok(end.say(&outcome, floor, &received))
+}
+
+/// Where preferences are learned: their log-probabilities under the start model, computed before the first update.
+fn references(
+    config: &Config,
+    run: &Path,
+    data: &PreparedData,
+    model: Option<&LanguageModel>,
+) -> anyhow::Result<Option<References>> {
+    if config.preference.is_none() {
+        return Ok(None);
+    }
+    let Some(model) = model else { return Ok(Some(References::read(run)?)) };
+    runs::check_lengths(config, data)?;
+    let bar = progress_bar(100, "[{bar:30}] {human_pos} % of the answers read by the start model, {eta} left");
+    let splits = [&data.train, &data.validation];
+    let found = References::of(model, splits, config.run.context, &mut |done| bar.set_position((100.0 * done) as u64));
+    bar.finish_and_clear();
+    Ok(Some(found?))
 }
 
 /// The last words of a run: what came out and what to type next.

@@ -155,6 +155,8 @@ fn log() -> Metrics {
             train_loss: loss,
             hard_loss: None,
             soft_loss: None,
+            margin: None,
+            accuracy: None,
             learning_rate: rate,
             gradient_norm,
             tokens_per_second,
@@ -170,6 +172,8 @@ fn log() -> Metrics {
         bits_per_byte: loss * std::f64::consts::LOG2_E,
         tokens: 1000,
         translation: None,
+        margin: None,
+        accuracy: None,
     };
     let skip = |step| SkipEntry { step, skipped: "loss".into(), value: "NaN".into(), batches: [0, 0] };
     let spike = |step| SpikeEntry { step, spike: "loss".into(), value: 9.0, usual: 1.0, deviations: 8.0 };

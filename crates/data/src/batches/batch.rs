@@ -35,6 +35,9 @@ pub struct HostBatch {
     pub targets: Vec<i32>,
     /// For each target 1 if its loss counts, else 0; nothing where all count.
     pub weights: Option<Vec<f32>>,
+    /// Of preferences, whose rows are a chosen and a rejected answer in turns: the log-probability of each under the
+    /// reference model.
+    pub references: Option<Vec<f32>>,
     /// Number of windows.
     pub rows: usize,
     /// Tokens in a window.
@@ -54,6 +57,22 @@ impl HostBatch {
         }
     }
 
+    /// How many targets of the even rows count: of preferences, those of the chosen answers.
+    pub fn counted_of_chosen(&self) -> u64 {
+        let weights = self.weights.iter().flat_map(|weights| weights.chunks(self.columns).step_by(2));
+        weights.map(|row| row.iter().filter(|weight| **weight > 0.0).count() as u64).sum()
+    }
+
+    /// What the loss is a mean over: the targets that count, or the pairs of preferences.
+    pub fn terms(&self) -> u64 {
+        if self.references.is_some() { self.rows as u64 / 2 } else { self.counted() }
+    }
+
+    /// How many rows the upper half has: pairs stay together.
+    pub fn upper_half(&self) -> usize {
+        if self.references.is_some() { self.rows / 4 * 2 } else { self.rows / 2 }
+    }
+
     /// The first `rows` windows, and the others.
     ///
     /// # Panics
@@ -62,8 +81,10 @@ impl HostBatch {
         let inputs = self.inputs.split_off(rows * self.columns);
         let targets = self.targets.split_off(rows * self.columns);
         let weights = self.weights.as_mut().map(|weights| weights.split_off(rows * self.columns));
+        let references = self.references.as_mut().map(|references| references.split_off(rows));
         let (upper, lower) = self.document_starts.split(rows);
-        let others = Self { inputs, targets, weights, rows: self.rows - rows, document_starts: lower, ..self };
+        let others =
+            Self { inputs, targets, weights, references, rows: self.rows - rows, document_starts: lower, ..self };
         (Self { rows, document_starts: upper, ..self }, others)
     }
 }
@@ -84,7 +105,19 @@ pub(crate) fn read_windows(
         targets.extend(window[1..].iter().map(|&token| token as i32));
     }
     let document_starts = file.document_starts(&inputs, columns);
-    Ok(HostBatch { inputs, targets, weights: None, rows: starts.len(), columns, carries_state, document_starts })
+    let (weights, references, rows) = (None, None, starts.len());
+    Ok(HostBatch { inputs, targets, weights, references, rows, columns, carries_state, document_starts })
+}
+
+/// Reads these pairs of a file of pairs, as a batch of the order of training.
+///
+/// # Errors
+/// When the file cannot be read or holds a token outside the vocabulary.
+pub fn read_pairs(file: &TokenFile, numbers: &[u64], columns: usize) -> Result<HostBatch, ShardError> {
+    match file.examples() {
+        Some(examples) => read_examples(file, examples, numbers, columns),
+        None => read_windows(file, &[], columns, false),
+    }
 }
 
 /// Reads these examples, each as a row of its own, padded behind its end to the longest of them.
@@ -95,10 +128,13 @@ pub(crate) fn read_examples(
     columns: usize,
 ) -> Result<HostBatch, ShardError> {
     let columns = numbers.iter().map(|number| examples.inputs(*number, columns)).max().unwrap_or_default().max(1);
-    let places = numbers.len() * columns;
+    let mut read = Vec::new();
+    for number in numbers {
+        read.extend(examples.read(file, *number, columns)?);
+    }
+    let places = read.len() * columns;
     let (mut inputs, mut targets, mut weights) = (vec![0; places], vec![0; places], vec![0.0; places]);
-    for (row, number) in numbers.iter().enumerate() {
-        let Row { tokens, counted } = examples.row(file, *number, columns)?;
+    for (row, Row { tokens, counted, .. }) in read.iter().enumerate() {
         let pairs = tokens.iter().zip(&tokens[1..]).zip(&counted[1..]);
         for (place, ((input, target), counted)) in (row * columns..).zip(pairs) {
             inputs[place] = *input as i32;
@@ -106,6 +142,7 @@ pub(crate) fn read_examples(
             weights[place] = f32::from(u8::from(*counted));
         }
     }
-    let (rows, document_starts) = (numbers.len(), DocumentStarts::default());
-    Ok(HostBatch { inputs, targets, weights: Some(weights), rows, columns, carries_state: false, document_starts })
+    let (rows, weights, document_starts) = (read.len(), Some(weights), DocumentStarts::default());
+    let references = read.iter().map(|row| row.reference).collect();
+    Ok(HostBatch { inputs, targets, weights, references, rows, columns, carries_state: false, document_starts })
 }

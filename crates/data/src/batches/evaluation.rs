@@ -35,6 +35,8 @@ pub struct EvaluationBatch {
     pub columns: usize,
     /// Whether the state after the batch before goes in.
     pub carries_state: bool,
+    /// Of preferences, as those of a training batch.
+    pub references: Option<Vec<f32>>,
     /// How many predictions count.
     pub scored: u64,
     /// Where a recurrent state begins anew.
@@ -178,6 +180,7 @@ impl EvaluationPlan {
             inputs: Vec::new(),
             targets: Vec::new(),
             weights: Vec::new(),
+            references: None,
             rows: self.rows,
             columns: self.columns,
             carries_state: self.carries_state && index > 0,
@@ -240,12 +243,20 @@ impl EvaluationPlan {
     }
 }
 
+impl From<EvaluationBatch> for HostBatch {
+    fn from(batch: EvaluationBatch) -> Self {
+        let EvaluationBatch { inputs, targets, weights, references, rows, columns, .. } = batch;
+        let (weights, carries_state, document_starts) = (Some(weights), batch.carries_state, batch.document_starts);
+        Self { inputs, targets, weights, references, rows, columns, carries_state, document_starts }
+    }
+}
+
 impl From<HostBatch> for EvaluationBatch {
     fn from(batch: HostBatch) -> Self {
         let scored = batch.counted();
-        let HostBatch { inputs, targets, weights, rows, columns, carries_state, document_starts } = batch;
+        let HostBatch { inputs, targets, weights, references, rows, columns, carries_state, document_starts } = batch;
         let weights = weights.unwrap_or_else(|| vec![1.0; targets.len()]);
-        Self { inputs, targets, weights, rows, columns, carries_state, scored, document_starts }
+        Self { inputs, targets, weights, references, rows, columns, carries_state, scored, document_starts }
     }
 }
 

@@ -13,7 +13,7 @@ mod permutation;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{HostBatch, TooShort};
+pub use batch::{HostBatch, TooShort, read_pairs};
 pub use evaluation::{EvaluationBatch, EvaluationPlan, NothingToPredict};
 pub use of_run::{Batch, Batches};
 pub use order::{BatchOrder, Position, Windows};

@@ -64,6 +64,22 @@ impl Batch {
         }
     }
 
+    /// Terms of the mean that its loss is: targets that count, or pairs of answers.
+    pub fn terms(&self) -> u64 {
+        match self {
+            Self::Windows(windows) => windows.terms(),
+            Self::Pairs(pairs) => pairs.tokens(),
+        }
+    }
+
+    /// Rows of the upper half, where it is cut in two.
+    pub fn upper_half(&self) -> usize {
+        match self {
+            Self::Windows(windows) => windows.upper_half(),
+            Self::Pairs(pairs) => pairs.rows() / 2,
+        }
+    }
+
     /// Whether the recurrent state of the batch before belongs to this one.
     pub fn carries_state(&self) -> bool {
         match self {

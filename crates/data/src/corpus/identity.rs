@@ -56,9 +56,9 @@ impl DataConfig {
                 path: conversations.template_file().unwrap_or(std::path::Path::new("")).to_owned(),
                 source,
             })?;
-            let ConversationsConfig { form, template: named, wrong_lines, of_model, .. } = conversations;
+            let ConversationsConfig { form, template: named, wrong_lines, of_model, pairs, .. } = conversations;
             let of_model = of_model.as_ref().map(|conversing| &conversing.template);
-            text(&format!("conversations {form:?} {named:?} {template:?} {wrong_lines} {of_model:?}"));
+            text(&format!("conversations {form:?} {named:?} {template:?} {wrong_lines} {of_model:?} {pairs}"));
         }
         if let Some(builtin) = &self.builtin_pairs {
             text("built-in pairs");

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use kiln_models::saved::{ChatTemplate, Conversing};
-use kiln_models::{ChatError, ChatFormat, Message, Tokenizer, TokenizerConfig, named_source, named_template};
+use kiln_models::{
+    ChatError, ChatExample, ChatFormat, Message, Tokenizer, TokenizerConfig, named_source, named_template,
+};
 use kiln_settings::files::{Content, Links, read_regular};
 use serde::{Deserialize, Serialize};
 
@@ -151,11 +153,18 @@ pub(super) fn encode(
         let split = conversation.split;
         let Some((_, writer)) = writers.iter_mut().find(|(of, _)| *of == split) else { continue };
         report(PrepareProgress::Encoding { split, done: conversation.read.min(total), total });
-        match format.example(tokenizer, &conversation.messages) {
-            Ok(example) => {
-                ends.extend(example.ends);
-                writer.push(&example.tokens, &example.counted, [example.bytes, example.characters])?;
-                writer.hash(&conversation.messages);
+        let learned = if config.pairs { ChatFormat::last_answer } else { ChatFormat::example };
+        let said = [Some(&conversation.messages), conversation.rejected.as_ref()].into_iter().flatten();
+        let examples: Result<Vec<ChatExample>, ChatError> =
+            said.clone().map(|messages| learned(&format, tokenizer, messages)).collect();
+        match examples {
+            Ok(examples) => {
+                for example in examples {
+                    ends.extend(example.ends);
+                    writer.push(&example.tokens, &example.counted, [example.bytes, example.characters])?;
+                }
+                said.for_each(|messages| writer.hash(messages));
+                writer.count += 1;
             }
             Err(ChatError::Template(error)) => return Err(ConversationsError::Template(error.to_string()).into()),
             Err(error) => wrong.add(format!("{}: {error}", conversation.place)),
@@ -208,7 +217,6 @@ impl Examples {
         self.marks.push(&marks(counted))?;
         self.text.bytes += bytes;
         self.text.characters += characters;
-        self.count += 1;
         Ok(())
     }
 

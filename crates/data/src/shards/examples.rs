@@ -27,6 +27,15 @@ pub enum TooLong {
     Cut,
 }
 
+/// How examples are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExampleReading {
+    /// What becomes of those that are longer than a window.
+    pub too_long: TooLong,
+    /// Whether two that follow one another are a pair, which is read as one.
+    pub pairs: bool,
+}
+
 /// A token's mark.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mark {
@@ -62,16 +71,18 @@ pub struct Examples {
     /// How many tokens of each stand before the first that is predicted.
     unpredicted: Arc<[u64]>,
     counted: u64,
-    too_long: TooLong,
+    reading: ExampleReading,
 }
 
 /// An example as a row of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     /// Its tokens: inputs, each followed by what is to be predicted.
     pub(crate) tokens: Vec<u32>,
     /// For each of them whether it is predicted.
     pub(crate) counted: Vec<bool>,
+    /// The log-probability of what is predicted, under the reference model.
+    pub(crate) reference: Option<f32>,
 }
 
 /// Which examples fit windows of some length.
@@ -90,7 +101,7 @@ impl Examples {
     ///
     /// # Errors
     /// When the marks can't be read, or aren't those of the tokens.
-    pub(super) fn new(tokens: &TokenFile, marks: TokenFile, too_long: TooLong) -> Result<Self, ShardError> {
+    pub(super) fn new(tokens: &TokenFile, marks: TokenFile, reading: ExampleReading) -> Result<Self, ShardError> {
         let invalid = |reason: String| ShardError::Invalid { path: marks.path().to_owned(), reason };
         if marks.len() != tokens.len() || marks.vocabulary_size() != MARKS {
             let (found, expected) = (marks.len(), tokens.len());
@@ -119,13 +130,21 @@ impl Examples {
             }
             position += block.len() as u64;
         }
+        if reading.pairs && bounds.len() % 2 != 0 {
+            return Err(invalid(format!("it has {} examples, which are no pairs", bounds.len())));
+        }
         bounds.push(marks.len());
-        Ok(Self { marks, bounds: bounds.into(), unpredicted: unpredicted.into(), counted, too_long })
+        Ok(Self { marks, bounds: bounds.into(), unpredicted: unpredicted.into(), counted, reading })
     }
 
-    /// How many there are.
+    /// How many there are, a pair counting as one.
     pub fn count(&self) -> u64 {
-        self.bounds.len() as u64 - 1
+        (self.bounds.len() as u64 - 1) / self.rows()
+    }
+
+    /// How many rows of a batch each is.
+    pub(crate) fn rows(&self) -> u64 {
+        if self.reading.pairs { 2 } else { 1 }
     }
 
     /// How many tokens are predicted in all.
@@ -133,14 +152,24 @@ impl Examples {
         self.counted
     }
 
-    /// The tokens of an example.
-    fn range(&self, example: u64) -> Range<u64> {
-        self.bounds[example as usize]..self.bounds[example as usize + 1]
+    /// The rows of an example.
+    fn rows_of(&self, example: u64) -> Range<u64> {
+        example * self.rows()..(example + 1) * self.rows()
     }
 
-    /// How many inputs an example has in windows of `columns` tokens: the last token is no input.
+    /// The tokens of a row.
+    fn range(&self, row: u64) -> Range<u64> {
+        self.bounds[row as usize]..self.bounds[row as usize + 1]
+    }
+
+    /// How many inputs an example has in windows of `columns` tokens, of a pair the longer one: the last token is no
+    /// input.
     pub(crate) fn inputs(&self, example: u64, columns: usize) -> usize {
-        let Range { start, end } = self.range(example);
+        self.rows_of(example).map(|row| self.row_inputs(row, columns)).max().unwrap_or_default()
+    }
+
+    fn row_inputs(&self, row: u64, columns: usize) -> usize {
+        let Range { start, end } = self.range(row);
         (end - start).saturating_sub(1).min(columns as u64) as usize
     }
 
@@ -148,10 +177,14 @@ impl Examples {
     pub fn fitting(&self, columns: usize) -> Fitting {
         let longest = columns as u64;
         let (mut examples, mut cut) = (Vec::new(), 0);
-        for (example, before) in (0..self.count()).zip(self.unpredicted.iter()) {
-            let Range { start, end } = self.range(example);
-            let is_long = end - start > longest + 1;
-            if *before <= longest && (!is_long || self.too_long == TooLong::Cut) {
+        for example in 0..self.count() {
+            let is_row_long = |row: u64| {
+                let Range { start, end } = self.range(row);
+                end - start > longest + 1
+            };
+            let is_long = self.rows_of(example).any(is_row_long);
+            let is_predicted = self.rows_of(example).all(|row| self.unpredicted[row as usize] <= longest);
+            if is_predicted && (!is_long || self.reading.too_long == TooLong::Cut) {
                 cut += u64::from(is_long);
                 examples.push(example);
             }
@@ -160,13 +193,19 @@ impl Examples {
         Fitting { examples: examples.into(), cut, left_out }
     }
 
-    /// An example of `tokens` in a window of `columns` tokens.
-    pub(crate) fn row(&self, tokens: &TokenFile, example: u64, columns: usize) -> Result<Row, ShardError> {
-        let length = self.inputs(example, columns) + 1;
-        let (mut row, mut marks) = (vec![0; length], vec![0; length]);
-        let start = self.range(example).start;
-        tokens.read(start, &mut row)?;
+    /// An example of `tokens` in a window of `columns` tokens: a row, or two of a pair.
+    pub(crate) fn read(&self, tokens: &TokenFile, example: u64, columns: usize) -> Result<Vec<Row>, ShardError> {
+        self.rows_of(example).map(|row| self.row(tokens, row, columns)).collect()
+    }
+
+    fn row(&self, tokens: &TokenFile, row: u64, columns: usize) -> Result<Row, ShardError> {
+        let length = self.row_inputs(row, columns) + 1;
+        let (mut read, mut marks) = (vec![0; length], vec![0; length]);
+        let start = self.range(row).start;
+        tokens.read(start, &mut read)?;
         self.marks.read(start, &mut marks)?;
-        Ok(Row { tokens: row, counted: marks.into_iter().map(|mark| Mark::from(mark).counted).collect() })
+        let reference = tokens.references().map(|references| references[row as usize]);
+        let counted = marks.into_iter().map(|mark| Mark::from(mark).counted).collect();
+        Ok(Row { tokens: read, counted, reference })
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use kiln_models::{DocumentStarts, Tokenizer, TokenizerError};
 use kiln_settings::files::{Links, open_regular};
 
-use super::examples::{Examples, TooLong, marks};
+use super::examples::{ExampleReading, Examples, marks};
 use super::header::{Header, LENGTH, width};
 use super::{MARKS, ShardError, TextIdentity};
 
@@ -47,6 +47,8 @@ pub struct TokenFile {
     examples: Option<Arc<Examples>>,
     /// The token that ends sources and targets, where the text is made of them.
     pairs_end: Option<u32>,
+    /// The log-probability of each example under the reference model.
+    references: Option<Arc<[f32]>>,
 }
 
 #[derive(Debug)]
@@ -87,13 +89,13 @@ impl TokenFile {
     pub fn examples_in_memory(
         examples: &[(Vec<u32>, Vec<bool>)],
         tokenizer: &Tokenizer,
-        too_long: TooLong,
+        reading: ExampleReading,
     ) -> Result<Self, ShardError> {
         let tokens = examples.iter().flat_map(|(tokens, _)| tokens).copied().collect::<Vec<u32>>();
         let marks = examples.iter().flat_map(|(_, counted)| marks(counted)).collect::<Vec<u32>>();
         let (hash, text) = (tokenizer.hash(), TextIdentity::default());
         let marks = Self::of_tokens(&marks, MARKS, hash, text);
-        Self::of_tokens(&tokens, tokenizer.vocabulary_size(), hash, text).with_examples(marks, too_long)
+        Self::of_tokens(&tokens, tokenizer.vocabulary_size(), hash, text).with_examples(marks, reading)
     }
 
     fn of_tokens(tokens: &[u32], vocabulary: usize, tokenizer: [u8; 32], text: TextIdentity) -> Self {
@@ -113,16 +115,40 @@ impl TokenFile {
     }
 
     fn of(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner), start: Arc::default(), resets_at: None, examples: None, pairs_end: None }
+        Self {
+            inner: Arc::new(inner),
+            start: Arc::default(),
+            resets_at: None,
+            examples: None,
+            pairs_end: None,
+            references: None,
+        }
     }
 
     /// The same tokens as examples, as `marks` says: they are batched by example, and none sees another.
     ///
     /// # Errors
     /// When the marks can't be read, or aren't those of these tokens.
-    pub fn with_examples(self, marks: Self, too_long: TooLong) -> Result<Self, ShardError> {
-        let examples = Examples::new(&self, marks, too_long)?;
+    pub fn with_examples(self, marks: Self, reading: ExampleReading) -> Result<Self, ShardError> {
+        let examples = Examples::new(&self, marks, reading)?;
         Ok(Self { examples: Some(Arc::new(examples)), ..self })
+    }
+
+    /// The same pairs of examples with the log-probability of each of both under a reference model; nothing where these
+    /// are of another number.
+    #[must_use]
+    pub fn with_references(self, references: Vec<f32>) -> Option<Self> {
+        let rows = self.examples().map(|examples| examples.count() * examples.rows())?;
+        (rows == references.len() as u64).then(|| Self { references: Some(references.into()), ..self })
+    }
+
+    pub(crate) fn references(&self) -> Option<&[f32]> {
+        self.references.as_deref()
+    }
+
+    /// Whether its examples are pairs whose log-probabilities under a reference model are known.
+    pub fn has_references(&self) -> bool {
+        self.references.is_some()
     }
 
     /// The examples, where it isn't one text.

@@ -6,7 +6,7 @@ use kiln_models::{Tokenizer, TokenizerConfig};
 use kiln_settings::files::{Content, Links, read_regular};
 use serde::{Deserialize, Serialize};
 
-use super::{DataError, EntropyFloor, PreparedConversations, PreparedData, ShardError, TokenFile, TooLong};
+use super::{DataError, EntropyFloor, ExampleReading, PreparedConversations, PreparedData, ShardError, TokenFile};
 use crate::corpus::{Corpus, Split};
 use crate::lock::FolderLock;
 
@@ -110,28 +110,28 @@ impl Folder {
         &self,
         split: Split,
         tokenizer: &Tokenizer,
-        too_long: Option<TooLong>,
+        reading: Option<ExampleReading>,
     ) -> Result<TokenFile, ShardError> {
         let tokens = TokenFile::open_verified(&self.tokens(split), &tokenizer.hash())?;
-        match too_long {
-            Some(too_long) => {
+        match reading {
+            Some(reading) => {
                 let marks = TokenFile::open_verified(&self.marks(split), &tokenizer.hash())?;
-                tokens.with_examples(marks, too_long)
+                tokens.with_examples(marks, reading)
             }
             None => Ok(tokens),
         }
     }
 
     /// What is there, if it is whole. What is damaged is made again.
-    pub(super) fn open(&self, config: &TokenizerConfig, too_long: Option<TooLong>) -> Option<PreparedData> {
+    pub(super) fn open(&self, config: &TokenizerConfig, reading: Option<ExampleReading>) -> Option<PreparedData> {
         let facts = self.facts()?;
         let tokenizer = match config {
             // The user's own file is the one that counts.
             TokenizerConfig::File(file) => file.open().ok()?,
             _ => Tokenizer::from_file(&self.0.join("tokenizer.json")).ok()?,
         };
-        let train = self.open_split(Split::Train, &tokenizer, too_long).ok()?;
-        let validation = self.open_split(Split::Validation, &tokenizer, too_long).ok()?;
+        let train = self.open_split(Split::Train, &tokenizer, reading).ok()?;
+        let validation = self.open_split(Split::Validation, &tokenizer, reading).ok()?;
         Some(facts.with(tokenizer, train, validation))
     }
 
@@ -139,10 +139,10 @@ impl Folder {
     pub(super) fn open_validation(
         &self,
         tokenizer: &Tokenizer,
-        too_long: Option<TooLong>,
+        reading: Option<ExampleReading>,
     ) -> Option<(TokenFile, Option<EntropyFloor>)> {
         let floor = self.facts()?.floor;
-        Some((self.open_split(Split::Validation, tokenizer, too_long).ok()?, floor))
+        Some((self.open_split(Split::Validation, tokenizer, reading).ok()?, floor))
     }
 
     /// What goes with the tokens; nothing where the folder is not complete.

@@ -20,7 +20,7 @@ mod writer;
 pub use conversations::{ConversationsError, PreparedConversations};
 pub use error::{DataError, ShardError};
 pub(crate) use examples::Row;
-pub use examples::{Examples, Fitting, MARKS, Mark, TooLong, marks};
+pub use examples::{ExampleReading, Examples, Fitting, MARKS, Mark, TooLong, marks};
 pub use file::TokenFile;
 pub(crate) use folder::Facts;
 pub use prepare::{EntropyFloor, PrepareProgress, PreparedData, prepare, prepare_evaluation, prepare_validation};

@@ -7,7 +7,9 @@ use kiln_models::{TextError, Tokenizer, TokenizerConfig, TokenizerError};
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Facts, Folder};
-use super::{DataError, PreparedConversations, TextIdentity, TokenFile, TokenFileWriter, TooLong, conversations};
+use super::{
+    DataError, ExampleReading, PreparedConversations, TextIdentity, TokenFile, TokenFileWriter, conversations,
+};
 use crate::corpus::{
     Conversations, ConversationsConfig, Corpus, DataConfig, FileConfig, OpenProgress, Piece, Place, Split, open_files,
 };
@@ -83,12 +85,12 @@ pub fn prepare(
 ) -> Result<PreparedData, DataError> {
     let folder = Folder::of(&[&config.identity()?, &identity(settings)?], cache);
     // What is whole is only read, so that a cache that others filled, or that cannot be written, serves as well.
-    let too_long = too_long(config);
-    if let Some(prepared) = folder.open(settings, too_long) {
+    let reading = reading(config);
+    if let Some(prepared) = folder.open(settings, reading) {
         return Ok(prepared);
     }
     folder.fill(|| {
-        if let Some(prepared) = folder.open(settings, too_long) {
+        if let Some(prepared) = folder.open(settings, reading) {
             return Ok(prepared);
         }
         if let Some((settings_of, found)) = opened_conversations(config, report)? {
@@ -98,7 +100,7 @@ pub fn prepare(
             };
             let splits = [Split::Train, Split::Validation];
             let encoded = conversations::encode(settings_of, &found, &splits, &tokenizer, &folder, report)?;
-            let [train, validation] = splits.map(|split| folder.open_split(split, &tokenizer, too_long));
+            let [train, validation] = splits.map(|split| folder.open_split(split, &tokenizer, reading));
             let facts = Facts::of_conversations(encoded, format!("{}, {}", config.description(), settings.name()));
             folder.complete(&tokenizer, &facts)?;
             return Ok(facts.with(tokenizer, train?, validation?));
@@ -133,16 +135,16 @@ pub fn prepare_validation(
         TokenizerConfig::File(_) => tokenizer.hash(),
         settings => identity(settings)?,
     };
-    let too_long = too_long(config);
-    let trained = Folder::of(&[&data, &settings], cache).open_validation(tokenizer, too_long);
+    let reading = reading(config);
+    let trained = Folder::of(&[&data, &settings], cache).open_validation(tokenizer, reading);
     let folder = Folder::of(&[b"validation", &data, &tokenizer.hash()], cache);
-    if let Some(found) = trained.or_else(|| folder.open_validation(tokenizer, too_long)) {
+    if let Some(found) = trained.or_else(|| folder.open_validation(tokenizer, reading)) {
         return Ok(found);
     }
     folder.fill(|| {
         if let Some((settings, found)) = opened_conversations(config, report)? {
             let encoded = conversations::encode(settings, &found, &[Split::Validation], tokenizer, &folder, report)?;
-            let validation = folder.open_split(Split::Validation, tokenizer, too_long)?;
+            let validation = folder.open_split(Split::Validation, tokenizer, reading)?;
             let text = format!("{}, the validation split", config.description());
             folder.complete(tokenizer, &Facts::of_conversations(encoded, text))?;
             return Ok((validation, None));
@@ -194,9 +196,10 @@ fn opened_conversations<'a>(
     Ok(config.conversations.as_ref().zip(found))
 }
 
-/// What becomes of examples that are too long, where there are examples.
-fn too_long(config: &DataConfig) -> Option<TooLong> {
-    config.conversations.as_ref().map(|conversations| conversations.too_long)
+/// How examples are read, where there are examples.
+fn reading(config: &DataConfig) -> Option<ExampleReading> {
+    let reading = |config: &ConversationsConfig| ExampleReading { too_long: config.too_long, pairs: config.pairs };
+    config.conversations.as_ref().map(reading)
 }
 
 /// A hash of what a tokenizer is a function of besides its training text.

@@ -35,6 +35,18 @@ impl ChatFormat {
     /// As [`ChatFormat::encode`]; also where nobody answers, and where the template writes earlier messages otherwise
     /// once others follow, so that no text is what the model reads when it answers.
     pub fn example(&self, tokenizer: &Tokenizer, messages: &[Message]) -> Result<ChatExample, ChatError> {
+        self.learned(tokenizer, messages, false)
+    }
+
+    /// The same, of which the last answer alone is learned.
+    ///
+    /// # Errors
+    /// As [`ChatFormat::example`].
+    pub fn last_answer(&self, tokenizer: &Tokenizer, messages: &[Message]) -> Result<ChatExample, ChatError> {
+        self.learned(tokenizer, messages, true)
+    }
+
+    fn learned(&self, tokenizer: &Tokenizer, messages: &[Message], last: bool) -> Result<ChatExample, ChatError> {
         let (masked, masks) = tokens::mask(tokenizer, messages);
         let special = tokenizer.special_tokens();
         let mut example = ChatExample::default();
@@ -50,6 +62,10 @@ impl ChatFormat {
             let ends = special.iter().filter_map(|token| Some(answer.find(token.as_str())? + token.len()));
             let end_token = ends.min();
             let end = asked.len() + end_token.unwrap_or(answer.len());
+            if last {
+                (example.bytes, example.characters) = (0, 0);
+                example.counted.fill(false);
+            }
             example.extend(tokenizer, &asked, read.len(), &masks, false)?;
             example.extend(tokenizer, &said[..end], asked.len(), &masks, true)?;
             example.ends.extend(end_token.and(example.tokens.last()));

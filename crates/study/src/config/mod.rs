@@ -149,6 +149,7 @@ impl Study {
             model: model.clone(),
             start: None,
             distillation: None,
+            preference: None,
             adapter: None,
             train_only: None,
             rates: None,

@@ -88,6 +88,51 @@ impl DistillationConfig {
     }
 }
 
+/// How preferences are learned: exactly one table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum PreferenceConfig {
+    /// Direct preference optimization.
+    Dpo(DpoConfig),
+}
+
+/// Direct preference optimization (Rafailov et al. 2023, <https://arxiv.org/abs/2305.18290>, equation 7).
+///
+/// With the answers y of a prompt x, the chosen one first, d = ln p(y1|x) - ln p(y2|x) less that of the start model,
+/// β = `beta` and e = `label_smoothing`, the loss of a pair is -(1 - e) ln σ(β d) - e ln σ(-β d).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DpoConfig {
+    /// β, above 0: how much the model is held to the start model. Default `0.1`.
+    #[serde(default = "tenth")]
+    pub beta: f64,
+    /// e, from 0 to below 0.5: how many of the preferences are taken to be wrong. Default `0.0`.
+    #[serde(default)]
+    pub label_smoothing: f64,
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+impl PreferenceConfig {
+    /// Every broken rule, keys relative to `[preference]`.
+    pub fn validate(&self) -> Vec<Violation> {
+        let DpoConfig { beta, label_smoothing } = self.dpo();
+        let smoothing = (!(0.0..0.5).contains(&label_smoothing)).then(|| {
+            Violation::new("label-smoothing", format!("must be 0 or more and below 0.5, is {label_smoothing}"))
+                .with_help("0.1 takes a tenth of the preferences to be wrong")
+        });
+        positive("beta", beta).into_iter().chain(smoothing).map(|violation| violation.under("dpo")).collect()
+    }
+
+    /// The settings.
+    pub fn dpo(&self) -> DpoConfig {
+        let Self::Dpo(settings) = self;
+        *settings
+    }
+}
+
 /// The parameters that are trained: what either key names. The others stay as they are, bit by bit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -33,7 +33,7 @@ mod words;
 
 pub use changes::{Change, Meaning, RefusedChanges, changes};
 pub use differences::{Difference, differences};
-pub use finetuning::{DistillationConfig, RatesConfig, StartConfig, TrainOnlyConfig};
+pub use finetuning::{DistillationConfig, DpoConfig, PreferenceConfig, RatesConfig, StartConfig, TrainOnlyConfig};
 pub use reading::HINTS;
 pub use run::{DEFAULT_PROMPT, DocumentState, OnSaveError, Precision, RunConfig};
 pub use sections::Config;

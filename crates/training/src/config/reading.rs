@@ -10,7 +10,7 @@ use kiln_settings::{
 use kiln_data::corpus::DataConfig;
 use kiln_models::{AdapterConfig, TokenizerConfig};
 
-use super::finetuning::{DistillationConfig, RatesConfig, StartConfig, TrainOnlyConfig};
+use super::finetuning::{DistillationConfig, PreferenceConfig, RatesConfig, StartConfig, TrainOnlyConfig};
 use super::rules;
 use super::sections::Config;
 use super::words;
@@ -102,6 +102,7 @@ impl Config {
             ("model", self.model.validate()),
             ("start", self.start.as_ref().map(StartConfig::validate).unwrap_or_default()),
             ("distillation", self.distillation.as_ref().map(DistillationConfig::validate).unwrap_or_default()),
+            ("preference", self.preference.as_ref().map(PreferenceConfig::validate).unwrap_or_default()),
             ("adapter", self.adapter.as_ref().map(AdapterConfig::validate).unwrap_or_default()),
             ("train-only", self.train_only.as_ref().map(TrainOnlyConfig::validate).unwrap_or_default()),
             ("rates", self.rates.as_ref().map(RatesConfig::validate).unwrap_or_default()),

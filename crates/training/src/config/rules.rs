@@ -23,7 +23,13 @@ pub(super) fn between_sections(config: &Config) -> Vec<Violation> {
         noise(config),
         last_layers(config),
     ];
-    seeds(config).into_iter().chain(adapter(config)).chain(pairs(config)).chain(others.into_iter().flatten()).collect()
+    seeds(config)
+        .into_iter()
+        .chain(adapter(config))
+        .chain(pairs(config))
+        .chain(preference(config))
+        .chain(others.into_iter().flatten())
+        .collect()
 }
 
 /// TOML's integers have 64 bits with a sign; what is beyond could not be saved with the run.
@@ -204,6 +210,29 @@ fn adapter(config: &Config) -> Vec<Violation> {
         config.train_only.is_some().then(others),
     ];
     broken.into_iter().flatten().flatten().collect()
+}
+
+/// Preferences are pairs of answers in files of conversations, learned beside the start model and nothing else.
+fn preference(config: &Config) -> Vec<Violation> {
+    if config.preference.is_none() {
+        return Vec::new();
+    }
+    let wrong = |message: &str, help: &str| Violation::new("preference.dpo", message).with_help(help);
+    let no_start = || wrong("needs `[start]`, the model that is held to", "[start]\nfrom = \"runs/base\"");
+    let no_pairs = || {
+        let message = "needs `[data.conversations]`, lines with `prompt`, `chosen` and `rejected`";
+        wrong(message, "[data.conversations]\npaths = [\"preferences.jsonl\"]")
+    };
+    let taught = || wrong("can't stand beside `[distillation]`: each has a loss of its own", "leave one of them out");
+    let recomputed =
+        || wrong("keeps what the backward pass needs, so that `run.recompute` can't", "leave `recompute` out");
+    let wrong = [
+        config.start.is_none().then(no_start),
+        config.data.conversations.is_none().then(no_pairs),
+        config.distillation.is_some().then(taught),
+        config.run.recompute.then(recomputed),
+    ];
+    wrong.into_iter().flatten().collect()
 }
 
 /// No more layers can be trained than there are.

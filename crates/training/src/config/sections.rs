@@ -7,7 +7,7 @@ use kiln_optimization::optimizers::OptimizerConfig;
 use kiln_optimization::schedules::ScheduleConfig;
 use serde::{Deserialize, Serialize};
 
-use super::finetuning::{DistillationConfig, RatesConfig, StartConfig, TrainOnlyConfig};
+use super::finetuning::{DistillationConfig, PreferenceConfig, RatesConfig, StartConfig, TrainOnlyConfig};
 use super::run::RunConfig;
 use crate::gradient_measurements::EstimatesConfig;
 
@@ -30,6 +30,9 @@ pub struct Config {
     /// What is learned from beside the text. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distillation: Option<DistillationConfig>,
+    /// How preferences are learned. Default: the text is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preference: Option<PreferenceConfig>,
     /// What is trained beside the start model's weights, in their place. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter: Option<AdapterConfig>,

@@ -163,6 +163,7 @@ impl Example {
             inputs,
             targets,
             weights: None,
+            references: None,
             rows: 4,
             columns: 16,
             carries_state: false,

@@ -88,6 +88,9 @@ pub enum TrainError {
          `--device cpu`"
     )]
     StateOnGpu,
+    /// Preferences are learned beside a reference model, whose log-probabilities are missing.
+    #[error("`[preference]` needs the log-probabilities of the start model, which `kiln train` computes")]
+    NoReferences,
     /// The device has no units for the products of `run.precision = "mixed"`.
     #[error("`run.precision` is \"mixed\", but {0}; use `--set run.precision=f32`, or another `--device`")]
     NoMixedPrecision(String),

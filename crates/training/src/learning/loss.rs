@@ -6,8 +6,10 @@ use kiln_kernels::Draws;
 use kiln_models::{LanguageModel, PairTokens, State};
 
 use super::distilling::distilling_step;
+use super::preferring::preferring_step;
 use super::recomputing::Features;
 use super::teacher::Teacher;
+use crate::config::DpoConfig;
 use kiln_data::batches::{Batch, HostBatch, PairBatch, mix};
 
 /// A batch, and the recurrent state before it.
@@ -27,6 +29,8 @@ pub struct TrainingInput {
     pub teaching: Option<Teaching>,
     /// How much of each label is spread over all tokens, with pairs.
     pub label_smoothing: f64,
+    /// How preferences are learned, where the batch is one of them.
+    pub preference: Option<DpoConfig>,
 }
 
 /// A teacher, and the state that it carries from batch to batch.
@@ -50,6 +54,7 @@ impl TrainingInput {
             recompute: false,
             teaching: None,
             label_smoothing: 0.0,
+            preference: None,
         }
     }
 
@@ -58,11 +63,11 @@ impl TrainingInput {
     ///
     /// A batch of one row stays whole.
     pub(super) fn halves(self) -> Vec<Self> {
-        let (rows, first, counted) = (self.batch.rows(), self.batch.rows() / 2, self.batch.counted());
+        let (rows, first, terms) = (self.batch.rows(), self.batch.upper_half(), self.batch.terms());
         if first == 0 {
             return vec![self];
         }
-        let Self { batch, state, share, dropout_seed, recompute, teaching, label_smoothing } = self;
+        let Self { batch, state, share, dropout_seed, recompute, teaching, label_smoothing, preference } = self;
         let rows_of = |state: &Option<State>, start: usize, end: usize| {
             let part: Vec<usize> = (start..end).collect();
             state.as_ref().map(|state| state.take_rows(&part))
@@ -72,9 +77,9 @@ impl TrainingInput {
                 teacher: teacher.clone(),
                 state: rows_of(state, start, end),
             });
-            let share = share * batch.counted() as f64 / counted as f64;
+            let share = share * batch.terms() as f64 / terms as f64;
             let state = rows_of(&state, start, end);
-            Self { batch, state, share, dropout_seed, recompute, teaching, label_smoothing }
+            Self { batch, state, share, dropout_seed, recompute, teaching, label_smoothing, preference }
         };
         let (upper, lower) = batch.split(first);
         // With one seed both halves would drop the same, and their gradients would not be independent.
@@ -88,6 +93,7 @@ pub struct TrainingOutput {
     /// Mean loss, nats per token that counts, \[1\]: the cross-entropy, unless there is a teacher.
     pub loss: Tensor<1>,
     /// With a teacher: the mean cross-entropy, and the mean divergence from the teacher times the temperature squared.
+    /// Of preferences: the mean margin, and the share of pairs that are told apart rightly.
     pub parts: Option<[Tensor<1>; 2]>,
     /// The state after the batch, cut off from the graph.
     pub state: Option<State>,
@@ -99,6 +105,9 @@ pub struct TrainingOutput {
 pub fn training_step(model: &LanguageModel, input: TrainingInput) -> (TrainingOutput, GradientsParams) {
     if let Some(teacher) = input.teaching.as_ref().map(|teaching| teaching.teacher.clone()) {
         return distilling_step(model, input, &teacher);
+    }
+    if let Some(settings) = input.preference {
+        return preferring_step(model, input, settings);
     }
     if input.recompute {
         return recomputing_step(model, input);

@@ -14,6 +14,7 @@ mod loss;
 mod monitor;
 mod observer;
 mod pending;
+mod preferring;
 mod rate_test;
 mod reading_ahead;
 mod recomputing;
@@ -30,6 +31,7 @@ pub use error::{Divergence, TrainError};
 pub use loss::{Teaching, TrainingInput, TrainingOutput, training_loss, training_step};
 pub(crate) use loss::{losses_of_pairs, uploaded};
 pub use observer::{Event, Observer, Stop};
+pub(crate) use preferring::{answer_log_probabilities, preferred};
 pub use rate_test::{
     RateFindings, RatePoint, RateRange, RateRule, RateStop, RateTest, RateTrial, Recorder, find_rate, try_rate,
 };

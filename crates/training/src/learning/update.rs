@@ -15,10 +15,10 @@ use super::loss::{Teaching, TrainingInput};
 use super::pending::Pending;
 use super::reading_ahead::ReadingAhead;
 use super::teacher::Teacher;
-use crate::config::{Config, Precision};
+use crate::config::{Config, DpoConfig, Precision, PreferenceConfig};
 use crate::gradient_measurements::sharpness;
 use crate::parts::Parts;
-use kiln_data::batches::{Batch, BatchOrder, Batches, PairIndex, PairOrder, mix};
+use kiln_data::batches::{BatchOrder, Batches, PairIndex, PairOrder, mix};
 use kiln_data::shards::TokenFile;
 use kiln_optimization::averaging::Averaging;
 use kiln_optimization::optimizers::{GradientScale, Optimizer, StateBits, clip_coefficient};
@@ -52,6 +52,8 @@ pub(super) struct Updater {
     teacher: Option<Teacher>,
     /// Its recurrent state after the last batch.
     pub(super) teacher_carried: Option<State>,
+    /// How preferences are learned.
+    pub(super) preference: Option<DpoConfig>,
     /// What is trained, and how fast.
     pub(super) parts: Parts,
     /// What of it the model's parameters say; `None` if all.
@@ -79,7 +81,8 @@ pub(super) enum Step {
 pub struct Update {
     /// Mean loss of its batches before it, nats per token that counts.
     pub loss: f64,
-    /// With a teacher: the cross-entropy of the text, and the divergence times the temperature squared.
+    /// With a teacher: the cross-entropy of the text, and the divergence times the temperature squared. Of preferences:
+    /// the mean margin, and the share of pairs that are told apart rightly.
     pub losses: Option<[f64; 2]>,
     /// The global gradient norm before clipping.
     pub gradient_norm: f64,
@@ -120,6 +123,10 @@ impl Updater {
         let run = &config.run;
         check_device(config, &model.device())?;
         set_matrix_precision(run.precision.into());
+        let preference = config.preference.as_ref().map(PreferenceConfig::dpo);
+        if preference.is_some() != train.has_references() {
+            return Err(TrainError::NoReferences);
+        }
         let examples = if config.model.reads_pairs() {
             let index = PairIndex::new(&train, run.context, "training")?;
             Batches::Pairs(PairOrder::new(index, run.budget(), config.seed))
@@ -146,6 +153,7 @@ impl Updater {
             delays,
             teacher: None,
             teacher_carried: None,
+            preference,
             recompute: run.recompute,
             keep_zeros: config.start.as_ref().is_some_and(|start| start.keep_zeros),
             model: Some(parts.trained(model)),
@@ -326,7 +334,8 @@ impl Updater {
     ) -> Result<Option<Mean>, TrainError> {
         let numbers = first_batch..first_batch + self.accumulate;
         let batches = numbers.map(|number| self.batches.read(number)).collect::<Result<Vec<_>, _>>()?;
-        let counted: u64 = batches.iter().map(Batch::counted).sum();
+        let (counted, terms) =
+            batches.iter().fold((0, 0), |(counted, terms), batch| (counted + batch.counted(), terms + batch.terms()));
         let mut mean = Mean::new(self.keep_zeros);
         mean.counted = counted;
         for (number, batch) in (0..).zip(batches) {
@@ -341,7 +350,8 @@ impl Updater {
                 let state = self.teacher_carried.take().filter(|_| input.batch.carries_state());
                 input.teaching = Some(Teaching { teacher, state });
             }
-            input.share = input.batch.counted() as f64 / counted as f64;
+            input.share = input.batch.terms() as f64 / terms as f64;
+            input.preference = self.preference;
             input.label_smoothing = self.label_smoothing;
             input.recompute = self.recompute;
             // Dropout draws from the seed of its step and batch, so that a resumed run draws what it would have drawn.

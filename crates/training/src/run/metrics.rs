@@ -27,6 +27,12 @@ pub struct StepEntry {
     /// Where a teacher is learned from: the divergence from its probabilities within it, times the temperature squared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soft_loss: Option<f64>,
+    /// Of preferences: the mean of beta times how much more the model prefers the chosen answers than the start model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// Of preferences: the share of pairs where that is above 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
     /// The rate of this step's update.
     pub learning_rate: f64,
     /// The global gradient norm before clipping.
@@ -61,6 +67,12 @@ pub struct EvaluationEntry {
     /// How well pairs are translated, where some are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translation: Option<TranslationScores>,
+    /// Of preferences: as in the line of a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// Of preferences: as in the line of a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
 }
 
 /// How near the translations of some sources are to their targets.

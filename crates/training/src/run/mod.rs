@@ -9,6 +9,7 @@ mod history;
 mod lock;
 mod metrics;
 mod record;
+mod references;
 mod removing;
 mod saver;
 mod snapshot;
@@ -28,6 +29,7 @@ pub use metrics::{
     EvaluationEntry, Metrics, MetricsLog, RollbackEntry, SkipEntry, SpikeEntry, StepEntry, TranslationScores,
 };
 pub use record::{BURN_VERSION, RunRecord};
+pub use references::References;
 pub use removing::{Keep, Pruned, Removal, moved_checkpoints, prune, remove};
 pub use saver::Saver;
 pub use snapshot::Snapshot;

@@ -60,7 +60,8 @@ impl TextFacts {
         let files = files.unwrap_or_default();
         let is_text = readable && source != "conversations";
         let corpus = is_text.then(|| local(data, &files).open(&cache, &mut |_| {})).transpose()?;
-        let read = if readable { data.open_conversations(&mut |_| {})? } else { None };
+        let with_pairs = training_data::with_conversing(config, None);
+        let read = if readable { with_pairs.open_conversations(&mut |_| {})? } else { None };
         let length = |split| corpus.as_ref().map(|corpus| corpus.characters_of(split));
         Ok(Self {
             source,

@@ -3,7 +3,11 @@
 use kiln_models::{Tokenizer, TokenizerConfig};
 
 use super::*;
-use crate::shards::{Fitting, TooLong};
+use crate::shards::{ExampleReading, Fitting, TooLong};
+
+fn reading(too_long: TooLong) -> ExampleReading {
+    ExampleReading { too_long, pairs: false }
+}
 
 /// Examples that begin with 10, 20, 30, ...: of these lengths, of which the last two tokens are predicted.
 fn file(lengths: &[u32], too_long: TooLong) -> TokenFile {
@@ -13,7 +17,7 @@ fn file(lengths: &[u32], too_long: TooLong) -> TokenFile {
         (tokens, (0..length).map(|place| place + 2 >= length && place > 0).collect())
     };
     let examples: Vec<(Vec<u32>, Vec<bool>)> = (0..).zip(lengths).map(example).collect();
-    TokenFile::examples_in_memory(&examples, &tokenizer, too_long).unwrap()
+    TokenFile::examples_in_memory(&examples, &tokenizer, reading(too_long)).unwrap()
 }
 
 #[test]
@@ -57,7 +61,7 @@ fn shuffled_examples_are_each_read_once_an_epoch_in_an_order_of_seed_and_positio
         (tokens, [vec![false; 2], vec![true; *length as usize]].concat())
     };
     let examples: Vec<_> = lengths.iter().enumerate().map(example).collect();
-    let file = TokenFile::examples_in_memory(&examples, &tokenizer, TooLong::LeaveOut).unwrap();
+    let file = TokenFile::examples_in_memory(&examples, &tokenizer, Default::default()).unwrap();
     let order = order(&file, Windows::Shuffled, 4, 16, 7);
     assert_eq!(order.batches_per_epoch(), 82);
     let numbers = |batch: u64| -> Vec<i32> {
@@ -108,5 +112,5 @@ fn examples_that_fit_no_window_or_no_batch_are_told() {
     // The first token of an example is predicted from nothing.
     let tokenizer = Tokenizer::train(&TokenizerConfig::Byte(Default::default()), &mut std::iter::empty()).unwrap();
     let first = [(vec![1, 2], vec![true, true])];
-    assert!(TokenFile::examples_in_memory(&first, &tokenizer, TooLong::Cut).is_err());
+    assert!(TokenFile::examples_in_memory(&first, &tokenizer, Default::default()).is_err());
 }

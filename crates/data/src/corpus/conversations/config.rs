@@ -32,6 +32,9 @@ pub struct ConversationsConfig {
     /// How the start model holds conversations, or the run that is resumed did: no key of the configuration.
     #[serde(skip)]
     pub of_model: Option<Conversing>,
+    /// Whether each line has two answers, of which one is preferred: no key either.
+    #[serde(skip)]
+    pub pairs: bool,
     /// Whether there is a start model: no key either.
     #[serde(skip)]
     pub has_start: bool,

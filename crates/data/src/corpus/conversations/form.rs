@@ -8,12 +8,46 @@ use super::config::Form;
 /// The roles of messages.
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
-/// The messages of a line.
+/// The conversation of a line that is learned, and of a pair of answers the one that is not preferred.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn messages(line: &Value, form: Option<Form>) -> Result<Vec<Message>, String> {
+pub(super) fn said(line: &Value, form: Option<Form>, pairs: bool) -> Result<[Option<Vec<Message>>; 2], String> {
     let Value::Object(object) = line else { return Err("it is no JSON object".to_owned()) };
+    if !pairs {
+        return Ok([Some(messages(object, form)?), None]);
+    }
+    let [chosen, rejected] = ["chosen", "rejected"].map(|key| preferred(object, key));
+    let (chosen, rejected) = (chosen?, rejected?);
+    if chosen == rejected {
+        return Err("`chosen` and `rejected` are the same".to_owned());
+    }
+    Ok([Some(chosen), Some(rejected)])
+}
+
+/// The prompt of a preference and one of its answers.
+fn preferred(object: &Map<String, Value>, key: &str) -> Result<Vec<Message>, String> {
+    let of_list = |key: &str| listed(object, key, ["role", "content"], role);
+    let is_list = |key: &str| object.get(key).is_some_and(|value| value.get(0).is_some_and(Value::is_object));
+    let answer = if is_list(key) { of_list(key)? } else { vec![Message::new("assistant", &text(object, key)?)] };
+    // Some sets repeat the prompt in both answers.
+    let mut messages = match answer.first() {
+        Some(first) if first.role != "assistant" => Vec::new(),
+        _ if is_list("prompt") => of_list("prompt")?,
+        _ => vec![Message::new("user", &text(object, "prompt")?)],
+    };
+    messages.extend(answer);
+    match messages.last() {
+        Some(last) if last.role == "assistant" && !last.content.trim().is_empty() => Ok(messages),
+        _ => Err(format!("`{key}` doesn't end with an answer of an assistant")),
+    }
+}
+
+/// The messages of a line.
+fn messages(object: &Map<String, Value>, form: Option<Form>) -> Result<Vec<Message>, String> {
+    if object.contains_key("chosen") && object.contains_key("rejected") && !object.contains_key("messages") {
+        return Err("it has two answers, `chosen` and `rejected`, from which `[preference.dpo]` learns".to_owned());
+    }
     let form = form.map_or_else(|| form_of(object), Ok)?;
     let messages = match form {
         Form::Messages => listed(object, "messages", ["role", "content"], role)?,

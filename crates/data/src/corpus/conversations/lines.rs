@@ -8,7 +8,7 @@ use kiln_models::Message;
 use serde::{Deserialize, Serialize};
 
 use super::config::Form;
-use super::form::messages;
+use super::form::said;
 use crate::corpus::file::{Files, TextFile};
 use crate::corpus::open::OpenProgress;
 use crate::corpus::place::Split;
@@ -26,6 +26,7 @@ const NAMED: usize = 5;
 pub struct Conversations {
     files: Vec<TextFile>,
     form: Option<Form>,
+    pairs: bool,
     cut: Cut,
     /// Those that are right.
     count: u64,
@@ -41,6 +42,8 @@ pub struct Conversation {
     pub split: Split,
     /// What is said.
     pub messages: Vec<Message>,
+    /// Of a preference: the same with the answer that is not preferred.
+    pub rejected: Option<Vec<Message>>,
     /// Bytes of all files up to its end.
     pub read: u64,
 }
@@ -95,7 +98,7 @@ impl DataConfig {
         };
         let (files, form, wrong) = (found.all, config.form, WrongLines::default());
         let total = files.iter().map(|file| file.bytes).sum();
-        let mut conversations = Conversations { files, form, cut, count: 0, wrong };
+        let mut conversations = Conversations { files, form, pairs: config.pairs, cut, count: 0, wrong };
         let (mut count, mut wrong) = (0, WrongLines::default());
         for line in conversations.lines() {
             let line = line?;
@@ -139,9 +142,10 @@ impl Conversations {
                 Ok(line) => line,
                 Err(error) => return Some(Err(error)),
             };
-            let messages = messages.ok()?;
+            let [messages, rejected] = messages.ok()?;
             number += 1;
-            Some(Ok(Conversation { place, split: self.split(number, file), messages, read }))
+            let (split, messages) = (self.split(number, file), messages.unwrap_or_default());
+            Some(Ok(Conversation { place, split, messages, rejected, read }))
         })
     }
 
@@ -168,7 +172,8 @@ impl Conversations {
     }
 
     fn lines(&self) -> Lines<'_> {
-        Lines { files: &self.files, form: self.form, next_file: 0, reader: None, line: 0, read: 0 }
+        let (files, form, pairs) = (&self.files, self.form, self.pairs);
+        Lines { files, form, pairs, next_file: 0, reader: None, line: 0, read: 0 }
     }
 }
 
@@ -176,7 +181,7 @@ impl Conversations {
 struct Line {
     file: usize,
     place: String,
-    messages: Result<Vec<Message>, String>,
+    messages: Result<[Option<Vec<Message>>; 2], String>,
     read: u64,
 }
 
@@ -184,6 +189,7 @@ struct Line {
 struct Lines<'a> {
     files: &'a [TextFile],
     form: Option<Form>,
+    pairs: bool,
     next_file: usize,
     reader: Option<BufReader<File>>,
     /// Lines read of the file.
@@ -216,7 +222,7 @@ impl Lines<'_> {
             let parsed = if is_whole { parsed(&bytes) } else { Err(format!("it is longer than {LONGEST_LINE} bytes")) };
             let messages = match parsed {
                 Ok(None) => continue,
-                Ok(Some(value)) => messages(&value, self.form),
+                Ok(Some(value)) => said(&value, self.form, self.pairs),
                 Err(problem) => Err(problem),
             };
             let place = format!("{}, line {}", path.display(), self.line);

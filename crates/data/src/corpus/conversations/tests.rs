@@ -6,13 +6,39 @@ use kiln_hostile::{Fate, Form as Shape, each_mutant};
 use kiln_models::Message;
 use serde_json::{Value, json};
 
-use super::form::messages;
+use super::form;
 use super::*;
 use crate::corpus::{CorpusError, DataConfig, Split};
 
 fn said(line: &Value, form: Option<Form>) -> Result<String, String> {
+    let [messages, rejected] = form::said(line, form, false)?;
+    assert_eq!(rejected, None);
+    Ok(words(messages))
+}
+
+fn words(messages: Option<Vec<Message>>) -> String {
     let words = |message: &Message| format!("{}: {}", message.role, message.content);
-    Ok(messages(line, form)?.iter().map(words).collect::<Vec<String>>().join(" | "))
+    messages.unwrap().iter().map(words).collect::<Vec<String>>().join(" | ")
+}
+
+#[test]
+fn preferences_are_a_prompt_and_two_answers() {
+    let pair = |line: Value| form::said(&line, None, true).map(|both| both.map(words));
+    let expected = ["user: a | assistant: b", "user: a | assistant: c"].map(str::to_owned);
+    assert_eq!(pair(json!({"prompt": "a", "chosen": "b", "rejected": "c"})), Ok(expected.clone()));
+    let answer = |text: &str| json!([{"role": "assistant", "content": text}]);
+    let prompt = json!([{"role": "user", "content": "a"}]);
+    assert_eq!(pair(json!({"prompt": prompt, "chosen": answer("b"), "rejected": answer("c")})), Ok(expected.clone()));
+    let whole = |text: &str| json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": text}]);
+    assert_eq!(pair(json!({"prompt": "a", "chosen": whole("b"), "rejected": whole("c")})), Ok(expected));
+    let problem = |line: Value| pair(line).unwrap_err();
+    assert_eq!(problem(json!({"prompt": "a", "chosen": "b", "rejected": "b"})), "`chosen` and `rejected` are the same");
+    assert_eq!(problem(json!({"prompt": "a", "chosen": "b"})), "it has no `rejected`");
+    assert_eq!(problem(json!({"chosen": "b", "rejected": "c"})), "it has no `prompt`");
+    let empty = json!({"prompt": "a", "chosen": " ", "rejected": "c"});
+    assert_eq!(problem(empty), "`chosen` doesn't end with an answer of an assistant");
+    let plain = said(&json!({"prompt": "a", "chosen": "b", "rejected": "c"}), None).unwrap_err();
+    assert!(plain.contains("`[preference.dpo]`"), "{plain}");
 }
 
 #[test]

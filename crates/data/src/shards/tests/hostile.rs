@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use kiln_hostile::{Fate, Form};
 use proptest::prelude::*;
 
-use super::super::{ShardError, TokenFile, TooLong};
+use super::super::{ExampleReading, ShardError, TokenFile, TooLong};
 use super::{TOKENIZER, folder, write};
 use crate::batches::EvaluationPlan;
 
@@ -174,7 +174,9 @@ fn every_mutant_of_marks_is_refused_or_gives_examples_within_the_tokens() {
             sign(&mut bytes);
         }
         std::fs::write(&path, &bytes).expect("the folder can be written");
-        let opened = TokenFile::open_any(&path).and_then(|marks| tokens.clone().with_examples(marks, TooLong::Cut));
+        let opened = TokenFile::open_any(&path).and_then(|marks| {
+            tokens.clone().with_examples(marks, ExampleReading { too_long: TooLong::Cut, pairs: false })
+        });
         let Ok(file) = opened else { return Fate::Refused };
         let counted = file.examples().map(|examples| (examples.count(), examples.counted()));
         assert!(counted.is_some_and(|(count, counted)| 0 < count && count + counted <= 7), "{counted:?}");

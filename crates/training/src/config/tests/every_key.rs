@@ -86,6 +86,8 @@ const OUT_OF_RANGE: &[(&str, &[&str])] = &[
     ("model.transformer.attention-soft-cap", &["0.0", "-1.0"]),
     ("model.transformer.logit-soft-cap", &["0.0", "-1.0"]),
     ("model.transformer.dropout", &["1.0", "-0.1"]),
+    ("preference.dpo.beta", &["0.0", "-1.0"]),
+    ("preference.dpo.label-smoothing", &["0.5", "-0.1"]),
     ("optimizer.adamw.betas", &["[0.9, 1.0]", "[-0.1, 0.9]", "[0.9]", "[0.9, 0.99, 0.999]"]),
     ("optimizer.adamw.epsilon", &["0.0", "-1e-8"]),
     ("optimizer.adamw.weight-decay", &["-0.1"]),

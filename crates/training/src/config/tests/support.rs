@@ -45,9 +45,10 @@ const NEEDED: [(&str, &str); 11] = [
 ];
 
 /// Keys and sections that may be left out, with the section and what it needs at least; the first that fits counts.
-const OPTIONAL: [(&str, &str, &str); 8] = [
+const OPTIONAL: [(&str, &str, &str); 9] = [
     ("start", "start", "from = \"runs/base\"\n"),
     ("distillation", "distillation", "teacher = \"runs/teacher\"\n"),
+    ("preference", "preference.dpo", "\n[start]\nfrom = \"runs/base\"\n"),
     ("adapter", "adapter.lora", "rank = 4\n\n[start]\nfrom = \"runs/base\"\n"),
     ("train-only.parameters", "train-only", "last-layers = 1\n"),
     ("train-only.unfreeze-every", "train-only", "last-layers = 1\n"),
@@ -114,6 +115,11 @@ pub(super) fn right_text(path: &str) -> String {
         let wanted = of_section().find(|(table, _)| is_in(path, table));
         // A section that may be left out.
         let first = if section == "averaging" { None } else { of_section().next() };
+        // Preferences are conversations.
+        let first = first.map(|first| match (section, is_in(path, "preference")) {
+            ("data", true) => of_section().find(|(table, _)| table == "data.conversations").unwrap_or(first),
+            _ => first,
+        });
         let is_of_pairs = FOR_PAIRS.iter().any(|table| is_in(path, table));
         let of_pairs = of_section().find(|(table, _)| is_of_pairs && OF_PAIRS.contains(&table.as_str()));
         let Some((table, keys)) = wanted.or(of_pairs).or(first) else { continue };

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::TrainingLoop;
 use kiln_models::LanguageModel;
 
-use crate::evaluation::{Evaluation, Plan, evaluate};
+use crate::evaluation::{Evaluation, Plan, evaluate_as};
 use crate::learning::TrainError;
 use crate::learning::error::Fault;
 use crate::learning::monitor::Monitor;
@@ -74,7 +74,8 @@ impl TrainingLoop {
     /// Evaluates; the best evaluation of the run is saved at once. Whether the loss is finite.
     fn evaluate(&mut self, monitor: &mut dyn Monitor) -> Result<bool, TrainError> {
         let model = self.updater.finished_model();
-        let evaluation = evaluate(&model, &self.validation, &self.plan, &mut |_| !monitor.should_stop())?;
+        let (file, plan, preference) = (&self.validation, &self.plan, self.updater.preference);
+        let evaluation = evaluate_as(&model, file, plan, preference, &mut |_| !monitor.should_stop())?;
         let Some(evaluation) = evaluation else { return Ok(true) };
         let step = self.state.step;
         let loss = self.updater.faults.validation_loss(step, evaluation.loss);
@@ -109,6 +110,8 @@ impl TrainingLoop {
             bits_per_byte: evaluation.bits_per_byte,
             tokens: evaluation.tokens,
             translation,
+            margin: evaluation.preference.map(|measured| measured.margin),
+            accuracy: evaluation.preference.map(|measured| measured.accuracy),
         };
         self.note(&entry)?;
         let best = self.state.best.is_none_or(|best| evaluation.loss < best.loss);

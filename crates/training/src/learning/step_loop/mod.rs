@@ -224,12 +224,18 @@ impl TrainingLoop {
             averages.noise_scale()
         });
         let tokens = self.state.tokens;
+        let (teacher, preference) = match self.updater.preference {
+            Some(_) => (None, update.losses),
+            None => (update.losses, None),
+        };
         StepEntry {
             step,
             tokens,
             train_loss: update.loss,
-            hard_loss: update.losses.map(|losses| losses[0]),
-            soft_loss: update.losses.map(|losses| losses[1]),
+            hard_loss: teacher.map(|losses| losses[0]),
+            soft_loss: teacher.map(|losses| losses[1]),
+            margin: preference.map(|measured| measured[0]),
+            accuracy: preference.map(|measured| measured[1]),
             learning_rate: update.learning_rate,
             gradient_norm: update.gradient_norm,
             tokens_per_second: self.clock.tokens_per_second(tokens),

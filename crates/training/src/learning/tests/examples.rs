@@ -5,17 +5,40 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use kiln_data::batches::Windows;
-use kiln_data::shards::TooLong;
+use kiln_data::shards::ExampleReading;
 use kiln_models::saved::apply_tensors;
 use kiln_parameters::{catalogue, flat_gradient};
 
 use super::*;
+use crate::config::DpoConfig;
+use crate::evaluation::evaluate_as;
 use crate::learning::gradients::{Mean, Measure};
+use crate::run::References;
 
 /// Numbers of `scripts/reference/examples.py`.
 #[derive(serde::Deserialize)]
 struct Reference {
     masked: Masked,
+    reference: Numbers,
+    pairs: Vec<Pair>,
+    preferences: Vec<Preference>,
+}
+
+#[derive(serde::Deserialize)]
+struct Pair {
+    prompt: Vec<u32>,
+    chosen: Vec<u32>,
+    rejected: Vec<u32>,
+}
+
+#[derive(serde::Deserialize)]
+struct Preference {
+    beta: f64,
+    smoothing: f64,
+    references: Vec<[f32; 2]>,
+    margins: Vec<f64>,
+    loss: f64,
+    gradients: Numbers,
 }
 
 #[derive(serde::Deserialize)]
@@ -63,7 +86,7 @@ fn model(parameters: Numbers) -> LanguageModel {
 fn file(examples: &[Row], tokenizer: &Tokenizer) -> TokenFile {
     let example = |row: &Row| (row.tokens.clone(), row.counted.iter().map(|counted| *counted == 1).collect());
     let examples: Vec<(Vec<u32>, Vec<bool>)> = examples.iter().map(example).collect();
-    TokenFile::examples_in_memory(&examples, tokenizer, TooLong::LeaveOut).unwrap()
+    TokenFile::examples_in_memory(&examples, tokenizer, Default::default()).unwrap()
 }
 
 fn scalar(tensor: &Tensor<1>) -> f64 {
@@ -124,6 +147,104 @@ fn the_mean_over_the_tokens_that_count_and_its_gradient_are_those_of_pytorch() {
     }
 }
 
+/// The pairs of the reference, a chosen and a rejected answer in turns.
+fn preferences(pairs: &[Pair], tokenizer: &Tokenizer) -> TokenFile {
+    let example = |prompt: &[u32], answer: &[u32]| {
+        let counted = [vec![false; prompt.len()], vec![true; answer.len()]].concat();
+        ([prompt, answer].concat(), counted)
+    };
+    let both = |pair: &Pair| [example(&pair.prompt, &pair.chosen), example(&pair.prompt, &pair.rejected)];
+    let examples: Vec<(Vec<u32>, Vec<bool>)> = pairs.iter().flat_map(both).collect();
+    let reading = ExampleReading { pairs: true, ..Default::default() };
+    TokenFile::examples_in_memory(&examples, tokenizer, reading).unwrap()
+}
+
+#[test]
+fn the_loss_of_preferences_and_its_gradient_are_those_of_pytorch() {
+    let Reference { masked, reference, pairs, preferences: cases } = reference();
+    let (own, other, tokenizer) = (model(masked.parameters), model(reference), five_tokens());
+    let file = preferences(&pairs, &tokenizer);
+    // The reference model's own log-probabilities are those of PyTorch.
+    let found = References::of(&other, [&file, &file], 8, &mut |_| {}).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    found.write(folder.path()).unwrap();
+    let read = References::read(folder.path()).unwrap();
+    assert_eq!(read, found);
+    assert!(read.clone().put([file.clone(), file.clone()], 9, folder.path()).is_err(), "of another context");
+    let [file, _] = read.put([file.clone(), file], 8, folder.path()).unwrap();
+    let model = own.train();
+    for Preference { beta, smoothing, references, margins, loss, gradients } in cases {
+        let order = BatchOrder::new(file.clone(), Windows::Shuffled, 2, 8, 1).unwrap();
+        let batch = order.read(0).unwrap();
+        assert_eq!((batch.rows, batch.terms(), batch.counted()), (4, 2, 11));
+        // Pairs are sorted by their longer answer: the order of the reference is the other one.
+        let expected: Vec<f32> = references.iter().rev().flatten().copied().collect();
+        let swapped = batch.references.clone().unwrap();
+        let is_swapped = (swapped[0] - expected[0]).abs() < 1e-4;
+        let expected = if is_swapped { expected } else { references.iter().flatten().copied().collect() };
+        swapped.iter().zip(&expected).for_each(|(found, expected)| close(f64::from(*found), f64::from(*expected)));
+        let preference = Some(DpoConfig { beta, label_smoothing: smoothing });
+        let input = TrainingInput { preference, ..TrainingInput::new(batch) };
+        for pieces in [vec![input.clone()], input.halves()] {
+            let mut mean = Mean::new(false);
+            let mut margin = 0.0;
+            for piece in pieces {
+                let share = piece.share;
+                let (output, _) = training_step(&model, piece.clone());
+                margin += share * scalar(&output.parts.unwrap()[0]);
+                mean.add(&model, piece, Measure::default());
+            }
+            close(scalar(&mean.loss.take().unwrap()), loss);
+            close(margin, margins.iter().sum::<f64>() / 2.0);
+            check_gradients(&model, &mean.gradients(), &gradients);
+        }
+        let plan = EvaluationPlan::new(&file, 1.0, 1, 8, false).unwrap();
+        let found = evaluate_as(&model.valid(), &file, &plan.into(), preference, &mut |_| true).unwrap().unwrap();
+        close(found.loss, loss);
+        let measured = found.preference.unwrap();
+        close(measured.margin, margins.iter().sum::<f64>() / 2.0);
+        close(measured.accuracy, margins.iter().filter(|margin| **margin > 0.0).count() as f64 / 2.0);
+        assert_eq!(found.tokens, 5);
+    }
+}
+
+#[test]
+fn a_run_on_preferences_learns_them_and_resumes_with_the_same_bits() {
+    let mut world = World::new(TRANSFORMER, "windows = \"shuffled\"\naccumulate = 2");
+    world.run.context = 16;
+    world.finetuning.preference = Some(PreferenceConfig::Dpo(DpoConfig { beta: 0.5, label_smoothing: 0.0 }));
+    let token = |letter: u8| world.tokenizer.encode(&char::from(letter).to_string()).unwrap();
+    let pair = |number: usize| {
+        let letter = SENTENCE.as_bytes()[number % 26];
+        Pair { prompt: token(letter), chosen: [token(b'a'), token(b'b')].concat(), rejected: token(b'x') }
+    };
+    let pairs: Vec<Pair> = (0..26).map(pair).collect();
+    let file = preferences(&pairs, &world.tokenizer);
+    // Without the start model's log-probabilities there is nothing to hold to.
+    world.train = file.clone();
+    world.validation = file.clone();
+    assert!(matches!(world.train("none", &Notes::default()), Err(TrainError::NoReferences)));
+    let references = References::of(&world.first_model(), [&file, &file], 16, &mut |_| {}).unwrap();
+    [world.train, world.validation] = references.put([file.clone(), file], 16, world.folder.path()).unwrap();
+    let whole = Notes::default();
+    let outcome = world.train("whole", &whole).unwrap();
+    let steps = whole.steps.lock().unwrap().clone();
+    // Two models that are the same prefer nothing: ln 2. Dropout makes them differ a little.
+    assert!((steps[0].train_loss - 2.0_f64.ln()).abs() < 0.05, "{}", steps[0].train_loss);
+    assert!(steps[0].margin.is_some() && steps[0].hard_loss.is_none());
+    let measured = outcome.evaluation.unwrap();
+    let learned = measured.preference.unwrap();
+    assert!(measured.loss < 0.4 && learned.margin > 1.0 && learned.accuracy == 1.0, "{measured:?}");
+    for stop in [1, 5, 7] {
+        let name = format!("stopped-{stop}");
+        world.train(&name, &Notes { stop_after: Some(stop), ..Notes::default() }).unwrap();
+        world.train(&name, &Notes::default()).unwrap();
+        let ((expected_folder, expected), (folder, found)) = (world.newest("whole"), world.newest(&name));
+        assert_eq!(found, expected, "stopped after {stop}");
+        assert_eq!(weights(&folder), weights(&expected_folder), "stopped after {stop}");
+    }
+}
+
 /// Sums of two digits: the answer alone is predicted.
 fn sums(world: &World, numbers: std::ops::Range<u32>) -> TokenFile {
     let letter = |number: u32| SENTENCE.as_bytes()[number as usize % 26] as char;
@@ -134,7 +255,7 @@ fn sums(world: &World, numbers: std::ops::Range<u32>) -> TokenFile {
         ([prompt, answer].concat(), counted)
     };
     let examples: Vec<_> = numbers.map(example).collect();
-    TokenFile::examples_in_memory(&examples, &world.tokenizer, TooLong::LeaveOut).unwrap()
+    TokenFile::examples_in_memory(&examples, &world.tokenizer, Default::default()).unwrap()
 }
 
 fn world_of_examples(model: &str, run: &str) -> World {

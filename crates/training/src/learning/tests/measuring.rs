@@ -31,6 +31,7 @@ fn the_halves_of_a_batch_drop_different_numbers() {
         inputs: vec![0; 8],
         targets: vec![0; 8],
         weights: None,
+        references: None,
         rows: 4,
         columns: 2,
         carries_state: false,

@@ -31,7 +31,7 @@ use self::injection::Injection;
 use super::faults::{Faults, NoFaults};
 use super::step_loop::TrainingLoop;
 use super::*;
-use crate::config::{Config, RatesConfig, RunConfig, StartConfig, TrainOnlyConfig};
+use crate::config::{Config, PreferenceConfig, RatesConfig, RunConfig, StartConfig, TrainOnlyConfig};
 use crate::evaluation::evaluate;
 use crate::gradient_measurements::EstimatesConfig;
 use crate::parts::Parts;
@@ -97,6 +97,7 @@ struct Finetuning {
     adapter: Option<AdapterConfig>,
     train_only: Option<TrainOnlyConfig>,
     rates: Option<RatesConfig>,
+    preference: Option<PreferenceConfig>,
     teacher: Option<Teacher>,
     /// The first weights, if not drawn ones.
     model: Option<LanguageModel>,
@@ -176,6 +177,7 @@ impl World {
             run: self.run.clone(),
             start: self.finetuning.start.clone(),
             distillation: None,
+            preference: self.finetuning.preference.clone(),
             adapter: self.finetuning.adapter.clone(),
             train_only: self.finetuning.train_only.clone(),
             rates: self.finetuning.rates.clone(),

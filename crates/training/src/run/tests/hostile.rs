@@ -60,6 +60,8 @@ fn log() -> Vec<u8> {
         bits_per_byte: 2.0,
         tokens: 3,
         translation: None,
+        margin: None,
+        accuracy: None,
     };
     let steps = (1..=4).map(|step| serde_json::to_string(&entry(step)).unwrap());
     let lines: Vec<String> = steps.chain([serde_json::to_string(&evaluation).unwrap()]).collect();

@@ -21,6 +21,8 @@ fn entry(step: u64) -> StepEntry {
         train_loss: 1.5,
         hard_loss: None,
         soft_loss: None,
+        margin: None,
+        accuracy: None,
         learning_rate: 0.1,
         gradient_norm: 2.0,
         tokens_per_second: 3.0,
@@ -100,6 +102,8 @@ fn a_log_is_read_back_up_to_a_torn_line() {
         bits_per_byte: 2.0,
         tokens: 3,
         translation: None,
+        margin: None,
+        accuracy: None,
     };
     let mut log = MetricsLog::open(&path, 0).unwrap();
     for step in 1..=2 {
