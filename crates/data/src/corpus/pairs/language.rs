@@ -5,7 +5,7 @@
 //! | order | subject, verb, object, places | subject, places from the last to the first, object, verb |
 //! | adjectives, numbers | before the noun | after it |
 //! | where something is | a preposition | a word after the noun, which has an ending for it |
-//! | agreement | of the verb, hardly | of adjectives with their noun in class, number and case; of the verb with its subject in class and number |
+//! | agreement | of the verb, hardly | of adjectives in class, number and case, of verbs in class and number |
 //! | things | an adjective and a noun | one word |
 //! | "a" | before the noun | `su`, last in its phrase; "the" is nothing |
 //! | "and" between clauses | before the clause | `ke`, behind its verb |

@@ -11,9 +11,11 @@
 //! | `token_embedding.weight`, `source_embedding.weight` (not shared) | `[V, C]` | N(0, 1/C) |
 //! | `source_positions.weight`, `target_positions.weight` (learned) | `[context, C]` | N(0, 0.02^2) |
 //! | `source_distances.weight`, `target_distances.weight` (relative) | `[buckets, heads]` | N(0, 0.02^2) |
-//! | every matrix of a block, `output.weight` (untied) | `[in, out]` | U(-b, b), b^2 = 6 / (in + out), each of queries, keys, values and gates by itself (Glorot and Bengio 2010) |
+//! | every matrix of a block, `output.weight` (untied) | `[in, out]` | U(-b, b), below |
 //! | every norm's `weight` | `[C]` | 1 |
 //! | every `bias` | | 0 |
+//!
+//! b^2 = 6 / (in + out), where queries, keys, values and gates each count by themselves (Glorot and Bengio 2010).
 
 mod attention;
 mod block;
