@@ -14,8 +14,8 @@
 //! // Two windows of four tokens, with the token after each.
 //! let windows = [vec![0, 1, 2, 3, 4], vec![4, 3, 2, 1, 0]];
 //! let found = norms(&model, &windows)?;
-//! // Of the inputs, of the layer's output, and of its memory: for each window and each distance the norm of a
-//! gradient. assert_eq!(found.len(), 3);
+//! // Of the inputs, of the layer's output, and of its memory: a norm for each window and each distance.
+//! assert_eq!(found.len(), 3);
 //! let curve = Curve::of_windows(&found[2]);
 //! assert_eq!(curve.lags.len(), 4);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

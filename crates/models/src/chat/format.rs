@@ -32,8 +32,8 @@ impl Message {
 /// How conversations are written for a model.
 ///
 /// ```
-/// use kiln_inference::{ChatFormat, Message};
-/// use crate::saved::ChatTemplate;
+/// use kiln_models::saved::ChatTemplate;
+/// use kiln_models::{ChatFormat, Message};
 ///
 /// let source = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}\
 ///               {% if add_generation_prompt %}assistant:{% endif %}";

@@ -154,7 +154,7 @@ fn what_would_change_the_logits_is_refused_by_its_name() {
         ("llama", "rope_parameters", json!({"rope_type": "linear"}), "no key `rope_parameters.factor`"),
         ("llama", "rope_parameters", json!({"rope_kind": 1}), "the key `rope_parameters.rope_kind`"),
         ("gpt2", "scale_attn_weights", json!(false), "says false for `scale_attn_weights`, and only true"),
-        ("gpt2", "activation_function", json!("relu"), "says \"relu\" for `activation_function`"),
+        ("gpt2", "activation_function", json!("mish"), "says \"mish\" for `activation_function`"),
         ("qwen2", "layer_types", json!(["sliding_attention", "full_attention"]), "no key `sliding_window`"),
         ("qwen3", "layer_types", json!(["full_attention"]), "where `num_hidden_layers` is 2"),
         ("qwen3", "layer_types", json!(["chunked_attention", "full_attention"]), "of which only \"full_attention\""),
@@ -164,7 +164,7 @@ fn what_would_change_the_logits_is_refused_by_its_name() {
             json!({"partial_rotary_factor": 0.5}),
             "says 0.5 for `partial_rotary_factor`, and only 1",
         ),
-        ("gpt-neox", "hidden_act", json!("relu"), "says \"relu\" for `hidden_act`"),
+        ("gpt-neox", "hidden_act", json!("mish"), "says \"mish\" for `hidden_act`"),
         ("gpt-neox", "num_attention_heads", json!(5), "gives `heads`, which must divide width (24)"),
         (
             "gpt-neox",

@@ -141,7 +141,7 @@ fn what_does_not_fit_is_refused_by_its_name() {
         ("bias", json!("all"), "has `bias` = \"all\", which is not known here"),
         ("modules_to_save", json!(["lm_head"]), "has `modules_to_save` = [\"lm_head\"], which is not known here"),
         ("init_lora_weights", json!("pissa"), "has `init_lora_weights` = \"pissa\", which is not known here"),
-        ("use_dora", json!(true), "it lacks the tensor `base_model.model.model.layers.0.mlp.down_proj.lora_magn"),
+        ("use_dora", json!(true), "it lacks the tensor `base_model.model.model.layers.0.self_attn.q_proj.lora_magn"),
     ] {
         let error = refused(&|table| _ = table.insert(key.to_owned(), value.clone()));
         assert!(error.contains(words), "{error}");
