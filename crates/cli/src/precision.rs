@@ -89,7 +89,8 @@ impl PrecisionArguments {
         }
         // The very checkpoint, should another one be the best by now.
         let warning = saved.warning;
-        Ok(SavedModel { warning, ..SavedModel::open_to_read(&saved.folder, which, &chosen.device)? })
+        let opening = Opening { to_read: true, base, ..Opening::new(&chosen.device) };
+        Ok(SavedModel { warning, ..SavedModel::open_as(&saved.folder, which, opening)? })
     }
 
     /// Opens a model to read with it; its adapters may have a base that isn't where it was.

@@ -73,7 +73,7 @@ pub fn holm(probabilities: &[f64]) -> Vec<f64> {
     corrected
 }
 
-/// The half-width of a 95 % interval over its standard error, with so many degrees of freedom.
+/// The half-width of a 95 % interval over its standard error, by its degrees of freedom.
 pub(crate) fn student_95(freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |student| student.inverse_cdf(0.975))
 }

@@ -157,7 +157,7 @@ pub fn evaluate(
     }))
 }
 
-/// The same of a file of preferences, where these are learned: their loss, and how they are told apart.
+/// The same of a file of preferences, where these are learned: their loss, margin and accuracy.
 ///
 /// # Errors
 /// See [`EvaluationError`].

@@ -147,7 +147,7 @@ impl EvaluationPlan {
         Ok(Self { rows, columns, first, targets, carries_state, examples: None })
     }
 
-    /// Predictions that count; of examples about so many.
+    /// Predictions that count; of examples an approximation.
     pub fn targets(&self) -> u64 {
         self.targets - self.first
     }

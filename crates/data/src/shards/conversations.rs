@@ -206,7 +206,7 @@ impl Examples {
         })
     }
 
-    /// Appends an example of so many bytes and characters that are predicted.
+    /// Appends an example with the numbers of its bytes and characters that are predicted.
     pub(super) fn push(
         &mut self,
         tokens: &[u32],

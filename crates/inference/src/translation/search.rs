@@ -78,7 +78,7 @@ impl Search {
             all.push((beam.sum + logarithms[end as usize], place, end));
             let others = (0..).zip(logarithms).filter(|(token, _)| *token != end);
             let mut others: Vec<(f64, u32)> = others.map(|(token, log)| (beam.sum + log, token)).collect();
-            // More than so many of a beginning are never kept.
+            // No more continuations of one beginning are ever kept.
             let wanted = count.min(others.len());
             if wanted > 0 {
                 let likelier = |a: &(f64, u32), b: &(f64, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));

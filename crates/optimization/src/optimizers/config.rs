@@ -102,34 +102,23 @@ impl OptimizerConfig {
         self.settings().1.is_elementwise()
     }
 
-    /// How many numbers of state the parameters of a model need, whose parts are these. The few numbers that a rule
-    /// keeps of a whole parameter are not counted.
-    pub fn state_numbers(&self, parts: &[PartCount]) -> u64 {
-        self.state_sum(parts, |_, numbers| numbers)
-    }
-
-    /// Bytes of that state.
+    /// Bytes of state that the parameters of a model need, whose parts are these. The few numbers that a rule keeps of
+    /// a whole parameter are not counted.
     pub fn state_bytes(&self, parts: &[PartCount], bits: StateBits) -> u64 {
-        self.state_sum(parts, |role, numbers| match bits {
-            StateBits::Eight if eight_bits::packs(role) => {
-                numbers.saturating_add(numbers.div_ceil(EIGHT_BIT_BLOCK as u64).saturating_mul(4))
-            }
-            _ => numbers.saturating_mul(4),
-        })
-    }
-
-    /// The sum of what `of` makes of the numbers of state that the parameters of each role need.
-    fn state_sum(&self, parts: &[PartCount], of: impl Fn(Role, u64) -> u64) -> u64 {
         let rule = self.rule();
-        let slots = |role: Role| {
+        let bytes = |role: Role, count: u64| {
             let shape: &[usize] = if role.is_matrix() { &[1, 1] } else { &[1] };
-            rule.slot_names(ParameterView { path: "", shape, role, step: 1 }).vectors.len() as u64
+            let slots = rule.slot_names(ParameterView { path: "", shape, role, step: 1 }).vectors.len() as u64;
+            let numbers = count.saturating_mul(slots);
+            match bits {
+                StateBits::Eight if eight_bits::packs(role) => {
+                    numbers.saturating_add(numbers.div_ceil(EIGHT_BIT_BLOCK as u64).saturating_mul(4))
+                }
+                _ => numbers.saturating_mul(4),
+            }
         };
-        let of_part = |part: &PartCount| {
-            let numbers = part.roles.iter().map(|(role, count)| of(*role, count.saturating_mul(slots(*role))));
-            numbers.fold(0, u64::saturating_add)
-        };
-        parts.iter().map(of_part).fold(0, u64::saturating_add)
+        let roles = parts.iter().flat_map(|part| &part.roles);
+        roles.map(|(role, count)| bytes(*role, *count)).fold(0, u64::saturating_add)
     }
 
     /// Every broken rule, keys relative to `[optimizer]`.

@@ -93,7 +93,7 @@ pub struct TrainingOutput {
     /// Mean loss, nats per token that counts, \[1\]: the cross-entropy, unless there is a teacher.
     pub loss: Tensor<1>,
     /// With a teacher: the mean cross-entropy, and the mean divergence from the teacher times the temperature squared.
-    /// Of preferences: the mean margin, and the share of pairs that are told apart rightly.
+    /// Of preferences: the mean margin, and the share of pairs whose chosen answer is preferred.
     pub parts: Option<[Tensor<1>; 2]>,
     /// The state after the batch, cut off from the graph.
     pub state: Option<State>,

@@ -82,7 +82,7 @@ pub struct Update {
     /// Mean loss of its batches before it, nats per token that counts.
     pub loss: f64,
     /// With a teacher: the cross-entropy of the text, and the divergence times the temperature squared. Of preferences:
-    /// the mean margin, and the share of pairs that are told apart rightly.
+    /// the mean margin, and the share of pairs whose chosen answer is preferred.
     pub losses: Option<[f64; 2]>,
     /// The global gradient norm before clipping.
     pub gradient_norm: f64,

@@ -11,12 +11,12 @@ use super::*;
 const TRANSFORMER: &str = "[transformer]\nlayers = 2\nheads = 2\nwidth = 8";
 const LSTM: &str = "[lstm]\nlayers = 2\nhidden = 6";
 
-fn characters(text: &str) -> Tokenizer {
+pub(super) fn characters(text: &str) -> Tokenizer {
     let config: TokenizerConfig = toml::from_str("[character]").unwrap();
     Tokenizer::train(&config, &mut once(Ok(text.to_owned()))).unwrap()
 }
 
-fn config(model: &str) -> ModelConfig {
+pub(super) fn config(model: &str) -> ModelConfig {
     toml::from_str(model).unwrap()
 }
 
@@ -25,7 +25,7 @@ fn settings(more: &str) -> StartConfig {
 }
 
 /// A model that was saved, with `rows` of its tables.
-fn base(model: &str, tokenizer: &Tokenizer, rows: usize, context: usize) -> SavedModel {
+pub(super) fn base(model: &str, tokenizer: &Tokenizer, rows: usize, context: usize) -> SavedModel {
     let description = ModelDescription::new(config(model), tokenizer, context);
     SavedModel {
         model: config(model).init(rows, context, 5, &Device::flex()),

@@ -28,7 +28,7 @@ pub struct EncoderDecoderConfig {
     /// Slowest wavelength of the rotation is 2 pi times about this many tokens; only with `position = "rotary"`.
     /// Default 10000.
     pub rotary_base: f64,
-    /// How many distances are told apart; only with `position = "relative"`. Default 32.
+    /// How many buckets distances fall into; only with `position = "relative"`. Default 32.
     pub relative_buckets: usize,
     /// The distance from which all are one; only with `position = "relative"`. Default 128.
     pub relative_distance: usize,

@@ -28,7 +28,7 @@ fn state_is_counted_by_what_a_rule_keeps_of_each_part() {
     let (hidden, gains, tables) = (1536, 40, 112);
     let roles = [(Role::HiddenMatrix, hidden), (Role::Gain, gains)];
     let parts = [PartCount::new("tables", &[(Role::Embedding, tables)]), PartCount::new("blocks.*", &roles)];
-    let count = |config: OptimizerConfig| config.state_numbers(&parts);
+    let count = |config: OptimizerConfig| config.state_bytes(&parts, StateBits::ThirtyTwo) / 4;
     assert_eq!(count(OptimizerConfig::Sgd(SgdConfig::default())), 0);
     assert_eq!(count(OptimizerConfig::Adamw(AdamwConfig::default())), 2 * (hidden + gains + tables));
     assert_eq!(count(OptimizerConfig::Lion(LionConfig::default())), hidden + gains + tables);

@@ -1,28 +1,18 @@
 //! A grown model's logits beside those of the model that it grew from.
 
-use std::iter::once;
-
 use burn::tensor::{Device, Int, Tensor};
-use kiln_models::saved::{ModelDescription, SavedModel};
-use kiln_models::{LanguageModel, Tokenizer, TokenizerConfig};
+use kiln_models::LanguageModel;
+use kiln_models::saved::SavedModel;
 
 use super::*;
 use crate::config::StartConfig;
+use crate::start::tests::{base, characters, config};
 use crate::start::{WarmStart, warm_start};
 
-fn tokenizer() -> Tokenizer {
-    let config: TokenizerConfig = toml::from_str("[character]").unwrap();
-    Tokenizer::train(&config, &mut once(Ok("abcdefg".to_owned()))).unwrap()
-}
-
-fn config(model: &str) -> ModelConfig {
-    toml::from_str(model).unwrap()
-}
-
 /// The model that a start model of `from` grows to, both with all their parameters moved, so that none is 0 or 1.
-fn grow(from: &str, to: &str, more: &str) -> Result<(LanguageModel, LanguageModel, WarmStart), String> {
-    let (tokenizer, device) = (tokenizer(), Device::flex());
-    let [from, to] = [config(from), config(to)];
+fn grow(from_text: &str, to: &str, more: &str) -> Result<(LanguageModel, LanguageModel, WarmStart), String> {
+    let (tokenizer, device) = (characters("abcdefg"), Device::flex());
+    let [from, to] = [config(from_text), config(to)];
     let mut index = 0_u32;
     let moved = kiln_parameters::map(from.init(7, 6, 3, &device), |_, values| {
         index += 1;
@@ -30,18 +20,7 @@ fn grow(from: &str, to: &str, more: &str) -> Result<(LanguageModel, LanguageMode
         fill_uniform(9, index, 0.3, &mut noise);
         values + Tensor::from_data(noise.as_slice(), &device)
     });
-    let start = SavedModel {
-        description: ModelDescription::new(from, &tokenizer, 6),
-        model: moved,
-        tokenizer: tokenizer.clone(),
-        folder: "runs/base".into(),
-        run: "runs/base".into(),
-        start: Vec::new(),
-        end: Vec::new(),
-        chat_template: None,
-        step: None,
-        warning: None,
-    };
+    let start = SavedModel { model: moved, ..base(from_text, &tokenizer, 7, 6) };
     let settings: StartConfig = toml::from_str(&format!("from = \"runs/base\"\ngrow = true\n{more}")).unwrap();
     let fresh = to.init(7, 6, 4, &device);
     let (grown, report) = warm_start(fresh, &to, &tokenizer, &start, &settings).map_err(|error| error.to_string())?;
@@ -124,7 +103,7 @@ fn a_copy_and_its_original_pass_on_different_shares() {
 
 #[test]
 fn what_cannot_grow_is_named() {
-    let base = "[transformer]\nlayers = 2\nheads = 2\nwidth = 8";
+    let small = "[transformer]\nlayers = 2\nheads = 2\nwidth = 8";
     for (to, words) in [
         ("[transformer]\nlayers = 1\nheads = 2\nwidth = 8", "`layers` is 1, less than the start model's 2"),
         ("[transformer]\nlayers = 2\nheads = 2\nwidth = 12", "a head of 4 columns can't become one of 6"),
@@ -133,7 +112,7 @@ fn what_cannot_grow_is_named() {
         ("[transformer]\nlayers = 2\nheads = 2\nwidth = 8\nbias = true", "`model.transformer.bias` is true"),
         ("[lstm]\nlayers = 2\nhidden = 8", "it is a lstm, and the start model a transformer"),
     ] {
-        let Err(error) = grow(base, to, "") else { panic!("{to}") };
+        let Err(error) = grow(small, to, "") else { panic!("{to}") };
         assert!(error.contains(words), "{words}: {error}");
     }
     let Err(error) = grow("[gru]\nlayers = 1\nhidden = 8", "[gru]\nlayers = 2\nhidden = 8", "") else { panic!() };

@@ -20,7 +20,7 @@ pub(super) fn show(found: &[ContextFindings]) -> Shown {
         Picture::of(
             "losses",
             &losses,
-            format!("The loss of a token with so many tokens before it, read cold. Bands: 95 % over {over}."),
+            format!("The loss of a token by how many tokens before it the model reads. Bands: 95 % over {over}."),
         ),
         Picture::of(
             "divergences",
@@ -43,7 +43,7 @@ pub(super) fn show(found: &[ContextFindings]) -> Shown {
         sentences: found.iter().filter_map(sentence).collect(),
         pictures,
         tables: vec![table(
-            "The loss with so many tokens of context, nats; used: with so many the loss is within 0.01 of the lowest.",
+            "The loss by tokens of context, nats; used: the fewest tokens whose loss is within 0.01 of the lowest.",
             &header,
             found.iter().filter_map(row).collect(),
         )],
